@@ -1,0 +1,128 @@
+"""A store in one SQLite file (WAL mode), shared by the replicas of a machine. Acts.
+
+A document's versions are rows that are only ever inserted; the primary key (route, version) is what makes
+compare-and-set atomic: of two writers of the same version one insert fails.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from control.errors import Conflict, StoreUnavailable
+from control.store import Change, Entry, Report
+from router.document import Document, from_dict, to_dict
+from router.errors import Corrupt
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    route TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    change TEXT NOT NULL,
+    UNIQUE (route, version)
+);
+CREATE TABLE IF NOT EXISTS replicas (replica TEXT PRIMARY KEY, report TEXT NOT NULL);
+"""
+_NEWEST = """
+SELECT body, change FROM documents AS d
+WHERE version = (SELECT MAX(version) FROM documents WHERE route = d.route)
+"""
+
+
+class SQLiteStore:
+    """See `control.store.Store`. One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path, busy_timeout_s: float = 5.0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        with _map_errors():
+            self._connection = sqlite3.connect(
+                path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.executescript(_SCHEMA)
+
+    def revision(self) -> int:
+        (newest,) = self._query("SELECT COALESCE(MAX(sequence), 0) FROM documents")[0]
+        return int(newest)
+
+    def documents(self) -> Mapping[str, Document]:
+        entries = [_entry(body, change) for body, change in self._query(_NEWEST)]
+        return {entry.document.spec.route: entry.document for entry in entries}
+
+    def read(self, route: str) -> Entry | None:
+        newest = self.history(route, 1)
+        return newest[0] if newest else None
+
+    def compare_and_set(self, document: Document, change: Change) -> None:
+        route, before = document.spec.route, document.version - 1
+        with self._lock, _map_errors(), self._transaction() as connection:
+            (current,) = connection.execute(
+                "SELECT COALESCE(MAX(version), 0) FROM documents WHERE route = ?", (route,)
+            ).fetchone()
+            if current != before:
+                raise Conflict(route, before, current)
+            connection.execute(
+                "INSERT INTO documents (route, version, body, change) VALUES (?, ?, ?, ?)",
+                (route, document.version, json.dumps(to_dict(document)), msgspec.json.encode(change).decode()),
+            )
+
+    def history(self, route: str, limit: int) -> Sequence[Entry]:
+        rows = self._query(
+            "SELECT body, change FROM documents WHERE route = ? ORDER BY version DESC LIMIT ?", route, limit
+        )
+        return [_entry(body, change) for body, change in rows]
+
+    def report(self, report: Report) -> None:
+        self._query(
+            "INSERT OR REPLACE INTO replicas VALUES (?, ?)",
+            report.replica,
+            msgspec.json.encode(report).decode(),
+        )
+
+    def retire(self, replica: str) -> None:
+        self._query("DELETE FROM replicas WHERE replica = ?", replica)
+
+    def reports(self) -> Sequence[Report]:
+        rows = self._query("SELECT report FROM replicas ORDER BY replica")
+        return [msgspec.json.decode(body, type=Report) for (body,) in rows]
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _query(self, sql: str, *arguments: str | int) -> list[tuple[str, ...]]:
+        with self._lock, _map_errors():
+            return self._connection.execute(sql, arguments).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _entry(body: str, change: str) -> Entry:
+    try:
+        return Entry(from_dict(json.loads(body)), msgspec.json.decode(change, type=Change))
+    except (json.JSONDecodeError, msgspec.DecodeError) as error:
+        raise Corrupt(f"A stored document is not JSON: {error}.") from error
+
+
+@contextmanager
+def _map_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The SQLite store does not answer: {error}.") from error

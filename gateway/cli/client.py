@@ -1,0 +1,72 @@
+"""Speaks the operators' HTTP API for the command line. Acts."""
+
+import getpass
+from typing import Any
+
+import httpx
+
+_TIMEOUT_S = 15.0
+
+
+class ApiError(Exception):
+    """The gateway refused, or cannot be reached; the message is for the person at the terminal."""
+
+
+class Client:
+    """One gateway, named by its URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._http = httpx.Client(
+            base_url=url, timeout=_TIMEOUT_S, headers={"x-operator": getpass.getuser()}, trust_env=False
+        )
+
+    def routes(self) -> list[dict[str, Any]]:
+        """Every declared route."""
+        return self._ask("GET", "/api/routes")  # type: ignore[no-any-return]
+
+    def route(self, name: str) -> dict[str, Any]:
+        """One route's document."""
+        return self._ask("GET", f"/api/routes/{name}")  # type: ignore[no-any-return]
+
+    def version(self, name: str) -> int | None:
+        """The version that a route is at, or None if it is not declared."""
+        return next((route["version"] for route in self.routes() if route["route"] == name), None)
+
+    def apply(self, spec: dict[str, Any], seen: int | None, why: str) -> dict[str, Any]:
+        """Declares a route that was last seen at version `seen` (None: not declared)."""
+        condition = {"if-none-match": "*"} if seen is None else {"if-match": f'"{seen}"'}
+        path = f"/api/routes/{spec.get('route')}"
+        return self._ask("PUT", path, headers=condition, json=spec, params={"why": why})  # type: ignore[no-any-return]
+
+    def shift(self, name: str, weights: dict[str, str], why: str) -> dict[str, Any]:
+        """Gives arms weights."""
+        body = {"weights": weights, "why": why}
+        return self._ask("POST", f"/api/routes/{name}/shift", json=body)  # type: ignore[no-any-return]
+
+    def history(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """The newest versions first."""
+        return self._ask("GET", f"/api/routes/{name}/history", params={"limit": limit})  # type: ignore[no-any-return]
+
+    def status(self) -> dict[str, Any]:
+        """What is wanted and what each replica serves."""
+        return self._ask("GET", "/api/status")  # type: ignore[no-any-return]
+
+    def models(self) -> list[dict[str, Any]]:
+        """The versions that a replica holds."""
+        return self._ask("GET", "/api/models")  # type: ignore[no-any-return]
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise ApiError(
+                f"No gateway answers at {self._url} ({error}). Start one with `make up`, or name another with --url."
+            ) from error
+        if answer.is_success:
+            return answer.json()
+        try:
+            sentence = answer.json()["error"]
+        except (ValueError, KeyError, TypeError):
+            sentence = f"The gateway answered {answer.status_code}: {answer.text[:200]}"
+        raise ApiError(sentence)

@@ -1,0 +1,34 @@
+"""`pointsman log`: read the inference log where it lies."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import print_json, print_table, sentences
+from gateway.cli.serving import Home, read_settings
+
+app = typer.Typer(help="Query the inference log.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Query the inference log."""
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="SQL over the table inferences (DuckDB's dialect).")],
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
+) -> None:
+    """Run SQL over the log, rows that are not Parquet yet included."""
+    from inference_log.query import run_query  # DuckDB and PyArrow are slow to import
+
+    with sentences():
+        settings = read_settings(home=home)
+        columns, rows = run_query(Path(settings.log), settings.spool, sql)
+        if as_json:
+            print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        else:
+            print_table(columns, rows)

@@ -1,0 +1,21 @@
+"""The entry point: `pointsman COMMAND`. Gathers the groups of commands."""
+
+import typer
+
+from gateway.cli import log, operate, serving
+
+app = typer.Typer(
+    name="pointsman",
+    help="Serve models, split traffic between their versions, and keep a log of every decision.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+serving.register(app)
+operate.register(app)
+app.add_typer(log.app, name="log")
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

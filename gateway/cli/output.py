@@ -1,0 +1,67 @@
+"""What commands print: tables for people, JSON for programs, sentences for errors."""
+
+import json
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from control.errors import StoreError
+from gateway.cli.client import ApiError
+from inference_log.errors import LogError
+from router.errors import RouterError
+
+_FULL_WIDTH = 10_000
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A plain table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.print(table)
+
+
+@contextmanager
+def sentences() -> Generator[None, None, None]:
+    """Turns what the packages refuse into one line on standard error and exit code 1."""
+    try:
+        yield
+    except (ApiError, LogError, RouterError, StoreError, OSError, ValueError) as error:
+        typer.echo(f"pointsman: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+class Progress:
+    """Says what is being done as soon as it begins, and how long the step before took."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._step = ""
+
+    def step(self, text: str) -> None:
+        """Begins a step."""
+        self.done()
+        self._step, self._began_s = text, time.monotonic()
+        typer.echo(f"· {text} …", err=True)
+
+    def done(self) -> None:
+        """Ends the step that is under way."""
+        if self._step:
+            typer.echo(f"✓ {self._step} ({time.monotonic() - self._began_s:.1f} s)", err=True)
+        self._step = ""

@@ -1,0 +1,113 @@
+"""`pointsman serve` and `pointsman demo`: start the gateway in the foreground."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from control.open import open_store
+from gateway.cli.output import Progress, sentences
+from gateway.listener import bind
+from gateway.settings import Settings
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="Port that all replicas share.", show_default="8000")]
+Engine = Annotated[
+    Literal["ray", "uvicorn"] | None,
+    typer.Option(help="ray: replicas on Ray Serve; uvicorn: one replica in this process.", show_default="ray"),
+]
+Replicas = Annotated[int | None, typer.Option(help="How many replicas (engine ray).", show_default="2")]
+Home = Annotated[Path | None, typer.Option(help="Where state, models and log live.", show_default="./var")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(serve)
+    app.command()(demo)
+
+
+def serve(
+    host: Host = None, port: Port = None, engine: Engine = None, replicas: Replicas = None, home: Home = None
+) -> None:
+    """Start the gateway in the foreground. Ctrl-C stops everything.
+
+    Every flag, and more, can be set in the environment with the prefix POINTSMAN_, such as POINTSMAN_PORT.
+    """
+    with sentences():
+        settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        _run(settings, Progress())
+
+
+def demo(
+    host: Host = None,
+    port: Port = None,
+    engine: Engine = None,
+    replicas: Replicas = None,
+    home: Home = None,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Train and declare only; do not serve.")] = False,
+) -> None:
+    """Train the demo models, declare the demo routes, and serve them."""
+    from gateway import demo as demonstration  # scikit-learn's trainers are slow to import
+
+    with sentences():
+        settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        progress = Progress()
+        demonstration.train(Path(settings.registry), progress.step)
+        progress.done()
+        store = open_store(settings.store)
+        demonstration.declare(store)
+        store.close()
+        if not prepare:
+            _run(settings, progress)
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The environment, and over it the flags that were given.
+
+    Raises:
+        ValueError: a setting is not allowed; the sentence names it.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None}).resolved()
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ValueError(f"A setting (flag or POINTSMAN_ variable) is not allowed: {said}.") from error
+
+
+def _run(settings: Settings, progress: Progress) -> None:
+    try:
+        bind(settings.host, settings.port).close()
+    except OSError as error:
+        raise OSError(
+            f"Port {settings.port} on {settings.host} cannot be had ({error.strerror}): end what listens there, "
+            "or choose another with --port or POINTSMAN_PORT."
+        ) from error
+
+    def on_ready() -> None:
+        progress.done()
+        typer.echo(_welcome(settings), err=True)
+
+    if settings.engine == "uvicorn":
+        from gateway import uvicorn_engine
+
+        progress.step("starting one replica")
+        uvicorn_engine.run(settings, on_ready)
+    else:
+        progress.step("loading Ray")
+        from gateway import ray_engine  # seconds; only where it is needed
+
+        ray_engine.run(settings, progress.step, on_ready)
+    progress.done()
+
+
+def _welcome(settings: Settings) -> str:
+    url = f"http://{settings.host}:{settings.port}"
+    return f"""
+Pointsman serves at {url}  (state in {settings.home}; Ctrl-C stops everything)
+
+  pointsman status                       what each replica serves
+  pointsman shift cancer canary=20       move traffic
+  pointsman log query "SELECT route, arm, count(*) AS n FROM inferences GROUP BY ALL"
+  {url}/docs             the operators' API
+"""

@@ -1,0 +1,168 @@
+"""What a replica serves from: the router's snapshot joined with loaded runtimes. Immutable; swapped by one assignment.
+
+Everything about an arm that does not change from request to request is computed here, once per snapshot: the log's
+contexts and the answer's headers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.errors import NotReady
+from inference_log.record import Context, Role
+from registry_sync.catalogue import Version
+from router.errors import UnknownRoute
+from router.snapshot import Arm, Route, Snapshot, assemble
+from runtimes.datatypes import NUMPY_OF
+from runtimes.manifest import Manifest, Signature, TensorSpec
+from runtimes.runtime import Runtime
+
+Header = tuple[bytes, bytes]
+
+
+class Pace:
+    """How long one version takes, as a moving mean in seconds. The only thing here that changes."""
+
+    __slots__ = ("mean_s",)
+
+    _WEIGHT = 0.1
+
+    def __init__(self, mean_s: float) -> None:
+        self.mean_s = mean_s
+
+    def observe(self, duration_s: float) -> None:
+        """Takes one more run into account."""
+        self.mean_s += self._WEIGHT * (duration_s - self.mean_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveArm:
+    """An arm with its runtime."""
+
+    arm: Arm
+    runtime: Runtime
+    pace: Pace
+    signature: Signature
+    output_names: tuple[str, ...]
+    primary: Context
+    fallback: Context
+    headers: tuple[Header, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveRoute:
+    """A route whose every version is loaded. All arms have the same signature."""
+
+    route: Route
+    arms: tuple[LiveArm, ...]
+    signature: Signature
+    rejected: Context
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """Everything served now. `problems` says, by route, why a declared route is missing or behind."""
+
+    snapshot: Snapshot
+    routes: Mapping[str, LiveRoute]
+    revision: int = 0
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+EMPTY = Live(snapshot=assemble([]), routes={})
+
+
+class LiveHolder:
+    """The one attribute that a request reads."""
+
+    __slots__ = ("current",)
+
+    def __init__(self) -> None:
+        self.current = EMPTY
+
+
+def find_route(live: Live, name: str) -> LiveRoute:
+    """A route that is being served.
+
+    Raises:
+        NotReady: it is declared, but cannot be served.
+        UnknownRoute: it is not declared.
+    """
+    route = live.routes.get(name)
+    if route is not None:
+        return route
+    if name in live.problems:
+        raise NotReady(f"Route {name} is declared but cannot be served: {live.problems[name]}")
+    raise UnknownRoute(f"There is no route {name!r}; there are {', '.join(live.routes) or 'none yet'}.")
+
+
+def join(
+    routes: Mapping[str, tuple[Route, Mapping[str, tuple[Version, Pace]]]],
+    revision: int,
+    problems: Mapping[str, str],
+) -> Live:
+    """Compiled routes with their READY versions (by arm name) as one live table."""
+    snapshot = assemble(route for route, _ in routes.values())
+    live = {name: _live_route(snapshot.routes[name], versions, snapshot.hash) for name, (_, versions) in routes.items()}
+    return Live(snapshot=snapshot, routes=live, revision=revision, problems=problems)
+
+
+def _live_route(route: Route, versions: Mapping[str, tuple[Version, Pace]], snapshot_hash: str) -> LiveRoute:
+    arms = tuple(_live_arm(route, arm, *versions[arm.name], snapshot_hash) for arm in route.arms)
+    return LiveRoute(route, arms, arms[0].signature, _context(route, None, None, "primary", snapshot_hash))
+
+
+def _live_arm(route: Route, arm: Arm, version: Version, pace: Pace, snapshot_hash: str) -> LiveArm:
+    if version.runtime is None:
+        raise ValueError(f"{version.key} is {version.state}, not READY.")
+    signature = version.runtime.signature
+    return LiveArm(
+        arm=arm,
+        runtime=version.runtime,
+        pace=pace,
+        signature=signature,
+        output_names=tuple(spec.name for spec in signature.outputs),
+        primary=_context(route, arm, version.manifest, "primary", snapshot_hash),
+        fallback=_context(route, arm, version.manifest, "fallback", snapshot_hash),
+        headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
+    )
+
+
+def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Role, snapshot_hash: str) -> Context:
+    """What the log says of every request that this arm answers; without an arm, of those that were rejected."""
+    inputs = manifest.inputs if manifest else ()
+    outputs = manifest.outputs if manifest else ()
+    return Context(
+        number=0,
+        route=route.name,
+        arm=arm.name if arm else "",
+        role=role,
+        policy_kind="split",
+        policy_version=route.document_version,
+        snapshot_hash=snapshot_hash,
+        weights={each.name: each.propensity for each in route.arms},
+        model_name=arm.model if arm else "",
+        model_version=arm.version if arm else "",
+        model_digest=arm.digest if arm else "",
+        features=tuple(name for spec in inputs for name in _feature_names(spec)),
+        inputs=tuple(NUMPY_OF[spec.datatype].str for spec in inputs),
+        label=_first(outputs, "iub"),
+        prediction=_first(outputs, "f"),
+    )
+
+
+def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
+    """The names of one instance's values: the declared columns, or the tensor's name and a position."""
+    if spec.columns:
+        return spec.columns
+    width = 1
+    for size in spec.shape[1:] if spec.shape[:1] == (-1,) else spec.shape:
+        width *= max(size, 1)
+    return (spec.name,) if width == 1 else tuple(f"{spec.name}_{position}" for position in range(width))
+
+
+def _first(outputs: tuple[TensorSpec, ...], kinds: str) -> tuple[int, str] | None:
+    """The first output whose NumPy kind is one of `kinds`."""
+    for index, spec in enumerate(outputs):
+        if NUMPY_OF[spec.datatype].kind in kinds:
+            return index, NUMPY_OF[spec.datatype].str
+    return None

@@ -1,0 +1,21 @@
+"""How this process logs: one line per event, dotted names with fields, to standard error. Acts."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure_logs() -> None:
+    """Called once per process by whoever starts it."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event")),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

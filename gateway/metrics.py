@@ -1,0 +1,93 @@
+"""Prometheus metrics, right for all replicas of a machine whichever answers the scrape. Acts.
+
+The replicas keep their values in files of one folder (prometheus-client's multiprocess mode), one set of files per
+seat. Whoever takes a seat continues its predecessor's counters, so they never fall, and the number of files is
+bounded by the number of seats.
+"""
+
+import os
+from pathlib import Path
+
+import prometheus_client.values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_BUCKETS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """One per replica."""
+
+    def __init__(self, folder: Path, seat: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library looks, with no other way to say it
+        mark_process_dead(seat, str(folder))  # a predecessor's gauges; its counters stay
+        prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: seat)
+        registry = CollectorRegistry()
+        self._requests = Counter(
+            "pointsman_requests",
+            "Attempts to answer a prediction, by the arm that was asked.",
+            ["route", "arm", "version", "status"],
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "pointsman_request_seconds",
+            "From the request's arrival to its record, by arm.",
+            ["route", "arm"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "pointsman_in_flight",
+            "Requests being worked on.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.snapshot_revision = Gauge(
+            "pointsman_snapshot_revision",
+            "The store's revision that each replica serves from (label pid: its seat).",
+            multiprocess_mode="liveall",
+            registry=registry,
+        )
+        self.snapshot_stale = Gauge(
+            "pointsman_snapshot_stale_seconds",
+            "How long ago each replica last heard from its store (label pid: its seat).",
+            multiprocess_mode="liveall",
+            registry=registry,
+        )
+        self.log_rows = Counter(
+            "pointsman_log_records",
+            "Records of the inference log, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
+        self._children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, route: str, arm: str, version: str, status: int, duration_s: float) -> None:
+        """One attempt. On the request path."""
+        key = (route, arm, version, status)
+        children = self._children.get(key)
+        if children is None:
+            counter = self._requests.labels(route, arm, version, str(status))
+            children = self._children[key] = counter, self._latency.labels(route, arm)
+        children[0].inc()
+        children[1].observe(duration_s)
+
+    def render(self, live_seats: set[int]) -> bytes:
+        """The text that a scrape gets: all replicas of this machine."""
+        for seat in _seats(self._folder) - live_seats:
+            mark_process_dead(seat, str(self._folder))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._folder))
+        return generate_latest(registry)
+
+
+def _seats(folder: Path) -> set[int]:
+    """Seats that have gauges on file."""
+    return {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_*.db")}

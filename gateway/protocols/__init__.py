@@ -1,0 +1,1 @@
+"""One file per protocol: bytes in and out, nothing else."""

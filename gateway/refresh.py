@@ -1,0 +1,164 @@
+"""Keeps the live table of one replica at what the store and the registry say. Acts, level-triggered, in a thread.
+
+A tick compares and, where something differs, builds a new table and swaps it in. A route that cannot be built keeps
+its last good form (or stays absent) and is named among the problems; the others go on. A missed tick changes nothing.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from control.errors import StoreUnavailable
+from control.store import Report, Store
+from gateway.arms import bind
+from gateway.live import Live, LiveHolder, Pace, join
+from registry_sync.catalogue import Catalogue, Version, VersionKey
+from registry_sync.errors import RegistryError
+from router.document import Document
+from router.errors import RouterError
+from router.snapshot import Pin, Route, compile_route
+from runtimes.errors import ModelRefused
+from runtimes.runtime import Runtime, example_inputs
+
+_log = structlog.get_logger()
+
+_REPORT_EVERY_S = 1.0
+_PACE_RUNS = 3
+
+Built = tuple[Route, Mapping[str, tuple[Version, Pace]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which replica this is."""
+
+    name: str
+    pid: int
+    started_s: float
+
+
+class Refresher:
+    """One per replica. `tick` is called by one thread at a time."""
+
+    def __init__(
+        self, identity: Identity, store: Store, catalogue: Catalogue, holder: LiveHolder, registry_every_s: float
+    ) -> None:
+        self.heard_s = time.monotonic()
+        self._identity = identity
+        self._store = store
+        self._catalogue = catalogue
+        self._holder = holder
+        self._registry_every_s = registry_every_s
+        self._documents: Mapping[str, Document] = {}
+        self._revision = -1
+        self._built: dict[str, Built] = {}
+        self._paces: dict[VersionKey, Pace] = {}
+        self._resolved_s = float("-inf")
+        self._reported_s = float("-inf")
+
+    def run(self, stop: threading.Event, every_s: float, after_tick: Callable[[], None]) -> None:
+        """Ticks until `stop` is set, then takes this replica's report back."""
+        while not stop.wait(every_s):
+            self.tick(time.monotonic())
+            after_tick()
+        try:
+            self._store.retire(self._identity.name)
+        except StoreUnavailable as error:
+            _log.warning("gateway.refresh.not_retired", error=str(error))
+
+    def tick(self, now_s: float) -> None:
+        """One comparison; never raises what the store or the registry may raise."""
+        try:
+            changed = self._read()
+            if changed or now_s - self._resolved_s >= self._registry_every_s:
+                self._resolved_s = now_s
+                swapped = self._rebuild()
+            else:
+                swapped = False
+            if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
+                self._store.report(self._report())
+                self._reported_s = now_s
+            self.heard_s = time.monotonic()
+        except (StoreUnavailable, RouterError) as error:
+            _log.warning("gateway.refresh.store_failed", error=str(error))
+
+    def _read(self) -> bool:
+        revision = self._store.revision()
+        if revision == self._revision:
+            return False
+        self._documents = self._store.documents()
+        self._revision = revision
+        return True
+
+    def _rebuild(self) -> bool:
+        """Builds every route; swaps if the outcome differs from what is live."""
+        built: dict[str, Built] = {}
+        problems: dict[str, str] = {}
+        for name, document in self._documents.items():
+            try:
+                built[name] = self._build(document)
+            except (ModelRefused, RegistryError, RouterError) as error:
+                problems[name] = str(error)
+                if name in self._built:
+                    built[name] = self._built[name]
+        before = self._holder.current
+        after = join(built, self._revision, problems)
+        same = (after.snapshot.hash, after.problems) == (before.snapshot.hash, before.problems)
+        if same and after.revision == before.revision:
+            return False
+        self._holder.current = after
+        self._built = built
+        self._forget_unused()
+        _announce(after)
+        return True
+
+    def _build(self, document: Document) -> Built:
+        versions = bind(self._catalogue, document.spec)
+        pins = {name: Pin(version.key.version, version.key.digest) for name, version in versions.items()}
+        route = compile_route(document, pins)
+        known = self._built.get(route.name)
+        if known is not None and known[0].hash == route.hash:
+            return known
+        return route, {name: (version, self._pace(version)) for name, version in versions.items()}
+
+    def _pace(self, version: Version) -> Pace:
+        known = self._paces.get(version.key)
+        if known is None:
+            known = self._paces[version.key] = Pace(_measure(version.runtime) if version.runtime else 0.0)
+        return known
+
+    def _forget_unused(self) -> None:
+        used = {version.key for _, versions in self._built.values() for version, _ in versions.values()}
+        self._catalogue.retain(used)
+        self._paces = {key: pace for key, pace in self._paces.items() if key in used}
+
+    def _report(self) -> Report:
+        live = self._holder.current
+        return Report(
+            replica=self._identity.name,
+            pid=self._identity.pid,
+            at_s=time.time(),
+            started_s=self._identity.started_s,
+            snapshot_hash=live.snapshot.hash,
+            routes={name: route.document_version for name, route in live.snapshot.routes.items()},
+            problems=live.problems,
+        )
+
+
+def _announce(live: Live) -> None:
+    _log.info("gateway.snapshot.live", snapshot=repr(live.snapshot), problems=dict(live.problems))
+
+
+def _measure(runtime: Runtime) -> float:
+    """Seconds that a run on one instance takes: the least of a few, since the first ones warm caches."""
+    names = [spec.name for spec in runtime.signature.outputs]
+    inputs = example_inputs(runtime.signature)
+    durations_s = []
+    for _ in range(_PACE_RUNS):
+        started_s = time.perf_counter()
+        runtime.run(inputs, names)
+        durations_s.append(time.perf_counter() - started_s)
+    return min(durations_s)

@@ -1,0 +1,167 @@
+"""One replica: puts everything together, starts it in order and ends it in order. The only place that knows all parts."""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from control.open import open_store
+from gateway.app import create_app
+from gateway.door import ERROR_HEADER, PROBE, Door
+from gateway.executor import Executor
+from gateway.listener import Listener, bind
+from gateway.live import LiveHolder, LiveRoute
+from gateway.metrics import Metrics
+from gateway.predict import Predictor
+from gateway.refresh import Identity, Refresher
+from gateway.secret import load_secret
+from gateway.settings import Settings
+from gateway.watchdog import Watchdog
+from inference_log.roll import Roller
+from inference_log.sinks.directory import DirectorySink
+from inference_log.spool import held_seats, take_seat
+from inference_log.writer import LogWriter
+from registry_sync.catalogue import Catalogue
+from registry_sync.registries.directory import DirectoryRegistry
+from runtimes.datatypes import NAME_OF
+from runtimes.load import LoadOptions
+from runtimes.runtime import example_inputs
+
+
+class Unhealthy(Exception):
+    """The replica's own request did not come back as it should."""
+
+
+class Replica:
+    """Built and started on the event loop that serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seat = take_seat(settings.spool)
+        name = f"{socket.gethostname()}-{self._seat.number}"
+        self._writer = LogWriter(self._seat.folder, f"{name}-{time.time_ns() // 1_000_000}")
+        self._metrics = Metrics(settings.metrics_dir, self._seat.number)
+        self._holder = LiveHolder()
+        self._store = open_store(settings.store)
+        catalogue = Catalogue(
+            DirectoryRegistry(Path(settings.registry)),
+            LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads),
+        )
+        identity = Identity(name, os.getpid(), time.time())
+        self._refresher = Refresher(identity, self._store, catalogue, self._holder, settings.registry_every_s)
+        self._roller = Roller(settings.spool, self._seat.folder, self._writer, DirectorySink(Path(settings.log)))
+        self._executor = Executor(settings.model_threads, settings.inline_below_ms / 1000)
+        self._door = Door(
+            self._holder,
+            Predictor(self._executor, self._writer, self._metrics),
+            self._metrics,
+            create_app(self._holder, self._store, catalogue, self._render_metrics),
+            secret=load_secret(settings.home),
+            max_in_flight=settings.max_in_flight,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self._listener = Listener(self._door)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._watchdog: Watchdog | None = None
+        self._counted = {"appended": 0, "dropped": 0, "persisted": 0, "failed": 0}
+
+    async def start(self) -> None:
+        """Loads every version that has weight, then listens.
+
+        Raises:
+            OSError: the port is held by somebody else.
+        """
+        settings = self._settings
+        await asyncio.to_thread(self._refresher.tick, time.monotonic())
+        await self._listener.start(bind(settings.host, settings.port))
+        self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
+        self._watchdog.start()
+        self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publish_metrics)
+        self._spawn("roll", self._roller.run, settings.segment_max_age_s, settings.segment_max_bytes)
+
+    async def stop(self) -> None:
+        """Answers what is in hand, then leaves every segment as Parquet."""
+        await self._listener.drain(self._settings.drain_s)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._stop.set()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._executor.close()
+        self._store.close()
+        self._seat.release()
+
+    async def check(self) -> None:
+        """Sends each route a request of its own, through everything that a caller's goes through but the socket.
+
+        A model that fails is not this replica's fault: another replica would run the same model.
+
+        Raises:
+            Unhealthy: the listener is gone, or the gateway itself fails.
+        """
+        if not self._listener.is_listening():
+            raise Unhealthy("The listener does not accept connections.")
+        for live in self._holder.current.routes.values():
+            status, headers = await _probe(self._door, live)
+            if status >= 500 and ERROR_HEADER not in headers:
+                raise Unhealthy(f"Route {live.route.name} answers {status} to the replica's own request.")
+
+    def in_flight(self) -> int:
+        """Requests in hand, for autoscaling."""
+        return self._listener.outstanding()
+
+    def _spawn(self, name: str, run: Any, *arguments: Any) -> None:
+        thread = threading.Thread(target=run, args=(self._stop, *arguments), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _publish_metrics(self) -> None:
+        """What is not worth counting request by request."""
+        self._metrics.in_flight.set(self._listener.outstanding())
+        self._metrics.snapshot_revision.set(self._holder.current.revision)
+        self._metrics.snapshot_stale.set(time.monotonic() - self._refresher.heard_s)
+        now = {
+            "appended": self._writer.appended,
+            "dropped": self._writer.dropped,
+            "persisted": self._roller.rows_persisted,
+            "failed": self._roller.failures,
+        }
+        for outcome, value in now.items():
+            self._metrics.log_rows.labels(outcome).inc(value - self._counted[outcome])
+        self._counted = now
+
+    def _render_metrics(self) -> bytes:
+        return self._metrics.render(held_seats(self._settings.spool))
+
+
+async def _probe(door: Door, live: LiveRoute) -> tuple[int, dict[bytes, bytes]]:
+    """The status and headers that the door gives to a request of zeros."""
+    inputs = [
+        {"name": name, "shape": array.shape, "datatype": NAME_OF[array.dtype], "data": array.ravel().tolist()}
+        for name, array in example_inputs(live.signature).items()
+    ]
+    messages = [{"type": "http.request", "body": orjson.dumps({"inputs": inputs})}]
+    started: list[tuple[int, dict[bytes, bytes]]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            started.append((message["status"], dict(message["headers"])))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/v2/models/{live.route.name}/infer",
+        "headers": [],
+        "extensions": {PROBE: {}},
+    }
+    await door(scope, receive, send)
+    return started[0]

@@ -1,0 +1,77 @@
+"""What a segment holds: a header, contexts, and one record per attempt to answer a request. Decides.
+
+What does not change from request to request (route, arm, weights, model, feature names) is a `Context`, written once
+per segment and referred to by number. Tensors are kept as the bytes that the model saw. A segment can be read
+without anything else.
+"""
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["ok", "error", "timeout", "rejected"]
+Role = Literal["primary", "fallback"]
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """The first record of every segment."""
+
+    writer_id: str
+    sequence: int
+    schema_version: int = SCHEMA_VERSION
+
+
+class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """What the records that follow have in common. `number` is unique within the segment.
+
+    `features` names the values of one instance, over all inputs in order; `inputs` are NumPy type strings. The label
+    is the output of that index whose type string is `label_type`; likewise the prediction (None: there is none).
+    """
+
+    number: int
+    route: str
+    arm: str
+    role: Role
+    policy_kind: str
+    policy_version: int
+    snapshot_hash: str
+    weights: dict[str, float]
+    model_name: str
+    model_version: str
+    model_digest: str
+    features: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    label: tuple[int, str] | None = None
+    prediction: tuple[int, str] | None = None
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """One attempt of one arm to answer one request. Times are microseconds; `event_us` since the epoch.
+
+    `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order; an attempt that failed has
+    no outputs, a request that was rejected has neither.
+    """
+
+    context: int
+    writer_seq: int
+    decision_id: str
+    attempt: int
+    event_us: int
+    reason: str
+    propensity: float | None
+    unit_hash: str | None
+    status: int
+    outcome: Outcome
+    error_code: str
+    latency_us: int
+    model_us: int
+    batch_size: int
+    request_id: str
+    trace_id: str
+    inputs: tuple[bytes, ...] = ()
+    outputs: tuple[bytes, ...] = ()
+
+
+Entry = Header | Context | Record

@@ -1,0 +1,91 @@
+"""Turns closed segments into Parquet and deletes them once it is safe. Acts, in a background thread.
+
+Every step may be repeated: keys are derived from the segment's name and content, and a sink refuses to store a
+segment twice. A segment that cannot be turned into rows at all is set aside, never retried for ever.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from inference_log.errors import SinkConflict, SinkUnavailable
+from inference_log.parquet import encode
+from inference_log.rows import Partition, partition_rows
+from inference_log.schema import TABLE
+from inference_log.segment import SUFFIX, read_segment
+from inference_log.sinks import Sink
+from inference_log.spool import abandoned, segments
+from inference_log.writer import LogWriter
+
+_log = structlog.get_logger()
+
+DEAD_LETTER = "dead-letter"
+
+
+class Roller:
+    """Ships the segments of one replica, and those that dead replicas left behind."""
+
+    def __init__(self, spool: Path, folder: Path, writer: LogWriter, sink: Sink) -> None:
+        self.rows_persisted = 0
+        self.failures = 0
+        self._spool = spool
+        self._folder = folder
+        self._writer = writer
+        self._sink = sink
+
+    def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, tick_s: float = 1.0) -> None:
+        """Until `stop` is set; then once more, so that a replica that ends in order leaves nothing behind."""
+        while not stop.wait(tick_s):
+            self._tick(max_age_s, max_bytes)
+        self._tick(0.0, 0)
+
+    def _tick(self, max_age_s: float, max_bytes: int) -> None:
+        try:
+            self._writer.sync()
+            self._writer.rotate(max_age_s, max_bytes)
+            # Listed before the writer is asked: a segment that is opened in between is not in the list.
+            listed = segments(self._folder)
+            active = self._writer.active_path
+            self.ship(path for path in listed if path != active)
+            with abandoned(self._spool) as orphans:
+                self.ship(orphans)
+        except OSError as error:
+            self.failures += 1
+            _log.warning("inference_log.roll.failed", error=str(error))
+
+    def ship(self, paths: Iterable[Path]) -> None:
+        """Each segment: read, store, delete. A failure keeps that segment and goes on with the next."""
+        for path in paths:
+            try:
+                self._ship_one(path)
+            except (SinkConflict, SinkUnavailable) as error:
+                self.failures += 1
+                _log.error("inference_log.segment.kept", segment=path.name, error=str(error))
+
+    def _ship_one(self, path: Path) -> None:
+        content = path.read_bytes()
+        try:
+            segment = read_segment(content)
+            partitions = {} if segment is None else partition_rows(segment)
+        except Exception as error:  # whatever the bytes provoke: set aside, so that the rest goes on
+            self.failures += 1
+            _log.error("inference_log.segment.set_aside", segment=path.name, error=repr(error))
+            folder = self._spool / DEAD_LETTER
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name)
+            return
+        if segment is not None and segment.torn_bytes:
+            _log.warning("inference_log.segment.torn", segment=path.name, torn_bytes=segment.torn_bytes)
+        digest = hashlib.sha256(content).hexdigest()
+        for partition, table in partitions.items():
+            self._sink.put(_key(partition, path, digest), encode(table, digest), digest)
+            self.rows_persisted += table.num_rows
+        path.unlink()
+
+
+def _key(partition: Partition, path: Path, digest: str) -> str:
+    name = f"{path.name.removesuffix(SUFFIX)}-{digest[:8]}.parquet"
+    return f"{TABLE}/route={partition.route}/dt={partition.dt}/{name}"

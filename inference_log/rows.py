@@ -1,0 +1,178 @@
+"""Turns the records of a segment into rows, one per instance, partition by partition. Decides.
+
+Records of one context have the same columns, so each group is laid out with NumPy at once; only what differs from
+record to record goes through Python.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from inference_log.record import Context, Record
+from inference_log.schema import INFERENCES
+from inference_log.segment import Segment
+
+
+class Partition(NamedTuple):
+    """Where rows belong: the route and the UTC day of the event, `YYYY-MM-DD`."""
+
+    route: str
+    dt: str
+
+
+_DAY_US = 86_400_000_000
+
+
+def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
+    """The rows of a segment by partition, sorted by time."""
+    groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
+    for record in segment.records:
+        groups[record.context, record.event_us // _DAY_US].append(record)
+    tables: dict[Partition, list[pa.Table]] = defaultdict(list)
+    for (number, day), records in groups.items():
+        context = segment.contexts[number]
+        dt = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
+        tables[Partition(context.route, dt)].append(_table(context, records, segment.header.writer_id))
+    return {
+        partition: pa.concat_tables(parts).sort_by("event_ts_us").combine_chunks()
+        for partition, parts in tables.items()
+    }
+
+
+def _table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
+    """Rows of one context. A request with no instances (or a rejected one) still is one row."""
+    sizes = np.array([max(record.batch_size, 1) for record in records])
+    total = int(sizes.sum())
+    record_of_row = np.repeat(np.arange(len(records)), sizes)
+    instance = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+    def per_record(name: str) -> pa.Array:
+        values = pa.array([getattr(record, name) for record in records], _RECORD_TYPES.get(name))
+        return values.take(pa.array(record_of_row)) if total != len(records) else values
+
+    def constant(value: Any, kind: pa.DataType) -> pa.Array:
+        return pa.repeat(pa.scalar(value, kind), total)
+
+    event_us = per_record("event_us")
+    decision = per_record("decision_id").to_pylist()
+    attempt = per_record("attempt").to_pylist()
+    columns = {
+        "inference_id": pa.array([f"{d}-{a}-{i}" for d, a, i in zip(decision, attempt, instance, strict=True)]),
+        "decision_id": pa.array(decision),
+        "event_ts": pa.array(event_us.to_numpy() // 1000).cast(pa.timestamp("ms")),
+        "event_ts_us": event_us,
+        "schema_version": constant(1, pa.int32()),
+        "instance_index": pa.array(instance, pa.int32()),
+        "sampling_rate": constant(1.0, pa.float64()),
+        "latency_ms": pa.array(per_record("latency_us").to_numpy() / 1000),
+        "model_latency_ms": pa.array(per_record("model_us").to_numpy() / 1000),
+        "writer_id": constant(writer_id, pa.string()),
+        "features_num": _features(context, records, sizes),
+        "prediction": _prediction(context, records, sizes),
+        "predicted_label": _labels(context, records, sizes),
+        "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
+    }
+    for name in _CONTEXT_COLUMNS:
+        columns[name] = constant(getattr(context, name), INFERENCES.field(name).type)
+    for name in _RECORD_COLUMNS:
+        columns[name] = per_record(name)
+    return pa.table([columns[field.name].cast(field.type) for field in INFERENCES], schema=INFERENCES)
+
+
+_CONTEXT_COLUMNS = (
+    "arm",
+    "role",
+    "policy_kind",
+    "policy_version",
+    "snapshot_hash",
+    "model_name",
+    "model_version",
+    "model_digest",
+)
+_RECORD_COLUMNS = (
+    "reason",
+    "propensity",
+    "unit_hash",
+    "batch_size",
+    "status",
+    "outcome",
+    "error_code",
+    "request_id",
+    "trace_id",
+    "writer_seq",
+)
+# Stated where every value may be None, from which no type can be inferred.
+_RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
+
+
+def _values(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.frombuffer(b"".join(parts), type_string).astype(np.float64)
+
+
+def _widths(records: Sequence[Record], counts: Sequence[int], sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How many values each row has, from how many values each record has."""
+    return np.repeat(np.array(counts) // sizes, sizes)
+
+
+def _offsets(widths: np.ndarray[Any, Any]) -> pa.Array:
+    return pa.array(np.concatenate(([0], np.cumsum(widths))), pa.int32())
+
+
+def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+    """A map of feature name to value per row; several inputs are interleaved row by row."""
+    if len(context.inputs) == 1:
+        kind = np.dtype(context.inputs[0])
+        parts = [record.inputs[0] if record.inputs else b"" for record in records]
+        values = _values(parts, context.inputs[0])
+        counts = [len(part) // kind.itemsize for part in parts]
+    else:
+        rows = [_interleaved(context, record) for record in records]
+        values = np.concatenate([*rows, np.empty(0)])
+        counts = [len(row) for row in rows]
+    widths = _widths(records, counts, sizes)
+    positions = np.concatenate([np.arange(width) for width in widths]) if _ragged(widths) else _tiled(widths)
+    names = pa.array(context.features, pa.string()).take(pa.array(positions, pa.int32()))
+    return pa.MapArray.from_arrays(_offsets(widths), names, pa.array(values))
+
+
+def _ragged(widths: np.ndarray[Any, Any]) -> bool:
+    return bool((widths != widths[0]).any())
+
+
+def _tiled(widths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.tile(np.arange(widths[0]), len(widths))
+
+
+def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if not record.inputs or not record.batch_size:
+        return np.empty(0)
+    rows = [
+        _values([content], kind).reshape(record.batch_size, -1)
+        for content, kind in zip(record.inputs, context.inputs, strict=True)
+    ]
+    return np.concatenate(rows, axis=1).ravel()
+
+
+def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+    if context.prediction is None:
+        return pa.nulls(int(sizes.sum()), pa.list_(pa.float64()))
+    index, kind = context.prediction
+    parts = [record.outputs[index] if record.outputs else b"" for record in records]
+    counts = [len(part) // np.dtype(kind).itemsize for part in parts]
+    return pa.ListArray.from_arrays(_offsets(_widths(records, counts, sizes)), pa.array(_values(parts, kind)))
+
+
+def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+    if context.label is None:
+        return pa.nulls(int(sizes.sum()), pa.string())
+    index, kind = context.label
+    per_record = [
+        np.frombuffer(record.outputs[index], kind).tolist() if record.outputs and record.batch_size else [None] * size
+        for record, size in zip(records, sizes.tolist(), strict=True)
+    ]
+    return pa.array([None if label is None else str(label) for label in chain.from_iterable(per_record)], pa.string())

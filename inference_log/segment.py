@@ -1,0 +1,65 @@
+"""The file format of a segment: frames of length, CRC-32 and content. Reads and frames; does not decide.
+
+A frame that is cut short or whose CRC is wrong ends the segment: it can only be the one that was being written when
+the process or the machine died.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from inference_log.record import Context, Entry, Header, Record
+
+SUFFIX = ".segment"
+
+_FRAME = struct.Struct("<II")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode  # type: ignore[arg-type]  # a union is a valid type form
+
+
+def frame(entry: Entry) -> bytes:
+    """The bytes to append for one entry."""
+    content = _encode(entry)
+    return _FRAME.pack(len(content), zlib.crc32(content)) + content
+
+
+class Segment(NamedTuple):
+    """A segment, read. `torn_bytes` is what lay behind the last whole frame."""
+
+    header: Header
+    contexts: dict[int, Context]
+    records: list[Record]
+    torn_bytes: int
+
+
+def read_segment(content: bytes) -> Segment | None:
+    """Everything up to the first torn frame; None if not even the header is whole."""
+    header: Header | None = None
+    contexts: dict[int, Context] = {}
+    records: list[Record] = []
+    end = 0
+    for entry, end in _entries(content):
+        if isinstance(entry, Record):
+            records.append(entry)
+        elif isinstance(entry, Context):
+            contexts[entry.number] = entry
+        else:
+            header = entry
+    return None if header is None else Segment(header, contexts, records, len(content) - end)
+
+
+def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:
+    """Each whole entry and the offset behind it."""
+    view = memoryview(content)
+    offset = 0
+    while offset + _FRAME.size <= len(view):
+        length, crc = _FRAME.unpack_from(view, offset)
+        end = offset + _FRAME.size + length
+        body = view[offset + _FRAME.size : end]
+        if end > len(view) or zlib.crc32(body) != crc:
+            return
+        yield _decode(body), end
+        offset = end

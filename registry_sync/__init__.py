@@ -1,0 +1,1 @@
+"""From a registry to verified, loaded, READY versions. Never moves traffic itself."""

@@ -1,0 +1,105 @@
+"""The versions that this process holds: READY with a runtime, or QUARANTINED with a reason. Acts.
+
+A version is named by model, version and the sha256 its manifest pins, so a version whose manifest changes is
+another version. A quarantined one is tried again when its manifest changes or when an operator asks for it.
+"""
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from registry_sync.errors import UnknownModel
+from registry_sync.registries import Registry
+from router.document import ArmRef
+from runtimes.errors import ModelRefused
+from runtimes.load import LoadOptions, load
+from runtimes.manifest import Manifest
+from runtimes.runtime import Runtime
+
+
+class VersionKey(NamedTuple):
+    """One immutable version, pinned by the digest of its artifact."""
+
+    model: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.model}:{self.version}"
+
+
+class State(StrEnum):
+    """Where a version stands."""
+
+    READY = "READY"
+    QUARANTINED = "QUARANTINED"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as this process holds it; `runtime` is there exactly when it is READY."""
+
+    key: VersionKey
+    manifest: Manifest
+    state: State
+    reason: str = ""
+    runtime: Runtime | None = None
+
+
+class Catalogue:
+    """Resolves references through the registry, loads what is asked for, and remembers. Thread-safe."""
+
+    def __init__(self, registry: Registry, options: LoadOptions) -> None:
+        self._registry = registry
+        self._options = options
+        self._versions: dict[VersionKey, Version] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+        """The version that a reference names right now.
+
+        Raises:
+            UnknownModel: there is none.
+            ModelRefused: its manifest cannot be read.
+            RegistryUnavailable: the registry does not answer.
+        """
+        version = ref.version if ref.version is not None else self._follow(ref)
+        manifest = self._registry.manifest(ref.model, version)
+        return VersionKey(ref.model, version, manifest.sha256), manifest
+
+    def obtain(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
+        """The version, loaded first if need be; `retry` gives a quarantined one another try.
+
+        Raises:
+            RegistryUnavailable: the artifact could not be fetched; nothing is remembered.
+        """
+        with self._lock:
+            known = self._versions.get(key)
+            if known is None or known.manifest != manifest or (retry and known.state is State.QUARANTINED):
+                known = self._versions[key] = self._load(key, manifest)
+            return known
+
+    def versions(self) -> list[Version]:
+        """Everything held, by name."""
+        with self._lock:
+            return [self._versions[key] for key in sorted(self._versions)]
+
+    def retain(self, keys: set[VersionKey]) -> None:
+        """Drops versions that nothing refers to, which frees their memory."""
+        with self._lock:
+            for key in [key for key, held in self._versions.items() if key not in keys]:
+                del self._versions[key]
+
+    def _follow(self, ref: ArmRef) -> str:
+        aliases = self._registry.aliases(ref.model)
+        if ref.alias not in aliases:
+            raise UnknownModel(f"Model {ref.model} has no alias {ref.alias!r}; it has {', '.join(aliases) or 'none'}.")
+        return aliases[ref.alias]
+
+    def _load(self, key: VersionKey, manifest: Manifest) -> Version:
+        try:
+            runtime = load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
+        except (ModelRefused, UnknownModel) as error:
+            return Version(key, manifest, State.QUARANTINED, f"{key}: {error}")
+        return Version(key, manifest, State.READY, runtime=runtime)

@@ -1,0 +1,60 @@
+"""A registry in a directory: `<root>/<model>/<version>/model.yaml` and the artifact, `<root>/<model>/aliases.yaml`. Acts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from registry_sync.errors import RegistryUnavailable, UnknownModel
+from runtimes.manifest import Manifest, parse_manifest
+
+MANIFEST = "model.yaml"
+ALIASES = "aliases.yaml"
+
+
+class DirectoryRegistry:
+    """See `registry_sync.registries.Registry`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def models(self) -> Sequence[str]:
+        """See `Registry.models`."""
+        if not self._root.is_dir():
+            raise RegistryUnavailable(f"The registry directory {self._root} does not exist.")
+        return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+
+    def versions(self, model: str) -> Sequence[str]:
+        """See `Registry.versions`."""
+        if model not in self.models():
+            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models())}.")
+        return sorted(
+            (path.parent.name for path in (self._root / model).glob(f"*/{MANIFEST}")),
+            key=lambda version: (len(version), version),
+        )
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """See `Registry.aliases`."""
+        self.versions(model)
+        path = self._root / model / ALIASES
+        try:
+            return msgspec.convert(yaml.safe_load(path.read_text()) or {}, dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+
+    def manifest(self, model: str, version: str) -> Manifest:
+        """See `Registry.manifest`."""
+        if version not in self.versions(model):
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {', '.join(self.versions(model))}.")
+        return parse_manifest((self._root / model / version / MANIFEST).read_text())
+
+    def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
+        """See `Registry.fetch`."""
+        path = self._root / model / version / manifest.file
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} cannot be read: {error}.") from error

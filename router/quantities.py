@@ -1,0 +1,72 @@
+"""Reads the quantities people write in documents: shares (`90%`, `0.9`) and durations (`200ms`, `10m`). Decides."""
+
+import re
+from fractions import Fraction
+
+from router.errors import Rejected
+
+# Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,30})?(e-\d{1,2})?")
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(us|ms|s|m|h|d)")
+_SECONDS = {
+    "us": Fraction(1, 1_000_000),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86400),
+}
+
+
+def parse_share(value: object, what: str) -> Fraction:
+    """A share of the traffic, exactly: `"90%"` and `0.9` are both 9/10.
+
+    Raises:
+        Rejected: not a number or percentage, or outside [0, 1].
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {value!r}.")
+    text = str(value).strip()
+    number = text.removesuffix("%").rstrip()
+    if not _NUMBER.fullmatch(number):
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {value!r}.")
+    share = Fraction(number) / (100 if text.endswith("%") else 1)
+    if not 0 <= share <= 1:
+        raise Rejected(f"{what} is {value}; a share lies between 0% and 100%.")
+    return share
+
+
+def parse_percent(value: object, what: str) -> Fraction:
+    """A share written in percent, the unit sign being optional: `20` and `"20%"` are both 1/5.
+
+    Raises:
+        Rejected: not a number, or outside [0, 100].
+    """
+    text = str(value).strip().removesuffix("%").strip()
+    return parse_share(f"{text}%", what)
+
+
+def parse_duration_s(value: object, what: str) -> float:
+    """A positive duration in seconds: `"200ms"` is 0.2.
+
+    Raises:
+        Rejected: no unit, not a number, or zero.
+    """
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {value!r}.")
+    seconds = Fraction(match[1]) * _SECONDS[match[2]]
+    if seconds <= 0:
+        raise Rejected(f"{what} must be longer than zero.")
+    return float(seconds)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as `parse_duration_s` reads it, exact to the microsecond."""
+    micros = round(seconds * 1_000_000)
+    return f"{micros}us" if micros % 1000 else f"{micros // 1000}ms"
+
+
+def format_percent(share: Fraction) -> str:
+    """`Fraction(9, 10)` as `90%`; at most two decimals, which is the resolution of a slot."""
+    return f"{float(share * 100):.2f}".rstrip("0").rstrip(".") + "%"

@@ -1,0 +1,93 @@
+"""`model.yaml`: what a model version says of itself. Decides.
+
+Runtime, file, its sha256 and the signature (names, datatypes and shapes of inputs and outputs, -1 where a
+dimension varies). `columns` may name the features of a two-dimensional input, for the log's readers.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from runtimes.datatypes import NUMPY_OF
+from runtimes.errors import ModelRefused
+
+
+class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input or output. `shape` uses -1 for a dimension that varies."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+
+    def shape_mismatch(self, shape: tuple[int, ...]) -> str | None:
+        """None if `shape` fits, or else a sentence."""
+        if len(shape) == len(self.shape) and all(
+            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
+        ):
+            return None
+        return f"Tensor {self.name} has shape {list(shape)}; the model takes {list(self.shape)}."
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """Inputs and outputs in the model's own order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The content of `model.yaml`."""
+
+    runtime: Literal["onnx", "sklearn"]
+    file: str
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    description: str = ""
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs."""
+        return Signature(inputs=self.inputs, outputs=self.outputs)
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Reads `model.yaml`.
+
+    Raises:
+        ModelRefused: not YAML, a key is missing or unknown, or a value is not allowed.
+    """
+    try:
+        manifest = msgspec.convert(yaml.safe_load(text), Manifest)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise ModelRefused(f"model.yaml cannot be read: {error}.") from error
+    _check(manifest)
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    if "/" in manifest.file or manifest.file.startswith("."):
+        raise ModelRefused(f"model.yaml names file {manifest.file!r}; it must lie beside model.yaml.")
+    if not manifest.inputs or not manifest.outputs:
+        raise ModelRefused("model.yaml must name at least one input and one output.")
+    for spec in (*manifest.inputs, *manifest.outputs):
+        if spec.datatype not in NUMPY_OF:
+            raise ModelRefused(f"Tensor {spec.name} has datatype {spec.datatype!r}; known are {', '.join(NUMPY_OF)}.")
+        if spec.columns and spec.shape[1:] != (len(spec.columns),):
+            raise ModelRefused(f"Tensor {spec.name} names {len(spec.columns)} columns for shape {list(spec.shape)}.")
+
+
+def manifest_to_yaml(manifest: Manifest) -> str:
+    """The text that `parse_manifest` reads back."""
+    content: dict[str, Any] = msgspec.to_builtins(manifest)
+    for spec in (*content["inputs"], *content["outputs"]):
+        spec["shape"], spec["columns"] = list(spec["shape"]), list(spec["columns"])
+        if not spec["columns"]:
+            del spec["columns"]
+    return yaml.safe_dump(
+        {**content, "inputs": list(content["inputs"]), "outputs": list(content["outputs"])},
+        sort_keys=False,
+        default_flow_style=None,
+    )

@@ -1,0 +1,83 @@
+"""Runs ONNX models with ONNX Runtime on the CPU, one thread inside an operator by default. Acts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnxruntime
+
+from runtimes.datatypes import Tensor
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Manifest, Signature, TensorSpec
+
+_DATATYPE_OF = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+}
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime:
+    """See `runtimes.runtime.Runtime`."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, signature: Signature) -> None:
+        self.signature = signature
+        self._session = session
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """See `Runtime.run`."""
+        try:
+            answer: Sequence[Tensor] = self._session.run(outputs, inputs)
+        except Exception as error:  # ONNX Runtime raises classes of its own, one per status, without a common base
+            raise ModelFailed(f"ONNX Runtime: {error}") from error
+        return answer
+
+
+def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> OnnxRuntime:
+    """Builds a session from the bytes of `model.onnx`.
+
+    Raises:
+        ModelRefused: the bytes are not a model, or its tensors are not those of the manifest.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = intra_op_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the same: no common base
+        raise ModelRefused(f"ONNX Runtime cannot load the model: {error}.") from error
+    _compare("input", manifest.inputs, session.get_inputs())
+    _compare("output", manifest.outputs, session.get_outputs())
+    return OnnxRuntime(session, manifest.signature)
+
+
+def _compare(kind: str, declared: Sequence[TensorSpec], actual: Sequence[Any]) -> None:
+    """Raises `ModelRefused` unless names, datatypes and fixed dimensions agree, in any order."""
+    by_name = {node.name: node for node in actual}
+    if by_name.keys() != {spec.name for spec in declared}:
+        raise ModelRefused(
+            f"model.yaml declares the {kind}s {', '.join(spec.name for spec in declared)}; "
+            f"the model has {', '.join(by_name)}."
+        )
+    for spec in declared:
+        node = by_name[spec.name]
+        datatype = _DATATYPE_OF.get(node.type, node.type)
+        shape = [size if isinstance(size, int) else -1 for size in node.shape]
+        fits = len(shape) == len(spec.shape) and all(
+            want == got or -1 in (want, got) for want, got in zip(spec.shape, shape, strict=True)
+        )
+        if datatype != spec.datatype or not fits:
+            raise ModelRefused(
+                f"model.yaml declares {kind} {spec.name} as {spec.datatype} {list(spec.shape)}; "
+                f"the model has {datatype} {shape}."
+            )

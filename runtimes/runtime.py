@@ -1,0 +1,62 @@
+"""The Protocol of a loaded model version, and the checks that every runtime shares."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Signature, TensorSpec
+
+
+class Runtime(Protocol):
+    """A loaded model version. `run` blocks, may be called from several threads, and does no I/O."""
+
+    signature: Signature
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """The named outputs, in that order.
+
+        Raises:
+            ModelFailed: the model raised.
+        """
+
+
+def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
+    """Zeros of the right shape, `rows` for every dimension that varies: for warm-up and health checks."""
+    return {
+        spec.name: np.zeros([rows if size == -1 else size for size in spec.shape], NUMPY_OF[spec.datatype])
+        for spec in signature.inputs
+    }
+
+
+def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> None:
+    """Holds an answer against the signature.
+
+    Raises:
+        ModelFailed: another number of outputs, another datatype or another shape.
+    """
+    if len(tensors) != len(specs):
+        raise ModelFailed(f"The model returned {len(tensors)} outputs; its signature has {len(specs)}.")
+    for spec, tensor in zip(specs, tensors, strict=True):
+        # Compared by what they are called: an object array has no name and fails here too.
+        if NAME_OF.get(tensor.dtype) != spec.datatype or spec.shape_mismatch(tensor.shape) is not None:
+            raise ModelFailed(
+                f"The model returned {spec.name} as {tensor.dtype} {list(tensor.shape)}; "
+                f"its signature says {spec.datatype} {list(spec.shape)}."
+            )
+
+
+def warm_up(runtime: Runtime) -> None:
+    """Runs the model on one and on two rows and holds the answers against its signature.
+
+    Raises:
+        ModelRefused: it raises, or answers something else.
+    """
+    names = [spec.name for spec in runtime.signature.outputs]
+    for rows in (1, 2):
+        try:
+            check_outputs(runtime.signature.outputs, runtime.run(example_inputs(runtime.signature, rows), names))
+        except ModelFailed as error:
+            raise ModelRefused(f"The model does not run as model.yaml says: {error}") from error

@@ -1,0 +1,91 @@
+"""Runs scikit-learn classifiers and regressors. Acts.
+
+Models are read with skops, which builds only types that it trusts. Pickle runs code when it is read: it is refused
+unless the setting allows it, and the manifest's sha256 has been verified before this file sees the bytes.
+
+A classifier answers `label` and, if the manifest has it, `probabilities`; anything else answers its one output.
+"""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import skops.io
+
+from runtimes.datatypes import NUMPY_OF, Tensor
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Manifest, Signature
+
+_LABEL, _PROBABILITIES = "label", "probabilities"
+
+
+class SklearnRuntime:
+    """See `runtimes.runtime.Runtime`. One input; its columns are the estimator's features."""
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._estimator = estimator
+        self._input = signature.inputs[0].name
+        self._dtypes = {spec.name: NUMPY_OF[spec.datatype] for spec in signature.outputs}
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """See `Runtime.run`."""
+        features = inputs[self._input]
+        try:
+            if _PROBABILITIES in outputs:
+                answer = self._classify(features)
+            else:
+                answer = dict.fromkeys(outputs, self._estimator.predict(features))
+        except Exception as error:  # an estimator may raise anything
+            raise ModelFailed(f"scikit-learn: {error}") from error
+        return [answer[name].astype(self._dtypes[name], copy=False) for name in outputs]
+
+    def _classify(self, features: Tensor) -> dict[str, Tensor]:
+        probabilities = self._estimator.predict_proba(features)
+        return {
+            _LABEL: self._estimator.classes_[np.argmax(probabilities, axis=1)],
+            _PROBABILITIES: probabilities,
+        }
+
+
+def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> SklearnRuntime:
+    """Reads `model.skops` (or a pickle, where allowed).
+
+    Raises:
+        ModelRefused: untrusted types, a pickle that is not allowed, broken bytes, or another number of features.
+    """
+    if len(manifest.inputs) != 1:
+        raise ModelRefused("A scikit-learn model has exactly one input tensor.")
+    if manifest.file.endswith(".skops"):
+        estimator = _read_skops(content)
+    elif allow_pickle:
+        estimator = _read_pickle(content)
+    else:
+        raise ModelRefused(
+            f"{manifest.file} is a pickle, which runs code when it is read. Save the model with skops.io.dump, "
+            "or set POINTSMAN_ALLOW_PICKLE=true if you trust whoever wrote it."
+        )
+    features, declared = getattr(estimator, "n_features_in_", None), manifest.inputs[0].shape[-1]
+    if features is not None and declared not in (-1, features):
+        raise ModelRefused(f"model.yaml declares {declared} features; the estimator was fitted on {features}.")
+    return SklearnRuntime(estimator, manifest.signature)
+
+
+def _read_skops(content: bytes) -> Any:
+    try:
+        untrusted = skops.io.get_untrusted_types(data=content)
+        if untrusted:
+            raise ModelRefused(f"The model holds types that are not trusted: {', '.join(sorted(untrusted))}.")
+        return skops.io.loads(content, trusted=[])
+    except ModelRefused:
+        raise
+    except Exception as error:  # zip, JSON and NumPy errors alike: the file is not what skops wrote
+        raise ModelRefused(f"skops cannot read the model: {error!r}.") from error
+
+
+def _read_pickle(content: bytes) -> Any:
+    try:
+        return pickle.loads(content)
+    except Exception as error:  # a pickle may raise anything
+        raise ModelRefused(f"The pickle cannot be read: {error!r}.") from error
