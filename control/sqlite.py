@@ -50,18 +50,22 @@ class SQLiteStore:
             self._connection.executescript(_SCHEMA)
 
     def revision(self) -> int:
+        """See `Store.revision`."""
         (newest,) = self._query("SELECT COALESCE(MAX(sequence), 0) FROM documents")[0]
         return int(newest)
 
     def documents(self) -> Mapping[str, Document]:
+        """See `Store.documents`."""
         entries = [_entry(body, change) for body, change in self._query(_NEWEST)]
         return {entry.document.spec.route: entry.document for entry in entries}
 
     def read(self, route: str) -> Entry | None:
+        """See `Store.read`."""
         newest = self.history(route, 1)
         return newest[0] if newest else None
 
     def compare_and_set(self, document: Document, change: Change) -> None:
+        """See `Store.compare_and_set`."""
         route, before = document.spec.route, document.version - 1
         with self._lock, _map_errors(), self._transaction() as connection:
             (current,) = connection.execute(
@@ -75,12 +79,14 @@ class SQLiteStore:
             )
 
     def history(self, route: str, limit: int) -> Sequence[Entry]:
+        """See `Store.history`."""
         rows = self._query(
             "SELECT body, change FROM documents WHERE route = ? ORDER BY version DESC LIMIT ?", route, limit
         )
         return [_entry(body, change) for body, change in rows]
 
     def report(self, report: Report) -> None:
+        """See `Store.report`."""
         self._query(
             "INSERT OR REPLACE INTO replicas VALUES (?, ?)",
             report.replica,
@@ -88,13 +94,16 @@ class SQLiteStore:
         )
 
     def retire(self, replica: str) -> None:
+        """See `Store.retire`."""
         self._query("DELETE FROM replicas WHERE replica = ?", replica)
 
     def reports(self) -> Sequence[Report]:
+        """See `Store.reports`."""
         rows = self._query("SELECT report FROM replicas ORDER BY replica")
         return [msgspec.json.decode(body, type=Report) for (body,) in rows]
 
     def close(self) -> None:
+        """See `Store.close`."""
         with self._lock:
             self._connection.close()
 

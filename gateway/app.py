@@ -34,7 +34,7 @@ def create_app(holder: LiveHolder, store: Store, catalogue: Catalogue, render_me
     return app
 
 
-async def _say(request: Request, error: Exception) -> Response:
+async def _say(_: Request, error: Exception) -> Response:
     return _error(status_of(error), str(error))
 
 
@@ -47,7 +47,7 @@ async def _say_http(request: Request, error: Exception) -> Response:
     return _error(status, sentence)
 
 
-async def _say_invalid(request: Request, error: Exception) -> Response:
+async def _say_invalid(_: Request, error: Exception) -> Response:
     faults = error.errors() if isinstance(error, RequestValidationError) else []
     said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
     return _error(400, f"The request is not valid: {said}.")

@@ -73,7 +73,7 @@ class Door:
                 await self._infer(scope, receive, send, path)
             except ClientGone:
                 return
-            except Exception:  # a fault of ours: the caller still gets a sentence
+            except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
                 _log.exception("gateway.predict.failed", path=path)
                 await _respond(send, 500, encode_error("The gateway failed; its log says why."), [])
         elif path == "/-/healthz":

@@ -43,7 +43,7 @@ _ENVIRONMENT = {
 class GatewayReplica:
     """The deployment: one `Replica`, on the loop of its Serve replica."""
 
-    async def __init__(self, settings: dict[str, Any], generation: int) -> None:
+    async def __init__(self, settings: dict[str, Any], generation: int) -> None:  # type: ignore[misc]  # Serve awaits it
         configure_logs()
         _log.info("gateway.replica.starting", generation=generation)
         self._replica = Replica(Settings.model_validate(settings))
@@ -88,7 +88,7 @@ def start_cluster() -> None:
     ray.init(
         address="local",
         include_dashboard=False,
-        log_to_driver=True,
+        log_to_driver=False,
         logging_level=logging.ERROR,
         num_gpus=0,
         configure_logging=True,
@@ -127,5 +127,5 @@ def stop_cluster() -> None:
         ray.shutdown()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, _: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)

@@ -1,4 +1,4 @@
-"""One replica: puts everything together, starts it in order and ends it in order. The only place that knows all parts."""
+"""One replica: puts everything together, starts it and ends it in order. The only place that knows all parts."""
 
 import asyncio
 import os

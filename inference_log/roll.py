@@ -70,7 +70,7 @@ class Roller:
         try:
             segment = read_segment(content)
             partitions = {} if segment is None else partition_rows(segment)
-        except Exception as error:  # whatever the bytes provoke: set aside, so that the rest goes on
+        except Exception as error:  # noqa: BLE001  # whatever the bytes provoke: set aside, so that the rest goes on
             self.failures += 1
             _log.error("inference_log.segment.set_aside", segment=path.name, error=repr(error))
             folder = self._spool / DEAD_LETTER

@@ -114,7 +114,7 @@ def _values(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtyp
     return np.frombuffer(b"".join(parts), type_string).astype(np.float64)
 
 
-def _widths(records: Sequence[Record], counts: Sequence[int], sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _widths(counts: Sequence[int], sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """How many values each row has, from how many values each record has."""
     return np.repeat(np.array(counts) // sizes, sizes)
 
@@ -134,7 +134,7 @@ def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any
         rows = [_interleaved(context, record) for record in records]
         values = np.concatenate([*rows, np.empty(0)])
         counts = [len(row) for row in rows]
-    widths = _widths(records, counts, sizes)
+    widths = _widths(counts, sizes)
     positions = np.concatenate([np.arange(width) for width in widths]) if _ragged(widths) else _tiled(widths)
     names = pa.array(context.features, pa.string()).take(pa.array(positions, pa.int32()))
     return pa.MapArray.from_arrays(_offsets(widths), names, pa.array(values))
@@ -164,7 +164,7 @@ def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[A
     index, kind = context.prediction
     parts = [record.outputs[index] if record.outputs else b"" for record in records]
     counts = [len(part) // np.dtype(kind).itemsize for part in parts]
-    return pa.ListArray.from_arrays(_offsets(_widths(records, counts, sizes)), pa.array(_values(parts, kind)))
+    return pa.ListArray.from_arrays(_offsets(_widths(counts, sizes)), pa.array(_values(parts, kind)))
 
 
 def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:

@@ -17,7 +17,7 @@ SUFFIX = ".segment"
 
 _FRAME = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode  # type: ignore[arg-type]  # a union is a valid type form
+_decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 def frame(entry: Entry) -> bytes:
@@ -41,7 +41,8 @@ def read_segment(content: bytes) -> Segment | None:
     contexts: dict[int, Context] = {}
     records: list[Record] = []
     end = 0
-    for entry, end in _entries(content):
+    for entry, after in _entries(content):
+        end = after
         if isinstance(entry, Record):
             records.append(entry)
         elif isinstance(entry, Context):

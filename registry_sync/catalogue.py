@@ -64,7 +64,9 @@ class Catalogue:
             ModelRefused: its manifest cannot be read.
             RegistryUnavailable: the registry does not answer.
         """
-        version = ref.version if ref.version is not None else self._follow(ref)
+        version = ref.version if ref.alias is None else self._follow(ref.model, ref.alias)
+        if version is None:
+            raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
         manifest = self._registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.sha256), manifest
 
@@ -86,16 +88,17 @@ class Catalogue:
             return [self._versions[key] for key in sorted(self._versions)]
 
     def retain(self, keys: set[VersionKey]) -> None:
-        """Drops versions that nothing refers to, which frees their memory."""
+        """Drops READY versions that nothing refers to, which frees their memory; reasons are kept."""
         with self._lock:
-            for key in [key for key, held in self._versions.items() if key not in keys]:
-                del self._versions[key]
+            self._versions = {
+                key: held for key, held in self._versions.items() if key in keys or held.state is State.QUARANTINED
+            }
 
-    def _follow(self, ref: ArmRef) -> str:
-        aliases = self._registry.aliases(ref.model)
-        if ref.alias not in aliases:
-            raise UnknownModel(f"Model {ref.model} has no alias {ref.alias!r}; it has {', '.join(aliases) or 'none'}.")
-        return aliases[ref.alias]
+    def _follow(self, model: str, alias: str) -> str:
+        aliases = self._registry.aliases(model)
+        if alias not in aliases:
+            raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
+        return aliases[alias]
 
     def _load(self, key: VersionKey, manifest: Manifest) -> Version:
         try:

@@ -108,6 +108,6 @@ Pointsman serves at {url}  (state in {settings.home}; Ctrl-C stops everything)
 
   pointsman status                       what each replica serves
   pointsman shift cancer canary=20       move traffic
-  pointsman log query "SELECT route, arm, count(*) AS n FROM inferences GROUP BY ALL"
+  pointsman log query "FROM inferences SELECT route, arm, count(*) GROUP BY ALL"
   {url}/docs             the operators' API
 """

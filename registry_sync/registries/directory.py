@@ -1,4 +1,7 @@
-"""A registry in a directory: `<root>/<model>/<version>/model.yaml` and the artifact, `<root>/<model>/aliases.yaml`. Acts."""
+"""A registry in a directory. Acts.
+
+Layout: `<root>/<model>/<version>/model.yaml` with the artifact beside it, and `<root>/<model>/aliases.yaml`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
