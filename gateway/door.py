@@ -1,13 +1,14 @@
-"""The plain ASGI handler in front of the application: inference here, everything else behind it. Acts.
+"""Inference, in front of the application: decode, plan, run, record, encode. Acts.
 
-Decode, plan, run, record, encode; no framework, no validation library and no log call on this path.
+No framework, no validation library and no log call on this path. `answer` is the whole of it; it is reached through
+ASGI, or without a task by `gateway.eager`.
 """
 
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -26,9 +27,6 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PROBE = "pointsman.probe"
-"""Set in an ASGI scope's `extensions` by the replica's own health check: answered like any other, not recorded."""
-
 ERROR_HEADER = b"x-error"
 """The class of the error, on every answer that is one. Missing from a 5xx, it was a fault of the gateway itself."""
 
@@ -37,6 +35,14 @@ _RETRY_AFTER_S = b"1"
 _JSON: Header = (b"content-type", b"application/json")
 _CLOSE: Header = (b"connection", b"close")
 _CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion)
+
+
+class Response(NamedTuple):
+    """An answer, whole."""
+
+    status: int
+    content: bytes
+    headers: list[Header]
 
 
 class Door:
@@ -55,48 +61,62 @@ class Door:
     ) -> None:
         self.draining = False
         self.outstanding: Callable[[], int] = lambda: 0
+        self.max_body_bytes = max_body_bytes
         self._holder = holder
         self._predictor = predictor
         self._metrics = metrics
         self._app = app
         self._secret = secret
         self._max_in_flight = max_in_flight
-        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
-        if self.draining:
-            send = _closing(send)
         path: str = scope.get("path", "")
         if path.startswith(_PREFIX) and path.rstrip("/").endswith(_SUFFIX):
             try:
-                await self._infer(scope, receive, send, path)
+                response = await self._infer(scope, receive, path)
             except ClientGone:
                 return
-            except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
-                _log.exception("gateway.predict.failed", path=path)
-                await _respond(send, 500, encode_error("The gateway failed; its log says why."), [])
         elif path == "/-/healthz":
-            await _respond(send, *((503, b"draining") if self.draining else (200, b"success")), [])
+            status, content = (503, b"draining") if self.draining else (200, b"success")
+            response = _response(status, content, [])
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _closing(send) if self.draining else send)
+            return
+        headers = [*response.headers, _CLOSE] if self.draining else response.headers
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.content})
 
-    async def _infer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        started_s = time.perf_counter()
+    def is_quick(self, path: str) -> bool:
+        """Whether this is a prediction that `answer(..., on_loop=True)` may be asked for."""
+        if not path.startswith(_PREFIX):
+            return False
+        live = self._holder.current.routes.get(path.split("/", 4)[3])
+        return live is not None and path.endswith(_SUFFIX) and self._predictor.is_quick(live)
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        started_s: float,
+        *,
+        on_loop: bool = False,
+        probe: bool = False,
+    ) -> Response:
+        """One prediction, from the body's bytes to the answer's. Raises nothing: errors are answers too.
+
+        `started_s` is of `time.perf_counter`. With `on_loop` it never waits. A `probe` is answered like any other
+        request and not recorded.
+        """
         decision_id = os.urandom(12).hex()
-        probe = PROBE in scope.get("extensions", ())
         live: LiveRoute | None = None
-        extra: list[Header] = [(b"x-decision-id", decision_id.encode())]
         try:
-            if scope["method"] != "POST":
-                raise WrongMethod(f"{path} takes POST, not {scope['method']}.")
+            if method != "POST":
+                raise WrongMethod(f"{path} takes POST, not {method}.")
             name, version = _target(path)
-            headers = dict(scope["headers"])
-            if self.outstanding() > self._max_in_flight and not probe:
-                self._metrics.shed.inc()
-                raise Overloaded(f"More than {self._max_in_flight} requests are in flight; try again in a second.")
             live = find_route(self._holder.current, name)
-            body = await read_body(receive, headers, self._max_body_bytes)
             _refuse_encodings(headers)
             request = decode(body, live.signature)
             unit = _unit(live.route, headers, request)
@@ -113,18 +133,36 @@ class Door:
                 _trace_id(headers.get(b"traceparent")),
                 probe,
             )
-            answer = await self._predictor.predict(live, call)
-            content = _content(live.route.name, decision_id, request, answer)
+            answer = await self._predictor.predict(live, call, on_loop=on_loop)
+            return _success(live.route.name, decision_id, request, answer)
         except tuple(STATUS_OF) as error:
-            if live is not None and isinstance(error, _CALLERS_FAULT):
-                self._predictor.reject(live, _rejected_call(decision_id, started_s, probe), error)
-            await _respond(send, status_of(error), encode_error(str(error)), [*extra, *_advice(error)])
-            return
-        extra += answer.arm.headers
-        extra.append((b"x-reason", answer.reason.encode()))
-        if answer.propensity is not None:
-            extra.append((b"x-propensity", repr(answer.propensity).encode()))
-        await _respond(send, 200, content, extra)
+            return self._refusal(error, live, decision_id, started_s, probe)
+        except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
+            _log.exception("gateway.predict.failed", path=path)
+            return _response(500, encode_error("The gateway failed; its log says why."), [])
+
+    async def _infer(self, scope: Scope, receive: Receive, path: str) -> Response:
+        """Reads the body, unless there is too much to do or to read."""
+        started_s = time.perf_counter()
+        headers = dict(scope["headers"])
+        try:
+            if self.outstanding() > self._max_in_flight:
+                self._metrics.shed.inc()
+                raise Overloaded(f"More than {self._max_in_flight} requests are in flight; try again in a second.")
+            body = await read_body(receive, headers, self.max_body_bytes)
+        except (Overloaded, TooLarge, BadRequest) as error:
+            live = self._holder.current.routes.get(path.split("/", 4)[3])
+            return self._refusal(error, live, os.urandom(12).hex(), started_s, probe=False)
+        return await self.answer(scope["method"], path, headers, body, started_s)
+
+    def _refusal(
+        self, error: Exception, live: LiveRoute | None, decision_id: str, started_s: float, probe: bool
+    ) -> Response:
+        if live is not None and isinstance(error, _CALLERS_FAULT):
+            call = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
+            self._predictor.reject(live, call, error)
+        extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *_advice(error)]
+        return _response(status_of(error), encode_error(str(error)), extra)
 
     def _unit_hash(self, unit: str) -> str:
         """What the log keeps instead of the unit itself."""
@@ -141,7 +179,7 @@ def _target(path: str) -> tuple[str, str | None]:
     raise UnknownRoute(f"{path} is not of the form /v2/models/ROUTE[/versions/VERSION]/infer.")
 
 
-def _refuse_encodings(headers: dict[bytes, bytes]) -> None:
+def _refuse_encodings(headers: Mapping[bytes, bytes]) -> None:
     if b"inference-header-content-length" in headers:
         raise BadRequest("Binary tensors are not supported yet; send data as JSON (tritonclient: binary_data=False).")
     encoding = headers.get(b"content-encoding", b"identity")
@@ -149,7 +187,7 @@ def _refuse_encodings(headers: dict[bytes, bytes]) -> None:
         raise BadRequest(f"Content-Encoding {encoding.decode('latin-1')} is not supported; send plain JSON.")
 
 
-def _unit(route: Route, headers: dict[bytes, bytes], request: InferenceRequest) -> str | None:
+def _unit(route: Route, headers: Mapping[bytes, bytes], request: InferenceRequest) -> str | None:
     if route.unit_header is not None:
         return _text(headers.get(route.unit_header))
     if route.unit_parameter is not None:
@@ -164,23 +202,25 @@ def _text(value: bytes | None) -> str | None:
 
 def _trace_id(traceparent: bytes | None) -> str:
     """The trace id of a W3C traceparent header, or nothing."""
-    parts = (traceparent or b"").split(b"-")
+    if traceparent is None:
+        return ""
+    parts = traceparent.split(b"-")
     return parts[1].decode("latin-1") if len(parts) >= 4 and len(parts[1]) == 32 else ""
 
 
-def _content(route: str, decision_id: str, request: InferenceRequest, answer: Answer) -> bytes:
-    arm = answer.arm
+def _success(route: str, decision_id: str, request: InferenceRequest, answer: Answer) -> Response:
+    arm, propensity = answer.arm, answer.propensity
+    headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
     parameters: dict[str, Any] = {"decision_id": decision_id, "arm": arm.arm.name, "reason": answer.reason}
-    if answer.propensity is not None:
-        parameters["propensity"] = answer.propensity
-    outputs, tensors = request.outputs, answer.tensors
-    if len(outputs) != len(tensors) or tuple(outputs) != arm.output_names:
-        tensors = [tensors[arm.output_names.index(name)] for name in outputs]
-    return encode(route, arm.arm.version, request.id or decision_id, parameters, outputs, tensors)
-
-
-def _rejected_call(decision_id: str, started_s: float, probe: bool) -> Call:
-    return Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
+    if propensity is not None:
+        parameters["propensity"] = propensity
+        headers.append((b"x-propensity", repr(propensity).encode()))
+    outputs, tensors = arm.output_names, answer.tensors
+    if request.outputs is not None:
+        tensors = [tensors[outputs.index(name)] for name in request.outputs]
+        outputs = tuple(request.outputs)
+    content = encode(route, arm.arm.version, request.id or decision_id, parameters, outputs, tensors)
+    return _response(200, content, headers)
 
 
 def _advice(error: Exception) -> list[Header]:
@@ -193,10 +233,8 @@ def _advice(error: Exception) -> list[Header]:
     return advice
 
 
-async def _respond(send: Send, status: int, content: bytes, extra: list[Header]) -> None:
-    headers = [_JSON, (b"content-length", str(len(content)).encode()), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _response(status: int, content: bytes, extra: list[Header]) -> Response:
+    return Response(status, content, [_JSON, (b"content-length", str(len(content)).encode()), *extra])
 
 
 def _closing(send: Send) -> Send:

@@ -22,8 +22,14 @@ class Executor:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
         self._inline_below_s = inline_below_s
 
-    async def run(self, arm: LiveArm, inputs: Mapping[str, Tensor], budget_s: float | None) -> Sequence[Tensor]:
-        """Every output of the model, within `budget_s` seconds if given.
+    def is_quick(self, arm: LiveArm) -> bool:
+        """Whether a version runs on the event loop."""
+        return arm.pace.mean_s < self._inline_below_s
+
+    async def run(
+        self, arm: LiveArm, inputs: Mapping[str, Tensor], budget_s: float | None, on_loop: bool
+    ) -> Sequence[Tensor]:
+        """Every output of the model, within `budget_s` seconds if given; with `on_loop` it never waits.
 
         A run on the loop cannot be cut short: its answer is used even if it is late, and the next run of a version
         that has become slow goes to a thread.
@@ -34,7 +40,7 @@ class Executor:
         """
         if budget_s is not None and budget_s <= 0:
             raise TooLate("The deadline had passed before the model could start.")
-        if arm.pace.mean_s < self._inline_below_s:
+        if on_loop or self.is_quick(arm):
             return _timed(arm, inputs)
         work = asyncio.get_running_loop().run_in_executor(self._pool, _timed, arm, inputs)
         try:

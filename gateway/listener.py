@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from gateway.door import Door
+from gateway.eager import EagerProtocol
 
 _BACKLOG = 2048
 _POLL_S = 0.02
@@ -21,23 +22,24 @@ _KEEP_ALIVE_S = 75
 _LAST_ANSWERS_S = 30
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket that others may share. It does not accept connections yet.
+def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:
+    """A bound socket, which others may share if `shared`. It does not accept connections yet.
 
     Raises:
-        OSError: the port is held by somebody who does not share it.
+        OSError: the port is held by somebody who does not share it, or by anybody if not `shared`.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    shared = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        shared.bind((host, port))
-        shared.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+        bound.setblocking(False)
     except OSError:
-        shared.close()
+        bound.close()
         raise
-    return shared
+    return bound
 
 
 class _Server(uvicorn.Server):
@@ -56,12 +58,14 @@ class Listener:
         self._door = door
         config = uvicorn.Config(
             door,
-            http="httptools",
+            http=EagerProtocol,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_ANSWERS_S,

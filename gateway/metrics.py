@@ -6,6 +6,7 @@ bounded by the number of seats.
 """
 
 import os
+from bisect import bisect_left
 from pathlib import Path
 
 import prometheus_client.values
@@ -17,6 +18,34 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+
+
+class _Tally:
+    """What one thread has noted, and how much of it another has taken. Only ever grows, so neither needs a lock."""
+
+    __slots__ = ("_taken", "_taken_s", "buckets", "sum_s")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(_BUCKETS_S) + 1)
+        self.sum_s = 0.0
+        self._taken = self.buckets.copy()
+        self._taken_s = 0.0
+
+    def take(self) -> tuple[list[int], float]:
+        """What has come since the last time: observations by bucket, and the sum of their seconds."""
+        now, now_s = self.buckets.copy(), self.sum_s
+        added = [count - before for count, before in zip(now, self._taken, strict=True)]
+        added_s = now_s - self._taken_s
+        self._taken, self._taken_s = now, now_s
+        return added, added_s
+
+
+def _observe(histogram: Histogram, counts: list[int], sum_s: float) -> None:
+    """Many observations at once, for which prometheus-client has no call of its own."""
+    histogram._sum.inc(sum_s)
+    for bucket, count in zip(histogram._buckets, counts, strict=True):
+        if count:
+            bucket.inc(count)
 
 
 class Metrics:
@@ -67,17 +96,23 @@ class Metrics:
             registry=registry,
         )
         self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
-        self._children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+        self._tallies: dict[tuple[str, str, str, int], _Tally] = {}
 
     def count(self, route: str, arm: str, version: str, status: int, duration_s: float) -> None:
-        """One attempt. On the request path."""
-        key = (route, arm, version, status)
-        children = self._children.get(key)
-        if children is None:
-            counter = self._requests.labels(route, arm, version, str(status))
-            children = self._children[key] = counter, self._latency.labels(route, arm)
-        children[0].inc()
-        children[1].observe(duration_s)
+        """One attempt. On the request path, so it is only noted; `flush` does the rest."""
+        tally = self._tallies.get((route, arm, version, status))
+        if tally is None:
+            tally = self._tallies[route, arm, version, status] = _Tally()
+        tally.sum_s += duration_s
+        tally.buckets[bisect_left(_BUCKETS_S, duration_s)] += 1
+
+    def flush(self) -> None:
+        """Moves what was noted into the files. Called by one background thread, several times a second."""
+        for (route, arm, version, status), tally in list(self._tallies.items()):
+            added, added_s = tally.take()
+            if any(added):
+                self._requests.labels(route, arm, version, str(status)).inc(sum(added))
+                _observe(self._latency.labels(route, arm), added, added_s)
 
     def render(self, live_seats: set[int]) -> bytes:
         """The text that a scrape gets: all replicas of this machine."""

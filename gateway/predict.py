@@ -5,8 +5,9 @@ It knows no protocol: doors decode a request before and encode the answer after.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from gateway.errors import TooLate, status_of
 from gateway.executor import Executor
@@ -24,8 +25,7 @@ _RESERVE_S = 0.005
 _RESERVE_MEANS = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request, as far as deciding and recording need it. `started_s` is of `time.perf_counter`."""
 
     decision_id: str
@@ -58,8 +58,12 @@ class Predictor:
         self._log = log
         self._metrics = metrics
 
-    async def predict(self, live: LiveRoute, call: Call) -> Answer:
-        """Answers one request; every attempt is in the log before this returns.
+    def is_quick(self, live: LiveRoute) -> bool:
+        """Whether every arm of the route runs on the event loop."""
+        return all(self._executor.is_quick(arm) for arm in live.arms)
+
+    async def predict(self, live: LiveRoute, call: Call, *, on_loop: bool = False) -> Answer:
+        """Answers one request; every attempt is in the log before this returns. With `on_loop` it never waits.
 
         Raises:
             UnknownVersion: no arm serves what the call pins or forces.
@@ -73,14 +77,14 @@ class Predictor:
             mean_s = live.arms[decided.fallback].pace.mean_s
             reserve_s = min(route.deadline_s / 2, max(_RESERVE_S, _RESERVE_MEANS * mean_s))
         try:
-            tensors = await self._attempt(live, arm, arm.primary, call, decided, 0, reserve_s)
+            tensors = await self._attempt(live, arm, arm.primary, call, decided, 0, reserve_s, on_loop)
             return Answer(arm, tensors, decided.reason, decided.propensity)
         except (ModelFailed, TooLate):
             if decided.fallback is None:
                 raise
         arm = live.arms[decided.fallback]
         decided = Plan(decided.fallback, None, Reason.FALLBACK, None)
-        tensors = await self._attempt(live, arm, arm.fallback, call, decided, 1, 0.0)
+        tensors = await self._attempt(live, arm, arm.fallback, call, decided, 1, 0.0, on_loop)
         return Answer(arm, tensors, Reason.FALLBACK, None)
 
     def reject(self, live: LiveRoute, call: Call, error: Exception) -> None:
@@ -99,6 +103,7 @@ class Predictor:
         decided: Plan,
         number: int,
         reserve_s: float,
+        on_loop: bool,
     ) -> Sequence[Tensor]:
         """One arm's try, recorded whatever comes of it."""
         deadline_s = live.route.deadline_s
@@ -107,7 +112,7 @@ class Predictor:
         tensors: Sequence[Tensor] = ()
         status, outcome, code = 200, "ok", ""
         try:
-            tensors = await self._executor.run(arm, call.inputs, budget_s)
+            tensors = await self._executor.run(arm, call.inputs, budget_s, on_loop)
         except (ModelFailed, TooLate) as error:
             status, outcome, code = status_of(error), _OUTCOME_OF[type(error)], type(error).__name__
             raise

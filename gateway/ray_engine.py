@@ -24,6 +24,7 @@ from gateway.settings import Settings
 _log = structlog.get_logger()
 
 APPLICATION = "pointsman"
+ADDRESS_FILE = "ray-address"
 
 _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
@@ -35,6 +36,8 @@ _ENVIRONMENT = {
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray runs workers at niceness 15 by default: whatever else the machine does would come before predictions.
+    "RAY_worker_niceness": "0",
     # A replica's threads would otherwise multiply with the machine's cores.
     "OMP_NUM_THREADS": "1",
 }
@@ -68,7 +71,8 @@ def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[
         signal.signal(number, _interrupt)
     try:
         on_step("starting Ray")
-        start_cluster()
+        address = start_cluster()
+        (settings.home / ADDRESS_FILE).write_text(address)  # for `ray status --address` and the like
         on_step(f"starting {settings.replicas} replicas")
         deploy(settings)
         on_ready()
@@ -82,10 +86,10 @@ def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[
         stop_cluster()
 
 
-def start_cluster() -> None:
-    """A fresh Ray cluster on this machine, and Serve on it without proxies."""
+def start_cluster() -> str:
+    """A fresh Ray cluster on this machine, and Serve on it without proxies. Returns the cluster's address."""
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
-    ray.init(
+    context = ray.init(
         address="local",
         include_dashboard=False,
         log_to_driver=False,
@@ -98,6 +102,7 @@ def start_cluster() -> None:
         http_options=HTTPOptions(location="NoServer"),
         logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
     )
+    return str(context.address_info["gcs_address"])
 
 
 def deploy(settings: Settings, generation: int = 1) -> None:

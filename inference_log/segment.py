@@ -1,7 +1,8 @@
 """The file format of a segment: frames of length, CRC-32 and content. Reads and frames; does not decide.
 
-A frame that is cut short or whose CRC is wrong ends the segment: it can only be the one that was being written when
-the process or the machine died.
+A segment that is still being written, or whose writer was killed, ends in zeros: space that was allocated and not
+used. A frame that is cut short or whose CRC is wrong ends the segment too: it can only be the one that was being
+written when the process or the machine died.
 """
 
 import struct
@@ -27,7 +28,7 @@ def frame(entry: Entry) -> bytes:
 
 
 class Segment(NamedTuple):
-    """A segment, read. `torn_bytes` is what lay behind the last whole frame."""
+    """A segment, read. `torn_bytes` is what lay behind the last whole frame, trailing zeros apart."""
 
     header: Header
     contexts: dict[int, Context]
@@ -49,7 +50,7 @@ def read_segment(content: bytes) -> Segment | None:
             contexts[entry.number] = entry
         else:
             header = entry
-    return None if header is None else Segment(header, contexts, records, len(content) - end)
+    return None if header is None else Segment(header, contexts, records, len(content[end:].rstrip(b"\0")))
 
 
 def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:
@@ -58,6 +59,8 @@ def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:
     offset = 0
     while offset + _FRAME.size <= len(view):
         length, crc = _FRAME.unpack_from(view, offset)
+        if length == 0:
+            return
         end = offset + _FRAME.size + length
         body = view[offset + _FRAME.size : end]
         if end > len(view) or zlib.crc32(body) != crc:

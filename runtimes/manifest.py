@@ -23,10 +23,12 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def shape_mismatch(self, shape: tuple[int, ...]) -> str | None:
         """None if `shape` fits, or else a sentence."""
-        if len(shape) == len(self.shape) and all(
-            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
-        ):
-            return None
+        if len(shape) == len(self.shape):
+            for want, got in zip(self.shape, shape, strict=True):
+                if want != got and (want != -1 or got < 0):
+                    break
+            else:
+                return None
         return f"Tensor {self.name} has shape {list(shape)}; the model takes {list(self.shape)}."
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor
+from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Signature, TensorSpec
 
@@ -40,8 +40,7 @@ def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> Non
     if len(tensors) != len(specs):
         raise ModelFailed(f"The model returned {len(tensors)} outputs; its signature has {len(specs)}.")
     for spec, tensor in zip(specs, tensors, strict=True):
-        # Compared by what they are called: an object array has no name and fails here too.
-        if NAME_OF.get(tensor.dtype) != spec.datatype or spec.shape_mismatch(tensor.shape) is not None:
+        if tensor.dtype != NUMPY_OF[spec.datatype] or spec.shape_mismatch(tensor.shape) is not None:
             raise ModelFailed(
                 f"The model returned {spec.name} as {tensor.dtype} {list(tensor.shape)}; "
                 f"its signature says {spec.datatype} {list(spec.shape)}."

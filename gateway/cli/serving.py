@@ -1,5 +1,11 @@
 """`pointsman serve` and `pointsman demo`: start the gateway in the foreground."""
 
+import errno
+import os
+import signal
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +25,10 @@ Engine = Annotated[
 ]
 Replicas = Annotated[int | None, typer.Option(help="How many replicas (engine ray).", show_default="2")]
 Home = Annotated[Path | None, typer.Option(help="Where state, models and log live.", show_default="./var")]
+WithParent = Annotated[bool, typer.Option("--with-parent", help="End when the process that started this one ends.")]
+
+_PORT_PATIENCE_S = 10.0
+_POLL_S = 0.25
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +38,12 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Host = None, port: Port = None, engine: Engine = None, replicas: Replicas = None, home: Home = None
+    host: Host = None,
+    port: Port = None,
+    engine: Engine = None,
+    replicas: Replicas = None,
+    home: Home = None,
+    with_parent: WithParent = False,
 ) -> None:
     """Start the gateway in the foreground. Ctrl-C stops everything.
 
@@ -36,6 +51,8 @@ def serve(
     """
     with sentences():
         settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        if with_parent:
+            _end_with_parent()
         _run(settings, Progress())
 
 
@@ -45,6 +62,7 @@ def demo(
     engine: Engine = None,
     replicas: Replicas = None,
     home: Home = None,
+    with_parent: WithParent = False,
     prepare: Annotated[bool, typer.Option("--prepare", help="Train and declare only; do not serve.")] = False,
 ) -> None:
     """Train the demo models, declare the demo routes, and serve them."""
@@ -52,6 +70,8 @@ def demo(
 
     with sentences():
         settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        if with_parent:
+            _end_with_parent()
         progress = Progress()
         demonstration.train(Path(settings.registry), progress.step)
         progress.done()
@@ -76,13 +96,7 @@ def read_settings(**flags: Any) -> Settings:
 
 
 def _run(settings: Settings, progress: Progress) -> None:
-    try:
-        bind(settings.host, settings.port).close()
-    except OSError as error:
-        raise OSError(
-            f"Port {settings.port} on {settings.host} cannot be had ({error.strerror}): end what listens there, "
-            "or choose another with --port or POINTSMAN_PORT."
-        ) from error
+    _await_port(settings, progress)
 
     def on_ready() -> None:
         progress.done()
@@ -99,6 +113,44 @@ def _run(settings: Settings, progress: Progress) -> None:
 
         ray_engine.run(settings, progress.step, on_ready)
     progress.done()
+
+
+def _end_with_parent() -> None:
+    """Asks this process to end, as Ctrl-C would, once its parent is gone: for `make`, which may be killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="with-parent", daemon=True).start()
+
+
+def _await_port(settings: Settings, progress: Progress) -> None:
+    """Makes sure that nobody listens on the port, not even somebody who would share it.
+
+    A gateway that was killed leaves replicas that end within seconds: they are waited for.
+
+    Raises:
+        OSError: somebody stays.
+    """
+    until_s = time.monotonic() + _PORT_PATIENCE_S
+    waiting = False
+    while True:
+        try:
+            with closing(bind(settings.host, settings.port, shared=False)):
+                return
+        except OSError as error:
+            if time.monotonic() > until_s or error.errno != errno.EADDRINUSE:
+                raise OSError(
+                    f"Port {settings.port} on {settings.host} cannot be had ({error.strerror}): end what listens "
+                    "there, or choose another with --port or POINTSMAN_PORT."
+                ) from error
+        if not waiting:
+            progress.step(f"waiting for port {settings.port}, which somebody holds")
+            waiting = True
+        time.sleep(_POLL_S)
 
 
 def _welcome(settings: Settings) -> str:

@@ -1,0 +1,175 @@
+"""Replicas that are killed, hang, or are replaced, under load."""
+
+import os
+import signal
+import time
+
+import cloudpickle
+import psutil
+import pytest
+import ray
+import yaml
+
+from gateway import ray_engine
+from gateway.cli.serving import read_settings
+from tests.serve.load import Load
+
+KILLS = 5
+
+
+def _client_ports(pid: int, server_port: int) -> set[int]:
+    """The clients' ports of the connections that a process holds."""
+    return {
+        connection.raddr.port
+        for connection in psutil.Process(pid).net_connections("tcp")
+        if connection.raddr and connection.laddr.port == server_port
+    }
+
+
+def _require_each_in_log_once(gateway, load: Load) -> None:
+    rows = gateway.query("SELECT decision_id, count(*) AS n FROM inferences WHERE outcome = 'ok' GROUP BY ALL")
+    times = {row["decision_id"]: row["n"] for row in rows}
+    answered = [each.decision_id for each in load.answered]
+    assert len(set(answered)) == len(answered)
+    assert {times.get(each, 0) for each in answered} == {1}
+
+
+def test_a_killed_replica_fails_only_its_own_connections_and_loses_no_row(gateway, body):
+    doomed: set[int] = set()
+    killed_s: list[float] = []
+    with Load(gateway.port, body) as load:
+        for _ in range(KILLS):
+            pids = gateway.wait_for_replicas(2)
+            load.wait_for(500)
+            victim = pids.pop()
+            os.kill(victim, signal.SIGSTOP)  # so that its connections can be listed while nothing changes
+            doomed |= _client_ports(victim, gateway.port)
+            killed_s.append(time.monotonic())
+            os.kill(victim, signal.SIGKILL)
+            gateway.wait_for_replicas(2, without=frozenset({victim}))
+        load.wait_for(500)
+    # A connection that was still waiting to be accepted belongs to the killed process too, and can be listed nowhere.
+    strangers = [each for each in load.failed if each.port not in doomed]
+    assert [each for each in strangers if min(abs(each.at_s - at_s) for at_s in killed_s) > 1.0] == []
+    assert len(strangers) <= KILLS
+    assert len(load.failed) <= KILLS * load.clients
+    _require_each_in_log_once(gateway, load)
+
+
+class Sleeper:
+    """A classifier that hangs when the first feature is 666."""
+
+    n_features_in_ = 30
+
+    def predict_proba(self, features):
+        import time
+
+        import numpy
+
+        if features[0, 0] == 666:
+            time.sleep(3600)
+        if features[0, 0] == 667:
+            raise ArithmeticError("on purpose")
+        probabilities = numpy.zeros((len(features), 2), numpy.float32)
+        probabilities[:, 1] = 1
+        return probabilities
+
+    @property
+    def classes_(self):
+        import numpy
+
+        return numpy.array([0, 1])
+
+
+@pytest.fixture(scope="module")
+def sleeper(gateway):
+    """Route `sleeper`: an arm that can be made to hang or fail, with cancer:2 as fallback."""
+    import hashlib
+    import sys
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    content = cloudpickle.dumps(Sleeper())
+    folder = gateway.home / "models/sleeper/1"
+    folder.mkdir(parents=True)
+    manifest = yaml.safe_load((gateway.home / "models/cancer/1/model.yaml").read_text())
+    manifest |= {"file": "model.pkl", "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "model.pkl").write_bytes(content)
+    (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    spec = {
+        "route": "sleeper",
+        "arms": {"odd": "sleeper:1", "stable": "cancer:2"},
+        "split": {"odd": "100%"},
+        "fallback": "stable",
+    }
+    gateway.client.apply(spec, gateway.client.version("sleeper"), "test")
+    until_s = time.monotonic() + 5
+    while not all("sleeper" in each["routes"] for each in gateway.client.status()["replicas"]):
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
+def _body(first: int) -> dict[str, object]:
+    return {"inputs": [{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": [first] + [0] * 29}]}
+
+
+@pytest.mark.usefixtures("sleeper")
+def test_an_arm_that_raises_is_answered_by_the_fallback_and_both_attempts_are_rows(gateway):
+    import httpx
+
+    answer = httpx.post(f"{gateway.url}/v2/models/sleeper/infer", json=_body(667), trust_env=False)
+    assert answer.status_code == 200
+    assert (answer.headers["x-arm"], answer.headers["x-reason"]) == ("stable", "FALLBACK")
+    assert "x-propensity" not in answer.headers
+    rows = gateway.query(
+        "SELECT arm, role, outcome, status, propensity FROM inferences "
+        f"WHERE decision_id = '{answer.headers['x-decision-id']}' ORDER BY role DESC"
+    )
+    assert rows == [
+        {"arm": "odd", "role": "primary", "outcome": "error", "status": 500, "propensity": 1.0},
+        {"arm": "stable", "role": "fallback", "outcome": "ok", "status": 200, "propensity": None},
+    ]
+
+
+@pytest.mark.usefixtures("sleeper")
+def test_a_replica_whose_loop_hangs_is_replaced(gateway):
+    import httpx
+
+    before = gateway.wait_for_replicas(2)
+    with pytest.raises(httpx.HTTPError):
+        httpx.post(f"{gateway.url}/v2/models/sleeper/infer", json=_body(666), timeout=30, trust_env=False)
+    until_s = time.monotonic() + 60
+    while (after := gateway.wait_for_replicas(2)) == before:
+        assert time.monotonic() < until_s
+        time.sleep(0.2)
+    assert len(after & before) == 1
+
+
+def test_a_stopped_replica_is_replaced(gateway):
+    before = gateway.wait_for_replicas(2)
+    victim = min(before)
+    os.kill(victim, signal.SIGSTOP)
+    gateway.wait_for_replicas(2, without=frozenset({victim}), limit_s=120)
+    assert not psutil.pid_exists(victim) or psutil.Process(victim).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_rolling_upgrade_and_scale_down_fail_no_request(gateway, body):
+    before = gateway.wait_for_replicas(2)
+    settings = read_settings(home=gateway.home, port=gateway.port).model_copy(update={"allow_pickle": True})
+    ray.init(address=(gateway.home / ray_engine.ADDRESS_FILE).read_text(), log_to_driver=False, logging_level="ERROR")
+    try:
+        with Load(gateway.port, body) as load:
+            load.wait_for(200)
+            ray_engine.deploy(settings, generation=2)
+            upgraded = gateway.wait_for_replicas(2, without=frozenset(before))
+            load.wait_for(200)
+            ray_engine.deploy(settings.model_copy(update={"replicas": 1}), generation=2)
+            gateway.wait_for_replicas(1)
+            load.wait_for(200)
+            ray_engine.deploy(settings, generation=2)
+            gateway.wait_for_replicas(2)
+        assert not upgraded & before
+        assert load.failed == []
+        _require_each_in_log_once(gateway, load)
+    finally:
+        ray.shutdown()

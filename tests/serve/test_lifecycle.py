@@ -1,0 +1,49 @@
+"""Starting, stopping and being killed: nothing stays behind, and the next start works."""
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.serve.gateway_process import GatewayProcess
+
+GONE_S = 30.0
+
+
+def _family(gateway: GatewayProcess) -> list[psutil.Process]:
+    assert gateway.process is not None
+    parent = psutil.Process(gateway.process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _require_gone(family: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(family, GONE_S)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.timeout(400)
+def test_signals_leave_no_process_and_no_port_and_the_next_start_works(tmp_path):
+    gateway = GatewayProcess(tmp_path / "var")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gateway.start()
+        family = _family(gateway)
+        assert len(family) > 4  # Ray's own processes and two replicas
+        assert gateway.end(number) == 0
+        _require_gone(family)
+        assert not gateway.is_ready()
+    gateway.start()
+    family = _family(gateway)
+    gateway.end(signal.SIGKILL)
+    gateway.start()  # at once, while the killed gateway's replicas may still be ending
+    _require_gone([process for process in family if process.pid != gateway.process.pid])
+    assert gateway.is_ready()
+    assert gateway.end() == 0
+
+
+def test_a_port_that_somebody_holds_is_refused_with_a_sentence(gateway):
+    began_s = time.monotonic()
+    done = gateway.cli("serve", "--engine", "uvicorn", "--home", str(gateway.home / "other"))
+    assert done.returncode == 1
+    assert f"Port {gateway.port} on 127.0.0.1 cannot be had" in done.stderr
+    assert time.monotonic() - began_s < 30

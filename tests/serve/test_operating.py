@@ -1,0 +1,151 @@
+"""Weight changes, refusals and metrics on a gateway with two replicas."""
+
+import hashlib
+import pickle
+import shutil
+import time
+
+import httpx
+import pytest
+import yaml
+from sklearn.linear_model import LogisticRegression
+
+from tests.serve.load import Load
+
+CHANGES = 50
+
+
+@pytest.mark.usefixtures("split")
+def test_fifty_weight_changes_under_load_fail_nothing_and_take_effect_within_a_second(gateway, body):
+    changes: list[tuple[float, str]] = []  # when an arm's weight had become zero, and the arm
+    with Load(gateway.port, body) as load:
+        load.wait_for(200)
+        for number in range(CHANGES):
+            full, none = ("canary", "stable") if number % 2 == 0 else ("stable", "canary")
+            gateway.client.shift("cancer", {full: "100"}, "test")
+            changes.append((time.monotonic(), none))
+            load.wait_for(20)
+            if number % 10 == 9:
+                time.sleep(1.2)  # long enough for the bound of one second to mean something
+        load.wait_for(200)
+    assert load.failed == []
+    late = []
+    for (at_s, arm), (until_s, _) in zip(changes, [*changes[1:], (float("inf"), "")], strict=True):
+        late += [each for each in load.answered if at_s + 1.0 < each.sent_s < until_s and each.arm == arm]
+    assert late == []
+    settled = [each for each in load.answered if each.sent_s > changes[-1][0] + 1.0]
+    assert settled == [] or {each.arm for each in settled} == {"stable"}
+
+
+def test_status_shows_what_each_replica_has_applied(gateway):
+    status = gateway.client.status()
+    (route,) = [route for route in status["routes"] if route["route"] == "cancer"]
+    assert route["converged"]
+    assert set(route["applied"].values()) == {route["version"]}
+    assert len(route["applied"]) == 2
+
+
+def test_any_scrape_counts_the_requests_of_both_replicas(gateway, body):
+    def counted() -> float:
+        text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("pointsman_requests_total")
+        )
+
+    time.sleep(0.5)  # what earlier tests asked for is written down several times a second
+    before = counted()
+    for _ in range(100):  # a connection each, so that the kernel spreads them
+        assert httpx.post(f"{gateway.url}/v2/models/cancer/infer", content=body, trust_env=False).status_code == 200
+    time.sleep(0.5)
+    assert {counted() - before for _ in range(8)} == {100.0}
+
+
+def _new_version(gateway, version, **changes):
+    """A copy of cancer:1 with another manifest; returns its folder."""
+    source, target = gateway.home / "models/cancer/1", gateway.home / "models/cancer" / version
+    shutil.copytree(source, target)
+    manifest = yaml.safe_load((target / "model.yaml").read_text()) | changes
+    (target / "model.yaml").write_text(yaml.safe_dump(manifest))
+    return target
+
+
+def _flipped_byte(gateway):
+    path = _new_version(gateway, "flipped") / "model.skops"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return {"arms": {"stable": "cancer:flipped"}}, "sha256"
+
+
+def _wrong_signature(gateway):
+    _new_version(gateway, "narrow", inputs=[{"name": "X", "datatype": "FP32", "shape": [-1, 29]}])
+    return {"arms": {"stable": "cancer:narrow"}}, "declares 29 features; the estimator was fitted on 30"
+
+
+def _broken_pickle(gateway):
+    content = pickle.dumps(LogisticRegression())[:-20]
+    folder = _new_version(
+        gateway, "pickle", file="model.pkl", runtime="sklearn", sha256=hashlib.sha256(content).hexdigest()
+    )
+    (folder / "model.pkl").write_bytes(content)
+    return {"arms": {"stable": "cancer:pickle"}}, "pickle"
+
+
+def _unknown_version(gateway):
+    return {"arms": {"stable": "cancer:99"}}, "Model cancer has no version '99'; it has"
+
+
+def _wrong_sum(gateway):
+    return {"arms": {"stable": "cancer:2", "canary": "cancer:3"}, "split": {"stable": 0.9, "canary": 0.07}}, "97%"
+
+
+@pytest.mark.parametrize("make", [_flipped_byte, _wrong_signature, _broken_pickle, _unknown_version, _wrong_sum])
+def test_a_bad_document_is_refused_with_a_sentence_and_changes_nothing(gateway, make):
+    spec, words = make(gateway)
+    before = gateway.client.status()
+    version = gateway.client.version("cancer")
+    answer = httpx.put(
+        f"{gateway.url}/api/routes/cancer",
+        json={"split": {"stable": "100%"}, **spec},
+        headers={"if-match": f'"{version}"'},
+        trust_env=False,
+    )
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+    after = gateway.client.status()
+    assert after["routes"] == before["routes"]
+    assert {each["snapshot"] for each in after["replicas"]} == {each["snapshot"] for each in before["replicas"]}
+
+
+def test_a_stale_if_match_is_refused_with_the_current_version(gateway):
+    current = gateway.client.route("cancer")
+    answer = httpx.put(
+        f"{gateway.url}/api/routes/cancer", json=current["spec"], headers={"if-match": '"0"'}, trust_env=False
+    )
+    assert answer.status_code == 409
+    assert f"at version {current['version']}, not 0" in answer.json()["error"]
+    assert gateway.client.route("cancer") == current
+
+
+def test_a_body_of_a_hundred_megabytes_is_refused_and_the_replica_goes_on(gateway, body):
+    answer = httpx.post(
+        f"{gateway.url}/v2/models/cancer/infer", content=b" " * 100_000_000, timeout=30, trust_env=False
+    )
+    assert answer.status_code == 413
+    assert "larger than" in answer.json()["error"]
+    assert httpx.post(f"{gateway.url}/v2/models/cancer/infer", content=body, trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("[[1, 2], [3]]", "ragged"),
+        ("[" + ", ".join(["NaN"] * 30) + "]", "NaN and Infinity are not JSON"),
+        ("[1, 2, 3]", "has 3 elements, but its shape [1, 30] needs 30"),
+    ],
+)
+def test_ragged_and_nan_data_are_refused_with_a_sentence(gateway, data, words):
+    content = f'{{"inputs": [{{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": {data}}}]}}'
+    answer = httpx.post(f"{gateway.url}/v2/models/cancer/infer", content=content, trust_env=False)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
