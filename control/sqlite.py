@@ -7,6 +7,7 @@ compare-and-set atomic: of two writers of the same version one insert fails.
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS documents (
 );
 CREATE TABLE IF NOT EXISTS replicas (replica TEXT PRIMARY KEY, report TEXT NOT NULL);
 """
+_RETRY_S = 0.01
 _NEWEST = """
 SELECT body, change FROM documents AS d
 WHERE version = (SELECT MAX(version) FROM documents WHERE route = d.route)
@@ -39,13 +41,13 @@ class SQLiteStore:
     """See `control.store.Store`. One connection, used by one thread at a time."""
 
     def __init__(self, path: Path, busy_timeout_s: float = 5.0) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         with _map_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            _use_wal(self._connection, busy_timeout_s)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_SCHEMA)
 
@@ -100,7 +102,7 @@ class SQLiteStore:
     def reports(self) -> Sequence[Report]:
         """See `Store.reports`."""
         rows = self._query("SELECT report FROM replicas ORDER BY replica")
-        return [msgspec.json.decode(body, type=Report) for (body,) in rows]
+        return [report for (body,) in rows if (report := _report(body)) is not None]
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -117,7 +119,8 @@ class SQLiteStore:
         try:
             yield self._connection
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk has rolled back already
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
@@ -129,9 +132,31 @@ def _entry(body: str, change: str) -> Entry:
         raise Corrupt(f"A stored document is not JSON: {error}.") from error
 
 
+def _report(body: str) -> Report | None:
+    """None for what another version of this program wrote: it is replaced within a second."""
+    try:
+        return msgspec.json.decode(body, type=Report)
+    except msgspec.DecodeError:
+        return None
+
+
+def _use_wal(connection: sqlite3.Connection, patience_s: float) -> None:
+    """Switches to WAL mode, for which SQLite itself does not wait when somebody else is switching."""
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
+
+
 @contextmanager
 def _map_errors() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"The SQLite store does not answer: {error}.") from error

@@ -1,13 +1,14 @@
 """What the gateway refuses or cannot do, and the one table that gives each class its HTTP status.
 
 GatewayError
-├── BadRequest       the request is malformed or does not fit the model
-├── TooLarge         the body is larger than allowed
-├── WrongMethod      the path is right, the method is not
-├── NotFound         no such path
-├── Overloaded       too many requests in flight; try again soon
-├── NotReady         the route exists, but is not being served now
-└── TooLate          the deadline passed before an answer was there
+├── BadRequest            the request is malformed or does not fit the model
+├── TooLarge              the body is larger than allowed
+├── WrongMethod           the path is right, the method is not
+├── PreconditionMissing   a change does not say which version it replaces
+├── Overloaded            too many requests in flight; try again soon
+├── NotReady              the route exists, but is not being served now
+├── TooLate               the deadline passed before an answer was there
+└── EngineFailed          what runs the replicas did not start
 """
 
 from control.errors import Conflict, StoreUnavailable
@@ -32,10 +33,6 @@ class WrongMethod(GatewayError):
     """The path does not take this method."""
 
 
-class NotFound(GatewayError):
-    """There is nothing at this path."""
-
-
 class PreconditionMissing(GatewayError):
     """A change needs If-Match (or If-None-Match: *) so that nobody overwrites what he has not seen."""
 
@@ -52,6 +49,10 @@ class TooLate(GatewayError):
     """The deadline passed."""
 
 
+class EngineFailed(GatewayError):
+    """What runs the replicas did not start."""
+
+
 STATUS_OF: dict[type[Exception], int] = {
     BadRequest: 400,
     Rejected: 400,
@@ -59,7 +60,6 @@ STATUS_OF: dict[type[Exception], int] = {
     UnknownModel: 400,
     UnknownRoute: 404,
     UnknownVersion: 404,
-    NotFound: 404,
     WrongMethod: 405,
     Conflict: 409,
     TooLarge: 413,

@@ -23,6 +23,8 @@ from router.quantities import parse_percent
 
 FRESH_S = 5.0
 """A replica that has not reported for so long is taken for gone."""
+FORGOTTEN_S = 60.0
+"""And after so long it is not shown any more."""
 
 _RETRIES = 5
 
@@ -170,6 +172,7 @@ def _with_change(entry: Entry) -> dict[str, Any]:
 
 
 def _status(documents: Mapping[str, Document], reports: Sequence[Report], now_s: float) -> dict[str, Any]:
+    reports = [report for report in reports if now_s - report.at_s < FORGOTTEN_S]
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
     return {
         "routes": [

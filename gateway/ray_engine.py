@@ -2,10 +2,13 @@
 
 Ray Serve owns placement, restarts and rolling upgrades; it is not in the byte path: its proxies are off, and each
 replica listens itself. The cluster shares this process's fate: the kernel ends it when this process ends.
+
+`gateway.ray_environment` must have been prepared before this module is imported.
 """
 
+import contextlib
+import io
 import logging
-import os
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -17,6 +20,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
+from gateway.errors import EngineFailed
 from gateway.logs import configure_logs
 from gateway.replica import Replica
 from gateway.settings import Settings
@@ -30,17 +34,6 @@ _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
 _LAST_WORDS_S = 25.0  # added to the drain: requests in hand, the last segments
 _CPUS_PER_REPLICA = 0.1  # a claim for placement, not a limit; leaves room for the surge of a rolling upgrade
-_ENVIRONMENT = {
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray runs workers at niceness 15 by default: whatever else the machine does would come before predictions.
-    "RAY_worker_niceness": "0",
-    # A replica's threads would otherwise multiply with the machine's cores.
-    "OMP_NUM_THREADS": "1",
-}
 
 
 class GatewayReplica:
@@ -61,36 +54,57 @@ class GatewayReplica:
         await self._replica.stop()
 
 
+_WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
+
+
 class Interrupted(BaseException):
     """SIGINT or SIGTERM, wherever the process was; like KeyboardInterrupt, nothing but the end may catch it."""
 
 
 def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[], None]) -> None:
     """Starts cluster and replicas, serves until SIGINT or SIGTERM, then takes everything down in order."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     try:
+        _handle_signals(_interrupt)
         on_step("starting Ray")
-        address = start_cluster()
+        address = _start_or_say_why()
+        _handle_signals(_interrupt)  # again: Ray has put a handler of its own in the place of SIGTERM's
         (settings.home / ADDRESS_FILE).write_text(address)  # for `ray status --address` and the like
         on_step(f"starting {settings.replicas} replicas")
-        deploy(settings)
+        _deploy_or_say_why(settings)
+        _handle_signals(_interrupt)
         on_ready()
         while True:
             signal.pause()
     except Interrupted:
         on_step("stopping: answering what is in hand, writing the log")
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        _handle_signals(signal.SIG_IGN)
         stop_cluster()
 
 
+def _start_or_say_why() -> str:
+    try:
+        return start_cluster()
+    except Exception as error:  # Ray raises whatever its parts raise
+        raise EngineFailed(f"Ray did not start: {_last_line(error)} {_WHERE_LOGS_ARE}") from error
+
+
+def _deploy_or_say_why(settings: Settings) -> None:
+    try:
+        deploy(settings)
+    except Exception as error:  # the same
+        raise EngineFailed(f"The replicas did not start: {_last_line(error)} {_WHERE_LOGS_ARE}") from error
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().rpartition("\n")[2]
+
+
 def start_cluster() -> str:
-    """A fresh Ray cluster on this machine, and Serve on it without proxies. Returns the cluster's address."""
-    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
-    context = ray.init(
+    """A fresh Ray cluster on this machine's loopback, and Serve on it without proxies. Returns its address."""
+    ray.init(
         address="local",
+        _node_ip_address="127.0.0.1",
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -102,7 +116,7 @@ def start_cluster() -> str:
         http_options=HTTPOptions(location="NoServer"),
         logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
     )
-    return str(context.address_info["gcs_address"])
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def deploy(settings: Settings, generation: int = 1) -> None:
@@ -125,11 +139,23 @@ def deploy(settings: Settings, generation: int = 1) -> None:
     serve.run(application, name=APPLICATION, route_prefix=None, blocking=False)
 
 
+def connect_cluster(settings: Settings) -> None:
+    """Joins the cluster that another process started with the same settings."""
+    ray.init(address=(settings.home / ADDRESS_FILE).read_text(), log_to_driver=False, logging_level=logging.ERROR)
+
+
 def stop_cluster() -> None:
     """Serve first, which drains the replicas, then Ray."""
     if ray.is_initialized():
-        serve.shutdown()
-        ray.shutdown()
+        # Ray prints, as a failure, that its controller ended when it was told to.
+        with contextlib.redirect_stderr(io.StringIO()):
+            serve.shutdown()
+            ray.shutdown()
+
+
+def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

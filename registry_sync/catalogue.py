@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from registry_sync.errors import UnknownModel
+from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
 from router.document import ArmRef
 from runtimes.errors import ModelRefused
@@ -54,7 +54,8 @@ class Catalogue:
         self._registry = registry
         self._options = options
         self._versions: dict[VersionKey, Version] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the table
+        self._loading = threading.Lock()  # held while something is loaded, which may take long
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """The version that a reference names right now.
@@ -76,10 +77,13 @@ class Catalogue:
         Raises:
             RegistryUnavailable: the artifact could not be fetched; nothing is remembered.
         """
-        with self._lock:
-            known = self._versions.get(key)
+        with self._loading:
+            with self._lock:
+                known = self._versions.get(key)
             if known is None or known.manifest != manifest or (retry and known.state is State.QUARANTINED):
-                known = self._versions[key] = self._load(key, manifest)
+                known = self._load(key, manifest)
+                with self._lock:
+                    self._versions = {**self._versions, key: known}
             return known
 
     def versions(self) -> list[Version]:
@@ -103,6 +107,10 @@ class Catalogue:
     def _load(self, key: VersionKey, manifest: Manifest) -> Version:
         try:
             runtime = load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
+        except RegistryUnavailable:
+            raise
         except (ModelRefused, UnknownModel) as error:
             return Version(key, manifest, State.QUARANTINED, f"{key}: {error}")
+        except Exception as error:  # noqa: BLE001  # whatever foreign bytes provoke concerns this version alone
+            return Version(key, manifest, State.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
         return Version(key, manifest, State.READY, runtime=runtime)

@@ -58,9 +58,13 @@ def _shifted(spec: RouteSpec, weights: Mapping[str, Fraction]) -> RouteSpec:
     for arm in weights:
         if arm not in spec.arms:
             raise Rejected(f"Route {spec.route} has no arm {arm!r}; its arms are {', '.join(spec.arms)}.")
+        if weights[arm] < 0:
+            raise Rejected(f"The weight of arm {arm} is negative.")
+    if weights.keys() == spec.arms.keys():
+        return replace(spec, split=quantise({arm: weights[arm] for arm in spec.arms}))
     rest = 1 - sum(weights.values(), Fraction(0))
     if rest < 0:
-        raise Rejected(f"The weights sum to {format_percent(1 - rest)}; they must not exceed 100%.")
+        raise Rejected(f"The weights sum to {float(100 * (1 - rest)):.10g}%; they must not exceed 100%.")
     return replace(spec, split=quantise({**_spread(spec, weights, rest), **weights}))
 
 

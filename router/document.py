@@ -184,9 +184,11 @@ def from_dict(raw: Mapping[str, Any]) -> Document:
     try:
         spec = parse_spec(raw["spec"])
         slots = {arm: tuple(_run(run) for run in runs) for arm, runs in raw["slots"].items()}
-        document = Document(version=int(raw["version"]), spec=spec, slots=slots)
+        document = Document(version=raw["version"], spec=spec, slots=slots)
     except (Rejected, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Corrupt(f"A stored document cannot be read: {error!r}.") from error
+    if type(document.version) is not int or document.version < 1:
+        raise Corrupt(f"A stored document of route {spec.route} has version {document.version!r}.")
     if counts(slots) != dict(spec.split):
         raise Corrupt(f"The stored slots of route {spec.route} disagree with its split.")
     return document

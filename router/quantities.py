@@ -6,8 +6,9 @@ from fractions import Fraction
 from router.errors import Rejected
 
 # Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
-_NUMBER = re.compile(r"\d{1,9}(\.\d{1,30})?(e-\d{1,2})?")
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(us|ms|s|m|h|d)")
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
+_DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h|d)")
+_LONGEST_S = 365 * 86_400
 _SECONDS = {
     "us": Fraction(1, 1_000_000),
     "ms": Fraction(1, 1000),
@@ -47,17 +48,17 @@ def parse_percent(value: object, what: str) -> Fraction:
 
 
 def parse_duration_s(value: object, what: str) -> float:
-    """A positive duration in seconds: `"200ms"` is 0.2.
+    """A duration in seconds, of whole microseconds: `"200ms"` is 0.2.
 
     Raises:
-        Rejected: no unit, not a number, or zero.
+        Rejected: no unit, not a number, zero, a fraction of a microsecond, or more than a year.
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {value!r}.")
     seconds = Fraction(match[1]) * _SECONDS[match[2]]
-    if seconds <= 0:
-        raise Rejected(f"{what} must be longer than zero.")
+    if not 0 < seconds <= _LONGEST_S or (seconds * 1_000_000).denominator != 1:
+        raise Rejected(f"{what} is {value}; it must be a whole number of microseconds, at least one and at most 365d.")
     return float(seconds)
 
 

@@ -61,7 +61,7 @@ class Snapshot:
     hash: str
 
     def __repr__(self) -> str:
-        return f"<Snapshot {self.hash} {' '.join(map(repr, self.routes.values()))}>"
+        return f"<Snapshot {' '.join([self.hash, *map(repr, self.routes.values())])}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Runtime, file, its sha256 and the signature (names, datatypes and shapes of inpu
 dimension varies). `columns` may name the features of a two-dimensional input, for the log's readers.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -25,7 +25,7 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """None if `shape` fits, or else a sentence."""
         if len(shape) == len(self.shape):
             for want, got in zip(self.shape, shape, strict=True):
-                if want != got and (want != -1 or got < 0):
+                if got < 0 or want not in (-1, got):
                     break
             else:
                 return None
@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     runtime: Literal["onnx", "sklearn"]
     file: str
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     description: str = ""
@@ -63,7 +63,7 @@ def parse_manifest(text: str) -> Manifest:
     """
     try:
         manifest = msgspec.convert(yaml.safe_load(text), Manifest)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML lets ValueError out, msgspec's errors are of it
         raise ModelRefused(f"model.yaml cannot be read: {error}.") from error
     _check(manifest)
     return manifest
@@ -74,7 +74,12 @@ def _check(manifest: Manifest) -> None:
         raise ModelRefused(f"model.yaml names file {manifest.file!r}; it must lie beside model.yaml.")
     if not manifest.inputs or not manifest.outputs:
         raise ModelRefused("model.yaml must name at least one input and one output.")
+    for specs in (manifest.inputs, manifest.outputs):
+        if len({spec.name for spec in specs}) != len(specs):
+            raise ModelRefused("model.yaml names a tensor twice.")
     for spec in (*manifest.inputs, *manifest.outputs):
+        if any(size != -1 and size < 1 for size in spec.shape):
+            raise ModelRefused(f"Tensor {spec.name} has shape {list(spec.shape)}; a dimension is -1 or at least 1.")
         if spec.datatype not in NUMPY_OF:
             raise ModelRefused(f"Tensor {spec.name} has datatype {spec.datatype!r}; known are {', '.join(NUMPY_OF)}.")
         if spec.columns and spec.shape[1:] != (len(spec.columns),):

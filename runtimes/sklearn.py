@@ -3,7 +3,8 @@
 Models are read with skops, which builds only types that it trusts. Pickle runs code when it is read: it is refused
 unless the setting allows it, and the manifest's sha256 has been verified before this file sees the bytes.
 
-A classifier answers `label` and, if the manifest has it, `probabilities`; anything else answers its one output.
+A classifier answers `label` and `probabilities`, or one of them; a model with one output of another name answers
+what `predict` gives. Answers are cast only within their kind: a probability never becomes an integer.
 """
 
 import pickle
@@ -36,10 +37,18 @@ class SklearnRuntime:
             if _PROBABILITIES in outputs:
                 answer = self._classify(features)
             else:
-                answer = dict.fromkeys(outputs, self._estimator.predict(features))
+                answer = dict.fromkeys(self._dtypes, self._estimator.predict(features))
         except Exception as error:  # an estimator may raise anything
             raise ModelFailed(f"scikit-learn: {error}") from error
-        return [answer[name].astype(self._dtypes[name], copy=False) for name in outputs]
+        return [self._cast(name, answer) for name in outputs]
+
+    def _cast(self, name: str, answer: Mapping[str, Tensor]) -> Tensor:
+        if name not in self._dtypes or name not in answer:
+            raise ModelFailed(f"The model has no output {name!r}.")
+        tensor, dtype = np.asarray(answer[name]), self._dtypes[name]
+        if not np.can_cast(tensor.dtype, dtype, "same_kind"):
+            raise ModelFailed(f"The model answers {name} as {tensor.dtype}, which is no {dtype}.")
+        return tensor.astype(dtype, copy=False)
 
     def _classify(self, features: Tensor) -> dict[str, Tensor]:
         probabilities = self._estimator.predict_proba(features)
@@ -57,6 +66,11 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
     """
     if len(manifest.inputs) != 1:
         raise ModelRefused("A scikit-learn model has exactly one input tensor.")
+    if len(manifest.inputs[0].shape) != 2:
+        raise ModelRefused("The input of a scikit-learn model has two dimensions, such as [-1, 30].")
+    names = {spec.name for spec in manifest.outputs}
+    if len(names) > 1 and names != {_LABEL, _PROBABILITIES}:
+        raise ModelRefused(f"A scikit-learn model answers {_LABEL} and {_PROBABILITIES}, or one output.")
     if manifest.file.endswith(".skops"):
         estimator = _read_skops(content)
     elif allow_pickle:

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 
 _TIMEOUT_S = 15.0
+_READ_TIMEOUT_S = 4.0
+_READ_TRIES = 4
 
 
 class ApiError(Exception):
@@ -20,6 +22,10 @@ class Client:
         self._http = httpx.Client(
             base_url=url, timeout=_TIMEOUT_S, headers={"x-operator": getpass.getuser()}, trust_env=False
         )
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._http.close()
 
     def routes(self) -> list[dict[str, Any]]:
         """Every declared route."""
@@ -58,7 +64,7 @@ class Client:
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            answer = self._http.request(method, path, **arguments)
+            answer = self._read(path, **arguments) if method == "GET" else self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise ApiError(
                 f"No gateway answers at {self._url} ({error}). Start one with `make up`, or name another with --url."
@@ -70,3 +76,12 @@ class Client:
         except (ValueError, KeyError, TypeError):
             sentence = f"The gateway answered {answer.status_code}: {answer.text[:200]}"
         raise ApiError(sentence)
+
+    def _read(self, path: str, **arguments: Any) -> httpx.Response:
+        """Asks again if the replica that was asked ends or hangs: the next connection may meet another one."""
+        for _ in range(_READ_TRIES - 1):
+            try:
+                return self._http.get(path, timeout=_READ_TIMEOUT_S, **arguments)
+            except (httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout):
+                continue
+        return self._http.get(path, timeout=_READ_TIMEOUT_S, **arguments)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from control.errors import StoreError
 from gateway.cli.client import ApiError
+from gateway.errors import GatewayError
 from inference_log.errors import LogError
 from router.errors import RouterError
 
@@ -42,7 +43,7 @@ def sentences() -> Generator[None, None, None]:
     """Turns what the packages refuse into one line on standard error and exit code 1."""
     try:
         yield
-    except (ApiError, LogError, RouterError, StoreError, OSError, ValueError) as error:
+    except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
         typer.echo(f"pointsman: {error}", err=True)
         raise typer.Exit(1) from error
 

@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from control.open import open_store
+from gateway import ray_environment
 from gateway.cli.output import Progress, sentences
 from gateway.listener import bind
 from gateway.settings import Settings
@@ -109,6 +110,7 @@ def _run(settings: Settings, progress: Progress) -> None:
         uvicorn_engine.run(settings, on_ready)
     else:
         progress.step("loading Ray")
+        ray_environment.prepare(settings)
         from gateway import ray_engine  # seconds; only where it is needed
 
         ray_engine.run(settings, progress.step, on_ready)

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, parse_manifest
 
 MANIFEST = "model.yaml"
@@ -31,7 +32,7 @@ class DirectoryRegistry:
     def versions(self, model: str) -> Sequence[str]:
         """See `Registry.versions`."""
         if model not in self.models():
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models())}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models()) or 'none'}.")
         return sorted(
             (path.parent.name for path in (self._root / model).glob(f"*/{MANIFEST}")),
             key=lambda version: (len(version), version),
@@ -42,22 +43,33 @@ class DirectoryRegistry:
         self.versions(model)
         path = self._root / model / ALIASES
         try:
-            return msgspec.convert(yaml.safe_load(path.read_text()) or {}, dict[str, str])
+            aliases = msgspec.convert(yaml.safe_load(path.read_text()) or {}, dict[str, str | int])
         except FileNotFoundError:
             return {}
-        except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+        except (OSError, yaml.YAMLError, ValueError) as error:
             raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+        return {alias: str(version) for alias, version in aliases.items()}
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
         if version not in self.versions(model):
             raise UnknownModel(f"Model {model} has no version {version!r}; it has {', '.join(self.versions(model))}.")
-        return parse_manifest((self._root / model / version / MANIFEST).read_text())
+        path = self._root / model / version / MANIFEST
+        try:
+            return parse_manifest(path.read_text())
+        except FileNotFoundError as error:
+            raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
+        except UnicodeDecodeError as error:
+            raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
+        except OSError as error:
+            raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
         """See `Registry.fetch`."""
         path = self._root / model / version / manifest.file
         try:
             return path.read_bytes()
+        except FileNotFoundError as error:
+            raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} is missing.") from error
         except OSError as error:
-            raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error

@@ -16,6 +16,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
     gateway.start()
     gateway.wait_for_replicas(2)
     yield gateway
+    gateway.client.close()
     assert gateway.end() == 0, gateway.output.read_text()
 
 

@@ -59,6 +59,7 @@ class Load:
             try:
                 connection.connect()  # refused connects are retried, as any client does
             except OSError:
+                connection.close()
                 time.sleep(0.01)
                 continue
             port = connection.sock.getsockname()[1]

@@ -1,17 +1,18 @@
 """Replicas that are killed, hang, or are replaced, under load."""
 
+import hashlib
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import cloudpickle
+import httpx
 import psutil
 import pytest
-import ray
 import yaml
 
-from gateway import ray_engine
-from gateway.cli.serving import read_settings
 from tests.serve.load import Load
 
 KILLS = 5
@@ -84,9 +85,6 @@ class Sleeper:
 @pytest.fixture(scope="module")
 def sleeper(gateway):
     """Route `sleeper`: an arm that can be made to hang or fail, with cancer:2 as fallback."""
-    import hashlib
-    import sys
-
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     content = cloudpickle.dumps(Sleeper())
     folder = gateway.home / "models/sleeper/1"
@@ -103,7 +101,9 @@ def sleeper(gateway):
     }
     gateway.client.apply(spec, gateway.client.version("sleeper"), "test")
     until_s = time.monotonic() + 5
-    while not all("sleeper" in each["routes"] for each in gateway.client.status()["replicas"]):
+    while not all(
+        "sleeper" in each["routes"] for each in gateway.client.status()["replicas"] if each["state"] == "LIVE"
+    ):
         assert time.monotonic() < until_s
         time.sleep(0.05)
 
@@ -114,8 +114,6 @@ def _body(first: int) -> dict[str, object]:
 
 @pytest.mark.usefixtures("sleeper")
 def test_an_arm_that_raises_is_answered_by_the_fallback_and_both_attempts_are_rows(gateway):
-    import httpx
-
     answer = httpx.post(f"{gateway.url}/v2/models/sleeper/infer", json=_body(667), trust_env=False)
     assert answer.status_code == 200
     assert (answer.headers["x-arm"], answer.headers["x-reason"]) == ("stable", "FALLBACK")
@@ -132,8 +130,6 @@ def test_an_arm_that_raises_is_answered_by_the_fallback_and_both_attempts_are_ro
 
 @pytest.mark.usefixtures("sleeper")
 def test_a_replica_whose_loop_hangs_is_replaced(gateway):
-    import httpx
-
     before = gateway.wait_for_replicas(2)
     with pytest.raises(httpx.HTTPError):
         httpx.post(f"{gateway.url}/v2/models/sleeper/infer", json=_body(666), timeout=30, trust_env=False)
@@ -152,24 +148,27 @@ def test_a_stopped_replica_is_replaced(gateway):
     assert not psutil.pid_exists(victim) or psutil.Process(victim).status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def _redeploy(gateway, replicas: int, generation: int) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "tests.serve.redeploy", str(replicas), str(generation)],
+        env=gateway.environment,
+        check=True,
+        timeout=180,
+    )
+
+
 def test_rolling_upgrade_and_scale_down_fail_no_request(gateway, body):
     before = gateway.wait_for_replicas(2)
-    settings = read_settings(home=gateway.home, port=gateway.port).model_copy(update={"allow_pickle": True})
-    ray.init(address=(gateway.home / ray_engine.ADDRESS_FILE).read_text(), log_to_driver=False, logging_level="ERROR")
-    try:
-        with Load(gateway.port, body) as load:
-            load.wait_for(200)
-            ray_engine.deploy(settings, generation=2)
-            upgraded = gateway.wait_for_replicas(2, without=frozenset(before))
-            load.wait_for(200)
-            ray_engine.deploy(settings.model_copy(update={"replicas": 1}), generation=2)
-            gateway.wait_for_replicas(1)
-            load.wait_for(200)
-            ray_engine.deploy(settings, generation=2)
-            gateway.wait_for_replicas(2)
-        assert not upgraded & before
-        assert load.failed == []
-        _require_each_in_log_once(gateway, load)
-    finally:
-        ray.shutdown()
+    with Load(gateway.port, body) as load:
+        load.wait_for(200)
+        _redeploy(gateway, replicas=2, generation=2)
+        upgraded = gateway.wait_for_replicas(2, without=frozenset(before))
+        load.wait_for(200)
+        _redeploy(gateway, replicas=1, generation=2)
+        gateway.wait_for_replicas(1)
+        load.wait_for(200)
+        _redeploy(gateway, replicas=2, generation=2)
+        gateway.wait_for_replicas(2)
+    assert not upgraded & before
+    assert load.failed == []
+    _require_each_in_log_once(gateway, load)

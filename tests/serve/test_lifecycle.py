@@ -38,6 +38,7 @@ def test_signals_leave_no_process_and_no_port_and_the_next_start_works(tmp_path)
     gateway.start()  # at once, while the killed gateway's replicas may still be ending
     _require_gone([process for process in family if process.pid != gateway.process.pid])
     assert gateway.is_ready()
+    gateway.client.close()
     assert gateway.end() == 0
 
 

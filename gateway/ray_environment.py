@@ -1,0 +1,34 @@
+"""What Ray reads from the environment, much of it while it is being imported. Acts on the environment.
+
+Call `prepare` before anything imports Ray. What the operator has set himself stays.
+"""
+
+import os
+import secrets
+
+from gateway.settings import Settings
+
+_TOKEN_FILE = "ray-token"  # noqa: S105  # a file's name
+_VARIABLES = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray runs workers at niceness 15 by default: whatever else the machine does would come before predictions.
+    "RAY_worker_niceness": "0",
+    # A replica's threads would otherwise multiply with the machine's cores.
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def prepare(settings: Settings) -> None:
+    """Sets the variables, and makes the token that whoever speaks to this home's cluster needs."""
+    token = settings.home / _TOKEN_FILE
+    if not token.exists():
+        token.parent.mkdir(parents=True, exist_ok=True)
+        token.touch(0o600)
+        token.write_text(secrets.token_hex(32))
+    for name, value in {**_VARIABLES, "RAY_AUTH_TOKEN_PATH": str(token)}.items():
+        os.environ.setdefault(name, value)

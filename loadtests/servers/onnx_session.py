@@ -1,0 +1,33 @@
+"""The one way every compared server runs the model: same session options, same arrays in and out."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+
+MODEL_FILE_VARIABLE: Final = "BENCH_MODEL_FILE"
+OUTPUT_NAMES: Final = ("label", "probabilities")
+DATATYPES: Final = {"label": "INT64", "probabilities": "FP32"}
+
+
+def model_file() -> Path:
+    """Return the model file that the benchmark named in the environment."""
+    value = os.environ.get(MODEL_FILE_VARIABLE)
+    if not value:
+        raise RuntimeError(f"Set {MODEL_FILE_VARIABLE} to the ONNX file that this server is to serve.")
+    return Path(value)
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """Open the model on one thread, so that no server gets more of the machine than another."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(session: ort.InferenceSession, rows: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
+    """Run the model; the arrays come back in the order of OUTPUT_NAMES."""
+    return list(session.run(list(OUTPUT_NAMES), {"X": rows}))
