@@ -56,6 +56,10 @@ class SQLiteStore:
         (newest,) = self._query("SELECT COALESCE(MAX(sequence), 0) FROM documents")[0]
         return int(newest)
 
+    def routes(self) -> Sequence[str]:
+        """See `Store.routes`."""
+        return [route for (route,) in self._query("SELECT DISTINCT route FROM documents ORDER BY route")]
+
     def documents(self) -> Mapping[str, Document]:
         """See `Store.documents`."""
         entries = [_entry(body, change) for body, change in self._query(_NEWEST)]

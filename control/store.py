@@ -48,6 +48,9 @@ class Store(Protocol):
     def revision(self) -> int:
         """A number that grows with every written document; cheap enough to be asked several times a second."""
 
+    def routes(self) -> Sequence[str]:
+        """The name of every declared route."""
+
     def documents(self) -> Mapping[str, Document]:
         """The newest version of every route's document.
 

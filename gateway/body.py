@@ -34,17 +34,16 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes:
         raise _too_large(max_bytes)
     message = await _next(receive)
     body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
     chunks, size = [body], len(body)
-    while message.get("more_body", False):
+    while size <= max_bytes and message.get("more_body", False):
         message = await _next(receive)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > max_bytes:
+    if size > max_bytes:
+        if message.get("more_body", False):
             await _discard(receive, max_bytes)
-            raise _too_large(max_bytes)
-    return b"".join(chunks)
+        raise _too_large(max_bytes)
+    return body if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _next(receive: Receive) -> Message:

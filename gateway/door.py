@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from gateway.body import ClientGone, Message, Receive, read_body
-from gateway.errors import STATUS_OF, BadRequest, Overloaded, TooLarge, WrongMethod, status_of
+from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, Overloaded, TooLarge, WrongMethod, status_of
 from gateway.live import Header, LiveHolder, LiveRoute, find_route
 from gateway.metrics import Metrics
 from gateway.predict import Answer, Call, Predictor
@@ -27,10 +27,8 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ERROR_HEADER = b"x-error"
-"""The class of the error, on every answer that is one. Missing from a 5xx, it was a fault of the gateway itself."""
-
 _PREFIX, _SUFFIX = "/v2/models/", "/infer"
+_ERROR = ERROR_HEADER.encode()
 _RETRY_AFTER_S = b"1"
 _JSON: Header = (b"content-type", b"application/json")
 _CLOSE: Header = (b"connection", b"close")
@@ -72,7 +70,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         path: str = scope.get("path", "")
-        if path.startswith(_PREFIX) and path.rstrip("/").endswith(_SUFFIX):
+        if path.startswith(_PREFIX) and path.rstrip("/").endswith(_SUFFIX, len(_PREFIX)):
             try:
                 response = await self._infer(scope, receive, path)
             except ClientGone:
@@ -225,7 +223,7 @@ def _success(route: str, decision_id: str, request: InferenceRequest, answer: An
 
 def _advice(error: Exception) -> list[Header]:
     """Headers that tell a program what happened and what to do next."""
-    advice: list[Header] = [(ERROR_HEADER, type(error).__name__.encode())]
+    advice: list[Header] = [(_ERROR, type(error).__name__.encode())]
     if isinstance(error, Overloaded):
         advice.append((b"retry-after", _RETRY_AFTER_S))
     if isinstance(error, WrongMethod):

@@ -2,13 +2,15 @@
 
 For a model that takes microseconds, most of a request's time goes into what surrounds it: a task per request, ASGI
 messages, two writes to the socket. A prediction whose route runs on the event loop never waits for anything, so it
-is answered inside the parser's callback, with one write. Everything else (another path, a slow model, a body without
-its length, a pipelined request, a client that does not read) goes the usual way through ASGI, to the same door.
+is answered inside the parser's callback, with one write. Everything else (another path, a slow model, a large body
+or one without its length, a pipelined request, a client that does not read) goes the usual way through ASGI, to the
+same door.
 """
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.door import Door, Response
@@ -55,11 +57,12 @@ class EagerProtocol(HttpToolsProtocol):
     def _is_eager(self, cycle: RequestResponseCycle, door: Door) -> bool:
         if cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused:
             return False
-        if not door.is_quick(cycle.scope["path"]):
+        if cycle.scope["method"] != "POST" or not door.is_quick(cycle.scope["path"]):
             return False
         self._headers_held = dict(cycle.scope["headers"])
         length = self._headers_held.get(b"content-length", b"")
-        return length.isdigit() and int(length) <= door.max_body_bytes
+        # Beyond the high-water mark uvicorn stops reading until the application asks for more, which nobody would.
+        return length.isdigit() and int(length) <= min(door.max_body_bytes, HIGH_WATER_LIMIT)
 
     def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
         """Headers and body in one write; then uvicorn's own bookkeeping."""

@@ -53,6 +53,9 @@ class EngineFailed(GatewayError):
     """What runs the replicas did not start."""
 
 
+ERROR_HEADER = "x-error"
+"""Names the class of the error on every answer that is one. Missing from a 5xx, it was a fault of the gateway."""
+
 STATUS_OF: dict[type[Exception], int] = {
     BadRequest: 400,
     Rejected: 400,
@@ -75,6 +78,6 @@ STATUS_OF: dict[type[Exception], int] = {
 """HTTP status by class. A class that is not here is a fault of ours: 500."""
 
 
-def status_of(error: Exception) -> int:
+def status_of(error: BaseException) -> int:
     """The HTTP status that says what `error` means."""
-    return STATUS_OF.get(type(error), 500)
+    return STATUS_OF.get(type(error), 500) if isinstance(error, Exception) else 500

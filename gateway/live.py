@@ -4,7 +4,7 @@ Everything about an arm that does not change from request to request is computed
 contexts and the answer's headers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import NotReady
@@ -43,6 +43,7 @@ class LiveArm:
     pace: Pace
     signature: Signature
     output_names: tuple[str, ...]
+    logged_inputs: tuple[str, ...]
     primary: Context
     fallback: Context
     headers: tuple[Header, ...]
@@ -92,7 +93,7 @@ def find_route(live: Live, name: str) -> LiveRoute:
         return route
     if name in live.problems:
         raise NotReady(f"Route {name} is declared but cannot be served: {live.problems[name]}")
-    raise UnknownRoute(f"There is no route {name!r}; there are {', '.join(live.routes) or 'none yet'}.")
+    raise UnknownRoute(f"There is no route {name!r}; there are {', '.join(sorted(live.routes)) or 'none yet'}.")
 
 
 def join(
@@ -121,6 +122,7 @@ def _live_arm(route: Route, arm: Arm, version: Version, pace: Pace, snapshot_has
         pace=pace,
         signature=signature,
         output_names=tuple(spec.name for spec in signature.outputs),
+        logged_inputs=tuple(spec.name for spec in _logged(signature.inputs)),
         primary=_context(route, arm, version.manifest, "primary", snapshot_hash),
         fallback=_context(route, arm, version.manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
@@ -129,7 +131,7 @@ def _live_arm(route: Route, arm: Arm, version: Version, pace: Pace, snapshot_has
 
 def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Role, snapshot_hash: str) -> Context:
     """What the log says of every request that this arm answers; without an arm, of those that were rejected."""
-    inputs = manifest.inputs if manifest else ()
+    inputs = _logged(manifest.inputs) if manifest else ()
     outputs = manifest.outputs if manifest else ()
     return Context(
         number=0,
@@ -145,8 +147,8 @@ def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Rol
         model_digest=arm.digest if arm else "",
         features=tuple(name for spec in inputs for name in _feature_names(spec)),
         inputs=tuple(NUMPY_OF[spec.datatype].str for spec in inputs),
-        label=_first(outputs, "iub"),
-        prediction=_first(outputs, "f"),
+        label=_first(outputs, "iub", lambda spec: spec.shape == (-1,)),
+        prediction=_first(outputs, "f", lambda spec: spec.shape[:1] == (-1,)),
     )
 
 
@@ -160,9 +162,17 @@ def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
     return (spec.name,) if width == 1 else tuple(f"{spec.name}_{position}" for position in range(width))
 
 
-def _first(outputs: tuple[TensorSpec, ...], kinds: str) -> tuple[int, str] | None:
-    """The first output whose NumPy kind is one of `kinds`."""
+def _logged(inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs whose values the log keeps: those that have as many values for every instance, known beforehand."""
+    batched = any(spec.shape[:1] == (-1,) for spec in inputs)
+    return tuple(
+        spec for spec in inputs if (spec.shape[:1] == (-1,)) == batched and -1 not in spec.shape[1 if batched else 0 :]
+    )
+
+
+def _first(outputs: tuple[TensorSpec, ...], kinds: str, fits: Callable[[TensorSpec], bool]) -> tuple[int, str] | None:
+    """The first output whose NumPy kind is one of `kinds` and whose shape fits: one value, or row, per instance."""
     for index, spec in enumerate(outputs):
-        if NUMPY_OF[spec.datatype].kind in kinds:
+        if NUMPY_OF[spec.datatype].kind in kinds and fits(spec):
             return index, NUMPY_OF[spec.datatype].str
     return None

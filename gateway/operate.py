@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictFloat, StrictInt, StrictStr
 
 from control.errors import Conflict
 from control.store import Change, Entry, Report, Store
@@ -27,6 +27,7 @@ FORGOTTEN_S = 60.0
 """And after so long it is not shown any more."""
 
 _RETRIES = 5
+_MAX_VERSION_DIGITS = 18
 
 Who = Annotated[str, Header(alias="x-operator", description="Who asks; kept in the history.")]
 
@@ -34,7 +35,7 @@ Who = Annotated[str, Header(alias="x-operator", description="Who asks; kept in t
 class ShiftBody(BaseModel):
     """`{"weights": {"canary": "20%"}}`: percent, the sign being optional."""
 
-    weights: Mapping[str, float | str] = Field(min_length=1)
+    weights: Mapping[str, StrictInt | StrictFloat | StrictStr] = Field(min_length=1)
     why: str = ""
 
 
@@ -147,7 +148,7 @@ def _expected(if_match: str | None, if_none_match: str | None) -> int:
             "or that the route is new with If-None-Match: *."
         )
     version = if_match.strip().strip('"')
-    if not version.isdigit():
+    if not (version.isascii() and version.isdigit() and len(version) <= _MAX_VERSION_DIGITS):
         raise BadRequest(f'If-Match is {if_match}; it must be a version such as "3".')
     return int(version)
 

@@ -19,7 +19,7 @@ from router.plan import Plan, Reason, plan
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
 
-_OUTCOME_OF: dict[type[Exception], Outcome] = {ModelFailed: "error", TooLate: "timeout"}
+_OUTCOME_OF: dict[type[BaseException], Outcome] = {ModelFailed: "error", TooLate: "timeout"}
 # What a fallback is left at least, and how many times its mean, when the primary uses its time up.
 _RESERVE_S = 0.005
 _RESERVE_MEANS = 4.0
@@ -110,11 +110,13 @@ class Predictor:
         began_s = time.perf_counter()
         budget_s = None if deadline_s is None else call.started_s + deadline_s - reserve_s - began_s
         tensors: Sequence[Tensor] = ()
-        status, outcome, code = 200, "ok", ""
+        status, code = 200, ""
+        outcome: Outcome = "ok"
         try:
             tensors = await self._executor.run(arm, call.inputs, budget_s, on_loop)
-        except (ModelFailed, TooLate) as error:
-            status, outcome, code = status_of(error), _OUTCOME_OF[type(error)], type(error).__name__
+        except BaseException as error:  # recorded whatever it is: also a caller who left
+            status = status_of(error)
+            outcome, code = _OUTCOME_OF.get(type(error), "error"), type(error).__name__
             raise
         finally:
             if not call.probe:
@@ -125,11 +127,11 @@ class Predictor:
                     decided.propensity,
                     number,
                     status,
-                    outcome,  # type: ignore[arg-type]  # mypy widens the literal
+                    outcome,
                     code,
                     time.perf_counter() - began_s,
-                    tuple(tensor.tobytes() for tensor in call.inputs.values()),
-                    tuple(tensor.tobytes() for tensor in tensors),
+                    tuple([call.inputs[name].tobytes() for name in arm.logged_inputs]),
+                    tuple([tensor.tobytes() for tensor in tensors]),
                 )
                 self._metrics.count(
                     live.route.name, arm.arm.name, arm.arm.version, status, time.perf_counter() - call.started_s

@@ -18,7 +18,7 @@ from gateway.live import Live, LiveHolder, Pace, join
 from registry_sync.catalogue import Catalogue, Version, VersionKey
 from registry_sync.errors import RegistryError
 from router.document import Document
-from router.errors import RouterError
+from router.errors import Corrupt, RouterError
 from router.snapshot import Pin, Route, compile_route
 from runtimes.errors import ModelRefused
 from runtimes.runtime import Runtime, example_inputs
@@ -53,6 +53,7 @@ class Refresher:
         self._holder = holder
         self._registry_every_s = registry_every_s
         self._documents: Mapping[str, Document] = {}
+        self._corrupt: Mapping[str, str] = {}
         self._revision = -1
         self._built: dict[str, Built] = {}
         self._paces: dict[VersionKey, Pace] = {}
@@ -89,14 +90,24 @@ class Refresher:
         revision = self._store.revision()
         if revision == self._revision:
             return False
-        self._documents = self._store.documents()
-        self._revision = revision
+        documents: dict[str, Document] = {}
+        corrupt: dict[str, str] = {}
+        for route in self._store.routes():
+            try:
+                entry = self._store.read(route)
+            except Corrupt as error:
+                corrupt[route] = str(error)
+            else:
+                if entry is not None:
+                    documents[route] = entry.document
+        self._documents, self._corrupt, self._revision = documents, corrupt, revision
         return True
 
     def _rebuild(self) -> bool:
         """Builds every route; swaps if the outcome differs from what is live."""
         built: dict[str, Built] = {}
-        problems: dict[str, str] = {}
+        problems = dict(self._corrupt)
+        built |= {name: self._built[name] for name in self._corrupt if name in self._built}
         for name, document in self._documents.items():
             try:
                 built[name] = self._build(document)
@@ -107,7 +118,7 @@ class Refresher:
         before = self._holder.current
         after = join(built, self._revision, problems)
         same = (after.snapshot.hash, after.problems) == (before.snapshot.hash, before.problems)
-        if same and after.revision == before.revision:
+        if same and after.revision == before.revision and built == self._built:
             return False
         self._holder.current = after
         self._built = built
@@ -120,7 +131,7 @@ class Refresher:
         pins = {name: Pin(version.key.version, version.key.digest) for name, version in versions.items()}
         route = compile_route(document, pins)
         known = self._built.get(route.name)
-        if known is not None and known[0].hash == route.hash:
+        if known is not None and known[0].hash == route.hash and _same(known[1], versions):
             return known
         return route, {name: (version, self._pace(version)) for name, version in versions.items()}
 
@@ -146,6 +157,11 @@ class Refresher:
             routes={name: route.document_version for name, route in live.snapshot.routes.items()},
             problems=live.problems,
         )
+
+
+def _same(known: Mapping[str, tuple[Version, Pace]], versions: Mapping[str, Version]) -> bool:
+    """Whether not only the artifacts but also what their manifests say of them are the same."""
+    return all(known[name][0].manifest == version.manifest for name, version in versions.items())
 
 
 def _announce(live: Live) -> None:

@@ -13,8 +13,10 @@ import orjson
 
 from control.open import open_store
 from gateway.app import create_app
-from gateway.door import ERROR_HEADER, Door, Response
+from gateway.door import Door, Response
+from gateway.errors import ERROR_HEADER
 from gateway.executor import Executor
+from gateway.fence import Fence
 from gateway.listener import Listener, bind
 from gateway.live import LiveHolder, LiveRoute
 from gateway.metrics import Metrics
@@ -33,6 +35,7 @@ from runtimes.datatypes import NAME_OF
 from runtimes.load import LoadOptions
 from runtimes.runtime import example_inputs
 
+_FENCE_EVERY_S = 1.0
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
 
@@ -69,6 +72,7 @@ class Replica:
             max_body_bytes=settings.max_body_bytes,
         )
         self._listener = Listener(self._door)
+        self._fence = Fence(settings.spool, self._seat.number, settings.wedged_after_s)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._watchdog: Watchdog | None = None
@@ -87,6 +91,7 @@ class Replica:
         self._watchdog.start()
         _settle_garbage_collector()
         self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publish_metrics)
+        self._spawn("fence", self._watch_neighbours)
         self._spawn("roll", self._roller.run, settings.segment_max_age_s, settings.segment_max_bytes)
 
     async def stop(self) -> None:
@@ -113,7 +118,7 @@ class Replica:
             raise Unhealthy("The listener does not accept connections.")
         for live in self._holder.current.routes.values():
             response = await _probe(self._door, live)
-            if response.status >= 500 and ERROR_HEADER not in dict(response.headers):
+            if response.status >= 500 and ERROR_HEADER.encode() not in dict(response.headers):
                 raise Unhealthy(f"Route {live.route.name} answers {response.status} to the replica's own request.")
 
     def in_flight(self) -> int:
@@ -124,6 +129,11 @@ class Replica:
         thread = threading.Thread(target=run, args=(self._stop, *arguments), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
+
+    def _watch_neighbours(self, stop: threading.Event) -> None:
+        while not stop.wait(_FENCE_EVERY_S):
+            self._seat.show_life()
+            self._fence.look(time.monotonic())
 
     def _publish_metrics(self) -> None:
         """What is not worth writing down request by request."""

@@ -7,14 +7,16 @@ import pyarrow.parquet as pq
 
 from inference_log.errors import SinkConflict
 
-_SEGMENT = b"pointsman.segment_sha256"
+_SEGMENT = "pointsman.segment_sha256"
 
 
 def encode(table: pa.Table, segment_sha256: str) -> bytes:
     """The table as one Parquet file."""
-    marked = table.replace_schema_metadata({_SEGMENT: segment_sha256.encode()})
     buffer = io.BytesIO()
-    pq.write_table(marked, buffer, version="2.6", compression="zstd", compression_level=3, store_schema=False)
+    options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
+    with pq.ParquetWriter(buffer, table.schema, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SEGMENT: segment_sha256})
     return buffer.getvalue()
 
 
@@ -27,8 +29,14 @@ def require_same(stored: bytes, offered: bytes, key: str) -> None:
     if stored == offered:
         return
     try:
-        ours, theirs = pq.read_metadata(io.BytesIO(offered)), pq.read_metadata(io.BytesIO(stored))
-    except pa.ArrowInvalid as error:
+        same = _identity(stored) == _identity(offered)
+    except (pa.ArrowException, OSError) as error:
         raise SinkConflict(f"{key} exists and is not a Parquet file: {error}.") from error
-    if (ours.num_rows, ours.metadata[_SEGMENT]) != (theirs.num_rows, (theirs.metadata or {}).get(_SEGMENT)):
+    if not same:
         raise SinkConflict(f"{key} exists and holds other rows than this segment; the segment is kept.")
+
+
+def _identity(content: bytes) -> tuple[int, bytes | None]:
+    """How many rows a file has, and of which segment."""
+    footer = pq.read_metadata(io.BytesIO(content))
+    return footer.num_rows, (footer.metadata or {}).get(_SEGMENT.encode())

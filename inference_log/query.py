@@ -8,12 +8,15 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import structlog
 
 from inference_log.errors import QueryRefused
 from inference_log.rows import partition_rows
 from inference_log.schema import INFERENCES, PARTITION_KEYS, TABLE
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
+
+_log = structlog.get_logger()
 
 _VIEW = """
 CREATE VIEW inferences AS
@@ -43,6 +46,8 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(_VIEW.format(sources=" UNION ALL BY NAME ".join(sources)))
         try:
+            if not connection.extract_statements(sql):
+                raise QueryRefused("The query is empty; ask for something, such as FROM inferences LIMIT 10.")
             answer = connection.execute(sql)
         except duckdb.Error as error:
             raise QueryRefused(f"The query cannot be run: {error}") from error
@@ -54,10 +59,13 @@ def _waiting_rows(spool: Path) -> pa.Table:
     for path in all_segments(spool):
         try:
             segment = read_segment(path.read_bytes())
+            partitions = partition_rows(segment) if segment else {}
         except FileNotFoundError:
             continue  # became Parquet since it was listed
-        for partition, table in (partition_rows(segment) if segment else {}).items():
-            tables.append(_with_keys(table, partition.route, partition.dt))
+        except Exception as error:  # noqa: BLE001  # the roller sets such a segment aside, and says so
+            _log.warning("inference_log.segment.unreadable", segment=path.name, error=repr(error))
+            continue
+        tables += [_with_keys(table, partition.route, partition.dt) for partition, table in partitions.items()]
     return pa.concat_tables(tables)
 
 

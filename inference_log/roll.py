@@ -61,7 +61,7 @@ class Roller:
         for path in paths:
             try:
                 self._ship_one(path)
-            except (SinkConflict, SinkUnavailable) as error:
+            except (SinkConflict, SinkUnavailable, OSError) as error:
                 self.failures += 1
                 _log.error("inference_log.segment.kept", segment=path.name, error=str(error))
 
@@ -81,8 +81,8 @@ class Roller:
             _log.warning("inference_log.segment.torn", segment=path.name, torn_bytes=segment.torn_bytes)
         digest = hashlib.sha256(content).hexdigest()
         for partition, table in partitions.items():
-            self._sink.put(_key(partition, path, digest), encode(table, digest), digest)
-            self.rows_persisted += table.num_rows
+            if self._sink.put(_key(partition, path, digest), encode(table, digest), digest):
+                self.rows_persisted += table.num_rows
         path.unlink()
 
 

@@ -124,12 +124,22 @@ def _offsets(widths: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
-    """A map of feature name to value per row; several inputs are interleaved row by row."""
+    """A map of feature name to value per row; several inputs are interleaved row by row.
+
+    Where the values do not fit the names, the row has none: one odd request must not cost the others their rows.
+    """
+    if not context.inputs:
+        return pa.MapArray.from_arrays(
+            pa.array(np.zeros(int(sizes.sum()) + 1), pa.int32()), pa.array([], pa.string()), pa.array([], pa.float64())
+        )
     if len(context.inputs) == 1:
-        kind = np.dtype(context.inputs[0])
-        parts = [record.inputs[0] if record.inputs else b"" for record in records]
+        row_bytes = np.dtype(context.inputs[0]).itemsize * len(context.features)
+        parts = [
+            record.inputs[0] if record.inputs and len(record.inputs[0]) == row_bytes * record.batch_size else b""
+            for record in records
+        ]
         values = _values(parts, context.inputs[0])
-        counts = [len(part) // kind.itemsize for part in parts]
+        counts = [len(part) * len(context.features) // row_bytes for part in parts]
     else:
         rows = [_interleaved(context, record) for record in records]
         values = np.concatenate([*rows, np.empty(0)])
@@ -149,21 +159,23 @@ def _tiled(widths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if not record.inputs or not record.batch_size:
+    values = [_values([content], kind) for content, kind in zip(record.inputs, context.inputs, strict=False)]
+    wanted = record.batch_size * len(context.features)
+    if not wanted or sum(map(len, values)) != wanted or any(len(each) % record.batch_size for each in values):
         return np.empty(0)
-    rows = [
-        _values([content], kind).reshape(record.batch_size, -1)
-        for content, kind in zip(record.inputs, context.inputs, strict=True)
-    ]
-    return np.concatenate(rows, axis=1).ravel()
+    return np.concatenate([each.reshape(record.batch_size, -1) for each in values], axis=1).ravel()
 
 
 def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
     if context.prediction is None:
         return pa.nulls(int(sizes.sum()), pa.list_(pa.float64()))
     index, kind = context.prediction
-    parts = [record.outputs[index] if record.outputs else b"" for record in records]
-    counts = [len(part) // np.dtype(kind).itemsize for part in parts]
+    itemsize = np.dtype(kind).itemsize
+    parts = [
+        record.outputs[index] if record.outputs and len(record.outputs[index]) % (itemsize * size) == 0 else b""
+        for record, size in zip(records, sizes.tolist(), strict=True)
+    ]
+    counts = [len(part) // itemsize for part in parts]
     return pa.ListArray.from_arrays(_offsets(_widths(counts, sizes)), pa.array(_values(parts, kind)))
 
 
@@ -171,8 +183,11 @@ def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, 
     if context.label is None:
         return pa.nulls(int(sizes.sum()), pa.string())
     index, kind = context.label
+    itemsize = np.dtype(kind).itemsize
     per_record = [
-        np.frombuffer(record.outputs[index], kind).tolist() if record.outputs and record.batch_size else [None] * size
+        np.frombuffer(record.outputs[index], kind).tolist()
+        if record.outputs and len(record.outputs[index]) == itemsize * size
+        else [None] * size
         for record, size in zip(records, sizes.tolist(), strict=True)
     ]
     return pa.array([None if label is None else str(label) for label in chain.from_iterable(per_record)], pa.string())

@@ -12,16 +12,24 @@ from pathlib import Path
 
 from inference_log.segment import SUFFIX
 
+_LOCK = "lock"
 _MAX_SEATS = 1024
 
 
 class Seat:
-    """An owned folder. Keep the object: the lock is released with it."""
+    """An owned folder. Keep the object: the lock is released with it.
+
+    The lock file names its holder's process, and its time of change is when the holder last showed life.
+    """
 
     def __init__(self, number: int, folder: Path, lock_fd: int) -> None:
         self.number = number
         self.folder = folder
         self._lock_fd = lock_fd
+
+    def show_life(self) -> None:
+        """Called again and again by a holder that is well."""
+        os.utime(self._lock_fd)
 
     def release(self) -> None:
         """Lets somebody else have the seat."""
@@ -37,6 +45,7 @@ def take_seat(root: Path) -> Seat:
     for number in range(_MAX_SEATS):
         seat = _try_seat(root, number)
         if seat is not None:
+            (seat.folder / _LOCK).write_text(str(os.getpid()))
             return seat
     raise OSError(f"All {_MAX_SEATS} seats below {root} are held.")
 
@@ -69,7 +78,7 @@ def _folders(root: Path) -> list[Path]:
 def _try_seat(root: Path, number: int) -> Seat | None:
     folder = root / str(number)
     folder.mkdir(parents=True, exist_ok=True)
-    lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock_fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -88,3 +97,12 @@ def held_seats(root: Path) -> set[int]:
         else:
             seat.release()
     return held
+
+
+def holder(root: Path, number: int) -> tuple[int, float] | None:
+    """The process that holds a seat, and when it last showed life (seconds since the epoch); None if unreadable."""
+    lock = root / str(number) / _LOCK
+    try:
+        return int(lock.read_text()), lock.stat().st_mtime
+    except (OSError, ValueError):
+        return None

@@ -196,4 +196,6 @@ def from_dict(raw: Mapping[str, Any]) -> Document:
 
 def _run(raw: Any) -> Run:
     start, length = raw
-    return int(start), int(length)
+    if type(start) is not int or type(length) is not int:
+        raise ValueError(f"a run of slots is {raw!r}")
+    return start, length

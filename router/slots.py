@@ -4,8 +4,8 @@ Each arm holds its slots as a stack of runs `(start, length)` in the order in wh
 change, only arms whose share falls give slots up, and they give up the ones they took last; only arms whose share
 rises take them. Two things follow: the share of buckets that changes hands is the total variation distance of the
 weights, which is the least possible, so nobody leaves a growing arm; and a ramp between two arms that goes up and
-comes back down gives every bucket back to the arm it came from. (With more arms it does so if it goes back the way
-it came, step by step; other ways back may exchange buckets among the arms that did not ramp.)
+comes back down gives every bucket back to the arm it came from. (With more arms, the arm that ramped gets back
+exactly its own; the others may have exchanged buckets among themselves.)
 """
 
 from collections.abc import Mapping

@@ -48,7 +48,10 @@ class SklearnRuntime:
         tensor, dtype = np.asarray(answer[name]), self._dtypes[name]
         if not np.can_cast(tensor.dtype, dtype, "same_kind"):
             raise ModelFailed(f"The model answers {name} as {tensor.dtype}, which is no {dtype}.")
-        return tensor.astype(dtype, copy=False)
+        cast = tensor.astype(dtype, copy=False)
+        if dtype.kind in "iu" and cast is not tensor and not np.array_equal(cast, tensor):
+            raise ModelFailed(f"The model answers {name} with a value that {dtype} cannot hold.")
+        return cast
 
     def _classify(self, features: Tensor) -> dict[str, Tensor]:
         probabilities = self._estimator.predict_proba(features)

@@ -14,14 +14,27 @@ class ApiError(Exception):
     """The gateway refused, or cannot be reached; the message is for the person at the terminal."""
 
 
+def _operator() -> str:
+    """Who asks, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
 class Client:
     """One gateway, named by its URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._http = httpx.Client(
-            base_url=url, timeout=_TIMEOUT_S, headers={"x-operator": getpass.getuser()}, trust_env=False
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=url, timeout=_TIMEOUT_S, headers={"x-operator": _operator()}, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise ApiError(
+                f"{url!r} is not the URL of a gateway ({error}); it looks like http://127.0.0.1:8000."
+            ) from error
 
     def close(self) -> None:
         """Closes its connections."""

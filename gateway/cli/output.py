@@ -1,12 +1,12 @@
 """What commands print: tables for people, JSON for programs, sentences for errors."""
 
-import json
 import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -23,9 +23,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else _FULL_
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output."""
-    json.dump(value, sys.stdout, indent=2, default=str)
-    sys.stdout.write("\n")
+    """One JSON value on standard output; NaN and infinities, for which JSON has no word, as null."""
+    content = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    sys.stdout.write(content.decode() + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -14,6 +14,7 @@ from gateway.errors import BadRequest
 from runtimes.datatypes import NUMPY_OF, Tensor
 
 _MAX_DEPTH = 8
+_FP32_BOUND = 2.0**128 - 2.0**103
 
 
 def _element(datatype: str) -> Any:
@@ -22,9 +23,9 @@ def _element(datatype: str) -> Any:
     if kind.kind == "b":
         return bool
     if kind.kind == "f":
-        # JSON can write numbers that the datatype cannot hold; none of them may become infinite.
-        largest = float(np.finfo(kind).max)
-        return Annotated[float, msgspec.Meta(ge=-largest, le=largest)]
+        # JSON can write numbers that FP32 cannot hold; none of them may become infinite. The bound is where rounding
+        # to infinity begins, half a step beyond the largest number. (Beyond FP64 msgspec refuses by itself.)
+        return Annotated[float, msgspec.Meta(gt=-_FP32_BOUND, lt=_FP32_BOUND)] if kind.itemsize == 4 else float
     bounds = np.iinfo(kind)
     if kind.itemsize == 8:
         return int  # msgspec's own bounds are 64 bit; NumPy refuses what lies beyond
@@ -67,7 +68,10 @@ def decode_data(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) ->
         raise BadRequest(
             f"Tensor {name} has {array.size} elements, but its shape {list(shape)} needs {math.prod(shape)}."
         )
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # a dimension beyond what NumPy can count, beside one of zero
+        raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
 def _depth(raw: bytes) -> int:

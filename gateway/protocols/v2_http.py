@@ -29,9 +29,9 @@ class _Output(msgspec.Struct, frozen=True):
 
 class _Request(msgspec.Struct, frozen=True):
     inputs: tuple[_Input, ...]
-    id: str = ""
-    parameters: Parameters = {}
-    outputs: tuple[_Output, ...] = ()
+    id: str | None = None
+    parameters: Parameters | None = None
+    outputs: tuple[_Output, ...] | None = None
 
 
 _parse = msgspec.json.Decoder(_Request).decode
@@ -57,8 +57,10 @@ def decode(body: bytes, signature: Signature) -> InferenceRequest:
         raise BadRequest("The body is empty; send a JSON object with inputs.")
     try:
         request = _parse(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(_sentence(error)) from error
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
     inputs = {tensor.name: tensor for tensor in request.inputs}
     if len(inputs) != len(request.inputs):
         raise BadRequest("An input is given twice.")
@@ -67,7 +69,9 @@ def decode(body: bytes, signature: Signature) -> InferenceRequest:
         names = ", ".join(spec.name for spec in signature.inputs)
         raise BadRequest(f"The model has no input {', '.join(inputs)}; its inputs are {names}.")
     outputs = _outputs(request.outputs, signature) if request.outputs else None
-    return InferenceRequest(request.id, request.parameters, tensors, outputs, batch_size(signature, tensors))
+    return InferenceRequest(
+        request.id or "", request.parameters or {}, tensors, outputs, batch_size(signature, tensors)
+    )
 
 
 def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
@@ -112,7 +116,7 @@ def _outputs(requested: Sequence[_Output], signature: Signature) -> Sequence[str
     return wanted
 
 
-def _sentence(error: msgspec.DecodeError) -> str:
+def _sentence(error: Exception) -> str:
     text = str(error)
     if text.startswith("JSON is malformed") and "invalid character" in text:
         text += "; NaN and Infinity are not JSON, and models take finite numbers"
@@ -139,7 +143,7 @@ def encode(
                     "name": name,
                     "shape": tensor.shape,
                     "datatype": NAME_OF[tensor.dtype],
-                    "data": tensor.reshape(-1),
+                    "data": tensor.ravel(),
                 }
                 for name, tensor in zip(outputs, tensors, strict=True)
             ],
@@ -150,7 +154,8 @@ def encode(
 
 def encode_error(sentence: str) -> bytes:
     """The body of every answer that is not a success."""
-    return orjson.dumps({"error": sentence})
+    # What a caller wrote may come back to him in the sentence, lone surrogates included, which are no UTF-8.
+    return orjson.dumps({"error": sentence.encode("utf-8", "replace").decode()})
 
 
 def metadata(route: str, versions: Sequence[str], platform: str, signature: Signature) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Protocol
 class Sink(Protocol):
     """Takes Parquet files, each once."""
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> None:
-        """Stores `content` under `key` (relative, slashes), unless the same segment's rows are there already.
+    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
+        """Stores `content` under `key` (relative, slashes); False if the same segment's rows are there already.
 
         Raises:
             SinkConflict: the key holds something else.

@@ -13,7 +13,7 @@ class DirectorySink:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> None:
+    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
         """See `Sink.put`."""
         path = self._root / key
         partial = path.with_name(f".{path.name}.{segment_sha256[:8]}.{os.getpid()}")
@@ -27,7 +27,9 @@ class DirectorySink:
                 os.link(partial, path)  # unlike a rename, refuses to replace
             except FileExistsError:
                 require_same(path.read_bytes(), content, key)
+                return False
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
             raise SinkUnavailable(f"{path} cannot be written: {error}.") from error
+        return True

@@ -36,4 +36,4 @@ def body(cancer: np.ndarray) -> bytes:
 def split(gateway: GatewayProcess) -> Iterator[None]:
     """Leaves the route `cancer` at the demo's split, whatever the test does."""
     yield
-    gateway.client.shift("cancer", {"stable": "90", "canary": "10"}, "after a test")
+    assert gateway.cli("shift", "cancer", "stable=90", "canary=10").returncode == 0  # waits for both replicas

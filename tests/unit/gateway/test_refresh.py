@@ -1,0 +1,207 @@
+"""Ticks: what the store and the registry say goes live; what cannot be built keeps its last good form."""
+
+import sqlite3
+import threading
+import time
+
+import pytest
+import yaml
+
+from control.sqlite import SQLiteStore
+from gateway.errors import NotReady
+from gateway.live import LiveHolder, find_route
+from gateway.refresh import Identity, Refresher
+from registry_sync.catalogue import Catalogue
+from registry_sync.registries.directory import DirectoryRegistry
+from router.errors import UnknownRoute
+from runtimes.load import LoadOptions
+
+ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
+TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}
+DAMAGED = {"route": "r", "arms": {"a": "damaged:1"}, "split": {"a": "100%"}}
+OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
+
+
+class Bench:
+    """A refresher over a real store and a real registry; ticks are asked for, at times that are given."""
+
+    def __init__(self, root, registry) -> None:
+        self.path = root / "p.db"
+        self.store = SQLiteStore(self.path)
+        self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
+        self.holder = LiveHolder()
+        self.now_s = 100.0
+        self.refresher = Refresher(Identity("me", 7, 1.0), self.store, self.catalogue, self.holder, 10.0)
+
+    def tick(self, after_s: float = 0.1):
+        self.now_s += after_s
+        self.refresher.tick(self.now_s)
+        return self.holder.current
+
+    def version(self, route: str = "r") -> str:
+        return self.holder.current.routes[route].route.arms[0].version
+
+
+@pytest.fixture
+def bench(tmp_path, own_registry):
+    built = Bench(tmp_path, own_registry)
+    yield built
+    built.store.close()
+
+
+def test_an_empty_store_serves_nothing(bench):
+    live = bench.tick()
+    assert (dict(live.routes), dict(live.problems)) == ({}, {})
+
+
+def test_a_new_document_goes_live_with_the_next_tick(bench, declare):
+    bench.tick()
+    declare(bench.store, ONE)
+    assert bench.tick().routes["r"].route.document_version == 1
+    declare(bench.store, TWO)
+    assert bench.tick().routes["r"].route.document_version == 2
+    assert bench.version() == "2"
+
+
+def test_a_tick_without_news_changes_nothing(bench, declare):
+    declare(bench.store, ONE)
+    live = bench.tick()
+    assert bench.tick() is live
+    assert bench.tick(after_s=60) is live  # the registry was asked again, and said the same
+
+
+def test_a_document_that_cannot_be_loaded_keeps_the_last_good_route_and_is_named(bench, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    declare(bench.store, DAMAGED)
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    assert bench.version("r") == "1"
+    assert live.routes["r"].route.document_version == 1
+    assert "damaged:1" in live.problems["r"]
+    assert bench.version("other") == "1"
+    declare(bench.store, TWO)
+    assert dict(bench.tick().problems) == {}
+    assert bench.version() == "2"
+
+
+def test_a_first_document_that_cannot_be_loaded_is_not_ready(bench, declare):
+    declare(bench.store, DAMAGED)
+    live = bench.tick()
+    with pytest.raises(NotReady, match="Route r is declared but cannot be served: damaged:1"):
+        find_route(live, "r")
+    with pytest.raises(UnknownRoute, match="there are none yet"):
+        find_route(live, "elsewhere")
+
+
+def test_an_alias_is_followed_when_the_registry_is_asked_again(bench, own_registry, declare):
+    declare(bench.store, {**ONE, "arms": {"a": "linear@champion"}})
+    bench.tick()
+    assert bench.version() == "1"
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '2'")
+    bench.tick(after_s=5)
+    assert bench.version() == "1"
+    bench.tick(after_s=6)
+    assert bench.version() == "2"
+    assert [str(version.key) for version in bench.catalogue.versions()] == ["linear:2"]
+
+
+def test_a_registry_that_is_gone_keeps_what_is_served(bench, own_registry, declare):
+    declare(bench.store, {**ONE, "arms": {"a": "linear@champion"}})
+    bench.tick()
+    own_registry.rename(own_registry.with_name("away"))
+    live = bench.tick(after_s=60)
+    assert bench.version() == "1"
+    assert "does not exist" in live.problems["r"]
+    own_registry.with_name("away").rename(own_registry)
+    assert dict(bench.tick(after_s=60).problems) == {}
+
+
+def test_a_store_that_is_gone_keeps_the_snapshot(bench, declare):
+    declare(bench.store, ONE)
+    live, heard_s = bench.tick(), bench.refresher.heard_s
+    bench.store.close()
+    assert bench.tick() is live
+    assert bench.tick(after_s=60) is live
+    assert bench.refresher.heard_s == heard_s
+
+
+def test_the_replica_reports_what_it_serves(bench, declare):
+    declare(bench.store, ONE)
+    declare(bench.store, {**DAMAGED, "route": "bad"})
+    bench.tick()
+    (report,) = bench.store.reports()
+    assert (report.replica, report.pid, dict(report.routes)) == ("me", 7, {"r": 1})
+    assert list(report.problems) == ["bad"]
+    assert report.snapshot_hash == bench.holder.current.snapshot.hash
+
+
+def test_reports_are_repeated_so_that_others_know_it_lives(bench):
+    bench.tick()
+    first = bench.store.reports()[0].at_s
+    bench.tick(after_s=0.5)
+    assert bench.store.reports()[0].at_s == first
+    bench.tick(after_s=0.6)
+    assert bench.store.reports()[0].at_s > first
+
+
+def test_an_arm_keeps_its_pace_when_the_weights_change(bench, declare):
+    both = {"route": "r", "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}}
+    declare(bench.store, both)
+    pace = bench.tick().routes["r"].arms[0].pace
+    declare(bench.store, {**both, "split": {"a": "40%", "b": "60%"}})
+    assert bench.tick().routes["r"].arms[0].pace is pace
+
+
+def test_a_replica_that_ends_takes_its_report_back(bench):
+    stop, ticked = threading.Event(), threading.Event()
+    running = threading.Thread(target=bench.refresher.run, args=(stop, 0.001, ticked.set))
+    running.start()
+    assert ticked.wait(5)
+    assert len(bench.store.reports()) == 1
+    stop.set()
+    running.join()
+    assert bench.store.reports() == []
+
+
+def test_the_snapshot_says_what_is_served(bench, declare):
+    declare(bench.store, {**ONE, "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "90%", "b": "10%"}})
+    assert repr(bench.tick().snapshot).endswith(" r@1[a 90% · b 10%]>")
+
+
+def test_a_manifest_that_is_not_text_is_a_problem_of_its_route(bench, own_registry, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    (own_registry / "linear" / "2" / "model.yaml").write_bytes(b"\xff\xfe")
+    declare(bench.store, TWO)
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    assert (bench.version("r"), bench.version("other")) == ("1", "1")
+    assert list(live.problems) == ["r"]
+
+
+def test_a_corrupt_document_is_a_problem_of_its_route(bench, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    with sqlite3.connect(bench.path) as direct:
+        direct.execute("UPDATE documents SET body = '{}' WHERE route = 'r'")
+    direct.close()
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    assert (bench.version("r"), bench.version("other")) == ("1", "1")
+    assert list(live.problems) == ["r"]
+
+
+def test_a_manifest_that_names_its_columns_later_is_followed(bench, own_registry, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    path = own_registry / "linear" / "1" / "model.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    manifest["inputs"][0]["columns"] = ["p", "q", "r", "s"]
+    path.write_text(yaml.safe_dump(manifest))
+    assert bench.tick(after_s=60).routes["r"].arms[0].primary.features == ("p", "q", "r", "s")
+
+
+def test_heard_is_a_moment_ago(bench):
+    bench.tick()
+    assert 0 <= time.monotonic() - bench.refresher.heard_s < 5

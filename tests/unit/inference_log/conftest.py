@@ -1,0 +1,88 @@
+"""Contexts, records and segments as the gateway writes them, small enough to check by hand."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference_log.record import Context, Header, Record
+from inference_log.segment import SUFFIX, frame
+
+NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
+
+MakeRecord = Callable[..., Record]
+MakeContext = Callable[..., Context]
+WriteSegment = Callable[..., Path]
+
+
+@pytest.fixture
+def make_context() -> MakeContext:
+    """A context of one model with input X (FP32, two columns), a label and scores."""
+
+    def make(**changes: Any) -> Context:
+        values: dict[str, Any] = {
+            "number": 0,
+            "route": "cancer",
+            "arm": "stable",
+            "role": "primary",
+            "policy_kind": "split",
+            "policy_version": 3,
+            "snapshot_hash": "abc",
+            "weights": {"stable": 0.9, "canary": 0.1},
+            "model_name": "cancer",
+            "model_version": "2",
+            "model_digest": "d" * 64,
+            "features": ("radius", "texture"),
+            "inputs": ("<f4",),
+            "label": (0, "<i8"),
+            "prediction": (1, "<f4"),
+        }
+        return Context(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """A record that answered one instance, unless told otherwise; tensors are given as arrays."""
+
+    def make(context: int = 0, writer_seq: int = 0, **changes: Any) -> Record:
+        values: dict[str, Any] = {
+            "decision_id": f"d{writer_seq}",
+            "attempt": 0,
+            "event_us": NOON_US + writer_seq,
+            "reason": "WEIGHTED",
+            "propensity": 0.9,
+            "unit_hash": None,
+            "status": 200,
+            "outcome": "ok",
+            "error_code": "",
+            "latency_us": 1500,
+            "model_us": 250,
+            "batch_size": 1,
+            "request_id": "",
+            "trace_id": "",
+            "inputs": (np.array([[1, 2]], "<f4"),),
+            "outputs": (np.array([1], "<i8"), np.array([[0.25, 0.75]], "<f4")),
+        }
+        values.update(changes)
+        for name in ("inputs", "outputs"):
+            values[name] = tuple(tensor.tobytes() for tensor in values[name])
+        return Record(context, writer_seq, **values)
+
+    return make
+
+
+@pytest.fixture
+def write_segment() -> WriteSegment:
+    """Writes a closed segment file."""
+
+    def write(folder: Path, contexts: Sequence[Context], records: Sequence[Record], sequence: int = 0) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"w-{sequence:08d}{SUFFIX}"
+        path.write_bytes(b"".join(map(frame, (Header("w", sequence), *contexts, *records))))
+        return path
+
+    return write

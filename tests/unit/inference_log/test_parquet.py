@@ -1,0 +1,80 @@
+"""Parquet files: what other engines can read, and when two of them hold the same segment."""
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from inference_log.errors import SinkConflict
+from inference_log.parquet import encode, require_same
+from inference_log.schema import INFERENCES
+
+# store_schema=False keeps the schema's own metadata out of the file as well, and with it the segment's digest.
+
+
+def table(rows: int) -> pa.Table:
+    return pa.table({"n": pa.array(range(rows), pa.int64())})
+
+
+def test_a_file_is_version_2_6_zstd_and_without_arrow_schema():
+    file = pq.ParquetFile(io.BytesIO(encode(INFERENCES.empty_table(), "abc")))
+    assert file.metadata.format_version == "2.6"
+    assert b"ARROW:schema" not in (file.metadata.metadata or {})
+    written = pq.ParquetFile(io.BytesIO(encode(table(3), "abc")))
+    assert written.metadata.row_group(0).column(0).compression == "ZSTD"
+    assert written.read().equals(table(3), check_metadata=False)
+
+
+def test_the_footer_names_the_segment():
+    metadata = pq.read_metadata(io.BytesIO(encode(table(1), "abc"))).metadata
+    assert metadata is not None
+    assert metadata[b"pointsman.segment_sha256"] == b"abc"
+
+
+def test_timestamps_have_milliseconds_and_no_zone():
+    schema = pq.read_schema(io.BytesIO(encode(INFERENCES.empty_table(), "abc")))
+    assert schema.field("event_ts").type == pa.timestamp("ms")
+
+
+def test_the_same_bytes_are_the_same_file():
+    require_same(encode(table(2), "abc"), encode(table(2), "abc"), "k")
+
+
+def test_other_bytes_of_the_same_segment_are_the_same_file():
+    # Another version of the library, or a compacted file, may write the same rows in other bytes.
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, table(2).schema, compression="none") as writer:
+        writer.write_table(table(2))
+        writer.add_key_value_metadata({"pointsman.segment_sha256": "abc"})
+    require_same(buffer.getvalue(), encode(table(2), "abc"), "k")
+
+
+@pytest.mark.parametrize("stored", [encode(table(3), "abc"), encode(table(2), "xyz")], ids=["rows", "segment"])
+def test_other_rows_or_another_segment_conflict(stored):
+    with pytest.raises(SinkConflict, match="k exists and holds other rows"):
+        require_same(stored, encode(table(2), "abc"), "k")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"",
+        b"not Parquet",
+        encode(table(2), "abc")[:-9],
+        pytest.param(
+            b"PAR1" + b"\xff" * 40 + (40).to_bytes(4, "little") + b"PAR1",
+        ),
+    ],
+    ids=["empty", "text", "cut", "broken footer"],
+)
+def test_a_file_that_cannot_be_read_conflicts(stored):
+    with pytest.raises(SinkConflict, match="k exists and is not a Parquet file"):
+        require_same(stored, encode(table(2), "abc"), "k")
+
+
+def test_a_parquet_file_of_somebody_else_conflicts():
+    buffer = io.BytesIO()
+    pq.write_table(table(2), buffer)
+    with pytest.raises(SinkConflict, match="holds other rows"):
+        require_same(buffer.getvalue(), encode(table(2), "abc"), "k")

@@ -1,0 +1,113 @@
+"""SQL over the log: each row once, wherever it lies."""
+
+import pytest
+
+from inference_log.errors import QueryRefused
+from inference_log.query import run_query
+from inference_log.roll import Roller
+from inference_log.sinks.directory import DirectorySink
+from inference_log.spool import segments, take_seat
+from inference_log.writer import LogWriter
+
+
+@pytest.fixture
+def ask(tmp_path):
+    return lambda sql: run_query(tmp_path / "log", tmp_path / "spool", sql)
+
+
+@pytest.fixture
+def seat(tmp_path):
+    held = take_seat(tmp_path / "spool")
+    yield held
+    held.release()
+
+
+@pytest.fixture
+def ship(tmp_path, seat):
+    writer = LogWriter(seat.folder, "roller")
+    roller = Roller(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
+    return lambda: roller.ship(segments(seat.folder))
+
+
+def test_an_empty_log_has_columns_and_no_rows(ask):
+    columns, rows = ask("SELECT inference_id, weights, prediction, route, dt FROM inferences")
+    assert columns == ["inference_id", "weights", "prediction", "route", "dt"]
+    assert rows == []
+
+
+def test_rows_that_are_not_rolled_yet_are_there(ask, seat, make_context, make_record):
+    writer = LogWriter(seat.folder, "w")
+    for _ in range(3):
+        writer.append(make_context(), make_record)
+    columns, rows = ask("SELECT decision_id, route, dt, weights['canary'] AS w FROM inferences ORDER BY ALL")
+    assert columns == ["decision_id", "route", "dt", "w"]
+    assert rows == [(f"d{index}", "cancer", "2026-01-01", 0.1) for index in range(3)]
+    writer.append(make_context(), make_record)
+    assert ask("SELECT count(*) FROM inferences")[1] == [(4,)]
+
+
+def test_parquet_and_segments_are_one_table(ask, seat, ship, make_context, make_record, write_segment):
+    write_segment(seat.folder, [make_context()], [make_record(writer_seq=0)], 0)
+    ship()
+    write_segment(seat.folder, [make_context(route="digits")], [make_record(writer_seq=1)], 1)
+    _, rows = ask("SELECT decision_id, route, dt, typeof(dt), features_num['radius'] FROM inferences ORDER BY ALL")
+    assert rows == [
+        ("d0", "cancer", "2026-01-01", "VARCHAR", 1.0),
+        ("d1", "digits", "2026-01-01", "VARCHAR", 1.0),
+    ]
+
+
+def test_a_segment_that_is_parquet_and_still_on_disk_shows_once(
+    ask, seat, ship, make_context, make_record, write_segment
+):
+    path = write_segment(seat.folder, [make_context()], [make_record(writer_seq=index) for index in range(3)])
+    content = path.read_bytes()
+    ship()
+    path.write_bytes(content)
+    assert ask("SELECT decision_id FROM inferences ORDER BY ALL")[1] == [("d0",), ("d1",), ("d2",)]
+
+
+def test_segments_of_every_seat_are_read(ask, tmp_path, seat, make_context, make_record, write_segment):
+    other = take_seat(tmp_path / "spool")
+    write_segment(seat.folder, [make_context()], [make_record(writer_seq=0)])
+    write_segment(other.folder, [make_context()], [make_record(writer_seq=1)])
+    other.release()
+    assert ask("SELECT count(*) FROM inferences")[1] == [(2,)]
+
+
+def test_days_are_utc_whatever_the_machine_says(ask, seat, make_context, make_record, write_segment):
+    write_segment(seat.folder, [make_context()], [make_record()])
+    assert ask("SELECT event_ts::VARCHAR, current_setting('TimeZone') FROM inferences")[1] == [
+        ("2026-01-01 12:00:00", "UTC")
+    ]
+
+
+def test_a_path_with_a_quote_is_only_a_path(tmp_path, seat, ship, make_context, make_record, write_segment):
+    home = tmp_path / "it's"
+    write_segment(seat.folder, [make_context()], [make_record()])
+    ship()
+    home.mkdir()
+    (tmp_path / "log").rename(home / "log")
+    assert run_query(home / "log", home / "spool", "SELECT count(*) FROM inferences")[1] == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELEKT 1",
+        "SELECT nothing FROM inferences",
+        "SELECT * FROM elsewhere",
+        "SELECT CAST('x' AS INTEGER)",
+        "",
+        "-- nothing",
+    ],
+)
+def test_wrong_sql_is_refused(ask, sql):
+    with pytest.raises(QueryRefused, match=r"The query (cannot be run|is empty)"):
+        ask(sql)
+
+
+def test_a_poisoned_segment_hides_only_itself(ask, seat, make_context, make_record, write_segment):
+    write_segment(seat.folder, [], [make_record(context=7)], 0)
+    write_segment(seat.folder, [make_context()], [make_record(writer_seq=1)], 1)
+    assert ask("SELECT decision_id FROM inferences")[1] == [("d1",)]

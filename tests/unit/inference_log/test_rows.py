@@ -1,0 +1,211 @@
+"""Records become rows: one per instance, with the numbers that the arrays held."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from inference_log.record import Context, Header, Record
+from inference_log.rows import Partition, partition_rows
+from inference_log.schema import INFERENCES
+from inference_log.segment import Segment
+
+NOON_US = 1_767_268_800_000_000
+TODAY = Partition("cancer", "2026-01-01")
+
+
+def table_of(contexts: list[Context], records: list[Record]) -> dict[Partition, pa.Table]:
+    numbered = {context.number: context for context in contexts}
+    return partition_rows(Segment(Header("w", 0), numbered, records, 0))
+
+
+def rows_of(contexts: list[Context], records: list[Record]) -> list[dict]:
+    (table,) = table_of(contexts, records).values()
+    return [dict(row) for row in table.to_pylist(maps_as_pydicts="strict")]
+
+
+def batch(make_record, rows: int, **changes) -> Record:
+    X = np.arange(rows * 2, dtype="<f4").reshape(rows, 2) + 0.5  # noqa: N806  # the tensor's name
+    label = np.arange(rows, dtype="<i8") * 7 - 3
+    scores = np.arange(rows * 3, dtype="<f4").reshape(rows, 3) / 8
+    return make_record(batch_size=rows, **{"inputs": (X,), "outputs": (label, scores), **changes})
+
+
+def test_one_instance_is_one_row(make_context, make_record):
+    (row,) = rows_of([make_context()], [make_record(writer_seq=5, unit_hash="u", trace_id="t", request_id="r")])
+    assert row == {
+        "inference_id": "d5-0-0",
+        "decision_id": "d5",
+        "event_ts": datetime(2026, 1, 1, 12),  # Athena's timestamps have no zone
+        "event_ts_us": NOON_US + 5,
+        "schema_version": 1,
+        "arm": "stable",
+        "role": "primary",
+        "reason": "WEIGHTED",
+        "policy_kind": "split",
+        "policy_version": 3,
+        "snapshot_hash": "abc",
+        "propensity": 0.9,
+        "weights": {"stable": 0.9, "canary": 0.1},
+        "unit_hash": "u",
+        "model_name": "cancer",
+        "model_version": "2",
+        "model_digest": "d" * 64,
+        "instance_index": 0,
+        "batch_size": 1,
+        "sampling_rate": 1.0,
+        "status": 200,
+        "outcome": "ok",
+        "error_code": "",
+        "latency_ms": 1.5,
+        "model_latency_ms": 0.25,
+        "features_num": {"radius": 1.0, "texture": 2.0},
+        "prediction": [0.25, 0.75],
+        "predicted_label": "1",
+        "request_id": "r",
+        "trace_id": "t",
+        "writer_id": "w",
+        "writer_seq": 5,
+    }
+
+
+def test_types_are_those_that_the_schema_declares(make_context, make_record):
+    (table,) = table_of([make_context()], [batch(make_record, 3)]).values()
+    assert table.schema.equals(INFERENCES)
+    table.validate(full=True)
+
+
+def test_a_batch_of_three_is_three_rows(make_context, make_record):
+    rows = rows_of([make_context()], [batch(make_record, 3)])
+    assert [row["inference_id"] for row in rows] == ["d0-0-0", "d0-0-1", "d0-0-2"]
+    assert [row["features_num"] for row in rows] == [
+        {"radius": 0.5, "texture": 1.5},
+        {"radius": 2.5, "texture": 3.5},
+        {"radius": 4.5, "texture": 5.5},
+    ]
+    assert [row["predicted_label"] for row in rows] == ["-3", "4", "11"]
+    assert [row["prediction"] for row in rows] == [[0, 0.125, 0.25], [0.375, 0.5, 0.625], [0.75, 0.875, 1]]
+    assert {row["batch_size"] for row in rows} == {3}
+    assert {row["writer_seq"] for row in rows} == {0}
+
+
+def test_a_batch_of_none_is_one_row(make_context, make_record):
+    (row,) = rows_of([make_context()], [batch(make_record, 0)])
+    assert (row["instance_index"], row["batch_size"]) == (0, 0)
+    assert (row["features_num"], row["predicted_label"], row["prediction"] or []) == ({}, None, [])
+
+
+def test_a_rejected_request_is_one_row_without_tensors(make_context, make_record):
+    context = make_context(features=(), inputs=(), label=None, prediction=None, arm="", model_name="")
+    record = make_record(
+        batch_size=0, outcome="rejected", status=400, error_code="BadRequest", reason="", propensity=None,
+        inputs=(), outputs=(),
+    )  # fmt: skip
+    (row,) = rows_of([context], [record])
+    assert (row["outcome"], row["status"], row["error_code"]) == ("rejected", 400, "BadRequest")
+    assert (row["features_num"], row["prediction"], row["predicted_label"]) == ({}, None, None)
+    assert row["propensity"] is None
+
+
+def test_a_failed_attempt_keeps_its_features(make_context, make_record):
+    record = batch(make_record, 2, outcome="error", status=500, outputs=())
+    rows = rows_of([make_context()], [record])
+    assert [row["features_num"]["radius"] for row in rows] == [0.5, 2.5]
+    assert [row["predicted_label"] for row in rows] == [None, None]
+    assert [row["prediction"] or [] for row in rows] == [[], []]
+
+
+def test_batches_of_many_sizes_share_a_table(make_context, make_record):
+    records = [batch(make_record, size, writer_seq=index) for index, size in enumerate((3, 0, 1, 2))]
+    records.append(batch(make_record, 2, writer_seq=4, outputs=(), outcome="timeout"))
+    records.append(make_record(writer_seq=5, batch_size=0, inputs=(), outputs=(), outcome="rejected"))
+    rows = rows_of([make_context()], records)
+    assert [row["writer_seq"] for row in rows] == [0, 0, 0, 1, 2, 3, 3, 4, 4, 5]
+    assert [row["instance_index"] for row in rows] == [0, 1, 2, 0, 0, 0, 1, 0, 1, 0]
+    assert [row["features_num"].get("texture") for row in rows] == [1.5, 3.5, 5.5, None, 1.5, 1.5, 3.5, 1.5, 3.5, None]
+    assert [row["predicted_label"] for row in rows] == ["-3", "4", "11", None, "-3", "-3", "4", None, None, None]
+    assert len({row["inference_id"] for row in rows}) == len(rows)
+
+
+def test_two_inputs_are_interleaved_row_by_row(make_context, make_record):
+    context = make_context(features=("a", "b", "n"), inputs=("<f8", "<i4"))
+    first = np.array([[1, 2], [3, 4], [5, 6]], "<f8")
+    second = np.array([[10], [20], [30]], "<i4")
+    rows = rows_of([context], [batch(make_record, 3, inputs=(first, second))])
+    assert [list(row["features_num"].items()) for row in rows] == [
+        [("a", 1), ("b", 2), ("n", 10)],
+        [("a", 3), ("b", 4), ("n", 20)],
+        [("a", 5), ("b", 6), ("n", 30)],
+    ]
+
+
+@pytest.mark.parametrize(("kind", "values"), [("|b1", [True, False]), ("|u1", [255, 0]), ("<i8", [-5, 7])])
+def test_labels_are_written_as_they_are_called(make_context, make_record, kind, values):
+    outputs = (np.array(values, kind), np.zeros((2, 1), "<f4"))
+    rows = rows_of([make_context(label=(0, kind))], [batch(make_record, 2, outputs=outputs)])
+    assert [row["predicted_label"] for row in rows] == [str(value) for value in values]
+
+
+def test_label_and_prediction_are_found_by_their_index(make_context, make_record):
+    context = make_context(label=(1, "<i4"), prediction=(0, "<f8"))
+    record = make_record(outputs=(np.array([2.5], "<f8"), np.array([4], "<i4")))
+    (row,) = rows_of([context], [record])
+    assert (row["predicted_label"], row["prediction"]) == ("4", [2.5])
+
+
+def test_two_days_are_two_partitions(make_context, make_record):
+    midnight_us = NOON_US + 12 * 3_600_000_000
+    records = [make_record(writer_seq=0, event_us=midnight_us - 1), make_record(writer_seq=1, event_us=midnight_us)]
+    tables = table_of([make_context()], records)
+    assert {key: table["writer_seq"].to_pylist() for key, table in tables.items()} == {
+        TODAY: [0],
+        Partition("cancer", "2026-01-02"): [1],
+    }
+
+
+def test_contexts_of_one_route_share_a_partition_and_routes_do_not(make_context, make_record):
+    contexts = [make_context(number=0), make_context(number=1, arm="canary"), make_context(number=2, route="digits")]
+    records = [make_record(context=index % 3, writer_seq=index) for index in range(6)]
+    tables = table_of(contexts, records)
+    assert {key.route: table["arm"].to_pylist() for key, table in tables.items()} == {
+        "cancer": ["stable", "canary", "stable", "canary"],
+        "digits": ["stable", "stable"],
+    }
+
+
+def test_rows_are_sorted_by_time(make_context, make_record):
+    records = [make_record(writer_seq=index, event_us=NOON_US - index) for index in range(4)]
+    assert [row["writer_seq"] for row in rows_of([make_context()], records)] == [3, 2, 1, 0]
+
+
+def test_attempts_of_one_decision_have_ids_of_their_own(make_context, make_record):
+    records = [make_record(writer_seq=index, decision_id="d", attempt=index) for index in range(2)]
+    assert [row["inference_id"] for row in rows_of([make_context()], records)] == ["d-0-0", "d-1-0"]
+
+
+def test_times_are_cut_to_milliseconds_beside_the_exact_ones(make_context, make_record):
+    (row,) = rows_of([make_context()], [make_record(event_us=NOON_US + 1999)])
+    assert row["event_ts"].replace(tzinfo=UTC) == datetime(2026, 1, 1, 12, 0, 0, 1000, tzinfo=UTC)
+    assert row["event_ts_us"] == NOON_US + 1999
+
+
+def test_an_output_of_several_integers_per_instance_does_not_spoil_the_segment(make_context, make_record):
+    outputs = (np.array([[1, 0, 1], [0, 0, 1]], "<i8"), np.zeros((2, 1), "<f4"))  # a classifier of three labels
+    assert len(rows_of([make_context()], [batch(make_record, 2, outputs=outputs)])) == 2
+
+
+def test_an_output_without_a_batch_dimension_does_not_spoil_the_segment(make_context, make_record):
+    outputs = (np.array([1], "<i8"), np.zeros((3, 1), "<f4"))
+    assert len(rows_of([make_context()], [batch(make_record, 3, outputs=outputs)])) == 3
+
+
+def test_an_instance_with_more_values_than_names_does_not_spoil_the_segment(make_context, make_record):
+    context = make_context(features=("X",))  # as the gateway names an input of shape [-1, -1]
+    assert len(rows_of([context], [batch(make_record, 2)])) == 2
+
+
+def test_an_input_without_a_batch_dimension_does_not_spoil_the_segment(make_context, make_record):
+    context = make_context(features=("a", "b", "p", "q"), inputs=("<f4", "<f4"))
+    inputs = (np.zeros((3, 2), "<f4"), np.zeros(2, "<f4"))  # the second one is for the whole batch
+    assert len(rows_of([context], [batch(make_record, 3, inputs=inputs)])) == 3

@@ -1,0 +1,195 @@
+"""The writer on the request path: everything it says it has written is there, and it never raises."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference_log.record import Record
+from inference_log.segment import Segment, read_segment
+from inference_log.spool import segments
+from inference_log.writer import LogWriter
+
+_LIMITED = """
+import resource, signal, sys, json
+from pathlib import Path
+from inference_log.record import Context, Record
+from inference_log.writer import LogWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is then short, or fails with EFBIG
+folder, limit = Path(sys.argv[1]), int(sys.argv[2])
+context = Context(0, "r", "a", "primary", "split", 1, "h", {"a": 1.0}, "m", "1", "d")
+
+
+def record(number, sequence):
+    return Record(number, sequence, f"d{sequence}", 0, 0, "WEIGHTED", 1.0, None, 200, "ok", "", 0, 0, 1, "", "",
+                  (b"x" * int(sys.argv[3]),), ())
+
+
+writer = LogWriter(folder, "w")
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+full = [writer.append(context, record) for _ in range(8)]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+again = [writer.append(context, record) for _ in range(2)]
+print(json.dumps({"full": full, "again": again, "appended": writer.appended, "dropped": writer.dropped}))
+"""
+
+
+def read(path: Path) -> Segment:
+    segment = read_segment(path.read_bytes())
+    assert segment is not None
+    return segment
+
+
+def sequences(read_records: Sequence[Record]) -> list[int]:
+    return [record.writer_seq for record in read_records]
+
+
+@pytest.fixture
+def writer(tmp_path) -> LogWriter:
+    return LogWriter(tmp_path, "w")
+
+
+def test_numbers_are_dense_over_all_segments(writer, tmp_path, make_context, make_record):
+    context = make_context()
+    for _ in range(3):
+        assert writer.append(context, make_record)
+        assert writer.append(context, make_record)
+        assert writer.rotate(0, 0) is not None
+    found = [record for path in segments(tmp_path) for record in read(path).records]
+    assert sequences(found) == [0, 1, 2, 3, 4, 5]
+    assert [read(path).header.sequence for path in segments(tmp_path)] == [0, 1, 2]
+    assert (writer.appended, writer.dropped) == (6, 0)
+
+
+def test_a_record_is_readable_when_append_returns(writer, make_context, make_record):
+    writer.append(make_context(), make_record)
+    assert writer.active_path is not None
+    assert sequences(read(writer.active_path).records) == [0]
+
+
+def test_a_context_is_written_once_per_segment(writer, tmp_path, make_context, make_record):
+    one, two = make_context(arm="stable"), make_context(arm="canary")
+    for context in (one, two, one, two):
+        writer.append(context, make_record)
+    writer.rotate(0, 0)
+    writer.append(two, make_record)
+    first, second = (read(path) for path in segments(tmp_path))
+    assert {number: context.arm for number, context in first.contexts.items()} == {0: "stable", 1: "canary"}
+    assert [record.context for record in first.records] == [0, 1, 0, 1]
+    assert {number: context.arm for number, context in second.contexts.items()} == {0: "canary"}
+    assert [record.context for record in second.records] == [0]
+    assert segments(tmp_path)[0].read_bytes().count(b"d" * 64) == 2  # the digest stands in contexts only
+
+
+def test_a_context_that_is_gone_is_not_mistaken_for_a_new_one(writer, tmp_path, make_context, make_record):
+    for index in range(200):
+        writer.append(make_context(arm=f"arm{index}"), make_record)  # each is free to go when append returns
+    segment = read(segments(tmp_path)[0])
+    assert [segment.contexts[record.context].arm for record in segment.records] == [f"arm{i}" for i in range(200)]
+
+
+def test_a_segment_is_closed_when_it_is_old_or_large_enough(writer, make_context, make_record):
+    assert writer.rotate(0, 0) is None  # nothing is open
+    writer.append(make_context(), make_record)
+    active = writer.active_path
+    assert writer.rotate(3600, 1_000_000) is None
+    assert writer.rotate(3600, 10) == active
+    assert writer.active_path is None
+    writer.append(make_context(), make_record)
+    assert writer.rotate(0, 1_000_000) is not None
+
+
+def test_sync_may_be_asked_at_any_time(writer, make_context, make_record):
+    writer.sync()
+    writer.append(make_context(), make_record)
+    writer.sync()
+
+
+def test_four_threads_and_rotation_give_every_record_once(writer, tmp_path, make_context, make_record):
+    contexts = [make_context(arm=f"arm{index}") for index in range(4)]
+    each, done = 1500, threading.Event()
+
+    def append(context) -> None:
+        for _ in range(each):
+            assert writer.append(context, make_record)
+
+    def rotate() -> None:
+        while not done.is_set():
+            writer.rotate(0, 0)
+
+    threads = [threading.Thread(target=append, args=(context,)) for context in contexts]
+    rotating = threading.Thread(target=rotate)
+    for thread in (*threads, rotating):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    rotating.join()
+
+    found = [read(path) for path in segments(tmp_path)]
+    assert len(found) > 1
+    assert sorted(record.writer_seq for segment in found for record in segment.records) == list(range(4 * each))
+    for context in contexts:
+        arms = [segment.contexts[record.context].arm for segment in found for record in segment.records]
+        assert arms.count(context.arm) == each
+    assert all(segment.torn_bytes == 0 for segment in found)
+
+
+def run_on_a_small_disk(folder: Path, limit: int, record_bytes: int) -> dict[str, Any]:
+    command = [sys.executable, "-c", _LIMITED, folder, str(limit), str(record_bytes)]
+    answer = subprocess.run(command, capture_output=True, check=True)
+    said: dict[str, Any] = json.loads(answer.stdout)
+    return said
+
+
+def test_a_full_disk_is_counted_and_leaves_a_readable_segment(tmp_path):
+    said = run_on_a_small_disk(tmp_path, limit=5_000_000, record_bytes=1_000_000)
+    kept = said["full"].count(True)
+    assert 0 < kept < 8
+    assert said["again"] == [True, True]
+    assert (said["appended"], said["dropped"]) == (kept + 2, 8 - kept)
+    (path,) = segments(tmp_path)
+    assert read(path).torn_bytes == 0
+    assert sequences(read(path).records) == [*range(kept), 8, 9]  # what was lost can be counted
+    assert {len(record.inputs[0]) for record in read(path).records} == {1_000_000}
+
+
+def test_a_disk_that_is_full_from_the_start_drops_and_recovers(tmp_path):
+    said = run_on_a_small_disk(tmp_path, limit=10, record_bytes=100)
+    assert said["full"] == [False] * 8
+    assert said["dropped"] == 8
+    (path,) = segments(tmp_path)
+    assert sequences(read(path).records) == [8, 9]
+    assert len(read(path).contexts) == 1
+
+
+def test_a_record_may_be_larger_than_what_is_allocated_at_once(writer, make_context, make_record):
+    large = np.zeros(3_000_000, "<f4")
+    for _ in range(2):
+        writer.append(make_context(), lambda number, sequence: make_record(number, sequence, inputs=(large,)))
+    path = writer.rotate(0, 0)
+    assert path is not None
+    assert [len(record.inputs[0]) for record in read(path).records] == [12_000_000, 12_000_000]
+
+
+def test_a_closed_segment_holds_nothing_but_frames(writer, make_context, make_record):
+    writer.append(make_context(), make_record)
+    path = writer.rotate(0, 0)
+    assert path is not None
+    assert not path.read_bytes().endswith(b"\0" * 16)
+
+
+def test_a_folder_that_is_gone_drops_and_counts(tmp_path, make_context, make_record):
+    writer = LogWriter(tmp_path / "gone", "w")
+    assert writer.append(make_context(), make_record) is False
+    (tmp_path / "gone").mkdir()
+    assert writer.append(make_context(), make_record) is True
+    assert (writer.appended, writer.dropped) == (1, 1)
+    assert sequences(read(segments(tmp_path / "gone")[0]).records) == [1]

@@ -1,0 +1,124 @@
+"""A registry in a directory: what it names, and what it says of what it has not."""
+
+import pytest
+
+from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.directory import DirectoryRegistry
+from runtimes.errors import ModelRefused
+
+
+@pytest.fixture
+def registry(publisher):
+    """Model fraud in the versions 1, 2 and 10, champion 2; model cancer in version 1 and without aliases."""
+    for version in ("10", "2", "1"):
+        publisher.publish("fraud", version)
+    publisher.alias("fraud", champion="2")
+    publisher.publish("cancer", "1")
+    (publisher.root / "README.txt").write_text("not a model")
+    return DirectoryRegistry(publisher.root)
+
+
+def test_it_names_models_versions_and_aliases(registry):
+    assert list(registry.models()) == ["cancer", "fraud"]
+    assert list(registry.versions("fraud")) == ["1", "2", "10"]  # 10 comes after 2
+    assert dict(registry.aliases("fraud")) == {"champion": "2"}
+    assert dict(registry.aliases("cancer")) == {}
+
+
+def test_it_hands_out_manifests_and_artifacts(registry, publisher, content):
+    manifest = registry.manifest("fraud", "2")
+    assert manifest == publisher.manifest()
+    assert registry.fetch("fraud", "2", manifest) == content
+
+
+def test_a_version_exists_when_its_manifest_does(registry, publisher):
+    half = publisher.publish("fraud", "11")
+    (half / "model.yaml").unlink()
+    assert "11" not in registry.versions("fraud")
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda registry: registry.versions("spam"), "The registry has no model 'spam'; it has cancer, fraud"),
+        (lambda registry: registry.aliases("spam"), "no model 'spam'; it has cancer, fraud"),
+        (lambda registry: registry.manifest("spam", "1"), "no model 'spam'; it has cancer, fraud"),
+        (lambda registry: registry.manifest("fraud", "3"), "Model fraud has no version '3'; it has 1, 2, 10"),
+        (lambda registry: registry.manifest("fraud", "../cancer/1"), "no version '../cancer/1'"),
+        (lambda registry: registry.manifest("..", "1"), r"no model '\.\.'"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_what_there_is(registry, ask, words):
+    with pytest.raises(UnknownModel, match=words):
+        ask(registry)
+
+
+def test_an_empty_registry_says_so(tmp_path):
+    with pytest.raises(UnknownModel, match="it has none"):
+        DirectoryRegistry(tmp_path).versions("spam")
+
+
+def test_an_artifact_that_is_missing_is_named(registry, publisher):
+    (publisher.root / "fraud" / "2" / "model.skops").unlink()
+    with pytest.raises(UnknownModel, match=r"The artifact fraud/2/model\.skops is missing"):
+        registry.fetch("fraud", "2", publisher.manifest())
+
+
+def test_a_directory_that_is_missing_is_unavailable(tmp_path):
+    registry = DirectoryRegistry(tmp_path / "nowhere")
+    for ask in (registry.models, lambda: registry.versions("fraud"), lambda: registry.aliases("fraud")):
+        with pytest.raises(RegistryUnavailable, match="nowhere does not exist"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{half: [", id="not YAML"),
+        pytest.param("- champion", id="a list"),
+        pytest.param("champion: [2]", id="a list of versions"),
+        pytest.param("champion: 1.5", id="a fraction"),
+        pytest.param("champion: true", id="a yes"),
+    ],
+)
+def test_broken_aliases_are_unavailable(registry, publisher, text):
+    (publisher.root / "fraud" / "aliases.yaml").write_text(text)
+    with pytest.raises(RegistryUnavailable, match=r"fraud/aliases\.yaml cannot be read"):
+        registry.aliases("fraud")
+
+
+def test_a_version_in_aliases_needs_no_quotes(registry, publisher):
+    (publisher.root / "fraud" / "aliases.yaml").write_text("champion: 2\nchallenger: '10'\n")
+    assert dict(registry.aliases("fraud")) == {"champion": "2", "challenger": "10"}
+
+
+def test_an_empty_aliases_file_has_no_aliases(registry, publisher):
+    (publisher.root / "fraud" / "aliases.yaml").write_text("# none yet\n")
+    assert dict(registry.aliases("fraud")) == {}
+
+
+def test_a_broken_manifest_is_refused(registry, publisher):
+    (publisher.root / "fraud" / "2" / "model.yaml").write_text("runtime: onnx")
+    with pytest.raises(ModelRefused, match=r"model\.yaml cannot be read"):
+        registry.manifest("fraud", "2")
+
+
+def test_aliases_that_are_not_utf_8_are_unavailable(registry, publisher):
+    (publisher.root / "fraud" / "aliases.yaml").write_bytes("champion: 'é'".encode("latin-1"))
+    with pytest.raises(RegistryUnavailable):
+        registry.aliases("fraud")
+
+
+def test_a_manifest_that_is_not_utf_8_is_refused(registry, publisher):
+    path = publisher.root / "fraud" / "2" / "model.yaml"
+    path.write_bytes(path.read_bytes() + "# é\n".encode("latin-1"))
+    with pytest.raises(ModelRefused):
+        registry.manifest("fraud", "2")
+
+
+def test_a_manifest_that_cannot_be_opened_is_refused(registry, publisher):
+    path = publisher.root / "fraud" / "2" / "model.yaml"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises((ModelRefused, RegistryUnavailable)):
+        registry.manifest("fraud", "2")

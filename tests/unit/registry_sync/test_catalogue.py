@@ -1,0 +1,196 @@
+"""The catalogue: loaded once, quarantined with a reason, tried again when asked, let go when unused."""
+
+import hashlib
+import threading
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from registry_sync.catalogue import Catalogue, State, VersionKey
+from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.directory import DirectoryRegistry
+from router.document import parse_ref
+from runtimes.load import LoadOptions
+from runtimes.manifest import Manifest, TensorSpec
+
+THREADS = 8
+
+
+class Counting(DirectoryRegistry):
+    """Counts what is fetched, and can be cut off."""
+
+    fetched = 0
+    reachable = True
+
+    def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
+        """See `Registry.fetch`."""
+        self.fetched += 1
+        if not self.reachable:
+            raise RegistryUnavailable("The cable is out.")
+        return super().fetch(model, version, manifest)
+
+
+@pytest.fixture
+def registry(publisher) -> Counting:
+    publisher.publish("fraud", "1")
+    publisher.publish("fraud", "2", description="the second")
+    publisher.alias("fraud", champion="2", lost="7")
+    return Counting(publisher.root)
+
+
+@pytest.fixture
+def catalogue(registry) -> Catalogue:
+    return Catalogue(registry, LoadOptions())
+
+
+def obtain(catalogue: Catalogue, ref: str, retry: bool = False):
+    return catalogue.obtain(*catalogue.resolve(parse_ref(ref)), retry=retry)
+
+
+def test_a_reference_is_resolved_to_a_pinned_version(catalogue, publisher):
+    digest = publisher.manifest().sha256
+    key, manifest = catalogue.resolve(parse_ref("fraud@champion"))
+    assert key == VersionKey("fraud", "2", digest)
+    assert str(key) == "fraud:2"
+    assert manifest == publisher.manifest(description="the second")
+    assert catalogue.resolve(parse_ref("fraud:1")) == (VersionKey("fraud", "1", digest), publisher.manifest())
+
+
+def test_an_alias_is_followed_when_it_moves(catalogue, publisher):
+    publisher.alias("fraud", champion="1")
+    assert catalogue.resolve(parse_ref("fraud@champion"))[0].version == "1"
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("spam:1", "no model 'spam'; it has fraud"),
+        ("spam@champion", "no model 'spam'; it has fraud"),
+        ("fraud:3", "Model fraud has no version '3'; it has 1, 2"),
+        ("fraud@challenger", "Model fraud has no alias 'challenger'; it has champion, lost"),
+        ("fraud@lost", "Model fraud has no version '7'; it has 1, 2"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_what_there_is(catalogue, ref, words):
+    with pytest.raises(UnknownModel, match=words):
+        catalogue.resolve(parse_ref(ref))
+
+
+def test_a_model_without_aliases_says_so(catalogue, publisher):
+    publisher.publish("bare", "1")
+    with pytest.raises(UnknownModel, match="Model bare has no alias 'champion'; it has none"):
+        catalogue.resolve(parse_ref("bare@champion"))
+
+
+def test_a_version_that_is_ready_runs(catalogue):
+    version = obtain(catalogue, "fraud:1")
+    assert (version.state, version.reason) == (State.READY, "")
+    (answer,) = version.runtime.run({"X": np.zeros((3, 30), np.float32)}, ["y"])
+    assert answer.shape == (3,)
+
+
+def test_many_threads_load_a_version_once(catalogue, registry):
+    barrier = threading.Barrier(THREADS)
+    held = [None] * THREADS
+
+    def ask(number: int) -> None:
+        barrier.wait()
+        held[number] = obtain(catalogue, "fraud:1")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert registry.fetched == 1
+    assert held[0] is not None
+    assert all(version is held[0] for version in held)
+
+
+def test_an_alias_and_a_version_share_what_is_loaded(catalogue, registry):
+    assert obtain(catalogue, "fraud@champion") is obtain(catalogue, "fraud:2")
+    assert registry.fetched == 1
+
+
+def damage(publisher) -> None:
+    (publisher.root / "fraud" / "1" / "model.skops").write_bytes(publisher.content[:-1] + b"?")
+
+
+def test_a_damaged_version_is_quarantined_with_its_reason(catalogue, registry, publisher):
+    damage(publisher)
+    version = obtain(catalogue, "fraud:1")
+    assert (version.state, version.runtime) == (State.QUARANTINED, None)
+    assert version.reason.startswith("fraud:1: model.skops has sha256 ")
+    assert "changed or damaged" in version.reason
+    assert obtain(catalogue, "fraud:1") is version  # and is not read again and again
+    assert registry.fetched == 1
+
+
+def test_a_version_whose_artifact_is_missing_is_quarantined(catalogue, publisher):
+    (publisher.root / "fraud" / "1" / "model.skops").unlink()
+    version = obtain(catalogue, "fraud:1")
+    assert version.state is State.QUARANTINED
+    assert version.reason == "fraud:1: The artifact fraud/1/model.skops is missing."
+
+
+def test_a_quarantined_version_is_tried_again_when_asked(catalogue, registry, publisher):
+    damage(publisher)
+    obtain(catalogue, "fraud:1")
+    assert obtain(catalogue, "fraud:1", retry=True).state is State.QUARANTINED
+    publisher.publish("fraud", "1")
+    assert obtain(catalogue, "fraud:1").state is State.QUARANTINED
+    assert obtain(catalogue, "fraud:1", retry=True).state is State.READY
+    assert registry.fetched == 3
+
+
+def test_a_ready_version_is_not_loaded_again_when_asked_to_retry(catalogue, registry):
+    assert obtain(catalogue, "fraud:1") is obtain(catalogue, "fraud:1", retry=True)
+    assert registry.fetched == 1
+
+
+def test_a_quarantined_version_is_tried_again_when_its_manifest_changes(catalogue, publisher):
+    publisher.publish("fraud", "1", inputs=(TensorSpec("X", "FP32", (-1, 29)),))
+    assert "declares 29 features" in obtain(catalogue, "fraud:1").reason
+    publisher.publish("fraud", "1")
+    assert obtain(catalogue, "fraud:1").state is State.READY
+    assert [held.state for held in catalogue.versions()] == [State.READY]  # it took the place of the other
+
+
+def test_nothing_is_remembered_while_the_registry_is_away(catalogue, registry):
+    registry.reachable = False
+    with pytest.raises(RegistryUnavailable, match="The cable is out"):
+        obtain(catalogue, "fraud:1")
+    assert catalogue.versions() == []
+    registry.reachable = True
+    assert obtain(catalogue, "fraud:1").state is State.READY
+
+
+def test_what_is_held_is_listed_by_name(catalogue, publisher):
+    publisher.publish("cancer", "1")
+    for ref in ("fraud:2", "cancer:1", "fraud:1"):
+        obtain(catalogue, ref)
+    assert [str(version.key) for version in catalogue.versions()] == ["cancer:1", "fraud:1", "fraud:2"]
+
+
+def test_only_what_is_used_and_what_is_quarantined_is_retained(catalogue, registry, publisher):
+    publisher.publish("fraud", "3", sha256="0" * 64)
+    used, unused, bad = (obtain(catalogue, ref) for ref in ("fraud:1", "fraud:2", "fraud:3"))
+    catalogue.retain({used.key})
+    assert catalogue.versions() == [used, bad]
+    assert obtain(catalogue, "fraud:1") is used
+    again = obtain(catalogue, "fraud:2")
+    assert again is not unused
+    assert registry.fetched == 4  # three versions, and the one that was let go
+
+
+def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
+    features = np.arange(120, dtype=np.float32).reshape(4, 30)
+    content = skops.io.dumps(LogisticRegression().fit(features, ["bad", "bad", "good", "good"]))
+    labels = (TensorSpec("label", "INT64", (-1,)),)
+    folder = publisher.publish("fraud", "1", sha256=hashlib.sha256(content).hexdigest(), outputs=labels)
+    (folder / "model.skops").write_bytes(content)
+    version = obtain(catalogue, "fraud:1")
+    assert version.state is State.QUARANTINED
+    assert "The model answers label as <U4, which is no int64" in version.reason

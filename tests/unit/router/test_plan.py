@@ -1,0 +1,120 @@
+"""Which arm a request gets, in the order of the cases."""
+
+from fractions import Fraction
+
+import pytest
+
+from router.assignment import bucket
+from router.commands import Shift, apply
+from router.document import Document
+from router.errors import UnknownVersion
+from router.plan import Plan, Reason, find_version, plan
+from router.snapshot import Pin, Route, compile_route
+
+UNITS = [f"user-{number}" for number in range(10_000)]
+
+
+def compiled(document: Document) -> Route:
+    pins = {name: Pin(ref.version or "9", f"digest-{name}") for name, ref in document.spec.arms.items()}
+    return compile_route(document, pins)
+
+
+@pytest.fixture
+def route(declared):
+    """Arms a 90 % (m:1, the fallback), b 10 % (m:2), c 0 % (m@next, which is 9 today)."""
+    arms = {"a": "m:1", "b": "m:2", "c": "m@next"}
+    return compiled(declared(a="90%", b="10%", c="0%", arms=arms, fallback="a"))
+
+
+def unit_of(route: Route, arm: str) -> str:
+    """Some unit whose bucket this arm owns."""
+    return next(unit for unit in UNITS if route.arms[route.table[bucket(route.seed_state, unit)]].name == arm)
+
+
+def test_a_pinned_version_comes_before_everything(route):
+    unit = unit_of(route, "a")
+    assert plan(route, "d", unit=unit, forced_arm="a", pinned_version="2") == Plan(1, None, Reason.PINNED, None)
+
+
+def test_an_alias_is_pinned_like_a_version(route):
+    assert plan(route, "d", pinned_version="next") == plan(route, "d", pinned_version="9")
+    assert plan(route, "d", pinned_version="next").primary == 2
+
+
+def test_a_forced_arm_comes_before_the_unit_and_may_have_no_weight(route):
+    assert plan(route, "d", unit=unit_of(route, "a"), forced_arm="c") == Plan(2, None, Reason.FORCED, None)
+
+
+def test_a_unit_comes_before_the_decision_id(route):
+    in_a, in_b = unit_of(route, "a"), unit_of(route, "b")
+    assert plan(route, in_b, unit=in_a) == Plan(0, None, Reason.STICKY, 0.9)
+    assert plan(route, in_a, unit=in_b) == Plan(1, 0, Reason.STICKY, 0.1)
+
+
+def test_without_a_unit_the_decision_id_is_drawn(route):
+    assert plan(route, unit_of(route, "b")) == Plan(1, 0, Reason.WEIGHTED, 0.1)
+    assert plan(route, unit_of(route, "a")) == Plan(0, None, Reason.WEIGHTED, 0.9)
+
+
+def test_an_empty_unit_is_a_unit(route):
+    assert plan(route, "d", unit="").reason is Reason.STICKY
+
+
+def test_there_is_a_fallback_only_if_declared_and_only_to_another_arm(declared):
+    without = compiled(declared(a="50%", b="50%"))
+    last = compiled(declared(a="50%", b="50%", fallback="b"))
+    a, b = unit_of(without, "a"), unit_of(without, "b")
+    assert [plan(without, unit).fallback for unit in (a, b)] == [None, None]
+    assert [plan(last, unit).fallback for unit in (a, b)] == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        ({"pinned_version": "7"}, r"Route r serves no version or alias '7'; it serves 1 \(a\), 2 \(b\), 9 \(c\)"),
+        ({"pinned_version": "champion"}, "no version or alias 'champion'"),
+        ({"pinned_version": ""}, "no version or alias ''"),
+        ({"forced_arm": "z"}, "Route r has no arm 'z'; its arms are a, b, c"),
+        ({"forced_arm": ""}, "has no arm ''"),
+    ],
+)
+def test_what_no_arm_serves_is_refused_with_what_there_is(route, ask, words):
+    with pytest.raises(UnknownVersion, match=words):
+        plan(route, "d", **ask)
+
+
+def test_a_version_is_found_by_number_or_alias_and_the_first_declared_wins(declared):
+    twice = compiled(declared(a="50%", b="50%", arms={"a": "m:5", "b": "m:5"}))
+    assert find_version(twice, "5").name == "a"
+    with pytest.raises(UnknownVersion, match=r"it serves 5 \(a\), 5 \(b\)"):
+        find_version(twice, "6")
+
+
+@pytest.mark.parametrize("reason", [Reason.STICKY, Reason.WEIGHTED])
+def test_the_share_of_draws_is_the_propensity(route, reason):
+    drawn = [plan(route, "d", unit=key) if reason is Reason.STICKY else plan(route, key) for key in UNITS]
+    # 10 % of 10,000 has a standard deviation of sqrt(10,000 * .1 * .9) = 30; one point of percent is 3.3 of them.
+    assert 900 < sum(one.primary == 1 for one in drawn) < 1100
+    assert {(one.primary, one.propensity) for one in drawn} == {(0, 0.9), (1, 0.1)}
+    assert {one.reason for one in drawn} == {reason}
+
+
+def test_a_unit_gets_the_same_arm_whatever_the_decision(route):
+    for unit in UNITS[:100]:
+        assert len({plan(route, f"decision-{number}", unit=unit) for number in range(20)}) == 1
+
+
+def test_nobody_leaves_a_canary_that_grows(declared):
+    before = declared(a="90%", b="10%")
+    grown = compiled(apply(before, Shift({"b": Fraction(20, 100)})))
+    small = compiled(before)
+    old = {unit for unit in UNITS if plan(small, "d", unit=unit).primary == 1}
+    new = {unit for unit in UNITS if plan(grown, "d", unit=unit).primary == 1}
+    assert old < new
+    # 20 % of 10,000 has a standard deviation of sqrt(10,000 * .2 * .8) = 40; five of them.
+    assert 1800 < len(new) < 2200
+    assert plan(grown, "d", unit=next(iter(old))).propensity == 0.2
+
+
+def test_reasons_are_spelled_as_they_are_logged():
+    assert [str(reason) for reason in Reason] == ["PINNED", "FORCED", "STICKY", "WEIGHTED", "FALLBACK"]

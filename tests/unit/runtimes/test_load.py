@@ -1,0 +1,113 @@
+"""From bytes to a warm runtime: what is refused on the way."""
+
+import pytest
+
+from runtimes.errors import ModelRefused
+from runtimes.load import LoadOptions, load
+from runtimes.manifest import TensorSpec
+
+X = TensorSpec("X", "FP32", (-1, 30))
+LABEL = TensorSpec("label", "INT64", (-1,))
+PROBABILITIES = TensorSpec("probabilities", "FP32", (-1, 2))
+
+
+@pytest.fixture(params=["model.onnx", "model.skops"])
+def published(request, onnx_model, skops_model) -> tuple[bytes, str]:
+    """A model of either kind, and the name of its file."""
+    return (onnx_model if request.param == "model.onnx" else skops_model), request.param
+
+
+def test_a_model_that_is_as_described_is_loaded(published, manifest_of):
+    manifest = manifest_of(*published)
+    assert load(published[0], manifest, LoadOptions()).signature == manifest.signature
+
+
+@pytest.mark.parametrize("position", [0, 1000, -1])
+def test_one_flipped_bit_is_refused(published, manifest_of, position):
+    content, file = published
+    damaged = bytearray(content)
+    damaged[position] ^= 1
+    with pytest.raises(
+        ModelRefused, match=rf"{file} has sha256 .*…, model.yaml pins .*…: the file was changed or damaged"
+    ):
+        load(bytes(damaged), manifest_of(content, file), LoadOptions())
+
+
+def test_a_truncated_file_is_refused(published, manifest_of):
+    content, file = published
+    with pytest.raises(ModelRefused, match="changed or damaged"):
+        load(content[:-1], manifest_of(content, file), LoadOptions())
+
+
+@pytest.mark.parametrize("content", [b"", b"neither"])
+@pytest.mark.parametrize(
+    ("file", "words"), [("model.onnx", "ONNX Runtime cannot load"), ("model.skops", "skops cannot")]
+)
+def test_what_is_no_model_is_refused(manifest_of, content, file, words):
+    with pytest.raises(ModelRefused, match=words):
+        load(content, manifest_of(content, file), LoadOptions())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": (TensorSpec("Y", "FP32", (-1, 30)),)}, "declares the inputs Y; the model has X"),
+        ({"inputs": (X, TensorSpec("Y", "FP32", (-1, 30)))}, "declares the inputs X, Y; the model has X"),
+        (
+            {"inputs": (TensorSpec("X", "FP64", (-1, 30)),)},
+            r"input X as FP64 \[-1, 30\]; the model has FP32 \[-1, 30\]",
+        ),
+        (
+            {"inputs": (TensorSpec("X", "FP32", (-1, 29)),)},
+            r"input X as FP32 \[-1, 29\]; the model has FP32 \[-1, 30\]",
+        ),
+        ({"inputs": (TensorSpec("X", "FP32", (30,)),)}, r"input X as FP32 \[30\]; the model has FP32 \[-1, 30\]"),
+        ({"inputs": (TensorSpec("X", "FP32", (-1, -1)),)}, "does not run as model.yaml says"),
+        ({"outputs": (LABEL,)}, "declares the outputs label; the model has label, probabilities"),
+        ({"outputs": (LABEL, TensorSpec("scores", "FP32", (-1, 2)))}, "declares the outputs label, scores"),
+        ({"outputs": (TensorSpec("label", "INT32", (-1,)), PROBABILITIES)}, r"output label as INT32 \[-1\]"),
+        ({"outputs": (LABEL, TensorSpec("probabilities", "FP32", (-1, 3)))}, r"probabilities as FP32 \[-1, 3\]"),
+    ],
+)
+def test_an_onnx_model_with_another_signature_is_refused(onnx_model, manifest_of, change, words):
+    with pytest.raises(ModelRefused, match=words):
+        load(onnx_model, manifest_of(onnx_model, **change), LoadOptions())
+
+
+def test_an_onnx_model_may_be_described_in_another_order(onnx_model, manifest_of):
+    manifest = manifest_of(onnx_model, outputs=(PROBABILITIES, LABEL))
+    assert load(onnx_model, manifest, LoadOptions()).signature.outputs == (PROBABILITIES, LABEL)
+
+
+def test_an_onnx_output_that_is_no_tensor_is_refused(boosting, to_onnx, manifest_of):
+    content = to_onnx(boosting, zipmap=True)
+    outputs = (TensorSpec("output_label", "INT64", (-1,)), TensorSpec("output_probability", "FP32", (-1, 2)))
+    with pytest.raises(ModelRefused, match=r"output_probability as FP32 .*; the model has seq"):
+        load(content, manifest_of(content, outputs=outputs), LoadOptions())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": (X, TensorSpec("Y", "FP32", (-1, 1)))}, "exactly one input tensor"),
+        ({"inputs": (TensorSpec("X", "FP32", (-1, 29)),)}, "declares 29 features; the estimator was fitted on 30"),
+        ({"inputs": (TensorSpec("X", "FP32", ()),)}, "two dimensions, such as"),
+        ({"inputs": (TensorSpec("X", "FP32", (30,)),)}, "two dimensions, such as"),
+        ({"inputs": (TensorSpec("X", "FP32", (-1, 30, 1)),)}, "two dimensions, such as"),
+        ({"outputs": (TensorSpec("label", "INT64", (-1, 1)),)}, r"label as int64 \[1\].*says INT64 \[-1, 1\]"),
+        ({"outputs": (LABEL, TensorSpec("probabilities", "FP32", (-1, 3)))}, r"probabilities as float32 \[1, 2\]"),
+        ({"outputs": (TensorSpec("score", "FP32", (-1,)), PROBABILITIES)}, "label and probabilities, or one output"),
+        ({"outputs": (LABEL, TensorSpec("score", "FP32", (-1,)))}, "label and probabilities, or one output"),
+        (
+            {"outputs": (LABEL, PROBABILITIES, TensorSpec("score", "FP32", (-1,)))},
+            "label and probabilities, or one output",
+        ),
+        (
+            {"outputs": (LABEL, TensorSpec("probabilities", "INT64", (-1, 2)))},
+            r"does not run as model\.yaml says: The model answers probabilities as float(32|64), which is no int64",
+        ),
+    ],
+)
+def test_a_scikit_learn_model_with_another_signature_is_refused(skops_model, manifest_of, change, words):
+    with pytest.raises(ModelRefused, match=words):
+        load(skops_model, manifest_of(skops_model, "model.skops", **change), LoadOptions())

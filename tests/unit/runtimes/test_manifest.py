@@ -1,0 +1,135 @@
+"""`model.yaml`: what it may say."""
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtimes.datatypes import NAME_OF, NUMPY_OF
+from runtimes.errors import ModelRefused
+from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> TensorSpec:
+    columns = tuple(draw(st.lists(words, max_size=4)))
+    shape = (-1, len(columns)) if columns else tuple(draw(st.lists(st.just(-1) | st.integers(1, 9), max_size=4)))
+    return TensorSpec(draw(words), draw(st.sampled_from(list(NUMPY_OF))), shape, columns)
+
+
+several = st.lists(tensors(), min_size=1, max_size=3, unique_by=lambda spec: spec.name).map(tuple)
+manifests = st.builds(
+    Manifest,
+    runtime=st.sampled_from(["onnx", "sklearn"]),
+    file=words.filter(lambda file: "/" not in file and not file.startswith(".")),
+    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True) | st.just("1" * 64),  # also one that looks like a number
+    inputs=several,
+    outputs=several,
+    description=st.just("") | words,
+)
+
+GOOD = {
+    "runtime": "onnx",
+    "file": "model.onnx",
+    "sha256": "0" * 63 + "a",
+    "inputs": [{"name": "X", "datatype": "FP32", "shape": [-1, 2], "columns": ["age", "height"]}],
+    "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+@given(manifests)
+@settings(deadline=None, max_examples=20)
+def test_a_manifest_is_written_as_it_is_read(manifest):
+    assert parse_manifest(manifest_to_yaml(manifest)) == manifest
+
+
+def test_a_manifest_is_read_as_people_write_it():
+    manifest = parse_manifest(yaml.safe_dump(GOOD))
+    assert manifest.inputs == (TensorSpec("X", "FP32", (-1, 2), ("age", "height")),)
+    assert manifest.signature == Signature(inputs=manifest.inputs, outputs=(TensorSpec("label", "INT64", (-1,)),))
+    assert manifest.description == ""
+
+
+def tensor(**change: object) -> dict[str, object]:
+    return {"inputs": [{**GOOD["inputs"][0], **change}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"runtime": "tensorflow"}, "Invalid enum value 'tensorflow'"),
+        ({"file": "../model.onnx"}, r"names file '\.\./model\.onnx'; it must lie beside model\.yaml"),
+        ({"file": "/model.onnx"}, "it must lie beside"),
+        ({"file": ".."}, "it must lie beside"),
+        ({"sha256": None}, "sha256"),
+        ({"inputs": []}, "at least one input and one output"),
+        ({"outputs": []}, "at least one input and one output"),
+        ({"version": 3}, "unknown field `version`"),
+        (tensor(colour="red"), "unknown field `colour`"),
+        (tensor(name=5), "name"),
+        (tensor(datatype="BYTES"), "Tensor X has datatype 'BYTES'; known are BOOL, UINT8"),
+        (tensor(datatype="float32"), "Tensor X has datatype 'float32'"),
+        (tensor(shape=["N", 2]), "shape"),
+        (tensor(columns=["age"]), r"Tensor X names 1 columns for shape \[-1, 2\]"),
+        (tensor(shape=[-1, 2, 2]), r"names 2 columns for shape \[-1, 2, 2\]"),
+        (tensor(shape=[-5, 2]), r"Tensor X has shape \[-5, 2\]; a dimension is -1 or at least 1"),
+        (tensor(shape=[0, 2]), r"Tensor X has shape \[0, 2\]; a dimension is -1 or at least 1"),
+        ({"inputs": GOOD["inputs"] * 2}, "names a tensor twice"),
+        ({"outputs": GOOD["outputs"] * 2}, "names a tensor twice"),
+        ({"sha256": "0" * 63}, "sha256"),
+        ({"sha256": "0" * 65}, "sha256"),
+        ({"sha256": "A" * 64}, "sha256"),
+    ],
+)
+def test_an_illegal_manifest_is_refused(change, words):
+    with pytest.raises(ModelRefused, match=words):
+        parse_manifest(yaml.safe_dump({**GOOD, **change}))
+
+
+@pytest.mark.parametrize("key", ["runtime", "file", "sha256", "inputs", "outputs"])
+def test_a_missing_key_is_named(key):
+    with pytest.raises(ModelRefused, match=f"missing required field `{key}`"):
+        parse_manifest(yaml.safe_dump({name: value for name, value in GOOD.items() if name != key}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "runtime", "{half: [", "a: b: c", "runtime: !!python/name:os.system"])
+def test_what_is_no_manifest_is_refused(text):
+    with pytest.raises(ModelRefused, match=r"model\.yaml cannot be read"):
+        parse_manifest(text)
+
+
+def test_an_impossible_date_is_refused():
+    with pytest.raises(ModelRefused):
+        parse_manifest(yaml.safe_dump(GOOD) + "description: 2024-13-45\n")
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((1, 3), True),
+        ((7, 3), True),
+        ((0, 3), True),
+        ((7, 4), False),
+        ((7,), False),
+        ((7, 3, 1), False),
+        ((), False),
+        ((-2, 3), False),
+        ((-1, 3), False),
+    ],
+)
+def test_a_shape_fits_where_dimensions_are_equal_or_vary(shape, fits):
+    sentence = TensorSpec("X", "FP32", (-1, 3)).shape_mismatch(shape)
+    assert sentence == (None if fits else f"Tensor X has shape {list(shape)}; the model takes [-1, 3].")
+
+
+def test_datatypes_and_numpy_name_each_other():
+    assert {name: NAME_OF[dtype] for name, dtype in NUMPY_OF.items()} == {name: name for name in NUMPY_OF}
+
+
+def test_a_manifest_cannot_be_changed():
+    manifest = msgspec.convert(GOOD, Manifest)
+    with pytest.raises(AttributeError):
+        manifest.sha256 = "other"

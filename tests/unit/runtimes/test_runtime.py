@@ -1,0 +1,83 @@
+"""What every runtime's answers are held against."""
+
+import numpy as np
+import pytest
+
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Signature, TensorSpec
+from runtimes.runtime import check_outputs, example_inputs, warm_up
+
+SIGNATURE = Signature(
+    inputs=(TensorSpec("X", "FP32", (-1, 3)), TensorSpec("flag", "BOOL", (2,)), TensorSpec("grid", "INT8", (-1, -1))),
+    outputs=(TensorSpec("label", "INT64", (-1,)), TensorSpec("score", "FP32", (-1, 2))),
+)
+
+
+def answer(rows: int, label: str = "i8", score: str = "f4", width: int = 2) -> list[np.ndarray]:
+    return [np.zeros(rows, label), np.zeros((rows, width), score)]
+
+
+class Scripted:
+    """A runtime that answers by a function of the number of rows."""
+
+    signature = SIGNATURE
+
+    def __init__(self, by_rows) -> None:
+        self.by_rows = by_rows
+
+    def run(self, inputs, outputs) -> list[np.ndarray]:
+        """See `runtimes.runtime.Runtime.run`."""
+        assert outputs == ["label", "score"]
+        return self.by_rows(len(inputs["X"]))
+
+
+def test_examples_are_zeros_of_the_declared_kind():
+    examples = example_inputs(SIGNATURE, rows=2)
+    described = {name: (value.dtype.name, value.shape, value.any()) for name, value in examples.items()}
+    assert described == {
+        "X": ("float32", (2, 3), False),
+        "flag": ("bool", (2,), False),
+        "grid": ("int8", (2, 2), False),
+    }
+
+
+def test_an_answer_as_declared_passes():
+    check_outputs(SIGNATURE.outputs, answer(7))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (answer(2)[:1], "returned 1 outputs; its signature has 2"),
+        (answer(2) * 2, "returned 4 outputs"),
+        (answer(2, label="i4"), r"label as int32 \[2\]; its signature says INT64 \[-1\]"),
+        (answer(2, score="f8"), r"score as float64 \[2, 2\]; its signature says FP32 \[-1, 2\]"),
+        (answer(2, score=">f4"), "score as >f4"),
+        (answer(2, label="O"), "label as object"),
+        (answer(2, label="U3"), "label as <U3"),
+        (answer(2, width=3), r"score as float32 \[2, 3\]"),
+        (list(reversed(answer(2))), r"label as float32 \[2, 2\]"),
+    ],
+)
+def test_another_answer_is_a_failure(tensors, words):
+    with pytest.raises(ModelFailed, match=words):
+        check_outputs(SIGNATURE.outputs, tensors)
+
+
+def test_a_warm_model_answers_one_row_and_two():
+    asked = []
+    warm_up(Scripted(lambda rows: asked.append(rows) or answer(rows)))
+    assert asked == [1, 2]
+
+
+def test_a_model_that_answers_something_else_for_two_rows_is_refused():
+    with pytest.raises(ModelRefused, match=r"does not run as model\.yaml says: The model returned score as"):
+        warm_up(Scripted(lambda rows: answer(rows, width=rows + 1)))
+
+
+def test_a_model_that_raises_is_refused():
+    def fail(rows: int) -> list[np.ndarray]:
+        raise ModelFailed("scikit-learn: out of cheese")
+
+    with pytest.raises(ModelRefused, match="out of cheese"):
+        warm_up(Scripted(fail))
