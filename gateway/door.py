@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,6 +17,7 @@ from gateway.body import ClientGone, Message, Receive, read_body
 from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, Overloaded, TooLarge, WrongMethod, status_of
 from gateway.live import Header, LiveHolder, LiveRoute, find_route
 from gateway.metrics import Metrics
+from gateway.outbox import Outbox
 from gateway.predict import Answer, Call, Predictor
 from gateway.protocols.v2_http import InferenceRequest, decode, encode, encode_error
 from router.errors import UnknownRoute, UnknownVersion
@@ -58,6 +60,7 @@ class Door:
         max_body_bytes: int,
     ) -> None:
         self.draining = False
+        self.outbox = Outbox()
         self.outstanding: Callable[[], int] = lambda: 0
         self.max_body_bytes = max_body_bytes
         self._holder = holder
@@ -89,8 +92,12 @@ class Door:
         """Whether this is a prediction that `answer(..., on_loop=True)` may be asked for."""
         if not path.startswith(_PREFIX):
             return False
-        live = self._holder.current.routes.get(path.split("/", 4)[3])
-        return live is not None and path.endswith(_SUFFIX) and self._predictor.is_quick(live)
+        try:
+            name, _ = _target(path)
+        except UnknownRoute:
+            return False
+        live = self._holder.current.routes.get(name)
+        return live is not None and self._predictor.is_quick(live)
 
     async def answer(
         self,
@@ -167,9 +174,12 @@ class Door:
         return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def _target(path: str) -> tuple[str, str | None]:
     """Route and pinned version of an inference path."""
     parts = path.rstrip("/").split("/")
+    if parts[-1] != "infer":
+        raise UnknownRoute(f"{path} is not a prediction's path.")
     if len(parts) == 5 and parts[3]:
         return parts[3], None
     if len(parts) == 7 and parts[4] == "versions" and parts[3] and parts[5]:

@@ -24,6 +24,7 @@ class EagerProtocol(HttpToolsProtocol):
 
     _held: RequestResponseCycle | None = None
     _headers_held: dict[bytes, bytes]
+    _active_s = 0.0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "Application") -> None:
         """Called by uvicorn once the headers are here. Holds a quick prediction back until its body is complete."""
@@ -54,6 +55,38 @@ class EagerProtocol(HttpToolsProtocol):
         else:
             raise AssertionError("A prediction on the event loop must not wait.")
 
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn for what is not HTTP; answers to what came before it go first."""
+        if isinstance(self.app, Door):
+            self.app.outbox.flush()
+        super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        """Called by uvicorn, which starts a timer here and stops it when more data come. One timer will do."""
+        if self.pipeline or self.timeout_keep_alive_task is None:
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Called by uvicorn when data come: the timer goes on, and will find that there was activity."""
+        self._active_s = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Called by the timer: closes a connection that has been idle for long, or looks again later."""
+        idle_s = self.loop.time() - self._active_s
+        if idle_s < self.timeout_keep_alive or not self.cycle.response_complete:
+            again_s = max(self.timeout_keep_alive - idle_s, 1.0)
+            self.timeout_keep_alive_task = self.loop.call_later(again_s, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop; now the timer must go."""
+        super()._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
     def _is_eager(self, cycle: RequestResponseCycle, door: Door) -> bool:
         if cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused:
             return False
@@ -73,8 +106,9 @@ class EagerProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
             parts.append(b"connection: close\r\n")
         parts += (b"\r\n", response.content)
-        self.transport.write(b"".join(parts))
+        self.app.outbox.put(self.loop, self.transport, b"".join(parts))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
+            self.app.outbox.flush()
             self.transport.close()
         self.on_response_complete()

@@ -26,22 +26,29 @@ class Executor:
         """Whether a version runs on the event loop."""
         return arm.pace.mean_s < self._inline_below_s
 
-    async def run(
-        self, arm: LiveArm, inputs: Mapping[str, Tensor], budget_s: float | None, on_loop: bool
-    ) -> Sequence[Tensor]:
-        """Every output of the model, within `budget_s` seconds if given; with `on_loop` it never waits.
+    def run_on_loop(self, arm: LiveArm, inputs: Mapping[str, Tensor], budget_s: float | None) -> Sequence[Tensor]:
+        """Every output of the model, here and now.
 
-        A run on the loop cannot be cut short: its answer is used even if it is late, and the next run of a version
-        that has become slow goes to a thread.
+        It cannot be cut short: its answer is used even if it is late, and a version that has become slow goes to a
+        thread from then on.
+
+        Raises:
+            ModelFailed: the model raised, or broke its signature.
+            TooLate: there was no time left to start.
+        """
+        _require_time(budget_s)
+        return _timed(arm, inputs)
+
+    async def run(self, arm: LiveArm, inputs: Mapping[str, Tensor], budget_s: float | None) -> Sequence[Tensor]:
+        """Every output of the model, within `budget_s` seconds if given, where it disturbs nobody.
 
         Raises:
             ModelFailed: the model raised, or broke its signature.
             TooLate: the budget is used up. A run that has not started is not started; one that has is left alone.
         """
-        if budget_s is not None and budget_s <= 0:
-            raise TooLate("The deadline had passed before the model could start.")
-        if on_loop or self.is_quick(arm):
-            return _timed(arm, inputs)
+        if self.is_quick(arm):
+            return self.run_on_loop(arm, inputs, budget_s)
+        _require_time(budget_s)
         work = asyncio.get_running_loop().run_in_executor(self._pool, _timed, arm, inputs)
         try:
             async with asyncio.timeout(budget_s):
@@ -52,6 +59,11 @@ class Executor:
     def close(self) -> None:
         """Gives the threads up; what still runs in them is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _require_time(budget_s: float | None) -> None:
+    if budget_s is not None and budget_s <= 0:
+        raise TooLate("The deadline had passed before the model could start.")
 
 
 def _timed(arm: LiveArm, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:

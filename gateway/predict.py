@@ -113,7 +113,10 @@ class Predictor:
         status, code = 200, ""
         outcome: Outcome = "ok"
         try:
-            tensors = await self._executor.run(arm, call.inputs, budget_s, on_loop)
+            if on_loop:
+                tensors = self._executor.run_on_loop(arm, call.inputs, budget_s)
+            else:
+                tensors = await self._executor.run(arm, call.inputs, budget_s)
         except BaseException as error:  # recorded whatever it is: also a caller who left
             status = status_of(error)
             outcome, code = _OUTCOME_OF.get(type(error), "error"), type(error).__name__

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ from runtimes.datatypes import NAME_OF
 from runtimes.load import LoadOptions
 from runtimes.runtime import example_inputs
 
+_SWITCH_INTERVAL_S = 0.001
 _FENCE_EVERY_S = 1.0
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
@@ -89,7 +91,7 @@ class Replica:
         await self._listener.start(bind(settings.host, settings.port))
         self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
         self._watchdog.start()
-        _settle_garbage_collector()
+        _settle_interpreter()
         self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publish_metrics)
         self._spawn("fence", self._watch_neighbours)
         self._spawn("roll", self._roller.run, settings.segment_max_age_s, settings.segment_max_bytes)
@@ -155,11 +157,13 @@ class Replica:
         return self._metrics.render(held_seats(self._settings.spool))
 
 
-def _settle_garbage_collector() -> None:
+def _settle_interpreter() -> None:
     """What is loaded by now stays for good: the collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
+    # A thread that turns segments into Parquet would otherwise keep the lock for 5 ms at a time.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
 
 async def _probe(door: Door, live: LiveRoute) -> Response:

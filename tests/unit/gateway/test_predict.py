@@ -190,6 +190,8 @@ def test_a_model_that_becomes_slow_leaves_the_loop(bench, join_live, signature):
     live = join_live({"a": Fake(signature, 1, sleeps_s=0.12)}, mean_s=0.0)
     assert bench.predictor.is_quick(live.routes["r"])
     bench.predict(live)
+    assert bench.predictor.is_quick(live.routes["r"])  # one slow run may be the machine's hiccup
+    bench.predict(live)
     assert not bench.predictor.is_quick(live.routes["r"])
 
 
