@@ -21,7 +21,7 @@ class OnnxRuntime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Predict on MLServer's own event loop, as `parallel_workers: 0` means it to."""
+        """Predict, in the process that the settings say."""
         arrays = run(self._session, NumpyCodec.decode_input(payload.inputs[0]))
         outputs = [NumpyCodec.encode_output(name, array) for name, array in zip(OUTPUT_NAMES, arrays, strict=True)]
         return InferenceResponse(model_name=self.name, outputs=outputs)
