@@ -148,7 +148,8 @@ def stop_cluster() -> None:
     """Serve first, which drains the replicas, then Ray."""
     if ray.is_initialized():
         # Ray prints, as a failure, that its controller ended when it was told to.
-        with contextlib.redirect_stderr(io.StringIO()):
+        nowhere = io.StringIO()
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             serve.shutdown()
             ray.shutdown()
 
