@@ -28,6 +28,8 @@ class EagerProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "Application") -> None:
         """Called by uvicorn once the headers are here. Holds a quick prediction back until its body is complete."""
+        if self.transport.is_closing():
+            return  # pipelined behind the last answer of this connection: it would be answered to nobody
         if cycle.more_body and isinstance(app, Door) and self._is_eager(cycle, app):
             self._held = cycle
         else:

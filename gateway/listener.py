@@ -19,7 +19,7 @@ from gateway.eager import EagerProtocol
 _BACKLOG = 2048
 _POLL_S = 0.02
 _KEEP_ALIVE_S = 75
-_LAST_ANSWERS_S = 30
+_LAST_ANSWERS_S = 10
 
 
 def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:

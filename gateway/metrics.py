@@ -15,6 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_FILE_BYTES = 1 << 20  # what prometheus-client begins with, too
+
 _BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
@@ -56,6 +58,7 @@ class Metrics:
         self._folder = folder
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library looks, with no other way to say it
         mark_process_dead(seat, str(folder))  # a predecessor's gauges; its counters stay
+        _allocate(folder, seat)
         prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: seat)
         registry = CollectorRegistry()
         self._requests = Counter(
@@ -121,6 +124,18 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(self._folder))
         return generate_latest(registry)
+
+
+def _allocate(folder: Path, seat: int) -> None:
+    """Takes the space of a seat's files beforehand: they are written through memory maps, and a full disk that is met
+    there ends the process.
+    """
+    for kind in ("counter", "histogram", "gauge_livesum", "gauge_liveall"):
+        descriptor = os.open(folder / f"{kind}_{seat}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+        finally:
+            os.close(descriptor)
 
 
 def _seats(folder: Path) -> set[int]:

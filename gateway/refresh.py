@@ -27,6 +27,7 @@ _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
 _PACE_RUNS = 3
+_SETTLE_EVERY_S = 0.5
 
 Built = tuple[Route, Mapping[str, tuple[Version, Pace]]]
 
@@ -63,12 +64,33 @@ class Refresher:
     def run(self, stop: threading.Event, every_s: float, after_tick: Callable[[], None]) -> None:
         """Ticks until `stop` is set, then takes this replica's report back."""
         while not stop.wait(every_s):
-            self.tick(time.monotonic())
-            after_tick()
+            try:
+                self.tick(time.monotonic())
+            except Exception:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
+                _log.exception("gateway.refresh.failed")
+            try:
+                after_tick()
+            except Exception:  # noqa: BLE001  # the same
+                _log.exception("gateway.refresh.metrics_failed")
         try:
             self._store.retire(self._identity.name)
         except StoreUnavailable as error:
             _log.warning("gateway.refresh.not_retired", error=str(error))
+
+    def settle(self, patience_s: float) -> None:
+        """Ticks until everything declared is served, or for so long; what is missing then goes on being tried.
+
+        Raises:
+            StoreUnavailable: the store was not read even once.
+        """
+        until_s = time.monotonic() + patience_s
+        self.tick(time.monotonic())
+        while (self._revision < 0 or self._holder.current.problems) and time.monotonic() < until_s:
+            time.sleep(_SETTLE_EVERY_S)
+            self._resolved_s = float("-inf")
+            self.tick(time.monotonic())
+        if self._revision < 0:
+            raise StoreUnavailable("The store could not be read; see the log for why.")
 
     def tick(self, now_s: float) -> None:
         """One comparison; never raises what the store or the registry may raise."""

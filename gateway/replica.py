@@ -1,6 +1,7 @@
 """One replica: puts everything together, starts it and ends it in order. The only place that knows all parts."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from control.open import open_store
 from gateway.app import create_app
@@ -38,6 +40,10 @@ from runtimes.runtime import example_inputs
 
 _SWITCH_INTERVAL_S = 0.001
 _FENCE_EVERY_S = 1.0
+_PROBE_S = 1.0
+_SETTLE_S = 10.0
+_log = structlog.get_logger()
+
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
 
@@ -74,6 +80,8 @@ class Replica:
             max_body_bytes=settings.max_body_bytes,
         )
         self._listener = Listener(self._door)
+        self._dead = threading.Event()
+        threading.Thread(target=self._show_life, name="life", daemon=True).start()
         self._fence = Fence(settings.spool, self._seat.number, settings.wedged_after_s)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -84,10 +92,11 @@ class Replica:
         """Loads every version that has weight, then listens.
 
         Raises:
+            StoreUnavailable: the store could not be read even once; there is nothing to serve from.
             OSError: the port is held by somebody else.
         """
         settings = self._settings
-        await asyncio.to_thread(self._refresher.tick, time.monotonic())
+        await asyncio.to_thread(self._refresher.settle, _SETTLE_S)
         await self._listener.start(bind(settings.host, settings.port))
         self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
         self._watchdog.start()
@@ -106,6 +115,7 @@ class Replica:
             await asyncio.to_thread(thread.join)
         self._executor.close()
         self._store.close()
+        self._dead.set()
         self._seat.release()
 
     async def check(self) -> None:
@@ -118,10 +128,11 @@ class Replica:
         """
         if not self._listener.is_listening():
             raise Unhealthy("The listener does not accept connections.")
-        for live in self._holder.current.routes.values():
-            response = await _probe(self._door, live)
-            if response.status >= 500 and ERROR_HEADER.encode() not in dict(response.headers):
-                raise Unhealthy(f"Route {live.route.name} answers {response.status} to the replica's own request.")
+        # A slow model, or a queue before it, is not this replica's fault either; a loop that hangs is the watchdog's.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PROBE_S):
+                for live in self._holder.current.routes.values():
+                    _require_answer(live.route.name, await _probe(self._door, live))
 
     def in_flight(self) -> int:
         """Requests in hand, for autoscaling."""
@@ -132,10 +143,18 @@ class Replica:
         thread.start()
         self._threads.append(thread)
 
+    def _show_life(self) -> None:
+        """From when the seat is taken until just before it is given up: also while models load, and at the end."""
+        while not self._dead.wait(_FENCE_EVERY_S):
+            with contextlib.suppress(OSError):
+                self._seat.show_life()
+
     def _watch_neighbours(self, stop: threading.Event) -> None:
         while not stop.wait(_FENCE_EVERY_S):
-            self._seat.show_life()
-            self._fence.look(time.monotonic())
+            try:
+                self._fence.look(time.monotonic())
+            except OSError as error:
+                _log.warning("gateway.fence.failed", error=str(error))
 
     def _publish_metrics(self) -> None:
         """What is not worth writing down request by request."""
@@ -164,6 +183,11 @@ def _settle_interpreter() -> None:
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
     # A thread that turns segments into Parquet would otherwise keep the lock for 5 ms at a time.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+
+
+def _require_answer(route: str, response: Response) -> None:
+    if response.status >= 500 and ERROR_HEADER.encode() not in dict(response.headers):
+        raise Unhealthy(f"Route {route} answers {response.status} to the replica's own request.")
 
 
 async def _probe(door: Door, live: LiveRoute) -> Response:

@@ -31,7 +31,9 @@ class Settings(BaseSettings):
 
     refresh_every_ms: int = Field(200, ge=20, description="How often a replica asks the store for changes.")
     registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
-    drain_s: float = Field(2.0, ge=0, description="How long keep-alive clients are told to leave before the end.")
+    drain_s: float = Field(
+        2.0, ge=0, le=10, description="How long keep-alive clients are told to leave before the end."
+    )
     wedged_after_s: float = Field(5.0, gt=0, description="A loop that has not turned for so long is ended.")
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
 import structlog
 
 from inference_log.errors import SinkConflict, SinkUnavailable
@@ -23,6 +24,8 @@ from inference_log.writer import LogWriter
 _log = structlog.get_logger()
 
 DEAD_LETTER = "dead-letter"
+
+_PAGE_BYTES = 4096
 
 
 class Roller:
@@ -52,16 +55,16 @@ class Roller:
             self.ship(path for path in listed if path != active)
             with abandoned(self._spool) as orphans:
                 self.ship(orphans)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
             self.failures += 1
-            _log.warning("inference_log.roll.failed", error=str(error))
+            _log.warning("inference_log.roll.failed", error=repr(error))
 
     def ship(self, paths: Iterable[Path]) -> None:
         """Each segment: read, store, delete. A failure keeps that segment and goes on with the next."""
         for path in paths:
             try:
                 self._ship_one(path)
-            except (SinkConflict, SinkUnavailable, OSError) as error:
+            except (SinkConflict, SinkUnavailable, OSError, pa.ArrowException) as error:
                 self.failures += 1
                 _log.error("inference_log.segment.kept", segment=path.name, error=str(error))
 
@@ -71,11 +74,10 @@ class Roller:
             segment = read_segment(content)
             partitions = {} if segment is None else partition_rows(segment)
         except Exception as error:  # noqa: BLE001  # whatever the bytes provoke: set aside, so that the rest goes on
-            self.failures += 1
-            _log.error("inference_log.segment.set_aside", segment=path.name, error=repr(error))
-            folder = self._spool / DEAD_LETTER
-            folder.mkdir(exist_ok=True)
-            path.rename(folder / path.name)
+            self._set_aside(path, repr(error))
+            return
+        if segment is None and len(content.rstrip(b"\0")) > _PAGE_BYTES:
+            self._set_aside(path, "its first page was lost, others were not")
             return
         if segment is not None and segment.torn_bytes:
             _log.warning("inference_log.segment.torn", segment=path.name, torn_bytes=segment.torn_bytes)
@@ -84,6 +86,13 @@ class Roller:
             if self._sink.put(_key(partition, path, digest), encode(table, digest), digest):
                 self.rows_persisted += table.num_rows
         path.unlink()
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        self.failures += 1
+        _log.error("inference_log.segment.set_aside", segment=path.name, error=why)
+        folder = self._spool / DEAD_LETTER
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
 
 
 def _key(partition: Partition, path: Path, digest: str) -> str:

@@ -7,7 +7,7 @@ segments of a replica that was killed are found by whoever takes, or looks into,
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from inference_log.segment import SUFFIX
@@ -45,7 +45,7 @@ def take_seat(root: Path) -> Seat:
     for number in range(_MAX_SEATS):
         seat = _try_seat(root, number)
         if seat is not None:
-            (seat.folder / _LOCK).write_text(str(os.getpid()))
+            (seat.folder / _LOCK).write_text(_identity(os.getpid()))
             return seat
     raise OSError(f"All {_MAX_SEATS} seats below {root} are held.")
 
@@ -53,12 +53,14 @@ def take_seat(root: Path) -> Seat:
 @contextmanager
 def abandoned(root: Path) -> Iterator[list[Path]]:
     """The segments in seats that nobody holds, which stay locked while the caller works on them."""
-    seats = [seat for seat in (_try_seat(root, int(path.name)) for path in _folders(root)) if seat is not None]
-    try:
-        yield [path for seat in seats for path in segments(seat.folder)]
-    finally:
-        for seat in seats:
-            seat.release()
+    with ExitStack() as held:
+        paths: list[Path] = []
+        for folder in _folders(root):
+            seat = _try_seat(root, int(folder.name))
+            if seat is not None:
+                held.callback(seat.release)
+                paths += segments(seat.folder)
+        yield paths
 
 
 def segments(folder: Path) -> list[Path]:
@@ -81,9 +83,13 @@ def _try_seat(root: Path, number: int) -> Seat | None:
     lock_fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock_fd, 0)  # whoever is named there holds it no more
     except BlockingIOError:
         os.close(lock_fd)
         return None
+    except OSError:
+        os.close(lock_fd)
+        raise
     return Seat(number, folder, lock_fd)
 
 
@@ -100,9 +106,23 @@ def held_seats(root: Path) -> set[int]:
 
 
 def holder(root: Path, number: int) -> tuple[int, float] | None:
-    """The process that holds a seat, and when it last showed life (seconds since the epoch); None if unreadable."""
+    """The process that holds a seat, and when it last showed life (seconds since the epoch).
+
+    None unless it is beyond doubt: a living process of this machine, this boot and this pid namespace, the very one
+    that took the seat, and not the caller.
+    """
     lock = root / str(number) / _LOCK
     try:
-        return int(lock.read_text()), lock.stat().st_mtime
-    except (OSError, ValueError):
+        identity, shown_s = lock.read_text(), lock.stat().st_mtime
+        pid = int(identity.partition(" ")[0])
+        return (pid, shown_s) if pid != os.getpid() and identity == _identity(pid) else None
+    except (OSError, ValueError, IndexError):
         return None
+
+
+def _identity(pid: int) -> str:
+    """Names a process beyond the reuse of its number: number, boot, pid namespace, and when it was started."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    namespace = Path("/proc/self/ns/pid").readlink()
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{pid} {boot} {namespace} {started}"

@@ -1,11 +1,12 @@
 """The versions that this process holds: READY with a runtime, or QUARANTINED with a reason. Acts.
 
 A version is named by model, version and the sha256 its manifest pins, so a version whose manifest changes is
-another version. A quarantined one is tried again when its manifest changes or when an operator asks for it.
+another version. A quarantined one is tried again now and then, when its manifest changes, or when somebody asks.
 """
 
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions, load
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
+
+_RETRY_AFTER_S = 30.0
 
 
 class VersionKey(NamedTuple):
@@ -45,6 +48,11 @@ class Version:
     state: State
     reason: str = ""
     runtime: Runtime | None = None
+    since_s: float = field(default_factory=time.monotonic, compare=False)
+
+    def is_due(self, retry: bool) -> bool:
+        """Whether a quarantined version is worth another try: what was missing or half copied may be there now."""
+        return retry or time.monotonic() - self.since_s > _RETRY_AFTER_S
 
 
 class Catalogue:
@@ -80,7 +88,11 @@ class Catalogue:
         with self._loading:
             with self._lock:
                 known = self._versions.get(key)
-            if known is None or known.manifest != manifest or (retry and known.state is State.QUARANTINED):
+            if (
+                known is None
+                or known.manifest != manifest
+                or (known.state is State.QUARANTINED and known.is_due(retry))
+            ):
                 known = self._load(key, manifest)
                 with self._lock:
                     self._versions = {**self._versions, key: known}

@@ -25,9 +25,12 @@ class DirectoryRegistry:
 
     def models(self) -> Sequence[str]:
         """See `Registry.models`."""
-        if not self._root.is_dir():
-            raise RegistryUnavailable(f"The registry directory {self._root} does not exist.")
-        return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+        try:
+            return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+        except FileNotFoundError as error:
+            raise RegistryUnavailable(f"The registry directory {self._root} does not exist.") from error
+        except OSError as error:
+            raise RegistryUnavailable(f"The registry directory {self._root} cannot be read: {error}.") from error
 
     def versions(self, model: str) -> Sequence[str]:
         """See `Registry.versions`."""
