@@ -135,7 +135,7 @@ class Replica:
                     _require_answer(live.route.name, await _probe(self._door, live))
 
     def in_flight(self) -> int:
-        """Requests in hand, for autoscaling."""
+        """Requests in hand."""
         return self._listener.outstanding()
 
     def _spawn(self, name: str, run: Any, *arguments: Any) -> None:
@@ -159,7 +159,7 @@ class Replica:
     def _publish_metrics(self) -> None:
         """What is not worth writing down request by request."""
         self._metrics.flush()
-        self._metrics.in_flight.set(self._listener.outstanding())
+        self._metrics.in_flight.set(self.in_flight())
         self._metrics.snapshot_revision.set(self._holder.current.revision)
         self._metrics.snapshot_stale.set(time.monotonic() - self._refresher.heard_s)
         now = {
