@@ -12,11 +12,11 @@ up: $(READY) ## Start the gateway with the demo models in the foreground
 	@$(BIN)/pointsman demo --with-parent
 
 test: $(READY) ## All tests: pure, then on a real Ray cluster
-	@$(BIN)/python -m pytest -n 2 tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 	@$(BIN)/python -m pytest tests/serve
 
 test-fast: $(READY) ## The tests that need no Ray
-	@$(BIN)/python -m pytest -n 2 tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
 check: lint types contracts test ## What CI runs
 
