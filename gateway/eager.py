@@ -8,15 +8,12 @@ same door.
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.door import Door, Response
-
-if TYPE_CHECKING:
-    Application = Any
 
 
 class EagerProtocol(HttpToolsProtocol):
@@ -26,7 +23,7 @@ class EagerProtocol(HttpToolsProtocol):
     _headers_held: dict[bytes, bytes]
     _active_s = 0.0
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "Application") -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Called by uvicorn once the headers are here. Holds a quick prediction back until its body is complete."""
         if self.transport.is_closing():
             return  # pipelined behind the last answer of this connection: it would be answered to nobody

@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -29,6 +29,8 @@ _log = structlog.get_logger()
 
 APPLICATION = "pointsman"
 ADDRESS_FILE = "ray-address"
+
+_WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
 
 _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
@@ -54,9 +56,6 @@ class GatewayReplica:
         await self._replica.stop()
 
 
-_WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
-
-
 class Interrupted(BaseException):
     """SIGINT or SIGTERM, wherever the process was; like KeyboardInterrupt, nothing but the end may catch it."""
 
@@ -66,11 +65,13 @@ def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[
     try:
         _handle_signals(_interrupt)
         on_step("starting Ray")
-        address = _start_or_say_why()
+        with _saying_why("Ray"):
+            address = start_cluster()
         _handle_signals(_interrupt)  # again: Ray has put a handler of its own in the place of SIGTERM's
         (settings.home / ADDRESS_FILE).write_text(address)  # for `ray status --address` and the like
         on_step(f"starting {settings.replicas} replicas")
-        _deploy_or_say_why(settings)
+        with _saying_why("The replicas"):
+            deploy(settings)
         _handle_signals(_interrupt)
         on_ready()
         while True:
@@ -82,22 +83,14 @@ def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[
         stop_cluster()
 
 
-def _start_or_say_why() -> str:
+@contextlib.contextmanager
+def _saying_why(what: str) -> Iterator[None]:
+    """Turns whatever Ray's parts raise into one sentence."""
     try:
-        return start_cluster()
-    except Exception as error:  # Ray raises whatever its parts raise
-        raise EngineFailed(f"Ray did not start: {_last_line(error)} {_WHERE_LOGS_ARE}") from error
-
-
-def _deploy_or_say_why(settings: Settings) -> None:
-    try:
-        deploy(settings)
-    except Exception as error:  # the same
-        raise EngineFailed(f"The replicas did not start: {_last_line(error)} {_WHERE_LOGS_ARE}") from error
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().rpartition("\n")[2]
+        yield
+    except Exception as error:
+        reason = str(error).strip().rpartition("\n")[2]
+        raise EngineFailed(f"{what} did not start: {reason} {_WHERE_LOGS_ARE}") from error
 
 
 def start_cluster() -> str:

@@ -38,12 +38,12 @@ from runtimes.datatypes import NAME_OF
 from runtimes.load import LoadOptions
 from runtimes.runtime import example_inputs
 
-_SWITCH_INTERVAL_S = 0.001
-_FENCE_EVERY_S = 1.0
-_PROBE_S = 1.0
-_SETTLE_S = 10.0
 _log = structlog.get_logger()
 
+_SETTLE_S = 10.0
+_FENCE_EVERY_S = 1.0
+_PROBE_S = 1.0
+_SWITCH_INTERVAL_S = 0.001
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
 
