@@ -6,14 +6,18 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: up test test-fast check lint types contracts bench lock clean
+.PHONY: up test test-fast check lint types contracts proto soak bench lock clean
 
 up: $(READY) ## Start the gateway with the demo models in the foreground
 	@$(BIN)/pointsman demo --with-parent
 
-test: $(READY) ## All tests: pure, then on a real Ray cluster
+test: $(READY) ## All tests: pure, with a gateway, with foreign clients, on a real Ray cluster
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/conformance
 	@$(BIN)/python -m pytest tests/serve
+
+soak: $(READY) ## What takes too long for every change: a minute of malformed bytes on each port, more examples
+	@POINTSMAN_FUZZ_S=60 POINTSMAN_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/integration --timeout 1800
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
@@ -30,8 +34,12 @@ types: $(READY)
 contracts: $(READY)
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## The gateway beside its peers, in one run (minutes; needs wrk and h2load)
+bench: $(READY) ## The gateway beside its peers, in one run (about 11 minutes; needs wrk and h2load)
 	@$(BIN)/python -m loadtests.bench --json .bench/result.json
+
+proto: $(READY) ## Generate the gRPC messages anew; a pool of their own keeps them apart from other users of the same names
+	@$(BIN)/python -m grpc_tools.protoc -I gateway/protocols --python_out=gateway/protocols --pyi_out=gateway/protocols open_inference.proto
+	@sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' gateway/protocols/open_inference_pb2.py
 
 lock: ## Resolve requirements.lock anew from pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
@@ -52,4 +60,4 @@ $(READY): pyproject.toml requirements.lock
 	@echo "✓ installed" >&2
 
 clean: ## Remove everything that was made here
-	@rm -rf .venv .venv-lock var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build ./*.egg-info
+	@rm -rf .venv .venv-lock .clients var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build ./*.egg-info

@@ -1,7 +1,8 @@
 """A store in one SQLite file (WAL mode), shared by the replicas of a machine. Acts.
 
 A document's versions are rows that are only ever inserted; the primary key (route, version) is what makes
-compare-and-set atomic: of two writers of the same version one insert fails.
+compare-and-set atomic: of two writers of the same version one insert fails. A key that is revoked takes a new sequence
+number, so that the highest one tells whether any key has changed.
 """
 
 import json
@@ -10,11 +11,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from control.errors import Conflict, StoreUnavailable
+from control.keys import ApiKey
 from control.store import Change, Entry, Report
 from router.document import Document, from_dict, to_dict
 from router.errors import Corrupt
@@ -29,6 +32,12 @@ CREATE TABLE IF NOT EXISTS documents (
     UNIQUE (route, version)
 );
 CREATE TABLE IF NOT EXISTS replicas (replica TEXT PRIMARY KEY, report TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    created_at_s REAL NOT NULL,
+    body TEXT NOT NULL
+);
 """
 _RETRY_S = 0.01
 _NEWEST = """
@@ -108,12 +117,46 @@ class SQLiteStore:
         rows = self._query("SELECT report FROM replicas ORDER BY replica")
         return [report for (body,) in rows if (report := _report(body)) is not None]
 
+    def keys_revision(self) -> int:
+        """See `Store.keys_revision`."""
+        (newest,) = self._query("SELECT COALESCE(MAX(sequence), 0) FROM keys")[0]
+        return int(newest)
+
+    def keys(self) -> Sequence[ApiKey]:
+        """See `Store.keys`."""
+        rows = self._query("SELECT body FROM keys ORDER BY created_at_s, id")
+        return [key for (body,) in rows if (key := _key(body)) is not None]
+
+    def add_key(self, key: ApiKey) -> bool:
+        """See `Store.add_key`."""
+        added = self._query(
+            "INSERT INTO keys (id, created_at_s, body) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING id",
+            key.id,
+            key.created_at_s,
+            msgspec.json.encode(key).decode(),
+        )
+        return bool(added)
+
+    def revoke_key(self, key_id: str, at_s: float) -> ApiKey | None:
+        """See `Store.revoke_key`."""
+        with self._lock, _map_errors(), self._transaction() as connection:
+            row = connection.execute("SELECT body FROM keys WHERE id = ?", (key_id,)).fetchone()
+            key = None if row is None else _key(row[0])
+            if key is None or key.revoked_at_s is not None:
+                return key
+            revoked = replace(key, revoked_at_s=at_s)
+            connection.execute(
+                "REPLACE INTO keys (id, created_at_s, body) VALUES (?, ?, ?)",
+                (key_id, key.created_at_s, msgspec.json.encode(revoked).decode()),
+            )
+            return revoked
+
     def close(self) -> None:
         """See `Store.close`."""
         with self._lock:
             self._connection.close()
 
-    def _query(self, sql: str, *arguments: str | int) -> list[tuple[str, ...]]:
+    def _query(self, sql: str, *arguments: str | float) -> list[tuple[str, ...]]:
         with self._lock, _map_errors():
             return self._connection.execute(sql, arguments).fetchall()
 
@@ -140,6 +183,14 @@ def _report(body: str) -> Report | None:
     """None for what another version of this program wrote: it is replaced within a second."""
     try:
         return msgspec.json.decode(body, type=Report)
+    except msgspec.DecodeError:
+        return None
+
+
+def _key(body: str) -> ApiKey | None:
+    """None for what is damaged: such a key opens nothing."""
+    try:
+        return msgspec.json.decode(body, type=ApiKey)
     except msgspec.DecodeError:
         return None
 

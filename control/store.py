@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from control.keys import ApiKey
 from router.document import Document
 
 
@@ -43,7 +44,7 @@ class Report:
 
 
 class Store(Protocol):
-    """Documents and replica reports."""
+    """Documents, replica reports and API keys."""
 
     def revision(self) -> int:
         """A number that grows with every written document; cheap enough to be asked several times a second."""
@@ -79,6 +80,21 @@ class Store(Protocol):
 
     def reports(self) -> Sequence[Report]:
         """What every replica said last, by name."""
+
+    def keys_revision(self) -> int:
+        """A number that grows with every key that is added or revoked; as cheap to ask as `revision`."""
+
+    def keys(self) -> Sequence[ApiKey]:
+        """Every key, revoked and expired ones included, the oldest first.
+
+        A key that cannot be read back is left out: it opens nothing until it is repaired, and the others still do.
+        """
+
+    def add_key(self, key: ApiKey) -> bool:
+        """Keeps a new key; False, and nothing written, if there is one with its id."""
+
+    def revoke_key(self, key_id: str, at_s: float) -> ApiKey | None:
+        """The key, revoked for good; the first time counts. None if there is no such key."""
 
     def close(self) -> None:
         """Releases connections."""

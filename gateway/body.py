@@ -12,7 +12,7 @@ Receive = Callable[[], Awaitable[Message]]
 _DISCARD_FACTOR = 16
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client left before its request was complete; there is nobody to answer."""
 
 
@@ -22,7 +22,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes:
     Raises:
         TooLarge: it is longer than `max_bytes`; nothing beyond that was kept in memory.
         BadRequest: Content-Length is not a number.
-        ClientGone: the connection closed first.
+        ClientDisconnected: the connection closed first.
     """
     declared = headers.get(b"content-length")
     if declared is not None and not declared.isdigit():
@@ -49,7 +49,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes:
 async def _next(receive: Receive) -> Message:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientGone
+        raise ClientDisconnected
     return message
 
 

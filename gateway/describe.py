@@ -1,64 +1,128 @@
-"""The protocol's read side: server, health, metadata and readiness. Decides from the live table alone."""
+"""What the gateway says of itself and of its routes, as the protocol's JSON. Decides from the live table alone.
 
+Both doors answer from here: HTTP as it is, gRPC as messages of the same fields.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
-
-from gateway.live import LiveHolder, LiveRoute, find_route
-from gateway.protocols.v2_http import metadata
+from gateway.live import LiveArm, LiveHolder, LiveRoute, find_route
+from gateway.statistics import VersionStatistics
+from registry_sync.catalogue import VersionKey
 from router.plan import find_version
+from runtimes.manifest import TensorSpec
 
 SERVER_NAME, SERVER_VERSION = "pointsman", "0.1.0"
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
+
+_PLATFORM_OF = {"onnx": "onnx_onnxv1", "sklearn": "sklearn_skops"}
+_MIXED = "pointsman_route"
+_CONFIG_TYPE_OF = {"BYTES": "TYPE_STRING"}
+
+Statistics = Callable[[], Mapping[VersionKey, VersionStatistics]]
 
 
-def describe_router(holder: LiveHolder) -> APIRouter:
-    """GET below `/v2`."""
-    router = APIRouter(tags=["Open Inference Protocol"])
+class Describer:
+    """One per replica. Every method raises `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
 
-    @router.get("/v2")
-    async def server() -> dict[str, Any]:
-        """Name, version and extensions of this server."""
-        return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": ["parameters"]}
+    def __init__(self, holder: LiveHolder, statistics: Statistics) -> None:
+        self._holder = holder
+        self._statistics = statistics
 
-    @router.get("/v2/health/live")
-    async def live() -> dict[str, bool]:
-        """Whether this replica answers."""
-        return {"live": True}
+    def server(self) -> dict[str, Any]:
+        """Name, version and extensions."""
+        return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": list(EXTENSIONS)}
 
-    @router.get("/v2/health/ready")
-    async def ready() -> JSONResponse:
-        """Whether every declared route is being served as declared."""
-        problems = holder.current.problems
-        if problems:
-            return JSONResponse({"ready": False, "error": " ".join(problems.values())}, 503)
-        return JSONResponse({"ready": True})
+    def problems(self) -> Mapping[str, str]:
+        """Why the server is not ready: by route, what keeps it from being served as declared."""
+        return self._holder.current.problems
 
-    @router.get("/v2/models/{route}")
-    async def route_metadata(route: str) -> dict[str, Any]:
-        """Inputs, outputs and versions of a route."""
-        return _metadata(find_route(holder.current, route), None)
+    def names(self) -> list[str]:
+        """Every route that is being served."""
+        return sorted(self._holder.current.routes)
 
-    @router.get("/v2/models/{route}/versions/{version}")
-    async def version_metadata(route: str, version: str) -> dict[str, Any]:
-        """The same, of one version or alias."""
-        return _metadata(find_route(holder.current, route), version)
+    def require_ready(self, route: str, version: str | None = None) -> None:
+        """Returns if the route, or the version of it, is being served."""
+        self._arms(route, version)
 
-    @router.get("/v2/models/{route}/ready")
-    async def route_ready(route: str) -> dict[str, Any]:
-        """200 if the route is being served."""
-        return {"name": find_route(holder.current, route).route.name, "ready": True}
+    def metadata(self, route: str, version: str | None = None) -> dict[str, Any]:
+        """Inputs, outputs and versions."""
+        live, arms = self._arms(route, version)
+        return {
+            "name": live.route.name,
+            "versions": list(dict.fromkeys(arm.arm.version for arm in arms)),
+            "platform": _platform(arms),
+            "inputs": [_tensor(spec) for spec in live.signature.inputs],
+            "outputs": [_tensor(spec) for spec in live.signature.outputs],
+        }
 
-    @router.get("/v2/models/{route}/versions/{version}/ready")
-    async def version_ready(route: str, version: str) -> dict[str, Any]:
-        """200 if an arm of the route serves that version or alias."""
-        find_version(find_route(holder.current, route).route, version)
-        return {"name": route, "ready": True}
+    def config(self, route: str, version: str | None = None) -> dict[str, Any]:
+        """The same as Triton's clients want it: dimensions without the batch's, where instances are batched."""
+        live, arms = self._arms(route, version)
+        signature = live.signature
+        is_batched = all(spec.shape[:1] == (-1,) for spec in (*signature.inputs, *signature.outputs))
+        first = 1 if is_batched else 0
+        return {
+            "name": live.route.name,
+            "platform": _platform(arms),
+            "backend": arms[0].manifest.runtime,
+            "max_batch_size": min(arm.manifest.max_batch for arm in arms) if is_batched else 0,
+            "input": [_configured(spec, first) for spec in signature.inputs],
+            "output": [_configured(spec, first) for spec in signature.outputs],
+        }
 
-    return router
+    def statistics(self, route: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """What the versions behind a route, or behind all of them, have done on this machine."""
+        names = self.names() if route is None else [route]
+        known = self._statistics()
+        stats = []
+        for name in names:
+            _, arms = self._arms(name, version)
+            keys = dict.fromkeys(arm.lane.key.version for arm in arms)
+            stats += [known.get(key, VersionStatistics()).described(name, key.version) for key in keys]
+        return {"model_stats": stats}
+
+    def index(self, *, only_ready: bool = False) -> list[dict[str, str]]:
+        """Every declared route and version, with its state."""
+        live = self._holder.current
+        served = [
+            {"name": name, "version": arm.arm.version, "state": "READY", "reason": live.problems.get(name, "")}
+            for name, route in sorted(live.routes.items())
+            for arm in route.arms
+        ]
+        if only_ready:
+            return served
+        missing = {name: why for name, why in sorted(live.problems.items()) if name not in live.routes}
+        return served + [
+            {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing.items()
+        ]
+
+    def _arms(self, route: str, version: str | None) -> tuple[LiveRoute, Sequence[LiveArm]]:
+        """The arms of a route, or those that serve one version or alias of it."""
+        live = find_route(self._holder.current, route)
+        if version is None:
+            return live, live.arms
+        wanted = find_version(live.route, version)
+        return live, [arm for arm in live.arms if arm.arm is wanted]
 
 
-def _metadata(live: LiveRoute, version: str | None) -> dict[str, Any]:
-    arms = live.route.arms if version is None else (find_version(live.route, version),)
-    versions = list(dict.fromkeys(arm.version for arm in arms))
-    return metadata(live.route.name, versions, "pointsman_route", live.signature)
+def _platform(arms: Sequence[LiveArm]) -> str:
+    platforms = {_PLATFORM_OF[arm.manifest.runtime] for arm in arms}
+    return platforms.pop() if len(platforms) == 1 else _MIXED
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+
+
+def _configured(spec: TensorSpec, first: int) -> dict[str, Any]:
+    data_type = _CONFIG_TYPE_OF.get(spec.datatype, f"TYPE_{spec.datatype}")
+    return {"name": spec.name, "data_type": data_type, "dims": list(spec.shape[first:])}

@@ -1,27 +1,29 @@
-"""Inference, in front of the application: decode, plan, run, record, encode. Acts.
+"""Inference over HTTP, in front of the application: decode, ask the reception, encode. Acts.
 
 No framework, no validation library and no log call on this path. `answer` is the whole of it; it is reached through
 ASGI, or without a task by `gateway.eager`.
 """
 
-import hashlib
-import os
+import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
 
-from gateway.body import ClientGone, Message, Receive, read_body
-from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, Overloaded, TooLarge, WrongMethod, status_of
-from gateway.live import Header, LiveHolder, LiveRoute, find_route
-from gateway.metrics import Metrics
-from gateway.outbox import Outbox
-from gateway.predict import Answer, Call, Predictor
-from gateway.protocols.v2_http import InferenceRequest, decode, encode, encode_error
-from router.errors import UnknownRoute, UnknownVersion
-from router.snapshot import Route
+from gateway.body import ClientDisconnected, Message, Receive, read_body
+from gateway.drive import finish
+from gateway.errors import ERROR_HEADER, STATUS_OF, Overloaded, RateLimited, Unauthenticated, WrongMethod, status_of
+from gateway.live import Header, LiveRoute
+from gateway.predict import Answer
+from gateway.protocols import v1_http, v2_http
+from gateway.protocols.encodings import choose, compress, decompress
+from gateway.protocols.request import Answered, InferenceRequest
+from gateway.reception import Headers, Reception, new_decision_id
+from gateway.turn import Turn
+from router.errors import UnknownRoute
 
 _log = structlog.get_logger()
 
@@ -29,12 +31,23 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_PREFIX, _SUFFIX = "/v2/models/", "/infer"
+_V2, _V1 = "/v2/models/", "/v1/models/"
+_INFER, _PREDICT = "/infer", ":predict"
 _ERROR = ERROR_HEADER.encode()
 _RETRY_AFTER_S = b"1"
+_WORTH_COMPRESSING_BYTES = 1024
 _JSON: Header = (b"content-type", b"application/json")
+_BINARY: Header = (b"content-type", b"application/octet-stream")
+_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE: Header = (b"connection", b"close")
-_CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion)
+
+
+class Target(NamedTuple):
+    """What a prediction's path names."""
+
+    is_v1: bool
+    route: str
+    version: str | None
 
 
 class Response(NamedTuple):
@@ -46,41 +59,26 @@ class Response(NamedTuple):
 
 
 class Door:
-    """One per replica. `outstanding` says how many requests the listener has in hand."""
+    """One per replica. `outstanding` says how many requests the listener has in hand beside predictions."""
 
-    def __init__(
-        self,
-        holder: LiveHolder,
-        predictor: Predictor,
-        metrics: Metrics,
-        app: App,
-        *,
-        secret: bytes,
-        max_in_flight: int,
-        max_body_bytes: int,
-    ) -> None:
+    def __init__(self, reception: Reception, app: App, turn: Turn, *, max_body_bytes: int) -> None:
         self.draining = False
-        self.outbox = Outbox()
-        self.outstanding: Callable[[], int] = lambda: 0
+        self.turn = turn
         self.max_body_bytes = max_body_bytes
-        self._holder = holder
-        self._predictor = predictor
-        self._metrics = metrics
+        self.reception = reception
         self._app = app
-        self._secret = secret
-        self._max_in_flight = max_in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         path: str = scope.get("path", "")
-        if path.startswith(_PREFIX) and path.rstrip("/").endswith(_SUFFIX, len(_PREFIX)):
+        if scope["type"] == "http" and is_prediction(path):
             try:
                 response = await self._infer(scope, receive, path)
-            except ClientGone:
+            except ClientDisconnected:
                 return
         elif path == "/-/healthz":
             status, content = (503, b"draining") if self.draining else (200, b"success")
-            response = _response(status, content, [])
+            response = _response(status, content, [], _TEXT)
         else:
             await self._app(scope, receive, _closing(send) if self.draining else send)
             return
@@ -88,147 +86,146 @@ class Door:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})
 
-    def is_quick(self, path: str) -> bool:
-        """Whether this is a prediction that `answer(..., on_loop=True)` may be asked for."""
-        if not path.startswith(_PREFIX):
-            return False
-        try:
-            name, _ = _target(path)
-        except UnknownRoute:
-            return False
-        live = self._holder.current.routes.get(name)
-        return live is not None and self._predictor.is_quick(live)
-
     async def answer(
         self,
         method: str,
         path: str,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
+        headers: Headers,
+        body: bytes | memoryview,
         started_s: float,
         *,
-        on_loop: bool = False,
         probe: bool = False,
     ) -> Response:
         """One prediction, from the body's bytes to the answer's. Raises nothing: errors are answers too.
 
-        `started_s` is of `time.perf_counter`. With `on_loop` it never waits. A `probe` is answered like any other
-        request and not recorded.
+        To be driven by `gateway.drive`. `started_s` is of `time.perf_counter`. A `probe` is answered like any other
+        request, needs no credentials and is not recorded.
         """
-        decision_id = os.urandom(12).hex()
+        decision_id = new_decision_id()
         live: LiveRoute | None = None
         try:
             if method != "POST":
                 raise WrongMethod(f"{path} takes POST, not {method}.")
-            name, version = _target(path)
-            live = find_route(self._holder.current, name)
-            _refuse_encodings(headers)
-            request = decode(body, live.signature)
-            unit = _unit(live.route, headers, request)
-            call = Call(
-                decision_id,
-                started_s,
-                request.inputs,
-                request.batch_size,
-                unit,
-                None if unit is None else self._unit_hash(unit),
-                _text(headers.get(b"x-force-arm")),
-                version,
-                request.id,
-                _trace_id(headers.get(b"traceparent")),
-                probe,
+            target = _target(path)
+            live = self.reception.find(target.route, None if probe else headers)
+            request = _decode(target, headers, self._plain(headers, body), live)
+            call = self.reception.call(
+                live,
+                headers,
+                request,
+                decision_id=decision_id,
+                started_s=started_s,
+                version=target.version,
+                probe=probe,
             )
-            answer = await self._predictor.predict(live, call, on_loop=on_loop)
-            return _success(live.route.name, decision_id, request, answer)
+            answer = await self.reception.predict(live, call)
+            route, live = live.route.name, None  # recorded: whatever is refused from here on was answered by an arm
+            return _success(target, headers, decision_id, request, answer, route)
         except tuple(STATUS_OF) as error:
-            return self._refusal(error, live, decision_id, started_s, probe)
+            if not probe:
+                self.reception.refuse(error, live, decision_id, started_s)
+            return refusal(error, decision_id)
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
-            return _response(500, encode_error("The gateway failed; its log says why."), [])
+            return _response(500, v2_http.encode_error("The gateway failed; its log says why."), [])
 
     async def _infer(self, scope: Scope, receive: Receive, path: str) -> Response:
-        """Reads the body, unless there is too much to do or to read."""
+        """Reads the body first; gives up when the client does."""
         started_s = time.perf_counter()
         headers = dict(scope["headers"])
         try:
-            if self.outstanding() > self._max_in_flight:
-                self._metrics.shed.inc()
-                raise Overloaded(f"More than {self._max_in_flight} requests are in flight; try again in a second.")
             body = await read_body(receive, headers, self.max_body_bytes)
-        except (Overloaded, TooLarge, BadRequest) as error:
-            live = self._holder.current.routes.get(path.split("/", 4)[3])
-            return self._refusal(error, live, os.urandom(12).hex(), started_s, probe=False)
-        return await self.answer(scope["method"], path, headers, body, started_s)
+        except tuple(STATUS_OF) as error:
+            return self._refuse_unread(error, headers, path, started_s)
+        work = asyncio.ensure_future(finish(self.answer(scope["method"], path, headers, body, started_s)))
+        left = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                raise ClientDisconnected
+            return work.result()
+        finally:
+            left.cancel()
 
-    def _refusal(
-        self, error: Exception, live: LiveRoute | None, decision_id: str, started_s: float, probe: bool
-    ) -> Response:
-        if live is not None and isinstance(error, _CALLERS_FAULT):
-            call = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
-            self._predictor.reject(live, call, error)
-        extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *_advice(error)]
-        return _response(status_of(error), encode_error(str(error)), extra)
+    def _refuse_unread(self, error: Exception, headers: Headers, path: str, started_s: float) -> Response:
+        """Says what is wrong with a body; first of all, whether its sender may send any."""
+        decision_id = new_decision_id()
+        try:
+            self.reception.refuse(error, self.reception.find(_target(path).route, headers), decision_id, started_s)
+        except tuple(STATUS_OF) as other:
+            error = other
+        response = refusal(error, decision_id)
+        if b"expect" in headers:  # the body may come all the same, or not: the next request could not be told from it
+            response.headers.append(_CLOSE)
+        return response
 
-    def _unit_hash(self, unit: str) -> str:
-        """What the log keeps instead of the unit itself."""
-        return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
+    def _plain(self, headers: Headers, body: bytes | memoryview) -> bytes | memoryview:
+        encoding = headers.get(b"content-encoding")
+        return body if encoding is None else decompress(bytes(body), encoding, self.max_body_bytes)
+
+
+def is_prediction(path: str) -> bool:
+    """Whether the door answers this path, and not the application behind it."""
+    if path.startswith(_V2):
+        return path.endswith(_INFER, len(_V2)) or path.endswith("/infer/", len(_V2))
+    return path.startswith(_V1) and path.endswith(_PREDICT)
+
+
+def refusal(error: Exception, decision_id: str) -> Response:
+    """An error as an answer."""
+    extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *_advice(error)]
+    return _response(status_of(error).http, v2_http.encode_error(str(error)), extra)
 
 
 @lru_cache(maxsize=1024)
-def _target(path: str) -> tuple[str, str | None]:
-    """Route and pinned version of an inference path."""
+def _target(path: str) -> Target:
+    """Protocol, route and pinned version of a prediction's path."""
+    if path.startswith(_V1):
+        route = path[len(_V1) :].removesuffix(_PREDICT)
+        if "/" not in route:
+            return Target(True, route, None)
+        raise UnknownRoute(f"{path} is not of the form /v1/models/ROUTE:predict.")
     parts = path.rstrip("/").split("/")
-    if parts[-1] != "infer":
-        raise UnknownRoute(f"{path} is not a prediction's path.")
     if len(parts) == 5 and parts[3]:
-        return parts[3], None
+        return Target(False, parts[3], None)
     if len(parts) == 7 and parts[4] == "versions" and parts[3] and parts[5]:
-        return parts[3], parts[5]
+        return Target(False, parts[3], parts[5])
     raise UnknownRoute(f"{path} is not of the form /v2/models/ROUTE[/versions/VERSION]/infer.")
 
 
-def _refuse_encodings(headers: Mapping[bytes, bytes]) -> None:
-    if b"inference-header-content-length" in headers:
-        raise BadRequest("Binary tensors are not supported yet; send data as JSON (tritonclient: binary_data=False).")
-    encoding = headers.get(b"content-encoding", b"identity")
-    if encoding != b"identity":
-        raise BadRequest(f"Content-Encoding {encoding.decode('latin-1')} is not supported; send plain JSON.")
+def _decode(target: Target, headers: Headers, body: bytes | memoryview, live: LiveRoute) -> InferenceRequest:
+    if target.is_v1:
+        return v1_http.decode(body, live.signature)
+    length = headers.get(b"inference-header-content-length")
+    header_length = None if length is None else v2_http.parse_header_length(length, len(body))
+    return v2_http.decode(body, header_length, live.signature)
 
 
-def _unit(route: Route, headers: Mapping[bytes, bytes], request: InferenceRequest) -> str | None:
-    if route.unit_header is not None:
-        return _text(headers.get(route.unit_header))
-    if route.unit_parameter is not None:
-        value = request.parameters.get(route.unit_parameter)
-        return None if value is None else str(value)
-    return None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("utf-8", "replace") if value else None
-
-
-def _trace_id(traceparent: bytes | None) -> str:
-    """The trace id of a W3C traceparent header, or nothing."""
-    if traceparent is None:
-        return ""
-    parts = traceparent.split(b"-")
-    return parts[1].decode("latin-1") if len(parts) >= 4 and len(parts[1]) == 32 else ""
-
-
-def _success(route: str, decision_id: str, request: InferenceRequest, answer: Answer) -> Response:
+def _success(
+    target: Target, asked: Headers, decision_id: str, request: InferenceRequest, answer: Answer, route: str
+) -> Response:
     arm, propensity = answer.arm, answer.propensity
     headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
     parameters: dict[str, Any] = {"decision_id": decision_id, "arm": arm.arm.name, "reason": answer.reason}
     if propensity is not None:
         parameters["propensity"] = propensity
         headers.append((b"x-propensity", repr(propensity).encode()))
-    outputs, tensors = arm.output_names, answer.tensors
-    if request.outputs is not None:
-        tensors = [tensors[outputs.index(name)] for name in request.outputs]
-        outputs = tuple(request.outputs)
-    content = encode(route, arm.arm.version, request.id or decision_id, parameters, outputs, tensors)
-    return _response(200, content, headers)
+    answered = Answered(route, arm.arm.version, request.id or decision_id, parameters)
+    header_length: int | None = None
+    if target.is_v1:
+        content = v1_http.encode(answered, request, arm.signature, answer.tensors)
+    else:
+        content, header_length = v2_http.encode(answered, request, arm.signature, answer.tensors)
+    if header_length is not None:
+        headers.append((b"inference-header-content-length", str(header_length).encode()))
+    accepted = asked.get(b"accept-encoding")
+    if accepted is not None and len(content) >= _WORTH_COMPRESSING_BYTES:
+        encoding = choose(accepted)
+        if encoding is not None:
+            content = compress(content, encoding)
+            headers += ((b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding"))
+    return _response(200, content, headers, _JSON if header_length is None else _BINARY)
 
 
 def _advice(error: Exception) -> list[Header]:
@@ -236,13 +233,17 @@ def _advice(error: Exception) -> list[Header]:
     advice: list[Header] = [(_ERROR, type(error).__name__.encode())]
     if isinstance(error, Overloaded):
         advice.append((b"retry-after", _RETRY_AFTER_S))
+    if isinstance(error, RateLimited):
+        advice.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
+    if isinstance(error, Unauthenticated):
+        advice.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
         advice.append((b"allow", b"POST"))
     return advice
 
 
-def _response(status: int, content: bytes, extra: list[Header]) -> Response:
-    return Response(status, content, [_JSON, (b"content-length", str(len(content)).encode()), *extra])
+def _response(status: int, content: bytes, extra: list[Header], kind: Header = _JSON) -> Response:
+    return Response(status, content, [kind, (b"content-length", str(len(content)).encode()), *extra])
 
 
 def _closing(send: Send) -> Send:

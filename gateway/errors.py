@@ -1,20 +1,28 @@
-"""What the gateway refuses or cannot do, and the one table that gives each class its HTTP status.
+"""What the gateway refuses or cannot do, and the one table that gives each class its HTTP and its gRPC status.
 
 GatewayError
 ├── BadRequest            the request is malformed or does not fit the model
+├── Unauthenticated       the caller did not say who he is, or not credibly
+├── Forbidden             the caller is known, but may not do this
+├── RateLimited           the caller asks more often than his key allows
 ├── TooLarge              the body is larger than allowed
+├── UnknownService        the health of a service was asked for that is not served
 ├── WrongMethod           the path is right, the method is not
 ├── PreconditionMissing   a change does not say which version it replaces
 ├── Overloaded            too many requests in flight; try again soon
 ├── NotReady              the route exists, but is not being served now
+├── ArmDown               the arm failed so often that it is left alone for a moment
 ├── TooLate               the deadline passed before an answer was there
+├── ClientGone            nobody waits for the answer any more
 └── EngineFailed          what runs the replicas did not start
 """
+
+from typing import NamedTuple
 
 from control.errors import Conflict, StoreUnavailable
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.errors import Corrupt, Rejected, UnknownRoute, UnknownVersion
-from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 
 
 class GatewayError(Exception):
@@ -25,8 +33,28 @@ class BadRequest(GatewayError):
     """The request is malformed or does not fit the model's signature."""
 
 
+class Unauthenticated(GatewayError):
+    """No credentials, or credentials that are not valid."""
+
+
+class Forbidden(GatewayError):
+    """The credentials are valid, but their scopes or routes do not cover what is asked."""
+
+
+class RateLimited(GatewayError):
+    """The caller's key has used its rate up; `retry_after_s` says when it may ask again."""
+
+    def __init__(self, sentence: str, retry_after_s: float) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
+
+
 class TooLarge(GatewayError):
     """The body is larger than allowed."""
+
+
+class UnknownService(GatewayError):
+    """The health of a service was asked for that is not served here."""
 
 
 class WrongMethod(GatewayError):
@@ -45,8 +73,16 @@ class NotReady(GatewayError):
     """The route is declared, but its versions are not loaded here."""
 
 
+class ArmDown(GatewayError):
+    """The arm's circuit breaker is open: it has failed too often lately to be asked."""
+
+
 class TooLate(GatewayError):
-    """The deadline passed."""
+    """The deadline passed, or so little time is left that an answer could not make it."""
+
+
+class ClientGone(GatewayError):
+    """The client closed its connection or cancelled its call before the answer was there."""
 
 
 class EngineFailed(GatewayError):
@@ -56,28 +92,49 @@ class EngineFailed(GatewayError):
 ERROR_HEADER = "x-error"
 """Names the class of the error on every answer that is one. Missing from a 5xx, it was a fault of the gateway."""
 
-STATUS_OF: dict[type[Exception], int] = {
-    BadRequest: 400,
-    Rejected: 400,
-    ModelRefused: 400,
-    UnknownModel: 400,
-    UnknownRoute: 404,
-    UnknownVersion: 404,
-    WrongMethod: 405,
-    Conflict: 409,
-    TooLarge: 413,
-    PreconditionMissing: 428,
-    Overloaded: 429,
-    ModelFailed: 500,
-    Corrupt: 500,
-    NotReady: 503,
-    StoreUnavailable: 503,
-    RegistryUnavailable: 503,
-    TooLate: 504,
+
+class Status(NamedTuple):
+    """What an error class is called on the wire: in HTTP, and in gRPC (the numbers of `grpc.StatusCode`)."""
+
+    http: int
+    grpc: int
+
+
+_CANCELLED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED = 1, 3, 4, 5, 7
+_RESOURCE_EXHAUSTED, _FAILED_PRECONDITION, _ABORTED, _UNIMPLEMENTED, _INTERNAL, _UNAVAILABLE = 8, 9, 10, 12, 13, 14
+_UNAUTHENTICATED = 16
+
+STATUS_OF: dict[type[Exception], Status] = {
+    BadRequest: Status(400, _INVALID_ARGUMENT),
+    Rejected: Status(400, _INVALID_ARGUMENT),
+    ModelRefused: Status(400, _INVALID_ARGUMENT),
+    UnknownModel: Status(400, _INVALID_ARGUMENT),
+    Unauthenticated: Status(401, _UNAUTHENTICATED),
+    Forbidden: Status(403, _PERMISSION_DENIED),
+    UnknownRoute: Status(404, _NOT_FOUND),
+    UnknownVersion: Status(404, _NOT_FOUND),
+    UnknownService: Status(404, _NOT_FOUND),
+    WrongMethod: Status(405, _UNIMPLEMENTED),
+    Conflict: Status(409, _ABORTED),
+    TooLarge: Status(413, _RESOURCE_EXHAUSTED),
+    InputRefused: Status(422, _INVALID_ARGUMENT),
+    PreconditionMissing: Status(428, _FAILED_PRECONDITION),
+    RateLimited: Status(429, _RESOURCE_EXHAUSTED),
+    Overloaded: Status(429, _RESOURCE_EXHAUSTED),
+    ClientGone: Status(499, _CANCELLED),
+    ModelFailed: Status(500, _INTERNAL),
+    Corrupt: Status(500, _INTERNAL),
+    ArmDown: Status(503, _UNAVAILABLE),
+    NotReady: Status(503, _UNAVAILABLE),
+    StoreUnavailable: Status(503, _UNAVAILABLE),
+    RegistryUnavailable: Status(503, _UNAVAILABLE),
+    TooLate: Status(504, _DEADLINE_EXCEEDED),
 }
-"""HTTP status by class. A class that is not here is a fault of ours: 500."""
+"""Statuses by class. A class that is not here is a fault of ours: 500, INTERNAL."""
+
+_FAULT = Status(500, _INTERNAL)
 
 
-def status_of(error: BaseException) -> int:
-    """The HTTP status that says what `error` means."""
-    return STATUS_OF.get(type(error), 500) if isinstance(error, Exception) else 500
+def status_of(error: BaseException) -> Status:
+    """The statuses that say what `error` means."""
+    return STATUS_OF.get(type(error), _FAULT) if isinstance(error, Exception) else _FAULT

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import uvicorn
@@ -54,7 +54,7 @@ class _Server(uvicorn.Server):
 class Listener:
     """One per replica."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, tls: Mapping[str, Any] | None = None) -> None:
         self._door = door
         config = uvicorn.Config(
             door,
@@ -69,14 +69,13 @@ class Listener:
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_ANSWERS_S,
+            **(tls or {}),
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
         """Accepts connections from now on."""
-        door, state = self._door, self._server.server_state
-        door.outstanding = lambda: len(state.tasks)
         self._task = asyncio.create_task(self._server.serve(sockets=[shared]))
         while not self._server.started:
             if self._task.done():
@@ -85,8 +84,8 @@ class Listener:
             await asyncio.sleep(_POLL_S)
 
     def outstanding(self) -> int:
-        """Requests in hand."""
-        return len(self._server.server_state.tasks)
+        """Requests in hand, those of the application included."""
+        return len(self._server.server_state.tasks) + self._door.reception.in_hand
 
     def is_listening(self) -> bool:
         """Whether connections are being accepted."""

@@ -4,52 +4,37 @@ Everything about an arm that does not change from request to request is computed
 contexts and the answer's headers.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import NotReady
+from gateway.lane import Lane
 from inference_log.record import Context, Role
 from registry_sync.catalogue import Version
 from router.errors import UnknownRoute
 from router.snapshot import Arm, Route, Snapshot, assemble
-from runtimes.datatypes import NUMPY_OF
+from runtimes.datatypes import NUMPY_OF, TYPE_STRING_OF
 from runtimes.manifest import Manifest, Signature, TensorSpec
-from runtimes.runtime import Runtime
 
 Header = tuple[bytes, bytes]
 
 
-class Pace:
-    """How long one version takes, as a moving mean in seconds. The only thing here that changes.
-
-    Each run counts as the shorter of itself and the one before: a single hiccup of the machine says nothing of the
-    model, two slow runs do.
-    """
-
-    __slots__ = ("_last_s", "mean_s")
-
-    _WEIGHT = 0.1
-
-    def __init__(self, mean_s: float) -> None:
-        self.mean_s = mean_s
-        self._last_s = mean_s
-
-    def observe(self, duration_s: float) -> None:
-        """Takes one more run into account."""
-        self.mean_s += self._WEIGHT * (min(duration_s, self._last_s) - self.mean_s)
-        self._last_s = duration_s
+MAX_LOGGED_VALUES = 4096
+"""Inputs with more values per instance are not kept in the log: a column each would serve nobody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveArm:
-    """An arm with its runtime."""
+    """An arm with the lane of its version. `logged_outputs` are those of which the log keeps the values."""
 
     arm: Arm
-    runtime: Runtime
-    pace: Pace
+    lane: Lane
+    manifest: Manifest
     signature: Signature
     output_names: tuple[str, ...]
     logged_inputs: tuple[str, ...]
+    logged_outputs: tuple[int, ...]
     primary: Context
     fallback: Context
     headers: tuple[Header, ...]
@@ -103,7 +88,7 @@ def find_route(live: Live, name: str) -> LiveRoute:
 
 
 def join(
-    routes: Mapping[str, tuple[Route, Mapping[str, tuple[Version, Pace]]]],
+    routes: Mapping[str, tuple[Route, Mapping[str, tuple[Version, Lane]]]],
     revision: int,
     problems: Mapping[str, str],
 ) -> Live:
@@ -113,24 +98,24 @@ def join(
     return Live(snapshot=snapshot, routes=live, revision=revision, problems=problems)
 
 
-def _live_route(route: Route, versions: Mapping[str, tuple[Version, Pace]], snapshot_hash: str) -> LiveRoute:
+def _live_route(route: Route, versions: Mapping[str, tuple[Version, Lane]], snapshot_hash: str) -> LiveRoute:
     arms = tuple(_live_arm(route, arm, *versions[arm.name], snapshot_hash) for arm in route.arms)
     return LiveRoute(route, arms, arms[0].signature, _context(route, None, None, "primary", snapshot_hash))
 
 
-def _live_arm(route: Route, arm: Arm, version: Version, pace: Pace, snapshot_hash: str) -> LiveArm:
-    if version.runtime is None:
-        raise ValueError(f"{version.key} is {version.state}, not READY.")
-    signature = version.runtime.signature
+def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_hash: str) -> LiveArm:
+    manifest = version.manifest
+    primary = _context(route, arm, manifest, "primary", snapshot_hash)
     return LiveArm(
         arm=arm,
-        runtime=version.runtime,
-        pace=pace,
-        signature=signature,
-        output_names=tuple(spec.name for spec in signature.outputs),
-        logged_inputs=tuple(spec.name for spec in _logged(signature.inputs)),
-        primary=_context(route, arm, version.manifest, "primary", snapshot_hash),
-        fallback=_context(route, arm, version.manifest, "fallback", snapshot_hash),
+        lane=lane,
+        manifest=manifest,
+        signature=manifest.signature,
+        output_names=tuple(spec.name for spec in manifest.outputs),
+        logged_inputs=tuple(spec.name for spec in _logged(manifest.inputs)),
+        logged_outputs=tuple(sorted({kept[0] for kept in (primary.label, primary.prediction) if kept is not None})),
+        primary=primary,
+        fallback=_context(route, arm, manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
     )
 
@@ -152,9 +137,9 @@ def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Rol
         model_version=arm.version if arm else "",
         model_digest=arm.digest if arm else "",
         features=tuple(name for spec in inputs for name in _feature_names(spec)),
-        inputs=tuple(NUMPY_OF[spec.datatype].str for spec in inputs),
-        label=_first(outputs, "iub", lambda spec: spec.shape == (-1,)),
-        prediction=_first(outputs, "f", lambda spec: spec.shape[:1] == (-1,)),
+        inputs=tuple(TYPE_STRING_OF[spec.datatype] for spec in inputs),
+        label=_first(outputs, "iubO", lambda spec: spec.shape == (-1,)),
+        prediction=_first(outputs, "fV", lambda spec: spec.shape[:1] == (-1,)),
     )
 
 
@@ -169,10 +154,16 @@ def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
 
 
 def _logged(inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-    """The inputs whose values the log keeps: those that have as many values for every instance, known beforehand."""
+    """The inputs whose values the log keeps: numbers, as many for every instance, and not too many."""
     batched = any(spec.shape[:1] == (-1,) for spec in inputs)
+    first = 1 if batched else 0
     return tuple(
-        spec for spec in inputs if (spec.shape[:1] == (-1,)) == batched and -1 not in spec.shape[1 if batched else 0 :]
+        spec
+        for spec in inputs
+        if (spec.shape[:1] == (-1,)) == batched
+        and -1 not in spec.shape[first:]
+        and spec.datatype != "BYTES"
+        and math.prod(spec.shape[first:]) <= MAX_LOGGED_VALUES
     )
 
 
@@ -180,5 +171,5 @@ def _first(outputs: tuple[TensorSpec, ...], kinds: str, fits: Callable[[TensorSp
     """The first output whose NumPy kind is one of `kinds` and whose shape fits: one value, or row, per instance."""
     for index, spec in enumerate(outputs):
         if NUMPY_OF[spec.datatype].kind in kinds and fits(spec):
-            return index, NUMPY_OF[spec.datatype].str
+            return index, TYPE_STRING_OF[spec.datatype]
     return None

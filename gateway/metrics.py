@@ -7,11 +7,15 @@ bounded by the number of seats.
 
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from gateway.statistics import VersionStatistics
+from registry_sync.catalogue import VersionKey
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,6 +24,21 @@ _FILE_BYTES = 1 << 20  # what prometheus-client begins with, too
 _BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+
+
+_VERSION_LABELS = ("model", "version", "digest")
+_LANE_COUNTERS = {
+    "pointsman_lane_instances": ("instances", "Instances that a version was run on."),
+    "pointsman_lane_runs": ("runs", "Batches that a version was run on."),
+    "pointsman_lane_succeeded": ("succeeded", "Requests that a version answered."),
+    "pointsman_lane_succeeded_seconds": ("succeeded_s", "What they took, waiting included."),
+    "pointsman_lane_failed": ("failed", "Requests that a version failed on."),
+    "pointsman_lane_failed_seconds": ("failed_s", "What they took, waiting included."),
+    "pointsman_lane_queued_seconds": ("queued_s", "What requests waited for their batch."),
+    "pointsman_lane_model_seconds": ("model_s", "What the batches took."),
+}
+_LANE_LAST = "pointsman_lane_last_seconds"
+_FIELD_OF = {name: field for name, (field, _) in _LANE_COUNTERS.items()} | {_LANE_LAST: "last_at_s"}
 
 
 class _Tally:
@@ -98,6 +117,17 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self._lanes = {
+            field: Counter(name, help_text, _VERSION_LABELS, registry=registry)
+            for name, (field, help_text) in _LANE_COUNTERS.items()
+        }
+        self._lane_last = Gauge(
+            _LANE_LAST,
+            "When a version was run last, in seconds since the epoch.",
+            _VERSION_LABELS,
+            multiprocess_mode="max",
+            registry=registry,
+        )
         self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
         self._tallies: dict[tuple[str, str, str, int], _Tally] = {}
 
@@ -117,20 +147,39 @@ class Metrics:
                 self._requests.labels(route, arm, version, str(status)).inc(sum(added))
                 _observe(self._latency.labels(route, arm), added, added_s)
 
+    def count_lane(self, key: VersionKey, added: Mapping[str, float], last_at_s: float) -> None:
+        """What a version did since the last time, by the fields of `VersionStatistics`."""
+        for field, amount in added.items():
+            self._lanes[field].labels(*key).inc(amount)
+        self._lane_last.labels(*key).set(last_at_s)
+
+    def lane_sums(self) -> dict[VersionKey, VersionStatistics]:
+        """What every version has done, over all replicas of this machine."""
+        sums: dict[VersionKey, dict[str, float]] = {}
+        for family in self._collected().collect():
+            if family.name in _FIELD_OF:
+                for sample in family.samples:
+                    key = VersionKey(*(sample.labels[label] for label in _VERSION_LABELS))
+                    sums.setdefault(key, {})[_FIELD_OF[family.name]] = sample.value
+        return {key: VersionStatistics(**values) for key, values in sums.items()}
+
     def render(self, live_seats: set[int]) -> bytes:
         """The text that a scrape gets: all replicas of this machine."""
         for seat in _seats(self._folder) - live_seats:
             mark_process_dead(seat, str(self._folder))
+        return generate_latest(self._collected())
+
+    def _collected(self) -> CollectorRegistry:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(self._folder))
-        return generate_latest(registry)
+        return registry
 
 
 def _allocate(folder: Path, seat: int) -> None:
     """Takes the space of a seat's files beforehand: they are written through memory maps, and a full disk that is met
     there ends the process.
     """
-    for kind in ("counter", "histogram", "gauge_livesum", "gauge_liveall"):
+    for kind in ("counter", "histogram", "gauge_livesum", "gauge_liveall", "gauge_max"):
         descriptor = os.open(folder / f"{kind}_{seat}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, _FILE_BYTES)

@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, Field, StrictFloat, StrictInt, StrictStr
 
-from control.errors import Conflict
+from control.errors import Conflict, StoreUnavailable
 from control.store import Change, Entry, Report, Store
+from gateway.answers import Changed, Described, HeldVersion, ReplicaStatus, RouteSpec, RouteStatus, Status
 from gateway.arms import bind
 from gateway.errors import BadRequest, PreconditionMissing
+from gateway.openapi import RouteName, raises
 from registry_sync.catalogue import Catalogue
+from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.commands import Command, Declare, Shift, apply
 from router.document import Document, parse_spec, spec_to_dict
-from router.errors import Rejected, UnknownRoute
+from router.errors import Corrupt, Rejected, UnknownRoute
 from router.quantities import parse_percent
+from runtimes.errors import ModelRefused
 
 FRESH_S = 5.0
 """A replica that has not reported for so long is taken for gone."""
@@ -29,42 +33,53 @@ FORGOTTEN_S = 60.0
 _RETRIES = 5
 _MAX_VERSION_DIGITS = 18
 
+_READ = (Corrupt, StoreUnavailable)
+_BIND = (Rejected, UnknownModel, ModelRefused, RegistryUnavailable)
+_ETAG: dict[str, Any] = {
+    "headers": {"etag": {"description": "The document's version.", "required": True, "schema": {"type": "string"}}}
+}
+
 Who = Annotated[str, Header(alias="x-operator", description="Who asks; kept in the history.")]
+
+
+def _writable(text: str) -> str:
+    """JSON can name lone surrogates, which are no text: neither the store nor an answer can hold them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class ShiftBody(BaseModel):
     """`{"weights": {"canary": "20%"}}`: percent, the sign being optional."""
 
     weights: Mapping[str, StrictInt | StrictFloat | StrictStr] = Field(min_length=1)
-    why: str = ""
+    why: Annotated[str, AfterValidator(_writable)] = ""
 
 
 def operate_router(store: Store, catalogue: Catalogue) -> APIRouter:  # noqa: C901  # a list of handlers, each simple
     """Everything below `/api`."""
-    router = APIRouter(prefix="/api", tags=["operate"])
+    router = APIRouter(prefix="/api", tags=["Operate"])
 
-    @router.get("/routes")
-    def list_routes() -> list[dict[str, Any]]:
+    @router.get("/routes", responses=raises(*_READ))
+    def list_routes() -> list[Described]:
         """Every declared route."""
-        return [_described(document) for _, document in sorted(store.documents().items())]
+        return [Described(**_described(document)) for _, document in sorted(store.documents().items())]
 
-    @router.get("/routes/{route}")
-    def get_route(route: str, response: Response) -> dict[str, Any]:
+    @router.get("/routes/{route}", responses={200: _ETAG, **raises(UnknownRoute, *_READ)})
+    def get_route(route: RouteName, response: Response) -> Changed:
         """One route's document; its version is the ETag."""
         entry = _existing(store, route)
         response.headers["etag"] = _etag(entry.document)
         return _with_change(entry)
 
-    @router.put("/routes/{route}")
+    @router.put("/routes/{route}", responses={200: _ETAG, **raises(Conflict, PreconditionMissing, *_BIND, *_READ)})
     def put_route(
-        route: str,
-        spec: dict[str, Any],
+        route: RouteName,
+        spec: RouteSpec,
         response: Response,
         if_match: Annotated[str | None, Header()] = None,
         if_none_match: Annotated[str | None, Header()] = None,
         who: Who = "unknown",
         why: str = "",
-    ) -> dict[str, Any]:
+    ) -> Changed:
         """Declares a route. If-Match names the version that is replaced; If-None-Match: * says it must be new."""
         declared = parse_spec({"route": route, **spec})
         if declared.route != route:
@@ -77,8 +92,8 @@ def operate_router(store: Store, catalogue: Catalogue) -> APIRouter:  # noqa: C9
         response.headers["etag"] = _etag(entry.document)
         return _with_change(entry)
 
-    @router.post("/routes/{route}/shift")
-    def shift(route: str, body: ShiftBody, response: Response, who: Who = "unknown") -> dict[str, Any]:
+    @router.post("/routes/{route}/shift", responses={200: _ETAG, **raises(UnknownRoute, Rejected, Conflict, *_READ)})
+    def shift(route: RouteName, body: ShiftBody, response: Response, who: Who = "unknown") -> Changed:
         """Gives arms weights; what is left goes to the arms not named, in proportion."""
         weights = {arm: parse_percent(share, f"The weight of arm {arm}") for arm, share in body.weights.items()}
         what = "shift " + " ".join(f"{arm}={share}" for arm, share in body.weights.items())
@@ -92,28 +107,28 @@ def operate_router(store: Store, catalogue: Catalogue) -> APIRouter:  # noqa: C9
         response.headers["etag"] = _etag(entry.document)
         return _with_change(entry)
 
-    @router.get("/routes/{route}/history")
-    def history(route: str, limit: int = 20) -> list[dict[str, Any]]:
+    @router.get("/routes/{route}/history", responses=raises(UnknownRoute, *_READ))
+    def history(route: RouteName, limit: int = 20) -> list[Changed]:
         """The newest versions first: who, when, what, why."""
         _existing(store, route)
         return [_with_change(entry) for entry in store.history(route, max(1, min(limit, 1000)))]
 
-    @router.get("/status")
-    def status() -> dict[str, Any]:
+    @router.get("/status", responses=raises(*_READ))
+    def status() -> Status:
         """What is wanted, and what each replica serves."""
         return _status(store.documents(), store.reports(), time.time())
 
     @router.get("/models")
-    def models() -> list[dict[str, str]]:
+    def list_versions() -> list[HeldVersion]:
         """The versions that the replica which answers holds."""
         return [
-            {
-                "model": version.key.model,
-                "version": version.key.version,
-                "digest": version.key.digest,
-                "state": version.state,
-                "reason": version.reason,
-            }
+            HeldVersion(
+                model=version.key.model,
+                version=version.key.version,
+                digest=version.key.digest,
+                state=version.state.value,
+                reason=version.reason,
+            )
             for version in catalogue.versions()
         ]
 
@@ -161,40 +176,33 @@ def _described(document: Document) -> dict[str, Any]:
     return {"route": document.spec.route, "version": document.version, "spec": spec_to_dict(document.spec)}
 
 
-def _with_change(entry: Entry) -> dict[str, Any]:
+def _with_change(entry: Entry) -> Changed:
     change = entry.change
-    return {
-        **_described(entry.document),
-        "who": change.who,
-        "at_s": change.at_s,
-        "what": change.what,
-        "why": change.why,
-    }
+    return Changed(**_described(entry.document), who=change.who, at_s=change.at_s, what=change.what, why=change.why)
 
 
-def _status(documents: Mapping[str, Document], reports: Sequence[Report], now_s: float) -> dict[str, Any]:
+def _status(documents: Mapping[str, Document], reports: Sequence[Report], now_s: float) -> Status:
     reports = [report for report in reports if now_s - report.at_s < FORGOTTEN_S]
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
-    return {
-        "routes": [
-            {
-                **_described(document),
-                "applied": {report.replica: report.routes.get(name) for report in live},
-                "converged": bool(live) and all(report.routes.get(name) == document.version for report in live),
-            }
-            for name, document in sorted(documents.items())
-        ],
-        "replicas": [
-            {
-                "replica": report.replica,
-                "pid": report.pid,
-                "state": "LIVE" if report in live else "GONE",
-                "age_s": round(now_s - report.at_s, 3),
-                "up_s": round(report.at_s - report.started_s, 1),
-                "snapshot": report.snapshot_hash,
-                "routes": dict(report.routes),
-                "problems": dict(report.problems),
-            }
-            for report in reports
-        ],
-    }
+    routes = [
+        RouteStatus(
+            **_described(document),
+            applied={report.replica: report.routes.get(name) for report in live},
+            converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
+        )
+        for name, document in sorted(documents.items())
+    ]
+    replicas = [
+        ReplicaStatus(
+            replica=report.replica,
+            pid=report.pid,
+            state="LIVE" if report in live else "GONE",
+            age_s=round(now_s - report.at_s, 3),
+            up_s=round(report.at_s - report.started_s, 1),
+            snapshot=report.snapshot_hash,
+            routes=dict(report.routes),
+            problems=dict(report.problems),
+        )
+        for report in reports
+    ]
+    return Status(routes=routes, replicas=replicas)

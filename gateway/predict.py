@@ -9,24 +9,29 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.errors import TooLate, status_of
-from gateway.executor import Executor
+from gateway.errors import ArmDown, TooLate, status_of
+from gateway.lane import Job
 from gateway.live import LiveArm, LiveRoute
 from gateway.metrics import Metrics
 from inference_log.record import Context, Outcome, Record
 from inference_log.writer import LogWriter
+from router.breaker import Breaker, Phase
 from router.plan import Plan, Reason, plan
-from runtimes.datatypes import Tensor
-from runtimes.errors import ModelFailed
+from runtimes.datatypes import Tensor, tensor_bytes
+from runtimes.errors import InputRefused, ModelFailed
 
 _OUTCOME_OF: dict[type[BaseException], Outcome] = {ModelFailed: "error", TooLate: "timeout"}
-# What a fallback is left at least, and how many times its mean, when the primary uses its time up.
+# What a fallback is left at least when the primary uses its time up: so long, this share, so many of its runs.
 _RESERVE_S = 0.005
-_RESERVE_MEANS = 4.0
+_RESERVE_SHARE = 0.1
+_RESERVE_RUNS = 4.0
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request, as far as deciding and recording need it. `started_s` is of `time.perf_counter`."""
+    """One request, as far as deciding and recording need it. Times are of `time.perf_counter`.
+
+    `deadline_s` is the caller's own, where he has one; the route's counts as well. `headers` are kept for tracing only.
+    """
 
     decision_id: str
     started_s: float
@@ -36,8 +41,10 @@ class Call(msgspec.Struct, frozen=True):
     unit_hash: str | None = None
     forced_arm: str | None = None
     pinned_version: str | None = None
+    deadline_s: float | None = None
     request_id: str = ""
     trace_id: str = ""
+    headers: Mapping[bytes, bytes] | None = None
     probe: bool = False
 
 
@@ -53,46 +60,51 @@ class Answer(NamedTuple):
 class Predictor:
     """One per replica."""
 
-    def __init__(self, executor: Executor, log: LogWriter, metrics: Metrics) -> None:
-        self._executor = executor
+    def __init__(self, log: LogWriter, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
 
-    def is_quick(self, live: LiveRoute) -> bool:
-        """Whether every arm of the route runs on the event loop."""
-        return all(self._executor.is_quick(arm) for arm in live.arms)
-
-    async def predict(self, live: LiveRoute, call: Call, *, on_loop: bool = False) -> Answer:
-        """Answers one request; every attempt is in the log before this returns. With `on_loop` it never waits.
+    async def predict(self, live: LiveRoute, call: Call) -> Answer:
+        """Answers one request; every attempt is in the log before this returns. To be driven by `gateway.drive`.
 
         Raises:
             UnknownVersion: no arm serves what the call pins or forces.
-            ModelFailed, TooLate: the arm, and its fallback if it has one, could not answer.
+            InputRefused, ModelFailed, ArmDown, TooLate: the arm, and its fallback if it has one, could not answer.
+            ClientGone: nobody waits any more.
         """
         route = live.route
         decided = plan(route, call.decision_id, call.unit, call.forced_arm, call.pinned_version)
         arm = live.arms[decided.primary]
-        reserve_s = 0.0
-        if decided.fallback is not None and route.deadline_s is not None:
-            mean_s = live.arms[decided.fallback].pace.mean_s
-            reserve_s = min(route.deadline_s / 2, max(_RESERVE_S, _RESERVE_MEANS * mean_s))
+        deadline_s = call.deadline_s
+        if route.deadline_s is not None:
+            own_s = call.started_s + route.deadline_s
+            deadline_s = own_s if deadline_s is None else min(own_s, deadline_s)
+        until_s = deadline_s
+        if deadline_s is not None and decided.fallback is not None:
+            until_s = deadline_s - self._reserve_s(live.arms[decided.fallback], call, deadline_s)
         try:
-            tensors = await self._attempt(live, arm, arm.primary, call, decided, 0, reserve_s, on_loop)
+            tensors = await self._attempt(live, arm, arm.primary, call, decided, 0, until_s)
             return Answer(arm, tensors, decided.reason, decided.propensity)
-        except (ModelFailed, TooLate):
+        except (InputRefused, ModelFailed, ArmDown, TooLate):
             if decided.fallback is None:
                 raise
         arm = live.arms[decided.fallback]
         decided = Plan(decided.fallback, None, Reason.FALLBACK, None)
-        tensors = await self._attempt(live, arm, arm.fallback, call, decided, 1, 0.0, on_loop)
+        tensors = await self._attempt(live, arm, arm.fallback, call, decided, 1, deadline_s)
         return Answer(arm, tensors, Reason.FALLBACK, None)
 
     def reject(self, live: LiveRoute, call: Call, error: Exception) -> None:
         """Records a request that was refused before any arm was asked."""
         if not call.probe:
-            status = status_of(error)
+            status = status_of(error).http
             self._record(live.rejected, call, "", None, 0, status, "rejected", type(error).__name__, 0.0, (), ())
             self._metrics.count(live.route.name, "", "", status, time.perf_counter() - call.started_s)
+
+    def _reserve_s(self, fallback: LiveArm, call: Call, deadline_s: float) -> float:
+        """What a fallback is left of the time."""
+        allowed_s = deadline_s - call.started_s
+        runs_s = _RESERVE_RUNS * fallback.lane.executor.pace.expected_s(call.batch_size)
+        return min(allowed_s / 2, max(_RESERVE_S, _RESERVE_SHARE * allowed_s, runs_s))
 
     async def _attempt(
         self,
@@ -102,24 +114,26 @@ class Predictor:
         call: Call,
         decided: Plan,
         number: int,
-        reserve_s: float,
-        on_loop: bool,
+        until_s: float | None,
     ) -> Sequence[Tensor]:
         """One arm's try, recorded whatever comes of it."""
-        deadline_s = live.route.deadline_s
-        began_s = time.perf_counter()
-        budget_s = None if deadline_s is None else call.started_s + deadline_s - reserve_s - began_s
+        job: Job | None = None
         tensors: Sequence[Tensor] = ()
         status, code = 200, ""
         outcome: Outcome = "ok"
+        breaker = arm.lane.breaker
         try:
-            if on_loop:
-                tensors = self._executor.run_on_loop(arm, call.inputs, budget_s)
-            else:
-                tensors = await self._executor.run(arm, call.inputs, budget_s)
+            if not _admits(breaker, call):
+                raise ArmDown(f"Arm {arm.arm.name} has failed again and again and is left alone for a moment.")
+            job = arm.lane.submit(call.inputs, call.batch_size, until_s, live.route.batch_wait_s, probe=call.probe)
+            tensors = await job
+            if not call.probe:
+                breaker.succeeded()
         except BaseException as error:  # recorded whatever it is: also a caller who left
-            status = status_of(error)
+            status = status_of(error).http
             outcome, code = _OUTCOME_OF.get(type(error), "error"), type(error).__name__
+            if not call.probe:
+                _tell(breaker, error, job, live)
             raise
         finally:
             if not call.probe:
@@ -132,9 +146,9 @@ class Predictor:
                     status,
                     outcome,
                     code,
-                    time.perf_counter() - began_s,
-                    tuple([call.inputs[name].tobytes() for name in arm.logged_inputs]),
-                    tuple([tensor.tobytes() for tensor in tensors]),
+                    0.0 if job is None else job.model_s,
+                    tuple([tensor_bytes(call.inputs[name]) for name in arm.logged_inputs]),
+                    _kept(tensors, arm.logged_outputs),
                 )
                 self._metrics.count(
                     live.route.name, arm.arm.name, arm.arm.version, status, time.perf_counter() - call.started_s
@@ -180,3 +194,31 @@ class Predictor:
                 outputs,
             ),
         )
+
+
+def _admits(breaker: Breaker, call: Call) -> bool:
+    """Whether the arm may be asked. The replica's own probe neither opens a breaker nor is its trial."""
+    return breaker.phase is Phase.CLOSED if call.probe else breaker.admits(time.perf_counter())
+
+
+def _tell(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:
+    """Tells an arm's breaker what a failure says of the arm."""
+    if _is_arms_fault(error, job, live):
+        breaker.failed(time.perf_counter())
+    elif isinstance(error, InputRefused):  # it has just answered other values
+        breaker.succeeded()
+    elif isinstance(error, TooLate) and job is None:
+        breaker.not_tried(time.perf_counter())
+
+
+def _is_arms_fault(error: BaseException, job: Job | None, live: LiveRoute) -> bool:
+    """Whether an arm's breaker should know: it raised, or had the time that its route gives and let it pass."""
+    if isinstance(error, TooLate):
+        deadline_s = live.route.deadline_s  # of which an arm with a fallback has a half at least, less the decoding
+        return job is not None and deadline_s is not None and time.perf_counter() - job.queued_s > deadline_s / 3
+    return isinstance(error, ModelFailed)
+
+
+def _kept(tensors: Sequence[Tensor], indices: tuple[int, ...]) -> tuple[bytes, ...]:
+    """The outputs' bytes as far as the log keeps them; the others leave their place empty."""
+    return tuple([tensor_bytes(tensor) if index in indices else b"" for index, tensor in enumerate(tensors)])

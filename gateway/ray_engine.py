@@ -6,6 +6,7 @@ replica listens itself. The cluster shares this process's fate: the kernel ends 
 `gateway.ray_environment` must have been prepared before this module is imported.
 """
 
+import asyncio
 import contextlib
 import io
 import logging
@@ -22,6 +23,7 @@ from ray.serve.schema import LoggingConfig
 
 from gateway.errors import EngineFailed
 from gateway.logs import configure_logs
+from gateway.ray_models import RayModels
 from gateway.replica import Replica
 from gateway.settings import Settings
 
@@ -44,7 +46,8 @@ class GatewayReplica:
     async def __init__(self, settings: dict[str, Any], generation: int) -> None:  # type: ignore[misc]  # Serve awaits it
         configure_logs()
         _log.info("gateway.replica.starting", generation=generation)
-        self._replica = Replica(Settings.model_validate(settings))
+        read = Settings.model_validate(settings)
+        self._replica = Replica(read, RayModels(read, asyncio.get_running_loop()))
         await self._replica.start()
 
     async def check_health(self) -> None:

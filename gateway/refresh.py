@@ -6,30 +6,31 @@ its last good form (or stays absent) and is named among the problems; the others
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from control.errors import StoreUnavailable
+from control.keys import ApiKey
 from control.store import Report, Store
-from gateway.arms import bind
-from gateway.live import Live, LiveHolder, Pace, join
-from registry_sync.catalogue import Catalogue, Version, VersionKey
+from gateway.arms import bind, named, placement_of
+from gateway.lane import Lane, LaneKey
+from gateway.lanes import Lanes
+from gateway.live import Live, LiveHolder, join
+from registry_sync.catalogue import Catalogue, Version
 from registry_sync.errors import RegistryError
 from router.document import Document
 from router.errors import Corrupt, RouterError
 from router.snapshot import Pin, Route, compile_route
-from runtimes.errors import ModelRefused
-from runtimes.runtime import Runtime, example_inputs
+from runtimes.errors import ModelFailed, ModelRefused
 
 _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
-_PACE_RUNS = 3
 _SETTLE_EVERY_S = 0.5
 
-Built = tuple[Route, Mapping[str, tuple[Version, Pace]]]
+Built = tuple[Route, Mapping[str, tuple[Version, Lane]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,28 @@ class Refresher:
     """One per replica. `tick` is called by one thread at a time."""
 
     def __init__(
-        self, identity: Identity, store: Store, catalogue: Catalogue, holder: LiveHolder, registry_every_s: float
+        self,
+        identity: Identity,
+        store: Store,
+        catalogue: Catalogue,
+        lanes: Lanes,
+        holder: LiveHolder,
+        registry_every_s: float,
+        take_keys: Callable[[Sequence[ApiKey]], None] | None = None,
     ) -> None:
         self.heard_s = time.monotonic()
         self._identity = identity
         self._store = store
         self._catalogue = catalogue
+        self._lanes = lanes
         self._holder = holder
         self._registry_every_s = registry_every_s
+        self._take_keys = take_keys
+        self._keys_revision = -1
         self._documents: Mapping[str, Document] = {}
         self._corrupt: Mapping[str, str] = {}
         self._revision = -1
         self._built: dict[str, Built] = {}
-        self._paces: dict[VersionKey, Pace] = {}
         self._resolved_s = float("-inf")
         self._reported_s = float("-inf")
 
@@ -95,6 +105,7 @@ class Refresher:
     def tick(self, now_s: float) -> None:
         """One comparison; never raises what the store or the registry may raise."""
         try:
+            self._read_keys()
             changed = self._read()
             if changed or now_s - self._resolved_s >= self._registry_every_s:
                 self._resolved_s = now_s
@@ -125,6 +136,14 @@ class Refresher:
         self._documents, self._corrupt, self._revision = documents, corrupt, revision
         return True
 
+    def _read_keys(self) -> None:
+        if self._take_keys is None:
+            return
+        revision = self._store.keys_revision()
+        if revision != self._keys_revision:
+            self._take_keys(self._store.keys())
+            self._keys_revision = revision
+
     def _rebuild(self) -> bool:
         """Builds every route; swaps if the outcome differs from what is live."""
         built: dict[str, Built] = {}
@@ -133,10 +152,11 @@ class Refresher:
         for name, document in self._documents.items():
             try:
                 built[name] = self._build(document)
-            except (ModelRefused, RegistryError, RouterError) as error:
+            except (ModelFailed, ModelRefused, RegistryError, RouterError) as error:
                 problems[name] = str(error)
                 if name in self._built:
                     built[name] = self._built[name]
+        self._forget_unused(built, problems)
         before = self._holder.current
         after = join(built, self._revision, problems)
         same = (after.snapshot.hash, after.problems) == (before.snapshot.hash, before.problems)
@@ -144,7 +164,6 @@ class Refresher:
             return False
         self._holder.current = after
         self._built = built
-        self._forget_unused()
         _announce(after)
         return True
 
@@ -155,18 +174,18 @@ class Refresher:
         known = self._built.get(route.name)
         if known is not None and known[0].hash == route.hash and _same(known[1], versions):
             return known
-        return route, {name: (version, self._pace(version)) for name, version in versions.items()}
+        return route, {
+            name: (version, self._lanes.lane(version, placement_of(document.spec, version.manifest)))
+            for name, version in versions.items()
+        }
 
-    def _pace(self, version: Version) -> Pace:
-        known = self._paces.get(version.key)
-        if known is None:
-            known = self._paces[version.key] = Pace(_measure(version.runtime) if version.runtime else 0.0)
-        return known
-
-    def _forget_unused(self) -> None:
-        used = {version.key for _, versions in self._built.values() for version, _ in versions.values()}
-        self._catalogue.retain(used)
-        self._paces = {key: pace for key, pace in self._paces.items() if key in used}
+    def _forget_unused(self, built: Mapping[str, Built], problems: Mapping[str, str]) -> None:
+        """What a route names that cannot be built yet is not unused: it would be loaded and dropped at every tick."""
+        used = {lane.key for _, versions in built.values() for _, lane in versions.values()}
+        for name in problems.keys() & self._documents.keys():
+            used |= {LaneKey(*each) for each in named(self._catalogue, self._documents[name].spec)}
+        self._catalogue.retain({key.version for key in used})
+        self._lanes.retain(used, is_all=not problems)
 
     def _report(self) -> Report:
         live = self._holder.current
@@ -181,22 +200,10 @@ class Refresher:
         )
 
 
-def _same(known: Mapping[str, tuple[Version, Pace]], versions: Mapping[str, Version]) -> bool:
+def _same(known: Mapping[str, tuple[Version, Lane]], versions: Mapping[str, Version]) -> bool:
     """Whether not only the artifacts but also what their manifests say of them are the same."""
     return all(known[name][0].manifest == version.manifest for name, version in versions.items())
 
 
 def _announce(live: Live) -> None:
     _log.info("gateway.snapshot.live", snapshot=repr(live.snapshot), problems=dict(live.problems))
-
-
-def _measure(runtime: Runtime) -> float:
-    """Seconds that a run on one instance takes: the least of a few, since the first ones warm caches."""
-    names = [spec.name for spec in runtime.signature.outputs]
-    inputs = example_inputs(runtime.signature)
-    durations_s = []
-    for _ in range(_PACE_RUNS):
-        started_s = time.perf_counter()
-        runtime.run(inputs, names)
-        durations_s.append(time.perf_counter() - started_s)
-    return min(durations_s)

@@ -8,25 +8,36 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 
 from control.open import open_store
+from gateway.access.middleware import AccessMiddleware
+from gateway.access.open import open_access
 from gateway.app import create_app
-from gateway.door import Door, Response
-from gateway.errors import ERROR_HEADER
-from gateway.executor import Executor
+from gateway.describe import Describer
+from gateway.door import Door
 from gateway.fence import Fence
+from gateway.grpc_describe import GrpcDescription
+from gateway.grpc_door import GrpcDoor
+from gateway.grpc_listener import GrpcListener
+from gateway.lanes import Dedicated, LaneOptions, Lanes
 from gateway.listener import Listener, bind
-from gateway.live import LiveHolder, LiveRoute
+from gateway.live import LiveHolder
 from gateway.metrics import Metrics
 from gateway.predict import Predictor
+from gateway.probe import Unhealthy, probe
+from gateway.publish import Publisher
+from gateway.reception import Reception
 from gateway.refresh import Identity, Refresher
 from gateway.secret import load_secret
 from gateway.settings import Settings
+from gateway.tls import load_tls
+from gateway.tracing import open_tracing
+from gateway.turn import Turn
 from gateway.watchdog import Watchdog
 from inference_log.roll import Roller
 from inference_log.sinks.directory import DirectorySink
@@ -34,111 +45,139 @@ from inference_log.spool import held_seats, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
-from runtimes.datatypes import NAME_OF
 from runtimes.load import LoadOptions
-from runtimes.runtime import example_inputs
 
 _log = structlog.get_logger()
 
 _SETTLE_S = 10.0
 _FENCE_EVERY_S = 1.0
-_PROBE_S = 1.0
 _SWITCH_INTERVAL_S = 0.001
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
 
-class Unhealthy(Exception):
-    """The replica's own request did not come back as it should."""
-
-
 class Replica:
-    """Built and started on the event loop that serves."""
+    """Built and started on the event loop that serves.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises:
+        ValueError: the settings leave open who may ask, or their files cannot be used; the sentence says which.
+    """
+
+    def __init__(self, settings: Settings, dedicated: Dedicated | None = None) -> None:
         self._settings = settings
+        access, tls = open_access(settings), load_tls(settings)
+        guard = access.guard if access is not None else None
+        self._jwks = access.jwks if access is not None else None
+        self._tracing = open_tracing(os.environ)
         self._seat = take_seat(settings.spool)
         name = f"{socket.gethostname()}-{self._seat.number}"
-        self._writer = LogWriter(self._seat.folder, f"{name}-{time.time_ns() // 1_000_000}")
-        self._metrics = Metrics(settings.metrics_dir, self._seat.number)
+        writer = LogWriter(self._seat.folder, f"{name}-{time.time_ns() // 1_000_000}")
+        metrics = Metrics(settings.metrics_dir, self._seat.number)
         self._holder = LiveHolder()
         self._store = open_store(settings.store)
         catalogue = Catalogue(
             DirectoryRegistry(Path(settings.registry)),
             LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads),
         )
-        identity = Identity(name, os.getpid(), time.time())
-        self._refresher = Refresher(identity, self._store, catalogue, self._holder, settings.registry_every_s)
-        self._roller = Roller(settings.spool, self._seat.folder, self._writer, DirectorySink(Path(settings.log)))
-        self._executor = Executor(settings.model_threads, settings.inline_below_ms / 1000)
-        self._door = Door(
+        turn = Turn()
+        lanes = Lanes(turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000), dedicated)
+        self._refresher = Refresher(
+            Identity(name, os.getpid(), time.time()),
+            self._store,
+            catalogue,
+            lanes,
             self._holder,
-            Predictor(self._executor, self._writer, self._metrics),
-            self._metrics,
-            create_app(self._holder, self._store, catalogue, self._render_metrics),
+            settings.registry_every_s,
+            guard.replace_keys if guard is not None else None,
+        )
+        self._roller = Roller(settings.spool, self._seat.folder, writer, DirectorySink(Path(settings.log)))
+        reception = Reception(
+            self._holder,
+            Predictor(writer, metrics),
+            metrics,
+            guard,
+            self._tracing,
             secret=load_secret(settings.home),
             max_in_flight=settings.max_in_flight,
-            max_body_bytes=settings.max_body_bytes,
+            max_instances=settings.max_instances,
         )
-        self._listener = Listener(self._door)
+        describer = Describer(self._holder, metrics.lane_sums)
+        app: Any = create_app(describer, self._store, catalogue, lambda: metrics.render(held_seats(settings.spool)))
+        if guard is not None:
+            app = AccessMiddleware(app, guard)
+        self._door = Door(reception, app, turn, max_body_bytes=settings.max_body_bytes)
+        self._listener = Listener(self._door, tls.for_uvicorn() if tls is not None else None)
+        self._grpc: GrpcListener | None = None
+        if settings.grpc_port:
+            description = GrpcDescription(describer, lambda: not self._holder.current.problems, guard)
+            self._grpc = GrpcListener(
+                {**description.methods(), **GrpcDoor(reception).methods()},
+                lambda: not self._holder.current.problems,
+                turn,
+                max_message_bytes=settings.max_body_bytes,
+                tls=tls.for_grpc() if tls is not None else None,
+            )
+        self._publisher = Publisher(metrics, lanes, self._holder, self._refresher, writer, self._roller, self.in_flight)
         self._dead = threading.Event()
         threading.Thread(target=self._show_life, name="life", daemon=True).start()
         self._fence = Fence(settings.spool, self._seat.number, settings.wedged_after_s)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._watchdog: Watchdog | None = None
-        self._counted = {"appended": 0, "dropped": 0, "persisted": 0, "failed": 0}
 
     async def start(self) -> None:
         """Loads every version that has weight, then listens.
 
         Raises:
             StoreUnavailable: the store could not be read even once; there is nothing to serve from.
-            OSError: the port is held by somebody else.
+            OSError: a port is held by somebody else.
         """
         settings = self._settings
+        if self._jwks is not None:
+            await asyncio.to_thread(self._jwks.tick, time.monotonic())
+            self._spawn("jwks", self._jwks.run)
         await asyncio.to_thread(self._refresher.settle, _SETTLE_S)
         await self._listener.start(bind(settings.host, settings.port))
+        if self._grpc is not None:
+            await self._grpc.start(bind(settings.host, settings.grpc_port))
         self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
         self._watchdog.start()
         _settle_interpreter()
-        self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publish_metrics)
+        self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publisher.publish)
         self._spawn("fence", self._watch_neighbours)
         self._spawn("roll", self._roller.run, settings.segment_max_age_s, settings.segment_max_bytes)
 
     async def stop(self) -> None:
         """Answers what is in hand, then leaves every segment as Parquet."""
-        await self._listener.drain(self._settings.drain_s)
+        drains = [self._listener.drain(self._settings.drain_s)]
+        if self._grpc is not None:
+            drains.append(self._grpc.drain(self._settings.drain_s))
+        await asyncio.gather(*drains)
         if self._watchdog is not None:
             self._watchdog.stop()
         self._stop.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
-        self._executor.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         self._store.close()
         self._dead.set()
         self._seat.release()
 
     async def check(self) -> None:
-        """Sends each route a request of its own, through everything that a caller's goes through but the socket.
-
-        A model that fails is not this replica's fault: another replica would run the same model.
+        """Whether this replica serves.
 
         Raises:
-            Unhealthy: the listener is gone, or the gateway itself fails.
+            Unhealthy: a listener is gone, or the gateway itself fails.
         """
-        if not self._listener.is_listening():
-            raise Unhealthy("The listener does not accept connections.")
-        # A slow model, or a queue before it, is not this replica's fault either; a loop that hangs is the watchdog's.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PROBE_S):
-                for live in self._holder.current.routes.values():
-                    _require_answer(live.route.name, await _probe(self._door, live))
+        if not self._listener.is_listening() or (self._grpc is not None and not self._grpc.is_listening()):
+            raise Unhealthy("A listener does not accept connections.")
+        await probe(self._door, self._holder)
 
     def in_flight(self) -> int:
         """Requests in hand."""
         return self._listener.outstanding()
 
-    def _spawn(self, name: str, run: Any, *arguments: Any) -> None:
+    def _spawn(self, name: str, run: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=run, args=(self._stop, *arguments), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
@@ -156,25 +195,6 @@ class Replica:
             except OSError as error:
                 _log.warning("gateway.fence.failed", error=str(error))
 
-    def _publish_metrics(self) -> None:
-        """What is not worth writing down request by request."""
-        self._metrics.flush()
-        self._metrics.in_flight.set(self.in_flight())
-        self._metrics.snapshot_revision.set(self._holder.current.revision)
-        self._metrics.snapshot_stale.set(time.monotonic() - self._refresher.heard_s)
-        now = {
-            "appended": self._writer.appended,
-            "dropped": self._writer.dropped,
-            "persisted": self._roller.rows_persisted,
-            "failed": self._roller.failures,
-        }
-        for outcome, value in now.items():
-            self._metrics.log_rows.labels(outcome).inc(value - self._counted[outcome])
-        self._counted = now
-
-    def _render_metrics(self) -> bytes:
-        return self._metrics.render(held_seats(self._settings.spool))
-
 
 def _settle_interpreter() -> None:
     """What is loaded by now stays for good: the collector need not look through it again and again."""
@@ -183,19 +203,3 @@ def _settle_interpreter() -> None:
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
     # A thread that turns segments into Parquet would otherwise keep the lock for 5 ms at a time.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-
-
-def _require_answer(route: str, response: Response) -> None:
-    if response.status >= 500 and ERROR_HEADER.encode() not in dict(response.headers):
-        raise Unhealthy(f"Route {route} answers {response.status} to the replica's own request.")
-
-
-async def _probe(door: Door, live: LiveRoute) -> Response:
-    """What the door answers to a request of zeros."""
-    inputs = [
-        {"name": name, "shape": array.shape, "datatype": NAME_OF[array.dtype], "data": array.ravel().tolist()}
-        for name, array in example_inputs(live.signature).items()
-    ]
-    path = f"/v2/models/{live.route.name}/infer"
-    body = orjson.dumps({"inputs": inputs})
-    return await door.answer("POST", path, {}, body, time.perf_counter(), probe=True)

@@ -14,6 +14,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC door; 0 for none.")
     engine: Literal["ray", "uvicorn"] = "ray"
     replicas: int = Field(2, ge=1, le=64)
     home: Path = Path("var")
@@ -24,8 +25,19 @@ class Settings(BaseSettings):
     allow_pickle: bool = False
     onnx_threads: int = Field(1, ge=1, le=64)
 
-    max_in_flight: int = Field(256, ge=1, description="Requests a replica works on before it answers 429.")
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    access: Literal["", "open", "required"] = Field(
+        "", description="required: a key or token for everything; open: for nothing. Unset: open on loopback only."
+    )
+    jwks: str = Field("", description="File or URL of the JWKS that signs bearer tokens; none if empty.")
+    jwt_issuer: str = Field("", description="The issuer that bearer tokens must name.")
+    jwt_audience: str = Field("", description="The audience that bearer tokens must name.")
+    tls_certificate: Path | None = Field(None, description="PEM chain for both ports; with tls_key.")
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = Field(None, description="PEM of the authority that clients' certificates must be of.")
+
+    max_in_flight: int = Field(1024, ge=1, description="Requests a replica works on before it answers 429.")
+    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Also of a decompressed body.")
+    max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)
 

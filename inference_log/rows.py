@@ -7,9 +7,11 @@ record to record goes through Python.
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
+import ml_dtypes  # noqa: F401  # teaches NumPy the type string bfloat16
 import numpy as np
 import pyarrow as pa
 
@@ -26,6 +28,8 @@ class Partition(NamedTuple):
 
 
 _DAY_US = 86_400_000_000
+_STRINGS = "|O"
+_LENGTH_BYTES = 4
 
 
 def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
@@ -183,11 +187,26 @@ def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, 
     if context.label is None:
         return pa.nulls(int(sizes.sum()), pa.string())
     index, kind = context.label
-    itemsize = np.dtype(kind).itemsize
+    read = _strings if kind == _STRINGS else partial(_numbers, kind)
     per_record = [
-        np.frombuffer(record.outputs[index], kind).tolist()
-        if record.outputs and len(record.outputs[index]) == itemsize * size
-        else [None] * size
+        read(record.outputs[index], size) if record.outputs else [None] * size
         for record, size in zip(records, sizes.tolist(), strict=True)
     ]
-    return pa.array([None if label is None else str(label) for label in chain.from_iterable(per_record)], pa.string())
+    return pa.array(list(chain.from_iterable(per_record)), pa.string())
+
+
+def _numbers(kind: str, content: bytes, size: int) -> Sequence[str | None]:
+    """`size` labels that are numbers; none, where the bytes are not as many."""
+    if len(content) != np.dtype(kind).itemsize * size:
+        return [None] * size
+    return list(map(str, np.frombuffer(content, kind).tolist()))
+
+
+def _strings(content: bytes, size: int) -> Sequence[str | None]:
+    """`size` labels that are BYTES, each with its length before it; none, where there are not as many."""
+    labels, at = [], 0
+    while at < len(content):
+        end = at + _LENGTH_BYTES + int.from_bytes(content[at : at + _LENGTH_BYTES], "little")
+        labels.append(content[at + _LENGTH_BYTES : end].decode("utf-8", "replace"))
+        at = end
+    return labels if at == len(content) and len(labels) == size else [None] * size

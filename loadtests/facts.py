@@ -27,6 +27,10 @@ _PACKAGES: Final = (
     "onnxruntime",
     "mlserver",
     "kserve",
+    "bentoml",
+    "litserve",
+    "nvidia-pytriton",
+    "grpcio",
 )
 _TOOLS: Final = {"wrk": "--version", "h2load": "--version"}
 _CPU_INFO: Final = Path("/proc/cpuinfo")

@@ -1,15 +1,15 @@
-"""The servers of one run: started one by one, kept running side by side, and all ended when the run ends."""
+"""The servers of one run: started one by one, kept running side by side, and all ended when the run ends. Acts."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
-
-from loadtests.processes import Launch, Server, StartError
-from loadtests.targets import BUILDERS, Setting
+from loadtests.launch import Launch, StartError, Target
+from loadtests.processes import Server
+from loadtests.setting import Setting
+from loadtests.targets.registry import BUILDERS
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -19,24 +19,27 @@ class Fleet:
 
     def __init__(self, setting: Setting) -> None:
         """Remember where the servers keep their files; nothing is started yet."""
-        self.running: dict[str, Launch] = {}
+        self.running: dict[str, Target] = {}
         self.skipped: dict[str, str] = {}
         self._setting = setting
         self._servers: list[Server] = []
 
-    def start(self, name: str, check: Callable[[Launch], None]) -> None:
-        """Start one server and check its answer; a failure means that the run goes on without it."""
+    def start(self, name: str) -> None:
+        """Start one server and wait for it; a failure means that the run goes on without it."""
         self._setting.tell(f"starting {name}")
         try:
-            launch = BUILDERS[name](self._setting)
-            server = Server(launch, self._setting.work / f"{name}.log", self._setting.work)
-            self._servers.append(server)
-            server.wait_ready()
-            check(launch)
-        except (StartError, OSError, httpx.HTTPError) as error:
+            target = BUILDERS[name](self._setting)
+            if isinstance(target, Launch):
+                self._serve(target)
+        except (StartError, OSError) as error:
             self.skipped[name] = str(error)
         else:
-            self.running[name] = launch
+            self.running[name] = target
+
+    def _serve(self, launch: Launch) -> None:
+        server = Server(launch, self._setting.work / f"{launch.name}.log", self._setting.work)
+        self._servers.append(server)
+        server.wait_ready()
 
     def __enter__(self) -> Self:
         """Begin with no server."""

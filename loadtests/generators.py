@@ -1,17 +1,24 @@
-"""The load generators: wrk for the closed loop, h2load for the open one. Both are bounded in time."""
+"""The load generators: wrk, h2load, perf_analyzer, and the loop that needs no server. All are bounded in time. Acts."""
 
 import shutil
 import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loadtests import grpc_client, perf_analyzer
 from loadtests.figures import Sample, lost, parse_h2load_log, parse_wrk
+from loadtests.launch import Form, Launch, Loop, StartError, Target
+from loadtests.payload import table
+from loadtests.perf_analyzer import PerfAnalyzer
+from loadtests.request_files import Request
 from loadtests.scenarios import Kind, Scenario
+from loadtests.setting import FOLDER, REPOSITORY, Setting
 
 PACKAGES: Final = {"wrk": "wrk", "h2load": "nghttp2-client"}
 TOOLS: Final = {Kind.CLOSED: "wrk", Kind.OPEN: "h2load"}
 
-_SCRIPT: Final = Path(__file__).parent / "post.lua"
 _GRACE_S: Final = 15
 
 
@@ -19,30 +26,55 @@ class GeneratorMissingError(Exception):
     """The tool that makes a kind of load is not installed."""
 
 
-def require_tool(kind: Kind) -> None:
-    """Check that the tool for this kind of load is installed."""
-    tool = TOOLS[kind]
-    if shutil.which(tool) is None:
-        raise GeneratorMissingError(
-            f"Install {tool} for the {kind} scenario: apt-get install {PACKAGES[tool]} (Debian, Ubuntu)."
-        )
+@dataclass(frozen=True, slots=True)
+class Generators:
+    """The tools of one run; `grpc` only if a scenario needs it."""
+
+    grpc: PerfAnalyzer | None
+
+    def load(self, scenario: Scenario, target: Target, request: Request, log: Path) -> Sample:
+        """Put one load on a target and return its sample; a load that gives no figures counts as failed."""
+        try:
+            return self._load(scenario, target, request, log)
+        except subprocess.TimeoutExpired:
+            return lost("unfinished")
+        except subprocess.CalledProcessError as error:
+            log.write_text(f"{error}\n{error.stdout}{error.stderr}")
+            return lost("generator")
+        except StartError as error:
+            log.write_text(f"{error}\n")
+            return lost("generator")
+        except ValueError:
+            return lost("summary")
+
+    def _load(self, scenario: Scenario, target: Target, request: Request, log: Path) -> Sample:
+        if isinstance(target, Loop):
+            return _looped(scenario, target, log)
+        if scenario.form is Form.GRPC and self.grpc:
+            return _grpc(self.grpc, scenario, target, request, log)
+        run = _closed if scenario.kind is Kind.CLOSED else _open
+        return run(scenario, target.infer_url(scenario.model), request, log)
 
 
-def load(scenario: Scenario, url: str, body: Path, log: Path) -> Sample:
-    """Put one load on a server and return its sample; a load that gives no figures counts as failed."""
-    run = _closed if scenario.kind is Kind.CLOSED else _open
+def require_tools(scenarios: list[Scenario], setting: Setting) -> Generators:
+    """Check that the tools for these scenarios are installed; perf_analyzer is fetched.
+
+    Raises:
+        GeneratorMissingError: one is not there; the sentence says how to install it.
+    """
+    over_grpc = [scenario for scenario in scenarios if scenario.form is Form.GRPC]
+    for tool in {TOOLS[scenario.kind] for scenario in scenarios if scenario not in over_grpc}:
+        if shutil.which(tool) is None:
+            raise GeneratorMissingError(
+                f"Install {tool} for these scenarios: apt-get install {PACKAGES[tool]} (Debian, Ubuntu)."
+            )
     try:
-        return run(scenario, url, body, log)
-    except subprocess.TimeoutExpired:
-        return lost("unfinished")
-    except subprocess.CalledProcessError as error:
-        log.write_text(f"{error}\n{error.stdout}{error.stderr}")
-        return lost("generator")
-    except ValueError:
-        return lost("summary")
+        return Generators(perf_analyzer.ensure(setting.work, setting.tell) if over_grpc else None)
+    except StartError as error:
+        raise GeneratorMissingError(str(error)) from error
 
 
-def open_command(scenario: Scenario, url: str, body: Path, log: Path) -> list[str]:
+def open_command(scenario: Scenario, url: str, request: Request, log: Path) -> list[str]:
     """Return the h2load command; connections start one after another, which spreads the requests evenly."""
     rate_per_s = scenario.rate_per_s or 1
     period_ms = max(1, round(1000 / rate_per_s))
@@ -55,34 +87,73 @@ def open_command(scenario: Scenario, url: str, body: Path, log: Path) -> list[st
         f"--rate-period={period_ms}ms",
         f"--rps={rate_per_s / scenario.connections}",
         f"--requests={_planned(scenario)}",
-        f"--data={body}",
-        "--header=content-type: application/json",
+        f"--data={request.file}",
+        *(f"--header={name}: {value}" for name, value in request.headers.items()),
         f"--log-file={log}",
         url,
     ]
 
 
-def closed_command(scenario: Scenario, url: str, body: Path) -> list[str]:
+def closed_command(scenario: Scenario, url: str, request: Request) -> list[str]:
     """Return the wrk command that keeps every connection busy."""
     connections, duration = f"--connections={scenario.connections}", f"--duration={scenario.duration_s}s"
-    return ["wrk", "--threads=1", connections, duration, f"--script={_SCRIPT}", url, "--", str(body)]
+    script = f"--script={FOLDER / 'post.lua'}"
+    header = [] if request.json_bytes is None else [str(request.json_bytes)]
+    return [
+        "wrk",
+        f"--threads={scenario.threads}",
+        connections,
+        duration,
+        script,
+        url,
+        "--",
+        str(request.file),
+        *header,
+    ]
 
 
-def _closed(scenario: Scenario, url: str, body: Path, log: Path) -> Sample:
-    output = _run(closed_command(scenario, url, body), scenario)
+def loop_command(scenario: Scenario, loop: Loop) -> list[str]:
+    """Return the command that calls the model without a server."""
+    file, rows = loop.files[scenario.model], str(scenario.rows)
+    return [sys.executable, "-m", loop.module, scenario.model, str(file), rows, str(scenario.duration_s)]
+
+
+def _closed(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
+    output = _run(closed_command(scenario, url, request), scenario)
     log.write_text(output)
     return parse_wrk(output)
 
 
-def _open(scenario: Scenario, url: str, body: Path, log: Path) -> Sample:
+def _open(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
     log.unlink(missing_ok=True)
-    _run(open_command(scenario, url, body, log), scenario)
+    _run(open_command(scenario, url, request, log), scenario)
     return parse_h2load_log(log.read_text(), _planned(scenario), scenario.connections, scenario.rate_per_s or 1)
 
 
-def _run(command: list[str], scenario: Scenario) -> str:
+def _looped(scenario: Scenario, loop: Loop, log: Path) -> Sample:
+    output = _run(loop_command(scenario, loop), scenario)
+    log.write_text(output)
+    return parse_wrk(output)
+
+
+def _grpc(tool: PerfAnalyzer, scenario: Scenario, target: Launch, request: Request, log: Path) -> Sample:
+    report = log.with_suffix(".csv")
+    report.unlink(missing_ok=True)
+    address = target.grpc_address
+    shape = [scenario.rows, *table(scenario.model, scenario.rows).shape[1:]]
+    if grpc_client.counts_rows_apart(address, scenario.model):
+        shape = shape[1:]
+    command = perf_analyzer.command(tool, scenario, address, shape, request.file, report)
+    output = _run(command, scenario, tool.env)
+    log.write_text(output)
+    return perf_analyzer.parse(report.read_text(), output)
+
+
+def _run(command: list[str], scenario: Scenario, env: dict[str, str] | None = None) -> str:
     limit_s = 2 * scenario.duration_s + _GRACE_S
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=limit_s)  # noqa: S603
+    done = subprocess.run(  # noqa: S603  # commands of this module
+        command, capture_output=True, text=True, check=True, timeout=limit_s, env=env, cwd=REPOSITORY
+    )
     return done.stdout
 
 

@@ -21,7 +21,8 @@ from loadtests.bench import (
 )
 from loadtests.runner import Plan
 from loadtests.scenarios import DEFAULT_DURATION_S, Kind, load_scenarios
-from loadtests.targets import FLOOR, OURS
+from loadtests.targets.floors import FLOOR
+from loadtests.targets.ours import OURS
 
 
 def main(
@@ -33,10 +34,10 @@ def main(
     json_file: JsonFile = None,
 ) -> None:
     """Measure the gateway and the bare server at saturation, and print the difference per request."""
-    scenarios = [replace(one, duration_s=duration_s) for one in load_scenarios(frozenset({Kind.CLOSED}))]
+    scenarios = [replace(one, duration_s=duration_s) for one in load_scenarios("http", frozenset({Kind.CLOSED}))]
     work = work_dir.resolve()
     plan = Plan([OURS, FLOOR], scenarios, rounds, base_port, work, (home or work / "home").resolve(), all_needed=True)
-    raise typer.Exit(bench(plan, json_file))
+    raise typer.Exit(bench([plan], json_file))
 
 
 if __name__ == "__main__":

@@ -1,54 +1,69 @@
-"""The one request that every server gets, and the check that every server gives the right answer to it."""
+"""What a request carries: the same rows for every server, in the form that a scenario names. Decides."""
 
-import math
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-import httpx
 import numpy as np
 import orjson
 from sklearn.datasets import load_breast_cancer
 
-from loadtests.processes import Launch, StartError
-from loadtests.servers.onnx_session import OUTPUT_NAMES, open_session, run
+from loadtests.launch import Form
+from loadtests.models import WIDE, WIDE_COLUMNS
 
-_TOLERANCE: Final = 1e-5
+HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
-Answer = dict[str, list[float]]
+Rows = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Which model is asked, in which form, about how many rows."""
+
+    model: str
+    form: Form
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.form}-{self.rows}"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes of an HTTP request; `json_bytes` of them are its JSON header if tensors follow it."""
+
+    content: bytes
+    json_bytes: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers that say how to read the bytes."""
+        if self.json_bytes is None:
+            return {"content-type": "application/json"}
+        return {"content-type": "application/octet-stream", HEADER_LENGTH: str(self.json_bytes)}
+
+
+@cache
+def table(model: str, rows: int) -> Rows:
+    """Return the first rows of scikit-learn's breast cancer data, or rows of noise that never changes."""
+    if model == WIDE:
+        return np.random.default_rng(0).random((rows, WIDE_COLUMNS), dtype=np.float32)
+    data: Rows = load_breast_cancer().data[:rows].astype(np.float32)
+    return data
+
+
+def http_body(payload: Payload) -> Body:
+    """Return the request as JSON, or as a JSON header and the tensor's bytes, with the outputs wanted alike."""
+    rows = table(payload.model, payload.rows)
+    tensor: dict[str, Any] = {"name": "X", "shape": list(rows.shape), "datatype": "FP32"}
+    if payload.form is Form.JSON:
+        document = {"inputs": [{**tensor, "data": rows.ravel()}]}
+        return Body(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+    tensor["parameters"] = {"binary_data_size": rows.nbytes}
+    header = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    return Body(header + rows.tobytes(), len(header))
 
 
 def request_body() -> bytes:
     """Return a V2 request with the first row of scikit-learn's breast cancer data."""
-    row = load_breast_cancer().data[0].tolist()
-    tensor = {"name": "X", "shape": [1, len(row)], "datatype": "FP32", "data": row}
-    return orjson.dumps({"inputs": [tensor]})
-
-
-def expected_answer(model: Path, body: bytes) -> Answer:
-    """Return what the model says to the request, asked without a server."""
-    (tensor,) = orjson.loads(body)["inputs"]
-    rows = np.array(tensor["data"], dtype=np.float32).reshape(tensor["shape"])
-    arrays = run(open_session(model), rows)
-    return {name: array.ravel().tolist() for name, array in zip(OUTPUT_NAMES, arrays, strict=True)}
-
-
-def check_answer(launch: Launch, body: bytes, expected: Answer) -> None:
-    """Ask a server once, and refuse to measure it if its answer is not the model's."""
-    headers = {"content-type": "application/json"}
-    answer = httpx.post(launch.infer_url, content=body, headers=headers, trust_env=False, timeout=30)
-    if not answer.is_success:
-        raise StartError(f"It answered {answer.status_code} to the request: {answer.text[:200]}")
-    given = _outputs(answer.json())
-    for name, values in expected.items():
-        if not _equal(given.get(name, []), values):
-            raise StartError(f"It answered {given.get(name)} for '{name}', but the model says {values}.")
-
-
-def _outputs(answer: dict[str, Any]) -> Answer:
-    return {output["name"]: output["data"] for output in answer["outputs"]}
-
-
-def _equal(given: list[float], expected: list[float]) -> bool:
-    return len(given) == len(expected) and all(
-        math.isclose(mine, other, abs_tol=_TOLERANCE) for mine, other in zip(given, expected, strict=True)
-    )
+    return http_body(Payload("cancer", Form.JSON, 1)).content

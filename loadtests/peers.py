@@ -1,4 +1,4 @@
-"""The environments of the peers: one virtual environment each, built from a pinned requirements file."""
+"""The environments of the peers: one virtual environment each, built from a pinned requirements file. Acts."""
 
 import subprocess
 import sys
@@ -7,18 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from loadtests.processes import StartError
+from loadtests.launch import StartError
 
-PEERS: Final = ("mlserver", "kserve")
+PEERS: Final = ("mlserver", "kserve", "bentoml", "litserve", "triton")
 
-_REQUIREMENTS: Final = Path(__file__).parent / "peers"
+REQUIREMENTS: Final = Path(__file__).parent / "peers"
 _COMPLETE: Final = ".complete"
 _INSTALL_LIMIT_S: Final = 1800
 
 
 def ensure_peer(peer: str, work: Path, tell: Callable[[str], None]) -> Path:
     """Return the Python of a peer's environment, which is built first if it is missing or out of date."""
-    requirements = _REQUIREMENTS / f"requirements-{peer}.txt"
+    requirements = REQUIREMENTS / f"requirements-{peer}.txt"
     environment = work / peer
     python = environment / "bin" / "python"
     digest = sha256(requirements.read_bytes()).hexdigest()

@@ -1,15 +1,18 @@
 -- Post one body over and over, and print one line of JSON at the end of the load.
--- Usage: wrk --latency -s post.lua URL -- BODY_FILE
+-- Usage: wrk --latency -s post.lua URL -- BODY_FILE [JSON_BYTES]
+-- JSON_BYTES: how many of the body's bytes are its JSON header, if binary tensors follow it.
 
 function init(args)
   local file = assert(io.open(args[1], "rb"), "Name a readable body file after '--'.")
-  local body = file:read("*a")
+  wrk.method = "POST"
+  wrk.body = file:read("*a")
   file:close()
-  request_bytes = wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, body)
-end
-
-function request()
-  return request_bytes
+  if args[2] then
+    wrk.headers["Content-Type"] = "application/octet-stream"
+    wrk.headers["Inference-Header-Content-Length"] = args[2]
+  else
+    wrk.headers["Content-Type"] = "application/json"
+  end
 end
 
 function done(summary, latency, requests)

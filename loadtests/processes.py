@@ -1,49 +1,25 @@
-"""Servers as processes: started in a session of their own, waited for, and ended by id in all cases."""
+"""Servers as processes: started in a session of their own, waited for, and ended by id in all cases. Acts."""
 
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import httpx
 import psutil
 
+from loadtests import grpc_client
+from loadtests.launch import Form, Launch, StartError
+
 _POLL_S: Final = 0.2
 _STOP_LIMIT_S: Final = 40.0
 _KILL_LIMIT_S: Final = 5.0
-
-
-class StartError(Exception):
-    """A server could not be started; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """All that is needed to start a server and to know when it is ready."""
-
-    name: str
-    port: int
-    command: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
-    ready_path: str = "/v2/health/ready"
-    ready_limit_s: float = 60.0
-    after_ready: Sequence[str] = ()
-
-    @property
-    def url(self) -> str:
-        """Address of the server, on the loopback interface."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def infer_url(self) -> str:
-        """Address that predictions are asked of."""
-        return f"{self.url}/v2/models/cancer/infer"
+_ASK_LIMIT_S: Final = 2.0
 
 
 class Server:
@@ -66,7 +42,7 @@ class Server:
             )
 
     def wait_ready(self) -> None:
-        """Wait until the server says that it is ready, then run the launch's last command if it has one."""
+        """Wait until the server says that it is ready, then run the launch's last commands."""
         deadline_s = time.monotonic() + self.launch.ready_limit_s
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -74,8 +50,8 @@ class Server:
             if time.monotonic() > deadline_s:
                 raise StartError(f"It was not ready in {self.launch.ready_limit_s:.0f} s; read {self._log}.")
             time.sleep(_POLL_S)
-        if self.launch.after_ready:
-            run_quietly(self.launch.after_ready, self.launch.ready_limit_s)
+        for command in self.launch.after_ready:
+            run_quietly(command, self.launch.ready_limit_s)
 
     def stop(self) -> None:
         """End the server: first by asking its leader, then by killing whatever of it is left."""
@@ -93,8 +69,10 @@ class Server:
         self._process.wait(_KILL_LIMIT_S)
 
     def _is_ready(self) -> bool:
+        if self.launch.forms == {Form.GRPC}:
+            return grpc_client.is_ready(self.launch.grpc_address, _ASK_LIMIT_S)
         try:
-            answer = httpx.get(self.launch.url + self.launch.ready_path, trust_env=False, timeout=2)
+            answer = httpx.get(self.launch.url + self.launch.ready_path, trust_env=False, timeout=_ASK_LIMIT_S)
         except httpx.HTTPError:
             return False
         return answer.is_success
@@ -112,10 +90,11 @@ def run_quietly(command: Sequence[str], limit_s: float) -> None:
 
 
 def _require_free(launch: Launch) -> None:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        if probe.connect_ex(("127.0.0.1", launch.port)) == 0:
-            raise StartError(f"Port {launch.port} is taken; choose another --base-port.")
+    for port in launch.ports:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise StartError(f"Port {port} is taken; choose another --base-port.")
 
 
 def _family(pid: int) -> list[psutil.Process]:

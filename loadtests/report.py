@@ -1,32 +1,37 @@
-"""What a run found: tables for people, JSON for programs."""
+"""What a run found, as tables for people. Acts on the console."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loadtests.figures import Sample, Spread, added_us, ratios, spread
+from loadtests.comparison import Samples, column, overhead_us, ratios_of_ours, scaled
+from loadtests.figures import Spread, spread
+from loadtests.results_json import BYTES_PER_MB
 from loadtests.runner import Results
-from loadtests.scenarios import Kind, Scenario
-from loadtests.targets import FLOOR, OURS
+from loadtests.scenarios import Scenario
 
-Samples = Mapping[str, Sequence[Sample]]
+_MS_PER_US: Final = 1 / 1000
+_LARGE_BYTES: Final = 100_000
+"""Of requests from this size on, megabytes per second are of interest."""
+_FAR_APART: Final = 100
+"""Of ratios from this size on, hundredths are of no interest."""
 
-_US_PER_MS: Final = 1000
+_CAPTION: Final = "median of the rounds, below it lowest..highest; ratios were taken round by round"
 
 
 def print_report(results: Results, console: Console) -> None:
     """Print a table for each scenario, what the gateway adds to a request, and what was skipped."""
     for scenario in results.plan.scenarios:
         samples = results.samples[scenario.name]
-        if not samples:
-            continue
-        console.print(_table(scenario, samples))
+        behind = results.behind.get(scenario.name, {})
+        if samples:
+            console.print(_table(scenario, samples, results.request_bytes[scenario.name]))
+        for name, rate_per_s in behind.items():
+            console.print(f"{name} does not keep up with {scenario.name}: {rate_per_s:.0f} requests/s, not measured")
         added = overhead_us(scenario, samples)
         if added is not None:
             extent = f"{added.minimum:.0f} to {added.maximum:.0f} over the rounds"
@@ -37,54 +42,34 @@ def print_report(results: Results, console: Console) -> None:
         console.print(f"[bold red]{results.failed} requests failed; these figures are not valid.[/]")
 
 
-def results_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole run: facts, every round's sample, spreads and ratios; what is unknown is null."""
-    plan = results.plan
-    document = {
-        "facts": dict(facts),
-        "rounds": plan.rounds,
-        "body_bytes": results.body_bytes,
-        "skipped": results.skipped,
-        "failed": results.failed,
-        "scenarios": [_scenario_json(scenario, results) for scenario in plan.scenarios],
-    }
-    known: dict[str, Any] = _without_nan(document)
-    return known
-
-
-def overhead_us(scenario: Scenario, samples: Samples) -> Spread | None:
-    """Return what the gateway adds to a request, if both it and the bare server were saturated."""
-    if scenario.kind is not Kind.CLOSED or not {OURS, FLOOR} <= samples.keys():
-        return None
-    return added_us(_column(samples, OURS, "rate_per_s"), _column(samples, FLOOR, "rate_per_s"))
-
-
-def _table(scenario: Scenario, samples: Samples) -> Table:
-    caption = "median of the rounds, below it lowest..highest; ratios were taken round by round"
-    table = Table(title=_title(scenario), caption=caption, box=SIMPLE_HEAD, leading=1)
+def _table(scenario: Scenario, samples: Samples, request_bytes: int) -> Table:
+    table = Table(title=_title(scenario), caption=_CAPTION, box=SIMPLE_HEAD, leading=1)
     table.add_column("server")
-    headings = (
-        "requests/s",
-        "p50 ms",
-        "p99 ms",
-        "ours÷it\nrequests/s",
-        "ours÷it\np50",
-        "ours÷it\np99",
-        "failed",
-    )
-    for heading in headings:
+    per_second = _per_second(scenario, request_bytes)
+    ratios = ("ours÷it\nper second", "ours÷it\np50", "ours÷it\np99")
+    for heading in (*per_second, "p50 ms", "p99 ms", *ratios, "failed"):
         table.add_column(heading, justify="right")
     for name, rounds in samples.items():
         failed = sum(sample.failed for sample in rounds)
+        rate = spread(column(samples, name, "rate_per_s"))
         table.add_row(
             name,
-            _cell(spread(_column(samples, name, "rate_per_s")), 0),
-            _cell(_in_ms(spread(_column(samples, name, "p50_us"))), 2),
-            _cell(_in_ms(spread(_column(samples, name, "p99_us"))), 2),
-            *(_cell(ratio, 2) for ratio in _ratios(samples, name).values()),
+            *(_cell(scaled(rate, factor), 0) for factor in per_second.values()),
+            *(_cell(scaled(spread(column(samples, name, one)), _MS_PER_US), 2) for one in ("p50_us", "p99_us")),
+            *(_cell(ratio, 0 if ratio.median >= _FAR_APART else 2) for ratio in ratios_of_ours(samples, name).values()),
             f"[bold red]{failed}[/]" if failed else "0",
         )
     return table
+
+
+def _per_second(scenario: Scenario, request_bytes: int) -> dict[str, float]:
+    """Return the columns that follow from the rate, each with what the rate is to be multiplied by."""
+    columns = {"requests/s": 1.0}
+    if scenario.rows > 1:
+        columns["rows/s"] = float(scenario.rows)
+    if request_bytes >= _LARGE_BYTES:
+        columns["MB/s"] = request_bytes / BYTES_PER_MB
+    return columns
 
 
 def _title(scenario: Scenario) -> str:
@@ -93,50 +78,7 @@ def _title(scenario: Scenario) -> str:
     return f"{scenario.name} ({extent}): {scenario.summary}"
 
 
-def _ratios(samples: Samples, name: str) -> dict[str, Spread]:
-    """Return ours ÷ that server for each figure; not numbers if ours was skipped."""
-    figures = "rate_per_s", "p50_us", "p99_us"
-    if OURS not in samples:
-        return dict.fromkeys(figures, spread([]))
-    return {one: ratios(_column(samples, OURS, one), _column(samples, name, one)) for one in figures}
-
-
-def _scenario_json(scenario: Scenario, results: Results) -> dict[str, Any]:
-    samples = results.samples[scenario.name]
-    added = overhead_us(scenario, samples)
-    return {
-        **asdict(scenario),
-        "added_us_per_request": asdict(added) if added else None,
-        "servers": {name: _server_json(samples, name) for name in samples},
-    }
-
-
-def _server_json(samples: Samples, name: str) -> dict[str, Any]:
-    figures = "rate_per_s", "p50_us", "p90_us", "p99_us", "max_us"
-    return {
-        **{figure: asdict(spread(_column(samples, name, figure))) for figure in figures},
-        "ratio_of_ours": {figure: asdict(ratio) for figure, ratio in _ratios(samples, name).items()},
-        "rounds": [sample.as_json() for sample in samples[name]],
-    }
-
-
-def _column(samples: Samples, name: str, figure: str) -> list[float]:
-    return [getattr(sample, figure) for sample in samples[name]]
-
-
-def _in_ms(us: Spread) -> Spread:
-    return Spread(us.minimum / _US_PER_MS, us.median / _US_PER_MS, us.maximum / _US_PER_MS)
-
-
 def _cell(values: Spread, digits: int) -> str:
     if math.isnan(values.median):
         return "n/a"
     return f"{values.median:,.{digits}f}\n{values.minimum:,.{digits}f}..{values.maximum:,.{digits}f}"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

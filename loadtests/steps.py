@@ -1,4 +1,4 @@
-"""Where a prediction's time goes: each step alone, in one process, without a socket. `python -m loadtests.steps`.
+"""Where a prediction's time goes: each step alone, in one process, without a socket. `python -m loadtests.steps`. Acts.
 
 The sum of the steps is less than the whole: between them, caches are cold and answers are put together.
 """
@@ -17,15 +17,19 @@ from rich.table import Table
 from control.open import open_store
 from gateway import demo
 from gateway.door import Door
-from gateway.executor import Executor
+from gateway.lanes import LaneOptions, Lanes
 from gateway.live import LiveHolder
 from gateway.metrics import Metrics
 from gateway.predict import Call, Predictor
+from gateway.protocols.request import Answered
 from gateway.protocols.v2_http import decode, encode
+from gateway.reception import Reception
 from gateway.refresh import Identity, Refresher
+from gateway.turn import Turn
 from inference_log.spool import take_seat
 from inference_log.writer import LogWriter
-from loadtests.payload import request_body
+from loadtests.launch import Form
+from loadtests.payload import Payload, http_body, request_body
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.plan import plan
@@ -59,32 +63,46 @@ def _microseconds(step: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - began_s) / calls * 1e6
 
 
+class AtOnce(Turn):
+    """The turn of a loop that has one request only: what is to be done at its end is done now."""
+
+    def add(self, work: Callable[[], None]) -> None:
+        """Calls `work`."""
+        work()
+
+
 def _steps(home: Path) -> dict[str, Callable[[], object]]:
     demo.train(home / "models", lambda _: None)
     store = open_store(f"sqlite:///{home / 'store.db'}")
     demo.declare(store)
-    holder, seat = LiveHolder(), take_seat(home / "spool")
+    holder, seat, turn = LiveHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
-    Refresher(Identity("steps", 0, 0.0), store, catalogue, holder, 60.0).tick(time.monotonic())
+    lanes = Lanes(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
+    Refresher(Identity("steps", 0, 0.0), store, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
-    predictor = Predictor(Executor(1, 1.0), LogWriter(seat.folder, "steps"), metrics)
-    door = Door(holder, predictor, metrics, _nothing, secret=b"", max_in_flight=1, max_body_bytes=1 << 20)
-    live, body = holder.current.routes["cancer"], request_body()
-    arm, request = live.arms[0], decode(body, live.signature)
-    tensors = arm.runtime.run(request.inputs, arm.output_names)
+    predictor = Predictor(LogWriter(seat.folder, "steps"), metrics)
+    reception = Reception(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    door = Door(reception, _nothing, turn, max_body_bytes=1 << 20)
+    live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
+    arm, request = live.arms[0], decode(body, None, live.signature)
+    runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime
+    if runtime is None:
+        raise RuntimeError("The demo's model could not be loaded.")
+    tensors = runtime.run(request.inputs, arm.output_names)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
+    answered = Answered("cancer", "2", _DECISION, parameters)
 
     def predict() -> None:
-        call = Call(_DECISION, time.perf_counter(), request.inputs, 1)
-        _finish(predictor.predict(live, call, on_loop=True))
+        _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))
 
     return {
-        "decode": lambda: decode(body, live.signature),
+        "decode JSON": lambda: decode(body, None, live.signature),
+        "decode binary": lambda: decode(binary.content, binary.json_bytes, live.signature),
         "plan": lambda: plan(live.route, _DECISION),
-        "model": lambda: arm.runtime.run(request.inputs, arm.output_names),
-        "predict (plan, model, check, record, count)": predict,
-        "encode": lambda: encode("cancer", "2", _DECISION, parameters, arm.output_names, tensors),
-        "the whole answer": lambda: _finish(door.answer("POST", _PATH, {}, body, time.perf_counter(), on_loop=True)),
+        "model": lambda: runtime.run(request.inputs, arm.output_names),
+        "predict (plan, lane, model, check, record, count)": predict,
+        "encode JSON": lambda: encode(answered, request, live.signature, tensors),
+        "the whole answer, JSON": lambda: _finish(door.answer("POST", _PATH, {}, body, time.perf_counter())),
     }
 
 

@@ -19,7 +19,9 @@ MAX_ARMS = 64
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
-_KEYS = ("route", "arms", "split", "unit", "fallback", "deadline", "seed")
+_KEYS = ("route", "arms", "split", "unit", "fallback", "deadline", "batch_wait", "placement", "seed")
+PLACEMENTS = ("replica", "dedicated")
+MAX_BATCH_WAIT_S = 1.0
 _LATER_KINDS = ("rollout", "bandit")
 
 
@@ -37,7 +39,10 @@ class ArmRef:
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """A route as declared. `split` is in slots of 1/10,000; `unit` is None when each request is its own unit."""
+    """A route as declared. `split` is in slots of 1/10,000; `unit` is None when each request is its own unit.
+
+    `batch_wait_s` is how long a request may wait for company; `placement` overrules what the versions say.
+    """
 
     route: str
     arms: Mapping[str, ArmRef]
@@ -46,6 +51,8 @@ class RouteSpec:
     unit: str | None = None
     fallback: str | None = None
     deadline_s: float | None = None
+    batch_wait_s: float | None = None
+    placement: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ def parse_spec(raw: object) -> RouteSpec:
         unit=_parse_unit(raw.get("unit")),
         fallback=_parse_fallback(raw.get("fallback"), arms),
         deadline_s=None if raw.get("deadline") is None else parse_duration_s(raw["deadline"], "deadline"),
+        batch_wait_s=_parse_batch_wait(raw.get("batch_wait")),
+        placement=_parse_placement(raw.get("placement")),
     )
 
 
@@ -127,8 +136,8 @@ def _parse_split(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, int]:
 def _parse_seed(raw: object, route: str) -> str:
     if raw is None:
         return route
-    if not isinstance(raw, str) or not raw:
-        raise Rejected("seed must be a non-empty string.")
+    if not isinstance(raw, str) or not raw or not raw.isprintable():  # lone surrogates cannot be stored nor shown
+        raise Rejected("seed must be a non-empty string of printable characters.")
     return raw
 
 
@@ -148,6 +157,22 @@ def _parse_fallback(raw: object, arms: Mapping[str, ArmRef]) -> str | None:
     return raw
 
 
+def _parse_batch_wait(raw: object) -> float | None:
+    if raw is None:
+        return None
+    wait_s = parse_duration_s(raw, "batch_wait")
+    if wait_s > MAX_BATCH_WAIT_S:
+        longest = format_duration(MAX_BATCH_WAIT_S)
+        raise Rejected(f"batch_wait is {format_duration(wait_s)}; it may be {longest} at most.")
+    return wait_s
+
+
+def _parse_placement(raw: object) -> str | None:
+    if raw is not None and raw not in PLACEMENTS:
+        raise Rejected(f"placement must be {' or '.join(PLACEMENTS)}, not {raw!r}.")
+    return None if raw is None else str(raw)
+
+
 def spec_to_dict(spec: RouteSpec) -> dict[str, Any]:
     """The spec as an operator would write it; `parse_spec` reads it back to the same spec."""
     written: dict[str, Any] = {
@@ -161,6 +186,10 @@ def spec_to_dict(spec: RouteSpec) -> dict[str, Any]:
         written["fallback"] = spec.fallback
     if spec.deadline_s is not None:
         written["deadline"] = format_duration(spec.deadline_s)
+    if spec.batch_wait_s is not None:
+        written["batch_wait"] = format_duration(spec.batch_wait_s)
+    if spec.placement is not None:
+        written["placement"] = spec.placement
     if spec.seed != spec.route:
         written["seed"] = spec.seed
     return written

@@ -46,6 +46,7 @@ class Route:
     unit_parameter: str | None
     fallback: int | None
     deadline_s: float | None
+    batch_wait_s: float
     hash: str
 
     def __repr__(self) -> str:
@@ -103,6 +104,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         unit_parameter=source if kind == "parameters" else None,
         fallback=None if spec.fallback is None else index[spec.fallback],
         deadline_s=spec.deadline_s,
+        batch_wait_s=spec.batch_wait_s or 0.0,
         hash=_content_hash([to_dict(document), [(arm.name, arm.version, arm.digest) for arm in arms]]),
     )
 

@@ -1,7 +1,15 @@
-"""The Open Inference Protocol's datatypes and NumPy's names for them. Decides."""
+"""The Open Inference Protocol's datatypes and NumPy's names for them. Decides.
 
+NumPy has no type for two of them. BF16 is the bfloat16 of ml_dtypes. BYTES, strings of bytes of any length, are arrays
+of Python objects, each of them `bytes`; on the wire and in the log an element is its length, as an unsigned 32-bit
+integer, and then itself.
+"""
+
+import struct
+from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 Tensor = np.ndarray[Any, np.dtype[Any]]
@@ -19,6 +27,34 @@ NUMPY_OF: dict[str, np.dtype[Any]] = {
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "BYTES": np.dtype(object),
 }
 NAME_OF = {dtype: name for name, dtype in NUMPY_OF.items()}
 """Datatype by NumPy dtype; the inverse of `NUMPY_OF`."""
+
+BYTES = NUMPY_OF["BYTES"]
+TYPE_STRING_OF = {name: dtype.str for name, dtype in NUMPY_OF.items()} | {"BF16": "bfloat16"}
+"""What the log calls a datatype. NumPy's own string for BF16 would say only that it has two bytes."""
+
+_length = struct.Struct("<I")
+
+
+def zeros(datatype: str, shape: Sequence[int]) -> Tensor:
+    """A tensor of nothings: zeros, false, or empty strings."""
+    return np.full(shape, b"", BYTES) if datatype == "BYTES" else np.zeros(shape, NUMPY_OF[datatype])
+
+
+def tensor_of_bytes(elements: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
+    """A BYTES tensor of row-major `elements`."""
+    return np.array(elements, BYTES).reshape(shape)
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """A tensor as the wire and the log have it: row-major, little-endian, BYTES with their lengths."""
+    if tensor.dtype.char != "O":
+        return tensor.tobytes()
+    parts: list[bytes] = []
+    for element in tensor.ravel().tolist():
+        parts += (_length.pack(len(element)), element)
+    return b"".join(parts)

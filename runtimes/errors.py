@@ -2,7 +2,8 @@
 
 RuntimesError
 ├── ModelRefused   the artifact or its manifest may not be loaded
-└── ModelFailed    a loaded model raised, or answered something other than its signature says
+├── ModelFailed    a loaded model raised, or answered something other than its signature says
+└── InputRefused   a loaded model raised on these values, and works on others
 """
 
 
@@ -16,3 +17,7 @@ class ModelRefused(RuntimesError):
 
 class ModelFailed(RuntimesError):
     """The model raised while it ran, or its answer contradicts its signature."""
+
+
+class InputRefused(RuntimesError):
+    """The model raised on these values, though it goes on answering others."""

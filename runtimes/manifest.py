@@ -1,7 +1,8 @@
 """`model.yaml`: what a model version says of itself. Decides.
 
 Runtime, file, its sha256 and the signature (names, datatypes and shapes of inputs and outputs, -1 where a
-dimension varies). `columns` may name the features of a two-dimensional input, for the log's readers.
+dimension varies). `columns` may name the features of a two-dimensional input, for the log's readers, or the classes of
+an output. `max_batch` bounds how many instances one run may get; `placement` and `resources` say where it runs.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelRefused
 
 
-class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """One input or output. `shape` uses -1 for a dimension that varies."""
 
     name: str
@@ -32,11 +33,25 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"Tensor {self.name} has shape {list(shape)}; the model takes {list(self.shape)}."
 
 
-class Signature(msgspec.Struct, frozen=True):
+class Signature(msgspec.Struct, frozen=True, cache_hash=True):
     """Inputs and outputs in the model's own order."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+
+Placement = Literal["replica", "dedicated"]
+"""Where a version runs: in the gateway's replicas, or in a Serve application of its own."""
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What each process of a dedicated version needs, how many there are, and its packages beside ours (pip)."""
+
+    num_cpus: Annotated[float, msgspec.Meta(ge=0)] = 0.1
+    num_gpus: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    min_replicas: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    max_replicas: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    pip: tuple[str, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,6 +63,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     description: str = ""
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
+    placement: Placement = "replica"
+    resources: Resources = Resources()
 
     @property
     def signature(self) -> Signature:
@@ -70,6 +88,8 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def _check(manifest: Manifest) -> None:
+    if manifest.resources.min_replicas > manifest.resources.max_replicas:
+        raise ModelRefused("model.yaml asks for more min_replicas than max_replicas.")
     if "/" in manifest.file or manifest.file.startswith("."):
         raise ModelRefused(f"model.yaml names file {manifest.file!r}; it must lie beside model.yaml.")
     if not manifest.inputs or not manifest.outputs:
@@ -86,6 +106,9 @@ def _check(manifest: Manifest) -> None:
             raise ModelRefused(f"Tensor {spec.name} names {len(spec.columns)} columns for shape {list(spec.shape)}.")
 
 
+_RARE: dict[str, object] = {"max_batch": 64, "placement": "replica", "resources": Resources()}
+
+
 def manifest_to_yaml(manifest: Manifest) -> str:
     """The text that `parse_manifest` reads back."""
     content: dict[str, Any] = msgspec.to_builtins(manifest)
@@ -93,6 +116,10 @@ def manifest_to_yaml(manifest: Manifest) -> str:
         spec["shape"], spec["columns"] = list(spec["shape"]), list(spec["columns"])
         if not spec["columns"]:
             del spec["columns"]
+    content["resources"]["pip"] = list(content["resources"]["pip"])
+    for key in _RARE:
+        if getattr(manifest, key) == _RARE[key]:
+            del content[key]
     return yaml.safe_dump(
         {**content, "inputs": list(content["inputs"]), "outputs": list(content["outputs"])},
         sort_keys=False,

@@ -1,4 +1,8 @@
-"""Runs ONNX models with ONNX Runtime on the CPU, one thread inside an operator by default. Acts."""
+"""Runs ONNX models with ONNX Runtime on the CPU, one thread inside an operator by default. Acts.
+
+Models of numbers that NumPy knows go straight to ONNX Runtime. Those with BYTES or BF16 take a way round: see
+`runtimes.onnx_values`.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +12,7 @@ import onnxruntime
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest, Signature, TensorSpec
+from runtimes.onnx_values import from_strings, refuse_mixture, run_with_values, to_feed
 
 _DATATYPE_OF = {
     "tensor(bool)": "BOOL",
@@ -22,6 +27,8 @@ _DATATYPE_OF = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
+    "tensor(string)": "BYTES",
 }
 _ERRORS_ONLY = 3
 
@@ -32,21 +39,45 @@ class OnnxRuntime:
     def __init__(self, session: onnxruntime.InferenceSession, signature: Signature) -> None:
         self.signature = signature
         self._session = session
+        taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
+        if "BF16" in given:
+            self._execute = self._run_with_values
+        elif taken & {"BF16", "BYTES"} or "BYTES" in given:
+            self._execute = self._run_converted
+        else:
+            self._execute = self._run
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
         try:
-            answer: Sequence[Tensor] = self._session.run(outputs, inputs)
+            return self._execute(inputs, outputs)
+        except ModelFailed:
+            raise
         except Exception as error:  # ONNX Runtime raises classes of its own, one per status, without a common base
             raise ModelFailed(f"ONNX Runtime: {error}") from error
+
+    def _run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        answer: Sequence[Tensor] = self._session.run(outputs, inputs)
         return answer
+
+    def _run_converted(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        feed = {name: to_feed(name, tensor) for name, tensor in inputs.items()}
+        try:
+            answer = self._session.run(outputs, feed)
+        except UnicodeDecodeError as error:
+            raise ModelFailed("The model answers bytes that are not UTF-8, which ONNX Runtime cannot give.") from error
+        return [from_strings(tensor) for tensor in answer]
+
+    def _run_with_values(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        return run_with_values(self._session, inputs, outputs)
 
 
 def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> OnnxRuntime:
     """Builds a session from the bytes of `model.onnx`.
 
     Raises:
-        ModelRefused: the bytes are not a model, or its tensors are not those of the manifest.
+        ModelRefused: the bytes are not a model, or its tensors are not those of the manifest, or of datatypes
+            that cannot go together.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
@@ -56,6 +87,7 @@ def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> 
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the same: no common base
         raise ModelRefused(f"ONNX Runtime cannot load the model: {error}.") from error
+    refuse_mixture(manifest.signature)
     _compare("input", manifest.inputs, session.get_inputs())
     _compare("output", manifest.outputs, session.get_outputs())
     return OnnxRuntime(session, manifest.signature)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-
-from runtimes.datatypes import NUMPY_OF, Tensor
+from runtimes.datatypes import NUMPY_OF, Tensor, zeros
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Signature, TensorSpec
 
@@ -26,7 +24,7 @@ class Runtime(Protocol):
 def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
     """Zeros of the right shape, `rows` for every dimension that varies: for warm-up and health checks."""
     return {
-        spec.name: np.zeros([rows if size == -1 else size for size in spec.shape], NUMPY_OF[spec.datatype])
+        spec.name: zeros(spec.datatype, [rows if size == -1 else size for size in spec.shape])
         for spec in signature.inputs
     }
 

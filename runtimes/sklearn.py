@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import skops.io
 
-from runtimes.datatypes import NUMPY_OF, Tensor
+from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest, Signature
 
@@ -46,6 +46,8 @@ class SklearnRuntime:
         if name not in self._dtypes or name not in answer:
             raise ModelFailed(f"The model has no output {name!r}.")
         tensor, dtype = np.asarray(answer[name]), self._dtypes[name]
+        if dtype == BYTES:
+            return tensor_of_bytes([_as_bytes(name, element) for element in tensor.ravel().tolist()], tensor.shape)
         if not np.can_cast(tensor.dtype, dtype, "same_kind"):
             raise ModelFailed(f"The model answers {name} as {tensor.dtype}, which is no {dtype}.")
         cast = tensor.astype(dtype, copy=False)
@@ -61,6 +63,14 @@ class SklearnRuntime:
         }
 
 
+def _as_bytes(name: str, element: object) -> bytes:
+    if isinstance(element, str):
+        return element.encode()
+    if isinstance(element, bytes):
+        return element
+    raise ModelFailed(f"The model answers {name} with {element!r}, which is no text.")
+
+
 def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> SklearnRuntime:
     """Reads `model.skops` (or a pickle, where allowed).
 
@@ -71,6 +81,8 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
         raise ModelRefused("A scikit-learn model has exactly one input tensor.")
     if len(manifest.inputs[0].shape) != 2:
         raise ModelRefused("The input of a scikit-learn model has two dimensions, such as [-1, 30].")
+    if manifest.inputs[0].datatype in ("BYTES", "BF16"):
+        raise ModelRefused(f"A scikit-learn model takes numbers, not {manifest.inputs[0].datatype}.")
     names = {spec.name for spec in manifest.outputs}
     if len(names) > 1 and names != {_LABEL, _PROBABILITIES}:
         raise ModelRefused(f"A scikit-learn model answers {_LABEL} and {_PROBABILITIES}, or one output.")

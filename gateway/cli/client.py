@@ -1,6 +1,14 @@
-"""Speaks the operators' HTTP API for the command line. Acts."""
+"""Speaks the operators' HTTP API for the command line. Acts.
+
+What it shows of itself comes from the environment, so that no credential stands in a list of processes or a history of
+commands: `POINTSMAN_KEY` (an API key or a token) and, for TLS, `POINTSMAN_CA` (PEM of the authority that signed the
+gateway's certificate) and `POINTSMAN_CLIENT_CERTIFICATE` (PEM with a certificate of ours and its key).
+"""
 
 import getpass
+import os
+import ssl
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -14,12 +22,35 @@ class ApiError(Exception):
     """The gateway refused, or cannot be reached; the message is for the person at the terminal."""
 
 
-def _operator() -> str:
-    """Who asks, for the history."""
+def operator_name() -> str:
+    """Who is at the terminal, for the history."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return "unknown"
+
+
+def _credential(environ: Mapping[str, str]) -> dict[str, str]:
+    key = environ.get("POINTSMAN_KEY", "").strip()
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ApiError("POINTSMAN_KEY is neither an API key nor a token: it holds blanks or strange characters.")
+    return {"authorization": f"Bearer {key}"}
+
+
+def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
+    """Whom to believe that he is the gateway, and what to show him; True for what the machine believes anyway."""
+    authority, certificate = environ.get("POINTSMAN_CA"), environ.get("POINTSMAN_CLIENT_CERTIFICATE")
+    if not authority and not certificate:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=authority or None)
+        if certificate:
+            context.load_cert_chain(certificate)
+    except OSError as error:  # ssl.SSLError is one
+        raise ApiError(f"POINTSMAN_CA or POINTSMAN_CLIENT_CERTIFICATE cannot be used: {error}.") from error
+    return context
 
 
 class Client:
@@ -29,7 +60,11 @@ class Client:
         self._url = url
         try:
             self._http = httpx.Client(
-                base_url=url, timeout=_TIMEOUT_S, headers={"x-operator": _operator()}, trust_env=False
+                base_url=url,
+                timeout=_TIMEOUT_S,
+                headers={"x-operator": operator_name(), **_credential(os.environ)},
+                verify=_trust(os.environ),
+                trust_env=False,
             )
         except httpx.InvalidURL as error:
             raise ApiError(

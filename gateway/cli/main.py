@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import log, operate, serving
+from gateway.cli import keys, log, operate, serving
 
 app = typer.Typer(
     name="pointsman",
@@ -14,6 +14,7 @@ app = typer.Typer(
 serving.register(app)
 operate.register(app)
 app.add_typer(log.app, name="log")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

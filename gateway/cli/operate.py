@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, kept in the history.")]
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
-_CONVERGE_S = 10.0
+_CONVERGE_S = 60.0  # a dedicated version starts a process first
 _POLL_S = 0.05
 
 

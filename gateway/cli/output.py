@@ -56,7 +56,9 @@ class Progress:
         self._step = ""
 
     def step(self, text: str) -> None:
-        """Begins a step."""
+        """Begins a step, unless it is the one under way."""
+        if text == self._step:
+            return
         self.done()
         self._step, self._began_s = text, time.monotonic()
         typer.echo(f"· {text} …", err=True)

@@ -17,9 +17,11 @@ from gateway import ray_environment
 from gateway.cli.output import Progress, sentences
 from gateway.listener import bind
 from gateway.settings import Settings
+from gateway.tls import load_tls
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port that all replicas share.", show_default="8000")]
+GrpcPort = Annotated[int | None, typer.Option(help="The same for gRPC; 0 for none.", show_default="8001")]
 Engine = Annotated[
     Literal["ray", "uvicorn"] | None,
     typer.Option(help="ray: replicas on Ray Serve; uvicorn: one replica in this process.", show_default="ray"),
@@ -41,6 +43,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Host = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     engine: Engine = None,
     replicas: Replicas = None,
     home: Home = None,
@@ -51,7 +54,7 @@ def serve(
     Every flag, and more, can be set in the environment with the prefix POINTSMAN_, such as POINTSMAN_PORT.
     """
     with sentences():
-        settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        settings = read_settings(host=host, port=port, grpc_port=grpc_port, engine=engine, replicas=replicas, home=home)
         if with_parent:
             _end_with_parent()
         _run(settings, Progress())
@@ -60,6 +63,7 @@ def serve(
 def demo(
     host: Host = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     engine: Engine = None,
     replicas: Replicas = None,
     home: Home = None,
@@ -70,7 +74,7 @@ def demo(
     from gateway import demo as demonstration  # scikit-learn's trainers are slow to import
 
     with sentences():
-        settings = read_settings(host=host, port=port, engine=engine, replicas=replicas, home=home)
+        settings = read_settings(host=host, port=port, grpc_port=grpc_port, engine=engine, replicas=replicas, home=home)
         if with_parent:
             _end_with_parent()
         progress = Progress()
@@ -97,7 +101,12 @@ def read_settings(**flags: Any) -> Settings:
 
 
 def _run(settings: Settings, progress: Progress) -> None:
-    _await_port(settings, progress)
+    from gateway.access.open import open_access  # a fifth of a second, which only who serves should wait for
+
+    open_access(settings)  # says now, not in a replica's log, what is missing
+    load_tls(settings)
+    for port in {settings.port, settings.grpc_port} - {0}:
+        _await_port(settings.host, port, progress)
 
     def on_ready() -> None:
         progress.done()
@@ -129,7 +138,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="with-parent", daemon=True).start()
 
 
-def _await_port(settings: Settings, progress: Progress) -> None:
+def _await_port(host: str, port: int, progress: Progress) -> None:
     """Makes sure that nobody listens on the port, not even somebody who would share it.
 
     A gateway that was killed leaves replicas that end within seconds: they are waited for.
@@ -141,24 +150,25 @@ def _await_port(settings: Settings, progress: Progress) -> None:
     waiting = False
     while True:
         try:
-            with closing(bind(settings.host, settings.port, shared=False)):
+            with closing(bind(host, port, shared=False)):
                 return
         except OSError as error:
             if time.monotonic() > until_s or error.errno != errno.EADDRINUSE:
                 raise OSError(
-                    f"Port {settings.port} on {settings.host} cannot be had ({error.strerror}): end what listens "
-                    "there, or choose another with --port or POINTSMAN_PORT."
+                    f"Port {port} on {host} cannot be had ({error.strerror}): end what listens "
+                    "there, or choose another with --port or --grpc-port."
                 ) from error
         if not waiting:
-            progress.step(f"waiting for port {settings.port}, which somebody holds")
+            progress.step(f"waiting for port {port}, which somebody holds")
             waiting = True
         time.sleep(_POLL_S)
 
 
 def _welcome(settings: Settings) -> str:
-    url = f"http://{settings.host}:{settings.port}"
+    url = f"{'http' if settings.tls_certificate is None else 'https'}://{settings.host}:{settings.port}"
+    grpc = f"gRPC on port {settings.grpc_port}; " if settings.grpc_port else ""
     return f"""
-Pointsman serves at {url}  (state in {settings.home}; Ctrl-C stops everything)
+Pointsman serves at {url}  ({grpc}state in {settings.home}; Ctrl-C stops everything)
 
   pointsman status                       what each replica serves
   pointsman shift cancer canary=20       move traffic

@@ -1,87 +1,173 @@
-"""A tensor's `data` in JSON, flat or nested, into NumPy. Decides.
+"""A tensor's elements in JSON, flat or nested, from and to NumPy. Decides.
 
-msgspec checks every element against the datatype while it parses, so nothing is coerced silently: no string becomes
-a number, no 300 becomes a UINT8, no INT64 passes through a float.
+msgspec checks every element's type while it parses, and `struct` its range while it packs, so nothing is coerced
+silently: no string becomes a number, no 300 becomes a UINT8, no INT64 passes through a float. What JSON has no number
+for is another matter: see docs/decisions/005-nan-in-json.md.
 """
 
 import math
-from typing import Annotated, Any
+import re
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import chain
+from types import GenericAlias
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from gateway.errors import BadRequest
-from runtimes.datatypes import NUMPY_OF, Tensor
+from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
+
+NOT_IN_JSON = ("FP16", "BF16")
+CODE_OF = {
+    "BOOL": "?",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP32": "f",
+    "FP64": "d",
+}
+"""How `struct` calls the datatypes that are numbers in JSON."""
 
 _MAX_DEPTH = 8
-_FP32_BOUND = 2.0**128 - 2.0**103
+_opening = re.compile(rb"[\[ \t\r\n]*").match
+_WORDS = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_TYPE_OF: dict[str, Any] = {"BOOL": bool, "FP32": float, "FP64": float, "BYTES": str}
 
 
-def _element(datatype: str) -> Any:
-    """The type that msgspec holds each element against."""
-    kind = NUMPY_OF[datatype]
-    if kind.kind == "b":
-        return bool
-    if kind.kind == "f":
-        # JSON can write numbers that FP32 cannot hold; none of them may become infinite. The bound is where rounding
-        # to infinity begins, half a step beyond the largest number. (Beyond FP64 msgspec refuses by itself.)
-        return Annotated[float, msgspec.Meta(gt=-_FP32_BOUND, lt=_FP32_BOUND)] if kind.itemsize == 4 else float
-    bounds = np.iinfo(kind)
-    if kind.itemsize == 8:
-        return int  # msgspec's own bounds are 64 bit; NumPy refuses what lies beyond
-    return Annotated[int, msgspec.Meta(ge=int(bounds.min), le=int(bounds.max))]
+def element_type(datatype: str, *, words: bool = False) -> Any:
+    """What msgspec holds each element against. With `words`, FP32 and FP64 may also be words, or null."""
+    kind = _TYPE_OF.get(datatype, int)
+    return float | str | None if words and kind is float else kind
 
 
-def _decoders(datatype: str) -> list[msgspec.json.Decoder[Any]]:
-    kind, decoders = _element(datatype), []
-    for _ in range(_MAX_DEPTH + 1):
-        decoders.append(msgspec.json.Decoder(kind))
-        kind = list[kind]  # type: ignore[valid-type]  # built at run time, one level of nesting at a time
-    return decoders
+def nested(kind: Any, depth: int) -> Any:
+    """The type of lists of lists, `depth` deep."""
+    for _ in range(depth):
+        kind = GenericAlias(list, (kind,))
+    return kind
 
 
-_DECODERS = {datatype: _decoders(datatype) for datatype in NUMPY_OF if datatype != "FP16"}
+@lru_cache(maxsize=512)
+def _decoder(datatype: str, depth: int, *, words: bool = False) -> Callable[[bytes | msgspec.Raw], Any]:
+    return msgspec.json.Decoder(nested(element_type(datatype, words=words), depth)).decode
 
 
-def decode_data(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:
+@lru_cache(maxsize=4096)
+def packer(code: str, count: int) -> Callable[..., bytes]:
+    """Packs `count` numbers; raises `struct.error` or `OverflowError` for one that is out of range."""
+    return struct.Struct(f"={count}{code}").pack
+
+
+def decode_data(name: str, datatype: str, shape: tuple[int, ...], raw: bytes | msgspec.Raw) -> Tensor:
     """The array of `shape` that the JSON value `raw` holds.
 
     Raises:
         BadRequest: elements of another type, ragged nesting, another count than the shape says, a number that the
             datatype cannot hold.
     """
-    if datatype not in _DECODERS:
-        raise BadRequest(f"Tensor {name}: {datatype} cannot be sent as JSON; send it as binary or as FP32.")
+    refuse_datatype(name, datatype)
     depth = _depth(raw)
+    elements, nesting = flatten(name, _parse(name, datatype, depth, raw), depth)
+    if nesting != shape:
+        if depth > 1 and elements:
+            raise BadRequest(f"Tensor {name} is nested as {list(nesting)}, but its shape says {list(shape)}.")
+        needed = math.prod(shape)
+        if len(elements) != needed:
+            raise BadRequest(f"Tensor {name} has {len(elements)} elements, but its shape {list(shape)} needs {needed}.")
+    return build(name, datatype, elements, shape)
+
+
+def refuse_datatype(name: str, datatype: str) -> None:
+    """Raises `BadRequest` if an input's datatype has no elements in JSON."""
+    if datatype in NOT_IN_JSON:
+        raise BadRequest(f"Tensor {name}: {datatype} cannot be sent as JSON; send it as binary.")
+
+
+def _parse(name: str, datatype: str, depth: int, raw: bytes | msgspec.Raw) -> Any:
+    """Elements that have the datatype's type, nested as they came; where FP32 and FP64 are not all numbers, words."""
     try:
-        values = _DECODERS[datatype][depth].decode(raw)
-        array = np.array(values, NUMPY_OF[datatype])
-    except msgspec.DecodeError as error:
+        try:
+            return _decoder(datatype, depth)(raw)
+        except msgspec.ValidationError:
+            return _decoder(datatype, depth, words=True)(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"Tensor {name}: {error}.") from error
-    except (ValueError, OverflowError) as error:
-        raise BadRequest(f"Tensor {name}: data is ragged or does not fit {datatype}: {error}.") from error
-    if array.shape == shape:
-        return array
-    if depth > 1 and array.size:
-        raise BadRequest(f"Tensor {name} is nested as {list(array.shape)}, but its shape says {list(shape)}.")
-    if array.size != math.prod(shape):
-        raise BadRequest(
-            f"Tensor {name} has {array.size} elements, but its shape {list(shape)} needs {math.prod(shape)}."
-        )
+
+
+def flatten(name: str, value: Any, depth: int) -> tuple[list[Any], tuple[int, ...]]:
+    """The elements of lists nested `depth` deep, and the lengths of each level.
+
+    Raises:
+        BadRequest: lists of one level differ in length.
+    """
+    level, shape = [value], []
+    for _ in range(depth):
+        lengths = set(map(len, level))
+        if len(lengths) > 1:
+            raise BadRequest(f"Tensor {name}: data is ragged, with rows of {min(lengths)} and of {max(lengths)}.")
+        shape.append(max(lengths, default=0))
+        level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
+    return level, tuple(shape)
+
+
+def build(name: str, datatype: str, elements: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+    """The array of row-major elements that have been checked for their type, as many as `shape` needs.
+
+    Raises:
+        BadRequest: one is beyond the datatype's range or a word that is no number, or there can be no such shape.
+    """
     try:
-        return array.reshape(shape)
-    except ValueError as error:  # a dimension beyond what NumPy can count, beside one of zero
+        if datatype == "BYTES":
+            return tensor_of_bytes([each.encode() if type(each) is str else each for each in elements], shape)
+        return np.ndarray(shape, NUMPY_OF[datatype], _packed(name, datatype, elements))
+    except (struct.error, OverflowError) as error:
+        raise BadRequest(f"Tensor {name}: a number does not fit {datatype}: {error}.") from error
+    except ValueError as error:  # a dimension beyond what NumPy can count, beside one of zero; more than it has
         raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
-def _depth(raw: bytes) -> int:
+def _packed(name: str, datatype: str, elements: Sequence[Any]) -> bytes:
+    pack = packer(CODE_OF[datatype], len(elements))
+    try:
+        return pack(*elements)
+    except struct.error:
+        if _TYPE_OF.get(datatype) is not float:
+            raise
+    return pack(*[each if type(each) is float else _number(name, each) for each in elements])
+
+
+def _number(name: str, word: str | None) -> float:
+    if word not in _WORDS:
+        raise BadRequest(f"Tensor {name} holds {word!r}; beside numbers there are null, NaN, Infinity and -Infinity.")
+    return _WORDS[word]
+
+
+def _depth(raw: bytes | msgspec.Raw) -> int:
     """How many brackets open before the first element."""
-    depth = 0
-    for byte in raw:
-        if byte == 0x5B:  # [
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise BadRequest(f"data is nested more than {_MAX_DEPTH} levels deep.")
-        elif byte not in b" \t\r\n":
-            return depth
+    match = _opening(raw)
+    depth = match[0].count(b"[") if match else 0
+    if depth > _MAX_DEPTH:
+        raise BadRequest(f"data is nested more than {_MAX_DEPTH} levels deep.")
     return depth
+
+
+def texts(name: str, tensor: Tensor) -> list[str]:
+    """The elements of a BYTES tensor as JSON has them.
+
+    Raises:
+        BadRequest: one is no text.
+    """
+    try:
+        return [element.decode() for element in tensor.ravel().tolist()]
+    except UnicodeDecodeError as error:
+        raise BadRequest(
+            f"Output {name} holds bytes that are not UTF-8, which JSON cannot carry; ask for it with binary_data: true."
+        ) from error

@@ -1,96 +1,116 @@
-"""The Open Inference Protocol over HTTP, JSON bodies: decode and encode, nothing else. Decides."""
+"""The Open Inference Protocol over HTTP, JSON and binary tensors: the way in, and the names of the way out. Decides.
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+A body is JSON, or JSON of a length that a header gives, followed by the bytes of the tensors that say so. Where that
+length is 0 the body is nothing but the one input's bytes.
+"""
+
+from functools import lru_cache
 
 import msgspec
-import orjson
 
 from gateway.errors import BadRequest
+from gateway.protocols.request import InferenceRequest, batch_size
+from gateway.protocols.tensor_binary import decode_tensor
 from gateway.protocols.tensor_json import decode_data
-from runtimes.datatypes import NAME_OF, Tensor
+from gateway.protocols.v2_answer import encode, encode_error, metadata
+from gateway.protocols.v2_body import Body, Input, parse, refuse_shared_memory
+from gateway.protocols.v2_outputs import wanted_outputs
+from gateway.protocols.v2_quick import quick_decoder
+from gateway.protocols.v2_raw import decode_raw
+from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature, TensorSpec
 
-Parameters = dict[str, Any]
+__all__ = ["InferenceRequest", "decode", "encode", "encode_error", "metadata", "parse_header_length"]
+
+_MAX_DIGITS = 18
+_NULL = msgspec.Raw(b"null")
+_quick_decoder = lru_cache(maxsize=256)(quick_decoder)
 
 
-class _Input(msgspec.Struct, frozen=True):
-    name: str
-    shape: tuple[int, ...]
-    datatype: str
-    data: msgspec.Raw = msgspec.Raw()
-    parameters: Parameters = {}
-
-
-class _Output(msgspec.Struct, frozen=True):
-    name: str
-    parameters: Parameters = {}
-
-
-class _Request(msgspec.Struct, frozen=True):
-    inputs: tuple[_Input, ...]
-    id: str | None = None
-    parameters: Parameters | None = None
-    outputs: tuple[_Output, ...] | None = None
-
-
-_parse = msgspec.json.Decoder(_Request).decode
-
-
-class InferenceRequest(NamedTuple):
-    """A decoded request: tensors by name, and the names of the outputs to answer, in order (None: all of them)."""
-
-    id: str
-    parameters: Parameters
-    inputs: dict[str, Tensor]
-    outputs: Sequence[str] | None
-    batch_size: int
-
-
-def decode(body: bytes, signature: Signature) -> InferenceRequest:
-    """Holds a body against the signature and turns it into arrays.
+def parse_header_length(value: bytes, body_bytes: int) -> int:
+    """The header Inference-Header-Content-Length of a body that has `body_bytes` after decompression.
 
     Raises:
-        BadRequest: malformed JSON, a missing or unknown tensor, another datatype, shape, count or element type.
+        BadRequest: not a number, or more than the body has.
     """
-    if not body:
-        raise BadRequest("The body is empty; send a JSON object with inputs.")
-    try:
-        request = _parse(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(_sentence(error)) from error
-    except RecursionError:
-        raise BadRequest("The body is nested too deeply.") from None
+    if not value.isdigit() or len(value) > _MAX_DIGITS:
+        raise BadRequest(f"Inference-Header-Content-Length is {value.decode('latin-1')!r}; it must be a number.")
+    length = int(value)
+    if length > body_bytes:
+        raise BadRequest(f"Inference-Header-Content-Length is {length}, but the body has {body_bytes} bytes.")
+    return length
+
+
+def decode(body: bytes | memoryview, header_length: int | None, signature: Signature) -> InferenceRequest:
+    """Holds a body against the signature and turns it into arrays. `header_length` is as `parse_header_length` gave it.
+
+    Raises:
+        BadRequest: malformed JSON, a missing or unknown tensor, another datatype, shape, count or element type, bytes
+            that are missing or left over, an output that there is not or that JSON cannot carry.
+    """
+    if header_length == 0:
+        return decode_raw(body, signature)
+    quick = _quick_decoder(signature)
+    if header_length is not None:
+        request = None if quick is None else quick.from_binary(body, header_length)
+        if request is None:
+            request = _decode_general(bytes(body[:header_length]), memoryview(body)[header_length:], signature)
+        return request
+    content = bytes(body)
+    request = None if quick is None else quick.from_json(content)
+    return _decode_general(content, None, signature) if request is None else request
+
+
+def _decode_general(content: bytes, rest: memoryview | None, signature: Signature) -> InferenceRequest:
+    request = parse(content)
     inputs = {tensor.name: tensor for tensor in request.inputs}
     if len(inputs) != len(request.inputs):
         raise BadRequest("An input is given twice.")
-    tensors = {spec.name: _tensor(spec, inputs.pop(spec.name, None)) for spec in signature.inputs}
+    parts = _parts(request, rest)
+    tensors = {spec.name: _tensor(spec, inputs.pop(spec.name, None), parts.get(spec.name)) for spec in signature.inputs}
     if inputs:
         names = ", ".join(spec.name for spec in signature.inputs)
         raise BadRequest(f"The model has no input {', '.join(inputs)}; its inputs are {names}.")
-    outputs = _outputs(request.outputs, signature) if request.outputs else None
     return InferenceRequest(
-        request.id or "", request.parameters or {}, tensors, outputs, batch_size(signature, tensors)
+        request.id or "",
+        request.parameters or {},
+        tensors,
+        wanted_outputs(request.outputs, request.parameters, signature),
+        batch_size(signature, tensors),
     )
 
 
-def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
-    """Instances in a request: the first dimension of the inputs, where it varies; otherwise one.
+def _parts(request: Body, rest: memoryview | None) -> dict[str, memoryview]:
+    """The bytes behind the JSON, by input."""
+    parts: dict[str, memoryview] = {}
+    at = 0
+    for tensor in request.inputs:
+        if tensor.parameters is None:
+            continue
+        refuse_shared_memory(tensor.name, tensor.parameters)
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            continue
+        if type(size) is not int or size < 0:
+            raise BadRequest(f"Tensor {tensor.name} has binary_data_size {size!r}; it must be a whole number from 0.")
+        if rest is None and size == 0:
+            parts[tensor.name] = memoryview(b"")
+            continue
+        if rest is None:
+            raise BadRequest(
+                f"Tensor {tensor.name} is binary, but there is no header Inference-Header-Content-Length "
+                "to say where its bytes begin."
+            )
+        if at + size > len(rest):
+            raise BadRequest(f"Tensor {tensor.name} has {size} bytes; the body has {len(rest) - at} left.")
+        parts[tensor.name] = rest[at : at + size]
+        at += size
+    if rest is not None and at != len(rest):
+        raise BadRequest(f"The body has {len(rest) - at} bytes more than its tensors.")
+    return parts
 
-    Raises:
-        BadRequest: the inputs disagree.
-    """
-    size: int | None = None
-    for spec in signature.inputs:
-        if spec.shape[:1] == (-1,):
-            rows = tensors[spec.name].shape[0]
-            if size not in (None, rows):
-                raise BadRequest(f"The inputs have different batch sizes: {size} and {rows}.")
-            size = rows
-    return 1 if size is None else size
 
-
-def _tensor(spec: TensorSpec, given: _Input | None) -> Tensor:
+def _tensor(spec: TensorSpec, given: Input | None, part: memoryview | None) -> Tensor:
     if given is None:
         raise BadRequest(f"Input {spec.name} is missing.")
     if given.datatype != spec.datatype:
@@ -98,76 +118,10 @@ def _tensor(spec: TensorSpec, given: _Input | None) -> Tensor:
     mismatch = spec.shape_mismatch(given.shape)
     if mismatch is not None:
         raise BadRequest(mismatch)
-    if "binary_data_size" in given.parameters:
-        raise BadRequest(f"Tensor {spec.name} is sent as binary data, which is not supported yet; send JSON data.")
-    if not given.data:
-        raise BadRequest(f"Tensor {spec.name} has no data.")
-    return decode_data(spec.name, given.datatype, given.shape, bytes(given.data))
-
-
-def _outputs(requested: Sequence[_Output], signature: Signature) -> Sequence[str]:
-    names = [spec.name for spec in signature.outputs]
-    wanted = [output.name for output in requested]
-    for name in wanted:
-        if name not in names:
-            raise BadRequest(f"The model has no output {name!r}; its outputs are {', '.join(names)}.")
-    if len(set(wanted)) != len(wanted):
-        raise BadRequest("An output is requested twice.")
-    return wanted
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    if text.startswith("JSON is malformed") and "invalid character" in text:
-        text += "; NaN and Infinity are not JSON, and models take finite numbers"
-    return f"The body is not a V2 inference request: {text}."
-
-
-def encode(
-    route: str,
-    version: str,
-    request_id: str,
-    parameters: Parameters,
-    outputs: Sequence[str],
-    tensors: Sequence[Tensor],
-) -> bytes:
-    """The answer's body. NaN and infinities become null, as JSON has no word for them."""
-    return orjson.dumps(
-        {
-            "model_name": route,
-            "model_version": version,
-            "id": request_id,
-            "parameters": parameters,
-            "outputs": [
-                {
-                    "name": name,
-                    "shape": tensor.shape,
-                    "datatype": NAME_OF[tensor.dtype],
-                    "data": tensor.ravel(),
-                }
-                for name, tensor in zip(outputs, tensors, strict=True)
-            ],
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
-    )
-
-
-def encode_error(sentence: str) -> bytes:
-    """The body of every answer that is not a success."""
-    # What a caller wrote may come back to him in the sentence, lone surrogates included, which are no UTF-8.
-    return orjson.dumps({"error": sentence.encode("utf-8", "replace").decode()})
-
-
-def metadata(route: str, versions: Sequence[str], platform: str, signature: Signature) -> dict[str, Any]:
-    """The answer to a model metadata request."""
-    return {
-        "name": route,
-        "versions": list(versions),
-        "platform": platform,
-        "inputs": [_described(spec) for spec in signature.inputs],
-        "outputs": [_described(spec) for spec in signature.outputs],
-    }
-
-
-def _described(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+    if part is None:
+        if not given.data:
+            raise BadRequest(f"Tensor {spec.name} has no data.")
+        return decode_data(spec.name, given.datatype, given.shape, given.data)
+    if given.data and given.data != _NULL:  # KServe's client says of an empty tensor that its data are null
+        raise BadRequest(f"Tensor {spec.name} has both data and binary_data_size; send one of them.")
+    return decode_tensor(spec.name, given.datatype, given.shape, part)

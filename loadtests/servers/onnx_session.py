@@ -1,4 +1,7 @@
-"""The one way every compared server runs the model: same session options, same arrays in and out."""
+"""The one way every compared server runs the model: same session options, same arrays in and out. Acts.
+
+Servers import this in environments of their own: it needs nothing but NumPy and ONNX Runtime.
+"""
 
 import os
 from pathlib import Path
@@ -10,6 +13,7 @@ import onnxruntime as ort
 MODEL_FILE_VARIABLE: Final = "BENCH_MODEL_FILE"
 OUTPUT_NAMES: Final = ("label", "probabilities")
 DATATYPES: Final = {"label": "INT64", "probabilities": "FP32"}
+NUMPY_OF: Final = {"INT64": np.int64, "FP32": np.float32}
 
 
 def model_file() -> Path:
@@ -31,3 +35,13 @@ def open_session(path: Path) -> ort.InferenceSession:
 def run(session: ort.InferenceSession, rows: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
     """Run the model; the arrays come back in the order of OUTPUT_NAMES."""
     return list(session.run(list(OUTPUT_NAMES), {"X": rows}))
+
+
+def predict_v2(session: ort.InferenceSession, tensor: dict[str, Any]) -> dict[str, Any]:
+    """Answer a V2 request's one tensor with a V2 response, for servers that do not speak V2 themselves."""
+    rows = np.array(tensor["data"], dtype=np.float32).reshape(tensor["shape"])
+    outputs = [
+        {"name": name, "datatype": DATATYPES[name], "shape": list(array.shape), "data": array.ravel().tolist()}
+        for name, array in zip(OUTPUT_NAMES, run(session, rows), strict=True)
+    ]
+    return {"model_name": "cancer", "outputs": outputs}

@@ -28,11 +28,13 @@ class GatewayProcess:
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.port = free_port()
+        self.grpc_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,
             "POINTSMAN_HOME": str(home),
             "POINTSMAN_PORT": str(self.port),
+            "POINTSMAN_GRPC_PORT": str(self.grpc_port),
             "POINTSMAN_URL": self.url,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **environment,

@@ -123,7 +123,7 @@ def test_an_arm_that_raises_is_answered_by_the_fallback_and_both_attempts_are_ro
         f"WHERE decision_id = '{answer.headers['x-decision-id']}' ORDER BY role DESC"
     )
     assert rows == [
-        {"arm": "odd", "role": "primary", "outcome": "error", "status": 500, "propensity": 1.0},
+        {"arm": "odd", "role": "primary", "outcome": "error", "status": 422, "propensity": 1.0},
         {"arm": "stable", "role": "fallback", "outcome": "ok", "status": 200, "propensity": None},
     ]
 

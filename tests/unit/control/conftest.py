@@ -38,10 +38,15 @@ class SQLiteKind:
         """Replaces what all replicas said."""
         self._execute("UPDATE replicas SET report = ?", body)
 
+    def damage_key(self, key_id: str, body: str) -> None:
+        """Replaces what is stored of one key."""
+        self._execute("UPDATE keys SET body = ? WHERE id = ?", body, key_id)
+
     def take_away(self) -> None:
         """Makes the data unreachable for the stores that are open."""
         self._execute("DROP TABLE documents")
         self._execute("DROP TABLE replicas")
+        self._execute("DROP TABLE keys")
 
     def close(self) -> None:
         """Closes what was opened."""

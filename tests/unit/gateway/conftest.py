@@ -23,9 +23,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from control.open import open_store
 from control.store import Change, Store
-from gateway.live import Live, Pace, join
+from gateway.executor import InReplica
+from gateway.lane import Lane, LaneKey
+from gateway.live import Live, join
+from gateway.pace import Pace
 from gateway.replica import Replica
 from gateway.settings import Settings
+from gateway.turn import Turn
 from inference_log.query import run_query
 from registry_sync.catalogue import State, Version, VersionKey
 from router.commands import Declare, apply
@@ -165,9 +169,11 @@ class Gateway:
 
     def rows(self, answer: httpx.Response, columns: str = "*") -> list[dict[str, Any]]:
         """What the log says of the request that got this answer."""
-        decision = answer.headers["x-decision-id"]
-        sql = f"SELECT {columns} FROM inferences WHERE decision_id = '{decision}' ORDER BY attempt_order"
-        sql = sql.replace("attempt_order", "inference_id")
+        return self.found(f"decision_id = '{answer.headers['x-decision-id']}'", columns)
+
+    def found(self, where: str, columns: str = "*") -> list[dict[str, Any]]:
+        """What the log says of the requests of which that is true."""
+        sql = f"SELECT {columns} FROM inferences WHERE {where} ORDER BY inference_id"
         names, found = run_query(self.home / "log", self.home / "spool", sql)
         return [dict(zip(names, row, strict=True)) for row in found]
 
@@ -239,7 +245,10 @@ def settings_of(registry: Path) -> Callable[..., Settings]:
 
 
 def settings(registry: Path, home: Path, **more: Any) -> Settings:
-    given = {"max_body_bytes": MAX_BODY_BYTES, "drain_s": 0.2, "refresh_every_ms": 20, "registry_every_s": 0.1}
+    given = {
+        "max_body_bytes": MAX_BODY_BYTES, "drain_s": 0.2, "refresh_every_ms": 20, "registry_every_s": 0.1,
+        "grpc_port": 0,
+    }  # fmt: skip
     return Settings(home=home, registry=str(registry), port=free_port(), **{**given, **more}).resolved()
 
 
@@ -282,9 +291,20 @@ def signature() -> Signature:
 
 @pytest.fixture
 def join_live() -> Callable[..., Live]:
-    """A live table with one route of runtimes by arm name; the first arm has all the weight."""
+    """A live table with one route of runtimes by arm name; the first arm has all the weight.
 
-    def make(runtimes: Mapping[str, Runtime], mean_s: float = 0.0, **spec: Any) -> Live:
+    Every arm takes `mean_s`, as far as has been measured. Its lanes belong to the first event loop that uses them.
+    """
+
+    def make(
+        runtimes: Mapping[str, Runtime],
+        mean_s: float = 0.0,
+        *,
+        inline_below_s: float = 0.01,
+        threads: int = 2,
+        is_batching: bool = False,
+        **spec: Any,
+    ) -> Live:
         names = list(runtimes)
         split = {name: "100%" if index == 0 else "0%" for index, name in enumerate(names)}
         raw = {"route": "r", "arms": {n: f"m:{i}" for i, n in enumerate(names)}, "split": split, **spec}
@@ -292,12 +312,16 @@ def join_live() -> Callable[..., Live]:
         manifest = Manifest(
             runtime="onnx", file="f", sha256="0" * 64, inputs=SIGNATURE.inputs, outputs=SIGNATURE.outputs
         )
+        turn = Turn()
+
+        def lane(key: VersionKey, runtime: Runtime) -> Lane:
+            executor = InReplica(runtime, Pace(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64)
+            return Lane(LaneKey(key, "replica"), executor, turn, is_batching=is_batching, has_one_likeness=True)
+
+        keys = {name: VersionKey("m", str(i), "0" * 64) for i, name in enumerate(names)}
         versions = {
-            name: (
-                Version(VersionKey("m", str(i), "0" * 64), manifest, State.READY, runtime=runtimes[name]),
-                Pace(mean_s),
-            )
-            for i, name in enumerate(names)
+            name: (Version(key, manifest, State.READY, runtime=runtimes[name]), lane(key, runtimes[name]))
+            for name, key in keys.items()
         }
         pins = {name: Pin(str(i), "0" * 64) for i, name in enumerate(names)}
         return join({"r": (compile_route(document, pins), versions)}, 1, {})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.body import ClientGone, read_body
+from gateway.body import ClientDisconnected, read_body
 from gateway.errors import BadRequest, TooLarge
 
 
@@ -87,5 +87,5 @@ def test_a_length_that_is_no_number_is_refused(length):
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": b"99"}])
 def test_a_client_that_leaves_is_not_answered(headers):
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientDisconnected):
         read(Sender(b"0123", gone=True), **headers)

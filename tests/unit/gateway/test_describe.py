@@ -11,14 +11,20 @@ OUTPUTS = [
 
 def described(route: str, versions: list[str]) -> dict:
     return {
-        "name": route, "versions": versions, "platform": "pointsman_route", "inputs": INPUTS, "outputs": OUTPUTS,
+        "name": route, "versions": versions, "platform": "onnx_onnxv1", "inputs": INPUTS, "outputs": OUTPUTS,
     }  # fmt: skip
+
+
+EXTENSIONS = [
+    "binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "schedule_policy",
+    "statistics",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/v2", {"name": "pointsman", "version": "0.1.0", "extensions": ["parameters"]}),
+        ("/v2", {"name": "pointsman", "version": "0.1.0", "extensions": EXTENSIONS}),
         ("/v2/health/live", {"live": True}),
         ("/v2/models/half", described("half", ["1", "2"])),
         ("/v2/models/plain", described("plain", ["1"])),

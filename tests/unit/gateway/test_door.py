@@ -1,12 +1,18 @@
 """Inference over a real socket: what a client sends, what it gets, and what the log says of it."""
 
+import gzip
+import json
 import re
 import threading
 import time
+import zlib
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+
+from gateway.pace import Pace
+from tests.unit.gateway.wire import connection, head, read_answer
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 
@@ -162,11 +168,38 @@ def test_a_rejected_request_is_a_row(gateway, content):
     assert (row["features_num"], row["prediction"], row["predicted_label"]) == ({}, None, None)
 
 
-@pytest.mark.parametrize(
-    "headers", [{"content-encoding": "gzip"}, {"inference-header-content-length": "10"}], ids=["gzip", "binary"]
-)
-def test_encodings_that_are_not_supported_are_refused(gateway, headers):
-    assert "not supported" in refused(gateway.http.post("/v2/models/plain/infer", json=BODY, headers=headers), 400)
+def test_an_encoding_that_is_not_supported_is_refused(gateway):
+    answer = gateway.http.post("/v2/models/plain/infer", json=BODY, headers={"content-encoding": "br"})
+    assert "'br' is not supported" in refused(answer, 400)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_compressed_body_is_answered_and_so_is_who_wants_it_compressed(gateway, coding):
+    plain = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [500, 4], "data": [0.25] * 2000}]})
+    content = {"gzip": gzip.compress, "deflate": zlib.compress}[coding](plain.encode())
+    headers = {"content-encoding": coding, "accept-encoding": coding}
+    answer = gateway.http.post("/v2/models/plain/infer", content=content, headers=headers)
+    assert (answer.status_code, answer.headers["content-encoding"]) == (200, coding)
+    assert answer.json()["outputs"][1]["shape"] == [500, 2]
+    headers = {"content-encoding": coding, "accept-encoding": "identity"}
+    answer = gateway.http.post("/v2/models/plain/infer", content=content, headers=headers)
+    assert "content-encoding" not in answer.headers
+    assert answer.json()["outputs"][1]["shape"] == [500, 2]
+
+
+def test_a_bomb_is_not_unpacked(gateway):
+    content = gzip.compress(bytes(50_000_000), 1)
+    answer = gateway.http.post("/v2/models/plain/infer", content=content, headers={"content-encoding": "gzip"})
+    assert "larger than 1000000 bytes when decompressed" in refused(answer, 413)
+
+
+def test_a_route_answers_v1(gateway):
+    answer = gateway.http.post("/v1/models/half:predict", json={"instances": [[1, 2, 3, 4]]})
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == 1
+    assert gateway.rows(answer, "arm, outcome") == [{"arm": answer.headers["x-arm"], "outcome": "ok"}]
+    assert gateway.http.post("/v1/models/a/b:predict", json={"instances": []}).status_code == 404
+    assert "takes POST" in refused(gateway.http.get("/v1/models/half:predict"), 405)
 
 
 def test_an_identity_encoding_is_none(gateway):
@@ -191,6 +224,20 @@ def test_a_body_beyond_the_limit_is_refused_and_the_next_one_answered(gateway, d
     assert gateway.infer().status_code == 200
 
 
+@pytest.mark.parametrize("path", ["nowhere/infer", "a/b/c/infer"])
+def test_a_body_beyond_the_limit_for_what_is_not_there_is_not_found(gateway, path):
+    answer = gateway.http.post(f"/v2/models/{path}", content=b" " * 1_300_000)
+    refused(answer, 404)
+
+
+def test_a_body_beyond_the_limit_that_is_announced_is_never_sent(gateway):
+    with connection(gateway) as opened:
+        opened.sendall(head(1_300_000, "Expect: 100-continue"))
+        answer = read_answer(opened)
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+        assert opened.recv(1) == b""  # what came next could be the body or a request
+
+
 @pytest.mark.parametrize("data", ["[" * 50_000 + "]" * 50_000, '[1,2,3,4]}],"id":"\udcff"}'], ids=["deep", "not UTF-8"])
 def test_a_body_that_no_parser_likes_is_the_callers_fault(gateway, data):
     content = ('{"inputs":[{"name":"X","datatype":"FP32","shape":[1,4],"data":' + data).encode(
@@ -199,27 +246,54 @@ def test_a_body_that_no_parser_likes_is_the_callers_fault(gateway, data):
     refused(gateway.http.post("/v2/models/plain/infer", content=content), 400)
 
 
+def test_a_deadline_that_no_model_meets_is_said_and_recorded(gateway):
+    for asked in ({"headers": {"x-deadline-ms": "0.001"}}, {"parameters": {"timeout": 1}}):
+        answer = gateway.infer(**asked)
+        assert "it was not started" in refused(answer, 504)
+        assert answer.headers["x-error"] == "TooLate"
+        assert gateway.rows(answer, "outcome, status") == [{"outcome": "timeout", "status": 504}]
+
+
+def test_a_deadline_that_is_met_and_one_that_is_none_change_nothing(gateway):
+    assert gateway.infer(headers={"x-deadline-ms": "5000"}, parameters={"timeout": 0}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"headers": {"x-deadline-ms": "soon"}},
+        {"headers": {"x-deadline-ms": "nan"}},
+        {"parameters": {"timeout": "soon"}},
+        {"parameters": {"timeout": True}},
+    ],
+)
+def test_a_malformed_deadline_is_refused(gateway, asked):
+    answer = gateway.infer(**asked)
+    assert "must be a positive number" in refused(answer, 400)
+    assert gateway.rows(answer, "outcome, status") == [{"outcome": "rejected", "status": 400}]
+
+
 @contextmanager
 def slow_route(gateway):
     """Gives the route a model that takes its time, in a thread."""
-    live = gateway.replica._holder.current.routes["plain"].arms[0]
-    before_s, release = live.pace.mean_s, threading.Event()
-    run = live.runtime.run
+    executor, release = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor, threading.Event()
+    runtime, pace = executor._runtime, executor.pace
+    run = runtime.run
 
     def wait(inputs, outputs):
         release.wait(5)
         return run(inputs, outputs)
 
-    live.runtime.run, live.pace.mean_s = wait, 1.0
+    runtime.run, executor.pace = wait, Pace(1.0)
     try:
         yield release
     finally:
         release.set()
-        live.runtime.run, live.pace.mean_s = run, before_s
+        runtime.run, executor.pace = run, pace
 
 
 def test_beyond_the_limit_of_requests_in_flight_callers_are_told_to_wait(gateway, monkeypatch):
-    monkeypatch.setattr(gateway.replica._door, "_max_in_flight", 2)
+    monkeypatch.setattr(gateway.replica._door.reception, "_max_in_flight", 2)
     answers = []
     with slow_route(gateway) as release:
         threads = [threading.Thread(target=lambda: answers.append(gateway.infer())) for _ in range(2)]
@@ -227,7 +301,7 @@ def test_beyond_the_limit_of_requests_in_flight_callers_are_told_to_wait(gateway
             thread.start()
         gateway.wait_until(lambda: gateway.replica.in_flight() == 2)
         answer = gateway.infer()
-        assert "More than 2 requests are in flight" in refused(answer, 429)
+        assert refused(answer, 429) == "2 requests are in flight already; try again in a second."
         assert answer.headers["retry-after"] == "1"
         assert gateway.rows(answer) == []
         release.set()

@@ -1,71 +1,22 @@
-"""Attempts, fallbacks and deadlines, with runtimes that raise or dawdle; every attempt is a row."""
+"""Attempts and fallbacks, with runtimes that raise or are held up; every attempt is a row."""
 
 import asyncio
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.errors import TooLate
-from gateway.executor import Executor
-from gateway.metrics import Metrics
-from gateway.predict import Answer, Call, Predictor
-from inference_log.rows import partition_rows
-from inference_log.segment import read_segment
-from inference_log.writer import LogWriter
+from gateway.errors import ClientGone
 from router.errors import UnknownVersion
-from runtimes.errors import ModelFailed
-
-
-class Fake:
-    """A runtime that answers its own number; it may raise, wait, or answer something else."""
-
-    def __init__(self, signature, number: int, raises: BaseException | None = None, sleeps_s: float = 0.0) -> None:
-        self.signature = signature
-        self.number, self.raises, self.sleeps_s, self.runs = number, raises, sleeps_s, 0
-        self.started = threading.Event()
-
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:  # noqa: ARG002  # the Protocol's
-        self.runs += 1
-        self.started.set()
-        time.sleep(self.sleeps_s)
-        if self.raises is not None:
-            raise self.raises
-        rows = len(inputs["X"])
-        return [np.full(rows, self.number), np.full((rows, 1), self.number, np.float32)]
-
-
-class Bench:
-    """A predictor with a log of its own."""
-
-    def __init__(self, folder, inline_below_s: float = 0.01) -> None:
-        self.executor = Executor(2, inline_below_s)
-        self.writer = LogWriter(folder, "w")
-        self.metrics = Metrics(folder / "metrics", 0)
-        self.predictor = Predictor(self.executor, self.writer, self.metrics)
-
-    def predict(self, live, **more: Any) -> Answer:
-        return asyncio.run(self.predictor.predict(live.routes["r"], call(**more)))
-
-    def rows(self) -> list[dict[str, Any]]:
-        path = self.writer.active_path
-        segment = read_segment(path.read_bytes()) if path else None
-        rows = [row for table in partition_rows(segment).values() for row in table.to_pylist()] if segment else []
-        return sorted(rows, key=lambda row: row["writer_seq"])
-
-
-def call(decision_id: str = "d", **more: Any) -> Call:
-    return Call(decision_id, time.perf_counter(), {"X": np.array([[1, 2]], np.float32)}, 1, **more)
+from runtimes.errors import InputRefused, ModelFailed
+from tests.unit.gateway.predict_bench import Bench, Fake, call
 
 
 @pytest.fixture
 def bench(tmp_path):
     built = Bench(tmp_path)
     yield built
-    built.executor.close()
+    built.close()
 
 
 def test_an_arm_answers_and_is_recorded(bench, join_live, signature):
@@ -99,33 +50,6 @@ def test_an_arm_that_raises_is_followed_by_the_fallback(bench, join_live, signat
     assert (second["propensity"], second["predicted_label"]) == (None, "2")
 
 
-def test_an_arm_that_is_too_slow_is_followed_by_the_fallback(bench, join_live, signature):
-    slow = Fake(signature, 1, sleeps_s=0.6)
-    live = join_live({"a": slow, "b": Fake(signature, 2)}, mean_s=0.05, fallback="b", deadline="400ms")
-    answer = bench.predict(live)
-    assert answer.arm.arm.name == "b"
-    first, second = bench.rows()
-    assert (first["outcome"], first["status"], first["error_code"]) == ("timeout", 504, "TooLate")
-    assert (second["outcome"], second["role"]) == ("ok", "fallback")
-    assert second["latency_ms"] < 400
-
-
-def test_without_a_fallback_a_slow_arm_is_an_error(bench, join_live, signature):
-    live = join_live({"a": Fake(signature, 1, sleeps_s=0.1)}, mean_s=0.02, deadline="20ms")
-    with pytest.raises(TooLate, match="did not answer within"):
-        bench.predict(live)
-    assert [row["outcome"] for row in bench.rows()] == ["timeout"]
-
-
-def test_a_deadline_that_has_passed_starts_no_model(bench, join_live, signature):
-    arm = Fake(signature, 1)
-    live = join_live({"a": arm}, deadline="1ms")
-    late = Call("d", time.perf_counter() - 1, {"X": np.zeros((1, 2), np.float32)}, 1)
-    with pytest.raises(TooLate, match="before the model could start"):
-        asyncio.run(bench.predictor.predict(live.routes["r"], late))
-    assert arm.runs == 0
-
-
 def test_a_fallback_that_fails_too_is_the_error(bench, join_live, signature):
     live = join_live(
         {"a": Fake(signature, 1, ModelFailed("first")), "b": Fake(signature, 2, ModelFailed("second"))}, fallback="b"
@@ -149,7 +73,7 @@ def test_a_fallback_is_not_tried_after_itself(bench, join_live, signature):
     arm = Fake(signature, 1, ModelFailed("no"))
     with pytest.raises(ModelFailed):
         bench.predict(join_live({"a": arm}, fallback="a"))
-    assert arm.runs == 1
+    assert [row["role"] for row in bench.rows()] == ["primary"]
 
 
 def test_an_answer_that_breaks_the_signature_is_a_failure(bench, join_live, signature):
@@ -174,44 +98,121 @@ def test_a_probe_is_answered_and_not_recorded(bench, join_live, signature):
     assert bench.rows() == []
 
 
-def test_quick_models_run_on_the_loop_and_slow_ones_in_threads(tmp_path, join_live, signature):
-    bench, seen = Bench(tmp_path, inline_below_s=0.01), []
+def test_quick_models_run_on_the_loop_and_slow_ones_in_threads(bench, join_live, signature):
+    quick, slow = Fake(signature, 1), Fake(signature, 1)
+    bench.predict(join_live({"a": quick}, mean_s=0.005, inline_below_s=0.01))
+    bench.predict(join_live({"a": slow}, mean_s=0.05, inline_below_s=0.01))
+    assert quick.ran_in == [threading.current_thread()]
+    assert slow.ran_in[0].name.startswith("model")
+
+
+def test_predictions_that_arrive_in_one_turn_are_one_run(bench, join_live, signature):
     arm = Fake(signature, 1)
-    run = arm.run
-    arm.run = lambda *given: (seen.append(threading.current_thread()), run(*given))[1]  # type: ignore[method-assign]
-    bench.predict(join_live({"a": arm}, mean_s=0.005))
-    bench.predict(join_live({"a": arm}, mean_s=0.5))
-    bench.executor.close()
-    assert seen[0] is threading.current_thread()
-    assert seen[1].name.startswith("model")
+    live = join_live({"a": arm}, is_batching=True)
+
+    async def many() -> list:
+        return await asyncio.gather(*(bench.ask(live, decision_id=f"d{i}") for i in range(16)))
+
+    answers = bench.run(many())
+    assert arm.runs == 1
+    assert [answer.tensors[0].tolist() for answer in answers] == [[1]] * 16
+    assert [row["batch_size"] for row in bench.rows()] == [1] * 16
 
 
-def test_a_model_that_becomes_slow_leaves_the_loop(bench, join_live, signature):
-    live = join_live({"a": Fake(signature, 1, sleeps_s=0.12)}, mean_s=0.0)
-    assert bench.predictor.is_quick(live.routes["r"])
-    bench.predict(live)
-    assert bench.predictor.is_quick(live.routes["r"])  # one slow run may be the machine's hiccup
-    bench.predict(live)
-    assert not bench.predictor.is_quick(live.routes["r"])
+def test_predictions_of_a_route_that_waits_for_company_are_one_run(bench, join_live, signature):
+    arm = Fake(signature, 1)
+    live = join_live({"a": arm}, is_batching=True, batch_wait="20ms")
+
+    async def many() -> None:
+        first = asyncio.create_task(bench.ask(live))
+        for _ in range(5):  # turns of the loop
+            await asyncio.sleep(0)
+        assert arm.runs == 0
+        await asyncio.gather(first, bench.ask(live))
+
+    bench.run(many())
+    assert arm.runs == 1
 
 
-def test_a_runtime_that_breaks_its_protocol_is_not_recorded_as_ok(bench, join_live, signature):
+class Picky(Fake):
+    """Raises on the value 13, as a model may on an index that it does not know."""
+
+    def run(self, inputs, outputs):
+        """See `runtimes.runtime.Runtime.run`."""
+        if (inputs["X"] == 13).any():
+            self.runs += 1
+            raise ModelFailed("13")
+        return super().run(inputs, outputs)
+
+
+@pytest.mark.parametrize("poisoned", [{40}, {0, 63}, set(range(64))], ids=["one", "two", "all"])
+def test_of_64_concurrent_requests_only_the_poisoned_ones_are_refused(bench, join_live, signature, poisoned):
+    arm = Picky(signature, 1)
+    live = join_live({"a": arm}, is_batching=True)
+
+    async def many() -> list:
+        asked = (bench.ask(live, value=13 if i in poisoned else 1, decision_id=f"d{i}") for i in range(64))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    outcomes = bench.run(many())
+    assert {i for i, outcome in enumerate(outcomes) if type(outcome) is InputRefused} == poisoned
+    assert all(outcomes[i].tensors[0].tolist() == [1] for i in range(64) if i not in poisoned)
+    assert {row["decision_id"] for row in bench.rows() if row["status"] == 422} == {f"d{i}" for i in poisoned}
+    assert arm.runs <= 1 + len(poisoned) * (2 * 6 + 1)
+
+
+def test_a_model_that_always_raises_fails_for_each_of_a_batch(bench, join_live, signature):
+    arm = Fake(signature, 1, ModelFailed("always"))
+    live = join_live({"a": arm}, is_batching=True)
+
+    async def many() -> list:
+        return await asyncio.gather(*(bench.ask(live) for _ in range(64)), return_exceptions=True)
+
+    assert {(type(outcome), str(outcome)) for outcome in bench.run(many())} == {(ModelFailed, "always")}
+    assert {row["status"] for row in bench.rows()} == {500}
+    assert arm.runs == 127 + 64
+
+
+def test_a_runtime_that_breaks_its_protocol_is_an_arm_that_failed(bench, join_live, signature):
     live = join_live({"a": Fake(signature, 1, RuntimeError("not wrapped"))})
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ModelFailed, match="not wrapped"):
         bench.predict(live)
     assert [(row["outcome"], row["status"]) for row in bench.rows()] == [("error", 500)]
 
 
-def test_a_cancelled_attempt_is_not_recorded_as_ok(bench, join_live, signature):
-    slow = Fake(signature, 1, sleeps_s=0.05)
-    live = join_live({"a": slow}, mean_s=1.0)
+def test_a_client_that_left_while_the_model_ran_is_recorded_as_gone(bench, join_live, signature):
+    arm = Fake(signature, 1, held=True)
+    live = join_live({"a": arm, "b": Fake(signature, 2)}, mean_s=1.0, fallback="b")
 
-    async def cancel() -> None:
-        task = asyncio.create_task(bench.predictor.predict(live.routes["r"], call()))
-        await asyncio.to_thread(slow.started.wait, 2)
+    async def leave() -> None:
+        task = asyncio.create_task(bench.ask(live))
+        await asyncio.to_thread(arm.started.wait, 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        arm.gate.set()
 
-    asyncio.run(cancel())
-    assert [row["outcome"] for row in bench.rows()] != ["ok"]
+    bench.run(leave())
+    assert [(row["outcome"], row["status"], row["error_code"]) for row in bench.rows()] == [
+        ("error", 499, ClientGone.__name__)
+    ]
+
+
+def test_a_client_that_left_before_the_model_was_free_never_reaches_it(bench, join_live, signature):
+    arm = Fake(signature, 1, held=True)
+    live = join_live({"a": arm}, mean_s=1.0, threads=1)
+
+    async def leave() -> None:
+        first = asyncio.create_task(bench.ask(live, decision_id="first"))
+        await asyncio.to_thread(arm.started.wait, 2)
+        second = asyncio.create_task(bench.ask(live, decision_id="second"))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        arm.gate.set()
+        await first
+        await bench.ask(live, decision_id="third")
+
+    bench.run(leave())
+    assert arm.runs == 2
+    assert {row["decision_id"]: row["status"] for row in bench.rows()} == {"first": 200, "second": 499, "third": 200}

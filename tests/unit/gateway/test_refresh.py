@@ -1,19 +1,24 @@
 """Ticks: what the store and the registry say goes live; what cannot be built keeps its last good form."""
 
+import asyncio
 import sqlite3
 import threading
 import time
 
+import numpy as np
 import pytest
 import yaml
 
 from control.sqlite import SQLiteStore
 from gateway.errors import NotReady
+from gateway.lanes import LaneOptions, Lanes
 from gateway.live import LiveHolder, find_route
 from gateway.refresh import Identity, Refresher
+from gateway.turn import Turn
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.errors import UnknownRoute
+from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load import LoadOptions
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
@@ -31,7 +36,8 @@ class Bench:
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.holder = LiveHolder()
         self.now_s = 100.0
-        self.refresher = Refresher(Identity("me", 7, 1.0), self.store, self.catalogue, self.holder, 10.0)
+        lanes = Lanes(Turn(), LaneOptions(2, 0.002), None)
+        self.refresher = Refresher(Identity("me", 7, 1.0), self.store, self.catalogue, lanes, self.holder, 10.0)
 
     def tick(self, after_s: float = 0.1):
         self.now_s += after_s
@@ -145,12 +151,61 @@ def test_reports_are_repeated_so_that_others_know_it_lives(bench):
     assert bench.store.reports()[0].at_s > first
 
 
-def test_an_arm_keeps_its_pace_when_the_weights_change(bench, declare):
+def test_an_arm_keeps_its_lane_when_the_weights_change(bench, declare):
     both = {"route": "r", "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}}
     declare(bench.store, both)
-    pace = bench.tick().routes["r"].arms[0].pace
+    lane = bench.tick().routes["r"].arms[0].lane
     declare(bench.store, {**both, "split": {"a": "40%", "b": "60%"}})
-    assert bench.tick().routes["r"].arms[0].pace is pace
+    assert bench.tick().routes["r"].arms[0].lane is lane
+
+
+def test_a_model_that_fails_while_it_is_measured_is_a_problem_of_its_route(bench, declare, monkeypatch):
+    def fail(runtime):
+        raise ModelFailed("It was well when it was loaded.")
+
+    monkeypatch.setattr("gateway.lanes.measured_times", fail)
+    declare(bench.store, ONE)
+    live = bench.tick()
+    assert dict(live.problems) == {"r": "It was well when it was loaded."}
+    monkeypatch.undo()
+    assert dict(bench.tick(after_s=60).problems) == {}
+
+
+def test_routes_of_one_version_share_its_lane(bench, declare):
+    declare(bench.store, ONE)
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    assert live.routes["r"].arms[0].lane is live.routes["other"].arms[0].lane
+
+
+def test_a_lane_is_forgotten_with_its_last_route(bench, declare):
+    declare(bench.store, ONE)
+    lane = bench.tick().routes["r"].arms[0].lane
+    declare(bench.store, TWO)
+    bench.tick()
+    declare(bench.store, ONE)
+    assert bench.tick().routes["r"].arms[0].lane is not lane
+
+
+def test_a_version_that_wants_an_application_of_its_own_is_a_problem_where_there_is_none(bench, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    declare(bench.store, {**ONE, "placement": "dedicated"})
+    live = bench.tick()
+    assert "linear:1 wants an application of its own" in live.problems["r"]
+    assert live.routes["r"].route.document_version == 1
+    declare(bench.store, {**ONE, "placement": "replica"})
+    assert dict(bench.tick().problems) == {}
+
+
+def test_a_route_overrules_where_its_versions_want_to_run(bench, own_registry, declare):
+    path = own_registry / "linear" / "1" / "model.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "placement": "dedicated"}))
+    declare(bench.store, ONE)
+    declare(bench.store, {**OTHER, "placement": "replica"})
+    live = bench.tick()
+    assert list(live.problems) == ["r"]
+    assert live.routes["other"].arms[0].lane.key.placement == "replica"
 
 
 def test_a_replica_that_ends_takes_its_report_back(bench):
@@ -202,6 +257,60 @@ def test_a_manifest_that_names_its_columns_later_is_followed(bench, own_registry
     assert bench.tick(after_s=60).routes["r"].arms[0].primary.features == ("p", "q", "r", "s")
 
 
+def test_outputs_that_a_manifest_names_in_another_order_later_are_answered_in_that_order(bench, own_registry, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    path = own_registry / "linear" / "1" / "model.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**manifest, "outputs": manifest["outputs"][::-1], "max_batch": 1}))
+    arm = bench.tick(after_s=60).routes["r"].arms[0]
+
+    async def answer():
+        job = arm.lane.submit({"X": np.ones((1, 4), np.float32)}, 1)
+        await asyncio.sleep(0)
+        return await job
+
+    tensors = asyncio.run(answer())
+    assert [spec.name for spec in arm.manifest.outputs] == ["scores", "label"]
+    assert [tensor.dtype for tensor in tensors] == [np.float32, np.int64]
+    assert arm.lane.executor.rows_at_best() == 1
+
+
 def test_heard_is_a_moment_ago(bench):
     bench.tick()
     assert 0 <= time.monotonic() - bench.refresher.heard_s < 5
+
+
+def test_what_an_unfinished_route_waits_for_is_not_loaded_again_at_every_tick(bench, declare):
+    declare(bench.store, {"route": "r", "arms": {"a": "linear:1", "b": "damaged:1"}, "split": {"a": "50%", "b": "50%"}})
+    bench.tick()
+    (held,) = [version for version in bench.catalogue.versions() if version.key.model == "linear"]
+    bench.tick(after_s=60)
+    assert [version for version in bench.catalogue.versions() if version.key.model == "linear"] == [held]
+    assert held.runtime is next(v for v in bench.catalogue.versions() if v.key.model == "linear").runtime
+
+
+class Starting:
+    """Dedicated applications that never come up."""
+
+    def __init__(self) -> None:
+        self.retained = []
+
+    def open(self, version):
+        raise ModelRefused(f"{version.key} is being started.")
+
+    def retain(self, versions, *, is_all):
+        self.retained.append(([str(key) for key in versions], is_all))
+
+
+def test_an_application_that_is_still_starting_is_wanted_all_the_same(bench, declare):
+    bench.dedicated = Starting()
+    bench.refresher._lanes._dedicated = bench.dedicated
+    declare(bench.store, {**TWO, "placement": "dedicated"})
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    assert (list(live.routes), dict(live.problems)) == (["other"], {"r": "linear:2 is being started."})
+    assert bench.dedicated.retained == [(["linear:2"], False)]
+    declare(bench.store, ONE)
+    bench.tick()
+    assert bench.dedicated.retained[1:] == [([], True)]

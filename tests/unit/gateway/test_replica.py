@@ -9,6 +9,7 @@ import pytest
 from gateway.replica import Unhealthy
 from inference_log.query import run_query
 from inference_log.spool import all_segments
+from router.breaker import FAILURES_IN_A_ROW, Breaker
 from runtimes.errors import ModelFailed
 
 
@@ -29,13 +30,19 @@ def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
     def fail(inputs, outputs):
         raise ModelFailed("no")
 
-    monkeypatch.setattr(gateway.replica._holder.current.routes["plain"].arms[0].runtime, "run", fail)
+    lane = gateway.replica._holder.current.routes["plain"].arms[0].lane
+    monkeypatch.setattr(lane.executor._runtime, "run", fail)
+    monkeypatch.setattr(lane, "breaker", Breaker())  # for the time of this test
     assert gateway.infer("plain").status_code == 500
+    check(gateway)
+    for _ in range(FAILURES_IN_A_ROW):
+        gateway.infer("plain")
+    assert gateway.infer("plain").status_code == 503
     check(gateway)
 
 
 def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
-    monkeypatch.setattr("gateway.door.encode", None)  # a fault of ours, wherever it may lie
+    monkeypatch.setattr("gateway.door._success", None)  # a fault of ours, wherever it may lie
     with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
         check(gateway)
 

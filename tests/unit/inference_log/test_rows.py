@@ -209,3 +209,35 @@ def test_an_input_without_a_batch_dimension_does_not_spoil_the_segment(make_cont
     context = make_context(features=("a", "b", "p", "q"), inputs=("<f4", "<f4"))
     inputs = (np.zeros((3, 2), "<f4"), np.zeros(2, "<f4"))  # the second one is for the whole batch
     assert len(rows_of([context], [batch(make_record, 3, inputs=inputs)])) == 3
+
+
+def lengths_first(*elements: bytes) -> np.ndarray:
+    content = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+    return np.frombuffer(content, np.uint8)
+
+
+def test_labels_may_be_strings(make_context, make_record):
+    record = batch(make_record, 3, outputs=(lengths_first(b"cat", "é".encode(), b"\xff"), np.zeros((3, 1), "<f4")))
+    rows = rows_of([make_context(label=(0, "|O"))], [record])
+    assert [row["predicted_label"] for row in rows] == ["cat", "é", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [lengths_first(b"a"), lengths_first(b"a", b"b", b"c"), lengths_first(b"a", b"b")[:-1], lengths_first()],
+    ids=["too few", "too many", "cut", "none"],
+)
+def test_strings_that_are_not_one_per_instance_do_not_spoil_the_segment(make_context, make_record, output):
+    good = batch(make_record, 2, writer_seq=1, outputs=(lengths_first(b"a", b"b"), np.zeros((2, 1), "<f4")))
+    rows = rows_of(
+        [make_context(label=(0, "|O"))], [batch(make_record, 2, outputs=(output, np.zeros((2, 1), "<f4"))), good]
+    )
+    assert [row["predicted_label"] for row in rows] == [None, None, "a", "b"]
+
+
+def test_bf16_is_read(make_context, make_record):
+    values = np.array([[1.5, -2.0]], "bfloat16")
+    context = make_context(inputs=("bfloat16",), prediction=(1, "bfloat16"))
+    (row,) = rows_of([context], [make_record(inputs=(values,), outputs=(np.array([1], "<i8"), values))])
+    assert row["features_num"] == {"radius": 1.5, "texture": -2.0}
+    assert row["prediction"] == [1.5, -2.0]

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from router.assignment import BUCKETS
 from router.commands import Declare, Shift, apply
-from router.document import MAX_ARMS, ArmRef, RouteSpec, from_dict, parse_ref, parse_spec, spec_to_dict, to_dict
+from router.document import (
+    MAX_ARMS,
+    PLACEMENTS,
+    ArmRef,
+    RouteSpec,
+    from_dict,
+    parse_ref,
+    parse_spec,
+    spec_to_dict,
+    to_dict,
+)
 from router.errors import Corrupt, Rejected
 from router.slots import quantise
 
@@ -21,6 +31,8 @@ FULL = {
     "unit": "header:X-User-Id",
     "fallback": "stable",
     "deadline": "200ms",
+    "batch_wait": "2ms",
+    "placement": "dedicated",
     "seed": "spring",
 }
 
@@ -47,10 +59,12 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         route=draw(names),
         arms=arms,
         split=split,
-        seed=draw(st.text(min_size=1)),
+        seed=draw(st.text(st.characters(exclude_categories=("C", "Z")), min_size=1)),
         unit=draw(st.none() | units),
         fallback=draw(st.none() | st.sampled_from(list(arms))),
         deadline_s=draw(st.none() | st.integers(1, YEAR_US).map(lambda micros: micros / 1_000_000)),
+        batch_wait_s=draw(st.none() | st.integers(1, 1_000_000).map(lambda micros: micros / 1_000_000)),
+        placement=draw(st.none() | st.sampled_from(PLACEMENTS)),
     )
 
 
@@ -63,12 +77,15 @@ def test_a_full_declaration_is_read():
         unit="header:x-user-id",  # names of headers are compared in lower case
         fallback="stable",
         deadline_s=0.2,
+        batch_wait_s=0.002,
+        placement="dedicated",
     )
 
 
 def test_what_is_not_said_has_a_default():
     spec = parse_spec({"route": "r", "arms": {"a": "m:1", "b": "m:2"}, "split": {"b": 1}})
     assert (spec.seed, spec.unit, spec.fallback, spec.deadline_s) == ("r", None, None, None)
+    assert (spec.batch_wait_s, spec.placement) == (None, None)
     assert spec.split == {"a": 0, "b": 10_000}
 
 
@@ -139,8 +156,16 @@ def test_a_document_with_a_long_or_short_deadline_can_be_read_back(deadline):
             "deadline is 0s; it must be a whole number of microseconds, at least one and at most 365d",
         ),
         ({"deadline": "366d"}, "deadline is 366d; it must be .* at most 365d"),
+        ({"batch_wait": 2}, "batch_wait must be a duration with its unit"),
+        ({"batch_wait": "0ms"}, "batch_wait is 0ms; it must be a whole number of microseconds, at least one"),
+        ({"batch_wait": "1001ms"}, "batch_wait is 1001ms; it may be 1000ms at most"),
+        ({"placement": "gpu"}, "placement must be replica or dedicated, not 'gpu'"),
+        ({"placement": True}, "placement must be replica or dedicated, not True"),
+        ({"placement": ["replica"]}, r"placement must be replica or dedicated, not \['replica'\]"),
         ({"seed": ""}, "seed must be a non-empty string"),
         ({"seed": 5}, "seed must be a non-empty string"),
+        ({"seed": "a\x1f"}, "seed must be a non-empty string of printable characters"),
+        ({"seed": "\ud800"}, "seed must be a non-empty string of printable characters"),
         ({"weights": {}}, "Unknown key weights; a route may have route, arms, split"),
         ({3: 4}, "Unknown key 3"),
         ({"rollout": {}}, "kind rollout are not supported"),
@@ -150,6 +175,15 @@ def test_a_document_with_a_long_or_short_deadline_can_be_read_back(deadline):
 def test_an_illegal_declaration_is_refused_with_a_sentence(change, words):
     with pytest.raises(Rejected, match=words):
         parse_spec({**FULL, **change})
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_each_placement_may_be_asked_for(placement):
+    assert parse_spec({**FULL, "placement": placement}).placement == placement
+
+
+def test_the_longest_wait_for_company_is_a_second():
+    assert parse_spec({**FULL, "batch_wait": "1s"}).batch_wait_s == 1.0
 
 
 @pytest.mark.parametrize("raw", [None, [], "route: r", 7])

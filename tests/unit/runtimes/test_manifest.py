@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import Manifest, Resources, Signature, TensorSpec, manifest_to_yaml, parse_manifest
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 
@@ -21,6 +21,14 @@ def tensors(draw: st.DrawFn) -> TensorSpec:
 
 
 several = st.lists(tensors(), min_size=1, max_size=3, unique_by=lambda spec: spec.name).map(tuple)
+resources = st.builds(
+    Resources,
+    num_cpus=st.sampled_from([0.0, 0.1, 4.0]),
+    num_gpus=st.sampled_from([0.0, 0.5]),
+    min_replicas=st.sampled_from([1, 3]),
+    max_replicas=st.sampled_from([3, 1000]),
+    pip=st.lists(words, max_size=2).map(tuple),
+)
 manifests = st.builds(
     Manifest,
     runtime=st.sampled_from(["onnx", "sklearn"]),
@@ -29,6 +37,9 @@ manifests = st.builds(
     inputs=several,
     outputs=several,
     description=st.just("") | words,
+    max_batch=st.sampled_from([1, 64, 65_536]),
+    placement=st.sampled_from(["replica", "dedicated"]),
+    resources=resources,
 )
 
 GOOD = {
@@ -50,7 +61,20 @@ def test_a_manifest_is_read_as_people_write_it():
     manifest = parse_manifest(yaml.safe_dump(GOOD))
     assert manifest.inputs == (TensorSpec("X", "FP32", (-1, 2), ("age", "height")),)
     assert manifest.signature == Signature(inputs=manifest.inputs, outputs=(TensorSpec("label", "INT64", (-1,)),))
-    assert manifest.description == ""
+    assert (manifest.description, manifest.max_batch, manifest.placement) == ("", 64, "replica")
+    assert manifest.resources == Resources()
+
+
+def test_a_manifest_may_say_where_it_runs_and_what_that_needs():
+    said = {"num_cpus": 2, "num_gpus": 0.5, "min_replicas": 1, "max_replicas": 4, "pip": ["torch==2.9.0"]}
+    manifest = parse_manifest(yaml.safe_dump({**GOOD, "max_batch": 8, "placement": "dedicated", "resources": said}))
+    assert (manifest.max_batch, manifest.placement) == (8, "dedicated")
+    assert manifest.resources == Resources(num_cpus=2, num_gpus=0.5, max_replicas=4, pip=("torch==2.9.0",))
+
+
+def test_what_is_as_usual_is_not_written():
+    text = manifest_to_yaml(parse_manifest(yaml.safe_dump(GOOD)))
+    assert not {"max_batch", "placement", "resources"} & yaml.safe_load(text).keys()
 
 
 def tensor(**change: object) -> dict[str, object]:
@@ -70,7 +94,7 @@ def tensor(**change: object) -> dict[str, object]:
         ({"version": 3}, "unknown field `version`"),
         (tensor(colour="red"), "unknown field `colour`"),
         (tensor(name=5), "name"),
-        (tensor(datatype="BYTES"), "Tensor X has datatype 'BYTES'; known are BOOL, UINT8"),
+        (tensor(datatype="STRING"), "Tensor X has datatype 'STRING'; known are BOOL, UINT8"),
         (tensor(datatype="float32"), "Tensor X has datatype 'float32'"),
         (tensor(shape=["N", 2]), "shape"),
         (tensor(columns=["age"]), r"Tensor X names 1 columns for shape \[-1, 2\]"),
@@ -82,6 +106,17 @@ def tensor(**change: object) -> dict[str, object]:
         ({"sha256": "0" * 63}, "sha256"),
         ({"sha256": "0" * 65}, "sha256"),
         ({"sha256": "A" * 64}, "sha256"),
+        ({"max_batch": 0}, r"Expected `int` >= 1 - at `\$\.max_batch`"),
+        ({"max_batch": 65_537}, r"Expected `int` <= 65536 - at `\$\.max_batch`"),
+        ({"max_batch": 1.5}, "max_batch"),
+        ({"max_batch": True}, "max_batch"),
+        ({"placement": "gpu"}, r"Invalid enum value 'gpu' - at `\$\.placement`"),
+        ({"resources": {"num_tpus": 1}}, "unknown field `num_tpus`"),
+        ({"resources": {"num_cpus": -1}}, "num_cpus"),
+        ({"resources": {"min_replicas": 0}}, "min_replicas"),
+        ({"resources": {"max_replicas": 1001}}, "max_replicas"),
+        ({"resources": {"min_replicas": 2}}, r"model\.yaml asks for more min_replicas than max_replicas"),
+        ({"resources": {"pip": "torch"}}, "pip"),
     ],
 )
 def test_an_illegal_manifest_is_refused(change, words):

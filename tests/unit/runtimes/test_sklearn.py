@@ -150,3 +150,21 @@ def test_a_classifier_with_labels_in_words_is_refused(cancer, manifest_of):
     content = skops.io.dumps(words)
     with pytest.raises(ModelRefused, match="label"):
         load(content, manifest_of(content, "model.skops"), LoadOptions())
+
+
+def test_labels_that_are_text_are_bytes(manifest_of, cancer):
+    features = np.asarray(cancer[0][:, :3])
+    sizes = np.where(features[:, 0] > np.median(features[:, 0]), "big", "small")
+    estimator = LogisticRegression(max_iter=2000).fit(features, sizes)
+    content = skops.io.dumps(estimator)
+    inputs, outputs = (TensorSpec("X", "FP32", (-1, 3)),), (TensorSpec("label", "BYTES", (-1,)),)
+    manifest = manifest_of(content, "model.skops", inputs=inputs, outputs=outputs)
+    runtime = load(content, manifest, LoadOptions())
+    (labels,) = runtime.run({"X": features}, ["label"])
+    assert labels.tolist() == [label.encode() for label in estimator.predict(features)]
+
+
+def test_text_is_no_input_of_an_estimator(manifest_of, logistic):
+    content = skops.io.dumps(logistic)
+    with pytest.raises(ModelRefused, match="takes numbers, not BYTES"):
+        load(content, manifest_of(content, "model.skops", inputs=(TensorSpec("X", "BYTES", (-1, 30)),)), LoadOptions())

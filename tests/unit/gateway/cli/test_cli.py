@@ -65,11 +65,13 @@ def test_the_entry_point_lists_the_commands(monkeypatch, capsys):
         main()
     assert ended.value.code == 0
     listed = capsys.readouterr().out
-    for command in ("serve", "demo", "apply", "get", "shift", "status", "history", "models", "log"):
+    for command in ("serve", "demo", "apply", "get", "shift", "status", "history", "models", "log", "keys"):
         assert command in listed
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "apply", "get", "shift", "status", "history", "models", "log"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "apply", "get", "shift", "status", "history", "models", "log", "keys"]
+)
 def test_every_command_helps(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -1,0 +1,102 @@
+"""Frames of HTTP/2 (RFC 9113, section 4 and 6): numbers, and how a frame is written. Decides."""
+
+import struct
+from enum import IntEnum
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEAD_BYTES = 9
+DEFAULT_WINDOW = 65_535
+DEFAULT_FRAME_BYTES = 16_384
+MOST_FRAME_BYTES = (1 << 24) - 1
+MOST_WINDOW = (1 << 31) - 1
+
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+WITH_PRIORITY = 0x20
+
+head = struct.Struct(">HBBBI")
+"""Length (its upper 16 bits and its lower 8), kind, flags, stream."""
+word = struct.Struct(">I")
+setting = struct.Struct(">HI")
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    DATA = 0
+    HEADERS = 1
+    PRIORITY = 2
+    RST_STREAM = 3
+    SETTINGS = 4
+    PUSH_PROMISE = 5
+    PING = 6
+    GOAWAY = 7
+    WINDOW_UPDATE = 8
+    CONTINUATION = 9
+
+
+class Setting(IntEnum):
+    """What a SETTINGS frame sets."""
+
+    HEADER_TABLE_SIZE = 1
+    ENABLE_PUSH = 2
+    MAX_CONCURRENT_STREAMS = 3
+    INITIAL_WINDOW_SIZE = 4
+    MAX_FRAME_SIZE = 5
+    MAX_HEADER_LIST_SIZE = 6
+
+
+class Code(IntEnum):
+    """Why a stream or a connection ends."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    ENHANCE_YOUR_CALM = 11
+
+
+class ConnectionFault(Exception):
+    """The client broke the protocol in a way that ends the connection."""
+
+    def __init__(self, code: Code, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def frame(kind: Kind, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """One frame, whole."""
+    length = len(payload)
+    return head.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
+
+
+def reset_frame(stream: int, code: Code) -> bytes:
+    """Ends a stream."""
+    return frame(Kind.RST_STREAM, 0, stream, word.pack(code))
+
+
+def wider_frame(stream: int, by: int) -> bytes:
+    """So much more may be sent on a stream, or on the connection (0)."""
+    return frame(Kind.WINDOW_UPDATE, 0, stream, word.pack(by))
+
+
+def settings_frame(values: dict[Setting, int]) -> bytes:
+    """What this side asks of the other."""
+    return frame(Kind.SETTINGS, 0, 0, b"".join(setting.pack(key, value) for key, value in values.items()))
+
+
+def unpadded(payload: bytes) -> bytes:
+    """A padded frame's payload without its padding.
+
+    Raises:
+        ConnectionFault: the padding is longer than the frame.
+    """
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionFault(Code.PROTOCOL_ERROR, "The padding is longer than its frame.")
+    return payload[1 : len(payload) - payload[0]]

@@ -1,0 +1,79 @@
+"""Content codings of HTTP: gzip and deflate, in both directions, within a limit. Decides."""
+
+import re
+import zlib
+from functools import lru_cache
+
+from gateway.errors import BadRequest, TooLarge
+
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+"""How zlib is told which wrapper to expect."""
+_ALIASES = {"x-gzip": "gzip"}
+_FAST = 1
+_MAX_MEMBERS = 1024
+_STEP_BYTES = 64 * 1024
+_ITEM = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.ASCII)
+
+
+def decompress(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    """What `body` is under its Content-Encoding. Never holds more than `max_bytes` of it.
+
+    Raises:
+        BadRequest: an unknown encoding, more than one, or content that is damaged or cut short.
+        TooLarge: it would be longer than `max_bytes`.
+    """
+    name = encoding.decode("latin-1").strip().lower()
+    name = _ALIASES.get(name, name)
+    if name in ("", "identity"):
+        return body
+    if name not in _WINDOW_BITS:
+        raise BadRequest(f"Content-Encoding {name!r} is not supported; send gzip, deflate or neither.")
+    try:
+        return _inflate(body, name, max_bytes)
+    except zlib.error as error:
+        raise BadRequest(f"The body is not {name}: {error}.") from error
+
+
+def _inflate(body: bytes, name: str, max_bytes: int) -> bytes:
+    """Member by member: gzip files may be put one behind the other. Rests are small, so that copying them is cheap."""
+    view, at, parts, size = memoryview(body), 0, [], 0
+    for _ in range(_MAX_MEMBERS):
+        member = zlib.decompressobj(_WINDOW_BITS[name])
+        while not member.eof:
+            step = member.unconsumed_tail or view[at : at + _STEP_BYTES]
+            if not step:
+                raise BadRequest(f"The body ends before its {name} content does.")
+            at += 0 if member.unconsumed_tail else len(step)
+            parts.append(member.decompress(step, max_bytes + 1 - size))
+            size += len(parts[-1])
+            if size > max_bytes:
+                raise TooLarge(f"The body is larger than {max_bytes} bytes when decompressed; send fewer instances.")
+        at -= len(member.unused_data)
+        if at == len(view):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        if name != "gzip":
+            raise BadRequest(f"The body has {len(view) - at} bytes more than its {name} content.")
+    raise BadRequest(f"The body has more than {_MAX_MEMBERS} gzip members.")
+
+
+@lru_cache(maxsize=256)
+def choose(accept_encoding: bytes) -> str | None:
+    """The coding for an answer to whoever sent this Accept-Encoding; None: as it is.
+
+    The one the client weighs highest; gzip before deflate, and both before none, where it does not care.
+    """
+    weights: dict[str, float] = {}
+    for item in accept_encoding.decode("latin-1").lower().split(","):
+        match = _ITEM.fullmatch(item)
+        if match is not None:
+            weights[_ALIASES.get(match[1], match[1])] = float(match[2] or 1)
+    others = weights.get("*", 0.0)
+    best = max(_WINDOW_BITS, key=lambda name: weights.get(name, others))
+    weight = weights.get(best, others)
+    return best if weight > 0 and weight >= weights.get("identity", 0.0) else None
+
+
+def compress(content: bytes, encoding: str) -> bytes:
+    """`content` under a coding that `choose` gave: quickly, rather than as small as can be."""
+    work = zlib.compressobj(_FAST, wbits=_WINDOW_BITS[encoding])
+    return work.compress(content) + work.flush()

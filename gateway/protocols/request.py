@@ -1,0 +1,53 @@
+"""What every protocol decodes a request to, and the checks that all of them share. Decides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gateway.errors import BadRequest
+from runtimes.datatypes import Tensor
+from runtimes.manifest import Signature
+
+Parameters = dict[str, Any]
+
+
+class WantedOutput(NamedTuple):
+    """One output as the caller wants it: its bytes or its JSON, itself or its `classes` best classes (0: itself)."""
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
+
+class InferenceRequest(NamedTuple):
+    """A decoded request: tensors by name, and the outputs to answer, in order (None: all of them, as JSON)."""
+
+    id: str
+    parameters: Parameters
+    inputs: dict[str, Tensor]
+    outputs: Sequence[WantedOutput] | None
+    batch_size: int
+
+
+class Answered(NamedTuple):
+    """What an answer says beside its tensors."""
+
+    route: str
+    version: str
+    id: str
+    parameters: Parameters
+
+
+def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
+    """Instances in a request: the first dimension of the inputs, where it varies; otherwise one.
+
+    Raises:
+        BadRequest: the inputs disagree.
+    """
+    size: int | None = None
+    for spec in signature.inputs:
+        if spec.shape[:1] == (-1,):
+            rows = tensors[spec.name].shape[0]
+            if size not in (None, rows):
+                raise BadRequest(f"The inputs have different batch sizes: {size} and {rows}.")
+            size = rows
+    return 1 if size is None else size

@@ -1,0 +1,116 @@
+"""KServe's V1 protocol, `:predict`: rows in, predictions out. Decides.
+
+`instances` is a list of rows; `inputs` is the same, or an object of columns. A row is what the one input has behind
+its first dimension, or an object: of inputs by name, or of values by the names of the one input's columns. Elements
+are checked as strictly as in V2.
+"""
+
+import base64
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+
+from gateway.errors import BadRequest
+from gateway.protocols.request import Answered, InferenceRequest, batch_size
+from gateway.protocols.v1_rows import Reader, column_readers, row_readers
+from gateway.protocols.v2_body import Scalars, quote_words
+from gateway.protocols.v2_outputs import require_json
+from runtimes.datatypes import BYTES, Tensor
+from runtimes.manifest import Signature
+
+_row_readers = lru_cache(maxsize=256)(row_readers)
+_column_readers = lru_cache(maxsize=256)(column_readers)
+_begins_with_objects = re.compile(rb"\[[ \t\r\n]*\{").match
+
+
+class _Body(msgspec.Struct, frozen=True):
+    instances: msgspec.Raw = msgspec.Raw()
+    inputs: msgspec.Raw = msgspec.Raw()
+    parameters: Scalars | None = None
+
+
+_parse = msgspec.json.Decoder(_Body).decode
+
+
+def decode(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
+    """Holds a body against the signature and turns it into arrays.
+
+    Raises:
+        BadRequest: malformed JSON, neither or both of `instances` and `inputs`, rows that do not fit the model, or a
+            model whose outputs V1 cannot carry.
+    """
+    request = _parsed(bytes(body))
+    require_json(signature)
+    if request.instances and request.inputs:
+        raise BadRequest('The body has both "instances" and "inputs"; send one of them.')
+    if _begins(request.inputs, b"{"):
+        tensors = _read(_column_readers(signature), request.inputs)
+    else:
+        name, rows = ("inputs", request.inputs) if request.inputs else ("instances", request.instances)
+        if not _begins(rows, b"["):
+            raise BadRequest(f'Expected "{name}" to be a list.')
+        tensors = _read(_row_readers(signature, objects=_begins_with_objects(rows) is not None), rows)
+    return InferenceRequest("", request.parameters or {}, tensors, None, batch_size(signature, tensors))
+
+
+def _parsed(content: bytes) -> _Body:
+    if not content:
+        raise BadRequest('The body is empty; send a JSON object with "instances".')
+    try:
+        return _parse(quote_words(content))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is not a V1 prediction request: {error}.") from error
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+
+
+def _begins(raw: msgspec.Raw, bracket: bytes) -> bool:
+    return bytes(memoryview(raw)[:1]) == bracket
+
+
+def _read(readers: Sequence[Reader], raw: msgspec.Raw) -> dict[str, Tensor]:
+    """What the first reader makes of it that can; if none can, the last one's complaint."""
+    for reader in readers[:-1]:
+        try:
+            return reader(raw)
+        except BadRequest:
+            continue
+    return readers[-1](raw)
+
+
+def encode(_answered: Answered, _request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]) -> bytes:
+    """The predictions: the rows of the one output, or an object by output for each row. NaN and infinities are null.
+
+    Raises:
+        BadRequest: the outputs have different numbers of rows, and so none that belong together.
+    """
+    columns = {spec.name: _rows(tensor) for spec, tensor in zip(signature.outputs, tensors, strict=True)}
+    if len(columns) == 1:
+        (predictions,) = columns.values()
+    else:
+        if len(set(map(len, columns.values()))) > 1:
+            raise BadRequest("The model's outputs have no rows in common, as V1 answers them; ask over V2.")
+        predictions = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _rows(tensor: Tensor) -> Any:
+    """Something with a length, of rows that orjson can write. A single value is a row by itself."""
+    rows = tensor.reshape(1) if tensor.ndim == 0 else np.ascontiguousarray(tensor)
+    # ONNX Runtime's int64 is C's `long long`, whose scalars orjson does not know, though its arrays it does.
+    return _texts(rows.tolist()) if tensor.dtype == BYTES else rows.view(rows.dtype.str)
+
+
+def _texts(value: Any) -> Any:
+    """Bytes as text; those that are no text as V1 knows to write them."""
+    if isinstance(value, list):
+        return [_texts(each) for each in value]
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(value).decode()}

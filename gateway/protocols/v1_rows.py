@@ -1,0 +1,145 @@
+"""How V1's rows and columns become tensors: a reader for each way to write them, built for a signature. Decides."""
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.protocols.tensor_json import build, element_type, flatten, nested, refuse_datatype
+from runtimes.datatypes import Tensor
+from runtimes.manifest import Signature, TensorSpec
+
+Reader = Callable[[msgspec.Raw], dict[str, Tensor]]
+
+
+class _Base64(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes that are no text."""
+
+    b64: str
+
+
+def row_readers(signature: Signature, *, objects: bool) -> tuple[Reader, ...]:
+    """The ways to read a list of rows, which may be `objects`: whichever reads it first is right."""
+    specs = signature.inputs
+    for spec in specs:
+        refuse_datatype(spec.name, spec.datatype)
+        if not spec.shape:
+            raise BadRequest(f"Tensor {spec.name} is a single value, which has no rows; ask over V2.")
+    if len(specs) > 1:
+        return (_rows_by_name(specs),)
+    (spec,) = specs
+    if not objects:
+        return (_rows(spec),)
+    readers = [_rows_by_name(specs)]
+    if spec.columns:
+        readers.append(_rows_by_column(spec))
+    if spec.datatype == "BYTES":
+        readers.append(_rows(spec))
+    return tuple(readers)
+
+
+def column_readers(signature: Signature) -> tuple[Reader, ...]:
+    """The ways to read an object of columns: whichever reads it first is right."""
+    for spec in signature.inputs:
+        refuse_datatype(spec.name, spec.datatype)
+    readers = [_tensors_by_name(signature.inputs)]
+    if len(signature.inputs) == 1 and signature.inputs[0].columns:
+        readers.append(_columns(signature.inputs[0]))
+    return tuple(readers)
+
+
+def _rows(spec: TensorSpec) -> Reader:
+    parse = _parser(lambda words: _nested(spec, len(spec.shape), words))
+    return lambda raw: {spec.name: _tensor(spec, parse(raw))}
+
+
+def _rows_by_name(specs: Sequence[TensorSpec]) -> Reader:
+    names = [spec.name for spec in specs]
+    parse = _parser(
+        lambda words: nested(_object(names, [_nested(spec, len(spec.shape) - 1, words) for spec in specs]), 1)
+    )
+
+    def read(raw: msgspec.Raw) -> dict[str, Tensor]:
+        rows = [msgspec.structs.astuple(row) for row in parse(raw)]
+        return {spec.name: _tensor(spec, [row[index] for row in rows]) for index, spec in enumerate(specs)}
+
+    return read
+
+
+def _rows_by_column(spec: TensorSpec) -> Reader:
+    parse = _parser(lambda words: nested(_object(spec.columns, [_nested(spec, 0, words)] * len(spec.columns)), 1))
+    return lambda raw: {spec.name: _tensor(spec, [msgspec.structs.astuple(row) for row in parse(raw)])}
+
+
+def _tensors_by_name(specs: Sequence[TensorSpec]) -> Reader:
+    names = [spec.name for spec in specs]
+    parse = _parser(lambda words: _object(names, [_nested(spec, len(spec.shape), words) for spec in specs]))
+
+    def read(raw: msgspec.Raw) -> dict[str, Tensor]:
+        values = msgspec.structs.astuple(parse(raw))
+        return {spec.name: _tensor(spec, value) for spec, value in zip(specs, values, strict=True)}
+
+    return read
+
+
+def _columns(spec: TensorSpec) -> Reader:
+    parse = _parser(lambda words: _object(spec.columns, [_nested(spec, 1, words)] * len(spec.columns)))
+
+    def read(raw: msgspec.Raw) -> dict[str, Tensor]:
+        columns = msgspec.structs.astuple(parse(raw))
+        flatten(spec.name, columns, 2)  # refuses columns of different lengths
+        return {spec.name: _tensor(spec, list(zip(*columns, strict=True)))}
+
+    return read
+
+
+def _parser(kind: Callable[[bool], Any]) -> Callable[[msgspec.Raw], Any]:
+    """Parses into `kind(False)`, or else into `kind(True)`, where numbers may also be words."""
+    strict, tolerant = msgspec.json.Decoder(kind(False)).decode, msgspec.json.Decoder(kind(True)).decode
+
+    def parse(raw: msgspec.Raw) -> Any:
+        try:
+            try:
+                return strict(raw)
+            except msgspec.ValidationError:
+                return tolerant(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"The rows do not fit the model: {error}.") from error
+
+    return parse
+
+
+def _object(names: Sequence[str], kinds: Sequence[Any]) -> Any:
+    """The type of an object with exactly these fields, whatever characters their names have."""
+    fields = [(f"field_{index}", kind) for index, kind in enumerate(kinds)]
+    rename = {field: name for (field, _), name in zip(fields, names, strict=True)}
+    return msgspec.defstruct("Row", fields, rename=rename, frozen=True, forbid_unknown_fields=True)
+
+
+def _nested(spec: TensorSpec, depth: int, words: bool) -> Any:
+    kind = str | _Base64 if spec.datatype == "BYTES" else element_type(spec.datatype, words=words)
+    return nested(kind, depth)
+
+
+def _tensor(spec: TensorSpec, value: Any) -> Tensor:
+    """The tensor of nested rows; of no rows, with the width that the model takes."""
+    elements, shape = flatten(spec.name, value, len(spec.shape))
+    if shape[:1] == (0,):
+        shape = (0, *(max(size, 0) for size in spec.shape[1:]))
+    mismatch = spec.shape_mismatch(shape)
+    if mismatch is not None:
+        raise BadRequest(mismatch)
+    if spec.datatype == "BYTES":
+        elements = [_plain(spec.name, element) for element in elements]
+    return build(spec.name, spec.datatype, elements, shape)
+
+
+def _plain(name: str, element: str | _Base64) -> str | bytes:
+    if isinstance(element, str):
+        return element
+    try:
+        return base64.b64decode(element.b64, validate=True)
+    except ValueError as error:  # also one that is not ASCII
+        raise BadRequest(f"Tensor {name} has a b64 that is not Base64: {error}.") from error

@@ -1,0 +1,75 @@
+"""The JSON of a V2 request, parsed and checked as far as that goes without knowing the model. Decides."""
+
+import re
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.protocols.request import Parameters
+
+Scalars = dict[str, str | int | float | bool]
+"""The protocol's parameters: nothing nested, and no null."""
+
+
+class Input(msgspec.Struct, frozen=True):
+    """An input whose data, if it has any, has not been looked at."""
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: Scalars | None = None
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A requested output."""
+
+    name: str
+    parameters: Scalars | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A request."""
+
+    inputs: tuple[Input, ...]
+    id: str | None = None
+    parameters: Scalars | None = None
+    outputs: tuple[Output, ...] | None = None
+
+
+_parse = msgspec.json.Decoder(Body).decode
+
+# A string (left alone; also one that never ends), or a bare word where an array has an element.
+_STRING_OR_WORD = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[,][ \t\r\n]*+)(NaN|-?Infinity)(?=[ \t\r\n]*[,\]])', re.DOTALL)
+_WORDS = (b"NaN", b"Infinity")
+
+
+def parse(content: bytes) -> Body:
+    """The request that some JSON says.
+
+    Raises:
+        BadRequest: malformed JSON, or not the fields that the protocol has.
+    """
+    if not content:
+        raise BadRequest("The body is empty; send a JSON object with inputs.")
+    try:
+        return _parse(quote_words(content))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is not a V2 inference request: {error}.") from error
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+
+
+def quote_words(content: bytes) -> bytes:
+    """The same JSON with NaN and Infinity, which many clients write and JSON does not know, as strings."""
+    if not any(word in content for word in _WORDS):
+        return content
+    return _STRING_OR_WORD.sub(
+        lambda match: match[0] if match[1] is None else match[1] + b'"' + match[2] + b'"', content
+    )
+
+
+def refuse_shared_memory(name: str, parameters: Parameters) -> None:
+    """Raises `BadRequest` if a tensor is said to be elsewhere than in the request."""
+    if any(key.startswith("shared_memory_") for key in parameters):
+        raise BadRequest(f"Tensor {name} is in shared memory, which is not supported; send it in the body.")

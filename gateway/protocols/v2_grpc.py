@@ -1,0 +1,250 @@
+"""The Open Inference Protocol over gRPC: decode and encode, nothing else. Decides.
+
+Requests are parsed by protobuf. Answers are put together from serialised pieces, most of which are the same from
+answer to answer: protobuf reads messages written one behind the other as one, so a piece is serialised once, kept,
+and the tensors' bytes are copied but once.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from gateway.errors import BadRequest
+from gateway.protocols.classification import classify, parse_classes
+from gateway.protocols.open_inference_pb2 import (
+    InferParameter,
+    ModelInferRequest,
+    ModelInferResponse,
+    ModelStreamInferResponse,
+)
+from gateway.protocols.request import Answered, InferenceRequest, Parameters, WantedOutput, batch_size
+from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
+from gateway.protocols.v2_body import refuse_shared_memory
+from gateway.protocols.v2_grpc_contents import FIELD_OF, decode_contents, encode_contents
+from runtimes.datatypes import Tensor, tensor_bytes
+from runtimes.manifest import Signature, TensorSpec
+
+# A field of bytes begins with its number and this type, then its length.
+_LENGTH_DELIMITED = 2
+_RAW_OUTPUT_CONTENTS = bytes([ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+_INFER_RESPONSE = bytes([ModelStreamInferResponse.INFER_RESPONSE_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+# Up to here a copy costs less than to look whether one is needed.
+_SMALL_BYTES = 4096
+
+_Input = ModelInferRequest.InferInputTensor
+_MISSING = (None, None)
+_Output = tuple[str, str, Tensor]
+"""Name, datatype and tensor."""
+
+
+def parse(content: bytes) -> ModelInferRequest:
+    """The message that some bytes hold.
+
+    Raises:
+        BadRequest: they are not a ModelInferRequest.
+    """
+    try:
+        return ModelInferRequest.FromString(content)
+    except DecodeError as error:
+        raise BadRequest("The bytes are not a ModelInferRequest.") from error
+
+
+def is_typed(message: ModelInferRequest) -> bool:
+    """Whether a request has typed contents, and so wants its answer."""
+    return not message.raw_input_contents and any(tensor.HasField("contents") for tensor in message.inputs)
+
+
+def decode(message: ModelInferRequest, signature: Signature) -> InferenceRequest:
+    """Holds a request against the signature and turns it into arrays.
+
+    Raises:
+        BadRequest: a missing or unknown tensor, another datatype, shape or size, raw and typed contents mixed.
+    """
+    given, raw = message.inputs, message.raw_input_contents
+    inputs: dict[str, tuple[_Input, bytes | None]]
+    if raw:
+        if len(raw) != len(given):
+            raise BadRequest(f"raw_input_contents has {len(raw)} entries for {len(given)} inputs; each has its own.")
+        inputs = {tensor.name: (tensor, content) for tensor, content in zip(given, raw, strict=True)}
+    else:
+        inputs = {tensor.name: (tensor, None) for tensor in given}
+    if len(inputs) != len(given):
+        raise BadRequest("An input is given twice.")
+    tensors = {spec.name: _tensor(spec, *inputs.pop(spec.name, _MISSING)) for spec in signature.inputs}
+    if inputs:
+        names = ", ".join(spec.name for spec in signature.inputs)
+        raise BadRequest(f"The model has no input {', '.join(inputs)}; its inputs are {names}.")
+    outputs = _outputs(message.outputs, signature) if message.outputs else None
+    parameters = _parameters(message.parameters) if message.parameters else {}
+    return InferenceRequest(message.id, parameters, tensors, outputs, batch_size(signature, tensors))
+
+
+def _tensor(spec: TensorSpec, given: _Input | None, raw: bytes | None) -> Tensor:
+    if given is None:
+        raise BadRequest(f"Input {spec.name} is missing.")
+    datatype = given.datatype
+    if datatype != spec.datatype:
+        raise BadRequest(f"Tensor {spec.name} has datatype {datatype}; the model takes {spec.datatype}.")
+    shape = tuple(given.shape)
+    mismatch = spec.shape_mismatch(shape)
+    if mismatch is not None:
+        raise BadRequest(mismatch)
+    if raw is None:
+        return _typed(spec, given, shape)
+    if given.HasField("contents"):
+        raise BadRequest(f"Tensor {spec.name} has contents beside raw_input_contents; send one of them.")
+    return decode_tensor(spec.name, datatype, shape, raw)
+
+
+def _typed(spec: TensorSpec, given: _Input, shape: tuple[int, ...]) -> Tensor:
+    refuse_shared_memory(spec.name, dict(given.parameters))
+    if 0 in shape and not given.HasField("contents"):
+        return decode_tensor(spec.name, spec.datatype, shape, b"")
+    return decode_contents(spec.name, spec.datatype, shape, given.contents)
+
+
+def _outputs(
+    requested: Sequence[ModelInferRequest.InferRequestedOutputTensor], signature: Signature
+) -> Sequence[WantedOutput]:
+    specs = {spec.name: spec for spec in signature.outputs}
+    wanted: dict[str, WantedOutput] = {}
+    for output in requested:
+        name = output.name
+        if name not in specs:
+            raise BadRequest(f"The model has no output {name!r}; its outputs are {', '.join(specs)}.")
+        parameters = _parameters(output.parameters)
+        refuse_shared_memory(name, parameters)
+        classes = parameters.get("classification")
+        wanted[name] = WantedOutput(name, True, 0 if classes is None else parse_classes(specs[name], classes))
+    if len(wanted) != len(requested):
+        raise BadRequest("An output is requested twice.")
+    return tuple(wanted.values())
+
+
+def _parameters(given: Mapping[str, InferParameter]) -> Parameters:
+    parameters: Parameters = {}
+    for name, parameter in given.items():
+        choice = parameter.WhichOneof("parameter_choice")
+        if choice is None:
+            raise BadRequest(f"Parameter {name} has no value of a type that the protocol knows.")
+        parameters[name] = getattr(parameter, choice)
+    return parameters
+
+
+def encode(
+    answered: Answered,
+    wanted: Sequence[WantedOutput] | None,
+    specs: Sequence[TensorSpec],
+    tensors: Sequence[Tensor],
+    *,
+    typed: bool,
+) -> bytes:
+    """The serialised answer: all outputs, or those wanted; typed only where every one of them can be."""
+    outputs: list[_Output] = [(spec.name, spec.datatype, tensor) for spec, tensor in zip(specs, tensors, strict=True)]
+    if wanted is not None:
+        outputs = _chosen(wanted, specs, outputs)
+    request_id = answered.id.encode()
+    pieces: list[bytes | memoryview] = [
+        _model(answered.route, answered.version),
+        _id_before(len(request_id)),
+        request_id,
+    ]
+    for name, value in answered.parameters.items():
+        if name == "decision_id":
+            pieces += (_decision_before(len(value)), value.encode())
+        else:
+            pieces.append(_parameter(name, value))
+    if typed and all(datatype in FIELD_OF for _, datatype, _ in outputs):
+        pieces.append(_typed_outputs(outputs))
+    else:
+        for name, datatype, tensor in outputs:
+            content = tensor_bytes(tensor) if tensor.nbytes <= _SMALL_BYTES else encode_tensor(tensor)
+            pieces += (_output(name, datatype, tensor.shape), _RAW_OUTPUT_CONTENTS, _varint(len(content)), content)
+    return b"".join(pieces)
+
+
+def encode_streamed(answer: bytes) -> bytes:
+    """A serialised answer as a message of a stream."""
+    return b"".join((_INFER_RESPONSE, _varint(len(answer)), answer))
+
+
+def encode_streamed_error(sentence: str, route: str, request_id: str) -> bytes:
+    """A refusal as a message of a stream, which goes on."""
+    said = ModelInferResponse(model_name=route, id=request_id)
+    return ModelStreamInferResponse(error_message=sentence, infer_response=said).SerializeToString()
+
+
+def _chosen(wanted: Sequence[WantedOutput], specs: Sequence[TensorSpec], outputs: Sequence[_Output]) -> list[_Output]:
+    """What is wanted of the outputs, as it is wanted."""
+    by_name = {spec.name: (spec, output) for spec, output in zip(specs, outputs, strict=True)}
+    chosen = []
+    for name, _, classes in wanted:
+        spec, output = by_name[name]
+        chosen.append((name, "BYTES", classify(spec, output[2], classes)) if classes else output)
+    return chosen
+
+
+def _typed_outputs(outputs: Sequence[_Output]) -> bytes:
+    typed = [
+        ModelInferResponse.InferOutputTensor(
+            name=name, datatype=datatype, shape=tensor.shape, contents=encode_contents(datatype, tensor)
+        )
+        for name, datatype, tensor in outputs
+    ]
+    return ModelInferResponse(outputs=typed).SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _model(route: str, version: str) -> bytes:
+    return ModelInferResponse(model_name=route, model_version=version).SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _output(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    described = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
+    return ModelInferResponse(outputs=[described]).SerializeToString()
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _parameter(name: str, value: Any) -> bytes:
+    """What is said of a decision beside its id: few values, which come again and again."""
+    if isinstance(value, float):
+        parameter = InferParameter(double_param=value)
+    elif isinstance(value, bool):
+        parameter = InferParameter(bool_param=value)
+    elif isinstance(value, int):
+        parameter = InferParameter(int64_param=value)
+    else:
+        parameter = InferParameter(string_param=value)
+    return ModelInferResponse(parameters={name: parameter}).SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _id_before(length: int) -> bytes:
+    """All of an `id` of `length` bytes but the bytes themselves, which come last."""
+    return _without_end(ModelInferResponse(id="0" * length), length)
+
+
+@lru_cache(maxsize=16)
+def _decision_before(length: int) -> bytes:
+    """The same of the parameter `decision_id`."""
+    parameter = InferParameter(string_param="0" * length)
+    return _without_end(ModelInferResponse(parameters={"decision_id": parameter}), length)
+
+
+def _without_end(message: ModelInferResponse, length: int) -> bytes:
+    content = message.SerializeToString()
+    return content[: len(content) - length]
+
+
+@lru_cache(maxsize=1024)
+def _varint(number: int) -> bytes:
+    """A length as protobuf writes it: seven bits a byte, the lowest first, the eighth bit on all but the last."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)

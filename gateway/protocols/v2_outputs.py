@@ -1,0 +1,71 @@
+"""Which outputs a V2 request wants, and how. Decides."""
+
+from collections.abc import Sequence
+
+from gateway.errors import BadRequest
+from gateway.protocols.classification import parse_classes
+from gateway.protocols.request import Parameters, WantedOutput
+from gateway.protocols.tensor_json import NOT_IN_JSON
+from gateway.protocols.v2_body import Output, refuse_shared_memory
+from runtimes.manifest import Signature, TensorSpec
+
+BY_DEFAULT = "binary_data_output"
+
+
+def wanted_outputs(
+    requested: Sequence[Output] | None, parameters: Parameters | None, signature: Signature
+) -> Sequence[WantedOutput] | None:
+    """The outputs to answer, in order; None: all of them, as JSON.
+
+    Raises:
+        BadRequest: an output that there is not, or is requested twice; a parameter of another type; a datatype that
+            JSON cannot carry, so that no model runs for an answer that cannot be written.
+    """
+    binary = _flag(f"Parameter {BY_DEFAULT}", (parameters or {}).get(BY_DEFAULT, False))
+    if requested:
+        specs = {spec.name: spec for spec in signature.outputs}
+        wanted = [_wanted(output, specs, binary=binary) for output in requested]
+        if len({output.name for output in wanted}) != len(wanted):
+            raise BadRequest("An output is requested twice.")
+        return wanted
+    if binary:
+        return all_binary(signature)
+    require_json(signature)
+    return None
+
+
+def all_binary(signature: Signature) -> Sequence[WantedOutput]:
+    """Every output, as its bytes."""
+    return [WantedOutput(spec.name, binary=True) for spec in signature.outputs]
+
+
+def require_json(signature: Signature) -> None:
+    """Raises `BadRequest` unless every output can be written as JSON."""
+    for spec in signature.outputs:
+        _require_json(spec)
+
+
+def _wanted(output: Output, specs: dict[str, TensorSpec], *, binary: bool) -> WantedOutput:
+    spec = specs.get(output.name)
+    if spec is None:
+        raise BadRequest(f"The model has no output {output.name!r}; its outputs are {', '.join(specs)}.")
+    parameters = output.parameters or {}
+    refuse_shared_memory(output.name, parameters)
+    binary = _flag(f"Output {output.name}: binary_data", parameters.get("binary_data", binary))
+    classes = parse_classes(spec, parameters["classification"]) if "classification" in parameters else 0
+    if not binary and not classes:
+        _require_json(spec)
+    return WantedOutput(output.name, binary, classes)
+
+
+def _flag(what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadRequest(f"{what} is {value!r}; it must be true or false.")
+    return value
+
+
+def _require_json(spec: TensorSpec) -> None:
+    if spec.datatype in NOT_IN_JSON:
+        raise BadRequest(
+            f"Output {spec.name} is {spec.datatype}, which JSON cannot carry; ask for it with binary_data: true."
+        )

@@ -1,0 +1,46 @@
+"""A raw request: a body that is one instance of the one input, and nothing else. Decides."""
+
+import math
+
+from gateway.errors import BadRequest
+from gateway.protocols.request import InferenceRequest, batch_size
+from gateway.protocols.tensor_binary import decode_tensor
+from gateway.protocols.v2_outputs import all_binary
+from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
+from runtimes.manifest import Signature, TensorSpec
+
+
+def decode_raw(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
+    """The request of a body whose JSON has length 0. A first dimension that varies is 1; all outputs are binary.
+
+    Raises:
+        BadRequest: the model has several inputs, or more dimensions that vary than a number of bytes can tell; the
+            bytes do not fit.
+    """
+    if len(signature.inputs) != 1:
+        raise BadRequest(
+            f"A raw body is one tensor, but the model has {len(signature.inputs)} inputs; put JSON before them and "
+            "its length into Inference-Header-Content-Length."
+        )
+    (spec,) = signature.inputs
+    shape = [1, *spec.shape[1:]] if spec.shape[:1] == (-1,) else [*spec.shape]
+    if shape.count(-1) > 1:
+        raise BadRequest(f"Tensor {spec.name} has the shape {list(spec.shape)}, which a raw body cannot tell.")
+    tensors = {spec.name: _element(spec, shape, body) if spec.datatype == "BYTES" else _numbers(spec, shape, body)}
+    return InferenceRequest("", {}, tensors, all_binary(signature), batch_size(signature, tensors))
+
+
+def _element(spec: TensorSpec, shape: list[int], body: bytes | memoryview) -> Tensor:
+    """BYTES: the body is the one element itself, with no length before it."""
+    if any(size not in (1, -1) for size in shape):
+        raise BadRequest(
+            f"Tensor {spec.name} has the shape {list(spec.shape)}, but a raw body is one element of BYTES."
+        )
+    return tensor_of_bytes([bytes(body)], (1,) * len(shape))
+
+
+def _numbers(spec: TensorSpec, shape: list[int], body: bytes | memoryview) -> Tensor:
+    if -1 in shape:
+        others = math.prod(size for size in shape if size != -1)
+        shape[shape.index(-1)] = len(body) // (others * NUMPY_OF[spec.datatype].itemsize)
+    return decode_tensor(spec.name, spec.datatype, tuple(shape), body)

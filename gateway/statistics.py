@@ -1,0 +1,48 @@
+"""What a version has done, summed over the replicas of a machine, as Triton's clients read it. Decides."""
+
+from dataclasses import dataclass
+from typing import Any
+
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatistics:
+    """Sums since the machine's replicas were first started. Times are seconds, `last_at_s` since the epoch.
+
+    `succeeded` and `failed` count requests, `instances` what was in them, `runs` the batches that they ran in.
+    """
+
+    instances: float = 0.0
+    runs: float = 0.0
+    succeeded: float = 0.0
+    succeeded_s: float = 0.0
+    failed: float = 0.0
+    failed_s: float = 0.0
+    queued_s: float = 0.0
+    model_s: float = 0.0
+    last_at_s: float = 0.0
+
+    def described(self, route: str, version: str) -> dict[str, Any]:
+        """As the statistics extension has it. What it calls input and output is part of `compute_infer` here."""
+        requests = self.succeeded + self.failed
+        return {
+            "name": route,
+            "version": version,
+            "last_inference": int(self.last_at_s * 1000),
+            "inference_count": int(self.instances),
+            "execution_count": int(self.runs),
+            "inference_stats": {
+                "success": _duration(self.succeeded, self.succeeded_s),
+                "fail": _duration(self.failed, self.failed_s),
+                "queue": _duration(requests, self.queued_s),
+                "compute_input": _duration(requests, 0.0),
+                "compute_infer": _duration(requests, self.model_s),
+                "compute_output": _duration(requests, 0.0),
+            },
+            "batch_stats": [],
+        }
+
+
+def _duration(count: float, seconds: float) -> dict[str, int]:
+    return {"count": int(count), "ns": int(seconds * _NS)}

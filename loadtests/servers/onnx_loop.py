@@ -1,0 +1,33 @@
+"""ONNX Runtime in a bare Python loop: what the model gives when there is no server and no network. Acts.
+
+It prints one line like that of `post.lua`, so that its figures are read in the same way.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from loadtests.figures import MICROSECONDS_PER_S, percentile
+from loadtests.payload import table
+from loadtests.servers.onnx_session import open_session
+
+
+def main(model: str, file: str, rows: int, duration_s: float) -> None:
+    """Call the model on the same rows until the time is over."""
+    session, batch, taken_us = open_session(Path(file)), table(model, rows), []
+    began_s = last_s = time.perf_counter()
+    while last_s - began_s < duration_s:
+        session.run(None, {"X": batch})
+        now_s = time.perf_counter()
+        taken_us.append((now_s - last_s) * MICROSECONDS_PER_S)
+        last_s = now_s
+    taken_us.sort()
+    percentiles = {f"p{rank}_us": percentile(taken_us, rank) for rank in (50, 90, 99)}
+    duration_us = (last_s - began_s) * MICROSECONDS_PER_S
+    summary = {"requests": len(taken_us), "duration_us": duration_us, **percentiles, "max_us": taken_us[-1]}
+    sys.stdout.write(json.dumps({**summary, "failures": {}}) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

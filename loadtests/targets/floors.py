@@ -1,0 +1,30 @@
+"""What does nothing but predict: the lowest cost that a server can have, and that of no server at all. Acts."""
+
+import sys
+from typing import Final
+
+from loadtests.launch import Form, Launch, Loop
+from loadtests.setting import Setting
+
+FLOOR: Final = "bare"
+
+
+def bare(setting: Setting) -> Launch:
+    """Uvicorn with a plain ASGI application."""
+    port = setting.port(FLOOR)
+    speed = ["--http", "httptools", "--loop", "uvloop", "--no-access-log", "--lifespan", "off"]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    uvicorn = [sys.executable, "-m", "uvicorn", "loadtests.servers.bare_asgi:application"]
+    return Launch(FLOOR, port, [*uvicorn, *place, *speed], setting.peer_env)
+
+
+def bare_grpc(setting: Setting) -> Launch:
+    """A grpc.aio server with a plain servicer."""
+    port = setting.port("bare-grpc")
+    command = [sys.executable, "-m", "loadtests.servers.bare_grpc", str(port)]
+    return Launch("bare-grpc", port, command, setting.peer_env, forms=frozenset({Form.GRPC}))
+
+
+def onnx_loop(setting: Setting) -> Loop:
+    """ONNX Runtime called in a Python loop."""
+    return Loop("onnx-loop", "loadtests.servers.onnx_loop", setting.models)

@@ -1,0 +1,88 @@
+"""BYTES and BF16 to ONNX Runtime and back: the two datatypes that its Python interface does not take as they are. Acts.
+
+It takes strings as Python's `str`, and gives them back so. Bytes that are no text pass as NumPy's fixed-length kinds:
+`V` where all elements have the same length, `S` where none has a zero byte; on their way back they cannot pass at all.
+BF16 passes as an OrtValue, whose memory is read here, as nothing else reads it. Strings have no OrtValue, so a model
+cannot have both where BF16 comes out.
+"""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Signature
+
+_BF16 = NUMPY_OF["BF16"]
+_ONNX_BF16 = 16
+_CALLED_BF16 = "tensor(bfloat16)"
+
+
+def refuse_mixture(signature: Signature) -> None:
+    """Raises `ModelRefused` for a model that answers BF16 and also takes or answers BYTES."""
+    datatypes = {spec.datatype for spec in (*signature.inputs, *signature.outputs)}
+    if "BYTES" in datatypes and any(spec.datatype == "BF16" for spec in signature.outputs):
+        raise ModelRefused("ONNX Runtime cannot give BF16 and handle BYTES in one model; let it answer FP32.")
+
+
+def to_feed(name: str, tensor: Tensor) -> Any:
+    """An input as `InferenceSession.run` takes it.
+
+    Raises:
+        ModelFailed: BYTES that are no text and that ONNX Runtime would not get as they are.
+    """
+    if tensor.dtype == BYTES:
+        return _strings(name, tensor)
+    return _value(tensor) if tensor.dtype == _BF16 else tensor
+
+
+def _strings(name: str, tensor: Tensor) -> Tensor:
+    elements: list[bytes] = tensor.ravel().tolist()
+    try:
+        return np.array([element.decode() for element in elements], BYTES).reshape(tensor.shape)
+    except UnicodeDecodeError:
+        width = max(map(len, elements))
+    if all(len(element) == width for element in elements):
+        return np.array(elements, f"V{width}").reshape(tensor.shape)
+    if not any(b"\0" in element for element in elements):
+        return np.array(elements, f"S{width}").reshape(tensor.shape)
+    raise ModelFailed(
+        f"Tensor {name} has bytes that are not UTF-8, zero bytes, and elements of different lengths, which ONNX "
+        "Runtime does not take together; send the elements one by one."
+    )
+
+
+def from_strings(tensor: Tensor) -> Tensor:
+    """An output as `InferenceSession.run` gives it: strings become bytes."""
+    if tensor.dtype != BYTES:
+        return tensor
+    return tensor_of_bytes([text.encode() for text in tensor.ravel().tolist()], tensor.shape)
+
+
+def run_with_values(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor], outputs: Sequence[str]
+) -> Sequence[Tensor]:
+    """Runs a model that answers BF16."""
+    feed = {name: _value(tensor) for name, tensor in inputs.items()}
+    return [_tensor(value) for value in session.run_with_ort_values(outputs, feed)]
+
+
+def _value(tensor: Tensor) -> Any:
+    plain = np.ascontiguousarray(tensor).reshape(tensor.shape)
+    if tensor.dtype == _BF16:
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(plain.view(np.uint16), _ONNX_BF16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(plain)
+
+
+def _tensor(value: Any) -> Tensor:
+    if value.data_type() != _CALLED_BF16:
+        tensor: Tensor = value.numpy()
+        return tensor
+    shape = tuple(value.shape())
+    size_bytes = int(np.prod(shape, dtype=np.int64)) * _BF16.itemsize
+    # A copy: the memory goes when the value does.
+    return np.ndarray(shape, _BF16, ctypes.string_at(value.data_ptr(), size_bytes) if size_bytes else b"")

@@ -1,0 +1,55 @@
+"""The environments that the foreign clients live in: built on first use, apart from ours, whose protobuf is another."""
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CLIENTS = Path(__file__).parents[2] / ".clients"
+_COMPLETE = ".complete"
+_INSTALL_LIMIT_S = 1800
+
+
+class Unavailable(Exception):
+    """What a test needs cannot be had here; the sentence says why."""
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keeps other test processes of this checkout from building at the same time."""
+    CLIENTS.mkdir(exist_ok=True)
+    with (CLIENTS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure(name: str) -> Path:
+    """The Python of an environment, which is built first if it is missing or its pins have changed.
+
+    Raises:
+        Unavailable: it cannot be built.
+    """
+    requirements = Path(__file__).parent / f"requirements-{name}.txt"
+    folder = CLIENTS / name
+    python, complete = folder / "bin" / "python", folder / _COMPLETE
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    with alone():
+        if not complete.exists() or complete.read_text() != digest:
+            sys.stderr.write(f"building the environment {folder} (once; minutes)\n")
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+            _run([str(python), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)])
+            complete.write_text(digest)
+    return python
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_INSTALL_LIMIT_S)
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{' '.join(command)} took more than {_INSTALL_LIMIT_S} s.") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise Unavailable(f"{' '.join(command)} failed: {errors[-1] if errors else done.stderr.strip()[-200:]}")

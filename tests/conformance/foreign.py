@@ -1,0 +1,168 @@
+"""The foreign clients, each a worker process in its environment, and what they are asked."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.conformance.clients import wire
+from tests.conformance.models import DATATYPES
+
+_WORKERS = Path(__file__).parent / "clients"
+_END_S = 10
+
+Compression = str | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A client: its environment (none: ours), and what it can do."""
+
+    name: str
+    environment: str | None
+    datatypes: tuple[str, ...] = DATATYPES
+    encodings: tuple[tuple[bool, bool], ...] = ((True, True),)
+    """Whether inputs and whether outputs are binary."""
+    compressions: tuple[tuple[Compression, Compression], ...] = ((None, None),)
+    """Of requests and of answers."""
+
+    @property
+    def is_grpc(self) -> bool:
+        return "grpc" in self.name
+
+
+_ALL_ENCODINGS = ((False, False), (False, True), (True, False), (True, True))
+_ALL_COMPRESSIONS = ((None, None), ("gzip", "gzip"), ("deflate", "deflate"))
+_ONE_COMPRESSION = ((None, None), ("gzip", None), ("deflate", None))
+_NO_BF16 = tuple(name for name in DATATYPES if name != "BF16")
+"""KServe's and MLServer's clients do not know it."""
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("triton_http", "clients", DATATYPES, _ALL_ENCODINGS, _ALL_COMPRESSIONS),
+        Kind("triton_http_aio", "clients", DATATYPES, _ALL_ENCODINGS, _ALL_COMPRESSIONS),
+        Kind("triton_grpc", "clients", DATATYPES, compressions=_ONE_COMPRESSION),
+        Kind("triton_grpc_aio", "clients", DATATYPES, compressions=_ONE_COMPRESSION),
+        Kind("kserve_v2", "clients", _NO_BF16, _ALL_ENCODINGS),
+        Kind("kserve_v1", "clients", _NO_BF16),
+        Kind("kserve_grpc", "clients", _NO_BF16, ((False, False), (True, True))),
+        Kind("mlserver_http", "mlserver", _NO_BF16, ((False, False),)),
+        Kind("mlserver_grpc", "mlserver", _NO_BF16, ((False, False),)),
+        Kind("curl", None, DATATYPES, ((False, False),)),
+    )
+}
+V2 = tuple(name for name in KINDS if name != "kserve_v1")
+TRITON = tuple(name for name in KINDS if name.startswith("triton"))
+
+
+class Raised(Exception):
+    """A client raised. `kind` is the class, `status` what the client says the server answered."""
+
+    def __init__(self, client: str, kind: str, status: str, sentence: str, trace: str) -> None:
+        super().__init__(f"{client}: {kind} [{status}] {sentence}\n{trace}")
+        self.kind, self.status, self.sentence = kind, status, sentence
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request, whoever sends it. `version` and `outputs` left out are not sent."""
+
+    route: str
+    inputs: tuple[Mapping[str, Any], ...]
+    outputs: tuple[str, ...] | None = None
+    version: str = ""
+    id: str = ""
+    binary_in: bool = True
+    binary_out: bool = True
+    compression_in: Compression = None
+    compression_out: Compression = None
+    classes: int = 0
+    priority: int = 0
+    timeout_us: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client made of the answer."""
+
+    id: str
+    route: str
+    version: str | None
+    parameters: Mapping[str, Any]
+    outputs: Sequence[Mapping[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        return [each["name"] for each in self.outputs]
+
+    def array(self, name: str) -> np.ndarray[Any, Any]:
+        """One output; it is there once."""
+        (found,) = (each for each in self.outputs if each["name"] == name)
+        array: np.ndarray[Any, Any] = wire.array(found)
+        return array
+
+
+class Foreign:
+    """A client in a process of its own."""
+
+    def __init__(self, kind: Kind, python: Path, http: str, grpc: str) -> None:
+        self.kind = kind
+        self._process = subprocess.Popen(
+            [python, str(_WORKERS / "worker.py"), kind.name, http, grpc],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL,
+            text=True,
+        )
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """What the client returned.
+
+        Raises:
+            Raised: what it raised.
+        """
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps([operation, arguments]) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        assert line, f"The worker of {self.kind.name} ended with code {process.wait(_END_S)}."
+        answer = json.loads(line)
+        if "raised" in answer:
+            raise Raised(self.kind.name, **answer["raised"])
+        return answer["value"]
+
+    def infer(self, ask: Ask) -> Answer:
+        """Sends tensors as asked, or, if this client cannot, as it can."""
+        if (ask.binary_in, ask.binary_out) not in self.kind.encodings:
+            binary_in, binary_out = self.kind.encodings[-1]
+            ask = replace(ask, binary_in=binary_in, binary_out=binary_out)
+        return Answer(**self.call("infer", ask=asdict(ask)))
+
+    def tell(self, call: str, *given: Any) -> Any:
+        """A call that describes the server."""
+        return self.call("tell", call=call, given=given)
+
+    def dismiss(self) -> None:
+        """Lets the worker end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def end(self) -> None:
+        """Waits until it has; does not wait for ever."""
+        assert self._process.stdout is not None
+        with self._process.stdout:
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()

@@ -1,0 +1,163 @@
+"""The OpenAPI page held against the gateway: whatever is sent, the answer is one of those that it describes."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from gateway.app import create_app
+from gateway.door import is_prediction
+from tests.serve.gateway_process import GatewayProcess
+
+CONFORMANCE = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = int(os.environ.get("POINTSMAN_FUZZ_EXAMPLES", "20"))
+OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready"]
+WIDTH = {"cancer": 30, "digits": 64}
+
+
+def bounded(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def read_page() -> Any:
+    """The page needs nothing of what stands behind the handlers."""
+    nothing: Any = None
+    return schemathesis.openapi.from_dict(create_app(nothing, nothing, nothing, bytes).openapi())
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+# Of what is drawn from the schema alone, hardly anything names a route or fits a model. So half of it is helped along.
+schema = read_page()
+Part = dict[str, Any]
+odd = st.sampled_from(["x", "x" * 5000, "\ud800", "\x00"])
+documents = st.fixed_dictionaries(
+    {"arms": st.just({"a": "cancer:2", "b": "cancer@challenger"}), "split": st.sampled_from([{"a": 1}, {"b": "100%"}])},
+    optional={
+        "unit": st.sampled_from(["header:x-user-id", "parameters.user", "cookie"]),
+        "fallback": st.sampled_from(["a", "b"]),
+        "deadline": st.sampled_from(["1us", "50ms", "soon"]),
+        "batch_wait": st.sampled_from(["1ms", "1s"]),
+        "seed": odd,
+    },
+)
+shifts = st.fixed_dictionaries({"weights": st.sampled_from([{"canary": 30}, {"stable": "99%"}])}, optional={"why": odd})
+preconditions = st.sampled_from([{"if-none-match": "*"}, {"if-none-match": "*"}, {"if-match": '"1"'}])
+
+
+@st.composite
+def predictions(draw: st.DrawFn, *, is_v1: bool) -> Part:
+    route = draw(st.sampled_from(list(WIDTH)))
+    width, height = WIDTH[route], draw(st.integers(0, 3))
+    element = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(["NaN", None])
+    data = draw(st.lists(st.just(1.5) | element, min_size=width * height, max_size=width * height))
+    parameters = draw(st.fixed_dictionaries({}, optional={"binary_data": st.booleans(), "classification": st.just(2)}))
+    outputs = [{"name": draw(st.sampled_from(["label", "probabilities"])), "parameters": parameters}]
+    tensor = {"name": "X", "datatype": "FP32", "shape": [height, width], "data": data}
+    body = {"inputs": [tensor], **draw(st.sampled_from([{}, {"outputs": outputs}, {"id": "a"}]))}
+    if is_v1:
+        body = {"instances": [data[start : start + width] for start in range(0, len(data), width)]}
+    headers = draw(st.sampled_from([{}, {"accept-encoding": "gzip"}, {"x-force-arm": "stable"}]))
+    return {"path_parameters": {"route": route, "version": "2"}, "body": body, "headers": headers}
+
+
+def helped(method: str, path: str) -> st.SearchStrategy[Part]:
+    """Parts of a case that have a chance to succeed."""
+    if is_prediction(path):
+        return predictions(is_v1=path.startswith("/v1"))
+    parameters = st.fixed_dictionaries(
+        {"route": st.sampled_from(["cancer", "digits"]), "version": st.sampled_from(["2", "champion", "nobody"])}
+    )
+    parts: dict[str, st.SearchStrategy[Any]] = {"path_parameters": parameters}
+    if method == "PUT":
+        new = st.fixed_dictionaries({"route": st.sampled_from(["fuzzed", "fuzzed-2", "fuzzed-3"])})
+        parts = {"path_parameters": new, "body": documents, "headers": preconditions}
+    if path.endswith("/shift"):
+        parts = {"path_parameters": st.just({"route": "cancer"}), "body": shifts}
+    return st.fixed_dictionaries(parts)
+
+
+@schema.hook
+def before_generate_case(context, strategy):
+    operation = context.operation
+    asked = {parameter.name for parameter in operation.path_parameters}
+
+    def help_along(drawn: tuple[Any, Part | None]) -> Any:
+        case, parts = drawn
+        for name, part in (parts or {}).items():
+            kept = {key: value for key, value in part.items() if key in asked} if name == "path_parameters" else part
+            setattr(case, name, kept)
+        if parts and "body" in parts:
+            case.media_type = "application/json"
+        return case
+
+    return st.tuples(strategy, st.none() | helped(operation.method.upper(), operation.path)).map(help_along)
+
+
+@schema.parametrize()
+@bounded(EXAMPLES)
+def test_every_answer_is_as_documented(case, gateway: GatewayProcess, session):
+    answer = case.call(base_url=gateway.url, session=session)
+    is_asked_for = answer.headers.get("x-error") == ["TooLate"]  # x-deadline-ms may be less than any model takes
+    case.validate_response(answer, checks=CONFORMANCE if is_asked_for else [not_a_server_error, *CONFORMANCE])
+
+
+@schema.exclude(path=OPEN).parametrize()
+@bounded(3)
+def test_without_a_key_every_answer_is_the_401_that_is_documented(case, closed_gateway: GatewayProcess, session):
+    answer = case.call(base_url=closed_gateway.url, session=session, headers={"authorization": "", "x-api-key": ""})
+    assert answer.status_code == 401 or (is_another_method(case) and answer.status_code == 405), answer.text
+    case.validate_response(answer, checks=CONFORMANCE)
+
+
+@schema.include(path=OPEN).parametrize()
+@bounded(1)
+def test_whoever_has_no_key_may_ask_how_the_gateway_is(case, closed_gateway: GatewayProcess, session):
+    answer = case.call(base_url=closed_gateway.url, session=session)
+    assert answer.status_code in (200, 503) or is_another_method(case)
+    case.validate_response(answer, checks=CONFORMANCE)
+
+
+def is_another_method(case: Any) -> bool:
+    """Some cases try what the page does not have."""
+    return case.method.upper() != case.operation.method.upper()
+
+
+def test_the_gateway_shows_the_page_that_is_held_against_it(gateway: GatewayProcess, session):
+    assert session.get(f"{gateway.url}/openapi.json").json() == schema.raw_schema
+
+
+def test_the_page_is_drawn_by_what_the_gateway_itself_serves(gateway: GatewayProcess, session):
+    page = session.get(f"{gateway.url}/docs").text
+    assert "https://" not in page
+    for file in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"/docs/static/{file}" in page
+        assert session.get(f"{gateway.url}/docs/static/{file}").status_code == 200

@@ -1,0 +1,96 @@
+"""What the command line shows of itself to a gateway."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from gateway.cli.client import ApiError, Client
+
+
+class Gateway:
+    """Keeps the headers that it was sent, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, str]] = []
+        self.status = 200
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.seen.append({name.lower(): value for name, value in self.headers.items()})
+                content = json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
+                self.send_response(outer.status)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def listening() -> Iterator[Gateway]:
+    gateway = Gateway()
+    threading.Thread(target=gateway.server.serve_forever, args=(0.01,), daemon=True).start()
+    yield gateway
+    gateway.server.shutdown()
+    gateway.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("POINTSMAN_KEY", "POINTSMAN_CA", "POINTSMAN_CLIENT_CERTIFICATE"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def ask(gateway: Gateway) -> None:
+    client = Client(gateway.url)
+    try:
+        client.routes()
+    finally:
+        client.close()
+
+
+def test_the_key_of_the_environment_is_sent(listening, environment):
+    environment.setenv("POINTSMAN_KEY", " pk_1_2\n")
+    ask(listening)
+    assert listening.seen[0]["authorization"] == "Bearer pk_1_2"
+
+
+@pytest.mark.parametrize("key", [None, "", "  "])
+def test_without_a_key_none_is_sent(listening, environment, key):
+    if key is not None:
+        environment.setenv("POINTSMAN_KEY", key)
+    ask(listening)
+    assert "authorization" not in listening.seen[0]
+    assert listening.seen[0]["x-operator"]
+
+
+@pytest.mark.parametrize("key", ["pk 1", "pk_\n1", "pk_ä", "pk_\x00".replace("\x00", "\x01")])
+def test_a_key_that_no_header_could_hold_is_said_and_not_repeated(environment, key):
+    environment.setenv("POINTSMAN_KEY", key)
+    with pytest.raises(ApiError, match="POINTSMAN_KEY is neither") as refused:
+        Client("http://127.0.0.1:9")
+    assert key not in str(refused.value)
+
+
+def test_what_the_gateway_says_of_a_missing_key_is_passed_on(listening):
+    listening.status = 401
+    with pytest.raises(ApiError, match="This needs a key"):
+        ask(listening)
+
+
+@pytest.mark.parametrize("name", ["POINTSMAN_CA", "POINTSMAN_CLIENT_CERTIFICATE"])
+def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
+    for path in (tmp_path / "nowhere.pem", tmp_path / "bad.pem"):
+        environment.setenv(name, str(path))
+        with pytest.raises(ApiError, match="cannot be used"):
+            Client("https://127.0.0.1:9")
+        (tmp_path / "bad.pem").write_text("no PEM")

@@ -1,0 +1,65 @@
+"""Bodies as clients write them, and answers as clients read them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gateway.protocols.request import Answered, InferenceRequest, WantedOutput
+from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
+from gateway.protocols.v2_http import encode
+from runtimes.datatypes import NAME_OF, Tensor
+from runtimes.manifest import Signature, TensorSpec
+
+ANSWERED = Answered("r", "2", "i-1", {"arm": "a"})
+
+
+def signature(*inputs: TensorSpec, outputs: Sequence[TensorSpec] = ()) -> Signature:
+    """A signature with the output `y` of one FP32 per instance, unless told otherwise."""
+    return Signature(inputs=inputs, outputs=tuple(outputs) or (TensorSpec("y", "FP32", (-1,)),))
+
+
+def spec_of(name: str, tensor: Tensor) -> TensorSpec:
+    """A spec that the tensor fits."""
+    return TensorSpec(name, NAME_OF[tensor.dtype], (-1,) * tensor.ndim)
+
+
+def binary_body(tensors: dict[str, Tensor], **more: Any) -> tuple[bytes, int]:
+    """A request whose tensors all lie behind the JSON, and the length of the JSON."""
+    parts = [bytes(encode_tensor(tensor)) for tensor in tensors.values()]
+    inputs = [
+        {
+            "name": name,
+            "shape": tensor.shape,
+            "datatype": NAME_OF[tensor.dtype],
+            "parameters": {"binary_data_size": len(part)},
+        }
+        for (name, tensor), part in zip(tensors.items(), parts, strict=True)
+    ]
+    head = json.dumps({"inputs": inputs, **more}).encode()
+    return b"".join((head, *parts)), len(head)
+
+
+def answer(tensors: dict[str, Tensor], wanted: Sequence[WantedOutput] | None = None) -> tuple[bytes, int | None]:
+    """What `encode` makes of these outputs."""
+    request = InferenceRequest("", {}, {}, wanted, 1)
+    outputs = [spec_of(name, tensor) for name, tensor in tensors.items()]
+    return encode(ANSWERED, request, signature(outputs=outputs), list(tensors.values()))
+
+
+def read_answer(content: bytes, header_length: int | None) -> dict[str, Tensor]:
+    """The outputs of an answer, as a client reads them."""
+    head = json.loads(content[:header_length])
+    rest, tensors = memoryview(content)[header_length or len(content) :], {}
+    for output in head["outputs"]:
+        if "data" in output:
+            given = [each.encode() if isinstance(each, str) else each for each in output["data"]]
+            tensor = np.array(given, {v: k for k, v in NAME_OF.items()}[output["datatype"]])
+            tensors[output["name"]] = tensor.reshape(output["shape"])
+        else:
+            size = output["parameters"]["binary_data_size"]
+            part, rest = rest[:size], rest[size:]
+            tensors[output["name"]] = decode_tensor("y", output["datatype"], tuple(output["shape"]), part)
+    assert not rest
+    return tensors

@@ -1,0 +1,60 @@
+"""Our .proto beside the one that tritonclient brings along: whatever we declare has its numbers and types."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from gateway.protocols import open_inference_pb2
+
+OURS, THEIRS = open_inference_pb2.DESCRIPTOR, service_pb2.DESCRIPTOR
+SERVICE = "GRPCInferenceService"
+
+
+def messages(container: Any) -> Iterator[Any]:
+    for message in container.values():
+        yield message
+        yield from messages(message.nested_types_by_name)
+
+
+def their_message(full_name: str) -> Any:
+    return model_config_pb2.DESCRIPTOR.pool.FindMessageTypeByName(full_name)
+
+
+@pytest.mark.parametrize("message", list(messages(OURS.message_types_by_name)), ids=lambda message: message.full_name)
+def test_every_field_is_the_protocols(message):
+    theirs = their_message(message.full_name)
+    for field in message.fields:
+        other = theirs.fields_by_number[field.number]
+        kind, other_kind = (field.message_type or field.enum_type), (other.message_type or other.enum_type)
+        assert (field.name, field.type, field.is_repeated) == (other.name, other.type, other.is_repeated)
+        assert (kind and kind.full_name) == (other_kind and other_kind.full_name)
+        assert (field.containing_oneof and field.containing_oneof.name) == (
+            other.containing_oneof and other.containing_oneof.name
+        )
+
+
+def test_datatypes_have_the_protocols_numbers():
+    ours, theirs = OURS.enum_types_by_name["DataType"], model_config_pb2.DESCRIPTOR.enum_types_by_name["DataType"]
+    assert [(value.name, value.number) for value in ours.values] == [
+        (value.name, value.number) for value in theirs.values
+    ]
+
+
+def test_every_method_is_the_protocols():
+    theirs = THEIRS.services_by_name[SERVICE].methods_by_name
+    for method in OURS.services_by_name[SERVICE].methods:
+        other = theirs[method.name]
+        assert (method.input_type.full_name, method.output_type.full_name) == (
+            other.input_type.full_name,
+            other.output_type.full_name,
+        )
+        assert (method.client_streaming, method.server_streaming) == (other.client_streaming, other.server_streaming)
+
+
+def test_our_names_do_not_get_into_the_way_of_a_client_in_the_same_process():
+    assert OURS.pool is not THEIRS.pool
+    assert OURS.pool.FindMessageTypeByName("inference.ModelInferRequest") is not their_message(
+        "inference.ModelInferRequest"
+    )
