@@ -10,7 +10,6 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import structlog
 from gateway.drive import Pending
 from gateway.errors import TooLate
 from gateway.executor import Executor
+from gateway.statistics import LaneStatistics
 from gateway.turn import Turn
 from registry_sync.catalogue import VersionKey
 from router.breaker import Breaker
@@ -61,20 +61,6 @@ class Job(Pending[Sequence[Tensor]]):
         super().abandon()
         if self.timer is not None:
             self.timer.cancel()
-
-
-@dataclass(slots=True)
-class LaneStatistics:
-    """What a lane has done since it was opened: the sums of `gateway.statistics.VersionStatistics`."""
-
-    instances: int = 0
-    runs: int = 0
-    succeeded: int = 0
-    succeeded_s: float = 0.0
-    failed: int = 0
-    failed_s: float = 0.0
-    queued_s: float = 0.0
-    model_s: float = 0.0
 
 
 class Lane:

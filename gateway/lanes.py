@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from gateway.executor import Executor, InReplica
-from gateway.lane import Lane, LaneKey, LaneStatistics
+from gateway.lane import Lane, LaneKey
 from gateway.pace import Pace
+from gateway.statistics import LaneStatistics
 from gateway.turn import Turn
 from registry_sync.catalogue import Version, VersionKey
 from runtimes.batching import is_batchable

@@ -6,21 +6,27 @@ from typing import Any
 _NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class VersionStatistics:
-    """Sums since the machine's replicas were first started. Times are seconds, `last_at_s` since the epoch.
+@dataclass(slots=True)
+class LaneStatistics:
+    """Sums since a lane was opened. Times are seconds.
 
     `succeeded` and `failed` count requests, `instances` what was in them, `runs` the batches that they ran in.
     """
 
-    instances: float = 0.0
-    runs: float = 0.0
-    succeeded: float = 0.0
+    instances: float = 0
+    runs: float = 0
+    succeeded: float = 0
     succeeded_s: float = 0.0
-    failed: float = 0.0
+    failed: float = 0
     failed_s: float = 0.0
     queued_s: float = 0.0
     model_s: float = 0.0
+
+
+@dataclass(slots=True)
+class VersionStatistics(LaneStatistics):
+    """The same over all lanes of a version, and all replicas of the machine. `last_at_s` is since the epoch."""
+
     last_at_s: float = 0.0
 
     def described(self, route: str, version: str) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""TLS: which files are taken, and that both doors speak it."""
+"""TLS: which files are taken, and that the HTTP door speaks it."""
 
 import asyncio
 import datetime
 import ipaddress
 import ssl
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 import uvicorn
@@ -182,20 +180,6 @@ def test_the_http_door_asks_clients_for_a_certificate_of_the_authority(authority
     for own in (None, Authority(tmp_path, "stranger").issue("eve")):
         with pytest.raises((httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError)):
             over_http(tls, client(authority, own))
-
-
-def over_grpc(tls: Tls, credentials: grpc.ChannelCredentials) -> bytes:
-    handler = grpc.method_handlers_generic_handler(
-        "test.Echo", {"Say": grpc.unary_unary_rpc_method_handler(lambda request, _: request)}
-    )
-    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=[handler])
-    port = server.add_secure_port("127.0.0.1:0", tls.for_grpc())
-    server.start()
-    try:
-        with grpc.secure_channel(f"127.0.0.1:{port}", credentials, [("grpc.enable_http_proxy", 0)]) as channel:
-            return channel.unary_unary("/test.Echo/Say")(b"hello", timeout=10)
-    finally:
-        server.stop(None).wait()
 
 
 def test_the_command_line_trusts_the_authority_that_it_is_told_of(authority, monkeypatch):
