@@ -1,9 +1,9 @@
 """Every setting, read once at start from the environment (prefix `POINTSMAN_`) or from flags of `serve`. Decides."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     wedged_after_s: float = Field(5.0, gt=0, description="A loop that has not turned for so long is ended.")
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port == self.grpc_port:
+            raise ValueError(f"port and grpc_port are both {self.port}; HTTP and gRPC need a port each")
+        return self
 
     def resolved(self) -> "Settings":
         """The same with absolute paths and with every default that depends on `home` filled in."""

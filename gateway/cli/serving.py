@@ -105,7 +105,7 @@ def _run(settings: Settings, progress: Progress) -> None:
 
     open_access(settings)  # says now, not in a replica's log, what is missing
     load_tls(settings)
-    for port in {settings.port, settings.grpc_port} - {0}:
+    for port in filter(None, (settings.port, settings.grpc_port)):
         _await_port(settings.host, port, progress)
 
     def on_ready() -> None:

@@ -140,11 +140,11 @@ def test_a_body_of_a_hundred_megabytes_is_refused_and_the_replica_goes_on(gatewa
     ("data", "words"),
     [
         ("[[1, 2], [3]]", "ragged"),
-        ("[" + ", ".join(["NaN"] * 30) + "]", "NaN and Infinity are not JSON"),
+        ("[" + ", ".join(['"one"'] * 30) + "]", "one"),
         ("[1, 2, 3]", "has 3 elements, but its shape [1, 30] needs 30"),
     ],
 )
-def test_ragged_and_nan_data_are_refused_with_a_sentence(gateway, data, words):
+def test_data_that_do_not_fit_are_refused_with_a_sentence(gateway, data, words):
     content = f'{{"inputs": [{{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": {data}}}]}}'
     answer = httpx.post(f"{gateway.url}/v2/models/cancer/infer", content=content, trust_env=False)
     assert answer.status_code == 400

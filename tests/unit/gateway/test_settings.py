@@ -56,3 +56,8 @@ def test_settings_do_not_change():
 def test_what_makes_no_sense_is_refused(given):
     with pytest.raises(ValidationError, match=next(iter(given))):
         Settings(**given)
+
+
+def test_http_and_grpc_do_not_share_a_port():
+    with pytest.raises(ValueError, match="HTTP and gRPC need a port each"):
+        Settings(port=9000, grpc_port=9000)
