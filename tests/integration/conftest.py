@@ -23,6 +23,8 @@ def closed_gateway(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFac
 
 
 def _served(home: Path, **environment: str) -> Iterator[GatewayProcess]:
+    # The first segment that becomes Parquet costs some 100 MB for good, be it soon or late: here it is not looked at.
+    environment = {"POINTSMAN_SEGMENT_MAX_AGE_S": "3600", **environment}
     gateway = GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **environment)
     gateway.start()
     yield gateway
