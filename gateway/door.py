@@ -5,7 +5,6 @@ ASGI, or without a task by `gateway.eager`.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
@@ -15,13 +14,13 @@ import structlog
 
 from gateway.body import ClientDisconnected, Message, Receive, read_body
 from gateway.drive import finish
-from gateway.errors import ERROR_HEADER, STATUS_OF, Overloaded, RateLimited, Unauthenticated, WrongMethod, status_of
+from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
 from gateway.live import Header, LiveRoute
 from gateway.predict import Answer
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.encodings import choose, compress, decompress
-from gateway.protocols.request import Answered, InferenceRequest
-from gateway.reception import Headers, Reception, new_decision_id
+from gateway.protocols.request import InferenceRequest
+from gateway.reception import Headers, Reception, answered_with, new_decision_id
 from gateway.turn import Turn
 from router.errors import UnknownRoute
 
@@ -33,8 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _V2, _V1 = "/v2/models/", "/v1/models/"
 _INFER, _PREDICT = "/infer", ":predict"
-_ERROR = ERROR_HEADER.encode()
-_RETRY_AFTER_S = b"1"
 _WORTH_COMPRESSING_BYTES = 1024
 _JSON: Header = (b"content-type", b"application/json")
 _BINARY: Header = (b"content-type", b"application/octet-stream")
@@ -59,7 +56,7 @@ class Response(NamedTuple):
 
 
 class Door:
-    """One per replica. `outstanding` says how many requests the listener has in hand beside predictions."""
+    """One per replica."""
 
     def __init__(self, reception: Reception, app: App, turn: Turn, *, max_body_bytes: int) -> None:
         self.draining = False
@@ -174,7 +171,7 @@ def is_prediction(path: str) -> bool:
 
 def refusal(error: Exception, decision_id: str) -> Response:
     """An error as an answer."""
-    extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *_advice(error)]
+    extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *advice_of(error)]
     return _response(status_of(error).http, v2_http.encode_error(str(error)), extra)
 
 
@@ -205,13 +202,11 @@ def _decode(target: Target, headers: Headers, body: bytes | memoryview, live: Li
 def _success(
     target: Target, asked: Headers, decision_id: str, request: InferenceRequest, answer: Answer, route: str
 ) -> Response:
-    arm, propensity = answer.arm, answer.propensity
+    arm = answer.arm
     headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
-    parameters: dict[str, Any] = {"decision_id": decision_id, "arm": arm.arm.name, "reason": answer.reason}
-    if propensity is not None:
-        parameters["propensity"] = propensity
-        headers.append((b"x-propensity", repr(propensity).encode()))
-    answered = Answered(route, arm.arm.version, request.id or decision_id, parameters)
+    if answer.propensity is not None:
+        headers.append((b"x-propensity", repr(answer.propensity).encode()))
+    answered = answered_with(route, request, decision_id, answer)
     header_length: int | None = None
     if target.is_v1:
         content = v1_http.encode(answered, request, arm.signature, answer.tensors)
@@ -226,20 +221,6 @@ def _success(
             content = compress(content, encoding)
             headers += ((b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding"))
     return _response(200, content, headers, _JSON if header_length is None else _BINARY)
-
-
-def _advice(error: Exception) -> list[Header]:
-    """Headers that tell a program what happened and what to do next."""
-    advice: list[Header] = [(_ERROR, type(error).__name__.encode())]
-    if isinstance(error, Overloaded):
-        advice.append((b"retry-after", _RETRY_AFTER_S))
-    if isinstance(error, RateLimited):
-        advice.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
-    if isinstance(error, Unauthenticated):
-        advice.append((b"www-authenticate", b"Bearer"))
-    if isinstance(error, WrongMethod):
-        advice.append((b"allow", b"POST"))
-    return advice
 
 
 def _response(status: int, content: bytes, extra: list[Header], kind: Header = _JSON) -> Response:

@@ -17,6 +17,7 @@ GatewayError
 └── EngineFailed          what runs the replicas did not start
 """
 
+import math
 from typing import NamedTuple
 
 from control.errors import Conflict, StoreUnavailable
@@ -138,3 +139,17 @@ _FAULT = Status(500, _INTERNAL)
 def status_of(error: BaseException) -> Status:
     """The statuses that say what `error` means."""
     return STATUS_OF.get(type(error), _FAULT) if isinstance(error, Exception) else _FAULT
+
+
+def advice_of(error: Exception) -> list[tuple[bytes, bytes]]:
+    """HTTP headers that tell a program what happened and what to do next."""
+    advice = [(ERROR_HEADER.encode(), type(error).__name__.encode())]
+    if isinstance(error, Overloaded):
+        advice.append((b"retry-after", b"1"))
+    if isinstance(error, RateLimited):
+        advice.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
+    if isinstance(error, Unauthenticated):
+        advice.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, WrongMethod):
+        advice.append((b"allow", b"POST"))
+    return advice

@@ -11,9 +11,9 @@ from gateway.grpc_connection import Method
 from gateway.live import LiveRoute
 from gateway.predict import Answer
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
-from gateway.protocols.request import Answered, InferenceRequest, Parameters
+from gateway.protocols.request import InferenceRequest
 from gateway.protocols.v2_grpc import decode, encode, encode_streamed, encode_streamed_error, is_typed, parse
-from gateway.reception import Headers, Reception, new_decision_id
+from gateway.reception import Headers, Reception, answered_with, new_decision_id
 
 
 class GrpcDoor:
@@ -82,9 +82,5 @@ class GrpcDoor:
 
 
 def _encoded(route: str, request: InferenceRequest, decision_id: str, answer: Answer, *, typed: bool) -> bytes:
-    arm, propensity = answer.arm, answer.propensity
-    parameters: Parameters = {"decision_id": decision_id, "arm": arm.arm.name, "reason": answer.reason}
-    if propensity is not None:
-        parameters["propensity"] = propensity
-    answered = Answered(route, arm.arm.version, request.id or decision_id, parameters)
-    return encode(answered, request.outputs, arm.signature.outputs, answer.tensors, typed=typed)
+    answered = answered_with(route, request, decision_id, answer)
+    return encode(answered, request.outputs, answer.arm.signature.outputs, answer.tensors, typed=typed)

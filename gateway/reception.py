@@ -15,7 +15,7 @@ from gateway.errors import BadRequest, Overloaded, TooLarge
 from gateway.live import LiveHolder, LiveRoute, find_route
 from gateway.metrics import Metrics
 from gateway.predict import Answer, Call, Predictor
-from gateway.protocols.request import InferenceRequest
+from gateway.protocols.request import Answered, InferenceRequest, Parameters
 from gateway.tracing import Tracing, trace_id
 from router.errors import UnknownVersion
 from router.snapshot import Route
@@ -42,6 +42,15 @@ class Guard(Protocol):
 def new_decision_id() -> str:
     """24 hexadecimal digits."""
     return os.urandom(12).hex()
+
+
+def answered_with(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> Answered:
+    """What every door says beside the tensors: the version that was used, and the decision."""
+    arm = answer.arm.arm
+    parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
+    if answer.propensity is not None:
+        parameters["propensity"] = answer.propensity
+    return Answered(route, arm.version, request.id or decision_id, parameters)
 
 
 class Reception:

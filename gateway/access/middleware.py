@@ -4,7 +4,6 @@ Whoever is let through is the operator that the history names: the authenticated
 caller says of himself in `x-operator` follows in brackets.
 """
 
-import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,14 +12,13 @@ import orjson
 from gateway.access.caller import Caller
 from gateway.access.guard import AccessGuard
 from gateway.access.needs import need
-from gateway.errors import ERROR_HEADER, GatewayError, RateLimited, Unauthenticated, status_of
+from gateway.errors import GatewayError, advice_of, status_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 _OPERATOR = b"x-operator"
 _STATE = "caller"
@@ -64,15 +62,6 @@ def caller_of(scope: Scope) -> Caller | None:
     return caller if isinstance(caller, Caller) else None
 
 
-def advice(error: Exception) -> list[Header]:
-    """Headers that tell a refused program what it must show, or when it may come back."""
-    if isinstance(error, Unauthenticated):
-        return [(b"www-authenticate", b"Bearer")]
-    if isinstance(error, RateLimited):
-        return [(b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode())]
-    return []
-
-
 def _named(scope: Scope, caller: Caller) -> Scope:
     said = b", ".join(value for name, value in scope["headers"] if name == _OPERATOR)
     operator = caller.name.encode() + (b" (" + said + b")" if said else b"")
@@ -85,8 +74,7 @@ async def _refuse(send: Send, error: GatewayError) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
-        (ERROR_HEADER.encode(), type(error).__name__.encode()),
-        *advice(error),
+        *advice_of(error),
     ]
     await send({"type": "http.response.start", "status": status_of(error).http, "headers": headers})
     await send({"type": "http.response.body", "body": content})
