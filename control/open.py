@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from control.redis_url import FORMS, is_redis_url, parse_redis_url
 from control.sqlite import SQLiteStore
 from control.store import Store
 
@@ -9,12 +10,20 @@ _SQLITE = "sqlite:///"
 
 
 def open_store(url: str) -> Store:
-    """`sqlite:///relative.db` or `sqlite:////absolute.db`.
+    """A store in a file (`sqlite:///relative.db`, `sqlite:////absolute.db`) or in Redis (`control.redis_url`).
+
+    A store in Redis connects when it is first asked.
 
     Raises:
-        ValueError: the URL names no known store.
-        StoreUnavailable: it cannot be opened.
+        ValueError: the URL names no known store, or names one wrongly; it is not repeated, for it may hold a password.
+        StoreUnavailable: a file cannot be opened.
     """
     if url.startswith(_SQLITE):
         return SQLiteStore(Path(url.removeprefix(_SQLITE)))
-    raise ValueError(f"POINTSMAN_STORE is {url!r}; it must look like sqlite:///path/to/file.db.")
+    if is_redis_url(url):
+        from control.redis import RedisStore  # its library takes a while to import, which nobody else need wait for
+
+        return RedisStore(parse_redis_url(url))
+    scheme, separator, _ = url.partition("://")
+    given = f"{scheme}://…" if separator else "no URL"
+    raise ValueError(f"POINTSMAN_STORE is {given}; it must look like sqlite:///path/to/file.db, {FORMS}.")

@@ -1,97 +1,13 @@
-"""The bodies that the application answers with: checked by pydantic, shown on the OpenAPI page. Decides."""
+"""What clients are told of routes and their versions: checked by pydantic, shown on the OpenAPI page. Decides."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from gateway.openapi import NAME
-from router.document import PLACEMENTS
 from runtimes.datatypes import NUMPY_OF
-
-_NAMED: dict[str, Any] = {"type": "string", "pattern": NAME}
-_SHARE: dict[str, Any] = {"type": ["string", "number"], "description": "Such as 90% or 0.9."}
-_DURATION: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(us|ms|s|m|h|d)$"}
-_ARM_REF: dict[str, Any] = {"type": "string", "description": "`model@alias` follows the alias; `model:version` stays."}
 
 Datatype = Annotated[str, WithJsonSchema({"type": "string", "enum": list(NUMPY_OF)})]
 Shape = list[Annotated[int, Field(ge=-1)]]
-
-RouteSpec = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "title": "RouteSpec",
-            "description": "A route as it is declared. `route` may be left out where the path names it.",
-            "required": ["arms", "split"],
-            "properties": {
-                "route": _NAMED,
-                "arms": {"type": "object", "minProperties": 1, "additionalProperties": _ARM_REF},
-                "split": {"type": "object", "minProperties": 1, "additionalProperties": _SHARE},
-                "unit": {"type": "string", "description": "`header:NAME` or `parameters.NAME`; absent: per request."},
-                "fallback": {**_NAMED, "description": "The arm that answers where the one that was decided cannot."},
-                "deadline": _DURATION,
-                "batch_wait": _DURATION,
-                "placement": {"type": "string", "enum": list(PLACEMENTS)},
-                "seed": {"type": "string", "minLength": 1},
-            },
-        }
-    ),
-]
-
-
-class Described(BaseModel):
-    """A route's document."""
-
-    route: str
-    version: int = Field(ge=1)
-    spec: RouteSpec
-
-
-class Changed(Described):
-    """The same, and how this version came to be."""
-
-    who: str
-    at_s: float = Field(description="Seconds since the epoch.")
-    what: str
-    why: str
-
-
-class RouteStatus(Described):
-    """What is wanted of a route, and which version each live replica has applied (null: none)."""
-
-    applied: dict[str, int | None]
-    converged: bool = Field(description="Every live replica has applied this version.")
-
-
-class ReplicaStatus(BaseModel):
-    """What a replica said last."""
-
-    replica: str
-    pid: int
-    state: Literal["LIVE", "GONE"]
-    age_s: float = Field(description="How long ago it said so.")
-    up_s: float
-    snapshot: str
-    routes: dict[str, int] = Field(description="Document version by route.")
-    problems: dict[str, str] = Field(description="By route, what keeps it from being served as declared.")
-
-
-class Status(BaseModel):
-    """What is wanted, and what each replica serves."""
-
-    routes: list[RouteStatus]
-    replicas: list[ReplicaStatus]
-
-
-class HeldVersion(BaseModel):
-    """A version that the answering replica holds."""
-
-    model: str
-    version: str
-    digest: str = Field(description="SHA-256 of the artifact.")
-    state: Literal["READY", "QUARANTINED"]
-    reason: str = Field(description="Why it is quarantined.")
 
 
 class Server(BaseModel):

@@ -2,31 +2,26 @@
 
 from collections.abc import Callable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from control.store import Store
 from gateway.describe import SERVER_VERSION, Describer
 from gateway.describe_http import describe_router
 from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
 from gateway.metrics import CONTENT_TYPE
 from gateway.openapi import install, operation_id
 from gateway.openapi_inference import INFERENCE_SCHEMAS, inference_paths
-from gateway.operate import operate_router
 from gateway.protocols.v2_http import encode_error
 from gateway.whole_body import WholeBody
-from registry_sync.catalogue import Catalogue
 
 _MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a limit of their own
 _ERROR_NAMES = {400: BadRequest.__name__, 404: "NotFound", 405: WrongMethod.__name__}
 
 
-def create_app(
-    describer: Describer, store: Store, catalogue: Catalogue, render_metrics: Callable[[], bytes]
-) -> FastAPI:
+def create_app(describer: Describer, operate: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
     """Everything but inference, which `gateway.door` answers before it gets here."""
     app = FastAPIOffline(  # the page's scripts come from here, too: a closed cluster has no other place
         title="Pointsman",
@@ -36,7 +31,7 @@ def create_app(
         generate_unique_id_function=operation_id,
     )
     app.include_router(describe_router(describer))
-    app.include_router(operate_router(store, catalogue))
+    app.include_router(operate)
 
     @app.get("/metrics", tags=["Metrics"], response_class=PlainTextResponse)
     def metrics() -> Response:

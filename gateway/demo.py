@@ -19,10 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from control.store import Change, Store
+from control.store import Change, Entry, Store
 from registry_sync.registries.directory import ALIASES, MANIFEST
 from router.commands import Declare, apply
-from router.document import parse_spec
+from router.parse import parse_spec
 from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
 
 ROUTES: list[dict[str, Any]] = [
@@ -65,8 +65,9 @@ def declare(store: Store) -> None:
     for raw in ROUTES:
         spec = parse_spec(raw)
         if store.read(spec.route) is None:
-            change = Change(who="demo", at_s=time.time(), what="apply", why="the demo's first start")
-            store.compare_and_set(apply(None, Declare(spec)), change)
+            now_s = time.time()
+            change = Change(who="demo", at_s=now_s, what="apply", why="the demo's first start")
+            store.compare_and_set([Entry(apply(None, Declare(spec, now_s)), change)])
 
 
 def _estimators(model: str) -> dict[str, tuple[str, Any]]:

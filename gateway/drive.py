@@ -28,6 +28,10 @@ class Pending(Generic[T]):
     def __await__(self) -> Generator["Pending[T]", None, T]:
         if not self.settled:
             yield self
+        return self.result()
+
+    def result(self) -> T:
+        """The value; raises the error instead if there is none. To be asked of what is settled."""
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]  # settled without an error, it has its value

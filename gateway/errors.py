@@ -20,7 +20,7 @@ GatewayError
 import math
 from typing import NamedTuple
 
-from control.errors import Conflict, StoreUnavailable
+from control.errors import Conflict, Foreign, Moved, StoreUnavailable
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.errors import Corrupt, Rejected, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
@@ -117,6 +117,8 @@ STATUS_OF: dict[type[Exception], Status] = {
     UnknownService: Status(404, _NOT_FOUND),
     WrongMethod: Status(405, _UNIMPLEMENTED),
     Conflict: Status(409, _ABORTED),
+    Moved: Status(409, _ABORTED),
+    Foreign: Status(409, _ABORTED),
     TooLarge: Status(413, _RESOURCE_EXHAUSTED),
     InputRefused: Status(422, _INVALID_ARGUMENT),
     PreconditionMissing: Status(428, _FAILED_PRECONDITION),

@@ -1,8 +1,8 @@
 """The queue before one version: requests come in, batches go out. Acts.
 
 A batch is formed from what waits when it can start: on the event loop at the end of the turn in which its requests
-arrived, in a thread or a dedicated application as soon as one is free. Nobody is made to wait for company, unless
-his route asks for it. A request whose deadline cannot be met is not started; one whose deadline passes while it
+arrived, in a thread, a process or a dedicated application as soon as one is free. Nobody is made to wait for company,
+unless his route asks for it. A request whose deadline cannot be met is not started; one whose deadline passes while it
 waits or runs is answered then.
 """
 
@@ -33,10 +33,11 @@ _MOST_AT_ONCE_S = 0.01  # of batches on the event loop, before it looks after ot
 
 
 class LaneKey(NamedTuple):
-    """One version in one place."""
+    """One version in one place. A shadow has a lane of its own: what it does to it does not reach a primary."""
 
     version: VersionKey
     placement: Placement
+    is_shadow: bool = False
 
 
 class Job(Pending[Sequence[Tensor]]):

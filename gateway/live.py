@@ -7,13 +7,16 @@ contexts and the answer's headers.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.lane import Lane
+from gateway.targeting import Target
 from inference_log.record import Context, Role
 from registry_sync.catalogue import Version
+from router.document import Candidate
 from router.errors import UnknownRoute
-from router.snapshot import Arm, Route, Snapshot, assemble
+from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
 from runtimes.datatypes import NUMPY_OF, TYPE_STRING_OF
 from runtimes.manifest import Manifest, Signature, TensorSpec
 
@@ -41,23 +44,53 @@ class LiveArm:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LiveShadow:
+    """A shadow with the lane of its version.
+
+    `contexts` are the log's, by the index of the arm whose answer it is held against; `label` and `prediction` are the
+    indices of the outputs that are compared, `logged_outputs` those of which the log keeps the values.
+    """
+
+    shadow: Shadow
+    lane: Lane
+    contexts: tuple[Context, ...]
+    label: int | None
+    prediction: int | None
+    tolerance: float
+    logged_outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LiveRoute:
-    """A route whose every version is loaded. All arms have the same signature."""
+    """A route whose every version is loaded. All arms and shadows have the same signature."""
 
     route: Route
     arms: tuple[LiveArm, ...]
     signature: Signature
     rejected: Context
+    shadows: tuple[LiveShadow, ...] = ()
+    target: Target | None = None
+
+
+class Served(NamedTuple):
+    """What a route is served with: READY versions and their lanes, by the name of the arm or shadow."""
+
+    arms: Mapping[str, tuple[Version, Lane]]
+    shadows: Mapping[str, tuple[Version, Lane]]
+    target: Target | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """Everything served now. `problems` says, by route, why a declared route is missing or behind."""
+    """Everything served now. `problems` says, by route, why a declared route is missing or behind; `warnings`, what a
+    route that is served has to do without.
+    """
 
     snapshot: Snapshot
     routes: Mapping[str, LiveRoute]
     revision: int = 0
     problems: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 EMPTY = Live(snapshot=assemble([]), routes={})
@@ -70,6 +103,11 @@ class LiveHolder:
 
     def __init__(self) -> None:
         self.current = EMPTY
+
+    def candidates(self, name: str) -> Mapping[str, Candidate] | None:
+        """The version that serves each arm of a route now; None if the route is not served here."""
+        live = self.current.routes.get(name)
+        return None if live is None else {arm.name: Candidate(arm.version, arm.digest) for arm in live.route.arms}
 
 
 def find_route(live: Live, name: str) -> LiveRoute:
@@ -88,19 +126,42 @@ def find_route(live: Live, name: str) -> LiveRoute:
 
 
 def join(
-    routes: Mapping[str, tuple[Route, Mapping[str, tuple[Version, Lane]]]],
+    routes: Mapping[str, tuple[Route, Served]],
     revision: int,
     problems: Mapping[str, str],
+    warnings: Mapping[str, str],
 ) -> Live:
-    """Compiled routes with their READY versions (by arm name) as one live table."""
+    """Compiled routes with what they are served with as one live table."""
     snapshot = assemble(route for route, _ in routes.values())
-    live = {name: _live_route(snapshot.routes[name], versions, snapshot.hash) for name, (_, versions) in routes.items()}
-    return Live(snapshot=snapshot, routes=live, revision=revision, problems=problems)
+    live = {name: _live_route(snapshot.routes[name], served, snapshot.hash) for name, (_, served) in routes.items()}
+    return Live(snapshot=snapshot, routes=live, revision=revision, problems=problems, warnings=warnings)
 
 
-def _live_route(route: Route, versions: Mapping[str, tuple[Version, Lane]], snapshot_hash: str) -> LiveRoute:
-    arms = tuple(_live_arm(route, arm, *versions[arm.name], snapshot_hash) for arm in route.arms)
-    return LiveRoute(route, arms, arms[0].signature, _context(route, None, None, "primary", snapshot_hash))
+def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
+    arms = tuple(_live_arm(route, arm, *served.arms[arm.name], snapshot_hash) for arm in route.arms)
+    shadows = tuple(
+        _live_shadow(route, shadow, *served.shadows[shadow.name], snapshot_hash)
+        for shadow in route.shadows
+        if shadow.name in served.shadows
+    )
+    rejected = _context(route, None, None, "primary", snapshot_hash)
+    return LiveRoute(route, arms, arms[0].signature, rejected, shadows, served.target)
+
+
+def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:
+    contexts = tuple(
+        _context(route, shadow, version.manifest, "shadow", snapshot_hash, against=arm.name) for arm in route.arms
+    )
+    label, prediction = contexts[0].label, contexts[0].prediction
+    return LiveShadow(
+        shadow=shadow,
+        lane=lane,
+        contexts=contexts,
+        label=None if label is None else label[0],
+        prediction=None if prediction is None else prediction[0],
+        tolerance=shadow.tolerance,
+        logged_outputs=_logged_outputs(contexts[0]),
+    )
 
 
 def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_hash: str) -> LiveArm:
@@ -113,14 +174,20 @@ def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_has
         signature=manifest.signature,
         output_names=tuple(spec.name for spec in manifest.outputs),
         logged_inputs=tuple(spec.name for spec in _logged(manifest.inputs)),
-        logged_outputs=tuple(sorted({kept[0] for kept in (primary.label, primary.prediction) if kept is not None})),
+        logged_outputs=_logged_outputs(primary),
         primary=primary,
         fallback=_context(route, arm, manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
     )
 
 
-def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Role, snapshot_hash: str) -> Context:
+def _logged_outputs(context: Context) -> tuple[int, ...]:
+    return tuple(sorted({kept[0] for kept in (context.label, context.prediction) if kept is not None}))
+
+
+def _context(
+    route: Route, arm: Arm | Shadow | None, manifest: Manifest | None, role: Role, snapshot_hash: str, against: str = ""
+) -> Context:
     """What the log says of every request that this arm answers; without an arm, of those that were rejected."""
     inputs = _logged(manifest.inputs) if manifest else ()
     outputs = manifest.outputs if manifest else ()
@@ -129,7 +196,7 @@ def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Rol
         route=route.name,
         arm=arm.name if arm else "",
         role=role,
-        policy_kind="split",
+        policy_kind=route.kind,
         policy_version=route.document_version,
         snapshot_hash=snapshot_hash,
         weights={each.name: each.propensity for each in route.arms},
@@ -140,6 +207,8 @@ def _context(route: Route, arm: Arm | None, manifest: Manifest | None, role: Rol
         inputs=tuple(TYPE_STRING_OF[spec.datatype] for spec in inputs),
         label=_first(outputs, "iubO", lambda spec: spec.shape == (-1,)),
         prediction=_first(outputs, "fV", lambda spec: spec.shape[:1] == (-1,)),
+        slower_than_us=route.slower_than_us,
+        against=against,
     )
 
 

@@ -61,6 +61,25 @@ class _Tally:
         return added, added_s
 
 
+_Tallies = dict[tuple[str, str, str, int], _Tally]
+
+
+def _note(tallies: _Tallies, key: tuple[str, str, str, int], duration_s: float) -> None:
+    tally = tallies.get(key)
+    if tally is None:
+        tally = tallies[key] = _Tally()
+    tally.sum_s += duration_s
+    tally.buckets[bisect_left(_BUCKETS_S, duration_s)] += 1
+
+
+def _move(tallies: _Tallies, requests: Counter, latency: Histogram) -> None:
+    for (route, arm, version, status), tally in list(tallies.items()):
+        added, added_s = tally.take()
+        if any(added):
+            requests.labels(route, arm, version, str(status)).inc(sum(added))
+            _observe(latency.labels(route, arm), added, added_s)
+
+
 def _observe(histogram: Histogram, counts: list[int], sum_s: float) -> None:
     """Many observations at once, for which prometheus-client has no call of its own."""
     histogram._sum.inc(sum_s)
@@ -129,23 +148,59 @@ class Metrics:
             registry=registry,
         )
         self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
-        self._tallies: dict[tuple[str, str, str, int], _Tally] = {}
+        self.uncounted = Gauge(
+            "pointsman_uncounted_bytes",
+            "Of the inference log, what is not in the live sums yet.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.aborts = Counter(
+            "pointsman_aborts",
+            "Arms that a guardrail took out of traffic, by the replica that did it.",
+            ["route", "arm", "guardrail"],
+            registry=registry,
+        )
+        self.guardrails = Gauge(
+            "pointsman_guardrail_p_value",
+            "How likely as much evidence against an arm would be if it were not worse than allowed.",
+            ["route", "arm", "guardrail"],
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+        self.shadows_dropped = Counter(
+            "pointsman_shadow_dropped",
+            "Requests that a shadow did not get to see, by reason.",
+            ["route", "shadow", "reason"],
+            registry=registry,
+        )
+        self._shadow_requests = Counter(
+            "pointsman_shadow_requests",
+            "Requests that a shadow was asked.",
+            ["route", "shadow", "version", "status"],
+            registry=registry,
+        )
+        self._shadow_latency = Histogram(
+            "pointsman_shadow_seconds",
+            "From when a shadow was offered a request to its record.",
+            ["route", "shadow"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._tallies: _Tallies = {}
+        self._shadow_tallies: _Tallies = {}
 
     def count(self, route: str, arm: str, version: str, status: int, duration_s: float) -> None:
         """One attempt. On the request path, so it is only noted; `flush` does the rest."""
-        tally = self._tallies.get((route, arm, version, status))
-        if tally is None:
-            tally = self._tallies[route, arm, version, status] = _Tally()
-        tally.sum_s += duration_s
-        tally.buckets[bisect_left(_BUCKETS_S, duration_s)] += 1
+        _note(self._tallies, (route, arm, version, status), duration_s)
+
+    def count_shadow(self, route: str, shadow: str, version: str, status: int, duration_s: float) -> None:
+        """A shadow's attempt, noted likewise."""
+        _note(self._shadow_tallies, (route, shadow, version, status), duration_s)
 
     def flush(self) -> None:
         """Moves what was noted into the files. Called by one background thread, several times a second."""
-        for (route, arm, version, status), tally in list(self._tallies.items()):
-            added, added_s = tally.take()
-            if any(added):
-                self._requests.labels(route, arm, version, str(status)).inc(sum(added))
-                _observe(self._latency.labels(route, arm), added, added_s)
+        _move(self._tallies, self._requests, self._latency)
+        _move(self._shadow_tallies, self._shadow_requests, self._shadow_latency)
 
     def count_lane(self, key: VersionKey, added: Mapping[str, float], last_at_s: float) -> None:
         """What a version did since the last time, by the fields of `VersionStatistics`."""
@@ -179,7 +234,7 @@ def _allocate(folder: Path, seat: int) -> None:
     """Takes the space of a seat's files beforehand: they are written through memory maps, and a full disk that is met
     there ends the process.
     """
-    for kind in ("counter", "histogram", "gauge_livesum", "gauge_liveall", "gauge_max"):
+    for kind in ("counter", "histogram", "gauge_livesum", "gauge_liveall", "gauge_livemostrecent", "gauge_max"):
         descriptor = os.open(folder / f"{kind}_{seat}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, _FILE_BYTES)

@@ -13,6 +13,7 @@ from gateway.errors import ArmDown, TooLate, status_of
 from gateway.lane import Job
 from gateway.live import LiveArm, LiveRoute
 from gateway.metrics import Metrics
+from gateway.shadows import Shadows
 from inference_log.record import Context, Outcome, Record
 from inference_log.writer import LogWriter
 from router.breaker import Breaker, Phase
@@ -21,7 +22,7 @@ from runtimes.datatypes import Tensor, tensor_bytes
 from runtimes.errors import InputRefused, ModelFailed
 
 _OUTCOME_OF: dict[type[BaseException], Outcome] = {ModelFailed: "error", TooLate: "timeout"}
-# What a fallback is left at least when the primary uses its time up: so long, this share, so many of its runs.
+# What each fallback is left when those before it use their time up: so long, this share, so many of its runs.
 _RESERVE_S = 0.005
 _RESERVE_SHARE = 0.1
 _RESERVE_RUNS = 4.0
@@ -46,6 +47,7 @@ class Call(msgspec.Struct, frozen=True):
     trace_id: str = ""
     headers: Mapping[bytes, bytes] | None = None
     probe: bool = False
+    is_targeted: bool = True
 
 
 class Answer(NamedTuple):
@@ -60,38 +62,44 @@ class Answer(NamedTuple):
 class Predictor:
     """One per replica."""
 
-    def __init__(self, log: LogWriter, metrics: Metrics) -> None:
+    def __init__(self, log: LogWriter, metrics: Metrics, shadows: Shadows) -> None:
         self._log = log
         self._metrics = metrics
+        self._shadows = shadows
 
     async def predict(self, live: LiveRoute, call: Call) -> Answer:
         """Answers one request; every attempt is in the log before this returns. To be driven by `gateway.drive`.
 
         Raises:
             UnknownVersion: no arm serves what the call pins or forces.
-            InputRefused, ModelFailed, ArmDown, TooLate: the arm, and its fallback if it has one, could not answer.
+            InputRefused, ModelFailed, ArmDown, TooLate: the arm, and its fallbacks if it has any, could not answer.
             ClientGone: nobody waits any more.
         """
         route = live.route
-        decided = plan(route, call.decision_id, call.unit, call.forced_arm, call.pinned_version)
-        arm = live.arms[decided.primary]
+        decided = plan(route, call.decision_id, call.unit, call.forced_arm, call.pinned_version, call.is_targeted)
         deadline_s = call.deadline_s
         if route.deadline_s is not None:
             own_s = call.started_s + route.deadline_s
             deadline_s = own_s if deadline_s is None else min(own_s, deadline_s)
-        until_s = deadline_s
-        if deadline_s is not None and decided.fallback is not None:
-            until_s = deadline_s - self._reserve_s(live.arms[decided.fallback], call, deadline_s)
-        try:
-            tensors = await self._attempt(live, arm, arm.primary, call, decided, 0, until_s)
-            return Answer(arm, tensors, decided.reason, decided.propensity)
-        except (InputRefused, ModelFailed, ArmDown, TooLate):
-            if decided.fallback is None:
-                raise
-        arm = live.arms[decided.fallback]
-        decided = Plan(decided.fallback, None, Reason.FALLBACK, None)
-        tensors = await self._attempt(live, arm, arm.fallback, call, decided, 1, deadline_s)
-        return Answer(arm, tensors, Reason.FALLBACK, None)
+        arm = live.arms[decided.primary]
+        context, attempt = arm.primary, 0
+        while True:
+            until_s = deadline_s
+            if deadline_s is not None and decided.fallbacks:
+                until_s = deadline_s - _reserve_s([live.arms[each] for each in decided.fallbacks], call, deadline_s)
+            try:
+                tensors, model_s = await self._attempt(live, arm, context, call, decided, attempt, until_s)
+                break
+            except (InputRefused, ModelFailed, ArmDown, TooLate):
+                if not decided.fallbacks:
+                    raise
+            following, *others = decided.fallbacks
+            decided = Plan(following, tuple(others), Reason.FALLBACK, None)
+            arm = live.arms[following]
+            context, attempt = arm.fallback, attempt + 1
+        if live.shadows and decided.propensity is not None and not call.probe:
+            self._shadows.offer(live, call, decided.primary, tensors, model_s)
+        return Answer(arm, tensors, decided.reason, decided.propensity)
 
     def reject(self, live: LiveRoute, call: Call, error: Exception) -> None:
         """Records a request that was refused before any arm was asked."""
@@ -99,12 +107,6 @@ class Predictor:
             status = status_of(error).http
             self._record(live.rejected, call, "", None, 0, status, "rejected", type(error).__name__, 0.0, (), ())
             self._metrics.count(live.route.name, "", "", status, time.perf_counter() - call.started_s)
-
-    def _reserve_s(self, fallback: LiveArm, call: Call, deadline_s: float) -> float:
-        """What a fallback is left of the time."""
-        allowed_s = deadline_s - call.started_s
-        runs_s = _RESERVE_RUNS * fallback.lane.executor.pace.expected_s(call.batch_size)
-        return min(allowed_s / 2, max(_RESERVE_S, _RESERVE_SHARE * allowed_s, runs_s))
 
     async def _attempt(
         self,
@@ -115,8 +117,8 @@ class Predictor:
         decided: Plan,
         number: int,
         until_s: float | None,
-    ) -> Sequence[Tensor]:
-        """One arm's try, recorded whatever comes of it."""
+    ) -> tuple[Sequence[Tensor], float]:
+        """One arm's try, recorded whatever comes of it: its outputs, and how long the model took (seconds)."""
         job: Job | None = None
         tensors: Sequence[Tensor] = ()
         status, code = 200, ""
@@ -153,7 +155,7 @@ class Predictor:
                 self._metrics.count(
                     live.route.name, arm.arm.name, arm.arm.version, status, time.perf_counter() - call.started_s
                 )
-        return tensors
+        return tensors, job.model_s
 
     def _record(
         self,
@@ -194,6 +196,13 @@ class Predictor:
                 outputs,
             ),
         )
+
+
+def _reserve_s(fallbacks: Sequence[LiveArm], call: Call, deadline_s: float) -> float:
+    """What the fallbacks that are left get of the time together: what they need, but half of what there is at most."""
+    least_s = max(_RESERVE_S, _RESERVE_SHARE * (deadline_s - call.started_s))
+    runs_s = [_RESERVE_RUNS * arm.lane.executor.pace.expected_s(call.batch_size) for arm in fallbacks]
+    return min((deadline_s - time.perf_counter()) / 2, sum(max(least_s, each) for each in runs_s))
 
 
 def _admits(breaker: Breaker, call: Call) -> bool:

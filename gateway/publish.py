@@ -7,8 +7,12 @@ from gateway.lanes import Lanes
 from gateway.live import LiveHolder
 from gateway.metrics import Metrics
 from gateway.refresh import Refresher
+from gateway.shadows import Shadows
+from gateway.steward import Steward
 from inference_log.roll import Roller
 from inference_log.writer import LogWriter
+
+_Key = tuple[str, str, str]
 
 
 class Publisher:
@@ -22,6 +26,8 @@ class Publisher:
         refresher: Refresher,
         writer: LogWriter,
         roller: Roller,
+        steward: Steward,
+        shadows: Shadows,
         in_flight: Callable[[], int],
     ) -> None:
         self._metrics = metrics
@@ -30,7 +36,11 @@ class Publisher:
         self._refresher = refresher
         self._writer = writer
         self._roller = roller
+        self._steward = steward
+        self._shadows = shadows
         self._in_flight = in_flight
+        self._dropped: dict[_Key, int] = {}
+        self._aborted: dict[_Key, int] = {}
         self._counted = {"appended": 0, "dropped": 0, "persisted": 0, "failed": 0}
 
     def publish(self) -> None:
@@ -49,3 +59,22 @@ class Publisher:
         for outcome, value in now.items():
             self._metrics.log_rows.labels(outcome).inc(value - self._counted[outcome])
         self._counted = now
+        self._publish_rollouts()
+
+    def _publish_rollouts(self) -> None:
+        metrics, steward = self._metrics, self._steward
+        metrics.uncounted.set(steward.counter.behind_bytes)
+        for key, dropped in _added(self._shadows.dropped.copy(), self._dropped):
+            metrics.shadows_dropped.labels(*key).inc(dropped)
+        for key, aborted in _added(steward.advancer.aborts.copy(), self._aborted):
+            metrics.aborts.labels(*key).inc(aborted)
+        for route, findings in steward.advancer.verdicts.items():
+            for found in findings:
+                metrics.guardrails.labels(route, found.arm, found.guardrail).set(found.verdict.p_value)
+
+
+def _added(now: dict[_Key, int], published: dict[_Key, int]) -> list[tuple[_Key, int]]:
+    """What has come since the last time, which is then noted in `published`."""
+    added = [(key, value - published.get(key, 0)) for key, value in now.items()]
+    published.update(now)
+    return [(key, value) for key, value in added if value]

@@ -26,7 +26,7 @@ from gateway.pace import Pace
 from gateway.settings import Settings
 from registry_sync.catalogue import Catalogue, State, Version, VersionKey
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document import ArmRef
+from router.spec import ArmRef
 from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load import LoadOptions

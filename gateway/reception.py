@@ -131,6 +131,7 @@ class Reception:
             trace_id(headers),
             None if self._tracing is None else headers,
             probe,
+            live.target is None or live.target.matches(headers, request.parameters, request.inputs, unit),
         )
 
     async def predict(self, live: LiveRoute, call: Call) -> Answer:

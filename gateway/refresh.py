@@ -8,20 +8,23 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from control.errors import StoreUnavailable
 from control.keys import ApiKey
 from control.store import Report, Store
-from gateway.arms import bind, named, placement_of
+from gateway.arms import Bound, bind, placement_named, placement_of, places
 from gateway.lane import Lane, LaneKey
 from gateway.lanes import Lanes
-from gateway.live import Live, LiveHolder, join
+from gateway.live import LiveHolder, Served, join
+from gateway.targeting import Target
+from gateway.wanted import Wanted
 from registry_sync.catalogue import Catalogue, Version
 from registry_sync.errors import RegistryError
 from router.document import Document
-from router.errors import Corrupt, RouterError
+from router.errors import RouterError
 from router.snapshot import Pin, Route, compile_route
 from runtimes.errors import ModelFailed, ModelRefused
 
@@ -29,8 +32,9 @@ _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
 _SETTLE_EVERY_S = 0.5
+_LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
-Built = tuple[Route, Mapping[str, tuple[Version, Lane]]]
+Built = tuple[Route, Served]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Refresher:
         self,
         identity: Identity,
         store: Store,
+        wanted: Wanted,
         catalogue: Catalogue,
         lanes: Lanes,
         holder: LiveHolder,
@@ -58,22 +63,24 @@ class Refresher:
         self.heard_s = time.monotonic()
         self._identity = identity
         self._store = store
+        self._wanted = wanted
         self._catalogue = catalogue
         self._lanes = lanes
         self._holder = holder
         self._registry_every_s = registry_every_s
         self._take_keys = take_keys
-        self._keys_revision = -1
-        self._documents: Mapping[str, Document] = {}
-        self._corrupt: Mapping[str, str] = {}
-        self._revision = -1
         self._built: dict[str, Built] = {}
+        self._is_built = False
+        self._trouble = ""
         self._resolved_s = float("-inf")
         self._reported_s = float("-inf")
+        if take_keys is not None and wanted.known.keys:
+            take_keys(wanted.known.keys)  # until the store says which there are now
 
     def run(self, stop: threading.Event, every_s: float, after_tick: Callable[[], None]) -> None:
         """Ticks until `stop` is set, then takes this replica's report back."""
-        while not stop.wait(every_s):
+        while not stop.wait(_LEAST_PAUSE_S):
+            self._store.await_change(every_s)
             try:
                 self.tick(time.monotonic())
             except Exception:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
@@ -91,103 +98,143 @@ class Refresher:
         """Ticks until everything declared is served, or for so long; what is missing then goes on being tried.
 
         Raises:
-            StoreUnavailable: the store was not read even once.
+            StoreUnavailable: the store was not read even once, and nothing is remembered of it.
         """
         until_s = time.monotonic() + patience_s
         self.tick(time.monotonic())
-        while (self._revision < 0 or self._holder.current.problems) and time.monotonic() < until_s:
+        while (not self._is_built or self._holder.current.problems) and time.monotonic() < until_s:
             time.sleep(_SETTLE_EVERY_S)
             self._resolved_s = float("-inf")
             self.tick(time.monotonic())
-        if self._revision < 0:
+        if not self._is_built:
             raise StoreUnavailable("The store could not be read; see the log for why.")
 
     def tick(self, now_s: float) -> None:
         """One comparison; never raises what the store or the registry may raise."""
-        try:
-            self._read_keys()
-            changed = self._read()
-            if changed or now_s - self._resolved_s >= self._registry_every_s:
+        is_new = self._look()
+        swapped = False
+        if self._wanted.is_heard or self._wanted.known.entries:
+            if is_new or not self._is_built or now_s - self._resolved_s >= self._registry_every_s:
                 self._resolved_s = now_s
                 swapped = self._rebuild()
-            else:
-                swapped = False
-            if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
-                self._store.report(self._report())
-                self._reported_s = now_s
+                self._is_built = True
+            elif self._lanes.has_news():
+                swapped = self._rebuild()
+        if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
+            self._tell(now_s)
+
+    def _look(self) -> bool:
+        """Whether the store has something new; while it does not answer, nothing is."""
+        wanted = self._wanted
+        try:
+            is_new = wanted.look()
+            if self._take_keys is not None:
+                keys = wanted.look_for_keys()
+                if keys is not None:
+                    self._take_keys(keys)
             self.heard_s = time.monotonic()
         except (StoreUnavailable, RouterError) as error:
-            _log.warning("gateway.refresh.store_failed", error=str(error))
-
-    def _read(self) -> bool:
-        revision = self._store.revision()
-        if revision == self._revision:
+            self._note_trouble(str(error))
             return False
-        documents: dict[str, Document] = {}
-        corrupt: dict[str, str] = {}
-        for route in self._store.routes():
-            try:
-                entry = self._store.read(route)
-            except Corrupt as error:
-                corrupt[route] = str(error)
-            else:
-                if entry is not None:
-                    documents[route] = entry.document
-        self._documents, self._corrupt, self._revision = documents, corrupt, revision
-        return True
+        self._note_trouble(wanted.trouble)
+        return is_new
 
-    def _read_keys(self) -> None:
-        if self._take_keys is None:
-            return
-        revision = self._store.keys_revision()
-        if revision != self._keys_revision:
-            self._take_keys(self._store.keys())
-            self._keys_revision = revision
+    def _note_trouble(self, trouble: str) -> None:
+        """Says once what is wrong with the store, and once that it is well again."""
+        if trouble and not self._trouble:
+            _log.warning("gateway.refresh.store_failed", error=trouble)
+        elif self._trouble and not trouble:
+            _log.info("gateway.refresh.store_answers")
+        self._trouble = trouble
+
+    def _tell(self, now_s: float) -> None:
+        try:
+            self._store.report(self.report())
+            self._reported_s = now_s
+        except StoreUnavailable as error:
+            self._note_trouble(str(error))
 
     def _rebuild(self) -> bool:
         """Builds every route; swaps if the outcome differs from what is live."""
+        wanted = self._wanted
         built: dict[str, Built] = {}
-        problems = dict(self._corrupt)
-        built |= {name: self._built[name] for name in self._corrupt if name in self._built}
-        for name, document in self._documents.items():
+        problems, warnings = dict(wanted.corrupt), dict[str, str]()
+        documents = wanted.documents  # of a route that cannot be read, the last one that could
+        for name, document in documents.items():
             try:
-                built[name] = self._build(document)
+                built[name] = self._build(document, warnings)
             except (ModelFailed, ModelRefused, RegistryError, RouterError) as error:
                 problems[name] = str(error)
                 if name in self._built:
                     built[name] = self._built[name]
-        self._forget_unused(built, problems)
+        self._forget_unused(documents, built, problems, warnings)
         before = self._holder.current
-        after = join(built, self._revision, problems)
-        same = (after.snapshot.hash, after.problems) == (before.snapshot.hash, before.problems)
+        after = join(built, wanted.known.revision.number, problems, warnings)
+        same = (after.snapshot.hash, problems, warnings) == (before.snapshot.hash, before.problems, before.warnings)
         if same and after.revision == before.revision and built == self._built:
             return False
         self._holder.current = after
         self._built = built
-        _announce(after)
+        _log.info(
+            "gateway.snapshot.live", snapshot=repr(after.snapshot), problems=dict(problems), warnings=dict(warnings)
+        )
         return True
 
-    def _build(self, document: Document) -> Built:
-        versions = bind(self._catalogue, document.spec)
-        pins = {name: Pin(version.key.version, version.key.digest) for name, version in versions.items()}
+    def _build(self, document: Document, warnings: dict[str, str]) -> Built:
+        spec = document.spec
+        bound = bind(self._catalogue, document)
+        lanes = {
+            name: (version, self._lanes.lane(version, placement_of(spec, version.manifest)))
+            for name, version in bound.arms.items()
+        }
+        shadows = self._shadows(document, bound, warnings)
+        pins = {
+            name: Pin(version.key.version, version.key.digest) for name, (version, _) in {**shadows, **lanes}.items()
+        }
         route = compile_route(document, pins)
         known = self._built.get(route.name)
-        if known is not None and known[0].hash == route.hash and _same(known[1], versions):
+        if known is not None and known[0].hash == route.hash and _same(known[1], lanes, shadows):
             return known
-        return route, {
-            name: (version, self._lanes.lane(version, placement_of(document.spec, version.manifest)))
-            for name, version in versions.items()
-        }
+        target = None if spec.target is None else _target(spec.target, next(iter(bound.arms.values())))
+        return route, Served(lanes, shadows, target)
 
-    def _forget_unused(self, built: Mapping[str, Built], problems: Mapping[str, str]) -> None:
+    def _shadows(self, document: Document, bound: Bound, warnings: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
+        """Those that can run now. Nobody waits for the others: they come with a later tick, or stay a warning."""
+        shadows: dict[str, tuple[Version, Lane]] = {}
+        missing = dict(bound.without)
+        for shadow in document.watching:
+            version = bound.shadows.get(shadow.name)
+            if version is None:
+                continue
+            try:
+                lane = self._lanes.lane(version, placement_named(shadow.placement), is_shadow=True)
+            except (ModelFailed, ModelRefused) as error:
+                missing[shadow.name] = str(error)
+            else:
+                shadows[shadow.name] = (version, lane)
+        if missing:
+            said = "; ".join(f"{name}: {why}" for name, why in missing.items())
+            warnings[document.spec.route] = f"Served without {said}"
+        return shadows
+
+    def _forget_unused(
+        self,
+        documents: Mapping[str, Document],
+        built: Mapping[str, Built],
+        problems: Mapping[str, str],
+        warnings: Mapping[str, str],
+    ) -> None:
         """What a route names that cannot be built yet is not unused: it would be loaded and dropped at every tick."""
-        used = {lane.key for _, versions in built.values() for _, lane in versions.values()}
-        for name in problems.keys() & self._documents.keys():
-            used |= {LaneKey(*each) for each in named(self._catalogue, self._documents[name].spec)}
+        used: set[LaneKey] = set()
+        for _, served in built.values():
+            used |= {lane.key for _, lane in (*served.arms.values(), *served.shadows.values())}
+        for name in (problems.keys() | warnings.keys()) & documents.keys():
+            used |= places(self._catalogue, documents[name])
         self._catalogue.retain({key.version for key in used})
         self._lanes.retain(used, is_all=not problems)
 
-    def _report(self) -> Report:
+    def report(self) -> Report:
+        """What this replica says of itself now."""
         live = self._holder.current
         return Report(
             replica=self._identity.name,
@@ -197,13 +244,23 @@ class Refresher:
             snapshot_hash=live.snapshot.hash,
             routes={name: route.document_version for name, route in live.snapshot.routes.items()},
             problems=live.problems,
+            warnings=live.warnings,
+            trouble=self._trouble,
         )
 
 
-def _same(known: Mapping[str, tuple[Version, Lane]], versions: Mapping[str, Version]) -> bool:
-    """Whether not only the artifacts but also what their manifests say of them are the same."""
-    return all(known[name][0].manifest == version.manifest for name, version in versions.items())
+def _same(known: Served, *served: Mapping[str, tuple[Version, Lane]]) -> bool:
+    """Whether not only the artifacts but also what their manifests say of them, and where they run, are the same."""
+    for before, now in zip((known.arms, known.shadows), served, strict=True):
+        if before.keys() != now.keys():
+            return False
+        for name, (version, lane) in now.items():
+            if before[name][0].manifest != version.manifest or before[name][1] is not lane:
+                return False
+    return True
 
 
-def _announce(live: Live) -> None:
-    _log.info("gateway.snapshot.live", snapshot=repr(live.snapshot), problems=dict(live.problems))
+def _target(condition: Mapping[str, Any], version: Version) -> Target:
+    """A route's condition, compiled for what its versions take."""
+    unbatched = {spec.name for spec in version.manifest.inputs if spec.shape[:1] != (-1,)}
+    return Target(condition, unbatched)

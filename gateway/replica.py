@@ -17,7 +17,11 @@ import structlog
 from control.open import open_store
 from gateway.access.middleware import AccessMiddleware
 from gateway.access.open import open_access
+from gateway.advance import Advancer
 from gateway.app import create_app
+from gateway.audit import AuditTrail
+from gateway.changes import Changes
+from gateway.counter import Counter
 from gateway.describe import Describer
 from gateway.door import Door
 from gateway.fence import Fence
@@ -27,17 +31,23 @@ from gateway.grpc_listener import GrpcListener
 from gateway.lanes import Dedicated, LaneOptions, Lanes
 from gateway.listener import Listener, bind
 from gateway.live import LiveHolder
+from gateway.memory import Memory
 from gateway.metrics import Metrics
+from gateway.operate import operate_router
 from gateway.predict import Predictor
 from gateway.probe import Unhealthy, probe
+from gateway.process_child import ProcessOptions
 from gateway.publish import Publisher
 from gateway.reception import Reception
 from gateway.refresh import Identity, Refresher
 from gateway.secret import load_secret
 from gateway.settings import Settings
+from gateway.shadows import Shadows
+from gateway.steward import Steward
 from gateway.tls import load_tls
 from gateway.tracing import open_tracing
 from gateway.turn import Turn
+from gateway.wanted import Wanted
 from gateway.watchdog import Watchdog
 from inference_log.roll import Roller
 from inference_log.sinks.directory import DirectorySink
@@ -74,25 +84,46 @@ class Replica:
         metrics = Metrics(settings.metrics_dir, self._seat.number)
         self._holder = LiveHolder()
         self._store = open_store(settings.store)
-        catalogue = Catalogue(
-            DirectoryRegistry(Path(settings.registry)),
-            LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads),
-        )
+        options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
+        catalogue = Catalogue(DirectoryRegistry(Path(settings.registry)), options)
         turn = Turn()
-        lanes = Lanes(turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000), dedicated)
+        processes = ProcessOptions(settings.registry, options)
+        self._lanes = Lanes(
+            turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000, processes), dedicated
+        )
+        wanted = Wanted(self._store, Memory(settings.home / "remembered.json", settings.store))
+        if guard is not None:
+            guard.replace_keys(wanted.known.keys)  # until the store says which they are
         self._refresher = Refresher(
             Identity(name, os.getpid(), time.time()),
             self._store,
+            wanted,
             catalogue,
-            lanes,
+            self._lanes,
             self._holder,
             settings.registry_every_s,
             guard.replace_keys if guard is not None else None,
         )
-        self._roller = Roller(settings.spool, self._seat.folder, writer, DirectorySink(Path(settings.log)))
+        changes = Changes(self._store, catalogue, name, lambda: wanted.trouble)
+        counter = Counter(self._store, writer)
+        self._steward = Steward(
+            counter,
+            Advancer(self._store, changes, lambda: wanted.documents, self._holder.candidates),
+            AuditTrail(self._store, writer, name),
+            settings.advance_every_ms / 1000,
+        )
+        self._roller = Roller(
+            settings.spool,
+            self._seat.folder,
+            writer,
+            DirectorySink(Path(settings.log)),
+            may_delete=counter.finish,
+            deleted=counter.deleted,
+        )
+        self._shadows = Shadows(writer, metrics)
         reception = Reception(
             self._holder,
-            Predictor(writer, metrics),
+            Predictor(writer, metrics, self._shadows),
             metrics,
             guard,
             self._tracing,
@@ -101,7 +132,15 @@ class Replica:
             max_instances=settings.max_instances,
         )
         describer = Describer(self._holder, metrics.lane_sums)
-        app: Any = create_app(describer, self._store, catalogue, lambda: metrics.render(held_seats(settings.spool)))
+        operate = operate_router(
+            self._store,
+            catalogue,
+            changes,
+            wanted,
+            self._refresher.report,
+            lambda: self._refresher.heard_s,
+        )
+        app: Any = create_app(describer, operate, lambda: metrics.render(held_seats(settings.spool)))
         if guard is not None:
             app = AccessMiddleware(app, guard)
         self._door = Door(reception, app, turn, max_body_bytes=settings.max_body_bytes)
@@ -116,12 +155,24 @@ class Replica:
                 max_message_bytes=settings.max_body_bytes,
                 tls=tls.for_grpc() if tls is not None else None,
             )
-        self._publisher = Publisher(metrics, lanes, self._holder, self._refresher, writer, self._roller, self.in_flight)
+        self._publisher = Publisher(
+            metrics,
+            self._lanes,
+            self._holder,
+            self._refresher,
+            writer,
+            self._roller,
+            self._steward,
+            self._shadows,
+            self.in_flight,
+        )
         self._dead = threading.Event()
         threading.Thread(target=self._show_life, name="life", daemon=True).start()
         self._fence = Fence(settings.spool, self._seat.number, settings.wedged_after_s)
         self._stop = threading.Event()
+        self._last = threading.Event()  # set when nobody appends to the log any more
         self._threads: list[threading.Thread] = []
+        self._shipping: threading.Thread | None = None
         self._watchdog: Watchdog | None = None
 
     async def start(self) -> None:
@@ -144,7 +195,14 @@ class Replica:
         _settle_interpreter()
         self._spawn("refresh", self._refresher.run, settings.refresh_every_ms / 1000, self._publisher.publish)
         self._spawn("fence", self._watch_neighbours)
-        self._spawn("roll", self._roller.run, settings.segment_max_age_s, settings.segment_max_bytes)
+        self._spawn("steward", self._steward.run)
+        self._shipping = threading.Thread(
+            target=self._roller.run,
+            args=(self._last, settings.segment_max_age_s, settings.segment_max_bytes),
+            name="roll",
+            daemon=True,
+        )
+        self._shipping.start()
 
     async def stop(self) -> None:
         """Answers what is in hand, then leaves every segment as Parquet."""
@@ -154,9 +212,14 @@ class Replica:
         await asyncio.gather(*drains)
         if self._watchdog is not None:
             self._watchdog.stop()
+        self._shadows.close()
         self._stop.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self._lanes.close)
+        self._last.set()
+        if self._shipping is not None:
+            await asyncio.to_thread(self._shipping.join)
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._store.close()

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     model_threads: int = Field(4, ge=1, le=64)
 
     refresh_every_ms: int = Field(200, ge=20, description="How often a replica asks the store for changes.")
+    advance_every_ms: int = Field(
+        500,
+        ge=50,
+        description="How often a replica counts what it has served, and looks whether a rollout may advance.",
+    )
     registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
     drain_s: float = Field(
         2.0, ge=0, le=10, description="How long keep-alive clients are told to leave before the end."

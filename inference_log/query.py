@@ -1,6 +1,7 @@
 """Runs SQL over the log: Parquet and the segments that are not Parquet yet. Acts.
 
-The table `inferences` has each row once, also while a segment is being turned into Parquet.
+The tables `inferences` and `audit` have each row once, also while a segment is being turned into Parquet, and where
+two replicas have noted the same change.
 """
 
 from pathlib import Path
@@ -11,21 +12,21 @@ import pyarrow as pa
 import structlog
 
 from inference_log.errors import QueryRefused
-from inference_log.rows import partition_rows
-from inference_log.schema import INFERENCES, PARTITION_KEYS, TABLE
+from inference_log.schema import TABLES, Partition, Table
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
+from inference_log.tables import partitions_of
 
 _log = structlog.get_logger()
 
 _VIEW = """
-CREATE VIEW inferences AS
+CREATE VIEW {name} AS
 SELECT * FROM ({sources})
-QUALIFY ROW_NUMBER() OVER (PARTITION BY inference_id ORDER BY writer_seq) = 1
+QUALIFY ROW_NUMBER() OVER (PARTITION BY {identity} ORDER BY {order}) = 1
 """
+_WAITING = "SELECT * FROM waiting_{name}"
 _PARQUET = """
-SELECT * FROM read_parquet('{pattern}', hive_partitioning = true, union_by_name = true,
-                           hive_types = {{'route': VARCHAR, 'dt': VARCHAR}})
+SELECT * FROM read_parquet('{pattern}', hive_partitioning = true, union_by_name = true, hive_types = {{{types}}})
 """
 
 
@@ -37,14 +38,11 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
     """
     # Segments first: one that becomes Parquet in between is then read twice and shown once.
     waiting = _waiting_rows(spool)
-    sources = ["SELECT * FROM waiting"]
-    pattern = log / TABLE / "route=*" / "dt=*" / "*.parquet"
-    if any(log.glob(f"{TABLE}/route=*/dt=*/*.parquet")):
-        sources.append(_PARQUET.format(pattern=str(pattern).replace("'", "''")))
     with duckdb.connect(":memory:") as connection:
-        connection.register("waiting", waiting)
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(_VIEW.format(sources=" UNION ALL BY NAME ".join(sources)))
+        for table in TABLES:
+            connection.register(f"waiting_{table.name}", waiting[table])
+            connection.execute(_view(log, table))
         try:
             if not connection.extract_statements(sql):
                 raise QueryRefused("The query is empty; ask for something, such as FROM inferences LIMIT 10.")
@@ -54,22 +52,42 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
         return [column[0] for column in answer.description or ()], answer.fetchall()
 
 
-def _waiting_rows(spool: Path) -> pa.Table:
-    tables = [_with_keys(INFERENCES.empty_table(), "", "")]
+def _view(log: Path, table: Table) -> str:
+    """The SQL that makes one table of what is Parquet and what is not yet."""
+    sources = [_WAITING.format(name=table.name)]
+    below = "/".join([table.name, *(f"{key}=*" for key in table.keys), "*.parquet"])
+    if any(log.glob(below)):
+        pattern = str(log / below).replace("'", "''")
+        types = ", ".join(f"'{key}': VARCHAR" for key in table.keys)
+        sources.append(_PARQUET.format(pattern=pattern, types=types))
+    return _VIEW.format(
+        name=table.name,
+        sources=" UNION ALL BY NAME ".join(sources),
+        identity=", ".join(table.identity),
+        order=table.order,
+    )
+
+
+def _waiting_rows(spool: Path) -> dict[Table, pa.Table]:
+    """The rows of every segment, by table."""
+    parts = {
+        table: [_with_keys(Partition(table, ("",) * len(table.keys)), table.columns.empty_table())] for table in TABLES
+    }
     for path in all_segments(spool):
         try:
             segment = read_segment(path.read_bytes())
-            partitions = partition_rows(segment) if segment else {}
+            partitions = partitions_of(segment) if segment else {}
         except FileNotFoundError:
             continue  # became Parquet since it was listed
         except Exception as error:  # noqa: BLE001  # the roller sets such a segment aside, and says so
             _log.warning("inference_log.segment.unreadable", segment=path.name, error=repr(error))
             continue
-        tables += [_with_keys(table, partition.route, partition.dt) for partition, table in partitions.items()]
-    return pa.concat_tables(tables)
+        for partition, rows in partitions.items():
+            parts[partition.table].append(_with_keys(partition, rows))
+    return {table: pa.concat_tables(rows) for table, rows in parts.items()}
 
 
-def _with_keys(table: pa.Table, *values: str) -> pa.Table:
-    for (name, kind), value in zip(PARTITION_KEYS, values, strict=True):
-        table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
-    return table
+def _with_keys(partition: Partition, rows: pa.Table) -> pa.Table:
+    for key, value in zip(partition.table.keys, partition.values, strict=True):
+        rows = rows.append_column(key, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
+    return rows

@@ -12,7 +12,7 @@ import msgspec
 SCHEMA_VERSION = 1
 
 Outcome = Literal["ok", "error", "timeout", "rejected"]
-Role = Literal["primary", "fallback"]
+Role = Literal["primary", "fallback", "shadow"]
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -28,6 +28,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     `features` names the values of one instance, over all inputs in order; `inputs` are NumPy type strings. The label
     is the output of that index whose type string is `label_type`; likewise the prediction (None: there is none).
+    `slower_than_us` are the thresholds above which requests count as slow; `against` names the arm whose answers a
+    shadow's are held against.
     """
 
     number: int
@@ -45,6 +47,23 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     inputs: tuple[str, ...] = ()
     label: tuple[int, str] | None = None
     prediction: tuple[int, str] | None = None
+    slower_than_us: tuple[int, ...] = ()
+    against: str = ""
+
+
+class Comparison(msgspec.Struct, frozen=True, array_like=True):
+    """How a shadow's answer differs from the primary's, summed over the instances of the request.
+
+    `pairs` instances were compared, of which `flips` differ. `difference` is the sum of the largest absolute
+    difference of each pair's predictions, in millionths, and `difference_squared` of its square, in millionths.
+    `delay_us` is the shadow's model time less the primary's.
+    """
+
+    pairs: int
+    flips: int
+    difference: int
+    difference_squared: int
+    delay_us: int
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -72,6 +91,26 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     trace_id: str
     inputs: tuple[bytes, ...] = ()
     outputs: tuple[bytes, ...] = ()
+    comparison: Comparison | None = None
 
 
-Entry = Header | Context | Record
+class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """One change of one route's document, as the store has it. `number` is its place among all changes.
+
+    `at_us` is since the epoch; `weights` those that it gave; `phase` the rollout's, or empty; `document` its JSON.
+    """
+
+    number: int
+    route: str
+    version: int
+    at_us: int
+    who: str
+    what: str
+    why: str
+    by: str
+    phase: str
+    weights: dict[str, float]
+    document: str
+
+
+Entry = Header | Context | Record | Audit

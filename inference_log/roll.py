@@ -6,7 +6,7 @@ segment twice. A segment that cannot be turned into rows at all is set aside, ne
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,11 +14,11 @@ import structlog
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.parquet import encode
-from inference_log.rows import Partition, partition_rows
-from inference_log.schema import TABLE
+from inference_log.schema import Partition
 from inference_log.segment import SUFFIX, read_segment
 from inference_log.sinks import Sink
 from inference_log.spool import abandoned, segments
+from inference_log.tables import partitions_of
 from inference_log.writer import LogWriter
 
 _log = structlog.get_logger()
@@ -28,16 +28,39 @@ DEAD_LETTER = "dead-letter"
 _PAGE_BYTES = 4096
 
 
-class Roller:
-    """Ships the segments of one replica, and those that dead replicas left behind."""
+def _always(_: Path) -> bool:
+    return True
 
-    def __init__(self, spool: Path, folder: Path, writer: LogWriter, sink: Sink) -> None:
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+class Roller:
+    """Ships the segments of one replica, and those that dead replicas left behind.
+
+    A segment whose Parquet is in place is deleted once `may_delete` agrees; `deleted` is told when it is gone.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        folder: Path,
+        writer: LogWriter,
+        sink: Sink,
+        *,
+        may_delete: Callable[[Path], bool] = _always,
+        deleted: Callable[[Path], None] = _nothing,
+    ) -> None:
         self.rows_persisted = 0
         self.failures = 0
         self._spool = spool
         self._folder = folder
         self._writer = writer
         self._sink = sink
+        self._may_delete = may_delete
+        self._deleted = deleted
+        self._stored: set[Path] = set()
 
     def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, tick_s: float = 1.0) -> None:
         """Until `stop` is set; then once more, so that a replica that ends in order leaves nothing behind."""
@@ -69,23 +92,33 @@ class Roller:
                 _log.error("inference_log.segment.kept", segment=path.name, error=str(error))
 
     def _ship_one(self, path: Path) -> None:
+        if path not in self._stored and not self._store(path):
+            return
+        self._stored.add(path)
+        if self._may_delete(path):
+            path.unlink()
+            self._stored.discard(path)
+            self._deleted(path)
+
+    def _store(self, path: Path) -> bool:
+        """Puts the segment's rows into the log; False if it holds none that can be read, and was set aside."""
         content = path.read_bytes()
         try:
             segment = read_segment(content)
-            partitions = {} if segment is None else partition_rows(segment)
+            partitions = {} if segment is None else partitions_of(segment)
         except Exception as error:  # noqa: BLE001  # whatever the bytes provoke: set aside, so that the rest goes on
             self._set_aside(path, repr(error))
-            return
+            return False
         if segment is None and len(content.rstrip(b"\0")) > _PAGE_BYTES:
             self._set_aside(path, "its first page was lost, others were not")
-            return
+            return False
         if segment is not None and segment.torn_bytes:
             _log.warning("inference_log.segment.torn", segment=path.name, torn_bytes=segment.torn_bytes)
         digest = hashlib.sha256(content).hexdigest()
         for partition, table in partitions.items():
             if self._sink.put(_key(partition, path, digest), encode(table, digest), digest):
                 self.rows_persisted += table.num_rows
-        path.unlink()
+        return True
 
     def _set_aside(self, path: Path, why: str) -> None:
         self.failures += 1
@@ -96,5 +129,4 @@ class Roller:
 
 
 def _key(partition: Partition, path: Path, digest: str) -> str:
-    name = f"{path.name.removesuffix(SUFFIX)}-{digest[:8]}.parquet"
-    return f"{TABLE}/route={partition.route}/dt={partition.dt}/{name}"
+    return f"{partition.path}/{path.name.removesuffix(SUFFIX)}-{digest[:8]}.parquet"

@@ -9,47 +9,44 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-import ml_dtypes  # noqa: F401  # teaches NumPy the type string bfloat16
 import numpy as np
 import pyarrow as pa
 
 from inference_log.record import Context, Record
-from inference_log.schema import INFERENCES
+from inference_log.schema import INFERENCES, Partition
 from inference_log.segment import Segment
-
-
-class Partition(NamedTuple):
-    """Where rows belong: the route and the UTC day of the event, `YYYY-MM-DD`."""
-
-    route: str
-    dt: str
-
+from inference_log.values import STRINGS, elements, floats
 
 _DAY_US = 86_400_000_000
-_STRINGS = "|O"
-_LENGTH_BYTES = 4
+_MILLION = 1e6
 
 
 def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
-    """The rows of a segment by partition, sorted by time."""
+    """The rows of a segment's records by partition, sorted by time."""
     groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
     for record in segment.records:
         groups[record.context, record.event_us // _DAY_US].append(record)
     tables: dict[Partition, list[pa.Table]] = defaultdict(list)
     for (number, day), records in groups.items():
         context = segment.contexts[number]
-        dt = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
-        tables[Partition(context.route, dt)].append(_table(context, records, segment.header.writer_id))
+        partition = Partition(INFERENCES, (context.route, day_of(day * _DAY_US)))
+        tables[partition].append(_table(context, records, segment.header.writer_id))
     return {
         partition: pa.concat_tables(parts).sort_by("event_ts_us").combine_chunks()
         for partition, parts in tables.items()
     }
 
 
+def day_of(event_us: int) -> str:
+    """The UTC day of a time since the epoch, `YYYY-MM-DD`."""
+    return datetime.fromtimestamp(event_us // 1_000_000, UTC).strftime("%Y-%m-%d")
+
+
 def _table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
     """Rows of one context. A request with no instances (or a rejected one) still is one row."""
+    schema = INFERENCES.columns
     sizes = np.array([max(record.batch_size, 1) for record in records])
     total = int(sizes.sum())
     record_of_row = np.repeat(np.arange(len(records)), sizes)
@@ -80,12 +77,15 @@ def _table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Ta
         "prediction": _prediction(context, records, sizes),
         "predicted_label": _labels(context, records, sizes),
         "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
+        "compared_with": constant(context.against or None, pa.string()),
     }
     for name in _CONTEXT_COLUMNS:
-        columns[name] = constant(getattr(context, name), INFERENCES.field(name).type)
+        columns[name] = constant(getattr(context, name), schema.field(name).type)
     for name in _RECORD_COLUMNS:
         columns[name] = per_record(name)
-    return pa.table([columns[field.name].cast(field.type) for field in INFERENCES], schema=INFERENCES)
+    for name, values in _comparisons(records).items():
+        columns[name] = values.take(pa.array(record_of_row))
+    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
 _CONTEXT_COLUMNS = (
@@ -114,8 +114,12 @@ _RECORD_COLUMNS = (
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
 
 
-def _values(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.frombuffer(b"".join(parts), type_string).astype(np.float64)
+def _comparisons(records: Sequence[Record]) -> dict[str, pa.Array]:
+    """What a shadow's comparisons say, one value per record; nothing, where none was made."""
+    compared = [record.comparison for record in records]
+    flips = [None if each is None else each.flips for each in compared]
+    means = [None if each is None or not each.pairs else each.difference / (_MILLION * each.pairs) for each in compared]
+    return {"label_flips": pa.array(flips, pa.int32()), "mean_difference": pa.array(means, pa.float64())}
 
 
 def _widths(counts: Sequence[int], sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -142,7 +146,7 @@ def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any
             record.inputs[0] if record.inputs and len(record.inputs[0]) == row_bytes * record.batch_size else b""
             for record in records
         ]
-        values = _values(parts, context.inputs[0])
+        values = floats(parts, context.inputs[0])
         counts = [len(part) * len(context.features) // row_bytes for part in parts]
     else:
         rows = [_interleaved(context, record) for record in records]
@@ -163,7 +167,7 @@ def _tiled(widths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[np.float64]]:
-    values = [_values([content], kind) for content, kind in zip(record.inputs, context.inputs, strict=False)]
+    values = [floats([content], kind) for content, kind in zip(record.inputs, context.inputs, strict=False)]
     wanted = record.batch_size * len(context.features)
     if not wanted or sum(map(len, values)) != wanted or any(len(each) % record.batch_size for each in values):
         return np.empty(0)
@@ -180,14 +184,14 @@ def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[A
         for record, size in zip(records, sizes.tolist(), strict=True)
     ]
     counts = [len(part) // itemsize for part in parts]
-    return pa.ListArray.from_arrays(_offsets(_widths(counts, sizes)), pa.array(_values(parts, kind)))
+    return pa.ListArray.from_arrays(_offsets(_widths(counts, sizes)), pa.array(floats(parts, kind)))
 
 
 def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
     if context.label is None:
         return pa.nulls(int(sizes.sum()), pa.string())
     index, kind = context.label
-    read = _strings if kind == _STRINGS else partial(_numbers, kind)
+    read = _strings if kind == STRINGS else partial(_numbers, kind)
     per_record = [
         read(record.outputs[index], size) if record.outputs else [None] * size
         for record, size in zip(records, sizes.tolist(), strict=True)
@@ -203,10 +207,8 @@ def _numbers(kind: str, content: bytes, size: int) -> Sequence[str | None]:
 
 
 def _strings(content: bytes, size: int) -> Sequence[str | None]:
-    """`size` labels that are BYTES, each with its length before it; none, where there are not as many."""
-    labels, at = [], 0
-    while at < len(content):
-        end = at + _LENGTH_BYTES + int.from_bytes(content[at : at + _LENGTH_BYTES], "little")
-        labels.append(content[at + _LENGTH_BYTES : end].decode("utf-8", "replace"))
-        at = end
-    return labels if at == len(content) and len(labels) == size else [None] * size
+    """`size` labels that are BYTES; none, where there are not as many."""
+    labels = elements(content)
+    if labels is None or len(labels) != size:
+        return [None] * size
+    return [label.decode("utf-8", "replace") for label in labels]

@@ -1,47 +1,108 @@
-"""The columns of the table `inferences`, for Parquet and Athena. Decides.
+"""The tables of the log and their columns, for Parquet and Athena. Decides.
 
 Athena's timestamps have milliseconds, so the exact microseconds stand beside them as an integer. Columns are only
-ever added. `route` and `dt` (the UTC day of the event) are partition keys: they stand in the path, not in the file.
+ever added, at the end. Partition keys are strings that stand in the path, not in the file; `dt` is the UTC day of
+the event.
 """
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 
-TABLE = "inferences"
 
-INFERENCES = pa.schema(
-    [
-        ("inference_id", pa.string()),
-        ("decision_id", pa.string()),
-        ("event_ts", pa.timestamp("ms")),
-        ("event_ts_us", pa.int64()),
-        ("schema_version", pa.int32()),
-        ("arm", pa.string()),
-        ("role", pa.string()),
-        ("reason", pa.string()),
-        ("policy_kind", pa.string()),
-        ("policy_version", pa.int64()),
-        ("snapshot_hash", pa.string()),
-        ("propensity", pa.float64()),
-        ("weights", pa.map_(pa.string(), pa.float64())),
-        ("unit_hash", pa.string()),
-        ("model_name", pa.string()),
-        ("model_version", pa.string()),
-        ("model_digest", pa.string()),
-        ("instance_index", pa.int32()),
-        ("batch_size", pa.int32()),
-        ("sampling_rate", pa.float64()),
-        ("status", pa.int32()),
-        ("outcome", pa.string()),
-        ("error_code", pa.string()),
-        ("latency_ms", pa.float64()),
-        ("model_latency_ms", pa.float64()),
-        ("features_num", pa.map_(pa.string(), pa.float64())),
-        ("prediction", pa.list_(pa.float64())),
-        ("predicted_label", pa.string()),
-        ("request_id", pa.string()),
-        ("trace_id", pa.string()),
-        ("writer_id", pa.string()),
-        ("writer_seq", pa.int64()),
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table: `keys` partition it; rows that are alike in the columns of `identity` are one, the first by `order`."""
+
+    name: str
+    columns: pa.Schema
+    keys: tuple[str, ...]
+    identity: tuple[str, ...]
+    order: str
+
+
+class Partition(NamedTuple):
+    """Where rows belong: a table and a value for each of its keys."""
+
+    table: Table
+    values: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The folder below the log, as Hive names it."""
+        keys = zip(self.table.keys, self.values, strict=True)
+        return "/".join([self.table.name, *(f"{key}={value}" for key, value in keys)])
+
+
+INFERENCES = Table(
+    name="inferences",
+    keys=("route", "dt"),
+    identity=("inference_id",),
+    order="writer_seq",
+    columns=pa.schema(
+        [
+            ("inference_id", pa.string()),
+            ("decision_id", pa.string()),
+            ("event_ts", pa.timestamp("ms")),
+            ("event_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            ("arm", pa.string()),
+            ("role", pa.string()),
+            ("reason", pa.string()),
+            ("policy_kind", pa.string()),
+            ("policy_version", pa.int64()),
+            ("snapshot_hash", pa.string()),
+            ("propensity", pa.float64()),
+            ("weights", pa.map_(pa.string(), pa.float64())),
+            ("unit_hash", pa.string()),
+            ("model_name", pa.string()),
+            ("model_version", pa.string()),
+            ("model_digest", pa.string()),
+            ("instance_index", pa.int32()),
+            ("batch_size", pa.int32()),
+            ("sampling_rate", pa.float64()),
+            ("status", pa.int32()),
+            ("outcome", pa.string()),
+            ("error_code", pa.string()),
+            ("latency_ms", pa.float64()),
+            ("model_latency_ms", pa.float64()),
+            ("features_num", pa.map_(pa.string(), pa.float64())),
+            ("prediction", pa.list_(pa.float64())),
+            ("predicted_label", pa.string()),
+            ("request_id", pa.string()),
+            ("trace_id", pa.string()),
+            ("writer_id", pa.string()),
+            ("writer_seq", pa.int64()),
+            ("compared_with", pa.string()),
+            ("label_flips", pa.int32()),
+            ("mean_difference", pa.float64()),
+        ]
+    ),
 )
-PARTITION_KEYS = (("route", pa.string()), ("dt", pa.string()))
+
+AUDIT = Table(
+    name="audit",
+    keys=("dt",),
+    identity=("route", "version", "changed_ts_us"),
+    order="number",
+    columns=pa.schema(
+        [
+            ("number", pa.int64()),
+            ("route", pa.string()),
+            ("version", pa.int64()),
+            ("changed_ts", pa.timestamp("ms")),
+            ("changed_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            ("who", pa.string()),
+            ("what", pa.string()),
+            ("why", pa.string()),
+            ("replica", pa.string()),
+            ("phase", pa.string()),
+            ("weights", pa.map_(pa.string(), pa.float64())),
+            ("document", pa.string()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT)

@@ -2,9 +2,10 @@
 
 A segment that is still being written, or whose writer was killed, ends in zeros: space that was allocated and not
 used. A frame that is cut short or whose CRC is wrong ends the segment too: it can only be the one that was being
-written when the process or the machine died.
+written when the process or the machine died, or that is being written now.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from inference_log.record import Context, Entry, Header, Record
+from inference_log.record import Audit, Context, Entry, Header, Record
 
 SUFFIX = ".segment"
 
@@ -33,12 +34,54 @@ class Segment(NamedTuple):
     header: Header
     contexts: dict[int, Context]
     records: list[Record]
+    audits: list[Audit]
     torn_bytes: int
+
+
+class Piece(NamedTuple):
+    """Whole frames from the middle of a segment, and the offset behind them."""
+
+    contexts: dict[int, Context]
+    records: list[Record]
+    end: int
 
 
 def read_segment(content: bytes) -> Segment | None:
     """Everything up to the first torn frame; None if not even the header is whole."""
     header: Header | None = None
+    contexts: dict[int, Context] = {}
+    records: list[Record] = []
+    audits: list[Audit] = []
+    end = 0
+    for entry, after in _entries(content):
+        end = after
+        if isinstance(entry, Record):
+            records.append(entry)
+        elif isinstance(entry, Context):
+            contexts[entry.number] = entry
+        elif isinstance(entry, Audit):
+            audits.append(entry)
+        else:
+            header = entry
+    return None if header is None else Segment(header, contexts, records, audits, len(content[end:].rstrip(b"\0")))
+
+
+def read_piece(fd: int, offset: int, limit_bytes: int) -> Piece:
+    """The whole frames from `offset` on, which must be where one begins: about `limit_bytes` of them, at least one.
+
+    The file may be written at the same time, also through a memory map. It is read, not mapped: a mapping of a file
+    that its writer cuts to length would be fatal to the reader. What is not whole yet is there the next time; if
+    nothing is, the piece ends where it began.
+
+    Raises:
+        OSError: the file cannot be read.
+        msgspec.MsgspecError: a whole frame is not an entry.
+    """
+    content = os.pread(fd, limit_bytes, offset)
+    if len(content) >= _FRAME.size:
+        first = _FRAME.size + _FRAME.unpack_from(content)[0]
+        if first > limit_bytes and offset + first <= os.fstat(fd).st_size:
+            content = os.pread(fd, first, offset)
     contexts: dict[int, Context] = {}
     records: list[Record] = []
     end = 0
@@ -48,9 +91,7 @@ def read_segment(content: bytes) -> Segment | None:
             records.append(entry)
         elif isinstance(entry, Context):
             contexts[entry.number] = entry
-        else:
-            header = entry
-    return None if header is None else Segment(header, contexts, records, len(content[end:].rstrip(b"\0")))
+    return Piece(contexts, records, offset + end)
 
 
 def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:

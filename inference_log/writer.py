@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference_log.record import Context, Header, Record
+from inference_log.record import Audit, Context, Header, Record
 from inference_log.segment import SUFFIX, frame
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -85,13 +85,13 @@ class _Active:
 
 
 class LogWriter:
-    """One per replica. `append` may be called from any thread."""
+    """One per replica. `append` and `note` may be called from any thread."""
 
     def __init__(self, folder: Path, writer_id: str) -> None:
         self.writer_id = writer_id
         self.appended = 0
         self.dropped = 0
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
         self._sequence = 0
         self._writer_seq = 0
@@ -117,11 +117,29 @@ class LogWriter:
             self.appended += 1
             return True
 
+    def note(self, audit: Audit) -> bool:
+        """Writes one change of a document; False if it could not be written: whoever notes it tries again."""
+        with self._lock:
+            try:
+                (self._active or self._open()).write(frame(audit))
+            except OSError:
+                return False
+            return True
+
     @property
     def active_path(self) -> Path | None:
         """The segment that is being written; it must not be shipped."""
         active = self._active
         return None if active is None else active.path
+
+    def written_bytes(self, path: Path) -> int:
+        """How much of a segment is written: the active one is longer than that.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        active = self._active
+        return active.bytes if active is not None and active.path == path else path.stat().st_size
 
     def rotate(self, max_age_s: float, max_bytes: int) -> Path | None:
         """Closes the active segment if it is old or large enough, and names it; None if it is not."""
@@ -143,6 +161,6 @@ class LogWriter:
 
     def _open(self) -> _Active:
         header = frame(Header(self.writer_id, self._sequence))
-        self._active = _Active(self._folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
+        self._active = _Active(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
         self._sequence += 1
         return self._active

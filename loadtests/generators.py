@@ -52,7 +52,7 @@ class Generators:
             return _looped(scenario, target, log)
         if scenario.form is Form.GRPC and self.grpc:
             return _grpc(self.grpc, scenario, target, request, log)
-        run = _closed if scenario.kind is Kind.CLOSED else _open
+        run = _closed if scenario.kind is Kind.CLOSED else open_load
         return run(scenario, target.infer_url(scenario.model), request, log)
 
 
@@ -124,7 +124,12 @@ def _closed(scenario: Scenario, url: str, request: Request, log: Path) -> Sample
     return parse_wrk(output)
 
 
-def _open(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
+def open_load(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
+    """Put a load that sends on the clock on an address and return its sample.
+
+    Raises:
+        subprocess.SubprocessError: h2load failed, or did not end.
+    """
     log.unlink(missing_ok=True)
     _run(open_command(scenario, url, request, log), scenario)
     return parse_h2load_log(log.read_text(), _planned(scenario), scenario.connections, scenario.rate_per_s or 1)

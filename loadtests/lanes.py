@@ -24,7 +24,7 @@ from gateway.lanes import LaneOptions, Lanes
 from gateway.turn import Turn
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document import parse_ref
+from router.references import parse_ref
 from runtimes.datatypes import Tensor
 from runtimes.load import LoadOptions
 from runtimes.runtime import Runtime

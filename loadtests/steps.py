@@ -25,7 +25,9 @@ from gateway.protocols.request import Answered
 from gateway.protocols.v2_http import decode, encode
 from gateway.reception import Reception
 from gateway.refresh import Identity, Refresher
+from gateway.shadows import Shadows
 from gateway.turn import Turn
+from gateway.wanted import Wanted
 from inference_log.spool import take_seat
 from inference_log.writer import LogWriter
 from loadtests.launch import Form
@@ -78,9 +80,11 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     holder, seat, turn = LiveHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     lanes = Lanes(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
-    Refresher(Identity("steps", 0, 0.0), store, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    identity, wanted = Identity("steps", 0, 0.0), Wanted(store, None)
+    Refresher(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
-    predictor = Predictor(LogWriter(seat.folder, "steps"), metrics)
+    writer = LogWriter(seat.folder, "steps")
+    predictor = Predictor(writer, metrics, Shadows(writer, metrics))
     reception = Reception(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
     door = Door(reception, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
-from router.document import ArmRef
+from router.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions, load
 from runtimes.manifest import Manifest
@@ -62,17 +62,29 @@ class Catalogue:
         self._registry = registry
         self._options = options
         self._versions: dict[VersionKey, Version] = {}
+        self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
         self._lock = threading.Lock()  # of the table
         self._loading = threading.Lock()  # held while something is loaded, which may take long
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        """The version that a reference names right now.
+        """The version that a reference names right now; while the registry does not answer, what it named last.
 
         Raises:
             UnknownModel: there is none.
             ModelRefused: its manifest cannot be read.
-            RegistryUnavailable: the registry does not answer.
+            RegistryUnavailable: the registry does not answer, and it has not been asked for this reference before.
         """
+        try:
+            resolved = self._resolve(ref)
+        except RegistryUnavailable:
+            known = self._resolved.get(ref)
+            if known is None:
+                raise
+            return known
+        self._resolved[ref] = resolved
+        return resolved
+
+    def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         version = ref.version if ref.alias is None else self._follow(ref.model, ref.alias)
         if version is None:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")

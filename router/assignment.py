@@ -1,11 +1,13 @@
-"""Turns a seed and a key into a bucket in [0, 10000). Decides.
+"""Turns a seed and a key into a bucket in [0, 10000), or into a place in a layer. Decides.
 
-The hash is GrowthBook's version 2, so that a front end with their SDK puts a unit into the same bucket:
+Both hashes are GrowthBook's, so that a front end with their SDK decides alike. Weights and holdouts use version 2,
 `fnv32a(str(fnv32a(seed + unit))) mod 10000`, over UTF-16 code units. The seed's part of the inner hash is the
-same for every call of a route, so it is computed once (`seed_state`) and continued (`bucket`).
+same for every call of a route, so it is computed once (`seed_state`) and continued (`bucket`). Layers use version 1,
+`fnv32a(unit + seed) mod 1000`, as their namespaces do; with its seed behind the unit there is nothing to keep.
 """
 
 BUCKETS = 10_000
+PLACES = 1_000
 
 _OFFSET_BASIS = 0x811C9DC5
 _PRIME = 0x01000193
@@ -35,3 +37,8 @@ def seed_state(seed: str) -> int:
 def bucket(state: int, key: str) -> int:
     """The bucket in [0, 10000) of `key` under the seed whose `seed_state` is `state`."""
     return fnv32a(str(fnv32a(key, state))) % BUCKETS
+
+
+def place(seed: str, key: str) -> int:
+    """The place in [0, 1000) of `key` under `seed`: GrowthBook's hash, version 1."""
+    return fnv32a(key + seed) % PLACES

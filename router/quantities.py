@@ -4,10 +4,12 @@ import re
 from fractions import Fraction
 
 from router.errors import Rejected
+from router.sentences import shown
 
 # Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h|d)")
+_DECIMALS = 30
 _LONGEST_S = 365 * 86_400
 _SECONDS = {
     "us": Fraction(1, 1_000_000),
@@ -23,17 +25,19 @@ def parse_share(value: object, what: str) -> Fraction:
     """A share of the traffic, exactly: `"90%"` and `0.9` are both 9/10.
 
     Raises:
-        Rejected: not a number or percentage, or outside [0, 1].
+        Rejected: not a number or percentage, outside [0, 1], or too fine to be written down.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {value!r}.")
-    text = str(value).strip()
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {shown(value)}.")
+    text = (value if isinstance(value, str) else shown(value)).strip()
     number = text.removesuffix("%").rstrip()
     if not _NUMBER.fullmatch(number):
-        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {value!r}.")
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {shown(value)}.")
     share = Fraction(number) / (100 if text.endswith("%") else 1)
     if not 0 <= share <= 1:
         raise Rejected(f"{what} is {value}; a share lies between 0% and 100%.")
+    if (share * 10**_DECIMALS).denominator != 1:
+        raise Rejected(f"{what} is {value}; a share has at most {_DECIMALS} decimals.")
     return share
 
 
@@ -43,7 +47,7 @@ def parse_percent(value: object, what: str) -> Fraction:
     Raises:
         Rejected: not a number, or outside [0, 100].
     """
-    text = str(value).strip().removesuffix("%").strip()
+    text = (value if isinstance(value, str) else shown(value)).strip().removesuffix("%").strip()
     return parse_share(f"{text}%", what)
 
 
@@ -55,7 +59,7 @@ def parse_duration_s(value: object, what: str) -> float:
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {value!r}.")
+        raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {shown(value)}.")
     seconds = Fraction(match[1]) * _SECONDS[match[2]]
     if not 0 < seconds <= _LONGEST_S or (seconds * 1_000_000).denominator != 1:
         raise Rejected(f"{what} is {value}; it must be a whole number of microseconds, at least one and at most 365d.")
@@ -63,11 +67,19 @@ def parse_duration_s(value: object, what: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as `parse_duration_s` reads it, exact to the microsecond."""
-    micros = round(seconds * 1_000_000)
-    return f"{micros}us" if micros % 1000 else f"{micros // 1000}ms"
+    """A duration as `parse_duration_s` reads it, exact to the microsecond, in the largest unit that is whole."""
+    micros = Fraction(round(seconds * 1_000_000), 1_000_000)
+    unit = max((name for name in _SECONDS if (micros / _SECONDS[name]).denominator == 1), key=_SECONDS.__getitem__)
+    return f"{micros / _SECONDS[unit]}{unit}"
 
 
 def format_percent(share: Fraction) -> str:
     """`Fraction(9, 10)` as `90%`; at most two decimals, which is the resolution of a slot."""
     return f"{float(share * 100):.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def format_share(share: Fraction) -> str:
+    """A share that `parse_share` has read, exactly: `1.5%`, with as many decimals as it takes."""
+    digits = f"{int(share * 10**_DECIMALS):0{_DECIMALS + 1}d}"
+    point = len(digits) - _DECIMALS + 2
+    return f"{int(digits[:point])}.{digits[point:]}".rstrip("0").rstrip(".") + "%"

@@ -6,14 +6,18 @@ that decides a draw, so two replicas with the same hash route alike.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from router.assignment import BUCKETS, seed_state
 from router.document import Document, to_dict
+from router.layers import Holdout, Layer
+from router.phase import PINNED
 from router.quantities import format_percent
+from router.quarantine import find
 from router.slots import owners
+from router.spec import ArmRef, RouteSpec, ShadowSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +38,58 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One route as served. `table[bucket]` is the index of the arm that owns the bucket."""
+class Shadow:
+    """A shadow as served. It answers what one of `primaries` has answered, if the unit's bucket is below its sample."""
 
     name: str
+    model: str
+    version: str
+    digest: str
+    primaries: frozenset[int]
+    sample_slots: int
+    seed_state: int
+    deadline_s: float
+    placement: str
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who takes part in a route's draw at all; the others get the trusted arm, `otherwise`."""
+
+    otherwise: int
+    has_target: bool
+    layer: Layer | None
+    holdout: Holdout | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route as served. `table[bucket]` is the index of the arm that owns the bucket.
+
+    `fallbacks[arm]` are the indices of the arms to try, one after the other, where that arm fails.
+    """
+
+    name: str
+    kind: str
     document_version: int
     arms: tuple[Arm, ...]
     table: bytes
     seed_state: int
     unit_header: bytes | None
     unit_parameter: str | None
-    fallback: int | None
+    fallbacks: tuple[tuple[int, ...], ...]
+    admission: Admission | None
+    shadows: tuple[Shadow, ...]
+    slower_than_us: tuple[int, ...]
     deadline_s: float | None
     batch_wait_s: float
     hash: str
 
     def __repr__(self) -> str:
-        shares = " · ".join(f"{arm.name} {format_percent(Fraction(arm.slots, BUCKETS))}" for arm in self.arms)
-        return f"{self.name}@{self.document_version}[{shares}]"
+        shares = [f"{arm.name} {format_percent(Fraction(arm.slots, BUCKETS))}" for arm in self.arms]
+        shares += [f"shadow {shadow.name}" for shadow in self.shadows]
+        return f"{self.name}@{self.document_version}[{' · '.join(shares)}]"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,14 +111,29 @@ class Pin:
     digest: str
 
 
+def references(document: Document) -> dict[str, ArmRef]:
+    """What has to be resolved to serve a document: every arm and every shadow that is no arm, by name.
+
+    The candidate of a rollout is the version that it began with, whatever its alias says by now.
+    """
+    spec, state = document.spec, document.rollout
+    refs = dict(spec.arms)
+    if spec.rollout is not None and state is not None and state.candidate is not None and state.phase in PINNED:
+        of = spec.rollout.of
+        refs[of] = ArmRef(spec.arms[of].model, version=state.candidate.version)
+    return refs | {shadow.name: shadow.ref for shadow in document.watching if shadow.ref is not None}
+
+
 def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
-    """A document and its arms' pins (by arm name) as a servable route.
+    """A document and the pins of its `references` as a servable route.
+
+    A shadow that has no pin is left out, and so is an arm that has neither a pin nor any weight.
 
     Raises:
-        KeyError: an arm has no pin; resolve every arm first.
+        KeyError: an arm that is needed has no pin.
         Corrupt: the document's slot table is broken.
     """
-    spec = document.spec
+    spec, weights = document.spec, document.weights
     arms = tuple(
         Arm(
             name=name,
@@ -88,24 +141,63 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
             version=pins[name].version,
             digest=pins[name].digest,
             alias=ref.alias,
-            slots=spec.split[name],
+            slots=weights[name],
         )
         for name, ref in spec.arms.items()
+        if name in pins or weights[name]
     )
     index = {arm.name: position for position, arm in enumerate(arms)}
+    usable = {arm.name for arm in arms if find(document, arm.model, arm.digest) is None}
     kind, _, source = (spec.unit or "").partition(":" if (spec.unit or "").startswith("header:") else ".")
     return Route(
         name=spec.route,
+        kind="split" if spec.rollout is None else "rollout",
         document_version=document.version,
         arms=arms,
         table=owners(document.slots, index),
         seed_state=seed_state(spec.seed),
         unit_header=source.encode() if kind == "header" else None,
         unit_parameter=source if kind == "parameters" else None,
-        fallback=None if spec.fallback is None else index[spec.fallback],
+        fallbacks=tuple(_chain(spec, name, index, usable) for name in index),
+        admission=_admission(spec, index),
+        shadows=tuple(_shadow(spec, each, pins, index) for each in document.watching if each.name in pins),
+        slower_than_us=tuple(each.slower_than_us for each in spec.guardrails if each.slower_than_us),
         deadline_s=spec.deadline_s,
         batch_wait_s=spec.batch_wait_s or 0.0,
-        hash=_content_hash([to_dict(document), [(arm.name, arm.version, arm.digest) for arm in arms]]),
+        hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
+    )
+
+
+def _chain(spec: RouteSpec, arm: str, index: Mapping[str, int], usable: Container[str]) -> tuple[int, ...]:
+    """The fallbacks of an arm, one after the other, but for those in quarantine or left out; never in a circle."""
+    fallbacks, chain = spec.fallbacks or {}, []
+    while arm in fallbacks:
+        arm = fallbacks[arm]
+        if arm in usable:
+            chain.append(index[arm])
+    return tuple(chain)
+
+
+def _admission(spec: RouteSpec, index: Mapping[str, int]) -> Admission | None:
+    if spec.otherwise is None or not spec.is_exclusive:
+        return None
+    return Admission(index[spec.otherwise], spec.target is not None, spec.layer, spec.holdout)
+
+
+def _shadow(spec: RouteSpec, shadow: ShadowSpec, pins: Mapping[str, Pin], index: Mapping[str, int]) -> Shadow:
+    ref, pin = shadow.ref if shadow.arm is None else spec.arms[shadow.arm], pins[shadow.name]
+    primaries = shadow.against or [arm for arm in index if arm != shadow.arm]
+    return Shadow(
+        name=shadow.name,
+        model="" if ref is None else ref.model,
+        version=pin.version,
+        digest=pin.digest,
+        primaries=frozenset(index[arm] for arm in primaries if arm in index),
+        sample_slots=shadow.sample_slots,
+        seed_state=seed_state(f"{spec.seed}:shadow:{shadow.name}"),
+        deadline_s=shadow.deadline_s,
+        placement=shadow.placement,
+        tolerance=shadow.tolerance,
     )
 
 

@@ -40,8 +40,10 @@ class Signature(msgspec.Struct, frozen=True, cache_hash=True):
     outputs: tuple[TensorSpec, ...]
 
 
-Placement = Literal["replica", "dedicated"]
-"""Where a version runs: in the gateway's replicas, or in a Serve application of its own."""
+Placement = Literal["replica", "process", "dedicated"]
+"""Where a version runs: in the gateway's replicas, in a process beside each of them, or in a Serve application of its
+own.
+"""
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import skops.io
 
 from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
@@ -102,6 +101,8 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
 
 
 def _read_skops(content: bytes) -> Any:
+    import skops.io  # takes seconds, which a process that serves another kind of model should not wait for
+
     try:
         untrusted = skops.io.get_untrusted_types(data=content)
         if untrusted:

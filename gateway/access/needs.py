@@ -37,6 +37,8 @@ RULES = (
     _rule(r"/-/healthz", None, "operate"),
     _rule(r"/v2/health/(live|ready)", None, "operate"),
     _rule(rf"/api/routes/{_ROUTE}(/.*)?", "read", "operate"),
+    _rule(r"/api/apply", "read", "operate", route_later=True),  # its body names the routes
+    _rule(r"/api/restore", "read", "operate"),  # every route and every key, so `operate` on all of them
     _rule(r"/api(/.*)?", "read", "operate"),
     _rule(r"/v2/rewards", "read", "reward", route_later=True),
     _rule(r"/v2/repository/index", "read", "read"),

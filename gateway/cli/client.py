@@ -8,7 +8,7 @@ gateway's certificate) and `POINTSMAN_CLIENT_CERTIFICATE` (PEM with a certificat
 import getpass
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -16,10 +16,18 @@ import httpx
 _TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 4.0
 _READ_TRIES = 4
+_NOT_FOUND = 404
 
 
 class ApiError(Exception):
-    """The gateway refused, or cannot be reached; the message is for the person at the terminal."""
+    """The gateway refused, or cannot be reached; the message is for the person at the terminal.
+
+    `status` is that of the answer; None: there was none.
+    """
+
+    def __init__(self, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def operator_name() -> str:
@@ -83,24 +91,35 @@ class Client:
         """One route's document."""
         return self._ask("GET", f"/api/routes/{name}")  # type: ignore[no-any-return]
 
-    def version(self, name: str) -> int | None:
-        """The version that a route is at, or None if it is not declared."""
-        return next((route["version"] for route in self.routes() if route["route"] == name), None)
+    def find(self, name: str) -> dict[str, Any] | None:
+        """One route's document, or None if it is not declared."""
+        try:
+            return self.route(name)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
 
-    def apply(self, spec: dict[str, Any], seen: int | None, why: str) -> dict[str, Any]:
-        """Declares a route that was last seen at version `seen` (None: not declared)."""
-        condition = {"if-none-match": "*"} if seen is None else {"if-match": f'"{seen}"'}
-        path = f"/api/routes/{spec.get('route')}"
-        return self._ask("PUT", path, headers=condition, json=spec, params={"why": why})  # type: ignore[no-any-return]
+    def apply(self, routes: Sequence[dict[str, Any]], why: str) -> list[dict[str, Any]]:
+        """Declares routes, all or none; each is `{"spec": ..., "expected": the version last seen, 0 for none}`."""
+        return self._ask("POST", "/api/apply", json={"routes": routes, "why": why})  # type: ignore[no-any-return]
 
-    def shift(self, name: str, weights: dict[str, str], why: str) -> dict[str, Any]:
-        """Gives arms weights."""
-        body = {"weights": weights, "why": why}
-        return self._ask("POST", f"/api/routes/{name}/shift", json=body)  # type: ignore[no-any-return]
+    def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
+        """Commands a route that was last seen at version `seen`; if somebody was quicker, nothing is done."""
+        path = f"/api/routes/{name}/{command}"
+        return self._ask("POST", path, json=body, headers={"if-match": f'"{seen}"'})  # type: ignore[no-any-return]
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
-        """The newest versions first."""
+        """The newest versions of one route first."""
         return self._ask("GET", f"/api/routes/{name}/history", params={"limit": limit})  # type: ignore[no-any-return]
+
+    def audit(self, limit: int) -> list[dict[str, Any]]:
+        """The newest changes of all routes first."""
+        return self._ask("GET", "/api/audit", params={"limit": limit})  # type: ignore[no-any-return]
+
+    def restore(self) -> dict[str, Any]:
+        """Has the gateway put back into its store what that has lost."""
+        return self._ask("POST", "/api/restore")  # type: ignore[no-any-return]
 
     def status(self) -> dict[str, Any]:
         """What is wanted and what each replica serves."""
@@ -123,7 +142,7 @@ class Client:
             sentence = answer.json()["error"]
         except (ValueError, KeyError, TypeError):
             sentence = f"The gateway answered {answer.status_code}: {answer.text[:200]}"
-        raise ApiError(sentence)
+        raise ApiError(sentence, answer.status_code)
 
     def _read(self, path: str, **arguments: Any) -> httpx.Response:
         """Asks again if the replica that was asked ends or hangs: the next connection may meet another one."""

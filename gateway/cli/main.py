@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import keys, log, operate, serving
+from gateway.cli import commands, declare, keys, log, look, serving
 
 app = typer.Typer(
     name="pointsman",
@@ -12,7 +12,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 serving.register(app)
-operate.register(app)
+declare.register(app)
+commands.register(app)
+look.register(app)
 app.add_typer(log.app, name="log")
 app.add_typer(keys.app, name="keys")
 

@@ -19,7 +19,8 @@ from router.errors import RouterError
 
 _FULL_WIDTH = 10_000
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
+# What operators have written, such as a reason, is shown as it is, square brackets included.
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
 
 
 def print_json(value: Any) -> None:
@@ -39,13 +40,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 @contextmanager
-def sentences() -> Generator[None, None, None]:
-    """Turns what the packages refuse into one line on standard error and exit code 1."""
+def sentences(exit_code: int = 1) -> Generator[None, None, None]:
+    """Turns what the packages refuse into one line on standard error, and an exit code."""
     try:
         yield
     except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
         typer.echo(f"pointsman: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(exit_code) from error
 
 
 class Progress:

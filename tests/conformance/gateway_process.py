@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from control.open import open_store
-from control.store import Change
+from control.store import Change, Entry
 from router.commands import Declare, apply
-from router.document import parse_spec
+from router.parse import parse_spec
 
 _START_S, _END_S = 120.0, 30.0
 _READY = "Pointsman serves at"
@@ -38,7 +38,8 @@ class GatewayProcess:
     def declare(self, routes: list[dict[str, Any]]) -> None:
         store = open_store(f"sqlite:///{self._home / 'pointsman.db'}")
         for raw in routes:
-            store.compare_and_set(apply(None, Declare(parse_spec(raw))), Change("test", time.time(), "apply"))
+            document = apply(None, Declare(parse_spec(raw)))
+            store.compare_and_set([Entry(document, Change("test", time.time(), "apply"))])
         store.close()
 
     def start(self) -> None:

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.app import create_app
 from gateway.door import is_prediction
+from gateway.operate import operate_router
 from tests.serve.gateway_process import GatewayProcess
 
 CONFORMANCE = [
@@ -45,7 +46,8 @@ def bounded(examples: int) -> settings:
 def read_page() -> Any:
     """The page needs nothing of what stands behind the handlers."""
     nothing: Any = None
-    return schemathesis.openapi.from_dict(create_app(nothing, nothing, nothing, bytes).openapi())
+    operate = operate_router(nothing, nothing, nothing, nothing, nothing, nothing)
+    return schemathesis.openapi.from_dict(create_app(nothing, operate, bytes).openapi())
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +61,34 @@ def session() -> Iterator[requests.Session]:
 schema = read_page()
 Part = dict[str, Any]
 odd = st.sampled_from(["x", "x" * 5000, "\ud800", "\x00"])
-documents = st.fixed_dictionaries(
-    {"arms": st.just({"a": "cancer:2", "b": "cancer@challenger"}), "split": st.sampled_from([{"a": 1}, {"b": "100%"}])},
+kinds = st.sampled_from(
+    [{"split": {"a": 1}}, {"split": {"b": "100%"}}, {"rollout": {"of": "b", "steps": ["5%", "50%"], "every": "1s"}}]
+)
+options = st.fixed_dictionaries(
+    {"arms": st.just({"a": "cancer:2", "b": "cancer@challenger"})},
     optional={
         "unit": st.sampled_from(["header:x-user-id", "parameters.user", "cookie"]),
         "fallback": st.sampled_from(["a", "b"]),
         "deadline": st.sampled_from(["1us", "50ms", "soon"]),
         "batch_wait": st.sampled_from(["1ms", "1s"]),
         "seed": odd,
+        "guardrails": st.sampled_from(
+            [[{"errors": {"worse_by": "1%"}}], [{"slower_than": "1ms", "worse_by": 0}], [{}]]
+        ),
+        "target": st.sampled_from([{"parameters.age": {"$gt": 3}}, {"headers.x": "y"}, {"x": 1}]),
+        "layer": st.sampled_from([{"name": "l", "range": [0, "50%"]}, {"name": "l"}]),
+        "holdout": st.sampled_from(["5%", "500%"]),
     },
 )
-shifts = st.fixed_dictionaries({"weights": st.sampled_from([{"canary": 30}, {"stable": "99%"}])}, optional={"why": odd})
+documents = st.tuples(options, kinds).map(lambda parts: {**parts[0], **parts[1]})
+asks = {
+    "shift": st.fixed_dictionaries(
+        {"weights": st.sampled_from([{"canary": 30}, {"stable": "99%"}])}, optional={"why": odd}
+    ),
+    "abort": st.sampled_from([{}, {"arm": "b"}]),
+    "undo": st.sampled_from([{}, {"to": 1}, {"to": 99}]),
+    "release": st.sampled_from([{"version": "3"}]),
+} | {word: st.just({"why": "a test"}) for word in ("start", "pause", "resume", "promote")}
 preconditions = st.sampled_from([{"if-none-match": "*"}, {"if-none-match": "*"}, {"if-match": '"1"'}])
 
 
@@ -100,8 +119,14 @@ def helped(method: str, path: str) -> st.SearchStrategy[Part]:
     if method == "PUT":
         new = st.fixed_dictionaries({"route": st.sampled_from(["fuzzed", "fuzzed-2", "fuzzed-3"])})
         parts = {"path_parameters": new, "body": documents, "headers": preconditions}
-    if path.endswith("/shift"):
-        parts = {"path_parameters": st.just({"route": "cancer"}), "body": shifts}
+    word = path.rpartition("/")[2]
+    if word in asks:
+        route = st.sampled_from(["cancer"] if word == "shift" else ["fuzzed", "fuzzed-2", "fuzzed-3"])
+        parts = {"path_parameters": st.fixed_dictionaries({"route": route}), "body": asks[word]}
+    if word == "apply":
+        declared = st.fixed_dictionaries({"spec": documents, "expected": st.integers(0, 1)})
+        named = declared.map(lambda each: {**each, "spec": {**each["spec"], "route": "applied"}})
+        parts = {"body": st.fixed_dictionaries({"routes": st.lists(named, min_size=1, max_size=1)})}
     return st.fixed_dictionaries(parts)
 
 

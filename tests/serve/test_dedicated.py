@@ -1,18 +1,15 @@
 """Versions in applications of their own: moved there and back under load, and misbehaving there."""
 
-import hashlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
-import cloudpickle
 import httpx
 import pytest
-import yaml
 
 from tests.serve.load import Load
+from tests.serve.publish import declare, publish
 
 DEADLINE_S = 0.4
 
@@ -54,14 +51,7 @@ class Mischief:
 @pytest.fixture(scope="module")
 def mischief(gateway):
     """Route `mischief`: a dedicated arm that does as it is told, with cancer:2 in the replica as fallback."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    content = cloudpickle.dumps(Mischief())
-    folder = gateway.home / "models/mischief/1"
-    folder.mkdir(parents=True)
-    manifest = yaml.safe_load((gateway.home / "models/cancer/1/model.yaml").read_text())
-    manifest |= {"file": "model.pkl", "sha256": hashlib.sha256(content).hexdigest(), "placement": "dedicated"}
-    (folder / "model.pkl").write_bytes(content)
-    (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    publish(gateway, "mischief", "1", Mischief(), placement="dedicated")
     spec = {
         "route": "mischief",
         "arms": {"odd": "mischief:1", "stable": "cancer:2"},
@@ -69,17 +59,9 @@ def mischief(gateway):
         "fallback": "stable",
         "deadline": f"{int(DEADLINE_S * 1000)}ms",
     }
-    apply(gateway, spec)
+    declare(gateway, spec)
     yield
-    apply(gateway, spec | {"arms": {"stable": "cancer:2"}, "split": {"stable": "100%"}})
-
-
-def apply(gateway, spec):
-    """Declares a route and waits until every replica serves it, as the command line does."""
-    path = gateway.home / f"{spec['route']}.yaml"
-    path.write_text(yaml.safe_dump(spec))
-    done = gateway.cli("apply", "-f", str(path))
-    assert done.returncode == 0, done.stderr
+    declare(gateway, spec | {"arms": {"stable": "cancer:2"}, "split": {"stable": "100%"}})
 
 
 def ask(gateway, order, limit_s=10.0):
@@ -139,16 +121,16 @@ def test_a_dedicated_model_that_is_killed_is_answered_by_the_fallback_and_comes_
 
 def test_moving_a_version_between_placements_under_load_fails_nothing(gateway, body):
     spec = {"route": "moving", "arms": {"only": "cancer:2"}, "split": {"only": "100%"}}
-    apply(gateway, spec)
+    declare(gateway, spec)
     with Load(gateway.port, body, path="/v2/models/moving/infer", clients=4) as load:
         for placement in ("dedicated", "replica", "dedicated"):
             load.wait_for(100)
-            apply(gateway, spec | {"placement": placement})
+            declare(gateway, spec | {"placement": placement})
         load.wait_for(100)
         assert load.failed == []
         (pid,) = model_pids("cancer-2")
         os.kill(pid, signal.SIGKILL)
-        apply(gateway, spec | {"placement": "replica"})
+        declare(gateway, spec | {"placement": "replica"})
         load.wait_for(100)
     # Without a fallback, what the killed process had in hand is lost, and answered as such; nothing else is.
     assert all("500" in each.what or "503" in each.what for each in load.failed), load.failed[:3]

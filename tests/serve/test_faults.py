@@ -1,19 +1,17 @@
 """Replicas that are killed, hang, or are replaced, under load."""
 
-import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
 
-import cloudpickle
 import httpx
 import psutil
 import pytest
-import yaml
 
 from tests.serve.load import Load
+from tests.serve.publish import declare, publish
 
 KILLS = 5
 
@@ -85,27 +83,14 @@ class Sleeper:
 @pytest.fixture(scope="module")
 def sleeper(gateway):
     """Route `sleeper`: an arm that can be made to hang or fail, with cancer:2 as fallback."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    content = cloudpickle.dumps(Sleeper())
-    folder = gateway.home / "models/sleeper/1"
-    folder.mkdir(parents=True)
-    manifest = yaml.safe_load((gateway.home / "models/cancer/1/model.yaml").read_text())
-    manifest |= {"file": "model.pkl", "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "model.pkl").write_bytes(content)
-    (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    publish(gateway, "sleeper", "1", Sleeper())
     spec = {
         "route": "sleeper",
         "arms": {"odd": "sleeper:1", "stable": "cancer:2"},
         "split": {"odd": "100%"},
         "fallback": "stable",
     }
-    gateway.client.apply(spec, gateway.client.version("sleeper"), "test")
-    until_s = time.monotonic() + 5
-    while not all(
-        "sleeper" in each["routes"] for each in gateway.client.status()["replicas"] if each["state"] == "LIVE"
-    ):
-        assert time.monotonic() < until_s
-        time.sleep(0.05)
+    declare(gateway, spec)
 
 
 def _body(first: int) -> dict[str, object]:

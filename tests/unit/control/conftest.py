@@ -1,30 +1,49 @@
 """Every kind of store, behind the few things that the specification needs beside the Protocol.
 
-A new store is one more class here and one more line in `KINDS`.
+A new store is one more class here and one more line in `KINDS`. The kind redis starts one real redis-server.
 """
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from control.open import open_store
 from control.sqlite import SQLiteStore
 from control.store import Store
+from tests.integration.redis_server import RedisServer
 
 
-class SQLiteKind:
-    """SQLite: every store that is opened shares one file."""
+class Kind:
+    """What all kinds have in common: stores that are opened on the same data, as other replicas have it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "control.db"
+    tells = False
+    """Whether waiting for a change ends when there is one."""
+
+    def __init__(self) -> None:
         self._opened: list[Store] = []
 
     def open(self) -> Store:
-        """Another store on the same data, as another replica has it."""
-        store = SQLiteStore(self.path, busy_timeout_s=30.0)
+        """Another store on the same data."""
+        store = self._open()
         self._opened.append(store)
         return store
+
+    def close(self) -> None:
+        """Closes what was opened."""
+        for store in self._opened:
+            store.close()
+
+
+class SQLiteKind(Kind):
+    """SQLite: every store that is opened shares one file."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__()
+        self.path = request.getfixturevalue("tmp_path") / "control.db"
+
+    def _open(self) -> Store:
+        return SQLiteStore(self.path, busy_timeout_s=30.0)
 
     def damage_document(self, body: str) -> None:
         """Replaces the bodies of all stored documents."""
@@ -44,14 +63,8 @@ class SQLiteKind:
 
     def take_away(self) -> None:
         """Makes the data unreachable for the stores that are open."""
-        self._execute("DROP TABLE documents")
-        self._execute("DROP TABLE replicas")
-        self._execute("DROP TABLE keys")
-
-    def close(self) -> None:
-        """Closes what was opened."""
-        for store in self._opened:
-            store.close()
+        for table in ("documents", "identity", "audited", "replicas", "keys", "sources", "sums"):
+            self._execute(f"DROP TABLE {table}")
 
     def _execute(self, sql: str, *arguments: str) -> None:
         connection = sqlite3.connect(self.path)
@@ -60,12 +73,66 @@ class SQLiteKind:
         connection.close()
 
 
-KINDS = {"sqlite": SQLiteKind}
+class RedisKind(Kind):
+    """Redis: every store that is opened uses one real server, which is emptied before each test."""
+
+    tells = True
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__()
+        self._server: RedisServer = request.getfixturevalue("redis_server")
+        self.client = self._server.client()
+        self.client.flushall()
+
+    def _open(self) -> Store:
+        return open_store(self._server.url)
+
+    def damage_document(self, body: str) -> None:
+        """Replaces the bodies of all stored documents."""
+        for key in self.client.keys("{pointsman}:document:*"):
+            self.client.hset(key, "document", body)
+
+    def damage_change(self, body: str) -> None:
+        """Replaces what is stored of who changed what."""
+        for key in self.client.keys("{pointsman}:document:*"):
+            self.client.hset(key, "change", body)
+
+    def damage_report(self, body: str) -> None:
+        """Replaces what all replicas said."""
+        for replica in self.client.hkeys("{pointsman}:reports"):
+            self.client.hset("{pointsman}:reports", replica, f"1800000000 {body}")
+
+    def damage_key(self, key_id: str, body: str) -> None:
+        """Replaces what is stored of one key."""
+        self.client.hset("{pointsman}:keys", key_id, body)
+
+    def take_away(self) -> None:
+        """Makes the data unreachable for the stores that are open."""
+        self.client.config_set("requirepass", "changed")
+        self.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        self.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def close(self) -> None:
+        """Closes what was opened, and gives the data back."""
+        super().close()
+        self.client.config_set("requirepass", "")
+        self.client.close()
+
+
+KINDS = {"sqlite": SQLiteKind, "redis": RedisKind}
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(params=KINDS)
-def kind(request, tmp_path) -> Iterator[SQLiteKind]:
-    made = KINDS[request.param](tmp_path)
+def kind(request) -> Iterator[Kind]:
+    made = KINDS[request.param](request)
     yield made
     made.close()
 

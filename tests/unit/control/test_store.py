@@ -1,77 +1,18 @@
-"""The specification of a store: what is said in `control.store`, for every kind in `conftest.KINDS`."""
+"""The specification of a store: documents, their history, and their changes, for every kind in `conftest.KINDS`."""
 
 import json
 import threading
 from dataclasses import replace
-from fractions import Fraction
 
 import pytest
 
-from control.errors import Conflict, StoreUnavailable
-from control.keys import ApiKey
-from control.store import Change, Report, Store
-from router.commands import Declare, Shift, apply
-from router.document import Document, parse_spec, to_dict
+from control.errors import Conflict, Foreign, Moved
+from control.store import Numbered, Revision, Store
+from router.document import to_dict
 from router.errors import Corrupt
+from tests.unit.control.examples import api_key, change, declared, entry, report, shifted, sum_key, write, written
 
 THREADS, INCREMENTS = 8, 25
-
-
-def declared(route: str = "fraud") -> Document:
-    arms = {"stable": "fraud@champion", "canary": "fraud:17"}
-    spec = {"route": route, "arms": arms, "split": {"stable": "90%", "canary": "10%"}, "unit": "header:x-user-id"}
-    return apply(None, Declare(parse_spec(spec)))
-
-
-def shifted(document: Document, slots: int) -> Document:
-    return apply(document, Shift({"canary": Fraction(slots, 10_000)}))
-
-
-def change(what: str = "apply") -> Change:
-    return Change(who="ada", at_s=1_800_000_000.25, what=what, why="because")
-
-
-def written(store: Store, versions: int, route: str = "fraud") -> Document:
-    """The route at this version."""
-    document = declared(route)
-    store.compare_and_set(document, change("v1"))
-    for version in range(2, versions + 1):
-        document = shifted(document, version)
-        store.compare_and_set(document, change(f"v{version}"))
-    return document
-
-
-def report(replica: str, **more: object) -> Report:
-    return replace(
-        Report(
-            replica=replica,
-            pid=4711,
-            at_s=1_800_000_000.5,
-            started_s=1_700_000_000.0,
-            snapshot_hash="0123456789abcdef",
-            routes={"fraud": 3},
-            problems={"cancer": "cancer:3: the file was changed…"},
-        ),
-        **more,
-    )
-
-
-def api_key(key_id: str, **more: object) -> ApiKey:
-    return replace(
-        ApiKey(
-            id=key_id,
-            name="checkout",
-            digest=bytes(range(224, 256)),
-            scopes=("predict", "read"),
-            created_at_s=1_800_000_000.5,
-            created_by="ada",
-            routes=("fraud",),
-            rate_per_s=100.0,
-            burst=250.0,
-            expires_at_s=1_900_000_000.0,
-        ),
-        **more,
-    )
 
 
 def test_an_empty_store_has_nothing(store):
@@ -103,7 +44,7 @@ def test_a_document_that_does_not_follow_the_stored_one_is_a_conflict(store, ver
     revision = store.revision()
     late = replace(shifted(current, 5000), version=version)
     with pytest.raises(Conflict, match=f"Route fraud is at version 3, not {version - 1}") as caught:
-        store.compare_and_set(late, change("late"))
+        write(store, late, "late")
     assert caught.value.current == 3
     assert store.read("fraud").document == current
     assert [entry.change.what for entry in store.history("fraud", 10)] == ["v3", "v2", "v1"]
@@ -112,7 +53,7 @@ def test_a_document_that_does_not_follow_the_stored_one_is_a_conflict(store, ver
 
 def test_the_first_version_is_one(store):
     with pytest.raises(Conflict, match="Route fraud is at version 0, not 1") as caught:
-        store.compare_and_set(replace(declared(), version=2), change())
+        write(store, replace(declared(), version=2))
     assert caught.value.current == 0
     assert store.read("fraud") is None
 
@@ -120,14 +61,14 @@ def test_the_first_version_is_one(store):
 def test_a_writer_goes_on_after_a_conflict(store):
     current = written(store, 2)
     with pytest.raises(Conflict):
-        store.compare_and_set(current, change())
-    store.compare_and_set(shifted(current, 77), change("again"))
+        write(store, current)
+    write(store, shifted(current, 77), "again")
     assert store.read("fraud").document.version == 3
 
 
 def test_many_writers_lose_and_double_no_version(kind):
     first = kind.open()
-    first.compare_and_set(declared(), change("first"))
+    write(first, declared(), "first")
     stores = [kind.open() for _ in range(THREADS)]
     barrier = threading.Barrier(THREADS)
     failures: list[BaseException] = []
@@ -146,7 +87,7 @@ def test_many_writers_lose_and_double_no_version(kind):
         document = store.read("fraud").document
         canary = document.spec.split["canary"]
         try:
-            store.compare_and_set(shifted(document, canary + 1), change(what))
+            write(store, shifted(document, canary + 1), what)
         except Conflict as conflict:
             if conflict.current <= document.version:  # whoever loses has lost to a newer version
                 raise
@@ -176,38 +117,234 @@ def test_history_is_newest_first_and_no_longer_than_asked(store):
     assert list(store.history("another", 3)) == []
 
 
-def test_the_revision_grows_with_every_document_and_only_then(kind, store):
+def test_the_revision_grows_by_one_with_every_document_and_only_then(kind, store):
     other = kind.open()
-    seen = [store.revision()]
-    for route in ("fraud", "cancer"):
-        document = declared(route)
-        for slots in (1, 2):
-            store.compare_and_set(document, change())
-            seen.append(other.revision())
-            document = shifted(document, slots)
-    assert seen == sorted(set(seen))
+    assert other.revision() == Revision("", 0)
+    write(store, declared("fraud"))
+    identity, number = other.revision()
+    assert number == 1
+    assert identity
+    write(store, shifted(declared("fraud"), 1))
+    store.compare_and_set([entry(declared("cancer")), entry(declared("churn"))])
+    with pytest.raises(Conflict):
+        write(store, declared("churn"))
+    assert other.revision() == store.revision() == Revision(identity, 4)
     store.report(report("one"))
     store.retire("one")
+    store.add_key(api_key("one"))
+    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 1}})
+    assert store.advance_audited(0, 3)
     store.read("fraud")
-    assert other.revision() == seen[-1]
+    assert other.revision() == Revision(identity, 4)
 
 
-def test_a_report_replaces_what_the_same_replica_said(kind, store):
-    store.report(report("two"))
-    store.report(report("one"))
-    store.report(report("two", snapshot_hash="fedcba9876543210", routes={}, problems={}))
-    assert list(kind.open().reports()) == [
-        report("one"),
-        report("two", snapshot_hash="fedcba9876543210", routes={}, problems={}),
+def test_several_documents_are_written_together(kind, store):
+    fraud = written(store, 2, "fraud")
+    store.compare_and_set([entry(shifted(fraud, 77), "both"), entry(declared("cancer"), "both")])
+    assert dict(kind.open().documents()) == {"fraud": shifted(fraud, 77), "cancer": declared("cancer")}
+    assert [each.entry.change.what for each in store.changes(0, 10)] == ["v1", "v2", "both", "both"]
+
+
+@pytest.mark.parametrize("stale", [0, 1, 2])
+def test_several_documents_are_written_all_or_none(store, stale):
+    routes = ["fraud", "cancer", "churn"]
+    current = {route: written(store, 2, route) for route in routes}
+    entries = [entry(shifted(current[route], 77), "all") for route in routes]
+    entries[stale] = entry(current[routes[stale]], "all")
+    revision = store.revision()
+    with pytest.raises(Conflict, match=f"Route {routes[stale]} is at version 2, not 1"):
+        store.compare_and_set(entries)
+    assert dict(store.documents()) == current
+    assert store.revision() == revision
+    assert len(store.changes(0, 100)) == 6
+
+
+def test_two_versions_of_one_route_may_be_written_together(store):
+    first = declared()
+    store.compare_and_set([entry(first, "v1"), entry(shifted(first, 2), "v2")])
+    assert [each.change.what for each in store.history("fraud", 5)] == ["v2", "v1"]
+    with pytest.raises(Conflict, match="Route fraud is at version 3, not 2"):
+        store.compare_and_set([entry(replace(first, version=3)), entry(replace(first, version=3))])
+    assert store.read("fraud").document.version == 2
+
+
+def test_writing_nothing_changes_nothing(store):
+    store.compare_and_set([])
+    assert store.revision() == Revision("", 0)
+    written(store, 1)
+    store.compare_and_set([], at=1)
+    with pytest.raises(Moved):
+        store.compare_and_set([], at=2)
+    assert store.revision().number == 1
+
+
+def test_a_write_may_ask_that_no_route_has_changed(store):
+    current = written(store, 2, "fraud")
+    at = store.revision().number
+    written(store, 1, "cancer")
+    with pytest.raises(Moved, match="The store is at change 3, not 2") as caught:
+        store.compare_and_set([entry(shifted(current, 77))], at=at)
+    assert isinstance(caught.value, Conflict)
+    assert caught.value.current == 3
+    assert store.read("fraud").document == current
+    store.compare_and_set([entry(shifted(current, 77))], at=3)
+    assert store.read("fraud").document == shifted(current, 77)
+
+
+def test_the_first_write_of_all_may_ask_for_an_empty_store(store):
+    store.compare_and_set([entry(declared("fraud"))], at=0)
+    with pytest.raises(Moved):
+        store.compare_and_set([entry(declared("cancer"))], at=0)
+    assert list(store.routes()) == ["fraud"]
+
+
+def test_an_attempt_that_is_repeated_is_made_once(kind, store):
+    attempt = [entry(declared("fraud"), id="a1"), entry(declared("cancer"), id="a1")]
+    store.compare_and_set(attempt, at=0)
+    revision = store.revision()
+    kind.open().compare_and_set(attempt, at=0)
+    write(store, shifted(declared("fraud"), 77), id="a2")
+    store.compare_and_set(attempt, at=0)  # it was made, though somebody has written since
+    assert store.revision() == Revision(revision.identity, 3)
+    assert [each.change.id for each in store.history("fraud", 5)] == ["a2", "a1"]
+
+
+@pytest.mark.parametrize("again", ["", "a2"])
+def test_the_attempt_of_somebody_else_is_a_conflict(store, again):
+    write(store, declared(), id="" if not again else "a1")
+    with pytest.raises(Conflict):
+        write(store, declared(), id=again)
+    assert store.revision().number == 1
+
+
+def test_an_attempt_of_which_a_part_is_new_is_a_conflict(store):
+    write(store, declared("fraud"), id="a1")
+    with pytest.raises(Conflict, match="Route fraud is at version 1, not 0"):
+        store.compare_and_set([entry(declared("cancer"), id="a1"), entry(declared("fraud"), id="a1")])
+    assert list(store.routes()) == ["fraud"]
+
+
+def test_one_version_can_be_read(store):
+    written(store, 3)
+    assert store.version("fraud", 2) == entry(replace(shifted(declared(), 2), version=2), "v2")
+    assert store.version("fraud", 3) == store.read("fraud")
+    assert store.version("fraud", 4) is None
+    assert store.version("fraud", 0) is None
+    assert store.version("another", 1) is None
+
+
+def test_changes_are_numbered_over_all_routes_oldest_first(kind, store):
+    fraud = written(store, 2, "fraud")
+    written(store, 1, "cancer")
+    write(store, shifted(fraud, 77), "last")
+    changes = kind.open().changes(0, 10)
+    assert [number for number, _ in changes] == [1, 2, 3, 4]
+    assert [(each.entry.document.spec.route, each.entry.change.what) for each in changes] == [
+        ("fraud", "v1"),
+        ("fraud", "v2"),
+        ("cancer", "v1"),
+        ("fraud", "last"),
     ]
+    assert store.changes(2, 1) == [Numbered(3, entry(declared("cancer"), "v1"))]
+    assert list(store.changes(4, 10)) == []
+    assert list(store.changes(0, 0)) == []
 
 
-def test_a_retired_replica_is_forgotten(store):
-    store.report(report("one"))
-    store.report(report("two"))
-    store.retire("one")
-    store.retire("never-seen")
-    assert [one.replica for one in store.reports()] == ["two"]
+def test_a_change_that_cannot_be_read_back_is_left_out(kind, store):
+    written(store, 2)
+    kind.damage_document("{half")
+    written(store, 2, "cancer")
+    assert [each.number for each in store.changes(0, 1)] == [3]
+    assert [each.number for each in store.changes(0, 10)] == [3, 4]
+
+
+def test_what_is_in_the_log_is_remembered_and_one_of_several_advances_it(kind, store):
+    assert store.audited() == 0
+    written(store, 3)
+    assert store.advance_audited(0, 2)
+    assert not kind.open().advance_audited(0, 3)
+    assert store.audited() == kind.open().audited() == 2
+    assert store.advance_audited(2, 3)
+    assert store.audited() == 3
+
+
+def test_a_change_of_a_store_from_before_there_were_ids_is_read_back(kind, store):
+    written(store, 1)
+    kind.damage_change('{"who": "ada", "at_s": 1.5, "what": "apply"}')
+    assert store.read("fraud").change == change("apply", at_s=1.5, why="", id="", by="")
+
+
+def test_a_store_that_has_lost_everything_gets_back_what_a_replica_knows(kind, store):
+    fraud = entry(replace(declared("fraud"), version=7), "v7", id="a7")
+    cancer = entry(declared("cancer"), "v1")
+    assert list(store.restore("before", [fraud, cancer], [api_key("one")])) == ["fraud", "cancer"]
+    other = kind.open()
+    assert other.revision() == Revision("before", 2)
+    assert dict(other.documents()) == {"fraud": fraud.document, "cancer": cancer.document}
+    assert list(other.keys()) == [api_key("one")]
+    assert other.keys_revision() > 0
+    assert list(other.history("fraud", 10)) == [fraud]
+    assert [each.number for each in other.changes(0, 10)] == [1, 2]
+
+
+def test_history_is_dense_from_the_version_that_was_restored(store):
+    document = replace(declared(), version=7)
+    store.restore("before", [entry(document)], [])
+    with pytest.raises(Conflict, match="Route fraud is at version 7, not 1"):
+        write(store, replace(document, version=2))
+    write(store, shifted(document, 77))
+    write(store, shifted(shifted(document, 77), 78))
+    assert [each.document.version for each in store.history("fraud", 10)] == [9, 8, 7]
+    assert store.version("fraud", 6) is None
+    assert store.revision() == Revision("before", 3)
+
+
+def test_what_the_store_has_is_not_replaced_by_what_is_as_old_or_older(store):
+    fraud, cancer = written(store, 3, "fraud"), written(store, 1, "cancer")
+    store.add_key(api_key("one"))
+    revision = store.revision()
+    old = entry(replace(declared("fraud"), version=2), "old")
+    same = entry(replace(shifted(declared("fraud"), 4000), version=3), "same")
+    newer = entry(replace(declared("cancer"), version=5), "newer")
+    given = [old, same, newer, entry(declared("churn"))]
+    assert list(store.restore(revision.identity, given, [api_key("one", name="other")])) == ["cancer", "churn"]
+    assert store.read("fraud").document == fraud
+    assert [each.document.version for each in store.history("cancer", 10)] == [5, cancer.version]
+    assert list(store.keys()) == [api_key("one")]
+    assert list(store.restore(revision.identity, given, [])) == []
+    assert store.revision() == Revision(revision.identity, revision.number + 2)
+
+
+def test_a_store_with_documents_of_its_own_keeps_them(store):
+    document = written(store, 1)
+    revision = store.revision()
+    with pytest.raises(Foreign, match="The store has routes of its own"):
+        store.restore("another", [entry(replace(declared("churn"), version=4))], [api_key("one")])
+    assert store.revision() == revision
+    assert dict(store.documents()) == {"fraud": document}
+    assert list(store.keys()) == []
+
+
+def test_a_store_that_has_lost_everything_may_have_a_new_key_by_then(store):
+    store.add_key(api_key("new"))
+    assert list(store.restore("before", [entry(declared())], [api_key("old")])) == ["fraud"]
+    assert store.revision() == Revision("before", 1)
+    listed = store.keys()
+    assert sorted(key.id for key in listed) == ["new", "old"]
+
+
+def test_an_identity_is_put_back_though_there_be_no_document(store):
+    assert list(store.restore("before", [], [])) == []
+    assert store.revision() == Revision("before", 0)
+    written(store, 1)
+    assert store.revision() == Revision("before", 1)
+
+
+def test_routes_are_named_in_order_though_a_document_be_damaged(store):
+    assert list(store.routes()) == []
+    write(store, declared("fraud"))
+    write(store, declared("churn"))
+    assert list(store.routes()) == ["churn", "fraud"]
 
 
 GOOD = to_dict(declared())
@@ -239,154 +376,3 @@ def test_a_damaged_change_is_corrupt(kind, store, body):
     kind.damage_change(body)
     with pytest.raises(Corrupt):
         store.read("fraud")
-
-
-@pytest.mark.parametrize("body", ["", "{half", "null", "{}", '{"replica": 5}'])
-def test_a_damaged_report_is_left_out_until_its_replica_reports_again(kind, store, body):
-    store.report(report("two"))
-    kind.damage_report(body)
-    store.report(report("one"))
-    store.report(report("three"))
-    assert list(store.reports()) == [report("one"), report("three")]
-    store.report(report("two"))
-    assert list(store.reports()) == [report("one"), report("three"), report("two")]
-
-
-VERBS = {
-    "revision": lambda store: store.revision(),
-    "routes": lambda store: store.routes(),
-    "documents": lambda store: store.documents(),
-    "read": lambda store: store.read("fraud"),
-    "history": lambda store: store.history("fraud", 5),
-    "compare_and_set": lambda store: store.compare_and_set(declared("another"), change()),
-    "report": lambda store: store.report(report("one")),
-    "retire": lambda store: store.retire("one"),
-    "reports": lambda store: store.reports(),
-    "keys_revision": lambda store: store.keys_revision(),
-    "keys": lambda store: store.keys(),
-    "add_key": lambda store: store.add_key(api_key("one")),
-    "revoke_key": lambda store: store.revoke_key("one", 1.0),
-}
-
-
-def test_every_verb_of_the_protocol_is_held_to_unavailability():
-    assert {*VERBS, "close"} == {name for name in vars(Store) if not name.startswith("_")}
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_store_whose_data_are_gone_is_unavailable(kind, store, verb):
-    written(store, 1)
-    kind.take_away()
-    with pytest.raises(StoreUnavailable, match="does not answer"):
-        VERBS[verb](store)
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_closed_store_is_unavailable(store, verb):
-    store.close()
-    with pytest.raises(StoreUnavailable, match="does not answer"):
-        VERBS[verb](store)
-
-
-def test_routes_are_named_in_order_though_a_document_be_damaged(store):
-    assert list(store.routes()) == []
-    store.compare_and_set(declared("fraud"), change())
-    store.compare_and_set(declared("churn"), change())
-    assert list(store.routes()) == ["churn", "fraud"]
-
-
-def test_a_key_is_read_as_it_was_added_by_every_store(kind, store):
-    bounded, unbounded = api_key("one"), api_key("two", routes=None, rate_per_s=None, expires_at_s=None)
-    assert store.add_key(bounded)
-    assert store.add_key(unbounded)
-    assert list(store.keys()) == list(kind.open().keys()) == [bounded, unbounded]
-
-
-def test_a_limit_to_no_route_is_not_read_back_as_no_limit(store):
-    store.add_key(api_key("one", routes=()))
-    assert store.keys()[0].routes == ()
-
-
-def test_keys_are_listed_oldest_first(store):
-    for key_id, created_at_s in (("b", 2.0), ("c", 1.0), ("a", 2.0)):
-        store.add_key(api_key(key_id, created_at_s=created_at_s))
-    store.revoke_key("c", 3.0)
-    listed = store.keys()
-    assert [key.id for key in listed] == ["c", "a", "b"]
-
-
-def test_a_key_does_not_replace_another_of_the_same_id(store):
-    first = api_key("one")
-    store.add_key(first)
-    revision = store.keys_revision()
-    assert not store.add_key(api_key("one", digest=bytes(32), scopes=("operate",)))
-    assert list(store.keys()) == [first]
-    assert store.keys_revision() == revision
-
-
-def test_a_revoked_key_stays_revoked_since_the_first_time(kind, store):
-    store.add_key(api_key("one"))
-    store.add_key(api_key("two"))
-    revoked = api_key("one", revoked_at_s=5.0)
-    assert store.revoke_key("one", 5.0) == revoked
-    revision = store.keys_revision()
-    assert kind.open().revoke_key("one", 6.0) == revoked
-    assert not store.add_key(api_key("one"))
-    assert list(store.keys()) == [revoked, api_key("two")]
-    assert store.keys_revision() == revision
-
-
-def test_a_key_that_is_not_there_cannot_be_revoked(store):
-    assert store.revoke_key("nobody", 5.0) is None
-    assert (list(store.keys()), store.keys_revision()) == ([], 0)
-
-
-def test_the_keys_revision_grows_with_every_change_of_a_key_and_only_then(kind, store):
-    other = kind.open()
-    seen = [other.keys_revision()]
-    for change_keys in (
-        lambda: store.add_key(api_key("one")),
-        lambda: store.add_key(api_key("two")),
-        lambda: store.revoke_key("one", 5.0),
-        lambda: store.revoke_key("two", 5.0),
-    ):
-        change_keys()
-        seen.append(other.keys_revision())
-    assert seen == sorted(set(seen))
-    written(store, 2)
-    store.report(report("one"))
-    assert other.keys_revision() == seen[-1]
-
-
-def test_a_key_does_not_touch_the_revision_of_the_documents(store):
-    written(store, 1)
-    revision = store.revision()
-    store.add_key(api_key("one"))
-    store.revoke_key("one", 5.0)
-    assert store.revision() == revision
-
-
-@pytest.mark.parametrize("body", ["", "{half", "null", "{}", '{"id": 5}', '{"id": "two", "digest": "no base64!"}'])
-def test_a_damaged_key_is_left_out_and_the_others_stay(kind, store, body):
-    for key_id in ("one", "two", "three"):
-        store.add_key(api_key(key_id))
-    kind.damage_key("two", body)
-    left = store.keys()
-    assert sorted(key.id for key in left) == ["one", "three"]
-    assert store.revoke_key("two", 5.0) is None
-
-
-def test_of_many_that_revoke_one_key_all_agree_when(kind):
-    kind.open().add_key(api_key("one"))
-    answers: list[ApiKey | None] = []
-
-    def revoke(at_s: float) -> None:
-        answers.append(kind.open().revoke_key("one", at_s))
-
-    threads = [threading.Thread(target=revoke, args=(float(number),)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == THREADS
-    assert {answer.revoked_at_s for answer in answers} == {kind.open().keys()[0].revoked_at_s}

@@ -22,10 +22,10 @@ import uvloop
 from onnx import TensorProto, helper, numpy_helper
 
 from control.open import open_store
-from control.store import Change, Store
+from control.store import Change, Entry, Store
 from gateway.executor import InReplica
 from gateway.lane import Lane, LaneKey
-from gateway.live import Live, join
+from gateway.live import Live, Served, join
 from gateway.pace import Pace
 from gateway.replica import Replica
 from gateway.settings import Settings
@@ -33,7 +33,7 @@ from gateway.turn import Turn
 from inference_log.query import run_query
 from registry_sync.catalogue import State, Version, VersionKey
 from router.commands import Declare, apply
-from router.document import parse_spec
+from router.parse import parse_spec
 from router.snapshot import Pin, compile_route
 from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml
 from runtimes.runtime import Runtime
@@ -141,8 +141,8 @@ def own_registry(tmp_path: Path) -> Path:
 def declare(store: Store, raw: Mapping[str, Any]) -> None:
     spec = parse_spec(dict(raw))
     entry = store.read(spec.route)
-    document = apply(entry.document if entry else None, Declare(spec))
-    store.compare_and_set(document, Change(who="test", at_s=time.time(), what="apply"))
+    document = apply(entry.document if entry else None, Declare(spec, time.time()))
+    store.compare_and_set([Entry(document, Change(who="test", at_s=time.time(), what="apply"))])
 
 
 @pytest.fixture(name="declare")
@@ -260,9 +260,11 @@ def serve(chosen: Settings) -> Iterator[Gateway]:
     store.close()
     running = Running(chosen)
     url = f"http://127.0.0.1:{chosen.port}"
-    with httpx.Client(base_url=url, trust_env=False, timeout=5) as http:
-        yield Gateway(chosen.home, chosen.port, http, running.replica, running.loop)
-    running.stop()
+    try:
+        with httpx.Client(base_url=url, trust_env=False, timeout=5) as http:
+            yield Gateway(chosen.home, chosen.port, http, running.replica, running.loop)
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -294,6 +296,7 @@ def join_live() -> Callable[..., Live]:
     """A live table with one route of runtimes by arm name; the first arm has all the weight.
 
     Every arm takes `mean_s`, as far as has been measured. Its lanes belong to the first event loop that uses them.
+    `beside` are the runtimes of shadows that are no arms, by reference, such as `m:9`.
     """
 
     def make(
@@ -303,6 +306,7 @@ def join_live() -> Callable[..., Live]:
         inline_below_s: float = 0.01,
         threads: int = 2,
         is_batching: bool = False,
+        beside: Mapping[str, Runtime] | None = None,
         **spec: Any,
     ) -> Live:
         names = list(runtimes)
@@ -314,16 +318,18 @@ def join_live() -> Callable[..., Live]:
         )
         turn = Turn()
 
-        def lane(key: VersionKey, runtime: Runtime) -> Lane:
+        def served(number: str, runtime: Runtime, is_shadow: bool) -> tuple[Version, Lane]:
+            key = VersionKey("m", number, "0" * 64)
             executor = InReplica(runtime, Pace(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64)
-            return Lane(LaneKey(key, "replica"), executor, turn, is_batching=is_batching, has_one_likeness=True)
+            lane = Lane(
+                LaneKey(key, "replica", is_shadow), executor, turn, is_batching=is_batching, has_one_likeness=True
+            )
+            return Version(key, manifest, State.READY, runtime=runtime), lane
 
-        keys = {name: VersionKey("m", str(i), "0" * 64) for i, name in enumerate(names)}
-        versions = {
-            name: (Version(key, manifest, State.READY, runtime=runtimes[name]), lane(key, runtimes[name]))
-            for name, key in keys.items()
-        }
-        pins = {name: Pin(str(i), "0" * 64) for i, name in enumerate(names)}
-        return join({"r": (compile_route(document, pins), versions)}, 1, {})
+        arms = {name: served(str(number), runtimes[name], False) for number, name in enumerate(names)}
+        shadows = {name: served(name.partition(":")[2], runtime, True) for name, runtime in (beside or {}).items()}
+        pins = {name: Pin(version.key.version, "0" * 64) for name, (version, _) in (arms | shadows).items()}
+        route = compile_route(document, pins)
+        return join({"r": (route, Served(arms, shadows, None))}, 1, {}, {})
 
     return make

@@ -5,18 +5,19 @@ import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import uvloop
 
 from gateway.drive import finish
-from gateway.live import Live
+from gateway.live import Live, LiveRoute
 from gateway.metrics import Metrics
 from gateway.predict import Answer, Call, Predictor
 from inference_log.rows import partition_rows
 from inference_log.segment import read_segment
 from inference_log.writer import LogWriter
+from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
 
 
@@ -45,12 +46,35 @@ class Fake:
         return [np.full(rows, self.number), np.full((rows, 1), self.number, np.float32)]
 
 
+class Offered(NamedTuple):
+    """What shadows were offered."""
+
+    route: str
+    decision_id: str
+    primary: int
+    tensors: list[Any]
+    model_s: float
+
+
+class NotedShadows:
+    """Shadows that only note what they are offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[Offered] = []
+
+    def offer(self, live: LiveRoute, call: Call, primary: int, tensors: Sequence[Tensor], model_s: float) -> None:
+        """See `gateway.shadows.Shadows.offer`."""
+        said = [tensor.tolist() for tensor in tensors]
+        self.offered.append(Offered(live.route.name, call.decision_id, primary, said, model_s))
+
+
 class Bench:
     """What it predicts, it predicts on one event loop."""
 
     def __init__(self, folder: Path) -> None:
         self.writer = LogWriter(folder, "w")
-        self.predictor = Predictor(self.writer, Metrics(folder / "metrics", 0))
+        self.shadows = NotedShadows()
+        self.predictor = Predictor(self.writer, Metrics(folder / "metrics", 0), self.shadows)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

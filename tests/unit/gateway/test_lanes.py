@@ -92,6 +92,20 @@ def test_what_cannot_be_served_is_said(version):
         lanes(StubDedicated(refuses=True)).lane(version(), "dedicated")
     with pytest.raises(ModelRefused, match="m:1 is QUARANTINED, not READY"):
         lanes().lane(version(runtime=None), "replica")
+    with pytest.raises(ModelRefused, match="m:1 wants a process of its own, which nobody here starts"):
+        lanes().lane(version(), "process")
+
+
+def test_a_shadow_has_a_lane_and_one_thread_of_its_own_and_never_the_event_loop(version):
+    kept = lanes(inline_below_s=1.0)
+    primary, shadow = kept.lane(version(), "replica"), kept.lane(version(), "replica", is_shadow=True)
+    assert kept.lane(version(), "replica", is_shadow=True) is shadow is not primary
+    assert (primary.key.is_shadow, shadow.key.is_shadow) == (False, True)
+    assert (primary.executor.is_quick(1), shadow.executor.is_quick(1)) == (True, False)
+    assert (primary.executor._threads, shadow.executor._threads) == (2, 1)
+    kept.retain({primary.key})
+    assert kept.lane(version(), "replica") is primary
+    assert kept.lane(version(), "replica", is_shadow=True) is not shadow
 
 
 @pytest.mark.parametrize(("said", "is_batching"), [({}, True), ({"max_batch": 1}, False)])

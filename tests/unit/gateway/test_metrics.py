@@ -86,6 +86,30 @@ def test_whoever_is_asked_answers_for_all_and_a_successor_continues(tmp_path):
     assert samples(heir, {0, 1}, "pointsman_requests_total") == {("a", "r", "200", "1"): 3}
 
 
+def test_shadows_are_counted_apart_from_arms(tmp_path):
+    metrics = Metrics(tmp_path, 0)
+    metrics.count("r", "a", "1", 200, 0.002)
+    for status in (200, 200, 504):
+        metrics.count_shadow("r", "m:9", "9", status, 0.003)
+    metrics.flush()
+    metrics.flush()
+    assert samples(metrics, {0}, "pointsman_requests_total") == {("a", "r", "200", "1"): 1}
+    assert samples(metrics, {0}, "pointsman_shadow_requests_total") == {
+        ("r", "m:9", "200", "9"): 2,
+        ("r", "m:9", "504", "9"): 1,
+    }
+    assert samples(metrics, {0}, "pointsman_shadow_seconds_count") == {("r", "m:9"): 3}
+    assert samples(metrics, {0}, "pointsman_shadow_seconds_sum")["r", "m:9"] == pytest.approx(0.009)
+    assert samples(metrics, {0}, "pointsman_request_seconds_count") == {("a", "r"): 1}
+
+
+def test_what_the_dead_said_of_guardrails_is_forgotten(tmp_path):
+    Metrics(tmp_path, 0).guardrails.labels("r", "canary", "errors").set(0.001)
+    second = Metrics(tmp_path, 1)
+    assert samples(second, {0, 1}, "pointsman_guardrail_p_value") == {("canary", "errors", "r"): 0.001}
+    assert samples(second, {1}, "pointsman_guardrail_p_value") == {}
+
+
 def test_a_replica_counts_what_it_answered(gateway):
     def counted(name: str, **labels: str) -> float:
         return sum(

@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.access.needs import need
-from gateway.app import create_app
 from gateway.errors import ERROR_HEADER, STATUS_OF, ClientGone, status_of
 from gateway.openapi import NAME, raises
-from router.document import parse_spec
 from router.errors import Rejected
+from router.parse import parse_spec
+from tests.unit.gateway.operate_kit import bare_app
 
 ACCESS = {"401", "403", "429", "503"}
 
@@ -22,7 +22,7 @@ ACCESS = {"401", "403", "429", "503"}
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     """Without anything behind its handlers."""
-    return create_app(None, None, None, lambda: b"")  # type: ignore[arg-type]  # the page needs none of it
+    return bare_app()
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,8 @@ def test_the_paths_that_the_door_answers_are_there_beside_those_of_the_applicati
         "/v1/models/{route}:predict",
         "/-/healthz",
         "/api/routes/{route}",
+        "/api/routes/{route}/abort",
+        "/api/apply",
         "/v2/models/{route}/config",
     } <= set(page["paths"])
 
@@ -165,6 +167,8 @@ def test_an_error_that_nobody_expected_is_a_sentence_too(app):
         ("PUT", "/api/routes/r", b'{"a": "\xff"}', 400, "BadRequest"),
         ("PUT", "/api/routes/r", b"[" * 100_000, 400, "BadRequest"),
         ("PUT", "/api/routes/r", b"[" + b" " * (4 << 20) + b"]", 413, "TooLarge"),
+        ("POST", "/api/routes/r/undo", b'{"to": "x"}', 400, "BadRequest"),
+        ("POST", "/api/apply", b'{"routes": []}', 400, "BadRequest"),
         ("POST", "/v2/repository/index", b'{"ready": 7}', 400, "BadRequest"),
     ],
 )

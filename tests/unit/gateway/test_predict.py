@@ -59,6 +59,112 @@ def test_a_fallback_that_fails_too_is_the_error(bench, join_live, signature):
     assert [row["outcome"] for row in bench.rows()] == ["error", "error"]
 
 
+def test_fallbacks_are_tried_one_after_the_other_until_one_answers(bench, join_live, signature):
+    arms = {name: Fake(signature, number, ModelFailed(name)) for number, name in enumerate("abc")}
+    last = Fake(signature, 7)
+    live = join_live({**arms, "d": last}, fallback={"a": "c", "c": "b", "b": "d"})
+    answer = bench.predict(live)
+    assert (answer.arm.arm.name, answer.reason, answer.propensity) == ("d", "FALLBACK", None)
+    assert [(row["inference_id"], row["arm"], row["role"], row["outcome"]) for row in bench.rows()] == [
+        ("d-0-0", "a", "primary", "error"),
+        ("d-1-0", "c", "fallback", "error"),
+        ("d-2-0", "b", "fallback", "error"),
+        ("d-3-0", "d", "fallback", "ok"),
+    ]
+    assert [row["propensity"] for row in bench.rows()] == [1.0, None, None, None]
+
+
+def test_the_first_fallback_that_answers_is_the_last_to_be_asked(bench, join_live, signature):
+    spare = Fake(signature, 3)
+    live = join_live(
+        {"a": Fake(signature, 1, ModelFailed("no")), "b": Fake(signature, 2), "c": spare},
+        fallback={"a": "b", "b": "c"},
+    )
+    assert bench.predict(live).arm.arm.name == "b"
+    assert spare.runs == 0
+
+
+def test_the_last_fallbacks_error_is_the_callers(bench, join_live, signature):
+    arms = {name: Fake(signature, number, ModelFailed(name)) for number, name in enumerate("abc")}
+    with pytest.raises(ModelFailed, match="c"):
+        bench.predict(join_live(arms, fallback={"a": "b", "b": "c"}))
+    assert [arm.runs > 0 for arm in arms.values()] == [True] * 3
+
+
+ADMISSION = {"fallback": "b", "layer": {"name": "checkout", "range": ["0%", "50%"]}, "unit": "header:x-user-id"}
+
+
+def test_who_is_outside_of_the_layer_gets_the_trusted_arm_without_a_propensity(bench, join_live, signature):
+    live = join_live({"a": Fake(signature, 1), "b": Fake(signature, 2)}, **ADMISSION)
+    answers = [bench.predict(live, unit=f"u{number}", decision_id=f"d{number}") for number in range(40)]
+    said = {(answer.arm.arm.name, str(answer.reason), answer.propensity) for answer in answers}
+    assert said == {("a", "STICKY", 1.0), ("b", "OTHER_LAYER", None)}
+    rows = {(row["arm"], row["role"], row["reason"], row["propensity"]) for row in bench.rows()}
+    assert rows == {("a", "primary", "STICKY", 1.0), ("b", "primary", "OTHER_LAYER", None)}
+
+
+def test_who_is_held_out_gets_the_trusted_arm(bench, join_live, signature):
+    live = join_live({"a": Fake(signature, 1), "b": Fake(signature, 2)}, fallback="b", holdout="100%")
+    answer = bench.predict(live)
+    assert (answer.arm.arm.name, answer.reason, answer.propensity) == ("b", "HELD_OUT", None)
+    assert [row["reason"] for row in bench.rows()] == ["HELD_OUT"]
+
+
+def test_who_is_not_meant_gets_the_trusted_arm(bench, join_live, signature):
+    live = join_live(
+        {"a": Fake(signature, 1), "b": Fake(signature, 2)}, fallback="b", target={"headers.x-country": "se"}
+    )
+    assert bench.predict(live, is_targeted=True).reason == "WEIGHTED"
+    answer = bench.predict(live, is_targeted=False)
+    assert (answer.arm.arm.name, answer.reason, answer.propensity) == ("b", "NOT_TARGETED", None)
+
+
+def test_a_route_without_a_condition_is_for_everybody(bench, join_live, signature):
+    assert bench.predict(join_live({"a": Fake(signature, 1)}), is_targeted=False).reason == "WEIGHTED"
+
+
+SHADOW = {"shadow": [{"arm": "m:9", "placement": "replica"}]}
+
+
+def test_what_an_arm_answered_is_offered_to_its_shadows(bench, join_live, signature):
+    live = join_live({"a": Fake(signature, 1)}, beside={"m:9": Fake(signature, 9)}, **SHADOW)
+    assert bench.predict(live, decision_id="one").propensity == 1.0
+    (offered,) = bench.shadows.offered
+    assert offered[:4] == ("r", "one", 0, [[1], [[1.0]]])
+    assert 0 < offered.model_s < 1
+
+
+@pytest.mark.parametrize(
+    "asked", [{"probe": True}, {"forced_arm": "a"}, {"pinned_version": "0"}], ids=["probe", "forced", "pinned"]
+)
+def test_who_was_not_drawn_is_not_shadowed(bench, join_live, signature, asked):
+    live = join_live({"a": Fake(signature, 1)}, beside={"m:9": Fake(signature, 9)}, **SHADOW)
+    bench.predict(live, **asked)
+    assert bench.shadows.offered == []
+
+
+def test_who_does_not_take_part_is_not_shadowed(bench, join_live, signature):
+    arms = {"a": Fake(signature, 1), "b": Fake(signature, 2)}
+    live = join_live(arms, beside={"m:9": Fake(signature, 9)}, fallback="b", holdout="100%", **SHADOW)
+    assert bench.predict(live).reason == "HELD_OUT"
+    assert bench.shadows.offered == []
+
+
+def test_a_fallbacks_answer_is_not_shadowed_nor_is_an_error(bench, join_live, signature):
+    arms = {"a": Fake(signature, 1, ModelFailed("no")), "b": Fake(signature, 2)}
+    live = join_live(arms, beside={"m:9": Fake(signature, 9)}, fallback="b", **SHADOW)
+    assert bench.predict(live).reason == "FALLBACK"
+    arms["b"].raises = ModelFailed("neither")
+    with pytest.raises(ModelFailed):
+        bench.predict(live)
+    assert bench.shadows.offered == []
+
+
+def test_a_route_without_shadows_offers_nothing(bench, join_live, signature):
+    bench.predict(join_live({"a": Fake(signature, 1)}))
+    assert bench.shadows.offered == []
+
+
 @pytest.mark.parametrize("asked", [{"forced_arm": "a"}, {"pinned_version": "0"}])
 def test_who_asks_for_one_arm_sees_it_fail(bench, join_live, signature, asked):
     spare = Fake(signature, 2)

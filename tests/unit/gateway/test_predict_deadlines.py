@@ -74,6 +74,38 @@ def test_the_fallback_answers_within_the_deadline_of_an_arm_that_does_not(bench,
     assert second["latency_ms"] < 400
 
 
+def test_of_several_fallbacks_each_is_left_some_time(bench, join_live, signature, held):
+    other = Fake(signature, 2, held=True)
+    live = join_live(
+        {"a": held, "b": other, "c": Fake(signature, 3)},
+        mean_s=0.025,
+        inline_below_s=0.001,
+        fallback={"a": "b", "b": "c"},
+        deadline="600ms",
+    )
+    answer = bench.predict(live)
+    other.gate.set()
+    assert (answer.arm.arm.name, answer.reason) == ("c", "FALLBACK")
+    assert (held.runs, other.runs) == (1, 1)
+    assert [(row["outcome"], row["role"]) for row in bench.rows()] == [
+        ("timeout", "primary"),
+        ("timeout", "fallback"),
+        ("ok", "fallback"),
+    ]
+    first, second, third = (row["latency_ms"] for row in bench.rows())
+    assert first == pytest.approx(400, abs=40)  # four runs are left to each of the others
+    assert second == pytest.approx(500, abs=40)
+    assert third < 600
+
+
+def test_however_many_fallbacks_there_are_a_primary_has_half_of_the_time(bench, join_live, signature, held):
+    spares = {name: Fake(signature, 2) for name in "bcdefgh"}
+    chain = dict(zip("abcdefg", "bcdefgh", strict=True))
+    live = join_live({"a": held, **spares}, mean_s=0.025, inline_below_s=0.001, fallback=chain, deadline="400ms")
+    assert bench.predict(live).arm.arm.name == "b"
+    assert bench.rows()[0]["latency_ms"] == pytest.approx(200, abs=30)
+
+
 def test_before_a_model_that_hangs_neither_threads_nor_runs_pile_up(bench, join_live, held):
     live = join_live({"a": held}, mean_s=0.0002, inline_below_s=0.0001, threads=2)
 

@@ -1,6 +1,7 @@
 """What doors share: who may ask, how much is in hand, and until when an answer is wanted."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateway.live import LiveHolder
 from gateway.predict import Answer
 from gateway.protocols.request import InferenceRequest
 from gateway.reception import Reception, new_decision_id
+from gateway.targeting import Target
 from router.errors import UnknownRoute, UnknownVersion
 from runtimes.errors import ModelFailed
 from tests.unit.gateway.predict_bench import Fake
@@ -200,3 +202,34 @@ def test_what_is_not_is_not(front, error):
     built.reception.refuse(error, built.live, "d", time.perf_counter())
     built.reception.refuse(BadRequest("x"), None, "d", time.perf_counter())
     assert built.predictor.rejected == []
+
+
+class Asked:
+    """A target that notes what it is asked, and says no."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def matches(self, *given: Any) -> bool:
+        self.asked.append(given)
+        return False
+
+
+def test_a_routes_condition_is_held_against_the_request(front):
+    made = front(unit="header:x-user-id")
+    assert made.call(x_user_id=b"u").is_targeted
+    target = Asked()
+    made.live = replace(made.live, target=target)
+    call = made.call(x_user_id=b"u", parameters={"tier": "gold"})
+    assert call.is_targeted is False
+    ((headers, parameters, inputs, unit),) = target.asked
+    assert (headers, parameters, unit) == ({b"x-user-id": b"u"}, {"tier": "gold"}, "u")
+    assert inputs is call.inputs
+
+
+def test_a_real_condition_decides_who_takes_part(front):
+    made = front()
+    made.live = replace(made.live, target=Target({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
+    assert made.call(x_country=b"se", parameters={"tier": "gold"}).is_targeted
+    assert not made.call(x_country=b"se").is_targeted
+    assert not made.call(x_country=b"no", parameters={"tier": "gold"}).is_targeted

@@ -1,25 +1,29 @@
 """Ticks: what the store and the registry say goes live; what cannot be built keeps its last good form."""
 
 import asyncio
-import sqlite3
 import threading
 import time
 
 import numpy as np
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
-from control.sqlite import SQLiteStore
+from control.errors import StoreUnavailable
+from control.keys import ApiKey
 from gateway.errors import NotReady
 from gateway.lanes import LaneOptions, Lanes
 from gateway.live import LiveHolder, find_route
+from gateway.memory import Memory
 from gateway.refresh import Identity, Refresher
 from gateway.turn import Turn
+from gateway.wanted import Wanted
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.errors import UnknownRoute
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load import LoadOptions
+from tests.unit.gateway.stores import Served
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}
@@ -30,14 +34,24 @@ OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 class Bench:
     """A refresher over a real store and a real registry; ticks are asked for, at times that are given."""
 
-    def __init__(self, root, registry) -> None:
-        self.path = root / "p.db"
-        self.store = SQLiteStore(self.path)
+    def __init__(self, root, registry, store: Served | None = None) -> None:
+        self.store = store or Served(root)
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.holder = LiveHolder()
         self.now_s = 100.0
-        lanes = Lanes(Turn(), LaneOptions(2, 0.002), None)
-        self.refresher = Refresher(Identity("me", 7, 1.0), self.store, self.catalogue, lanes, self.holder, 10.0)
+        self.keys: list[list[str]] = []
+        self.lanes = Lanes(Turn(), LaneOptions(2, 0.002), None)
+        self.wanted = Wanted(self.store, Memory(root / "remembered.json", "redis://store.example"))
+        self.refresher = Refresher(
+            Identity("me", 7, 1.0),
+            self.store,
+            self.wanted,
+            self.catalogue,
+            self.lanes,
+            self.holder,
+            10.0,
+            lambda keys: self.keys.append([key.id for key in keys]),
+        )
 
     def tick(self, after_s: float = 0.1):
         self.now_s += after_s
@@ -49,10 +63,16 @@ class Bench:
 
 
 @pytest.fixture
+def restarted(bench, tmp_path, own_registry):
+    """Another replica of the same machine, which starts now."""
+    return lambda: Bench(tmp_path, own_registry, bench.store)
+
+
+@pytest.fixture
 def bench(tmp_path, own_registry):
     built = Bench(tmp_path, own_registry)
     yield built
-    built.store.close()
+    built.store.real.close()
 
 
 def test_an_empty_store_serves_nothing(bench):
@@ -114,13 +134,17 @@ def test_an_alias_is_followed_when_the_registry_is_asked_again(bench, own_regist
 
 def test_a_registry_that_is_gone_keeps_what_is_served(bench, own_registry, declare):
     declare(bench.store, {**ONE, "arms": {"a": "linear@champion"}})
-    bench.tick()
+    live = bench.tick()
     own_registry.rename(own_registry.with_name("away"))
-    live = bench.tick(after_s=60)
+    assert (bench.tick(after_s=60), bench.version()) == (live, "1")
+    assert dict(live.problems) == {}
+    declare(bench.store, TWO)
+    live = bench.tick()
     assert bench.version() == "1"
     assert "does not exist" in live.problems["r"]
     own_registry.with_name("away").rename(own_registry)
     assert dict(bench.tick(after_s=60).problems) == {}
+    assert bench.version() == "2"
 
 
 def test_a_store_that_is_gone_keeps_the_snapshot(bench, declare):
@@ -238,9 +262,7 @@ def test_a_manifest_that_is_not_text_is_a_problem_of_its_route(bench, own_regist
 def test_a_corrupt_document_is_a_problem_of_its_route(bench, declare):
     declare(bench.store, ONE)
     bench.tick()
-    with sqlite3.connect(bench.path) as direct:
-        direct.execute("UPDATE documents SET body = '{}' WHERE route = 'r'")
-    direct.close()
+    bench.store.damage("r")
     declare(bench.store, OTHER)
     live = bench.tick()
     assert (bench.version("r"), bench.version("other")) == ("1", "1")
@@ -314,3 +336,175 @@ def test_an_application_that_is_still_starting_is_wanted_all_the_same(bench, dec
     declare(bench.store, ONE)
     bench.tick()
     assert bench.dedicated.retained[1:] == [([], True)]
+
+
+def key(key_id: str) -> ApiKey:
+    return ApiKey(key_id, "checkout", bytes(32), ("predict",), 1.5, "ada")
+
+
+def test_a_store_that_has_lost_its_routes_changes_nothing_and_that_is_said_once(bench, declare):
+    declare(bench.store, ONE)
+    live = bench.tick()
+    bench.store.lose()
+    with capture_logs() as lines:
+        assert [bench.tick(after_s=60) for _ in range(3)] == [live] * 3
+    assert [line["event"] for line in lines] == ["gateway.refresh.store_failed"]
+    assert bench.store.reports()[0].trouble.startswith("The store has lost its routes.")
+    bench.wanted.restore()
+    with capture_logs() as lines:
+        bench.tick()
+    assert lines[0]["event"] == "gateway.refresh.store_answers"
+    assert bench.tick(after_s=60).routes["r"].route == live.routes["r"].route
+    assert bench.store.reports()[0].trouble == ""
+
+
+def test_a_store_that_is_away_is_complained_of_once(bench, declare):
+    declare(bench.store, ONE)
+    live = bench.tick()
+    bench.store.is_away = True
+    with capture_logs() as lines:
+        assert [bench.tick(after_s=60) for _ in range(3)] == [live] * 3
+    assert [(line["event"], line["error"]) for line in lines] == [
+        ("gateway.refresh.store_failed", "The store does not answer.")
+    ]
+    assert bench.refresher.report().trouble == "The store does not answer."
+    bench.store.is_away = False
+    bench.tick()
+    assert bench.refresher.report().trouble == ""
+
+
+def test_who_starts_while_the_store_is_away_serves_what_the_machine_remembers(bench, restarted, declare):
+    declare(bench.store, ONE)
+    declare(bench.store, TWO)
+    bench.tick()
+    bench.store.is_away = True
+    started = restarted()
+    started.refresher.settle(0.0)
+    assert (started.version(), dict(started.holder.current.problems)) == ("2", {})
+    bench.store.is_away = False
+    declare(bench.store, ONE)
+    assert started.tick().routes["r"].route.document_version == 3
+
+
+def test_who_starts_while_the_store_is_away_and_remembers_nothing_cannot(bench):
+    bench.store.is_away = True
+    with pytest.raises(StoreUnavailable, match="could not be read; see the log"):
+        bench.refresher.settle(0.0)
+
+
+def test_who_starts_with_an_empty_store_serves_nothing_and_is_content(bench):
+    bench.refresher.settle(0.0)
+    assert dict(bench.holder.current.routes) == {}
+
+
+def test_keys_are_taken_when_they_have_changed(bench):
+    bench.store.add_key(key("k"))
+    for _ in range(3):
+        bench.tick()
+    bench.store.add_key(key("l"))
+    bench.tick()
+    assert bench.keys == [["k"], ["k", "l"]]
+
+
+def test_a_document_that_is_damaged_while_nobody_runs_is_served_as_the_machine_remembers_it(bench, restarted, declare):
+    declare(bench.store, ONE)
+    bench.tick()
+    bench.store.damage("r")
+    started = restarted()
+    live = started.tick()
+    assert started.version() == "1"
+    assert list(live.problems) == ["r"]
+
+
+def shadowed(ref: str = "linear:2", **more) -> dict:
+    return {**ONE, "shadow": [{"arm": ref, "placement": "replica", **more}]}
+
+
+def test_a_shadow_is_served_beside_its_route_with_a_lane_of_its_own(bench, declare):
+    declare(bench.store, shadowed("linear:1"))
+    declare(bench.store, OTHER)
+    live = bench.tick()
+    (shadow,) = live.routes["r"].shadows
+    assert (shadow.shadow.name, shadow.shadow.version) == ("linear:1", "1")
+    assert shadow.lane is not live.routes["r"].arms[0].lane
+    assert shadow.lane.key.is_shadow
+    assert (dict(live.problems), dict(live.warnings)) == ({}, {})
+    assert bench.tick(after_s=60) is live
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [("linear:9", "no version '9'"), ("damaged:1", "changed or damaged"), ("wide:1", "has another signature")],
+)
+def test_a_shadow_that_cannot_be_had_is_a_warning_and_the_route_is_served(bench, declare, ref, words):
+    declare(bench.store, shadowed(ref))
+    live = bench.tick()
+    assert (live.routes["r"].shadows, dict(live.problems)) == ((), {})
+    assert live.warnings["r"].startswith(f"Served without {ref}: ")
+    assert words in live.warnings["r"]
+    assert bench.store.reports()[0].warnings == live.warnings
+    declare(bench.store, shadowed())
+    live = bench.tick()
+    assert ([each.shadow.name for each in live.routes["r"].shadows], dict(live.warnings)) == (["linear:2"], {})
+
+
+def test_a_shadow_that_comes_late_is_served_from_then_on(bench, declare, monkeypatch):
+    """Its process is started aside; nobody waits for it, and the lanes say when there is news."""
+    lane, is_there = bench.lanes.lane, False
+
+    def late(version, placement, is_shadow=False):
+        if is_shadow and not is_there:
+            raise ModelRefused("It is being started.")
+        return lane(version, placement, is_shadow)
+
+    monkeypatch.setattr(bench.lanes, "lane", late)
+    declare(bench.store, shadowed())
+    live = bench.tick()
+    assert (live.routes["r"].shadows, live.warnings["r"]) == ((), "Served without linear:2: It is being started.")
+    is_there = True
+    assert bench.tick() is live
+    monkeypatch.setattr(bench.lanes, "has_news", lambda: True)
+    live = bench.tick()
+    assert ([each.shadow.name for each in live.routes["r"].shadows], dict(live.warnings)) == (["linear:2"], {})
+
+
+def test_what_a_shadow_waits_for_is_not_loaded_and_dropped_at_every_tick(bench, declare, monkeypatch):
+    lane = bench.lanes.lane
+
+    def late(version, placement, is_shadow=False):
+        if is_shadow:
+            raise ModelRefused("It is being started.")
+        return lane(version, placement, is_shadow)
+
+    monkeypatch.setattr(bench.lanes, "lane", late)
+    declare(bench.store, shadowed())
+    bench.tick()
+    held = bench.catalogue.versions()
+    assert [str(version.key) for version in held] == ["linear:1", "linear:2"]
+    bench.tick(after_s=60)
+    assert all(now is before for now, before in zip(bench.catalogue.versions(), held, strict=True))
+
+
+def test_an_arm_that_nobody_needs_is_a_warning_when_it_cannot_be_had(bench, declare):
+    declare(bench.store, {**ONE, "arms": {"a": "linear:1", "b": "damaged:1"}, "split": {"a": 1, "b": 0}})
+    live = bench.tick()
+    assert (bench.version(), dict(live.problems)) == ("1", {})
+    assert live.warnings["r"].startswith("Served without ")
+    assert "damaged:1" in live.warnings["r"]
+
+
+def test_a_routes_condition_is_compiled_with_it(bench, declare):
+    declare(
+        bench.store,
+        {
+            **ONE,
+            "arms": {"a": "linear:1", "b": "linear:2"},
+            "fallback": "a",
+            "target": {"headers.x-country": "se", "inputs.X.3": {"$gt": 0.5}},
+        },
+    )
+    route = bench.tick().routes["r"]
+    inputs = {"X": np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32)}
+    assert route.target.matches({b"x-country": b"se"}, {}, inputs, None)
+    assert not route.target.matches({b"x-country": b"se"}, {}, {"X": inputs["X"][::-1]}, None)
+    assert route.route.admission.has_target

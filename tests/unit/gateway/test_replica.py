@@ -6,11 +6,13 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from gateway.access.api_keys import make_key
 from gateway.replica import Unhealthy
 from inference_log.query import run_query
 from inference_log.spool import all_segments
 from router.breaker import FAILURES_IN_A_ROW, Breaker
 from runtimes.errors import ModelFailed
+from tests.unit.gateway.stores import Served
 
 
 def check(gateway) -> None:
@@ -62,3 +64,73 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
         assert second.replica._seat.number == 0
     rows = run_query(tmp_path / "log", chosen.spool, "SELECT decision_id FROM inferences")[1]
     assert sorted(decision for (decision,) in rows) == sorted(decisions)
+
+
+class Lasting(Served):
+    """Outlives the replicas that close it."""
+
+    def close(self) -> None:
+        """See `Store.close`."""
+
+
+def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
+    tmp_path, settings_of, serving, declare, monkeypatch
+):
+    store = Lasting(tmp_path)
+    key, shown = make_key("shop", ["predict"], created_by="ada", now_s=0.0)
+    store.add_key(key)
+    declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
+    monkeypatch.setattr("gateway.replica.open_store", lambda _: store)
+    chosen, allowed = settings_of(tmp_path, access="required"), {"authorization": f"Bearer {shown}"}
+    with contextmanager(serving)(chosen) as first:
+        assert first.infer(headers=allowed).status_code == 200
+    store.is_away = True
+    with contextmanager(serving)(chosen) as second:
+        assert second.infer(headers=allowed).status_code == 200
+        assert second.infer(headers={"authorization": "Bearer nobody"}).status_code == 401
+        check(second)
+    store.real.close()
+
+
+def test_what_is_answered_is_counted_within_moments(gateway):
+    """The steward does it, in its thread."""
+    policy = gateway.replica._holder.current.routes["half"].route.document_version
+
+    def requests() -> int:
+        sums = gateway.replica._store.sums("half", policy)
+        return sum(value for key, value in sums.items() if key.name == "requests")
+
+    before = requests()
+    for number in range(20):
+        gateway.infer("half", headers={"x-user-id": f"u{number}"})
+    gateway.infer("half", headers={"x-force-arm": "a"})
+    gateway.wait_until(lambda: requests() == before + 20)
+
+
+def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
+    """From the answers to the log, the sums, the verdict, the document and back into the snapshot."""
+    store, holder = gateway.replica._store, gateway.replica._holder
+    guarded = {
+        "route": "guarded",
+        "arms": {"stable": "linear:1", "b": "linear:2"},
+        "split": {"stable": "50%", "b": "50%"},
+        "fallback": "stable",
+        "guardrails": [{"errors": {"worse_by": "1%"}}],
+    }
+    declare(store, guarded)
+    gateway.wait_until(lambda: "guarded" in holder.current.routes)
+    lane = holder.current.routes["guarded"].arms[1].lane
+
+    def fail(inputs, outputs):
+        raise ModelFailed("no")
+
+    monkeypatch.setattr(lane.executor._runtime, "run", fail)
+    monkeypatch.setattr(lane, "breaker", Breaker())
+    for _ in range(60):
+        assert gateway.infer("guarded").status_code == 200  # the fallback answers
+    gateway.wait_until(lambda: holder.current.routes["guarded"].route.arms[1].slots == 0)
+    entry = store.read("guarded")
+    assert (entry.change.who, entry.change.what) == ("pointsman", "abort b: errors")
+    assert "requests of b failed" in entry.change.why
+    gateway.wait_until(lambda: 'pointsman_aborts_total{arm="b"' in gateway.http.get("/metrics").text)
+    assert {gateway.infer("guarded").headers["x-arm"] for _ in range(20)} == {"stable"}

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference_log.record import Context, Header, Record
+from inference_log.record import Audit, Context, Entry, Header, Record
 from inference_log.segment import SUFFIX, frame
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 
 MakeRecord = Callable[..., Record]
 MakeContext = Callable[..., Context]
+MakeAudit = Callable[..., Audit]
 WriteSegment = Callable[..., Path]
 
 
@@ -76,10 +77,32 @@ def make_record() -> MakeRecord:
 
 
 @pytest.fixture
+def make_audit() -> MakeAudit:
+    """What is noted of a change of a route's document."""
+
+    def make(number: int = 1, **changes: Any) -> Audit:
+        values: dict[str, Any] = {
+            "route": "cancer",
+            "version": number,
+            "at_us": NOON_US + number,
+            "who": "ann",
+            "what": "shift canary=10%",
+            "why": "more of it",
+            "by": "host-0",
+            "phase": "",
+            "weights": {"stable": 0.9, "canary": 0.1},
+            "document": "{}",
+        }
+        return Audit(number, **{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
 def write_segment() -> WriteSegment:
     """Writes a closed segment file."""
 
-    def write(folder: Path, contexts: Sequence[Context], records: Sequence[Record], sequence: int = 0) -> Path:
+    def write(folder: Path, contexts: Sequence[Context], records: Sequence[Entry], sequence: int = 0) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"w-{sequence:08d}{SUFFIX}"
         path.write_bytes(b"".join(map(frame, (Header("w", sequence), *contexts, *records))))

@@ -8,52 +8,53 @@ import pytest
 
 from inference_log.errors import SinkConflict
 from inference_log.parquet import encode, require_same
-from inference_log.schema import INFERENCES
+from inference_log.schema import AUDIT, INFERENCES
 
 # store_schema=False keeps the schema's own metadata out of the file as well, and with it the segment's digest.
 
 
-def table(rows: int) -> pa.Table:
+def numbers(rows: int) -> pa.Table:
     return pa.table({"n": pa.array(range(rows), pa.int64())})
 
 
 def test_a_file_is_version_2_6_zstd_and_without_arrow_schema():
-    file = pq.ParquetFile(io.BytesIO(encode(INFERENCES.empty_table(), "abc")))
+    file = pq.ParquetFile(io.BytesIO(encode(INFERENCES.columns.empty_table(), "abc")))
     assert file.metadata.format_version == "2.6"
     assert b"ARROW:schema" not in (file.metadata.metadata or {})
-    written = pq.ParquetFile(io.BytesIO(encode(table(3), "abc")))
+    written = pq.ParquetFile(io.BytesIO(encode(numbers(3), "abc")))
     assert written.metadata.row_group(0).column(0).compression == "ZSTD"
-    assert written.read().equals(table(3), check_metadata=False)
+    assert written.read().equals(numbers(3), check_metadata=False)
 
 
 def test_the_footer_names_the_segment():
-    metadata = pq.read_metadata(io.BytesIO(encode(table(1), "abc"))).metadata
+    metadata = pq.read_metadata(io.BytesIO(encode(numbers(1), "abc"))).metadata
     assert metadata is not None
     assert metadata[b"pointsman.segment_sha256"] == b"abc"
 
 
-def test_timestamps_have_milliseconds_and_no_zone():
-    schema = pq.read_schema(io.BytesIO(encode(INFERENCES.empty_table(), "abc")))
-    assert schema.field("event_ts").type == pa.timestamp("ms")
+@pytest.mark.parametrize(("table", "column"), [(INFERENCES, "event_ts"), (AUDIT, "changed_ts")])
+def test_timestamps_have_milliseconds_and_no_zone(table, column):
+    schema = pq.read_schema(io.BytesIO(encode(table.columns.empty_table(), "abc")))
+    assert schema.field(column).type == pa.timestamp("ms")
 
 
 def test_the_same_bytes_are_the_same_file():
-    require_same(encode(table(2), "abc"), encode(table(2), "abc"), "k")
+    require_same(encode(numbers(2), "abc"), encode(numbers(2), "abc"), "k")
 
 
 def test_other_bytes_of_the_same_segment_are_the_same_file():
     # Another version of the library, or a compacted file, may write the same rows in other bytes.
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, table(2).schema, compression="none") as writer:
-        writer.write_table(table(2))
+    with pq.ParquetWriter(buffer, numbers(2).schema, compression="none") as writer:
+        writer.write_table(numbers(2))
         writer.add_key_value_metadata({"pointsman.segment_sha256": "abc"})
-    require_same(buffer.getvalue(), encode(table(2), "abc"), "k")
+    require_same(buffer.getvalue(), encode(numbers(2), "abc"), "k")
 
 
-@pytest.mark.parametrize("stored", [encode(table(3), "abc"), encode(table(2), "xyz")], ids=["rows", "segment"])
+@pytest.mark.parametrize("stored", [encode(numbers(3), "abc"), encode(numbers(2), "xyz")], ids=["rows", "segment"])
 def test_other_rows_or_another_segment_conflict(stored):
     with pytest.raises(SinkConflict, match="k exists and holds other rows"):
-        require_same(stored, encode(table(2), "abc"), "k")
+        require_same(stored, encode(numbers(2), "abc"), "k")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_other_rows_or_another_segment_conflict(stored):
     [
         b"",
         b"not Parquet",
-        encode(table(2), "abc")[:-9],
+        encode(numbers(2), "abc")[:-9],
         pytest.param(
             b"PAR1" + b"\xff" * 40 + (40).to_bytes(4, "little") + b"PAR1",
         ),
@@ -70,11 +71,11 @@ def test_other_rows_or_another_segment_conflict(stored):
 )
 def test_a_file_that_cannot_be_read_conflicts(stored):
     with pytest.raises(SinkConflict, match="k exists and is not a Parquet file"):
-        require_same(stored, encode(table(2), "abc"), "k")
+        require_same(stored, encode(numbers(2), "abc"), "k")
 
 
 def test_a_parquet_file_of_somebody_else_conflicts():
     buffer = io.BytesIO()
-    pq.write_table(table(2), buffer)
+    pq.write_table(numbers(2), buffer)
     with pytest.raises(SinkConflict, match="holds other rows"):
-        require_same(buffer.getvalue(), encode(table(2), "abc"), "k")
+        require_same(buffer.getvalue(), encode(numbers(2), "abc"), "k")

@@ -1,5 +1,6 @@
 """SQL over the log: each row once, wherever it lies."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import QueryRefused
@@ -111,3 +112,42 @@ def test_a_poisoned_segment_hides_only_itself(ask, seat, make_context, make_reco
     write_segment(seat.folder, [], [make_record(context=7)], 0)
     write_segment(seat.folder, [make_context()], [make_record(writer_seq=1)], 1)
     assert ask("SELECT decision_id FROM inferences")[1] == [("d1",)]
+
+
+def test_each_change_is_shown_once_wherever_and_however_often_it_was_noted(
+    ask, tmp_path, seat, ship, make_audit, write_segment
+):
+    other = take_seat(tmp_path / "spool")
+    write_segment(seat.folder, [], [make_audit(1), make_audit(2)], 1)
+    write_segment(seat.folder, [], [make_audit(2)], 2)  # by a replica that did not know that it had been noted
+    ship()
+    write_segment(other.folder, [], [make_audit(2), make_audit(3, route="digits", version=1)], 3)
+    other.release()
+    _, rows = ask("SELECT number, route, version, weights['canary'], dt FROM audit ORDER BY number")
+    assert rows == [
+        (1, "cancer", 1, 0.1, "2026-01-01"),
+        (2, "cancer", 2, 0.1, "2026-01-01"),
+        (3, "digits", 1, 0.1, "2026-01-01"),
+    ]
+
+
+def test_a_change_made_anew_after_the_store_was_lost_is_another_change(ask, seat, make_audit, write_segment):
+    changes = [make_audit(1, why="first"), make_audit(1, why="second", at_us=1_767_268_800_000_777)]
+    write_segment(seat.folder, [], changes)
+    assert ask("SELECT why FROM audit ORDER BY changed_ts_us")[1] == [("first",), ("second",)]
+
+
+def test_a_log_without_changes_has_columns_and_no_rows(ask, seat, make_context, make_record, write_segment):
+    write_segment(seat.folder, [make_context()], [make_record()])
+    columns, rows = ask("SELECT number, route, changed_ts, replica, phase, document, dt FROM audit")
+    assert (len(columns), rows) == (7, [])
+
+
+def test_files_without_the_newest_columns_are_read_with_those_empty(
+    ask, tmp_path, seat, ship, make_context, make_record, write_segment
+):
+    write_segment(seat.folder, [make_context()], [make_record()])
+    ship()
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    pq.write_table(pq.ParquetFile(path).read().drop_columns(["compared_with", "label_flips", "mean_difference"]), path)
+    assert ask("SELECT decision_id, compared_with, mean_difference FROM inferences")[1] == [("d0", None, None)]

@@ -4,11 +4,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import SinkConflict, SinkUnavailable
@@ -50,13 +53,13 @@ while True:
 class Spool:
     """A seat with its writer and roller, and a log directory beside them."""
 
-    def __init__(self, root: Path, sink: Sink | None = None) -> None:
+    def __init__(self, root: Path, sink: Sink | None = None, **hooks: Callable[[Path], Any]) -> None:
         self.root = root / "spool"
         self.log = root / "log"
         self.seat: Seat = take_seat(self.root)
         self.folder = self.seat.folder
         self.writer = LogWriter(self.folder, "w")
-        self.roller = Roller(self.root, self.folder, self.writer, sink or DirectorySink(self.log))
+        self.roller = Roller(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
 
     def ship(self) -> None:
         self.roller.ship(segments(self.folder))
@@ -295,3 +298,83 @@ def test_what_was_appended_before_a_kill_is_shipped_by_the_next_one(tmp_path):
     assert set(answered) <= set(shipped)
     assert len(shipped) - len(answered) <= 1  # appended, but killed before it could say so
     heir.seat.release()
+
+
+class CountingSink(DirectorySink):
+    """Counts what it is offered."""
+
+    offered = 0
+
+    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
+        self.offered += 1
+        return super().put(key, content, segment_sha256)
+
+
+def test_a_segment_that_may_not_be_deleted_stays_and_is_made_into_parquet_once(
+    tmp_path, make_context, make_record, write_segment
+):
+    sink, allowed, gone = CountingSink(tmp_path / "log"), set[Path](), list[Path]()
+    spool = Spool(tmp_path, sink, may_delete=lambda path: path in allowed, deleted=gone.append)
+    first = write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
+    second = write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
+    allowed.add(second)
+    for _ in range(3):
+        spool.ship()
+    assert (segments(spool.folder), gone, sink.offered) == ([first], [second], 2)
+    allowed.add(first)
+    spool.ship()
+    assert (segments(spool.folder), gone, sink.offered) == ([], [second, first], 2)
+    assert spool.shipped() == ["d1", "d2"]
+    assert (spool.roller.rows_persisted, spool.roller.failures) == (2, 0)
+    spool.seat.release()
+
+
+def test_a_segment_that_stayed_is_offered_again_by_the_next_process_and_stored_once(
+    tmp_path, make_context, make_record, write_segment
+):
+    first = Spool(tmp_path, may_delete=lambda _: False)
+    write_segment(first.folder, [make_context()], [make_record()])
+    first.ship()
+    first.seat.release()
+    heir = Spool(tmp_path)
+    heir.ship()
+    assert (segments(heir.folder), heir.shipped(), heir.roller.rows_persisted) == ([], ["d0"], 0)
+    heir.seat.release()
+
+
+def test_a_segment_is_gone_before_it_is_said_to_be_and_in_parquet_before_it_is_asked_for(
+    tmp_path, make_context, make_record, write_segment
+):
+    told: list[tuple[str, bool, list]] = []
+    spool = Spool(
+        tmp_path,
+        may_delete=lambda path: told.append(("asked", path.exists(), spool.shipped())) is None,
+        deleted=lambda path: told.append(("gone", path.exists(), spool.shipped())),
+    )
+    write_segment(spool.folder, [make_context()], [make_record()])
+    spool.ship()
+    assert told == [("asked", True, ["d0"]), ("gone", False, ["d0"])]
+    spool.seat.release()
+
+
+def test_a_segment_that_is_set_aside_is_not_asked_for(tmp_path, make_record, write_segment):
+    asked: list[Path] = []
+    spool = Spool(tmp_path, may_delete=lambda path: asked.append(path) is None)
+    write_segment(spool.folder, [], [make_record(context=7)])
+    spool.ship()
+    assert (asked, segments(spool.folder)) == ([], [])
+    spool.seat.release()
+
+
+def test_changes_become_parquet_by_day(spool, make_audit, write_segment):
+    midnight_us = 1_767_268_800_000_000 + 12 * 3_600_000_000
+    changes = [make_audit(1, at_us=midnight_us - 1), make_audit(2, at_us=midnight_us), make_audit(3, at_us=midnight_us)]
+    write_segment(spool.folder, [], changes)
+    spool.ship()
+    assert segments(spool.folder) == []
+    by_day = {path.parent.name: pq.ParquetFile(path).read().to_pylist() for path in spool.log.glob("audit/*/*.parquet")}
+    assert {day: [row["number"] for row in rows] for day, rows in by_day.items()} == {
+        "dt=2026-01-01": [1],
+        "dt=2026-01-02": [2, 3],
+    }
+    assert spool.roller.rows_persisted == 3

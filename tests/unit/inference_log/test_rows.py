@@ -6,18 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inference_log.record import Context, Header, Record
-from inference_log.rows import Partition, partition_rows
-from inference_log.schema import INFERENCES
+from inference_log.record import Comparison, Context, Header, Record
+from inference_log.rows import partition_rows
+from inference_log.schema import INFERENCES, Partition
 from inference_log.segment import Segment
 
 NOON_US = 1_767_268_800_000_000
-TODAY = Partition("cancer", "2026-01-01")
+TODAY = Partition(INFERENCES, ("cancer", "2026-01-01"))
 
 
 def table_of(contexts: list[Context], records: list[Record]) -> dict[Partition, pa.Table]:
     numbered = {context.number: context for context in contexts}
-    return partition_rows(Segment(Header("w", 0), numbered, records, 0))
+    return partition_rows(Segment(Header("w", 0), numbered, records, [], 0))
 
 
 def rows_of(contexts: list[Context], records: list[Record]) -> list[dict]:
@@ -67,12 +67,27 @@ def test_one_instance_is_one_row(make_context, make_record):
         "trace_id": "t",
         "writer_id": "w",
         "writer_seq": 5,
+        "compared_with": None,
+        "label_flips": None,
+        "mean_difference": None,
     }
+
+
+def test_a_shadows_rows_say_what_it_was_compared_with_and_how_it_differed(make_context, make_record):
+    context = make_context(arm="fraud:17", role="shadow", against="stable")
+    compared = batch(make_record, 2, attempt=100, comparison=Comparison(2, 1, 500_000, 130_000, -7))
+    alone = make_record(writer_seq=1, attempt=100)
+    none = make_record(writer_seq=2, attempt=101, comparison=Comparison(0, 0, 0, 0, 40))
+    rows = rows_of([context], [compared, alone, none])
+    assert [row["inference_id"] for row in rows] == ["d0-100-0", "d0-100-1", "d1-100-0", "d2-101-0"]
+    assert {(row["role"], row["arm"], row["compared_with"]) for row in rows} == {("shadow", "fraud:17", "stable")}
+    assert [row["label_flips"] for row in rows] == [1, 1, None, 0]
+    assert [row["mean_difference"] for row in rows] == [0.25, 0.25, None, None]
 
 
 def test_types_are_those_that_the_schema_declares(make_context, make_record):
     (table,) = table_of([make_context()], [batch(make_record, 3)]).values()
-    assert table.schema.equals(INFERENCES)
+    assert table.schema.equals(INFERENCES.columns)
     table.validate(full=True)
 
 
@@ -160,7 +175,7 @@ def test_two_days_are_two_partitions(make_context, make_record):
     tables = table_of([make_context()], records)
     assert {key: table["writer_seq"].to_pylist() for key, table in tables.items()} == {
         TODAY: [0],
-        Partition("cancer", "2026-01-02"): [1],
+        Partition(INFERENCES, ("cancer", "2026-01-02")): [1],
     }
 
 
@@ -168,7 +183,7 @@ def test_contexts_of_one_route_share_a_partition_and_routes_do_not(make_context,
     contexts = [make_context(number=0), make_context(number=1, arm="canary"), make_context(number=2, route="digits")]
     records = [make_record(context=index % 3, writer_seq=index) for index in range(6)]
     tables = table_of(contexts, records)
-    assert {key.route: table["arm"].to_pylist() for key, table in tables.items()} == {
+    assert {key.values[0]: table["arm"].to_pylist() for key, table in tables.items()} == {
         "cancer": ["stable", "canary", "stable", "canary"],
         "digits": ["stable", "stable"],
     }

@@ -1,14 +1,20 @@
 """Frames: whatever was written comes back, and whatever was cut or damaged ends the segment there."""
 
+import os
 import struct
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_log.record import Context, Header, Record
-from inference_log.segment import frame, read_segment
+from inference_log.record import Audit, Comparison, Context, Header, Record
+from inference_log.segment import Piece, frame, read_piece, read_segment
+from inference_log.writer import LogWriter
 
 _words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _longs = st.integers(-(2**63), 2**63 - 1)
@@ -19,7 +25,7 @@ _contexts = st.builds(
     number=st.integers(0, 4),
     route=_words,
     arm=_words,
-    role=st.sampled_from(["primary", "fallback"]),
+    role=st.sampled_from(["primary", "fallback", "shadow"]),
     policy_kind=_words,
     policy_version=_longs,
     snapshot_hash=_words,
@@ -29,6 +35,11 @@ _contexts = st.builds(
     model_digest=_words,
     features=st.lists(_words, max_size=2).map(tuple),
     label=st.none() | st.tuples(st.integers(0, 9), _words),
+    slower_than_us=st.lists(st.integers(0, 2**40), max_size=2).map(tuple),
+    against=_words,
+)
+_comparisons = st.builds(
+    Comparison, pairs=_longs, flips=_longs, difference=_longs, difference_squared=_longs, delay_us=_longs
 )
 _records = st.builds(
     Record,
@@ -50,6 +61,21 @@ _records = st.builds(
     trace_id=_words,
     inputs=_blobs,
     outputs=_blobs,
+    comparison=st.none() | _comparisons,
+)
+_audits = st.builds(
+    Audit,
+    number=_longs,
+    route=_words,
+    version=_longs,
+    at_us=_longs,
+    who=_words,
+    what=_words,
+    why=_words,
+    by=_words,
+    phase=_words,
+    weights=st.dictionaries(_words, st.floats(allow_nan=False), max_size=2),
+    document=_words,
 )
 
 
@@ -60,14 +86,25 @@ def frames_of(make_context, make_record) -> list[bytes]:
 
 
 @settings(max_examples=50)
-@given(_headers, st.lists(_contexts | _records, max_size=6))
+@given(_headers, st.lists(_contexts | _records | _audits, max_size=6))
 def test_what_is_written_is_read_back(header, entries):
     segment = read_segment(b"".join(map(frame, (header, *entries))))
     assert segment is not None
     assert segment.header == header
     assert segment.records == [entry for entry in entries if isinstance(entry, Record)]
     assert segment.contexts == {entry.number: entry for entry in entries if isinstance(entry, Context)}
+    assert segment.audits == [entry for entry in entries if isinstance(entry, Audit)]
     assert segment.torn_bytes == 0
+
+
+def test_a_segment_that_was_written_before_there_were_shadows_is_read(make_context, make_record):
+    # Fields are only ever added at the end; what was written without them is read with their defaults.
+    context = msgspec.json.decode(msgspec.json.encode(make_context()))[:-2]
+    record = list(msgspec.structs.astuple(make_record()))[:-1]
+    frames = [frame(Header("w", 0)), *(frame(each) for each in (context, [2, *record]))]
+    segment = read_segment(b"".join(frames))
+    assert segment is not None
+    assert (segment.contexts, segment.records) == ({0: make_context()}, [make_record()])
 
 
 def test_a_segment_cut_anywhere_holds_the_whole_records_before_the_cut(make_context, make_record):
@@ -129,3 +166,69 @@ def test_what_lies_behind_zeros_is_torn(make_context, make_record):
     assert segment is not None
     assert len(segment.records) == 2
     assert segment.torn_bytes == 12
+
+
+@pytest.fixture
+def look(tmp_path) -> Callable[[bytes, int, int], Piece]:
+    def look(content: bytes, offset: int, limit_bytes: int) -> Piece:
+        path = tmp_path / "looked-at"
+        path.write_bytes(content)
+        with opened(path) as fd:
+            return read_piece(fd, offset, limit_bytes)
+
+    return look
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize("limit_bytes", [1, 7, 8, 9, 200, 350, 1000, 1_000_000])
+def test_pieces_of_any_size_are_the_whole(look, make_context, make_record, limit_bytes):
+    frames = frames_of(make_context, make_record)
+    whole = b"".join(frames)
+    ends = [sum(map(len, frames[: index + 1])) for index in range(len(frames))]
+    records, contexts, offset = [], {}, 0
+    while (piece := look(whole + b"\0" * 100, offset, max(limit_bytes, 8))).end != offset:
+        assert piece.end in ends
+        assert piece.end - offset <= max(limit_bytes, max(map(len, frames)))
+        records += piece.records
+        contexts.update(piece.contexts)
+        offset = piece.end
+    assert offset == len(whole)
+    assert [record.writer_seq for record in records] == [0, 1]
+    assert contexts == {0: make_context()}
+
+
+def test_a_frame_that_is_being_written_is_there_when_it_is_whole(look, make_context, make_record):
+    frames = frames_of(make_context, make_record)
+    whole, before = b"".join(frames), len(b"".join(frames[:-1]))
+    for written in range(before, len(whole)):
+        content = whole[:written] + b"\0" * (len(whole) - written + 50)  # the map's space is there before the frame is
+        assert look(content, before, 4096) == Piece({}, [], before)
+    assert [record.writer_seq for record in look(whole, before, 4096).records] == [1]
+
+
+def test_a_length_that_is_half_written_is_not_believed(look, make_context, make_record):
+    whole = b"".join(frames_of(make_context, make_record))
+    assert look(whole + b"\xff\xff\xff\xff" + b"\0" * 60, len(whole), 4096).end == len(whole)
+    assert look(whole, len(whole) + 4096, 4096).end == len(whole) + 4096
+
+
+def test_what_is_written_through_a_map_is_read_piece_by_piece(tmp_path, make_context, make_record):
+    writer = LogWriter(tmp_path, "w")
+    offset, seen = 0, []
+    for batch in range(40):
+        for _ in range(batch):
+            writer.append(make_context(), make_record)
+        assert writer.note(Audit(1, "r", 1, 0, "w", "w", "", "", "", {}, "x" * 50_000))
+        assert writer.active_path is not None
+        with opened(writer.active_path) as fd:
+            while (piece := read_piece(fd, offset, 10_000)).end != offset:
+                offset = piece.end
+                seen += piece.records
+    assert [record.writer_seq for record in seen] == list(range(sum(range(40))))
+    assert offset == writer.written_bytes(writer.active_path)

@@ -193,3 +193,33 @@ def test_a_folder_that_is_gone_drops_and_counts(tmp_path, make_context, make_rec
     assert writer.append(make_context(), make_record) is True
     assert (writer.appended, writer.dropped) == (1, 1)
     assert sequences(read(segments(tmp_path / "gone")[0]).records) == [1]
+
+
+def test_a_change_is_noted_beside_the_records_and_spends_no_number(writer, make_context, make_record, make_audit):
+    assert writer.note(make_audit(1))  # also where nothing was answered yet
+    writer.append(make_context(), make_record)
+    assert writer.note(make_audit(2))
+    writer.append(make_context(), make_record)
+    segment = read(writer.active_path)
+    assert segment.audits == [make_audit(1), make_audit(2)]
+    assert sequences(segment.records) == [0, 1]
+    assert (writer.appended, writer.dropped) == (2, 0)
+
+
+def test_a_change_that_cannot_be_noted_is_said_so_and_may_be_tried_again(tmp_path, make_audit):
+    writer = LogWriter(tmp_path / "gone", "w")
+    assert writer.note(make_audit()) is False
+    (tmp_path / "gone").mkdir()
+    assert writer.note(make_audit()) is True
+    assert read(segments(tmp_path / "gone")[0]).audits == [make_audit()]
+
+
+def test_what_is_written_of_a_segment_is_less_than_its_file_while_it_is_active(writer, make_context, make_record):
+    writer.append(make_context(), make_record)
+    path = writer.active_path
+    assert path is not None
+    written_bytes = writer.written_bytes(path)
+    assert path.read_bytes()[:written_bytes].rstrip(b"\0") == path.read_bytes().rstrip(b"\0")
+    assert written_bytes < path.stat().st_size
+    writer.rotate(0, 0)
+    assert writer.written_bytes(path) == path.stat().st_size == written_bytes

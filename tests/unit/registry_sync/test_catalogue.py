@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from registry_sync.catalogue import Catalogue, State, VersionKey
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document import parse_ref
+from router.references import parse_ref
 from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 
@@ -23,6 +24,18 @@ class Counting(DirectoryRegistry):
 
     fetched = 0
     reachable = True
+
+    def manifest(self, model: str, version: str) -> Manifest:
+        """See `Registry.manifest`."""
+        if not self.reachable:
+            raise RegistryUnavailable("The cable is out.")
+        return super().manifest(model, version)
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """See `Registry.aliases`."""
+        if not self.reachable:
+            raise RegistryUnavailable("The cable is out.")
+        return super().aliases(model)
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
         """See `Registry.fetch`."""
@@ -158,10 +171,45 @@ def test_a_quarantined_version_is_tried_again_when_its_manifest_changes(catalogu
     assert [held.state for held in catalogue.versions()] == [State.READY]  # it took the place of the other
 
 
-def test_nothing_is_remembered_while_the_registry_is_away(catalogue, registry):
+@pytest.mark.parametrize("ref", ["fraud@champion", "fraud:1"])
+def test_while_the_registry_is_away_a_reference_names_what_it_named_last(catalogue, registry, publisher, ref):
+    named = catalogue.resolve(parse_ref(ref))
+    publisher.alias("fraud", champion="1")
+    publisher.publish("fraud", "1", description="changed meanwhile")
+    registry.reachable = False
+    assert catalogue.resolve(parse_ref(ref)) == named
+    registry.reachable = True
+    assert catalogue.resolve(parse_ref(ref)) != named
+    registry.reachable = False
+    assert catalogue.resolve(parse_ref(ref))[0].version == "1"
+
+
+def test_while_the_registry_is_away_what_is_loaded_is_still_had(catalogue, registry):
+    held = obtain(catalogue, "fraud@champion")
+    registry.reachable = False
+    assert obtain(catalogue, "fraud@champion") is held
+
+
+@pytest.mark.parametrize("ref", ["fraud:2", "fraud@newest", "spam:1"])
+def test_while_the_registry_is_away_a_reference_that_was_never_asked_for_names_nothing(catalogue, registry, ref):
+    catalogue.resolve(parse_ref("fraud@champion"))  # which is version 2
     registry.reachable = False
     with pytest.raises(RegistryUnavailable, match="The cable is out"):
-        obtain(catalogue, "fraud:1")
+        catalogue.resolve(parse_ref(ref))
+
+
+def test_what_the_registry_has_no_more_is_not_remembered(catalogue, publisher):
+    catalogue.resolve(parse_ref("fraud@champion"))
+    publisher.alias("fraud", challenger="1")
+    with pytest.raises(UnknownModel):
+        catalogue.resolve(parse_ref("fraud@champion"))
+
+
+def test_nothing_is_held_of_what_could_not_be_fetched(catalogue, registry):
+    resolved = catalogue.resolve(parse_ref("fraud:1"))
+    registry.reachable = False
+    with pytest.raises(RegistryUnavailable, match="The cable is out"):
+        catalogue.obtain(*resolved)
     assert catalogue.versions() == []
     registry.reachable = True
     assert obtain(catalogue, "fraud:1").state is State.READY

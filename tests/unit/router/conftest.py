@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from router.commands import Declare, apply
-from router.document import Document, parse_spec
+from router.commands import Command, Declare, Start, apply
+from router.document import Candidate, Document
+from router.parse import parse_spec
+from tests.unit.router.examples import ROLLOUT, T0, V2
 
 
 @pytest.fixture
@@ -20,3 +22,37 @@ def declared() -> Callable[..., Document]:
         return apply(None, Declare(parse_spec({"route": "r", "arms": arms, "split": split, **more})))
 
     return declare
+
+
+@pytest.fixture
+def ready() -> Callable[..., Document]:
+    """`ready(steps=[…], unit=…)`: version 1 of the example's rollout; keys of `rollout` go there, others to the top."""
+
+    def declare(**keys: Any) -> Document:
+        own = {name: keys.pop(name) for name in ("of", "from", "steps", "every", "samples") if name in keys}
+        spec = parse_spec({**ROLLOUT, "rollout": {**ROLLOUT["rollout"], **own}, **keys})
+        return apply(None, Declare(spec, at_s=T0))
+
+    return declare
+
+
+@pytest.fixture
+def begun(ready) -> Callable[..., Document]:
+    """`begun(…)`: as `ready`, started at `T0` with version 2 as the candidate."""
+
+    def declare(candidate: Candidate = V2, **keys: Any) -> Document:
+        return apply(ready(**keys), Start(candidate, T0))
+
+    return declare
+
+
+@pytest.fixture
+def after() -> Callable[..., Document]:
+    """`after(document, *commands)`: what comes of it."""
+
+    def apply_all(document: Document, *commands: Command) -> Document:
+        for command in commands:
+            document = apply(document, command)
+        return document
+
+    return apply_all

@@ -7,7 +7,7 @@ import pytest
 
 from router.assignment import BUCKETS, bucket, fnv32a, seed_state
 from router.commands import Declare, apply
-from router.document import parse_spec
+from router.parse import parse_spec
 from router.plan import plan
 from router.snapshot import Pin, compile_route
 

@@ -6,17 +6,12 @@ import pytest
 
 from router.assignment import bucket
 from router.commands import Shift, apply
-from router.document import Document
 from router.errors import UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
-from router.snapshot import Pin, Route, compile_route
+from router.snapshot import Route
+from tests.unit.router.examples import compiled
 
 UNITS = [f"user-{number}" for number in range(10_000)]
-
-
-def compiled(document: Document) -> Route:
-    pins = {name: Pin(ref.version or "9", f"digest-{name}") for name, ref in document.spec.arms.items()}
-    return compile_route(document, pins)
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def unit_of(route: Route, arm: str) -> str:
 
 def test_a_pinned_version_comes_before_everything(route):
     unit = unit_of(route, "a")
-    assert plan(route, "d", unit=unit, forced_arm="a", pinned_version="2") == Plan(1, None, Reason.PINNED, None)
+    assert plan(route, "d", unit=unit, forced_arm="a", pinned_version="2") == Plan(1, (), Reason.PINNED, None)
 
 
 def test_an_alias_is_pinned_like_a_version(route):
@@ -42,30 +37,38 @@ def test_an_alias_is_pinned_like_a_version(route):
 
 
 def test_a_forced_arm_comes_before_the_unit_and_may_have_no_weight(route):
-    assert plan(route, "d", unit=unit_of(route, "a"), forced_arm="c") == Plan(2, None, Reason.FORCED, None)
+    assert plan(route, "d", unit=unit_of(route, "a"), forced_arm="c") == Plan(2, (), Reason.FORCED, None)
 
 
 def test_a_unit_comes_before_the_decision_id(route):
     in_a, in_b = unit_of(route, "a"), unit_of(route, "b")
-    assert plan(route, in_b, unit=in_a) == Plan(0, None, Reason.STICKY, 0.9)
-    assert plan(route, in_a, unit=in_b) == Plan(1, 0, Reason.STICKY, 0.1)
+    assert plan(route, in_b, unit=in_a) == Plan(0, (), Reason.STICKY, 0.9)
+    assert plan(route, in_a, unit=in_b) == Plan(1, (0,), Reason.STICKY, 0.1)
 
 
 def test_without_a_unit_the_decision_id_is_drawn(route):
-    assert plan(route, unit_of(route, "b")) == Plan(1, 0, Reason.WEIGHTED, 0.1)
-    assert plan(route, unit_of(route, "a")) == Plan(0, None, Reason.WEIGHTED, 0.9)
+    assert plan(route, unit_of(route, "b")) == Plan(1, (0,), Reason.WEIGHTED, 0.1)
+    assert plan(route, unit_of(route, "a")) == Plan(0, (), Reason.WEIGHTED, 0.9)
 
 
 def test_an_empty_unit_is_a_unit(route):
     assert plan(route, "d", unit="").reason is Reason.STICKY
 
 
-def test_there_is_a_fallback_only_if_declared_and_only_to_another_arm(declared):
-    without = compiled(declared(a="50%", b="50%"))
-    last = compiled(declared(a="50%", b="50%", fallback="b"))
-    a, b = unit_of(without, "a"), unit_of(without, "b")
-    assert [plan(without, unit).fallback for unit in (a, b)] == [None, None]
-    assert [plan(last, unit).fallback for unit in (a, b)] == [1, None]
+@pytest.mark.parametrize(
+    ("fallback", "chains"),
+    [
+        (None, [(), (), ()]),
+        ("b", [(1,), (), (1,)]),
+        ({"a": "b"}, [(1,), (), ()]),
+        ({"a": "c", "c": "b"}, [(2, 1), (), (1,)]),
+    ],
+)
+def test_fallbacks_are_tried_one_after_the_other(declared, fallback, chains):
+    route = compiled(declared(a="40%", b="30%", c="30%", fallback=fallback))
+    units = [unit_of(route, arm) for arm in "abc"]
+    assert [plan(route, "d", unit=unit).fallbacks for unit in units] == chains
+    assert [plan(route, unit).fallbacks for unit in units] == chains
 
 
 @pytest.mark.parametrize(
@@ -117,4 +120,5 @@ def test_nobody_leaves_a_canary_that_grows(declared):
 
 
 def test_reasons_are_spelled_as_they_are_logged():
-    assert [str(reason) for reason in Reason] == ["PINNED", "FORCED", "STICKY", "WEIGHTED", "FALLBACK"]
+    assert [str(reason) for reason in Reason] == [reason.name for reason in Reason]
+    assert " ".join(Reason) == "PINNED FORCED NOT_TARGETED OTHER_LAYER HELD_OUT STICKY WEIGHTED FALLBACK SHADOW"

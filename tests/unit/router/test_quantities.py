@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import Rejected
-from router.quantities import format_duration, format_percent, parse_duration_s, parse_percent, parse_share
+from router.quantities import (
+    format_duration,
+    format_percent,
+    format_share,
+    parse_duration_s,
+    parse_percent,
+    parse_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,36 @@ def test_a_share_is_printed_without_needless_digits(share, text):
     assert format_percent(share) == text
 
 
+@pytest.mark.parametrize("text", ["1e-31", "1e-29%", "1e-99%"])
+def test_a_share_that_is_too_fine_to_be_written_down_is_refused(text):
+    with pytest.raises(Rejected, match=f"It is {text}; a share has at most 30 decimals"):
+        parse_share(text, "It")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (Fraction(0), "0%"),
+        (Fraction(1), "100%"),
+        (Fraction(1, 8), "12.5%"),
+        (Fraction(1, 1000), "0.1%"),
+        (Fraction("0.3333333333333333"), "33.33333333333333%"),
+        (Fraction("0.123456789012345678901234567891"), "12.3456789012345678901234567891%"),
+        (Fraction(1, 10**30), "0.0000000000000000000000000001%"),
+    ],
+)
+def test_a_share_is_printed_exactly(share, text):
+    assert format_share(share) == text
+    assert parse_share(text, "It") == share
+
+
+@given(st.floats(1e-12, 1))
+def test_a_share_that_is_a_float_is_printed_as_it_is_read(value):
+    share = parse_share(value, "It")
+    assert float(share) == value
+    assert parse_share(format_share(share), "It") == share
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -108,6 +145,24 @@ def test_a_duration_that_is_not_of_whole_microseconds_up_to_a_year_is_refused(te
     words = f"deadline is {text}; it must be a whole number of microseconds, at least one and at most 365d."
     with pytest.raises(Rejected, match=re.escape(words)):
         parse_duration_s(text, "deadline")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1e-6, "1us"),
+        (0.0015, "1500us"),
+        (0.2, "200ms"),
+        (1.0, "1s"),
+        (1.5, "1500ms"),
+        (90.0, "90s"),
+        (600.0, "10m"),
+        (86_400.0, "1d"),
+        (86_460.0, "1441m"),
+    ],
+)
+def test_a_duration_is_printed_in_the_largest_unit_that_is_whole(seconds, text):
+    assert format_duration(seconds) == text
 
 
 @given(st.integers(1, 365 * 86_400 * 1_000_000))

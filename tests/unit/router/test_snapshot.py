@@ -7,8 +7,9 @@ import pytest
 
 from router.assignment import seed_state
 from router.commands import Declare, apply
-from router.document import from_dict, parse_spec, to_dict
+from router.document import from_dict, to_dict
 from router.errors import Corrupt
+from router.parse import parse_spec
 from router.snapshot import Pin, assemble, compile_route
 
 SPEC = {
@@ -48,7 +49,7 @@ def test_a_route_is_compiled_with_what_the_registry_says():
     assert (stable.propensity, canary.propensity) == (0.9, 0.1)
     assert (canary.version, canary.alias) == ("3", None)
     assert route.table == bytes(9000) + b"\1" * 1000
-    assert (route.fallback, route.deadline_s, route.document_version) == (0, 0.5, 1)
+    assert (route.fallbacks, route.deadline_s, route.document_version) == (((), (0,)), 0.5, 1)
     assert route.seed_state == seed_state("cancer")
 
 
@@ -77,6 +78,7 @@ def test_the_same_content_has_the_same_hash():
         {"seed": "another"},
         {"fallback": "canary"},
         {"fallback": None},
+        {"fallback": {"canary": "stable"}},
         {"deadline": "501ms"},
         {"deadline": None},
         {"unit": "header:x-session"},

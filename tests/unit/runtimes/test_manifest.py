@@ -38,7 +38,7 @@ manifests = st.builds(
     outputs=several,
     description=st.just("") | words,
     max_batch=st.sampled_from([1, 64, 65_536]),
-    placement=st.sampled_from(["replica", "dedicated"]),
+    placement=st.sampled_from(["replica", "process", "dedicated"]),
     resources=resources,
 )
 

@@ -92,8 +92,8 @@ def test_a_very_long_name_is_cut(verifier, issuer):
     [
         ({"exp": time.time() - LEEWAY_S - 5}, "has expired"),
         ({"exp": None}, "lacks a claim"),
-        ({"nbf": time.time() + LEEWAY_S + 60}, "not valid yet; compare the clocks"),
-        ({"iat": time.time() + LEEWAY_S + 60}, "not valid yet"),
+        ({"nbf": time.time() + LEEWAY_S + 3600}, "not valid yet; compare the clocks"),
+        ({"iat": time.time() + LEEWAY_S + 3600}, "not valid yet"),
         ({"exp": "soon"}, "neither an API key"),
         ({"exp": 1e400}, "neither an API key"),
         ({"exp": [1]}, "neither an API key"),
@@ -106,9 +106,10 @@ def test_times_and_claims_are_checked(verifier, issuer, claims, said):
         verifier.caller(issuer.token(**claims))
 
 
-@pytest.mark.parametrize("claims", [{"exp": time.time() - LEEWAY_S / 2}, {"nbf": time.time() + LEEWAY_S / 2}])
-def test_clocks_may_differ_a_little(source, issuer, claims):
-    assert TokenVerifier(source, "", "").caller(issuer.token(**claims)).name == "token of ada"
+@pytest.mark.parametrize(("claim", "off_s"), [("exp", -LEEWAY_S / 2), ("nbf", LEEWAY_S / 2)])
+def test_clocks_may_differ_a_little(source, issuer, claim, off_s):
+    token = issuer.token(**{claim: time.time() + off_s})  # of now: the tests were collected a while ago
+    assert TokenVerifier(source, "", "").caller(token).name == "token of ada"
 
 
 @pytest.mark.parametrize(

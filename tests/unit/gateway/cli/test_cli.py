@@ -4,50 +4,20 @@ import json
 import sys
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from gateway.cli.main import app, main
+from gateway.cli.main import main
 from gateway.cli.output import Progress
 from gateway.cli.serving import read_settings
 from inference_log.record import Context, Header, Record
 from inference_log.segment import frame
+from tests.unit.gateway.cli.kit import refused
 
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    opened = []
-
-    class Closed(httpx.Client):
-        """A command leaves its connections to the end of its process, which is not near here."""
-
-        def __init__(self, **arguments) -> None:
-            super().__init__(**arguments)
-            opened.append(self)
-
-    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
-    monkeypatch.setattr("gateway.cli.client.httpx.Client", Closed)
-    runner = CliRunner()
-    yield lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
-    for client in opened:
-        client.close()
-
-
-@pytest.fixture
-def here(gateway, run):
-    """Runs a command against the replica that the session shares."""
-    return lambda *arguments: run(*arguments, "--url", f"http://127.0.0.1:{gateway.port}")
-
-
-def refused(result) -> str:
-    """What a command that failed says."""
-    assert result.exit_code == 1
-    assert isinstance(result.exception, SystemExit), result.exception
-    assert result.stderr.startswith("pointsman: ")
-    assert "Traceback" not in result.output
-    return result.stderr
+COMMANDS = (
+    "serve", "demo", "apply", "diff", "get", "shift", "start", "pause", "resume", "promote", "abort", "undo", "release",
+    "restore", "status", "history", "models", "log", "keys",
+)  # fmt: skip
 
 
 def write_row(home: Path, value: float = 0.5) -> None:
@@ -65,13 +35,11 @@ def test_the_entry_point_lists_the_commands(monkeypatch, capsys):
         main()
     assert ended.value.code == 0
     listed = capsys.readouterr().out
-    for command in ("serve", "demo", "apply", "get", "shift", "status", "history", "models", "log", "keys"):
+    for command in COMMANDS:
         assert command in listed
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "demo", "apply", "get", "shift", "status", "history", "models", "log", "keys"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -135,47 +103,6 @@ def test_what_is_not_allowed_is_said_in_one_line(run, arguments, said):
     printed = refused(run(*arguments))
     assert said in printed
     assert len(printed.splitlines()) == 1
-
-
-@pytest.mark.parametrize("content", ["route: [", "- a\n", "arms: {}\n"])
-def test_a_file_that_holds_no_route_is_said(here, tmp_path, content):
-    path = tmp_path / "routes.yaml"
-    path.write_text(content)
-    refused(here("apply", "-f", path))
-
-
-def test_routes_are_applied_shown_shifted_and_remembered(here, tmp_path):
-    path = tmp_path / "routes.yaml"
-    path.write_text(
-        "route: cli1\narms: {a: 'linear:1', b: 'linear:2'}\nsplit: {a: 90%, b: 10%}\n"
-        "---\nroute: cli2\narms: {a: 'linear:1'}\nsplit: {a: 100%}\n"
-    )
-    applied = here("apply", "-f", path, "--why", "a test")
-    assert applied.exit_code == 0, applied.output
-    assert "cli1 is at version 1 (a=90% b=10%), live on 1 of 1 replicas" in applied.stdout
-    assert "cli2 is at version 1" in applied.stdout
-
-    shown = here("get", "cli1")
-    assert "split:\n  a: 90%" in shown.stdout
-    path.write_text(shown.stdout)
-    again = json.loads(here("apply", "-f", path, "--json").stdout)
-    assert [(entry["route"], entry["version"], list(entry["live_on"].values())) for entry in again] == [
-        ("cli1", 2, [True])
-    ]
-
-    shifted = json.loads(here("shift", "cli1", "b=25", "--json").stdout)
-    assert shifted[0]["spec"]["split"] == {"a": "75%", "b": "25%"}
-    history = json.loads(here("history", "cli1", "--json").stdout)
-    assert [(entry["version"], entry["what"]) for entry in history] == [(3, "shift b=25"), (2, "apply"), (1, "apply")]
-    assert history[2]["why"] == "a test"
-    assert "a=75% b=25%" in here("history", "cli1").stdout
-    assert "a=75% b=25%" in here("status").stdout
-    assert "READY" in here("models").stdout
-
-
-@pytest.mark.parametrize("arguments", [("get", "nowhere"), ("shift", "nowhere", "a=1"), ("history", "nowhere")])
-def test_what_the_gateway_refuses_is_said(here, arguments):
-    assert "There is no route 'nowhere'" in refused(here(*arguments))
 
 
 def test_flags_go_over_the_environment(monkeypatch, tmp_path):

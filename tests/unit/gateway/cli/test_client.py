@@ -94,3 +94,14 @@ def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
         with pytest.raises(ApiError, match="cannot be used"):
             Client("https://127.0.0.1:9")
         (tmp_path / "bad.pem").write_text("no PEM")
+
+
+def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refused(listening):
+    client = Client(listening.url)
+    listening.status = 404
+    assert client.find("r") is None
+    listening.status = 403
+    with pytest.raises(ApiError, match="This needs a key") as refused:
+        client.find("r")
+    assert refused.value.status == 403
+    client.close()

@@ -1,0 +1,14 @@
+-- Moves the number of the last change that is in the log, if it is where it is thought to be.
+--
+-- KEYS[1]  store  hash  identity, number (of changes), audited, keys (their revision); never expires
+-- ARGV[1]  not after (server's microseconds)      ARGV[2]  before      ARGV[3]  after
+--
+-- Returns {'advanced'}, {'elsewhere'} or {'late'}.
+
+-- What has waited for longer than its caller did is not made.
+local now = redis.call('TIME')
+if now[1] * 1000000 + now[2] > tonumber(ARGV[1]) then return {'late'} end
+
+if (redis.call('HGET', KEYS[1], 'audited') or '0') ~= ARGV[2] then return {'elsewhere'} end
+redis.call('HSET', KEYS[1], 'audited', ARGV[3])
+return {'advanced'}

@@ -1,0 +1,123 @@
+"""`pointsman apply, diff, get`: what files declare, what the gateway has stored, and the one made like the other."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import yaml
+
+from gateway.cli.client import Client
+from gateway.cli.converge import await_live
+from gateway.cli.files import Declared, read_declared
+from gateway.cli.options import DEFAULT_URL, Json, Url, Why
+from gateway.cli.output import print_json, sentences
+from router.parse import parse_spec
+from router.written import spec_to_dict
+
+File = Annotated[
+    Path, typer.Option("--file", "-f", help="A YAML file with one route, or several after ---; or a folder of them.")
+]
+
+
+class _Pair(NamedTuple):
+    """A declared route beside what is stored of it, both as they are written; nothing is stored of a new one."""
+
+    declared: Declared
+    stored: dict[str, Any] | None
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        return spec_to_dict(self.declared.spec)
+
+    @property
+    def known(self) -> dict[str, Any] | None:
+        return None if self.stored is None else spec_to_dict(parse_spec(self.stored["spec"]))
+
+    @property
+    def version(self) -> int:
+        return 0 if self.stored is None else int(self.stored["version"])
+
+    @property
+    def differs(self) -> bool:
+        return self.wanted != self.known
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (apply, diff, get):
+        app.command()(command)
+
+
+def apply(file: File, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
+    """Declare the routes of a file or folder: all of them, or none. What is declared already is left alone."""
+    with sentences():
+        declared = read_declared(file)
+        client = Client(url)
+        pairs = [_Pair(each, client.find(each.spec.route)) for each in declared]
+        asked = [{"spec": pair.wanted, "expected": pair.version} for pair in pairs if pair.differs]
+        made = {entry["route"]: entry for entry in client.apply(asked, why)} if asked else {}
+        entries, outcomes = [], {}
+        for pair in pairs:
+            route = pair.declared.spec.route
+            entry = made.get(route, pair.stored)
+            assert entry is not None  # noqa: S101  # for the type checker: what was not stored differs, so it was made
+            entries.append(entry)
+            outcomes[route] = "unchanged" if not pair.differs else "created" if pair.stored is None else "changed"
+        await_live(client, entries, as_json, outcomes)
+
+
+def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Show what `apply` would change. Exit code 0: nothing; 1: something; 2: it cannot be told."""
+    with sentences(exit_code=2):
+        declared = read_declared(file)
+        stored = {route["route"]: route for route in Client(url).routes()}
+        pairs = [_Pair(each, stored.get(each.spec.route)) for each in declared]
+        undeclared = sorted(stored.keys() - {each.spec.route for each in declared})
+        if as_json:
+            print_json({"routes": [_compared(pair) for pair in pairs], "undeclared": undeclared})
+        else:
+            for pair in pairs:
+                typer.echo("".join(_lines(pair)), nl=False)
+            if undeclared:
+                typer.echo(f"Stored, but not declared in {file}: {', '.join(undeclared)}.", err=True)
+        if any(pair.differs for pair in pairs):
+            raise typer.Exit(1)
+
+
+def get(
+    route: Annotated[str | None, typer.Argument(help="One route; all of them if left out.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Show what is declared, as `apply` reads it."""
+    with sentences():
+        client = Client(url)
+        found = client.routes() if route is None else [client.route(route)]
+        if as_json:
+            print_json(found if route is None else found[0])
+        else:
+            typer.echo(yaml.safe_dump_all([each["spec"] for each in found], sort_keys=False), nl=False)
+
+
+def _compared(pair: _Pair) -> dict[str, Any]:
+    return {
+        "route": pair.declared.spec.route,
+        "file": str(pair.declared.path),
+        "version": pair.version or None,
+        "differs": pair.differs,
+        "diff": "".join(_lines(pair)),
+    }
+
+
+def _lines(pair: _Pair) -> Iterator[str]:
+    """The unified diff, from what is stored to what is declared."""
+    route = pair.declared.spec.route
+    stored = f"{route} (version {pair.version})" if pair.version else "/dev/null"
+    return difflib.unified_diff(_yaml(pair.known), _yaml(pair.wanted), stored, f"{route} ({pair.declared.path})")
+
+
+def _yaml(spec: dict[str, Any] | None) -> list[str]:
+    parts: Iterable[str] = () if spec is None else yaml.safe_dump(spec, sort_keys=False).splitlines(keepends=True)
+    return list(parts)

@@ -1,0 +1,130 @@
+"""What a replica and a model's process say to each other, as bytes. Decides.
+
+A frame is a prefix (the length of the head, and of head and tensors together), the head (a message and what its
+tensors are, in msgpack) and the tensors' bytes as they lie in memory. Head and tensors begin at multiples of 16 bytes,
+so that a tensor can be used where it was received. Nothing is pickled: neither side runs what the other sends.
+"""
+
+import struct
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+import numpy as np
+
+from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
+from runtimes.batching import Outcome
+from runtimes.datatypes import NAME_OF, Tensor
+from runtimes.errors import InputRefused, ModelFailed
+from runtimes.load import LoadOptions
+
+_prefix = struct.Struct("<IQ")
+PREFIX_BYTES = _prefix.size
+
+_ALIGNMENT_BYTES = 16
+_OK = ""
+_REFUSALS = {error.__name__: error for error in (ModelFailed, InputRefused)}
+
+Memory = np.ndarray[tuple[int], np.dtype[np.uint8]]
+Part = bytes | memoryview
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a process has to load: its argument, in JSON. The key is model, version and digest."""
+
+    registry: str
+    key: tuple[str, str, str]
+    options: LoadOptions
+
+
+class Ready(msgspec.Struct, frozen=True, tag=0):
+    """The model is loaded. Said once, by the process."""
+
+    is_batching: bool
+
+
+class Refused(msgspec.Struct, frozen=True, tag=1):
+    """The model cannot be loaded. Said once, by the process, which ends then."""
+
+    sentence: str
+
+
+class Run(msgspec.Struct, frozen=True, tag=2):
+    """Merged requests, of so many instances each; the names of their inputs, in the order of the tensors."""
+
+    rows: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+class Ran(msgspec.Struct, frozen=True, tag=3):
+    """One outcome per request: a refusal's name and sentence, or how many of the tensors are its outputs."""
+
+    outcomes: tuple[tuple[str, str, int], ...]
+    duration_s: float
+
+
+Message = Ready | Refused | Run | Ran
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[Message, tuple[tuple[str, tuple[int, ...], int], ...]]).decode
+
+
+def frame(message: Message, tensors: Sequence[Tensor] = ()) -> list[Part]:
+    """A message as parts to be sent one after the other. They may be views of the tensors."""
+    heads: list[tuple[str, tuple[int, ...], int]] = []
+    parts: list[Part] = []
+    size = 0
+    for tensor in tensors:
+        content = encode_tensor(tensor)
+        heads.append((NAME_OF[tensor.dtype], tensor.shape, len(content)))
+        parts += (content, _padding(len(content)))
+        size += len(content) + len(parts[-1])
+    head = _encode((message, heads))
+    padding = _padding(len(head))
+    return [_prefix.pack(len(head), len(head) + len(padding) + size) + head + padding, *parts]
+
+
+def measure(prefix: Memory) -> tuple[int, int]:
+    """The length of the head, and of all that follows the prefix."""
+    head_bytes, total_bytes = _prefix.unpack(prefix.data)
+    return head_bytes, total_bytes
+
+
+def read(content: Memory, head_bytes: int) -> tuple[Message, list[Tensor]]:
+    """What follows the prefix as a message. The tensors are views of `content`.
+
+    Raises:
+        msgspec.MsgspecError, BadRequest: this is no frame.
+    """
+    message, heads = _decode(content[:head_bytes].data)
+    tensors, at = [], head_bytes + len(_padding(head_bytes))
+    for datatype, shape, size in heads:
+        tensors.append(decode_tensor("", datatype, shape, content[at : at + size].data))
+        at += size + len(_padding(size))
+    return message, tensors
+
+
+def ran(outcomes: Sequence[Outcome], duration_s: float) -> list[Part]:
+    """The frame that says what became of a batch."""
+    kinds: list[tuple[str, str, int]] = []
+    tensors: list[Tensor] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            kinds.append((type(outcome).__name__, str(outcome), 0))
+        else:
+            kinds.append((_OK, "", len(outcome)))
+            tensors += outcome
+    return frame(Ran(tuple(kinds), duration_s), tensors)
+
+
+def outcomes_of(message: Ran, tensors: Sequence[Tensor]) -> list[Outcome]:
+    """What became of the requests of a batch, in their order; the inverse of `ran`."""
+    rest = iter(tensors)
+    return [
+        list(islice(rest, count)) if kind == _OK else _REFUSALS[kind](sentence)
+        for kind, sentence, count in message.outcomes
+    ]
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _ALIGNMENT_BYTES)

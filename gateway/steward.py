@@ -1,0 +1,39 @@
+"""What a replica does for all of them, twice a second: counts, lets rollouts advance, notes changes. Acts, in a thread.
+
+None of it is owed by one replica alone: what one misses, another does, or the next tick.
+"""
+
+import threading
+import time
+
+import structlog
+
+from gateway.advance import Advancer
+from gateway.audit import AuditTrail
+from gateway.counter import Counter
+
+_log = structlog.get_logger()
+
+
+class Steward:
+    """One per replica."""
+
+    def __init__(self, counter: Counter, advancer: Advancer, audit: AuditTrail, every_s: float) -> None:
+        self.counter = counter
+        self.advancer = advancer
+        self.audit = audit
+        self._every_s = every_s
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; then what has come meanwhile is counted and noted."""
+        while not stop.wait(self._every_s):
+            self._tick()
+        self._tick()
+
+    def _tick(self) -> None:
+        try:
+            self.counter.tick()
+            self.advancer.tick(time.time())
+            self.audit.tick(time.time())
+        except Exception:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
+            _log.exception("gateway.steward.failed")

@@ -1,0 +1,123 @@
+"""Counts what a segment's records say of the arms: the sums that guardrails and comparisons are made of. Decides.
+
+Live sums come from here and so do those that are rebuilt from a log: what is counted is written down once. A request
+counts for the arm that it was drawn for, whoever answered it in the end. One that was forced, pinned or excluded was
+not drawn, and one whose caller left says nothing about the arm.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from inference_log.record import Context, Record
+from inference_log.values import STRINGS, elements, floats
+from router import sums
+from router.plan import Reason
+from router.sums import SumKey
+
+_BUCKET_US = sums.BUCKET_S * 1_000_000
+_DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
+_CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
+_FAILED = frozenset({"error", "timeout"})
+
+
+def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
+    """The sums of some records of one segment, by route. What adds up to zero is left out, requests apart.
+
+    Raises:
+        KeyError: a record refers to a context that is not there.
+    """
+    groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
+    for record in records:
+        arrived_us = record.event_us - record.latency_us  # when it ended would depend on how it ended
+        groups[record.context, arrived_us // _BUCKET_US].append(record)
+    tallied: dict[str, dict[SumKey, int]] = {}
+    for (number, bucket), group in groups.items():
+        context = contexts[number]
+        for name, value in _sums(context, group).items():
+            key = SumKey(
+                bucket * sums.BUCKET_S,
+                context.policy_version,
+                context.arm,
+                context.model_version,
+                context.against if context.role == "shadow" else "",
+                name,
+            )
+            of_route = tallied.setdefault(context.route, {})
+            of_route[key] = of_route.get(key, 0) + value
+    return tallied
+
+
+def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
+    """The sums of records of one context, by name."""
+    staying = [record for record in group if record.error_code not in _CALLER_LEFT]
+    if context.role == "shadow":
+        return _without_zeros(_of_shadow(staying))
+    if context.role == "fallback":
+        return {}
+    drawn = [
+        record for record in staying if record.attempt == 0 and record.reason in _DRAWN and record.outcome != "rejected"
+    ]
+    return {sums.REQUESTS: len(drawn), **_without_zeros(_of_requests(context, drawn))} if drawn else {}
+
+
+def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, int]:
+    counted = {
+        sums.ERRORS: sum(record.outcome in _FAILED for record in drawn),
+        sums.MISSING: _missing(context, [record for record in drawn if record.outcome == "ok"]),
+    }
+    for threshold_us in context.slower_than_us:
+        counted[sums.slow(threshold_us)] = sum(record.latency_us > threshold_us for record in drawn)
+    return counted
+
+
+def _of_shadow(asked: Sequence[Record]) -> dict[str, int]:
+    answers = [record for record in asked if record.outcome == "ok"]
+    compared = [record.comparison for record in answers if record.comparison is not None]
+    return {
+        sums.ANSWERS: len(answers),
+        sums.FAILURES: len(asked) - len(answers),
+        sums.PAIRS: sum(each.pairs for each in compared),
+        sums.FLIPS: sum(each.flips for each in compared),
+        sums.DIFFERENCE: sum(each.difference for each in compared),
+        sums.DIFFERENCE_SQUARED: sum(each.difference_squared for each in compared),
+        sums.DELAY: sum(each.delay_us for each in compared),
+        sums.DELAY_SQUARED: sum(each.delay_us**2 for each in compared),
+    }
+
+
+def _without_zeros(counted: Mapping[str, int]) -> dict[str, int]:
+    return {name: value for name, value in counted.items() if value}
+
+
+def _missing(context: Context, answered: Sequence[Record]) -> int:
+    """How many answers have a value missing. Almost always none has, which one look at all numbers together tells."""
+    if context.prediction is not None and _has_gap(answered, *context.prediction):
+        return sum(_is_missing(context, record) for record in answered)
+    if context.label is not None and context.label[1] == STRINGS:
+        return sum(_lacks_label(record, context.label[0]) for record in answered)
+    return 0
+
+
+def _is_missing(context: Context, record: Record) -> bool:
+    if context.prediction is not None and _has_gap([record], *context.prediction):
+        return True
+    return context.label is not None and context.label[1] == STRINGS and _lacks_label(record, context.label[0])
+
+
+def _has_gap(answered: Sequence[Record], index: int, type_string: str) -> bool:
+    """Whether a number is NaN or infinite."""
+    size = np.dtype(type_string).itemsize
+    parts = [part for record in answered if len(part := _output(record, index)) % size == 0]
+    return not bool(np.isfinite(floats(parts, type_string)).all())
+
+
+def _lacks_label(record: Record, index: int) -> bool:
+    """Whether an instance has no label, or an empty one."""
+    labels = elements(_output(record, index))
+    return labels is None or b"" in labels or len(labels) < record.batch_size
+
+
+def _output(record: Record, index: int) -> bytes:
+    return record.outputs[index] if index < len(record.outputs) else b""

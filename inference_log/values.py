@@ -1,0 +1,27 @@
+"""Reads what a record keeps of its outputs: numbers and labels, from their bytes. Decides."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes  # noqa: F401  # teaches NumPy the type string bfloat16
+import numpy as np
+
+STRINGS = "|O"
+"""The type string of an output whose elements are BYTES, each with its length before it."""
+
+_LENGTH_BYTES = 4
+
+
+def floats(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """All numbers of all parts, in order."""
+    return np.frombuffer(b"".join(parts), type_string).astype(np.float64)
+
+
+def elements(content: bytes) -> list[bytes] | None:
+    """The elements of an output of BYTES; None if the last one is cut short."""
+    found, at = [], 0
+    while at < len(content):
+        end = at + _LENGTH_BYTES + int.from_bytes(content[at : at + _LENGTH_BYTES], "little")
+        found.append(content[at + _LENGTH_BYTES : end])
+        at = end
+    return found if at == len(content) else None

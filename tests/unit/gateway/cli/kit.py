@@ -1,0 +1,12 @@
+"""What tests of the command line share."""
+
+from click.testing import Result
+
+
+def refused(result: Result, exit_code: int = 1) -> str:
+    """The one line that a command which failed says."""
+    assert result.exit_code == exit_code, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.stderr.startswith("pointsman: ")
+    assert "Traceback" not in result.output
+    return result.stderr

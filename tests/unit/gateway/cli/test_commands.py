@@ -1,0 +1,139 @@
+"""Commands from the command line: each is made on what was read, and served when it ends."""
+
+import json
+
+import httpx
+import pytest
+
+from gateway.cli.client import Client
+from tests.unit.gateway.cli.kit import refused
+
+ROLLOUT = {
+    "arms": {"stable": "linear:1", "canary": "linear:2"},
+    "rollout": {"of": "canary", "steps": ["5%", "100%"], "every": "10m"},
+}
+
+
+@pytest.fixture
+def rolled(gateway, request):
+    """A route with a rollout, named after the test."""
+    name = request.node.name.partition("[")[0][-60:]
+    answer = gateway.http.put(f"/api/routes/{name}", json=ROLLOUT, headers={"if-none-match": "*"})
+    assert answer.status_code == 200, answer.text
+    return name
+
+
+def test_a_rollout_goes_from_start_to_the_end(here, rolled):
+    said = here("start", rolled, "--why", "it looks good")
+    assert said.exit_code == 0, said.output
+    assert f"{rolled} is at version 2, PROGRESSING 1/2 (stable=95% canary=5%), live on 1 of 1 replicas" in said.stdout
+    assert "PAUSED 1/2 (stable=95%" in here("pause", rolled).stdout
+    assert "PROGRESSING 1/2 (stable=95%" in here("resume", rolled).stdout
+    (entry,) = json.loads(here("promote", rolled, "--json").stdout)
+    assert (entry["version"], entry["rollout"]["phase"], entry["weights"]["canary"]) == (5, "PROMOTED", "100%")
+    assert list(entry["live_on"].values()) == [True]
+    history = here("history", rolled).stdout
+    assert "it looks good" in history
+    assert "PROMOTED 2/2" in history
+
+
+def test_what_is_aborted_stays_out_until_it_is_released(here, rolled):
+    here("start", rolled)
+    assert "ABORTED 1/2 (stable=100% canary=0%)" in here("abort", rolled, "canary", "--why", "errors").stdout
+    assert "linear:2 is in quarantine: errors" in refused(here("start", rolled))
+    detail = here("status", "--route", rolled).stdout
+    assert "linear:2 is in quarantine since" in detail
+    assert f"until somebody says `pointsman release {rolled} 2`" in detail
+    assert here("release", rolled, "2").exit_code == 0
+    assert here("start", rolled).exit_code == 0
+    assert "READY (stable=100% canary=0%)" in here("undo", rolled, "--to", "1").stdout
+    assert "PAUSED 1/2 (stable=95% canary=5%)" in here("undo", rolled).stdout
+
+
+def test_a_shadow_is_promoted(here, gateway):
+    spec = {**ROLLOUT, "arms": {"stable": "linear:1", "canary": "linear:1"}, "shadow": [{"arm": "linear:2"}]}
+    gateway.http.put("/api/routes/cli-shadow", json=spec, headers={"if-none-match": "*"})
+    (entry,) = json.loads(here("promote", "cli-shadow", "--shadow", "linear:2", "--json").stdout)
+    assert (entry["what"], entry["rollout"]["candidate"]) == ("promote shadow linear:2", "linear:2")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get", "nowhere"), ("shift", "nowhere", "a=1"), ("history", "nowhere"), ("start", "nowhere"),
+        ("pause", "nowhere"), ("resume", "nowhere"), ("promote", "nowhere"), ("abort", "nowhere"), ("undo", "nowhere"),
+        ("release", "nowhere", "1"), ("status", "--route", "nowhere"),
+    ],
+)  # fmt: skip
+def test_a_route_that_is_not_there_is_said(here, arguments):
+    assert "There is no route 'nowhere'" in refused(here(*arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("pause", "half"), ("undo", "half", "--to", "99"), ("abort", "half"), ("abort", "half", "z")]
+)
+def test_what_the_gateway_refuses_is_one_line(here, arguments):
+    assert len(refused(here(*arguments)).splitlines()) == 1
+
+
+def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch):
+    """Between what is read and what is asked, somebody else is quicker."""
+    read = Client.route
+
+    def read_and_lose(self, name):
+        found = read(self, name)
+        gateway.http.post(f"/api/routes/{name}/start")
+        return found
+
+    monkeypatch.setattr(Client, "route", read_and_lose)
+    said = refused(here("shift", rolled, "canary=50"))
+    assert f"Route {rolled} is at version 2, not 1: somebody changed it first." in said
+    assert gateway.http.get(f"/api/routes/{rolled}").json()["version"] == 2
+
+
+def test_nothing_is_put_back_where_nothing_is_lost(here):
+    assert here("restore").stdout == "The store has everything; nothing was put back.\n"
+    assert json.loads(here("restore", "--json").stdout) == {"routes": []}
+
+
+def test_what_was_put_back_is_said(run, monkeypatch):
+    monkeypatch.setattr(Client, "restore", lambda _: {"routes": ["a", "b"]})
+    assert run("restore").stdout == "Put back: a, b.\n"
+
+
+def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
+    monkeypatch.setattr("gateway.cli.converge._CONVERGE_S", 0.0)
+    monkeypatch.setattr(Client, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
+    result = here("start", rolled)
+    assert "live on 0 of 1 replicas" in result.stdout
+    assert "Not every replica serves the change yet" in refused(result)
+
+
+def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypatch):
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
+        if request.method == "POST":
+            sent.append((request.url.path, request.headers["if-match"], json.loads(request.content)))
+        return httpx.Response(200, json={"replicas": []} if request.url.path == "/api/status" else entry)
+
+    original = httpx.Client
+    monkeypatch.setattr(
+        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(answer))
+    )
+    for arguments in (
+        ("start", "r"), ("pause", "r"), ("resume", "r"), ("promote", "r", "--shadow", "m:1"), ("abort", "r", "a"),
+        ("undo", "r", "--to", "3"), ("release", "r", "17"), ("shift", "r", "a=5"),
+    ):  # fmt: skip
+        assert run(*arguments, "--why", "x").exit_code == 0
+    assert sent == [
+        ("/api/routes/r/start", '"8"', {"why": "x"}),
+        ("/api/routes/r/pause", '"8"', {"why": "x"}),
+        ("/api/routes/r/resume", '"8"', {"why": "x"}),
+        ("/api/routes/r/promote", '"8"', {"shadow": "m:1", "why": "x"}),
+        ("/api/routes/r/abort", '"8"', {"arm": "a", "why": "x"}),
+        ("/api/routes/r/undo", '"8"', {"to": 3, "why": "x"}),
+        ("/api/routes/r/release", '"8"', {"version": "17", "why": "x"}),
+        ("/api/routes/r/shift", '"8"', {"weights": {"a": "5"}, "why": "x"}),
+    ]

@@ -1,0 +1,169 @@
+"""What counts, and as what: one table per sum, and the arithmetic that can be checked by hand."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference_log.record import Comparison, Context, Record
+from inference_log.tally import tally
+from router.plan import Reason
+from router.sums import SumKey
+
+NOON_S = 1_767_268_800
+
+
+def named(contexts: Sequence[Context], records: Sequence[Record]) -> dict[str, int]:
+    """The sums of one arm and one bucket, by name."""
+    tallied = tally({context.number: context for context in contexts}, records)
+    keys = [key for sums in tallied.values() for key in sums]
+    assert len({key._replace(name="") for key in keys}) <= 1
+    return {key.name: value for sums in tallied.values() for key, value in sums.items()}
+
+
+def test_a_request_counts_for_its_arm_version_and_bucket(make_context, make_record):
+    context = make_context(policy_version=7, model_version="2")
+    records = [
+        make_record(event_us=NOON_S * 1_000_000 + arrived_us + 500_000, latency_us=500_000)
+        for arrived_us in (0, 9_999_999, 10_000_000, -1)
+    ]
+    key = SumKey(NOON_S, 7, "stable", "2", "", "requests")
+    assert tally({0: context}, records) == {
+        "cancer": {key: 2, key._replace(bucket_s=NOON_S + 10): 1, key._replace(bucket_s=NOON_S - 10): 1}
+    }
+
+
+def test_contexts_that_differ_in_nothing_that_counts_share_their_sums(make_context, make_record):
+    contexts = {0: make_context(snapshot_hash="a"), 1: make_context(snapshot_hash="b"), 2: make_context(route="other")}
+    tallied = tally(contexts, [make_record(context=number) for number in (0, 1, 2)])
+    assert {route: list(sums.values()) for route, sums in tallied.items()} == {"cancer": [2], "other": [1]}
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_only_what_was_drawn_counts(make_context, make_record, reason):
+    drawn = reason in (Reason.STICKY, Reason.WEIGHTED)
+    assert named([make_context()], [make_record(reason=reason.value)]) == ({"requests": 1} if drawn else {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempt": 1},
+        {"outcome": "rejected", "status": 400, "error_code": "BadRequest"},
+        {"outcome": "error", "status": 499, "error_code": "ClientGone"},
+        {"outcome": "error", "status": 499, "error_code": "CancelledError"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_what_says_nothing_about_the_arm_does_not_count(make_context, make_record, changes):
+    assert named([make_context(slower_than_us=(0,))], [make_record(**changes)]) == {}
+
+
+def test_what_a_fallback_answers_does_not_count(make_context, make_record):
+    assert tally({0: make_context(role="fallback")}, [make_record(attempt=0)]) == {}
+
+
+@pytest.mark.parametrize(("outcome", "errors"), [("ok", 0), ("error", 1), ("timeout", 1)])
+def test_errors_and_timeouts_are_errors(make_context, make_record, outcome, errors):
+    outputs = make_record().outputs if outcome == "ok" else ()
+    record = make_record(outcome=outcome, outputs=[np.frombuffer(each, "u1") for each in outputs])
+    assert named([make_context()], [record, record]) == {"requests": 2, **({"errors": 2} if errors else {})}
+
+
+def test_slow_is_above_a_threshold_errors_included(make_context, make_record):
+    records = [make_record(latency_us=latency_us) for latency_us in (999, 1000, 1001, 5001)]
+    records.append(make_record(latency_us=9000, outcome="timeout", outputs=()))
+    assert named([make_context(slower_than_us=(1000, 5000, 10_000))], records) == {
+        "requests": 5,
+        "errors": 1,
+        "slow:1000": 3,
+        "slow:5000": 2,
+    }
+
+
+@pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8", "bfloat16"])
+@pytest.mark.parametrize("gap", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_missing_once_per_request(make_context, make_record, kind, gap):
+    def answer(*scores: float) -> Record:
+        return make_record(outputs=(np.array([1, 1], "<i8"), np.array(scores, kind)), batch_size=2)
+
+    records = [answer(0.5, 0.25), answer(gap, gap), answer(0.5, gap), answer(1, 2)]
+    assert named([make_context(prediction=(1, kind))], records) == {"requests": 4, "missing": 2}
+
+
+def strings(*labels: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(b"".join(len(label).to_bytes(4, "little") + label for label in labels), "u1")
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing"),
+    [
+        (strings(b"cat", b"dog"), False),
+        (strings(b"cat", b""), True),
+        (strings(b"", b""), True),
+        (strings(b"cat"), True),
+        (strings(), True),
+        (strings(b"cat", b"dog")[:-1], True),
+    ],
+    ids=["all", "one empty", "all empty", "too few", "none", "cut"],
+)
+@pytest.mark.parametrize("prediction", [None, (1, "<f4")])
+def test_a_label_that_is_empty_is_missing(make_context, make_record, labels, missing, prediction):
+    record = make_record(batch_size=2, outputs=(labels, np.zeros(2, "<f4")))
+    context = make_context(label=(0, "|O"), prediction=prediction)
+    assert named([context], [record]) == {"requests": 1, **({"missing": 1} if missing else {})}
+
+
+def test_a_request_that_lacks_label_and_number_is_missing_once(make_context, make_record):
+    scores = (np.array([math.nan], "<f4"), np.array([1.0], "<f4"))
+    records = [make_record(outputs=(strings(label), score)) for label in (b"", b"x") for score in scores]
+    assert named([make_context(label=(0, "|O"))], records) == {"requests": 4, "missing": 3}
+
+
+def test_a_failed_request_and_an_empty_one_lack_nothing(make_context, make_record):
+    failed = make_record(outcome="error", outputs=())
+    empty = make_record(batch_size=0, outputs=(strings(), np.empty(0, "<f4")))
+    assert named([make_context(label=(0, "|O"))], [failed, empty]) == {"requests": 2, "errors": 1}
+
+
+def test_an_arm_without_a_label_or_prediction_lacks_nothing(make_context, make_record):
+    assert named([make_context(label=None, prediction=None)], [make_record(outputs=())]) == {"requests": 1}
+
+
+def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_record):
+    context = make_context(arm="fraud:17", role="shadow", against="stable", slower_than_us=(1,))
+    records = [
+        make_record(attempt=100, reason="SHADOW", comparison=Comparison(3, 1, 250_000, 62_500, -4)),
+        make_record(attempt=100, reason="SHADOW", comparison=Comparison(1, 1, 500_000, 250_000, 10)),
+        make_record(attempt=100, reason="SHADOW"),  # the primary had no answer to compare it with
+        make_record(attempt=100, reason="SHADOW", outcome="timeout", outputs=()),
+        make_record(attempt=100, reason="SHADOW", outcome="error", outputs=(), error_code="CancelledError"),
+    ]
+    (of_route,) = tally({0: context}, records).values()
+    assert {(key.arm, key.against, key.policy_version) for key in of_route} == {("fraud:17", "stable", 3)}
+    assert {key.name: value for key, value in of_route.items()} == {
+        "answers": 3,
+        "failures": 1,
+        "pairs": 4,
+        "flips": 2,
+        "difference": 750_000,
+        "difference_squared": 312_500,
+        "delay": 6,
+        "delay_squared": 116,
+    }
+
+
+def test_the_sums_of_pieces_add_up_to_the_sums_of_the_whole(make_context, make_record):
+    context = make_context(slower_than_us=(1500,))
+    records = [make_record(writer_seq=index, latency_us=1400 + index) for index in range(200)]
+    whole = tally({0: context}, records)["cancer"]
+    for cut in (0, 1, 77, 200):
+        parts = [tally({0: context}, part).get("cancer", {}) for part in (records[:cut], records[cut:])]
+        assert {key: sum(part.get(key, 0) for part in parts) for key in whole} == whole
+
+
+def test_a_record_of_an_unknown_context_is_an_error(make_record):
+    with pytest.raises(KeyError):
+        tally({}, [make_record()])

@@ -1,0 +1,174 @@
+"""Every legal declaration, generated as what `parse_spec` makes of it."""
+
+import string
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from router.assignment import BUCKETS, PLACES
+from router.layers import Holdout, Layer
+from router.parse import PLACEMENTS
+from router.slots import quantise
+from router.spec import (
+    DEFAULT_ALPHA,
+    ArmRef,
+    Guardrail,
+    GuardrailKind,
+    Limits,
+    RolloutSpec,
+    RouteSpec,
+    ShadowSpec,
+    Step,
+)
+
+YEAR_US = 365 * 86_400 * 1_000_000
+TARGETS = (
+    {"headers.x-country": "nl"},
+    {"parameters.tier": {"$in": ["gold", 7, True, None]}},
+    {"$and": [{"inputs.X.3": {"$gte": 0.5}}, {"$not": {"unit": {"$regex": "^u"}}}]},
+)
+
+letters = string.ascii_letters + string.digits
+names = st.builds(str.__add__, st.sampled_from(letters), st.text(letters + "._-", max_size=6))
+seeds = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6)
+refs = st.builds(ArmRef, model=names, alias=names) | st.builds(ArmRef, model=names, version=names)
+units = st.one_of(
+    st.text(string.ascii_lowercase + "-", min_size=1, max_size=6).map("header:{}".format),
+    st.text(letters + "_.-", min_size=1, max_size=6).map("parameters.{}".format),
+)
+slots = st.integers(1, BUCKETS)
+tolerances = st.just(0.0) | st.floats(0, 1e9)
+
+
+def durations(longest_us: int = YEAR_US) -> st.SearchStrategy[float]:
+    return st.integers(1, longest_us).map(lambda micros: micros / 1_000_000)
+
+
+@st.composite
+def decimals(draw: st.DrawFn, least: Fraction, most: Fraction) -> Fraction:
+    """Shares that a person can write down."""
+    unit = 10 ** draw(st.sampled_from([3, 4, 18, 30]))
+    return Fraction(draw(st.integers(-(-least * unit // 1), most * unit // 1)), unit)
+
+
+@st.composite
+def parted(draw: st.DrawFn, arms: list[str]) -> dict[str, Fraction]:
+    """Shares that sum to 1."""
+    cuts = sorted(draw(st.lists(decimals(Fraction(0), Fraction(1)), min_size=len(arms) - 1, max_size=len(arms) - 1)))
+    ends = [*cuts, Fraction(1)]
+    return {arm: end - start for arm, start, end in zip(arms, [Fraction(0), *cuts], ends, strict=True)}
+
+
+@st.composite
+def rollouts(draw: st.DrawFn, arms: list[str]) -> RolloutSpec:
+    of = draw(st.sampled_from(arms))
+    others = [arm for arm in arms if arm != of]
+    chosen = draw(st.sets(st.sampled_from(others), min_size=1))
+    weights = sorted(draw(st.sets(slots, min_size=1, max_size=5)))
+    common = draw(st.none() | durations())
+    steps = [
+        Step(
+            slots=weight,
+            every_s=draw(st.just(common or 0.0) | st.just(0.0) | durations()),
+            samples=draw(st.sampled_from([1, 1, 500]) | st.integers(1, 10**12)),
+            approve=draw(st.booleans()) and weight < BUCKETS,
+        )
+        for weight in weights
+    ]
+    return RolloutSpec(of=of, base=draw(parted([arm for arm in others if arm in chosen])), steps=tuple(steps))
+
+
+@st.composite
+def fallbacks(draw: st.DrawFn, arms: list[str]) -> dict[str, str] | None:
+    """For some arms, one that comes later in some order: so they never go in a circle."""
+    order = draw(st.permutations(arms))
+    chosen = [arm for arm in order[:-1] if draw(st.booleans())]
+    return {arm: draw(st.sampled_from(order[order.index(arm) + 1 :])) for arm in chosen} or None
+
+
+@st.composite
+def guardrails(draw: st.DrawFn) -> tuple[Guardrail, ...]:
+    kinds = draw(st.lists(st.sampled_from(GuardrailKind), max_size=4))
+    margin = decimals(Fraction(1, 1000), Fraction(999, 1000))
+    made = {}
+    for kind in kinds:
+        is_slow, is_flip = kind is GuardrailKind.SLOWER_THAN, kind is GuardrailKind.DISAGREEMENT
+        threshold_us = draw(st.integers(1, YEAR_US)) if is_slow else 0
+        made[kind, threshold_us] = Guardrail(
+            kind=kind,
+            margin=draw(margin),
+            slower_than_us=threshold_us,
+            sample_slots=draw(slots) if is_flip else 0,
+            tolerance=draw(tolerances) if is_flip else 0.0,
+        )
+    return tuple(made.values())
+
+
+@st.composite
+def shadows(draw: st.DrawFn, arms: list[str]) -> tuple[ShadowSpec, ...]:
+    made = {}
+    for _ in range(draw(st.integers(0, 3))):
+        arm = draw(st.none() | st.sampled_from(arms))
+        others = [other for other in arms if other != arm]
+        shadow = ShadowSpec(
+            sample_slots=draw(slots),
+            arm=arm,
+            ref=draw(refs) if arm is None else None,
+            against=tuple(draw(st.lists(st.sampled_from(others), unique=True))) if others else (),
+            deadline_s=draw(st.just(1.0) | durations(60_000_000)),
+            placement=draw(st.sampled_from(PLACEMENTS)),
+            tolerance=draw(tolerances),
+        )
+        made[shadow.name] = shadow
+    return tuple(made.values())
+
+
+@st.composite
+def limits(draw: st.DrawFn, least: dict[str, int], may_have_floor: bool, trusted: str | None) -> dict[str, Limits]:
+    """Limits that allow the arms what they have at first."""
+    made = {}
+    for arm, own in least.items():
+        if draw(st.booleans()):
+            floor = draw(st.integers(0, own)) if may_have_floor else 0
+            made[arm] = Limits(floor, BUCKETS if arm == trusted else draw(st.integers(own, BUCKETS)))
+    return made
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> RouteSpec:
+    arms = draw(st.dictionaries(names, refs, min_size=1, max_size=4))
+    route = draw(names)
+    of_arms = list(arms)
+    rollout = draw(rollouts(of_arms)) if len(arms) > 1 and draw(st.booleans()) else None
+    split = None if rollout is not None else quantise(draw(parted(of_arms)))
+    otherwise = next(iter(rollout.base)) if rollout is not None and len(rollout.base) == 1 else None
+    named = draw(fallbacks(of_arms))
+    if draw(st.booleans()):
+        otherwise = draw(st.sampled_from([arm for arm in of_arms if rollout is None or arm != rollout.of]))
+        named = {arm: otherwise for arm in of_arms if arm != otherwise}
+    least = split or {arm: round(share * BUCKETS) for arm, share in rollout.base.items()} | {
+        rollout.of: rollout.steps[0].slots
+    }
+    has_others = otherwise is not None and len(arms) > 1
+    start = draw(st.integers(0, PLACES - 1))
+    layer = Layer(draw(names), start / PLACES, draw(st.integers(start + 1, PLACES)) / PLACES)
+    return RouteSpec(
+        route=route,
+        arms=arms,
+        seed=draw(st.just(route) | seeds),
+        split=split,
+        rollout=rollout,
+        unit=draw(st.none() | units),
+        fallbacks=named,
+        otherwise=otherwise,
+        deadline_s=draw(st.none() | durations()),
+        batch_wait_s=draw(st.none() | durations(1_000_000)),
+        placement=draw(st.none() | st.sampled_from(PLACEMENTS)),
+        guardrails=draw(guardrails()) if has_others else (),
+        alpha=draw(st.just(DEFAULT_ALPHA) | decimals(Fraction(1, 10_000), Fraction(1, 5))),
+        shadows=draw(shadows(of_arms)),
+        limits=draw(st.none() | limits(least, rollout is None, otherwise)) or None,
+        target=draw(st.none() | st.sampled_from(TARGETS)) if otherwise else None,
+        layer=draw(st.none() | st.just(layer)) if otherwise else None,
+        holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if otherwise else None,
+    )
