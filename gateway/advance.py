@@ -14,11 +14,12 @@ from control.errors import Conflict, StoreError
 from control.store import Store
 from gateway.changes import OURSELVES, Changes, Note
 from registry_sync.errors import RegistryError
+from router.commands import apply
 from router.document import Candidate, Document
-from router.errors import RouterError
+from router.errors import Rejected, RouterError
 from router.guardrails import Finding, findings, samples
 from router.moves import Move, abort_due, follow_due, is_moving, step_due
-from router.sums import Sums
+from router.sums import REQUESTS, SumKey, Sums
 from runtimes.errors import ModelRefused
 
 _log = structlog.get_logger()
@@ -55,6 +56,9 @@ class Observer:
         route = document.spec.route
         recent = self._recent_sums(route, int(now_s)) if document.spec.guardrails else {}
         totals = self._store.sums(route, document.trial_version)
+        if not _fits(recent, totals, document.trial_version):  # the store has lost what was read before
+            del self._recent[route]
+            recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
         weights = self._weights_since(document, {key.policy_version for key in totals})
         found = findings(document, versions, weights, totals, recent) if document.spec.guardrails else ()
         return Evidence(found, samples(document, totals), totals)
@@ -77,6 +81,16 @@ class Observer:
         for version in known.keys() - policy_versions:
             del known[version]
         return known
+
+
+def _fits(recent: Sums, totals: Sums, since_version: int) -> bool:
+    """Whether the totals have the requests that there are by the bucket, of the versions of which there are totals."""
+    oldest = min((key.policy_version for key in totals), default=since_version)
+    counted: dict[SumKey, int] = defaultdict(int)
+    for key, value in recent.items():
+        if key.policy_version >= oldest and key.name == REQUESTS:
+            counted[key._replace(bucket_s=0)] += value
+    return all(value <= totals.get(key, 0) for key, value in counted.items())
 
 
 class Advancer:
@@ -131,9 +145,12 @@ class Advancer:
             return None
         try:
             named = self._changes.candidate(document.spec.arms[rollout.of])
-        except (RegistryError, ModelRefused):  # nothing follows a registry that is away; steps go on
+            move = follow_due(document, named, now_s)
+            if move is not None:
+                self._changes.require_loadable(apply(document, move.command))
+        except (RegistryError, ModelRefused, Rejected):  # nothing follows a registry that is away, or a broken version
             return None
-        return follow_due(document, named, now_s)
+        return move
 
     def _make(self, route: str, document: Document, move: Move) -> None:
         note = Note(OURSELVES, move.what, move.why)

@@ -137,6 +137,14 @@ class Changes:
             raise Rejected(f"Route {route} has no version {version}; `pointsman history {route}` lists what there is.")
         return entry.document
 
+    def require_loadable(self, document: Document) -> None:
+        """Makes sure that this replica could serve the document.
+
+        Raises:
+            Rejected, UnknownModel, ModelRefused, RegistryUnavailable: it could not.
+        """
+        bind(self._catalogue, document)
+
     def candidate(self, ref: ArmRef) -> Candidate:
         """The version that a reference names right now.
 

@@ -17,16 +17,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from gateway.process_frames import Opening, Part, Ready, Refused, Run, frame, ran
 from gateway.process_wire import receive, send
-from registry_sync.catalogue import Catalogue, State, VersionKey
+from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
-from registry_sync.registries.directory import DirectoryRegistry
-from router.spec import ArmRef
+from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
@@ -56,15 +54,9 @@ def main() -> None:
 
 
 def _load(opening: Opening) -> tuple[Runtime, Manifest]:
-    wanted = VersionKey(*opening.key)
-    catalogue = Catalogue(DirectoryRegistry(Path(opening.registry)), opening.options)
-    found, manifest = catalogue.resolve(ArmRef(wanted.model, version=wanted.version))
-    if found != wanted:
-        raise ModelRefused(f"The registry holds another artifact as {wanted} than the one that is wanted.")
-    version = catalogue.obtain(found, manifest)
-    if version.state is not State.READY or version.runtime is None:
-        raise ModelRefused(version.reason)
-    return version.runtime, manifest
+    version = load_pinned(opening.registry, VersionKey(*opening.key), opening.options)
+    assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
+    return version.runtime, version.manifest
 
 
 def _run(

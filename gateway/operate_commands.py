@@ -105,7 +105,7 @@ def command_router(changes: Changes, catalogue: Catalogue) -> APIRouter:
     ) -> Changed:
         """Lets a version out of quarantine; it gets no traffic by that."""
         note = Note(who, f"release {body.version}", body.why)
-        return commands.make(route, lambda _: Release(body.version), note, if_match, response)
+        return commands.make(route, lambda _: Release(body.version, time.time()), note, if_match, response)
 
     return router
 

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,9 +23,8 @@ from gateway.lanes import measured_times
 from gateway.logs import configure_logs
 from gateway.pace import Pace
 from gateway.settings import Settings
-from registry_sync.catalogue import Catalogue, State, Version, VersionKey
-from registry_sync.registries.directory import DirectoryRegistry
-from router.spec import ArmRef
+from registry_sync.catalogue import Version, VersionKey
+from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load import LoadOptions
@@ -58,14 +56,9 @@ class ModelReplica:
 
     def __init__(self, registry: str, key: tuple[str, str, str], options: LoadOptions) -> None:
         configure_logs()
-        wanted = VersionKey(*key)
-        catalogue = Catalogue(DirectoryRegistry(Path(registry)), options)
-        found, manifest = catalogue.resolve(ArmRef(wanted.model, version=wanted.version))
-        if found != wanted:
-            raise ModelRefused(f"The registry holds another artifact as {wanted} than the one that is wanted.")
-        version = catalogue.obtain(found, manifest)
-        if version.state is not State.READY or version.runtime is None:
-            raise ModelRefused(version.reason)
+        version = load_pinned(registry, VersionKey(*key), options)
+        assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
+        manifest = version.manifest
         self._runtime = version.runtime
         self._outputs = [spec.name for spec in manifest.outputs]
         self._profile = Profile(

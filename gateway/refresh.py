@@ -80,8 +80,8 @@ class Refresher:
     def run(self, stop: threading.Event, every_s: float, after_tick: Callable[[], None]) -> None:
         """Ticks until `stop` is set, then takes this replica's report back."""
         while not stop.wait(_LEAST_PAUSE_S):
-            self._store.await_change(every_s)
             try:
+                self._store.await_change(every_s)
                 self.tick(time.monotonic())
             except Exception:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
                 _log.exception("gateway.refresh.failed")
@@ -167,6 +167,8 @@ class Refresher:
                 problems[name] = str(error)
                 if name in self._built:
                     built[name] = self._built[name]
+        if self._catalogue.trouble:
+            warnings = dict.fromkeys(built, self._catalogue.trouble) | warnings
         self._forget_unused(documents, built, problems, warnings)
         before = self._holder.current
         after = join(built, wanted.known.revision.number, problems, warnings)

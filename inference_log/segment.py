@@ -48,22 +48,10 @@ class Piece(NamedTuple):
 
 def read_segment(content: bytes) -> Segment | None:
     """Everything up to the first torn frame; None if not even the header is whole."""
-    header: Header | None = None
-    contexts: dict[int, Context] = {}
-    records: list[Record] = []
-    audits: list[Audit] = []
-    end = 0
-    for entry, after in _entries(content):
-        end = after
-        if isinstance(entry, Record):
-            records.append(entry)
-        elif isinstance(entry, Context):
-            contexts[entry.number] = entry
-        elif isinstance(entry, Audit):
-            audits.append(entry)
-        else:
-            header = entry
-    return None if header is None else Segment(header, contexts, records, audits, len(content[end:].rstrip(b"\0")))
+    read = _read(content)
+    if read.header is None:
+        return None
+    return Segment(read.header, read.contexts, read.records, read.audits, len(content[read.end :].rstrip(b"\0")))
 
 
 def read_piece(fd: int, offset: int, limit_bytes: int) -> Piece:
@@ -82,16 +70,33 @@ def read_piece(fd: int, offset: int, limit_bytes: int) -> Piece:
         first = _FRAME.size + _FRAME.unpack_from(content)[0]
         if first > limit_bytes and offset + first <= os.fstat(fd).st_size:
             content = os.pread(fd, first, offset)
-    contexts: dict[int, Context] = {}
-    records: list[Record] = []
-    end = 0
-    for entry, after in _entries(content):
-        end = after
+    read = _read(content)
+    return Piece(read.contexts, read.records, offset + read.end)
+
+
+class _Read:
+    """The whole entries of some bytes, sorted by kind, and the offset behind the last one."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self.contexts: dict[int, Context] = {}
+        self.records: list[Record] = []
+        self.audits: list[Audit] = []
+        self.end = 0
+
+
+def _read(content: bytes) -> _Read:
+    read = _Read()
+    for entry, read.end in _entries(content):
         if isinstance(entry, Record):
-            records.append(entry)
+            read.records.append(entry)
         elif isinstance(entry, Context):
-            contexts[entry.number] = entry
-    return Piece(contexts, records, offset + end)
+            read.contexts[entry.number] = entry
+        elif isinstance(entry, Audit):
+            read.audits.append(entry)
+        else:
+            read.header = entry
+    return read
 
 
 def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:

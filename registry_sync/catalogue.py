@@ -56,9 +56,13 @@ class Version:
 
 
 class Catalogue:
-    """Resolves references through the registry, loads what is asked for, and remembers. Thread-safe."""
+    """Resolves references through the registry, loads what is asked for, and remembers. Thread-safe.
+
+    `trouble` is why the registry could not be asked the last time, or empty.
+    """
 
     def __init__(self, registry: Registry, options: LoadOptions) -> None:
+        self.trouble = ""
         self._registry = registry
         self._options = options
         self._versions: dict[VersionKey, Version] = {}
@@ -76,11 +80,13 @@ class Catalogue:
         """
         try:
             resolved = self._resolve(ref)
-        except RegistryUnavailable:
+        except RegistryUnavailable as error:
+            self.trouble = str(error)
             known = self._resolved.get(ref)
             if known is None:
                 raise
             return known
+        self.trouble = ""
         self._resolved[ref] = resolved
         return resolved
 

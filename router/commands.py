@@ -95,9 +95,10 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let a version out of quarantine."""
+    """Let a version out of quarantine. What was held against it before is forgotten: a new trial begins."""
 
     version: str
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,11 @@ def _undo(document: Document, command: Undo) -> Document:
     return undone
 
 
+def _release(document: Document, command: Release) -> Document:
+    out = released(document, command.version)
+    return replace(out, trial_version=document.version + 1, trial_s=command.at_s)
+
+
 _APPLY: dict[type, Callable[[Document, Any], Document]] = {
     Declare: lambda document, command: declared(document, command.spec, command.at_s),
     Shift: _shift,
@@ -228,7 +234,7 @@ _APPLY: dict[type, Callable[[Document, Any], Document]] = {
     PromoteShadow: _promote_shadow,
     Abort: _abort,
     Undo: _undo,
-    Release: lambda document, command: released(document, command.version),
+    Release: _release,
     Advance: lambda document, command: rollout.advance(document, command.at_s),
     Hold: lambda document, _: rollout.hold(document),
     Follow: lambda document, command: rollout.begin(document, Event.FOLLOW, command.candidate, command.at_s),

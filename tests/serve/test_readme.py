@@ -16,7 +16,9 @@ EXPECTED = {
     "tritonclient": "[0 1 2]",
     "pointsman shift": "live on 2 of 2 replicas",
     "pointsman log query": "STICKY",
-    "pointsman apply": "canary: cancer:1",
+    "pointsman apply": "fraud was created and is at version 1, READY",
+    "pointsman start": "PROGRESSING 1/5",
+    "pointsman abort": "ABORTED",
 }
 
 

@@ -1,8 +1,14 @@
 """Rollouts advance, and bad arms go, by what traffic has added up to: any replica does it, and one of them once."""
 
+import hashlib
+import shutil
 import threading
+from fractions import Fraction
+from pathlib import Path
 
+import onnx
 import pytest
+import yaml
 from structlog.testing import capture_logs
 
 from control.sqlite import SQLiteStore
@@ -12,7 +18,7 @@ from gateway.changes import Changes, Note
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router import guardrails
-from router.commands import Pause, Start
+from router.commands import Pause, Release, Shift, Start
 from router.parse import parse_spec
 from router.sums import BUCKET_S, ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
 from router.verdict import State
@@ -248,15 +254,24 @@ def test_what_was_before_the_trial_is_no_evidence(site):
     assert site.advancer.verdicts["s"][0].verdict.reason == "No requests of b have been counted yet."
 
 
+def test_what_is_released_begins_a_new_trial(site):
+    site.declare(SPLIT)
+    site.count("stable", 400, route="s")
+    site.count("b", 40, errors=30, route="s")
+    site.tick()
+    assert site.document("s").weights["b"] == 0
+    site.replica.changes.change("s", lambda _: Release("2", site.now_s), Note("ada", "release"))
+    site.replica.changes.change("s", lambda _: Shift({"b": Fraction(1, 2)}), Note("ada", "shift"))
+    site.tick()
+    assert site.document("s").weights["b"] == 5000
+
+
 def test_a_new_version_is_followed_and_judged_by_what_it_does_itself(site, own_registry):
     site.begin()
     site.count("stable", 100)
     site.count("canary", 12, errors=1)
     site.tick()
-    for name in ("model.onnx", "model.yaml"):
-        (own_registry / "linear" / "3").mkdir(exist_ok=True)
-        content = (own_registry / "wide" / "1" / name).read_bytes()
-        (own_registry / "linear" / "3" / name).write_bytes(content)
+    publish_like(own_registry / "linear" / "2", "3")
     site.follow("3")
     bound = site.replica.bound("r")
     site.replica.bound = lambda _: {**bound, "canary": site.document().rollout.candidate}
@@ -273,6 +288,26 @@ def test_a_new_version_is_followed_and_judged_by_what_it_does_itself(site, own_r
     site.tick()
     assert site.stands() == ("ABORTED", 0)
     assert [held.version for held in site.document().quarantine] == ["3"]
+
+
+def publish_like(folder: Path, version: str) -> None:
+    """Another artifact that does the same."""
+    model, manifest = onnx.load(folder / "model.onnx"), yaml.safe_load((folder / "model.yaml").read_text())
+    model.doc_string = version
+    content = model.SerializeToString()
+    published = folder.with_name(version)
+    published.mkdir()
+    (published / "model.onnx").write_bytes(content)
+    described = manifest | {"sha256": hashlib.sha256(content).hexdigest()}
+    (published / "model.yaml").write_text(yaml.safe_dump(described))
+
+
+def test_a_version_that_cannot_take_the_candidates_place_is_not_followed(site, own_registry):
+    site.begin()
+    shutil.copytree(own_registry / "wide" / "1", own_registry / "linear" / "3")  # it takes other tensors
+    site.follow("3")
+    site.tick()
+    assert site.what() == ["apply", "start"]
 
 
 def test_of_two_replicas_that_see_the_same_one_acts(site):
@@ -496,3 +531,31 @@ def test_without_guardrails_only_samples_are_looked_at(site):
     evidence = Observer(site.store).look(site.document(), {"stable": "1", "canary": "2"}, T0)
     assert (evidence.findings, evidence.samples) == ((), 12)
     assert "recent_sums" not in site.store.asked
+
+
+def test_sums_that_the_store_has_lost_are_not_taken_from_what_is_left(site, monkeypatch):
+    compared, compare = [], guardrails.compare
+
+    def note(strata, margin, **more):
+        compared.append(strata)
+        return compare(strata, margin, **more)
+
+    site.begin(rollout={"of": "canary", "steps": ["10%", "50%"], "every": "10m"})
+    for _ in range(6):
+        site.count("stable", 1000, errors=2)
+        site.count("canary", 100, errors=1)
+        site.tick(after_s=10)
+    site.tick(after_s=90)
+    before = site.what()
+    identity, entries = site.store.revision().identity, list(site.store.history("r", 9))[::-1]
+    site.store.lose()
+    site.store.restore(identity, entries, [])
+    site._counted = 0
+    site.count("stable", 20)
+    site.count("canary", 2)
+    monkeypatch.setattr(guardrails, "compare", note)
+    site.tick()
+    ((_, *strata),) = compared
+    assert all(number >= 0 for stratum in strata for number in stratum)
+    assert [sum(column) for column in zip(*strata, strict=True)][1:5] == [2, 0, 20, 0]
+    assert site.what() == before

@@ -1,0 +1,26 @@
+"""Loads one version by itself, for a process that serves nothing else. Acts."""
+
+from pathlib import Path
+
+from registry_sync.catalogue import Catalogue, State, Version, VersionKey
+from registry_sync.registries.directory import DirectoryRegistry
+from router.spec import ArmRef
+from runtimes.errors import ModelRefused
+from runtimes.load import LoadOptions
+
+
+def load_pinned(registry: str, wanted: VersionKey, options: LoadOptions) -> Version:
+    """The version, READY, with its runtime. `registry` is the setting of that name.
+
+    Raises:
+        UnknownModel, RegistryUnavailable: it cannot be had.
+        ModelRefused: the registry has another artifact under its name, or it cannot be loaded.
+    """
+    catalogue = Catalogue(DirectoryRegistry(Path(registry)), options)
+    found, manifest = catalogue.resolve(ArmRef(wanted.model, version=wanted.version))
+    if found != wanted:
+        raise ModelRefused(f"The registry holds another artifact as {wanted} than the one that is wanted.")
+    version = catalogue.obtain(found, manifest)
+    if version.state is not State.READY:
+        raise ModelRefused(version.reason)
+    return version
