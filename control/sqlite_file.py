@@ -37,8 +37,9 @@ CREATE TABLE IF NOT EXISTS sums (
     model_version TEXT NOT NULL,
     against TEXT NOT NULL,
     name TEXT NOT NULL,
+    against_version TEXT NOT NULL,
     value INTEGER NOT NULL,
-    PRIMARY KEY (route, bucket_s, policy_version, arm, model_version, against, name)
+    PRIMARY KEY (route, bucket_s, policy_version, arm, model_version, against, name, against_version)
 ) WITHOUT ROWID;
 """
 _IDENTIFY = """

@@ -12,7 +12,7 @@ from router.sums import SumKey, Sums
 _COLUMNS = ", ".join(SumKey._fields)
 # SQLite turns an integer that overflows into a real number, which is then larger than the largest sum.
 _ADD = f"""
-INSERT INTO sums (route, {_COLUMNS}, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO sums (route, {_COLUMNS}, value) VALUES (?, {", ".join("?" for _ in SumKey._fields)}, ?)
 ON CONFLICT DO UPDATE SET value = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, value + excluded.value))
 """  # noqa: S608  # constants of this program
 _TOTALS = f"""

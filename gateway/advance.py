@@ -5,7 +5,8 @@ written with compare-and-set: whoever is first has done it, and the others find 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import structlog
@@ -14,10 +15,11 @@ from control.errors import Conflict, StoreError
 from control.store import Store
 from gateway.changes import OURSELVES, Changes, Note
 from registry_sync.errors import RegistryError
+from router import guardrails
 from router.commands import apply
 from router.document import Candidate, Document
 from router.errors import Rejected, RouterError
-from router.guardrails import Finding, findings, samples
+from router.guardrails import Finding, findings
 from router.moves import Move, abort_due, follow_due, is_moving, step_due
 from router.sums import REQUESTS, SumKey, Sums
 from runtimes.errors import ModelRefused
@@ -61,7 +63,7 @@ class Observer:
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
         weights = self._weights_since(document, {key.policy_version for key in totals})
         found = findings(document, versions, weights, totals, recent) if document.spec.guardrails else ()
-        return Evidence(found, samples(document, totals), totals)
+        return Evidence(found, guardrails.samples(document, totals), totals)
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """By bucket. Read before the totals, so that they never exceed them."""
@@ -113,38 +115,49 @@ class Advancer:
         self._candidates = candidates
 
     def tick(self, now_s: float) -> None:
-        """Looks at every route once; never raises what the store or the registry may raise."""
+        """Looks at every route once; never raises what the store or the registry may raise.
+
+        First what is bad goes, everywhere: nothing that takes time may keep it.
+        """
         verdicts: dict[str, tuple[Finding, ...]] = {}
+        going_on: list[tuple[str, Document, int]] = []
         failing: dict[str, str] = {}
         for route, document in self._documents().items():
-            if not is_moving(document):
+            bound = self._candidates(route) if is_moving(document) else None
+            if bound is None:
                 continue
-            try:
-                verdicts[route] = self._look(route, document, now_s)
-            except (StoreError, RouterError, RegistryError, ModelRefused) as error:
-                self.failures += 1
-                failing[route] = str(error)
-                if self._failing.get(route) != failing[route]:  # not twice a second, for as long as it lasts
-                    _log.warning("gateway.advance.failed", route=route, error=str(error))
-        self.verdicts, self._failing = verdicts, failing
+            with self._noted(route, failing):
+                evidence = self._observer.look(document, {arm: each.version for arm, each in bound.items()}, now_s)
+                verdicts[route] = evidence.findings
+                move = abort_due(document, evidence.findings, bound, now_s)
+                if move is None:
+                    going_on.append((route, document, evidence.samples))
+                else:
+                    self._make(route, document, move)
+        self.verdicts = verdicts
+        for route, document, samples in going_on:
+            with self._noted(route, failing):
+                move = self._follow(document, now_s) or step_due(document, samples, now_s)
+                if move is not None:
+                    self._make(route, document, move)
+        self._failing = failing
 
-    def _look(self, route: str, document: Document, now_s: float) -> tuple[Finding, ...]:
-        bound = self._candidates(route)
-        if bound is None:
-            return ()
-        evidence = self._observer.look(document, {arm: each.version for arm, each in bound.items()}, now_s)
-        move = abort_due(document, evidence.findings, bound, now_s)
-        move = move or self._follow(document, now_s) or step_due(document, evidence.samples, now_s)
-        if move is not None:
-            self._make(route, document, move)
-        return evidence.findings
+    @contextmanager
+    def _noted(self, route: str, failing: dict[str, str]) -> Iterator[None]:
+        try:
+            yield
+        except (StoreError, RouterError, RegistryError, ModelRefused) as error:
+            self.failures += 1
+            failing[route] = str(error)
+            if self._failing.get(route) != failing[route]:  # not twice a second, for as long as it lasts
+                _log.warning("gateway.advance.failed", route=route, error=str(error))
 
     def _follow(self, document: Document, now_s: float) -> Move | None:
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
         try:
-            named = self._changes.candidate(document.spec.arms[rollout.of])
+            named = self._changes.named_now(document.spec.arms[rollout.of])
             move = follow_due(document, named, now_s)
             if move is not None:
                 self._changes.require_loadable(apply(document, move.command))

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.lane import LaneKey
@@ -9,6 +10,7 @@ from registry_sync.catalogue import Catalogue, State, Version
 from registry_sync.errors import RegistryError
 from router.document import Candidate, Document
 from router.errors import Rejected
+from router.phase import PINNED
 from router.quarantine import refuse_quarantined
 from router.snapshot import references
 from router.spec import ArmRef, RouteSpec
@@ -28,9 +30,11 @@ class Bound(NamedTuple):
     without: dict[str, str]
 
 
-def bind(catalogue: Catalogue, document: Document, *, retry: bool = False) -> Bound:
+def bind(
+    catalogue: Catalogue, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
+) -> Bound:
     """A READY version for every arm that is needed, and for what else can be had; those that run elsewhere have no
-    runtime.
+    runtime. What is `held` for a name already is taken as it is, and the registry is not asked for it.
 
     Raises:
         UnknownModel: the registry has no such model, version or alias.
@@ -42,7 +46,8 @@ def bind(catalogue: Catalogue, document: Document, *, retry: bool = False) -> Bo
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
     for name in _by_need(document):
         try:
-            arms[name] = _ready(catalogue, spec.placement, refs[name], f"Arm {name}", arms, retry)
+            found = held.get(name) or _obtain(catalogue, spec.placement, refs[name], retry)
+            arms[name] = _ready(found, f"Arm {name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             if _is_needed(document, name):
                 raise
@@ -51,8 +56,8 @@ def bind(catalogue: Catalogue, document: Document, *, retry: bool = False) -> Bo
     refuse_quarantined(document, candidates(arms))
     for shadow in document.watching:
         try:
-            what = f"Shadow {shadow.name}"
-            shadows[shadow.name] = _ready(catalogue, shadow.placement, refs[shadow.name], what, arms, retry)
+            found = held.get(shadow.name) or _obtain(catalogue, shadow.placement, refs[shadow.name], retry)
+            shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             without[shadow.name] = str(error)
     return Bound(arms, shadows, without)
@@ -100,16 +105,8 @@ def placement_named(name: str) -> Placement:
     return "process" if name == "process" else "replica"
 
 
-def _ready(
-    catalogue: Catalogue,
-    placement: str | None,
-    ref: ArmRef,
-    what: str,
-    arms: Mapping[str, Version],
-    retry: bool,
-) -> Version:
-    """A READY version with the signature of the arms that there are."""
-    version = _obtain(catalogue, placement, ref, retry)
+def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
+    """The version, if it is READY and has the signature of the arms that there are."""
     if version.state is not State.READY:
         raise ModelRefused(version.reason)
     for name, other in arms.items():
@@ -129,9 +126,9 @@ def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: boo
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:
     """What is rolled out is pinned by content, not only by name."""
     rollout, state = document.spec.rollout, document.rollout
-    if rollout is None or state is None or state.candidate is None:
+    if rollout is None or state is None or state.candidate is None or rollout.of not in arms:
         return
-    if rollout.of not in arms:
+    if state.phase not in PINNED:  # it has no traffic; that it is not what it was must not undo an abort
         return
     served = arms[rollout.of].key
     if served.version == state.candidate.version and served.digest != state.candidate.digest:

@@ -44,13 +44,24 @@ class Note:
 
 
 class Changes:
-    """One per replica; used by many threads. `trouble` says why the store is not to be changed, or is empty."""
+    """One per replica; used by many threads.
 
-    def __init__(self, store: Store, catalogue: Catalogue, replica: str, trouble: Callable[[], str]) -> None:
+    `trouble` says why the store is not to be changed, or is empty; `candidates` what serves a route's arms.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        replica: str,
+        trouble: Callable[[], str],
+        candidates: Callable[[str], Mapping[str, Candidate] | None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._replica = replica
         self._trouble = trouble
+        self._candidates = candidates
         # The threads of one replica take turns; against other replicas there is compare-and-set.
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -107,12 +118,14 @@ class Changes:
             if version != expected[spec.route]:
                 raise Conflict(spec.route, expected[spec.route], version)
             document = apply(known.document if known else None, Declare(spec, time.time()))
-            without = bind(self._catalogue, document, retry=True).without
-            if without:
-                raise Rejected(" ".join(without.values()))
+            self._require_all(document)
             entries.append(self._entry(document, note))
         self._store.compare_and_set(entries, self._layers_at(entries))
         return entries
+
+    def serving(self, route: str) -> Mapping[str, Candidate]:
+        """What serves each arm of a route on this replica now; nothing if the route is not served here."""
+        return self._candidates(route) or {}
 
     def existing(self, route: str) -> Entry:
         """The newest document.
@@ -122,6 +135,7 @@ class Changes:
         """
         entry = self._store.read(route)
         if entry is None:
+            self._refuse_in_trouble()  # it may be there after all
             there = ", ".join(sorted(self._store.routes())) or "none"
             raise UnknownRoute(f"There is no route {route!r}; there are {there}.")
         return entry
@@ -137,6 +151,15 @@ class Changes:
             raise Rejected(f"Route {route} has no version {version}; `pointsman history {route}` lists what there is.")
         return entry.document
 
+    def _require_all(self, document: Document) -> None:
+        """Of several routes, the sentence says which one."""
+        try:
+            without = bind(self._catalogue, document, retry=True).without
+            if without:
+                raise Rejected(" ".join(without.values()))
+        except (Rejected, RegistryError, ModelRefused) as error:
+            raise type(error)(f"Route {document.spec.route}: {error}") from error
+
     def require_loadable(self, document: Document) -> None:
         """Makes sure that this replica could serve the document.
 
@@ -145,8 +168,17 @@ class Changes:
         """
         bind(self._catalogue, document)
 
+    def named_now(self, ref: ArmRef) -> Candidate:
+        """The version that a reference names, by the registry's own word of this moment.
+
+        Raises:
+            UnknownModel, ModelRefused, RegistryUnavailable: it cannot be told.
+        """
+        key, _ = self._catalogue.resolve_now(ref)
+        return Candidate(key.version, key.digest)
+
     def candidate(self, ref: ArmRef) -> Candidate:
-        """The version that a reference names right now.
+        """The version that a reference names right now, as far as is known.
 
         Raises:
             UnknownModel, ModelRefused, RegistryUnavailable: it cannot be told.

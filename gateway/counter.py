@@ -118,15 +118,17 @@ class Counter:
             _log.warning("gateway.counter.unread", segment=path.name, error=str(error))
 
     def _count(self, path: Path) -> None:
-        """Piece by piece to the end; others may count in between."""
+        """Piece by piece to where the segment ends now; others may count in between. What comes meanwhile is left for
+        the next time: a store that is slower than the traffic would keep this busy for as long as there is any.
+        """
+        written_bytes = self._writer.written_bytes(path)
         more = True
         while more:
             with self._lock:
-                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()))
+                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()), written_bytes)
 
-    def _count_piece(self, path: Path, source: _Source) -> bool:
-        """Whether there was one."""
-        written_bytes = self._writer.written_bytes(path)
+    def _count_piece(self, path: Path, source: _Source, written_bytes: int) -> bool:
+        """Whether there may be another one before `written_bytes`."""
         if source.unreadable or written_bytes <= source.empty_to:
             return False
         if not source.certain:
@@ -148,7 +150,7 @@ class Counter:
         source.certain = False  # until the store has answered
         source.end = self._store.count(path.name, source.end, piece.end, added)
         source.certain = True
-        return True
+        return source.end < written_bytes
 
     def _read(self, path: Path, source: _Source) -> Piece:
         """What follows `source.end`. Where somebody else has counted so far, the contexts before it are read first."""

@@ -7,6 +7,7 @@ contexts and the answer's headers.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.errors import NotReady
@@ -17,6 +18,7 @@ from registry_sync.catalogue import Version
 from router.document import Candidate
 from router.errors import UnknownRoute
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
+from router.spec import ArmRef
 from runtimes.datatypes import NUMPY_OF, TYPE_STRING_OF
 from runtimes.manifest import Manifest, Signature, TensorSpec
 
@@ -73,11 +75,15 @@ class LiveRoute:
 
 
 class Served(NamedTuple):
-    """What a route is served with: READY versions and their lanes, by the name of the arm or shadow."""
+    """What a route is served with: READY versions and their lanes, by the name of the arm or shadow.
+
+    `refs` says which references they were found by.
+    """
 
     arms: Mapping[str, tuple[Version, Lane]]
     shadows: Mapping[str, tuple[Version, Lane]]
     target: Target | None
+    refs: Mapping[str, ArmRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +156,7 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:
     contexts = tuple(
-        _context(route, shadow, version.manifest, "shadow", snapshot_hash, against=arm.name) for arm in route.arms
+        _context(route, shadow, version.manifest, "shadow", snapshot_hash, against=arm) for arm in route.arms
     )
     label, prediction = contexts[0].label, contexts[0].prediction
     return LiveShadow(
@@ -186,7 +192,12 @@ def _logged_outputs(context: Context) -> tuple[int, ...]:
 
 
 def _context(
-    route: Route, arm: Arm | Shadow | None, manifest: Manifest | None, role: Role, snapshot_hash: str, against: str = ""
+    route: Route,
+    arm: Arm | Shadow | None,
+    manifest: Manifest | None,
+    role: Role,
+    snapshot_hash: str,
+    against: Arm | None = None,
 ) -> Context:
     """What the log says of every request that this arm answers; without an arm, of those that were rejected."""
     inputs = _logged(manifest.inputs) if manifest else ()
@@ -208,7 +219,8 @@ def _context(
         label=_first(outputs, "iubO", lambda spec: spec.shape == (-1,)),
         prediction=_first(outputs, "fV", lambda spec: spec.shape[:1] == (-1,)),
         slower_than_us=route.slower_than_us,
-        against=against,
+        against=against.name if against else "",
+        against_version=against.version if against else "",
     )
 
 

@@ -6,6 +6,7 @@ another store, a gateway remembers nothing.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ class Memory:
             return Remembered()
         self._kept = Remembered(file.revision, {each.document.spec.route: each for each in entries}, file.keys)
         return self._kept
+
+    def set_aside(self, identity: str) -> None:
+        """Keeps a copy of the file under the identity of the store that is given up for another one."""
+        kept = self._path.with_name(f"{self._path.stem}.{identity}{self._path.suffix}")
+        try:
+            shutil.copyfile(self._path, kept)
+        except OSError as error:
+            _log.warning("gateway.memory.not_set_aside", path=str(kept), error=str(error))
+        else:
+            _log.warning("gateway.memory.set_aside", path=str(kept))
 
     def keep(self, remembered: Remembered) -> None:
         """Replaces the file if there is something new; a disk that cannot take it is only logged."""

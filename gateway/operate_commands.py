@@ -159,7 +159,9 @@ class _Commands:
         if arm is None or known.rollout is not None:
             return Abort(time.time(), why, arm)
         check_arm(known, arm)
-        return Abort(time.time(), why, arm, self._changes.candidate(known.spec.arms[arm]))
+        serving = self._changes.serving(known.spec.route)  # which may be what the alias has left behind
+        bound = serving[arm] if arm in serving else self._changes.candidate(known.spec.arms[arm])
+        return Abort(time.time(), why, arm, bound)
 
     def undo(self, known: Document, to: int | None) -> Undo:
         """To the version before, unless one is named."""

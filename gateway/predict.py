@@ -14,7 +14,7 @@ from gateway.lane import Job
 from gateway.live import LiveArm, LiveRoute
 from gateway.metrics import Metrics
 from gateway.shadows import Shadows
-from inference_log.record import Context, Outcome, Record
+from inference_log.record import CALLERS_DEADLINE, Context, Outcome, Record
 from inference_log.writer import LogWriter
 from router.breaker import Breaker, Phase
 from router.plan import Plan, Reason, plan
@@ -83,16 +83,19 @@ class Predictor:
             deadline_s = own_s if deadline_s is None else min(own_s, deadline_s)
         arm = live.arms[decided.primary]
         context, attempt = arm.primary, 0
+        blamed: tuple[str, str] | None = None
         while True:
             until_s = deadline_s
             if deadline_s is not None and decided.fallbacks:
                 until_s = deadline_s - _reserve_s([live.arms[each] for each in decided.fallbacks], call, deadline_s)
             try:
-                tensors, model_s = await self._attempt(live, arm, context, call, decided, attempt, until_s)
+                tensors, model_s = await self._attempt(live, arm, context, call, decided, attempt, until_s, blamed)
                 break
-            except (InputRefused, ModelFailed, ArmDown, TooLate):
+            except (InputRefused, ModelFailed, ArmDown, TooLate) as error:
                 if not decided.fallbacks:
                     raise
+                if isinstance(error, InputRefused) and decided.propensity is not None:
+                    blamed = (arm.arm.name, arm.arm.version)  # unless the fallback refuses these values, too
             following, *others = decided.fallbacks
             decided = Plan(following, tuple(others), Reason.FALLBACK, None)
             arm = live.arms[following]
@@ -117,6 +120,7 @@ class Predictor:
         decided: Plan,
         number: int,
         until_s: float | None,
+        blamed: tuple[str, str] | None,
     ) -> tuple[Sequence[Tensor], float]:
         """One arm's try, recorded whatever comes of it: its outputs, and how long the model took (seconds)."""
         job: Job | None = None
@@ -134,6 +138,8 @@ class Predictor:
         except BaseException as error:  # recorded whatever it is: also a caller who left
             status = status_of(error).http
             outcome, code = _OUTCOME_OF.get(type(error), "error"), type(error).__name__
+            if isinstance(error, TooLate) and _is_callers_deadline(call, live):
+                code = CALLERS_DEADLINE
             if not call.probe:
                 _tell(breaker, error, job, live)
             raise
@@ -151,6 +157,7 @@ class Predictor:
                     0.0 if job is None else job.model_s,
                     tuple([tensor_bytes(call.inputs[name]) for name in arm.logged_inputs]),
                     _kept(tensors, arm.logged_outputs),
+                    blamed,
                 )
                 self._metrics.count(
                     live.route.name, arm.arm.name, arm.arm.version, status, time.perf_counter() - call.started_s
@@ -170,6 +177,7 @@ class Predictor:
         model_s: float,
         inputs: tuple[bytes, ...],
         outputs: tuple[bytes, ...],
+        blamed: tuple[str, str] | None = None,
     ) -> None:
         event_us = time.time_ns() // 1000
         latency_us = int((time.perf_counter() - call.started_s) * 1e6)
@@ -194,6 +202,8 @@ class Predictor:
                 call.trace_id,
                 inputs,
                 outputs,
+                None,
+                blamed,
             ),
         )
 
@@ -203,6 +213,12 @@ def _reserve_s(fallbacks: Sequence[LiveArm], call: Call, deadline_s: float) -> f
     least_s = max(_RESERVE_S, _RESERVE_SHARE * (deadline_s - call.started_s))
     runs_s = [_RESERVE_RUNS * arm.lane.executor.pace.expected_s(call.batch_size) for arm in fallbacks]
     return min((deadline_s - time.perf_counter()) / 2, sum(max(least_s, each) for each in runs_s))
+
+
+def _is_callers_deadline(call: Call, live: LiveRoute) -> bool:
+    """Whether the caller has given the arm less time than its route does."""
+    own_s = live.route.deadline_s
+    return call.deadline_s is not None and (own_s is None or call.deadline_s < call.started_s + own_s)
 
 
 def _admits(breaker: Breaker, call: Call) -> bool:

@@ -25,7 +25,7 @@ from registry_sync.catalogue import Catalogue, Version
 from registry_sync.errors import RegistryError
 from router.document import Document
 from router.errors import RouterError
-from router.snapshot import Pin, Route, compile_route
+from router.snapshot import Pin, Route, compile_route, references
 from runtimes.errors import ModelFailed, ModelRefused
 
 _log = structlog.get_logger()
@@ -114,12 +114,12 @@ class Refresher:
         is_new = self._look()
         swapped = False
         if self._wanted.is_heard or self._wanted.known.entries:
-            if is_new or not self._is_built or now_s - self._resolved_s >= self._registry_every_s:
-                self._resolved_s = now_s
-                swapped = self._rebuild()
+            is_due = not self._is_built or now_s - self._resolved_s >= self._registry_every_s
+            if is_new or is_due or self._lanes.has_news():
+                swapped = self._rebuild(is_resolving=is_due)
                 self._is_built = True
-            elif self._lanes.has_news():
-                swapped = self._rebuild()
+            if is_due:
+                self._resolved_s = now_s
         if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
             self._tell(now_s)
 
@@ -154,23 +154,29 @@ class Refresher:
         except StoreUnavailable as error:
             self._note_trouble(str(error))
 
-    def _rebuild(self) -> bool:
-        """Builds every route; swaps if the outcome differs from what is live."""
-        wanted = self._wanted
+    def _rebuild(self, *, is_resolving: bool) -> bool:
+        """Builds what has changed, or everything if the registry is to be asked again; swaps if the outcome differs
+        from what is live.
+        """
+        wanted, before = self._wanted, self._holder.current
         built: dict[str, Built] = {}
         problems, warnings = dict(wanted.corrupt), dict[str, str]()
         documents = wanted.documents  # of a route that cannot be read, the last one that could
         for name, document in documents.items():
+            known = self._built.get(name)
+            is_settled = name not in before.problems and name not in before.warnings
+            if known is not None and known[0].document_version == document.version and is_settled and not is_resolving:
+                built[name] = known
+                continue
             try:
-                built[name] = self._build(document, warnings)
+                built[name] = self._build(document, {} if is_resolving else self._held(document, known), warnings)
             except (ModelFailed, ModelRefused, RegistryError, RouterError) as error:
                 problems[name] = str(error)
-                if name in self._built:
-                    built[name] = self._built[name]
+                if known is not None:
+                    built[name] = self._with_what_there_is(document, known, warnings)
         if self._catalogue.trouble:
             warnings = dict.fromkeys(built, self._catalogue.trouble) | warnings
         self._forget_unused(documents, built, problems, warnings)
-        before = self._holder.current
         after = join(built, wanted.known.revision.number, problems, warnings)
         same = (after.snapshot.hash, problems, warnings) == (before.snapshot.hash, before.problems, before.warnings)
         if same and after.revision == before.revision and built == self._built:
@@ -182,9 +188,26 @@ class Refresher:
         )
         return True
 
-    def _build(self, document: Document, warnings: dict[str, str]) -> Built:
+    def _held(self, document: Document, known: Built | None) -> dict[str, Version]:
+        """The versions that the names of a document were bound to, as far as they still mean the same."""
+        if known is None:
+            return {}
+        served, refs = known[1], references(document)
+        names = {**served.arms, **served.shadows}
+        return {name: version for name, (version, _) in names.items() if served.refs.get(name) == refs.get(name)}
+
+    def _with_what_there_is(self, document: Document, known: Built, warnings: dict[str, str]) -> Built:
+        """A change takes effect, an abort above all, also where an alias names by now what cannot be served."""
+        if known[0].document_version == document.version:
+            return known
+        try:
+            return self._build(document, self._held(document, known), warnings)
+        except (ModelFailed, ModelRefused, RegistryError, RouterError):
+            return known
+
+    def _build(self, document: Document, held: Mapping[str, Version], warnings: dict[str, str]) -> Built:
         spec = document.spec
-        bound = bind(self._catalogue, document)
+        bound = bind(self._catalogue, document, held=held)
         lanes = {
             name: (version, self._lanes.lane(version, placement_of(spec, version.manifest)))
             for name, version in bound.arms.items()
@@ -198,7 +221,7 @@ class Refresher:
         if known is not None and known[0].hash == route.hash and _same(known[1], lanes, shadows):
             return known
         target = None if spec.target is None else _target(spec.target, next(iter(bound.arms.values())))
-        return route, Served(lanes, shadows, target)
+        return route, Served(lanes, shadows, target, references(document))
 
     def _shadows(self, document: Document, bound: Bound, warnings: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
         """Those that can run now. Nobody waits for the others: they come with a later tick, or stay a warning."""

@@ -91,7 +91,7 @@ class Replica:
         self._lanes = Lanes(
             turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000, processes), dedicated
         )
-        wanted = Wanted(self._store, Memory(settings.home / "remembered.json", settings.store))
+        wanted = Wanted(self._store, Memory(settings.memory, settings.store))
         if guard is not None:
             guard.replace_keys(wanted.known.keys)  # until the store says which they are
         self._refresher = Refresher(
@@ -104,7 +104,7 @@ class Replica:
             settings.registry_every_s,
             guard.replace_keys if guard is not None else None,
         )
-        changes = Changes(self._store, catalogue, name, lambda: wanted.trouble)
+        changes = Changes(self._store, catalogue, name, lambda: wanted.trouble, self._holder.candidates)
         counter = Counter(self._store, writer)
         self._steward = Steward(
             counter,

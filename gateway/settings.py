@@ -81,3 +81,8 @@ class Settings(BaseSettings):
     def metrics_dir(self) -> Path:
         """Where the replicas of this machine share their metrics."""
         return self.home / "metrics"
+
+    @property
+    def memory(self) -> Path:
+        """Where this machine remembers what its store said last."""
+        return self.home / "remembered.json"

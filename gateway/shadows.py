@@ -95,6 +95,7 @@ class Shadows:
         self._offered: deque[_Offered] = deque()
         self._settled: deque[tuple[_Offered, Job, float]] = deque()
         self._is_scheduled = False
+        self._is_closing = False
 
     def offer(self, live: LiveRoute, call: "Call", primary: int, tensors: Sequence[Tensor], model_s: float) -> None:
         """A drawn request that was answered by the arm of index `primary`, in `model_s` of its model's time.
@@ -126,7 +127,10 @@ class Shadows:
                 self._schedule(_TOGETHER_S)
 
     def close(self) -> None:
-        """Drops what waits, at the end of the replica. What runs is recorded if it ends before the event loop does."""
+        """Drops what waits, at the end of the replica. What runs is recorded if it is answered before the event loop
+        ends; that its process is ended then is no failure of the shadow.
+        """
+        self._is_closing = True
         while self._offered:
             self._let_go(self._offered.popleft(), "closing")
 
@@ -191,6 +195,9 @@ class Shadows:
         try:
             tensors = job.result()
         except Exception as error:  # noqa: BLE001  # recorded whatever it is
+            if self._is_closing:
+                self._drop(offered.live, offered.index, "closing")
+                return
             status, code = status_of(error).http, type(error).__name__
             outcome = "timeout" if isinstance(error, TooLate) else "error"
             if isinstance(error, InputRefused):  # it has just answered other values

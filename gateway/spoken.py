@@ -8,7 +8,7 @@ _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 def spoken_duration(seconds: float) -> str:
     """`0.4s`, `42s`, `3m 20s`, `2h 5m`: two units at most, the smaller one left out where it is zero."""
     if seconds < 10:
-        return f"{max(seconds, 0.0):.1f}s"
+        return f"{max(0.0, seconds):.1f}s"
     whole = round(seconds)
     index = next(index for index, (_, length) in enumerate(_UNITS) if whole >= length)
     name, length = _UNITS[index]

@@ -52,9 +52,11 @@ class Wanted:
         self.is_heard = True
         is_other = revision.identity != known.identity
         behind = [route for route, entry in self.known.entries.items() if _is_behind(entry, entries, corrupt)]
-        if revision.number < known.number and behind and not is_other:
+        if behind and not is_other:
             self.trouble = f"The store was set back: of {', '.join(behind)} it has an older version, or none. {_LOST}"
             return False
+        if is_other and known.identity and self._memory is not None:
+            self._memory.set_aside(known.identity)
         kept = {route: entry for route, entry in self.known.entries.items() if route in corrupt and not is_other}
         self.corrupt = corrupt
         self._know(Remembered(revision, kept | entries, self.known.keys))

@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 SCHEMA_VERSION = 1
+CALLERS_DEADLINE = "CallersDeadline"
+"""The error code of an attempt that was too late for its caller, but not for its route."""
 
 Outcome = Literal["ok", "error", "timeout", "rejected"]
 Role = Literal["primary", "fallback", "shadow"]
@@ -29,7 +31,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `features` names the values of one instance, over all inputs in order; `inputs` are NumPy type strings. The label
     is the output of that index whose type string is `label_type`; likewise the prediction (None: there is none).
     `slower_than_us` are the thresholds above which requests count as slow; `against` names the arm whose answers a
-    shadow's are held against.
+    shadow's are held against, and `against_version` the model version that serves it.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     prediction: tuple[int, str] | None = None
     slower_than_us: tuple[int, ...] = ()
     against: str = ""
+    against_version: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +73,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """One attempt of one arm to answer one request. Times are microseconds; `event_us` since the epoch.
 
     `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order; an attempt that failed has
-    no outputs, a request that was rejected has neither.
+    no outputs, a request that was rejected has neither. A fallback that answered values which the drawn arm refused
+    shows that it was not the caller's fault: `blamed` is that arm and its model version.
     """
 
     context: int
@@ -92,6 +96,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     inputs: tuple[bytes, ...] = ()
     outputs: tuple[bytes, ...] = ()
     comparison: Comparison | None = None
+    blamed: tuple[str, str] | None = None
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from inference_log.record import Context, Record
+from inference_log.record import CALLERS_DEADLINE, Context, Record
 from inference_log.values import STRINGS, elements, floats
 from router import sums
 from router.plan import Reason
@@ -20,6 +20,7 @@ _BUCKET_US = sums.BUCKET_S * 1_000_000
 _DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
 _CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
+_CALLERS_FAULT = frozenset({"InputRefused", CALLERS_DEADLINE})
 
 
 def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
@@ -43,10 +44,20 @@ def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[st
                 context.model_version,
                 context.against if context.role == "shadow" else "",
                 name,
+                context.against_version if context.role == "shadow" else "",
             )
-            of_route = tallied.setdefault(context.route, {})
-            of_route[key] = of_route.get(key, 0) + value
+            _add(tallied, context.route, key, value)
+        for record in group if context.role == "fallback" else ():
+            if record.blamed is not None and record.outcome == "ok":
+                arm, version = record.blamed
+                key = SumKey(bucket * sums.BUCKET_S, context.policy_version, arm, version, "", sums.ERRORS)
+                _add(tallied, context.route, key, 1)
     return tallied
+
+
+def _add(tallied: dict[str, dict[SumKey, int]], route: str, key: SumKey, value: int) -> None:
+    of_route = tallied.setdefault(route, {})
+    of_route[key] = of_route.get(key, 0) + value
 
 
 def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
@@ -64,7 +75,7 @@ def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, int]:
     counted = {
-        sums.ERRORS: sum(record.outcome in _FAILED for record in drawn),
+        sums.ERRORS: sum(record.outcome in _FAILED and record.error_code not in _CALLERS_FAULT for record in drawn),
         sums.MISSING: _missing(context, [record for record in drawn if record.outcome == "ok"]),
     }
     for threshold_us in context.slower_than_us:

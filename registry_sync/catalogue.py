@@ -90,6 +90,15 @@ class Catalogue:
         self._resolved[ref] = resolved
         return resolved
 
+    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+        """The same, but what the registry itself says.
+
+        Raises:
+            UnknownModel, ModelRefused: see `resolve`.
+            RegistryUnavailable: the registry does not answer.
+        """
+        return self._resolve(ref)
+
     def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         version = ref.version if ref.alias is None else self._follow(ref.model, ref.alias)
         if version is None:
@@ -103,18 +112,24 @@ class Catalogue:
         Raises:
             RegistryUnavailable: the artifact could not be fetched; nothing is remembered.
         """
+        held = self._held(key, manifest, retry)
+        if held is not None:  # nobody who wants what is there waits for what somebody else loads
+            return held
         with self._loading:
-            with self._lock:
-                known = self._versions.get(key)
-            if (
-                known is None
-                or known.manifest != manifest
-                or (known.state is State.QUARANTINED and known.is_due(retry))
-            ):
-                known = self._load(key, manifest)
+            held = self._held(key, manifest, retry)
+            if held is None:
+                held = self._load(key, manifest)
                 with self._lock:
-                    self._versions = {**self._versions, key: known}
-            return known
+                    self._versions = {**self._versions, key: held}
+            return held
+
+    def _held(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version | None:
+        """The version as it is held, unless it has to be loaded (again)."""
+        with self._lock:
+            known = self._versions.get(key)
+        if known is None or known.manifest != manifest or (known.state is State.QUARANTINED and known.is_due(retry)):
+            return None
+        return known
 
     def versions(self) -> list[Version]:
         """Everything held, by name."""

@@ -213,8 +213,8 @@ def _undo(document: Document, command: Undo) -> Document:
         held = find(document, then.spec.arms[of].model, state.candidate.digest)
         if held is not None and state.phase in PINNED:
             raise Rejected(
-                f"Version {then.version} rolled out {held.model}:{held.version}, which is in quarantine: {held.why} "
-                f"`pointsman release {then.spec.route} {held.version}` lets it back."
+                f"Version {then.version} rolled out {held.model}:{held.version}, which is in quarantine: "
+                f"{held.because} `pointsman release {then.spec.route} {held.version}` lets it back."
             )
     return undone
 

@@ -49,6 +49,11 @@ class Quarantined:
     at_s: float
     why: str
 
+    @property
+    def because(self) -> str:
+        """Why, as the end of a sentence."""
+        return f"{self.why.rstrip('. ')}."
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

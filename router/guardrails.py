@@ -72,7 +72,7 @@ def _judge(
     alpha: float,
 ) -> Verdict:
     if guardrail.kind is GuardrailKind.DISAGREEMENT:
-        return _judge_disagreement(document, arm, guardrail, totals, alpha)
+        return _judge_disagreement(document, arm, guardrail, version, totals, alpha)
     event, what = _event(guardrail)
     strata = list(_strata(document, arm, event, version, weights, totals, recent))
     return judge(
@@ -103,17 +103,19 @@ def _event(guardrail: Guardrail) -> tuple[str, str]:
     return slow(guardrail.slower_than_us), f"took longer than {threshold}"
 
 
-def _judge_disagreement(document: Document, arm: str, guardrail: Guardrail, totals: Sums, alpha: float) -> Verdict:
+def _judge_disagreement(
+    document: Document, arm: str, guardrail: Guardrail, version: str, totals: Sums, alpha: float
+) -> Verdict:
     """Pairs of the trusted arm beside this one, and of this one beside the trusted arm."""
     trusted = document.spec.otherwise
+
+    def is_pair(key: SumKey) -> bool:
+        beside = (key.arm, key.against) == (trusted, arm) and key.against_version == version
+        before = (key.arm, key.against) == (arm, trusted) and key.model_version == version
+        return key.policy_version >= document.trial_version and (beside or before)
+
     counted = {
-        name: sum(
-            value
-            for key, value in totals.items()
-            if key.name == name
-            and key.policy_version >= document.trial_version
-            and (key.arm, key.against) in ((trusted, arm), (arm, trusted))
-        )
+        name: sum(value for key, value in totals.items() if key.name == name and is_pair(key))
         for name in (PAIRS, FLIPS)
     }
     return judge(

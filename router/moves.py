@@ -53,7 +53,7 @@ def step_due(document: Document, samples: int, now_s: float) -> Move | None:
     event = rollout.due(document, now_s, samples)
     if event is None:
         return None
-    why = f"The step is over, with {samples} requests."
+    why = f"The step is over, with {samples} request{'' if samples == 1 else 's'}."
     if event is Event.HOLD:
         return Move(Hold(), "hold", f"{why} The next one needs approval: `pointsman resume {document.spec.route}`.")
     return Move(Advance(now_s), "advance", why)

@@ -48,6 +48,6 @@ def refuse_quarantined(document: Document, bound: Mapping[str, Candidate]) -> No
         held = find(document, spec.arms[arm].model, bound[arm].digest) if is_serving else None
         if held is not None:
             raise Rejected(
-                f"Arm {arm} would serve {held.model}:{held.version}, which is in quarantine: {held.why} "
+                f"Arm {arm} would serve {held.model}:{held.version}, which is in quarantine: {held.because} "
                 f"`pointsman release {spec.route} {held.version}` lets it back."
             )

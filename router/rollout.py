@@ -43,10 +43,14 @@ def begin(document: Document, event: Event, candidate: Candidate, at_s: float) -
     rollout, state = spec_and_state(document)
     phase = after(state.phase, event)
     model = document.spec.arms[rollout.of].model
+    if state.phase is Phase.PROMOTED and state.candidate is not None and state.candidate.digest == candidate.digest:
+        raise Rejected(
+            f"{model}:{candidate.version} is promoted already; bind arm {rollout.of} to another version first."
+        )
     held = find(document, model, candidate.digest)
     if held is not None:
         raise Rejected(
-            f"{model}:{candidate.version} is in quarantine: {held.why} "
+            f"{model}:{candidate.version} is in quarantine: {held.because} "
             f"`pointsman release {document.spec.route} {held.version}` lets it back."
         )
     begun = replace(document, trial_version=document.version + 1, trial_s=at_s)

@@ -10,7 +10,10 @@ from typing import NamedTuple
 REQUESTS = "requests"
 """Drawn requests that the arm was asked first; forced, pinned and excluded ones are not among them."""
 ERRORS = "errors"
-"""Those of them that the arm did not answer: an error, a deadline that passed, a breaker that was open."""
+"""Those of them that the arm did not answer: an error, a deadline that passed, a breaker that was open.
+
+Values that nobody can answer, and deadlines of the caller's own, are no fault of the arm.
+"""
 MISSING = "missing"
 """Those that it answered with a value missing: NaN or infinite, or an empty label."""
 ANSWERS = "answers"
@@ -44,7 +47,8 @@ class SumKey(NamedTuple):
     """What a sum is of. `policy_version` is the document's; it implies the weights that were in force.
 
     `bucket_s` is when the bucket of time begins, in seconds since the epoch, a multiple of `BUCKET_S`; 0 means all
-    time. `against` is empty but for shadows: there it names the arm whose answer the shadow's was held against.
+    time. `against` is empty but for shadows: there it names the arm whose answer the shadow's was held against, and
+    `against_version` the model version that served it.
     """
 
     bucket_s: int
@@ -53,6 +57,7 @@ class SumKey(NamedTuple):
     model_version: str
     against: str
     name: str
+    against_version: str = ""
 
 
 Sums = Mapping[SumKey, int]

@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -61,6 +62,13 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
     return context
 
 
+def _path(route: str) -> str:
+    """Where a route is; whatever its name is, it leads nowhere else."""
+    if not route:
+        raise ApiError("Say which route; `pointsman status` lists them.")
+    return f"/api/routes/{quote(route, safe='')}"
+
+
 class Client:
     """One gateway, named by its URL."""
 
@@ -89,7 +97,7 @@ class Client:
 
     def route(self, name: str) -> dict[str, Any]:
         """One route's document."""
-        return self._ask("GET", f"/api/routes/{name}")  # type: ignore[no-any-return]
+        return self._ask("GET", _path(name))  # type: ignore[no-any-return]
 
     def find(self, name: str) -> dict[str, Any] | None:
         """One route's document, or None if it is not declared."""
@@ -106,12 +114,12 @@ class Client:
 
     def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
         """Commands a route that was last seen at version `seen`; if somebody was quicker, nothing is done."""
-        path = f"/api/routes/{name}/{command}"
-        return self._ask("POST", path, json=body, headers={"if-match": f'"{seen}"'})  # type: ignore[no-any-return]
+        headers = {"if-match": f'"{seen}"'}
+        return self._ask("POST", f"{_path(name)}/{command}", json=body, headers=headers)  # type: ignore[no-any-return]
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """The newest versions of one route first."""
-        return self._ask("GET", f"/api/routes/{name}/history", params={"limit": limit})  # type: ignore[no-any-return]
+        return self._ask("GET", f"{_path(name)}/history", params={"limit": limit})  # type: ignore[no-any-return]
 
     def audit(self, limit: int) -> list[dict[str, Any]]:
         """The newest changes of all routes first."""

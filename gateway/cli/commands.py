@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def shift(
     route: RouteName,
-    weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT...", help="Such as canary=20.")],
+    weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT", help="Such as canary=20.")],
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,
@@ -33,6 +33,8 @@ def shift(
             arm, found, share = pair.partition("=")
             if not found or not arm or not share:
                 raise ValueError(f"{pair!r} is not of the form ARM=PERCENT, such as canary=20.")
+            if arm in parsed:
+                raise ValueError(f"Arm {arm} is named twice.")
             parsed[arm] = share
         _command(url, route, "shift", {"weights": parsed, "why": why}, as_json)
 
@@ -71,7 +73,7 @@ def promote(
 
 def abort(
     route: RouteName,
-    arm: Annotated[str | None, typer.Argument(metavar="[ARM]", help="In a rollout it may be left out.")] = None,
+    arm: Annotated[str | None, typer.Argument(metavar="ARM", help="In a rollout it may be left out.")] = None,
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,
@@ -84,7 +86,7 @@ def abort(
 def undo(
     route: RouteName,
     to: Annotated[
-        int | None, typer.Option("--to", help="The version to go back to; the one before if left out.")
+        int | None, typer.Option("--to", min=1, help="The version to go back to; the one before if left out.")
     ] = None,
     url: Url = DEFAULT_URL,
     why: Why = "",
@@ -97,7 +99,7 @@ def undo(
 
 def release(
     route: RouteName,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="As `pointsman status --route ROUTE` shows it.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as 18, where fraud:18 is in quarantine.")],
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,

@@ -80,7 +80,7 @@ def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
         else:
             for pair in pairs:
                 typer.echo("".join(_lines(pair)), nl=False)
-            if undeclared:
+            if undeclared and file.is_dir():
                 typer.echo(f"Stored, but not declared in {file}: {', '.join(undeclared)}.", err=True)
         if any(pair.differs for pair in pairs):
             raise typer.Exit(1)

@@ -18,7 +18,7 @@ def group() -> None:
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="SQL over the table inferences (DuckDB's dialect).")],
+    sql: Annotated[str, typer.Argument(help="SQL over the tables inferences and audit (DuckDB's dialect).")],
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
 ) -> None:

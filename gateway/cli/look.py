@@ -58,7 +58,7 @@ def history(
 
 
 def models(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Show the model versions that a replica holds, and why one is quarantined."""
+    """Show the model versions that a replica holds, and why one is refused."""
     with sentences():
         held = Client(url).models()
         if as_json:

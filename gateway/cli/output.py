@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,10 @@ from inference_log.errors import LogError
 from router.errors import RouterError
 
 _FULL_WIDTH = 10_000
+_FOLDED_WIDTH = 24
+_GAP = 2
+_PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SHADOWS"})
+"""The columns that are folded where a line is too long for the terminal."""
 
 # What operators have written, such as a reason, is shown as it is, square brackets included.
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
@@ -30,13 +35,21 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A plain table."""
+    """A plain table. On a terminal prose is folded; nothing is ever left out, and where that is not enough, the
+    terminal breaks the lines.
+    """
+    texts = [["" if value is None else str(value) for value in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)
+    least = -_GAP
+    for column, *cells in zip(columns, *texts, strict=True):
+        is_prose, natural = column in _PROSE, max(map(cell_len, (column, *cells)))
+        width = min(natural, _FOLDED_WIDTH) if is_prose else natural
+        table.add_column(column, overflow="fold", no_wrap=not is_prose, min_width=width)
+        least += width + _GAP
+    for row in texts:
+        table.add_row(*row)
+    table.width = least if least > console.width else None
+    console.print(table, crop=False)
 
 
 @contextmanager
@@ -45,8 +58,14 @@ def sentences(exit_code: int = 1) -> Generator[None, None, None]:
     try:
         yield
     except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
-        typer.echo(f"pointsman: {error}", err=True)
+        typer.echo(f"pointsman: {_said(error)}", err=True)
         raise typer.Exit(exit_code) from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return str(error)
 
 
 class Progress:

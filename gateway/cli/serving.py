@@ -16,6 +16,7 @@ from control.open import open_store
 from gateway import ray_environment
 from gateway.cli.output import Progress, sentences
 from gateway.listener import bind
+from gateway.memory import Memory
 from gateway.settings import Settings
 from gateway.tls import load_tls
 
@@ -81,7 +82,11 @@ def demo(
         demonstration.train(Path(settings.registry), progress.step)
         progress.done()
         store = open_store(settings.store)
-        demonstration.declare(store)
+        if Memory(settings.memory, settings.store).load().entries and not store.revision().identity:
+            progress.step("the store has lost its routes: `pointsman restore` puts back what is remembered")
+            progress.done()
+        else:
+            demonstration.declare(store)
         store.close()
         if not prepare:
             _run(settings, progress)

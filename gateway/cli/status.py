@@ -23,7 +23,7 @@ def print_status(status: Mapping[str, Any]) -> None:
                 spoken_weights(route["weights"]),
                 route["worst"],
                 "; ".join(map(_in_short, route["shadows"])),
-                "yes" if route["converged"] else "no",
+                _live(route, status["store"]),
             )
             for route in status["routes"]
         ],
@@ -50,13 +50,16 @@ def print_status(status: Mapping[str, Any]) -> None:
 def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     """One route, with the sentences."""
     _print_store(status["store"])
-    live = "live on all replicas" if route["converged"] else "not live on all replicas yet"
+    live = {
+        "yes": "live on all replicas",
+        "no": "not live on all replicas yet",
+        None: "live on this replica" if route["converged"] else "not live on this replica yet",
+    }[_live(route, status["store"])]
     console.print(f"{route['route']} is at version {route['version']}, {live}.")
     rollout = route["rollout"]
     if rollout is not None:
-        since = "" if rollout["since_s"] is None else f" since {_when(rollout['since_s'])} UTC"
         of = "" if rollout["candidate"] is None else f"; the candidate is {rollout['candidate']}"
-        console.print(f"Its rollout is {phase_of(route)}{since}{of}. Next: {rollout['next']}")
+        console.print(f"Its rollout is {phase_of(route)}{_since(rollout)}{of}. Next: {rollout['next']}")
     for held in route["quarantine"]:
         console.print(
             f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}"
@@ -74,6 +77,21 @@ def _print_store(store: Mapping[str, Any]) -> None:
             f"The store is {store['state']}, last heard of {spoken_duration(store['stale_s'])} ago; "
             f"below is what this replica knows. {store['trouble']}\n"
         )
+
+
+def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
+    """Whether all replicas serve it; None: without the store, one replica knows nothing of the others."""
+    if store["state"] == "UNREACHABLE":
+        return None
+    return "yes" if route["converged"] else "no"
+
+
+def _since(rollout: Mapping[str, Any]) -> str:
+    """While a rollout is under way, what is known is when its step began, not when it was paused."""
+    if rollout["since_s"] is None:
+        return ""
+    when = f"{_when(rollout['since_s'])} UTC"
+    return f" since {when}" if rollout["phase"] in ("PROMOTED", "ABORTED") else f", in a step that began {when}"
 
 
 def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # What a block must print; the rest of the README's sample output differs from run to run.
 EXPECTED = {
-    "pointsman status": "LIVE ON ALL",
+    "pointsman status\n": "LIVE ON ALL",
     "curl": '"datatype":"INT64","data":[0]',
     "tritonclient": "[0 1 2]",
     "pointsman shift": "live on 2 of 2 replicas",

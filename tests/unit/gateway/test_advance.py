@@ -99,7 +99,8 @@ class Site:
         model = model or self.replica.bound(route)[arm].version
         bucket_s = int(self.now_s) // BUCKET_S * BUCKET_S
         policy = self.document(route).version
-        sums = {SumKey(bucket_s, policy, arm, model, against, name): value for name, value in added.items()}
+        beside = self.replica.bound(route)[against].version if against else ""
+        sums = {SumKey(bucket_s, policy, arm, model, against, name, beside): value for name, value in added.items()}
         assert self.store.real.count("segment", self._counted, self._counted + 1, {route: sums}) == self._counted + 1
         self._counted += 1
 
@@ -444,7 +445,7 @@ def test_who_does_not_serve_a_route_says_nothing_of_it(site):
     bound = site.replica.bound("r")
     site.replica.bound = lambda _: None
     site.tick()
-    assert site.advancer.verdicts == {"r": ()}
+    assert site.advancer.verdicts == {}
     site.replica.bound = lambda _: {"stable": bound["stable"]}  # what is live is older than the document
     site.tick()
     assert (site.advancer.verdicts, site.advancer.failures) == ({"r": ()}, 0)
@@ -470,6 +471,15 @@ def test_disagreement_with_the_trusted_arm_ends_a_rollout_whoever_answered_the_c
     site.tick()
     assert site.stands() == ("ABORTED", 0)
     assert site.newest().why.startswith("40 of 80 (50%) answers of canary differ from what stable answers")
+
+
+def test_what_another_version_said_differently_is_not_held_against_this_one(site):
+    site.declare(SPLIT, guardrails=[{"disagreement": {"above": "5%"}}])
+    before = site.document("s").version
+    keys = [SumKey(0, before, "stable", "1", "b", name, "7") for name in (PAIRS, FLIPS)]  # it was b's then
+    assert site.store.real.count("before", 0, 1, {"s": dict(zip(keys, (100, 50), strict=True))}) == 1
+    site.tick()
+    assert site.document("s").weights["b"] == 5000
 
 
 def test_what_comes_in_between_two_readings_is_counted_once(site, monkeypatch):

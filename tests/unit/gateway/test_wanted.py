@@ -175,18 +175,21 @@ def test_a_store_that_was_set_back_is_not_believed(machine):
     assert (wanted.look(), wanted.trouble, serves(wanted)) == (True, "", {"r": 2, "other": 1})
 
 
-def test_a_store_that_was_set_back_and_grew_to_the_same_number_is_read(machine):
+def test_a_store_that_was_set_back_and_grew_again_is_still_not_believed(machine):
     machine.declare("r")
     backup = machine.store.back_up()
     machine.declare("r", "2")
     wanted = machine.replica(has_memory=False)
     wanted.look()
     machine.store.set_back(backup)
-    wanted.look()
-    assert wanted.trouble
     machine.declare("other")  # by somebody who never knew what was lost
+    machine.declare("another")
+    assert wanted.look() is False
+    assert "set back: of r it has an older version" in wanted.trouble
+    assert serves(wanted) == {"r": 2}
+    wanted.restore()
     assert wanted.look() is True
-    assert (wanted.trouble, serves(wanted)) == ("", {"r": 1, "other": 1})
+    assert (wanted.trouble, serves(wanted)) == ("", {"r": 2, "other": 1, "another": 1})
 
 
 def test_trouble_does_not_flicker_while_the_store_is_looked_at(machine):

@@ -39,7 +39,8 @@ def key(
     name: str, arm: str = "canary", policy: int = 2, model: str = "", against: str = "", bucket_s: int = 0
 ) -> SumKey:
     model = model or {"stable": "1", "canary": "2", "b": "2", "c": "3"}[arm]
-    return SumKey(bucket_s, policy, arm, model, against, name)
+    against_version = {"stable": "1", "canary": "2"}.get(against, "")
+    return SumKey(bucket_s, policy, arm, model, against, name, against_version)
 
 
 def counts(requests: int, events: int, event: str = ERRORS, **more) -> Counter:

@@ -94,7 +94,9 @@ def test_a_url_that_is_none_is_said(run):
     [
         (("shift", "r", "canary"), "'canary' is not of the form ARM=PERCENT"),
         (("shift", "r", "=5"), "is not of the form ARM=PERCENT"),
-        (("apply", "-f", "nowhere.yaml"), "No such file"),
+        (("shift", "r", "canary=5", "canary=6"), "Arm canary is named twice."),
+        (("pause", ""), "Say which route"),
+        (("apply", "-f", "nowhere.yaml"), "nowhere.yaml cannot be used: No such file or directory."),
         (("serve", "--port", "0"), "port: Input should be greater than or equal to 1"),
         (("serve", "--replicas", "99"), "replicas"),
     ],

@@ -15,11 +15,13 @@ class Gateway:
 
     def __init__(self) -> None:
         self.seen: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.status = 200
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.paths.append(self.path)
                 outer.seen.append({name.lower(): value for name, value in self.headers.items()})
                 content = json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
                 self.send_response(outer.status)
@@ -94,6 +96,14 @@ def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
         with pytest.raises(ApiError, match="cannot be used"):
             Client("https://127.0.0.1:9")
         (tmp_path / "bad.pem").write_text("no PEM")
+
+
+def test_the_name_of_a_route_leads_nowhere_else(listening):
+    client = Client(listening.url)
+    for name in ("../status", "a?b", "a#b"):
+        client.route(name)
+    assert listening.paths == ["/api/routes/..%2Fstatus", "/api/routes/a%3Fb", "/api/routes/a%23b"]
+    client.close()
 
 
 def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refused(listening):

@@ -65,8 +65,11 @@ def test_a_difference_is_shown_and_is_the_exit_code(here, tmp_path):
     path.write_text("route: cli8\nsplit: {a: 0.9, b: 0.1}\narms: {a: 'linear:1', b: 'linear:2'}\nseed: cli8\n")
     same = here("diff", "-f", path)
     assert (same.exit_code, same.stdout) == (0, "")
-    assert "Stored, but not declared in" in same.stderr
-    assert "plain" in same.stderr
+    assert same.stderr == ""
+    folder = here("diff", "-f", tmp_path)
+    assert (folder.exit_code, folder.stdout) == (0, "")
+    assert "Stored, but not declared in" in folder.stderr
+    assert "plain" in folder.stderr
 
     path.write_text(split("cli8", 20))
     other = here("diff", "-f", path)

@@ -71,13 +71,29 @@ def test_a_store_that_is_away_comes_first(capsys, document):
     )
 
 
+def test_without_the_store_nothing_is_said_of_the_other_replicas(capsys, document):
+    now = told(AWAY, {"fraud": document}, {}, trouble="The store does not answer.")
+    assert now["routes"][0]["converged"]
+    print_status(now)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("fraud"))
+    assert not line.rstrip().endswith("yes")
+    print_route(now["routes"][0], now)
+    assert "fraud is at version 2, live on this replica." in capsys.readouterr().out
+
+
+def test_a_rollout_that_was_aborted_says_since_when(capsys, document, evidence):
+    now = told(REACHABLE, {"fraud": apply(document, Abort(NOW_S, "bad"))}, {"fraud": evidence})
+    print_route(now["routes"][0], now)
+    assert "Its rollout is ABORTED 1/3 since 2027-01-15 08:00:00 UTC; " in capsys.readouterr().out
+
+
 def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
     now = told(REACHABLE, {"fraud": document}, {"fraud": evidence}, warnings={"fraud": "Served without shadow x."})
     print_route(now["routes"][0], now)
     out = capsys.readouterr().out
     for said in (
         "fraud is at version 2, live on all replicas.",
-        "Its rollout is PROGRESSING 1/3 since 2027-01-15 07:53:20 UTC; the candidate is fraud:18.",
+        "Its rollout is PROGRESSING 1/3, in a step that began 2027-01-15 07:53:20 UTC; the candidate is fraud:18.",
         "Next: In 3m 20s, step 2 of 3 begins (25%).",
         "here: Served without shadow x.",
         "5 of 100 (5%) requests of canary failed [sic].",
