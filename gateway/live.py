@@ -221,6 +221,7 @@ def _context(
         slower_than_us=route.slower_than_us,
         against=against.name if against else "",
         against_version=against.version if against else "",
+        has_fallback=isinstance(arm, Arm) and bool(route.fallbacks[route.arms.index(arm)]),
     )
 
 

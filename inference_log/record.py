@@ -31,7 +31,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `features` names the values of one instance, over all inputs in order; `inputs` are NumPy type strings. The label
     is the output of that index whose type string is `label_type`; likewise the prediction (None: there is none).
     `slower_than_us` are the thresholds above which requests count as slow; `against` names the arm whose answers a
-    shadow's are held against, and `against_version` the model version that serves it.
+    shadow's are held against, and `against_version` the model version that serves it. `has_fallback` says that another
+    arm is asked where this one fails.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     slower_than_us: tuple[int, ...] = ()
     against: str = ""
     against_version: str = ""
+    has_fallback: bool = False
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):

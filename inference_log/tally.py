@@ -20,7 +20,7 @@ _BUCKET_US = sums.BUCKET_S * 1_000_000
 _DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
 _CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
-_CALLERS_FAULT = frozenset({"InputRefused", CALLERS_DEADLINE})
+_REFUSED = "InputRefused"
 
 
 def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
@@ -75,12 +75,19 @@ def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, int]:
     counted = {
-        sums.ERRORS: sum(record.outcome in _FAILED and record.error_code not in _CALLERS_FAULT for record in drawn),
+        sums.ERRORS: sum(_is_arms_fault(context, record) for record in drawn),
         sums.MISSING: _missing(context, [record for record in drawn if record.outcome == "ok"]),
     }
     for threshold_us in context.slower_than_us:
         counted[sums.slow(threshold_us)] = sum(record.latency_us > threshold_us for record in drawn)
     return counted
+
+
+def _is_arms_fault(context: Context, record: Record) -> bool:
+    """Of values that it refuses nothing is known until its fallback has been asked, which says so in its own record."""
+    if record.error_code == CALLERS_DEADLINE or (record.error_code == _REFUSED and context.has_fallback):
+        return False
+    return record.outcome in _FAILED
 
 
 def _of_shadow(asked: Sequence[Record]) -> dict[str, int]:

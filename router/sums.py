@@ -12,7 +12,7 @@ REQUESTS = "requests"
 ERRORS = "errors"
 """Those of them that the arm did not answer: an error, a deadline that passed, a breaker that was open.
 
-Values that nobody can answer, and deadlines of the caller's own, are no fault of the arm.
+Values that its fallback cannot answer either, and deadlines of the caller's own, are no fault of the arm.
 """
 MISSING = "missing"
 """Those that it answered with a value missing: NaN or infinite, or an empty label."""

@@ -14,6 +14,7 @@ from gateway.drive import finish
 from gateway.live import Live, LiveRoute
 from gateway.metrics import Metrics
 from gateway.predict import Answer, Call, Predictor
+from inference_log.record import Record
 from inference_log.rows import partition_rows
 from inference_log.segment import read_segment
 from inference_log.writer import LogWriter
@@ -89,6 +90,12 @@ class Bench:
     async def ask(self, live: Live, **more: Any) -> Answer:
         """One prediction among others."""
         return await finish(self.predictor.predict(live.routes["r"], call(**more)))
+
+    def records(self) -> list[Record]:
+        """What has been recorded, as it stands in the segment."""
+        path = self.writer.active_path
+        segment = read_segment(path.read_bytes()) if path else None
+        return segment.records if segment else []
 
     def rows(self) -> list[dict[str, Any]]:
         """What has been recorded, in order."""

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from gateway.errors import ClientGone
+from gateway.errors import ClientGone, TooLate
 from router.errors import UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed
 from tests.unit.gateway.predict_bench import Bench, Fake, call
@@ -163,6 +163,23 @@ def test_a_fallbacks_answer_is_not_shadowed_nor_is_an_error(bench, join_live, si
 def test_a_route_without_shadows_offers_nothing(bench, join_live, signature):
     bench.predict(join_live({"a": Fake(signature, 1)}))
     assert bench.shadows.offered == []
+
+
+def test_a_fallback_that_answers_what_the_arm_refused_says_whose_fault_it_was(bench, join_live, signature):
+    bench.predict(join_live({"a": Picky(signature, 1), "b": Fake(signature, 2)}, fallback="b"), value=13)
+    assert [record.error_code for record in bench.records()] == ["InputRefused", ""]
+    assert [record.blamed and record.blamed[0] for record in bench.records()] == [None, "a"]
+
+
+def test_an_arm_that_failed_for_all_to_see_is_blamed_in_its_own_record(bench, join_live, signature):
+    bench.predict(join_live({"a": Fake(signature, 1, ModelFailed("broken")), "b": Fake(signature, 2)}, fallback="b"))
+    assert [record.blamed for record in bench.records()] == [None, None]
+
+
+def test_a_deadline_that_only_the_caller_has_is_told_apart(bench, join_live, signature):
+    with pytest.raises(TooLate):
+        bench.predict(join_live({"a": Fake(signature, 1)}), within_s=0.0)
+    assert [record.error_code for record in bench.records()] == ["CallersDeadline"]
 
 
 @pytest.mark.parametrize("asked", [{"forced_arm": "a"}, {"pinned_version": "0"}])

@@ -1,6 +1,7 @@
 """Ticks: what the store and the registry say goes live; what cannot be built keeps its last good form."""
 
 import asyncio
+import shutil
 import threading
 import time
 
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from control.errors import StoreUnavailable
 from control.keys import ApiKey
+from control.store import Change, Entry
 from gateway.errors import NotReady
 from gateway.lanes import LaneOptions, Lanes
 from gateway.live import LiveHolder, find_route
@@ -20,7 +22,10 @@ from gateway.turn import Turn
 from gateway.wanted import Wanted
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
+from router.commands import Abort, Declare, Start, apply
+from router.document import Candidate
 from router.errors import UnknownRoute
+from router.parse import parse_spec
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load import LoadOptions
 from tests.unit.gateway.stores import Served
@@ -509,3 +514,59 @@ def test_a_routes_condition_is_compiled_with_it(bench, declare):
     assert route.target.matches({b"x-country": b"se"}, {}, inputs, None)
     assert not route.target.matches({b"x-country": b"se"}, {}, {"X": inputs["X"][::-1]}, None)
     assert route.route.admission.has_target
+
+
+def aborted(bench, own_registry):
+    """A rollout whose candidate has half of the traffic; what aborts it."""
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '1'")
+    spec = parse_spec(
+        {
+            "route": "r",
+            "arms": {"stable": "linear@champion", "canary": "linear:2"},
+            "rollout": {"of": "canary", "steps": ["50%"], "every": "1h"},
+        }
+    )
+    digest = DirectoryRegistry(own_registry).manifest("linear", "2").sha256
+    document = apply(apply(None, Declare(spec)), Start(Candidate("2", digest), 1.0))
+    bench.store.compare_and_set([Entry(apply(None, Declare(spec)), Change("ada", 1.0, "apply"))])
+    bench.store.compare_and_set([Entry(document, Change("ada", 1.0, "start"))])
+    bench.tick()
+    assert shares(bench) == {"stable": 5000, "canary": 5000}
+    return lambda: bench.store.compare_and_set([Entry(apply(document, Abort(2.0, "bad")), Change("ada", 2.0, "abort"))])
+
+
+def shares(bench) -> dict[str, int]:
+    return {arm.name: arm.slots for arm in bench.holder.current.routes["r"].route.arms}
+
+
+def test_an_abort_takes_effect_though_the_stable_alias_names_what_is_not_there(bench, own_registry):
+    abort = aborted(bench, own_registry)
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '99'")
+    live = bench.tick(after_s=60)
+    assert "99" in live.problems["r"]
+    abort()
+    live = bench.tick()
+    assert shares(bench) == {"stable": 10_000, "canary": 0}
+    assert bench.version() == "1"
+
+
+def test_an_abort_takes_effect_though_the_candidates_artifact_was_overwritten(bench, own_registry):
+    abort = aborted(bench, own_registry)
+    for name in ("model.onnx", "model.yaml"):
+        shutil.copyfile(own_registry / "linear" / "1" / name, own_registry / "linear" / "2" / name)
+    bench.tick(after_s=60)
+    abort()
+    bench.tick(after_s=60)
+    assert shares(bench)["canary"] == 0
+
+
+def test_a_change_of_one_route_asks_the_registry_for_that_one_alone(bench, declare, monkeypatch):
+    declare(bench.store, ONE)
+    declare(bench.store, OTHER)
+    bench.tick()
+    asked: list[str] = []
+    resolve = bench.catalogue.resolve
+    monkeypatch.setattr(bench.catalogue, "resolve", lambda ref: asked.append(str(ref)) or resolve(ref))
+    declare(bench.store, TWO)
+    bench.tick()
+    assert asked == ["linear:2"]

@@ -167,3 +167,36 @@ def test_the_sums_of_pieces_add_up_to_the_sums_of_the_whole(make_context, make_r
 def test_a_record_of_an_unknown_context_is_an_error(make_record):
     with pytest.raises(KeyError):
         tally({}, [make_record()])
+
+
+REFUSED = {"outcome": "error", "status": 422, "error_code": "InputRefused"}
+
+
+@pytest.mark.parametrize(("has_fallback", "errors"), [(True, 0), (False, 1)])
+def test_values_that_an_arm_refuses_are_its_fault_unless_its_fallback_is_asked(
+    make_context, make_record, has_fallback, errors
+):
+    counted = named([make_context(has_fallback=has_fallback)], [make_record(**REFUSED)])
+    assert (counted["requests"], counted.get("errors", 0)) == (1, errors)
+
+
+@pytest.mark.parametrize(("outcome", "errors"), [("ok", 1), ("error", 0)])
+def test_a_fallback_that_can_answer_them_blames_the_arm_and_one_that_cannot_does_not(
+    make_context, make_record, outcome, errors
+):
+    contexts = {
+        0: make_context(arm="canary", model_version="3", has_fallback=True),
+        1: make_context(number=1, arm="stable", role="fallback"),
+    }
+    answered = make_record(context=1, attempt=1, reason="FALLBACK", outcome=outcome, blamed=("canary", "3"))
+    (counted,) = tally(contexts, [make_record(**REFUSED), answered]).values()
+    assert {(key.arm, key.model_version, key.name): value for key, value in counted.items()} == {
+        ("canary", "3", "requests"): 1,
+        **({("canary", "3", "errors"): 1} if errors else {}),
+    }
+
+
+def test_a_deadline_of_the_callers_own_is_not_the_arms_fault(make_context, make_record):
+    late = {"outcome": "timeout", "status": 504}
+    records = [make_record(**late, error_code="CallersDeadline"), make_record(**late, error_code="TooLate")]
+    assert named([make_context()], records) == {"requests": 2, "errors": 1}
