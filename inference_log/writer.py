@@ -138,8 +138,9 @@ class LogWriter:
         Raises:
             OSError: there is no such file.
         """
-        active = self._active
-        return active.bytes if active is not None and active.path == path else path.stat().st_size
+        with self._lock:  # a segment that is being opened is a file before it is the active one
+            active = self._active
+            return active.bytes if active is not None and active.path == path else path.stat().st_size
 
     def rotate(self, max_age_s: float, max_bytes: int) -> Path | None:
         """Closes the active segment if it is old or large enough, and names it; None if it is not."""
