@@ -128,9 +128,12 @@ class LogWriter:
 
     @property
     def active_path(self) -> Path | None:
-        """The segment that is being written; it must not be shipped."""
-        active = self._active
-        return None if active is None else active.path
+        """The segment that is being written; it must not be shipped.
+
+        Asked under the lock: a segment is a file, which others list, a moment before it is the active one.
+        """
+        with self._lock:
+            return None if self._active is None else self._active.path
 
     def written_bytes(self, path: Path) -> int:
         """How much of a segment is written: the active one is longer than that.

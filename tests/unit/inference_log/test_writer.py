@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inference_log import writer as writer_module
 from inference_log.record import Record
 from inference_log.segment import Segment, read_segment
 from inference_log.spool import segments
@@ -223,3 +224,27 @@ def test_what_is_written_of_a_segment_is_less_than_its_file_while_it_is_active(w
     assert written_bytes < path.stat().st_size
     writer.rotate(0, 0)
     assert writer.written_bytes(path) == path.stat().st_size == written_bytes
+
+
+def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, make_context, make_record, monkeypatch):
+    """It is a file already; whoever ships what is not active must not take it away."""
+    opened, gate, seen = threading.Event(), threading.Event(), []
+    open_file = writer_module._Active
+
+    def slowly(path, header):
+        active = open_file(path, header)
+        opened.set()
+        gate.wait(5)
+        return active
+
+    monkeypatch.setattr(writer_module, "_Active", slowly)
+    writer = LogWriter(tmp_path, "w")
+    appending = threading.Thread(target=writer.append, args=(make_context(), lambda *_: make_record()))
+    appending.start()
+    opened.wait(5)
+    asking = threading.Thread(target=lambda: seen.append(writer.active_path))
+    asking.start()
+    gate.set()
+    appending.join()
+    asking.join()
+    assert seen == list(tmp_path.glob("*.segment"))
