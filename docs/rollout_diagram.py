@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from router.phase import OPERATORS_WORDS, TRANSITIONS, Event, Phase
+from router.document.phase import OPERATORS_WORDS, TRANSITIONS, Event, Phase
 
 
 def lines() -> Iterator[str]:

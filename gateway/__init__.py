@@ -1,1 +1,5 @@
-"""The process: the door, the protocols, prediction, operation, metrics and the command line."""
+"""The gateway's process.
+
+Read the rooms in the order of a request: http | grpc, access, protocols,
+inference, execution; then control, api, replica, cli.
+"""

@@ -20,10 +20,10 @@ GatewayError
 import math
 from typing import NamedTuple
 
-from control.errors import Conflict, Foreign, Moved, StoreUnavailable
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.errors import Corrupt, Rejected, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from store.errors import Conflict, Foreign, Moved, StoreUnavailable
 
 
 class GatewayError(Exception):

@@ -12,9 +12,9 @@ import numpy as np
 
 from inference_log.record import CALLERS_DEADLINE, Context, Record
 from inference_log.values import STRINGS, elements, floats
-from router import sums
+from router.evidence import sums
+from router.evidence.sums import SumKey
 from router.plan import Reason
-from router.sums import SumKey
 
 _BUCKET_US = sums.BUCKET_S * 1_000_000
 _DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
-from router.spec import ArmRef
+from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions, load
 from runtimes.manifest import Manifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from registry_sync.catalogue import Catalogue, State, Version, VersionKey
 from registry_sync.registries.directory import DirectoryRegistry
-from router.spec import ArmRef
+from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions
 

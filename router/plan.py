@@ -9,9 +9,9 @@ without a propensity either. Layers and holdouts look at the unit, or else at th
 from enum import StrEnum
 from typing import NamedTuple
 
-from router.assignment import bucket
+from router.draw.assignment import bucket
+from router.draw.layers import is_held_out, is_in_layer
 from router.errors import UnknownVersion
-from router.layers import is_held_out, is_in_layer
 from router.snapshot import Admission, Arm, Route
 
 

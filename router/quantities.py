@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from router.errors import Rejected
-from router.sentences import shown
+from router.refusals import shown
 
 # Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")

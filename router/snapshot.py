@@ -10,14 +10,14 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from router.assignment import BUCKETS, seed_state
-from router.document import Document, to_dict
-from router.layers import Holdout, Layer
-from router.phase import PINNED
+from router.document.document import Document, to_dict
+from router.document.phase import PINNED
+from router.document.quarantine import find
+from router.draw.assignment import BUCKETS, seed_state
+from router.draw.layers import Holdout, Layer
+from router.draw.slots import owners
 from router.quantities import format_percent
-from router.quarantine import find
-from router.slots import owners
-from router.spec import ArmRef, RouteSpec, ShadowSpec
+from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import math
 import secrets
 from collections.abc import Sequence
 
-from control.keys import ApiKey
 from gateway.access.caller import SCOPES, read_grants
+from store.api_key import ApiKey
 
 PREFIX = b"pk_"
 _ID_DIGITS, _SECRET_DIGITS = 12, 64

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from control.keys import ApiKey
 from gateway.access.api_keys import ID, LENGTH, PREFIX, digest
-from gateway.access.bucket import Bucket
 from gateway.access.caller import Caller, read_grants
+from gateway.access.rate_limit import Bucket
 from gateway.access.tokens import TokenVerifier
 from gateway.errors import RateLimited, Unauthenticated
+from store.api_key import ApiKey
 
 _log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class _Held:
 
 
 class AccessGuard:
-    """See `gateway.reception.Guard`. Knows no key until `replace_keys` was called."""
+    """See `gateway.inference.service.Guard`. Knows no key until `replace_keys` was called."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.access.caller import Caller
 from gateway.access.guard import AccessGuard
-from gateway.access.needs import need
+from gateway.access.path_scopes import need
 from gateway.errors import GatewayError, advice_of, status_of
 
 Scope = MutableMapping[str, Any]

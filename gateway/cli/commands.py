@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.client import Client
-from gateway.cli.converge import await_live
 from gateway.cli.options import DEFAULT_URL, Json, RouteName, Url, Why
 from gateway.cli.output import print_json, sentences
+from gateway.cli.wait import await_live
 
 
 def register(app: typer.Typer) -> None:

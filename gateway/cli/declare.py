@@ -9,12 +9,12 @@ import typer
 import yaml
 
 from gateway.cli.client import Client
-from gateway.cli.converge import await_live
-from gateway.cli.files import Declared, read_declared
 from gateway.cli.options import DEFAULT_URL, Json, Url, Why
 from gateway.cli.output import print_json, sentences
-from router.parse import parse_spec
-from router.written import spec_to_dict
+from gateway.cli.route_files import Declared, read_declared
+from gateway.cli.wait import await_live
+from router.spec.parse import parse_spec
+from router.spec.unparse import spec_to_dict
 
 File = Annotated[
     Path, typer.Option("--file", "-f", help="A YAML file with one route, or several after ---; or a folder of them.")

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from control.keys import ApiKey
-from control.open import open_store
-from control.store import Store
 from gateway.access.api_keys import make_key, state
 from gateway.access.caller import SCOPES, describe, read_grants
 from gateway.cli.client import operator_name
 from gateway.cli.output import print_json, print_table, sentences
-from gateway.cli.serving import Home, read_settings
+from gateway.cli.serve import Home, read_settings
 from router.quantities import parse_duration_s
+from store.api_key import ApiKey
+from store.interface import Store
+from store.open import open_store
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 

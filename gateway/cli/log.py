@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.output import print_json, print_table, sentences
-from gateway.cli.serving import Home, read_settings
+from gateway.cli.serve import Home, read_settings
 
 app = typer.Typer(help="Query the inference log.", no_args_is_help=True)
 

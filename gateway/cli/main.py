@@ -2,7 +2,9 @@
 
 import typer
 
-from gateway.cli import commands, declare, keys, log, look, serving
+from gateway.cli import commands, declare, keys, log
+from gateway.cli import serve as serving
+from gateway.cli import show as look
 
 app = typer.Typer(
     name="pointsman",

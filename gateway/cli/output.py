@@ -12,11 +12,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from control.errors import StoreError
 from gateway.cli.client import ApiError
 from gateway.errors import GatewayError
 from inference_log.errors import LogError
 from router.errors import RouterError
+from store.errors import StoreError
 
 _FULL_WIDTH = 10_000
 _FOLDED_WIDTH = 24

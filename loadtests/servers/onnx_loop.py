@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from loadtests.figures import MICROSECONDS_PER_S, percentile
-from loadtests.payload import table
+from loadtests.bench.figures import MICROSECONDS_PER_S, percentile
+from loadtests.bench.payload import table
 from loadtests.servers.onnx_session import open_session
 
 

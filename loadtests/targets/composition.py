@@ -2,8 +2,8 @@
 
 import sys
 
-from loadtests.launch import Launch
-from loadtests.setting import Setting
+from loadtests.bench.launch import Launch
+from loadtests.bench.setting import Setting
 
 _RAY_START_LIMIT_S = 180.0
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}

@@ -3,8 +3,8 @@
 import sys
 from typing import Final
 
-from loadtests.launch import Form, Launch, Loop
-from loadtests.setting import Setting
+from loadtests.bench.launch import Form, Launch, Loop
+from loadtests.bench.setting import Setting
 
 FLOOR: Final = "bare"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from loadtests.launch import Form, Launch, StartError
-from loadtests.models import WIDE, write_wide
-from loadtests.processes import run_quietly
-from loadtests.setting import FOLDER, Setting
+from loadtests.bench.launch import Form, Launch, StartError
+from loadtests.bench.models import WIDE, write_wide
+from loadtests.bench.processes import run_quietly
+from loadtests.bench.setting import FOLDER, Setting
 
 OURS: Final = "ours"
 

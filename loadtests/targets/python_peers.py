@@ -1,8 +1,8 @@
 """Model servers that are written in Python: MLServer, KServe, BentoML and LitServe. Acts."""
 
-from loadtests.launch import Launch
-from loadtests.peers import ensure_peer
-from loadtests.setting import FOLDER, Setting
+from loadtests.bench.launch import Launch
+from loadtests.bench.peers import ensure_peer
+from loadtests.bench.setting import FOLDER, Setting
 
 
 def mlserver(setting: Setting) -> Launch:

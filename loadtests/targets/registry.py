@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from loadtests.launch import Target
-from loadtests.setting import Setting
+from loadtests.bench.launch import Target
+from loadtests.bench.setting import Setting
 from loadtests.targets import composition, floors, ours, python_peers, triton
 
 BUILDERS: Final[dict[str, Callable[[Setting], Target]]] = {

@@ -10,10 +10,10 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Final
 
-from loadtests.launch import Form, Launch, StartError
-from loadtests.models import WIDE, WIDE_COLUMNS
-from loadtests.peers import ensure_peer
-from loadtests.setting import FOLDER, Setting
+from loadtests.bench.launch import Form, Launch, StartError
+from loadtests.bench.models import WIDE, WIDE_COLUMNS
+from loadtests.bench.peers import ensure_peer
+from loadtests.bench.setting import FOLDER, Setting
 
 _PYTHON: Final = sysconfig.get_python_version()
 _STUB: Final = "triton_python_backend_stub"

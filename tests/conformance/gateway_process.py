@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from control.open import open_store
-from control.store import Change, Entry
-from router.commands import Declare, apply
-from router.parse import parse_spec
+from router.document.commands import Declare, apply
+from router.spec.parse import parse_spec
+from store.interface import Change, Entry
+from store.open import open_store
 
 _START_S, _END_S = 120.0, 30.0
 _READY = "Pointsman serves at"

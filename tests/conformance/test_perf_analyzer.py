@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from loadtests import perf_analyzer
-from loadtests.launch import StartError
+from loadtests.bench import perf_analyzer
+from loadtests.bench.launch import StartError
 from tests.conformance.conftest import give_up
 from tests.conformance.environments import CLIENTS, alone
 from tests.conformance.foreign import Foreign

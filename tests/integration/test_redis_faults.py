@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from control.errors import StoreUnavailable
-from control.open import open_store
-from control.redis_scripts import script
-from control.store import Revision, Store
-from router.document import Document
+from router.document.document import Document
+from store.errors import StoreUnavailable
+from store.interface import Revision, Store
+from store.open import open_store
+from store.redis.scripts import script
 from tests.integration.redis_server import Proxy, RedisServer, free_port, need_redis, until
-from tests.unit.control.examples import api_key, declared, entry, shifted, sum_key, write, written
+from tests.unit.store.examples import api_key, declared, entry, shifted, sum_key, write, written
 
 PASSWORD, OTHER_PASSWORD = {"password": "geheim"}, {"password": "heimlich"}
 AGAIN_S = 3.0  # after a failure the store is asked again within a second, and a question takes up to two

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from control.errors import Conflict
-from control.open import open_store
-from control.store import BUCKETS_KEPT_S, Store
+from store.errors import Conflict
+from store.interface import BUCKETS_KEPT_S, Store
+from store.open import open_store
 from tests.integration.redis_server import RedisServer
-from tests.unit.control.examples import api_key, declared, report, shifted, sum_key, write, written
+from tests.unit.store.examples import api_key, declared, report, shifted, sum_key, write, written
 
 THREADS, ATTEMPTS = 16, 1000
 NOW_S = 1_800_000_000

@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gateway.app import create_app
-from gateway.door import is_prediction
-from gateway.operate import operate_router
+from gateway.api.app import create_app
+from gateway.api.operators.router import operate_router
+from gateway.http.endpoint import is_prediction
 from tests.serve.gateway_process import GatewayProcess
 
 CONFORMANCE = [

@@ -6,14 +6,14 @@ and port come from the environment.
 
 import sys
 
-from gateway import ray_environment
+from gateway.replica import ray_environment
 from gateway.settings import Settings
 
 if __name__ == "__main__":
     replicas, generation = map(int, sys.argv[1:])
     settings = Settings(replicas=replicas).resolved()
     ray_environment.prepare(settings)
-    from gateway import ray_engine
+    from gateway.replica import ray_engine
 
     ray_engine.connect_cluster(settings)
     ray_engine.deploy(settings, generation)

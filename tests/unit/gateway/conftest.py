@@ -21,22 +21,22 @@ import structlog
 import uvloop
 from onnx import TensorProto, helper, numpy_helper
 
-from control.open import open_store
-from control.store import Change, Entry, Store
-from gateway.executor import InReplica
-from gateway.lane import Lane, LaneKey
-from gateway.live import Live, Served, join
-from gateway.pace import Pace
-from gateway.replica import Replica
+from gateway.eventloop.end_of_turn import Turn
+from gateway.execution.executor import InReplica
+from gateway.execution.lane import Lane, LaneKey
+from gateway.execution.latency import Pace
+from gateway.inference.live_table import Live, Served, join
+from gateway.replica.replica import Replica
 from gateway.settings import Settings
-from gateway.turn import Turn
 from inference_log.query import run_query
 from registry_sync.catalogue import State, Version, VersionKey
-from router.commands import Declare, apply
-from router.parse import parse_spec
+from router.document.commands import Declare, apply
 from router.snapshot import Pin, compile_route
+from router.spec.parse import parse_spec
 from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml
 from runtimes.runtime import Runtime
+from store.interface import Change, Entry, Store
+from store.open import open_store
 
 WEIGHTS = {"1": np.arange(8, dtype="f4").reshape(4, 2) / 8, "2": -np.arange(8, dtype="f4").reshape(4, 2) / 8}
 ROUTES: list[dict[str, Any]] = [

@@ -5,7 +5,7 @@ import pytest
 
 from inference_log.errors import QueryRefused
 from inference_log.query import run_query
-from inference_log.roll import Roller
+from inference_log.ship import Roller
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import segments, take_seat
 from inference_log.writer import LogWriter

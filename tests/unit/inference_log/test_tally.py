@@ -9,8 +9,8 @@ import pytest
 
 from inference_log.record import Comparison, Context, Record
 from inference_log.tally import tally
+from router.evidence.sums import SumKey
 from router.plan import Reason
-from router.sums import SumKey
 
 NOON_S = 1_767_268_800
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from registry_sync.catalogue import Catalogue, State, VersionKey
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
-from router.references import parse_ref
+from router.spec.references import parse_ref
 from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from router.commands import Command, Declare, Start, apply
-from router.document import Candidate, Document
-from router.parse import parse_spec
+from router.document.commands import Command, Declare, Start, apply
+from router.document.document import Candidate, Document
+from router.spec.parse import parse_spec
 from tests.unit.router.examples import ROLLOUT, T0, V2
 
 

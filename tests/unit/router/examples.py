@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from router.document import Candidate, Document
+from router.document.document import Candidate, Document
 from router.snapshot import Pin, Route, compile_route, references
 
 SPLIT: dict[str, Any] = {

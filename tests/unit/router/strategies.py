@@ -5,11 +5,11 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from router.assignment import BUCKETS, PLACES
-from router.layers import Holdout, Layer
-from router.parse import PLACEMENTS
-from router.slots import quantise
-from router.spec import (
+from router.draw.assignment import BUCKETS, PLACES
+from router.draw.layers import Holdout, Layer
+from router.draw.slots import quantise
+from router.spec.parse import PLACEMENTS
+from router.spec.spec import (
     DEFAULT_ALPHA,
     ArmRef,
     Guardrail,

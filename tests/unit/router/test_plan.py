@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.assignment import bucket
-from router.commands import Shift, apply
+from router.document.commands import Shift, apply
+from router.draw.assignment import bucket
 from router.errors import UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
 from router.snapshot import Route

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.layers import is_held_out, is_in_layer, parse_holdout, parse_layer
+from router.draw.layers import is_held_out, is_in_layer, parse_holdout, parse_layer
 from router.plan import Plan, Reason, plan
 from tests.unit.router.examples import compiled
 

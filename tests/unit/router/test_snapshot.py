@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from router.assignment import seed_state
-from router.commands import Declare, apply
-from router.document import from_dict, to_dict
+from router.document.commands import Declare, apply
+from router.document.document import from_dict, to_dict
+from router.draw.assignment import seed_state
 from router.errors import Corrupt
-from router.parse import parse_spec
 from router.snapshot import Pin, assemble, compile_route
+from router.spec.parse import parse_spec
 
 SPEC = {
     "route": "cancer",

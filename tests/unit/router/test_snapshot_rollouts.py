@@ -2,11 +2,11 @@
 
 import pytest
 
-from router.assignment import seed_state
-from router.commands import Abort, Advance, Hold, Pause, Promote, Release, apply
-from router.layers import parse_holdout, parse_layer
+from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, apply
+from router.draw.assignment import seed_state
+from router.draw.layers import parse_holdout, parse_layer
 from router.snapshot import Admission, Pin, assemble, compile_route, references
-from router.spec import ArmRef
+from router.spec.spec import ArmRef
 from tests.unit.router.examples import T0, V2, compiled
 
 LATEST = ArmRef("m", alias="challenger")

@@ -102,7 +102,7 @@ def test_what_was_put_back_is_said(run, monkeypatch):
 
 
 def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
-    monkeypatch.setattr("gateway.cli.converge._CONVERGE_S", 0.0)
+    monkeypatch.setattr("gateway.cli.wait._CONVERGE_S", 0.0)
     monkeypatch.setattr(Client, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
     result = here("start", rolled)
     assert "live on 0 of 1 replicas" in result.stdout

@@ -6,10 +6,10 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from control.open import open_store
 from gateway.access.guard import AccessGuard
 from gateway.cli.main import app
 from gateway.errors import Unauthenticated
+from store.open import open_store
 
 KEY = r"pk_[0-9a-f]{12}_[0-9a-f]{64}"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest, TooLarge
-from gateway.protocols.encodings import compress, decompress
+from gateway.protocols.compression import compress, decompress
 from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes

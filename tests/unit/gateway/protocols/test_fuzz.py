@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, TooLarge
 from gateway.protocols import v1_http, v2_http
-from gateway.protocols.encodings import choose, decompress
+from gateway.protocols.compression import choose, decompress
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.tensor_binary import decode_tensor
 from runtimes.datatypes import NUMPY_OF

@@ -1,0 +1,1 @@
+"""The FastAPI application: metadata, the operators' API, the OpenAPI page."""

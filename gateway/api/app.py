@@ -1,0 +1,78 @@
+"""The product's table of contents: what is served where, and what each error class answers."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+
+from gateway.api.metadata import describe_router
+from gateway.api.openapi import install, operation_id
+from gateway.api.openapi_inference import INFERENCE_SCHEMAS, inference_paths
+from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
+from gateway.http.whole_body import WholeBody
+from gateway.inference.metadata import SERVER_VERSION, Describer
+from gateway.protocols.v2_http import encode_error
+from gateway.telemetry.metrics import CONTENT_TYPE
+
+_MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a limit of their own
+_ERROR_NAMES = {400: BadRequest.__name__, 404: "NotFound", 405: WrongMethod.__name__}
+
+
+def create_app(describer: Describer, operate: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
+    """Everything but inference, which `gateway.http.endpoint` answers before it gets here."""
+    app = FastAPIOffline(  # the page's scripts come from here, too: a closed cluster has no other place
+        title="Pointsman",
+        version=SERVER_VERSION,
+        redoc_url=None,
+        static_url="/docs/static",
+        generate_unique_id_function=operation_id,
+    )
+    app.include_router(describe_router(describer))
+    app.include_router(operate)
+
+    @app.get("/metrics", tags=["Metrics"], response_class=PlainTextResponse)
+    def metrics() -> Response:
+        """All replicas of this machine, for Prometheus."""
+        return Response(render_metrics(), media_type=CONTENT_TYPE)
+
+    install(app, inference_paths, INFERENCE_SCHEMAS)
+    app.add_middleware(WholeBody, max_bytes=_MAX_BODY_BYTES)
+    for error_class in STATUS_OF:
+        app.add_exception_handler(error_class, _say)
+    app.add_exception_handler(HTTPException, _say_http)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_exception_handler(Exception, _say_fault)
+    return app
+
+
+async def _say(_: Request, error: Exception) -> Response:
+    return _error(status_of(error).http, str(error), {ERROR_HEADER: type(error).__name__})
+
+
+async def _say_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    sentence = {
+        400: "The body cannot be read as JSON.",
+        404: f"There is nothing at {request.url.path}; /docs lists what there is.",
+        405: f"{request.url.path} does not take {request.method}; /docs lists what it takes.",
+    }.get(status, str(error))
+    return _error(status, sentence, {ERROR_HEADER: _ERROR_NAMES.get(status, type(error).__name__), **headers})
+
+
+async def _say_invalid(_: Request, error: Exception) -> Response:
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    return _error(400, f"The request is not valid: {said}.", {ERROR_HEADER: "BadRequest"})
+
+
+async def _say_fault(_: Request, __: Exception) -> Response:
+    """A fault of ours. The error is raised again behind this, which is how it comes into the log."""
+    return _error(500, "The gateway failed; its log says why.", {})
+
+
+def _error(status: int, sentence: str, headers: dict[str, str]) -> Response:
+    return Response(encode_error(sentence), status, headers, media_type="application/json")

@@ -1,0 +1,106 @@
+"""What a rollout waits for, as a sentence. Decides; time is an argument."""
+
+from fractions import Fraction
+
+from router.document.document import Document, RolloutState
+from router.document.phase import Phase
+from router.document.quarantine import find
+from router.document.rollout import ceiling_of
+from router.draw.assignment import BUCKETS
+from router.quantities import format_percent
+from router.spec.spec import RolloutSpec, Step
+from router.spoken import spoken_duration
+
+
+def outlook(document: Document, samples: int | None, now_s: float) -> str:
+    """What happens next, and when, or what somebody has to do.
+
+    `samples` are the candidate's requests since the step began; None: the store does not answer.
+    """
+    rollout, state = document.spec.rollout, document.rollout
+    if rollout is None or state is None:
+        return ""
+    route = document.spec.route
+    match state.phase:
+        case Phase.READY:
+            return f"`pointsman start {route}` begins it with {_percent(rollout.steps[0].slots)}."
+        case Phase.PROGRESSING:
+            return _progressing(document, rollout, state, samples, now_s)
+        case Phase.WAITING | Phase.PAUSED:
+            return _held(document, rollout, state)
+        case Phase.PROMOTED:
+            return f"Nothing: arm {rollout.of} has all the traffic."
+        case Phase.ABORTED:
+            return _aborted(document, rollout, state)
+
+
+def _progressing(
+    document: Document, rollout: RolloutSpec, state: RolloutState, samples: int | None, now_s: float
+) -> str:
+    if samples is None:
+        return "Nothing, until the store answers."
+    step, following = rollout.steps[state.step], _following(document, rollout)
+    ceiling, what = ceiling_of(document.spec), _what(document, rollout, following)
+    if step.approve:
+        what = f"approval is asked for, after which {what}"
+    elif _slots(following, rollout) > ceiling:
+        what = f"it waits: arm {rollout.of} may have {_percent(ceiling)} at most by itself"
+    return f"{_when(rollout.of, step, state, samples, now_s)}, {what}."
+
+
+def _when(arm: str, step: Step, state: RolloutState, samples: int, now_s: float) -> str:
+    left_s, missing = state.since_s + step.every_s - now_s, step.samples - samples
+    requests = "request is" if missing == 1 else "requests are"
+    counted = f"once {missing} more drawn {requests} counted for arm {arm}"
+    if left_s > 0 and missing > 0:
+        return f"In {spoken_duration(left_s)} at the earliest, and {counted}"
+    if left_s > 0:
+        return f"In {spoken_duration(left_s)}"
+    return f"O{counted[1:]}" if missing > 0 else "At any moment"
+
+
+def _held(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
+    route, ceiling = document.spec.route, ceiling_of(document.spec)
+    is_next = state.phase is Phase.WAITING
+    following = _following(document, rollout) if is_next else state.step
+    if _slots(following, rollout) > ceiling:
+        return (
+            f"Arm {rollout.of} may have {_percent(ceiling)} at most by itself; "
+            f"`pointsman promote {route}` gives it everything."
+        )
+    what = _what(document, rollout, following)
+    return f"When somebody says `pointsman resume {route}`, {what}{'' if is_next else ' anew'}."
+
+
+def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
+    route, model = document.spec.route, document.spec.arms[rollout.of].model
+    if state.candidate is None or find(document, model, state.candidate.digest) is None:
+        return f"`pointsman start {route}` begins it again."
+    version = state.candidate.version
+    return (
+        f"`pointsman start {route}` begins it with another version; {model}:{version} is in quarantine, "
+        f"until somebody says `pointsman release {route} {version}`."
+    )
+
+
+def _following(document: Document, rollout: RolloutSpec) -> int | None:
+    """The index of the first step that gives the candidate more than it has; None: everything comes next."""
+    reached = document.weights[rollout.of]
+    return next((index for index, step in enumerate(rollout.steps) if step.slots > reached), None)
+
+
+def _slots(step: int | None, rollout: RolloutSpec) -> int:
+    return BUCKETS if step is None else rollout.steps[step].slots
+
+
+def _what(document: Document, rollout: RolloutSpec, step: int | None) -> str:
+    """What begins with a step."""
+    if document.weights[rollout.of] == BUCKETS and step is None:
+        return "the rollout is over"
+    if step is None or rollout.steps[step].slots == BUCKETS:
+        return f"arm {rollout.of} gets all the traffic"
+    return f"step {step + 1} of {len(rollout.steps)} begins ({_percent(rollout.steps[step].slots)})"
+
+
+def _percent(slots: int) -> str:
+    return format_percent(Fraction(slots, BUCKETS))

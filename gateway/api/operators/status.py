@@ -1,0 +1,105 @@
+"""What status says: what is wanted of each route, what every replica serves, and how the arms do. Decides."""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.api.operators.next_step import outlook
+from gateway.api.operators.responses import (
+    ArmCounts,
+    GuardrailStatus,
+    ProgressStatus,
+    ReplicaStatus,
+    RouteStatus,
+    Status,
+    StoreStatus,
+)
+from gateway.api.operators.shadow_status import comparisons
+from gateway.api.operators.views import described, standing
+from gateway.control.rollouts import Evidence
+from router.document.document import Document
+from router.evidence.sums import ERRORS, REQUESTS, total
+from router.evidence.verdict import worst
+from store.interface import Report
+
+FRESH_S = 5.0
+"""A replica that has not reported for so long is taken for gone."""
+FORGOTTEN_S = 60.0
+"""And after so long it is not shown any more."""
+
+
+def is_counted(document: Document) -> bool:
+    """Whether status shows sums of this route."""
+    spec = document.spec
+    return bool(spec.rollout or spec.guardrails or document.watching)
+
+
+def status(
+    store: StoreStatus,
+    documents: Mapping[str, Document],
+    reports: Sequence[Report],
+    evidence: Mapping[str, Evidence],
+    now_s: float,
+) -> Status:
+    """`evidence` is by route, for those of which there is some; `now_s` is seconds since the epoch."""
+    reports = [report for report in reports if now_s - report.at_s < FORGOTTEN_S]
+    live = [report for report in reports if now_s - report.at_s < FRESH_S]
+    return Status(
+        store=store,
+        routes=[
+            _route_status(name, document, live, evidence.get(name), now_s)
+            for name, document in sorted(documents.items())
+        ],
+        replicas=[_replica_status(report, report in live, now_s) for report in reports],
+    )
+
+
+def _route_status(
+    name: str, document: Document, live: Sequence[Report], evidence: Evidence | None, now_s: float
+) -> RouteStatus:
+    found = evidence.findings if evidence is not None else ()
+    counted = evidence is not None and is_counted(document)
+    totals = evidence.totals if evidence is not None else {}
+    return RouteStatus(
+        **{**dict(described(document)), "rollout": _progress(document, evidence, now_s)},
+        applied={report.replica: report.routes.get(name) for report in live},
+        converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
+        trial_s=document.trial_s,
+        counts=[
+            ArmCounts(arm=arm, requests=total(totals, REQUESTS, [arm]), errors=total(totals, ERRORS, [arm]))
+            for arm in (document.spec.arms if counted else ())
+        ],
+        guardrails=[
+            GuardrailStatus(
+                arm=each.arm,
+                guardrail=each.guardrail,
+                state=each.verdict.state,
+                reason=each.verdict.reason,
+                p_value=each.verdict.p_value,
+            )
+            for each in found
+        ],
+        worst=worst(each.verdict for each in found) if document.spec.guardrails else None,
+        shadows=comparisons(document, totals) if counted else [],
+    )
+
+
+def _progress(document: Document, evidence: Evidence | None, now_s: float) -> ProgressStatus | None:
+    stands = standing(document)
+    if stands is None:
+        return None
+    samples = None if evidence is None else evidence.samples
+    return ProgressStatus(**dict(stands), next=outlook(document, samples, now_s))
+
+
+def _replica_status(report: Report, is_live: bool, now_s: float) -> ReplicaStatus:
+    return ReplicaStatus(
+        replica=report.replica,
+        pid=report.pid,
+        state="LIVE" if is_live else "GONE",
+        age_s=round(now_s - report.at_s, 3),
+        up_s=round(report.at_s - report.started_s, 1),
+        snapshot=report.snapshot_hash,
+        routes=dict(report.routes),
+        problems=dict(report.problems),
+        warnings=dict(report.warnings),
+        trouble=report.trouble,
+    )

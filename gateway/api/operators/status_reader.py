@@ -1,0 +1,84 @@
+"""Gathers what status says, from the store or, while it is away, from what this replica knows. Acts on the store."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway.api.operators.responses import Status, StoreState, StoreStatus
+from gateway.api.operators.status import is_counted, status
+from gateway.control.changes import Changes
+from gateway.control.desired_state import Wanted
+from gateway.control.rollouts import Evidence, Observer
+from registry_sync.errors import RegistryError
+from router.document.document import Document
+from router.errors import Corrupt
+from router.snapshot import references
+from runtimes.errors import ModelRefused
+from store.errors import StoreUnavailable
+from store.interface import Report, Store
+
+
+class Survey:
+    """One per replica; used by many threads. `heard_s` says when the store last answered, by the monotonic clock."""
+
+    def __init__(
+        self,
+        store: Store,
+        changes: Changes,
+        wanted: Wanted,
+        own_report: Callable[[], Report],
+        heard_s: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._changes = changes
+        self._wanted = wanted
+        self._own_report = own_report
+        self._heard_s = heard_s
+        self._observer = Observer(store)
+        self._lock = threading.Lock()  # of the observer, which is one thread's at a time
+
+    def take(self, now_s: float) -> Status:
+        """What there is to say now (seconds since the epoch), whatever the store does."""
+        known: Mapping[str, Document] = self._wanted.documents
+        trouble = self._wanted.trouble
+        evidence: Mapping[str, Evidence] = {}
+        try:
+            reports: Sequence[Report] = self._store.reports()
+            if not trouble:
+                known = self._documents()
+                evidence = self._evidence(known, now_s)
+        except StoreUnavailable as error:
+            return status(self._store_status("UNREACHABLE", str(error)), known, [self._own_report()], {}, now_s)
+        return status(self._store_status("LOST" if trouble else "REACHABLE", trouble), known, reports, evidence, now_s)
+
+    def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
+        stale_s = max(0.0, time.monotonic() - self._heard_s())
+        return StoreStatus(state=state, trouble=trouble, stale_s=round(stale_s, 3))
+
+    def _documents(self) -> Mapping[str, Document]:
+        """One damaged document hides none of the others: then they are those that this replica has read."""
+        try:
+            return self._store.documents()
+        except Corrupt:
+            return self._wanted.documents
+
+    def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Evidence]:
+        evidence = {}
+        with self._lock:
+            for route, document in documents.items():
+                if is_counted(document):
+                    try:
+                        evidence[route] = self._look(document, now_s)
+                    except Corrupt:  # an earlier version of this route's document cannot be read; others can
+                        continue
+        return evidence
+
+    def _look(self, document: Document, now_s: float) -> Evidence:
+        refs = references(document)
+        try:
+            versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded}
+        except (RegistryError, ModelRefused):  # which version serves an arm cannot be told: the rest still can
+            unguarded = replace(document, spec=replace(document.spec, guardrails=()))
+            return self._observer.look(unguarded, {}, now_s)
+        return self._observer.look(document, versions, now_s)

@@ -1,0 +1,171 @@
+"""How `pointsman status` shows what the gateway says: a line for each route, or all there is of one."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.cli.output import console, print_table
+from gateway.cli.wait import phase_of
+from router.spoken import spoken_duration, spoken_weights
+
+
+def print_status(status: Mapping[str, Any]) -> None:
+    """All routes, and all replicas; first the store, if something is wrong with it."""
+    _print_store(status["store"])
+    print_table(
+        ["ROUTE", "VERSION", "PHASE", "WEIGHTS", "GUARDRAILS", "SHADOWS", "LIVE ON ALL"],
+        [
+            (
+                route["route"],
+                route["version"],
+                phase_of(route),
+                spoken_weights(route["weights"]),
+                route["worst"],
+                "; ".join(map(_in_short, route["shadows"])),
+                _live(route, status["store"]),
+            )
+            for route in status["routes"]
+        ],
+    )
+    console.print()
+    print_table(
+        ["REPLICA", "PID", "STATE", "AGE", "UP", "SNAPSHOT", "APPLIED", "PROBLEMS"],
+        [
+            (
+                replica["replica"],
+                replica["pid"],
+                replica["state"],
+                spoken_duration(replica["age_s"]),
+                spoken_duration(replica["up_s"]),
+                replica["snapshot"],
+                " ".join(f"{name}@{version}" for name, version in replica["routes"].items()),
+                " ".join([*replica["problems"].values(), *replica["warnings"].values(), replica["trouble"]]).strip(),
+            )
+            for replica in status["replicas"]
+        ],
+    )
+
+
+def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+    """One route, with the sentences."""
+    _print_store(status["store"])
+    live = {
+        "yes": "live on all replicas",
+        "no": "not live on all replicas yet",
+        None: "live on this replica" if route["converged"] else "not live on this replica yet",
+    }[_live(route, status["store"])]
+    console.print(f"{route['route']} is at version {route['version']}, {live}.")
+    rollout = route["rollout"]
+    if rollout is not None:
+        of = "" if rollout["candidate"] is None else f"; the candidate is {rollout['candidate']}"
+        console.print(f"Its rollout is {phase_of(route)}{_since(rollout)}{of}. Next: {rollout['next']}")
+    for held in route["quarantine"]:
+        console.print(
+            f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}"
+        )
+    _print_replicas(route["route"], status["replicas"])
+    console.print()
+    _print_arms(route)
+    _print_guardrails(route["guardrails"])
+    _print_shadows(route["shadows"])
+
+
+def _print_store(store: Mapping[str, Any]) -> None:
+    if store["state"] != "REACHABLE":
+        console.print(
+            f"The store is {store['state']}, last heard of {spoken_duration(store['stale_s'])} ago; "
+            f"below is what this replica knows. {store['trouble']}\n"
+        )
+
+
+def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
+    """Whether all replicas serve it; None: without the store, one replica knows nothing of the others."""
+    if store["state"] == "UNREACHABLE":
+        return None
+    return "yes" if route["converged"] else "no"
+
+
+def _since(rollout: Mapping[str, Any]) -> str:
+    """While a rollout is under way, what is known is when its step began, not when it was paused."""
+    if rollout["since_s"] is None:
+        return ""
+    when = f"{_when(rollout['since_s'])} UTC"
+    return f" since {when}" if rollout["phase"] in ("PROMOTED", "ABORTED") else f", in a step that began {when}"
+
+
+def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:
+    for replica in replicas:
+        for said in (replica["problems"].get(route), replica["warnings"].get(route)):
+            if said:
+                console.print(f"{replica['replica']}: {said}")
+
+
+def _print_arms(route: Mapping[str, Any]) -> None:
+    counts = {each["arm"]: each for each in route["counts"]}
+    if counts and route["trial_s"]:
+        ago = spoken_duration(time.time() - route["trial_s"])
+        console.print(f"Drawn requests are counted since the trial began, {ago} ago.")
+    print_table(
+        ["ARM", "BOUND TO", "WEIGHT", "REQUESTS", "ERRORS"],
+        [
+            (
+                arm,
+                route["spec"]["arms"][arm],
+                weight,
+                counts[arm]["requests"] if arm in counts else None,
+                counts[arm]["errors"] if arm in counts else None,
+            )
+            for arm, weight in route["weights"].items()
+        ],
+    )
+
+
+def _print_guardrails(guardrails: Sequence[Mapping[str, Any]]) -> None:
+    if guardrails:
+        console.print()
+        print_table(
+            ["ARM", "GUARDRAIL", "STATE", "REASON"],
+            [(each["arm"], each["guardrail"], each["state"], each["reason"]) for each in guardrails],
+        )
+
+
+def _print_shadows(shadows: Sequence[Mapping[str, Any]]) -> None:
+    if shadows:
+        console.print()
+        print_table(
+            ["SHADOW", "VERSION", "AGAINST", "ANSWERS", "FAILURES", "PAIRS", "FLIPS", "DIFFERENCE", "SLOWER BY"],
+            [
+                (
+                    each["shadow"],
+                    each["version"],
+                    each["against"],
+                    each["answers"],
+                    each["failures"],
+                    each["pairs"],
+                    f"{each['flips']} ({_percents(each['flip_rate'])})" if each["pairs"] else None,
+                    _interval(each["mean_difference"], ".3g"),
+                    _interval(each["delay_ms"], ".2f", " ms"),
+                )
+                for each in shadows
+            ],
+        )
+
+
+def _in_short(shadow: Mapping[str, Any]) -> str:
+    if not shadow["pairs"]:
+        return f"{shadow['shadow']}: nothing compared yet"
+    return f"{shadow['shadow']} vs {shadow['against']}: {_percents(shadow['flip_rate'])} differ"
+
+
+def _percents(share: Sequence[float]) -> str:
+    low, high = share
+    return f"{100 * low:.2g}% to {100 * high:.2g}%"
+
+
+def _interval(interval: Sequence[float] | None, form: str, unit: str = "") -> str | None:
+    return None if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}{unit}"
+
+
+def _when(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,113 @@
+"""Reads declared routes from YAML files, for `apply` and `diff`. Acts on files."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from router.errors import Rejected
+from router.refusals import shown
+from router.spec.parse import parse_spec
+from router.spec.spec import RouteSpec
+
+_SUFFIXES = (".yaml", ".yml")
+_BOOL = "tag:yaml.org,2002:bool"
+_MOST_SAID = 20
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are booleans, as in its version 1.2: an arm may be called `on`, and a country
+    `no`. A key that stands twice in one mapping, of which one would be lost without a word, is refused.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping, as it is written.
+
+        Raises:
+            yaml.YAMLError: a key stands in it twice.
+        """
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return node
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+class Declared(NamedTuple):
+    """A route, and the file that declares it."""
+
+    path: Path
+    spec: RouteSpec
+
+
+def read_declared(path: Path) -> list[Declared]:
+    """The routes of a file, or of every YAML file below a folder; hidden files and folders are left out.
+
+    Raises:
+        ValueError: there is none, or one is not valid YAML or not a route, with a line for each that is not; a route
+            is declared twice.
+        OSError: a file cannot be read.
+    """
+    declared: list[Declared] = []
+    faults: list[str] = []
+    for file in _files(path):
+        try:
+            declared += [Declared(file, _parsed(file, raw)) for raw in _documents(file)]
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        more = len(faults) - _MOST_SAID
+        raise ValueError("\n".join(faults[:_MOST_SAID] + ([f"… and {more} more files."] if more > 0 else [])))
+    if not declared:
+        raise ValueError(f"{path} declares no route.")
+    seen: dict[str, Path] = {}
+    for file, spec in declared:
+        if spec.route in seen:
+            raise ValueError(f"Route {spec.route} is declared twice: in {seen[spec.route]} and in {file}.")
+        seen[spec.route] = file
+    return declared
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        each
+        for each in path.rglob("*")
+        if each.suffix in _SUFFIXES
+        and each.is_file()
+        and not any(part.startswith(".") for part in each.relative_to(path).parts)
+    )
+    if not found:
+        raise ValueError(f"There is no file *.yaml or *.yml below {path}.")
+    return found
+
+
+def _documents(path: Path) -> Iterator[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        yield from (document for document in yaml.load_all(text, _Loader) if document is not None)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply.") from error
+
+
+def _parsed(path: Path, raw: Any) -> RouteSpec:
+    if not isinstance(raw, dict) or "route" not in raw:
+        raise ValueError(f"{path} holds something that is not a route; each needs the key route.")
+    try:
+        return parse_spec(raw)
+    except Rejected as error:
+        raise ValueError(f"{path}, route {shown(raw['route'])}: {error}") from error

@@ -1,0 +1,1 @@
+"""Documents: follow them into the live table, change them, let rollouts advance."""

@@ -1,0 +1,92 @@
+"""What a machine remembers of the store, so that its replicas can start, and serve, while the store is away. Acts.
+
+One file per home, replaced as a whole whenever something changes. It belongs to the store of one URL: pointed at
+another store, a gateway remembers nothing.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from router.document.document import from_dict, to_dict
+from router.errors import Corrupt
+from store.api_key import ApiKey
+from store.interface import Change, Entry, Revision
+
+_log = structlog.get_logger()
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What a store said last: where it stood, the newest version of each document, and the keys."""
+
+    revision: Revision = Revision("", 0)
+    entries: Mapping[str, Entry] = {}
+    keys: Sequence[ApiKey] = ()
+
+
+class _File(msgspec.Struct, frozen=True):
+    store: str
+    revision: Revision
+    documents: list[tuple[dict[str, Any], Change]]
+    keys: list[ApiKey]
+
+
+class Memory:
+    """The file. Several replicas of a machine may write it; what the last one wrote is there."""
+
+    def __init__(self, path: Path, store_url: str) -> None:
+        self._path = path
+        self._store = hashlib.sha256(store_url.encode()).hexdigest()[:16]  # the URL may hold a password
+        self._kept = Remembered()
+
+    def load(self) -> Remembered:
+        """What is remembered; nothing, if there is no file, or it is damaged or another store's."""
+        try:
+            file = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            entries = [Entry(from_dict(document), change) for document, change in file.documents]
+        except (OSError, msgspec.DecodeError, Corrupt) as error:
+            if not isinstance(error, FileNotFoundError):
+                _log.warning("gateway.memory.unreadable", path=str(self._path), error=str(error))
+            return Remembered()
+        if file.store != self._store:
+            return Remembered()
+        self._kept = Remembered(file.revision, {each.document.spec.route: each for each in entries}, file.keys)
+        return self._kept
+
+    def set_aside(self, identity: str) -> None:
+        """Keeps a copy of the file under the identity of the store that is given up for another one."""
+        kept = self._path.with_name(f"{self._path.stem}.{identity}{self._path.suffix}")
+        try:
+            shutil.copyfile(self._path, kept)
+        except OSError as error:
+            _log.warning("gateway.memory.not_set_aside", path=str(kept), error=str(error))
+        else:
+            _log.warning("gateway.memory.set_aside", path=str(kept))
+
+    def keep(self, remembered: Remembered) -> None:
+        """Replaces the file if there is something new; a disk that cannot take it is only logged."""
+        if remembered == self._kept:
+            return
+        file = _File(
+            self._store,
+            remembered.revision,
+            [(to_dict(entry.document), entry.change) for entry in remembered.entries.values()],
+            list(remembered.keys),
+        )
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(msgspec.json.encode(file))
+            fresh.replace(self._path)
+        except OSError as error:
+            _log.warning("gateway.memory.not_kept", path=str(self._path), error=str(error))
+            return
+        self._kept = remembered

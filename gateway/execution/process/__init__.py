@@ -1,0 +1,1 @@
+"""A model version in a child process of the replica."""

@@ -1,0 +1,207 @@
+"""Serve applications for dedicated versions, one each, named after what they run. Acts, through Ray.
+
+Wanted and observed, level by level: whoever needs a version asks Serve for its application, which changes nothing if
+it is there. It is reached by handle alone. A version's application is never changed; another artifact, or other
+resources, is another application, so moving traffic between the two is moving it between lanes.
+"""
+
+import asyncio
+import hashlib
+import math
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from ray import serve
+
+from gateway.execution.dedicated import DedicatedExecutor
+from gateway.execution.executor import Executor
+from gateway.execution.lane_pool import measured_times
+from gateway.execution.latency import Pace
+from gateway.settings import Settings
+from gateway.telemetry.logs import configure_logs
+from registry_sync.catalogue import Version, VersionKey
+from registry_sync.pinned import load_pinned
+from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from runtimes.load import LoadOptions
+
+_log = structlog.get_logger()
+
+PREFIX = "pointsman-model-"
+
+_FIRST_ANSWER_S = 20.0
+_UNUSED_FOR_S = 30.0
+_RETRY_AFTER_S = 30.0
+_HEALTH_TIMEOUT_S = 30.0
+_SHUTDOWN_S = 10.0
+_REFUSALS = (ModelFailed, InputRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a dedicated version says of itself once it is loaded."""
+
+    is_batching: bool
+    one_row_s: float
+    rows: int
+    rows_s: float
+
+
+class ModelReplica:
+    """The deployment: one loaded version, in a process of its own."""
+
+    def __init__(self, registry: str, key: tuple[str, str, str], options: LoadOptions) -> None:
+        configure_logs()
+        version = load_pinned(registry, VersionKey(*key), options)
+        assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
+        manifest = version.manifest
+        self._runtime = version.runtime
+        self._outputs = [spec.name for spec in manifest.outputs]
+        self._profile = Profile(
+            manifest.max_batch > 1 and is_batchable(version.runtime), *measured_times(version.runtime)
+        )
+
+    async def profile(self) -> Profile:
+        """How fast it is, and whether its requests can be batched."""
+        return self._profile
+
+    async def run(self, inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> list[tuple[str, Any]]:
+        """One outcome per request: `ok` and the outputs, or the name of an error and its sentence."""
+        if until_wall_s is not None and time.time() > until_wall_s:
+            return [("ModelFailed", "The deadline had passed before the model was reached.")] * len(rows)
+        outcomes = await asyncio.to_thread(self._run, inputs, rows)
+        return [
+            (type(outcome).__name__, str(outcome)) if isinstance(outcome, Exception) else ("ok", list(outcome))
+            for outcome in outcomes
+        ]
+
+    def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[Outcome]:
+        row_by_row = self._profile.is_batching
+        return run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=row_by_row)
+
+
+class RayModels:
+    """See `gateway.execution.lane_pool.Dedicated`.
+
+    One per replica; its methods are called by one thread that may block.
+    """
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._opened: dict[VersionKey, set[str]] = {}
+        self._unused_s: dict[str, float] = {}
+        self._listed_s = -math.inf
+
+    def open(self, version: Version) -> tuple[Executor, bool]:
+        """See `Dedicated.open`. Does not wait for an application that is still starting."""
+        name = _name(version)
+        self._opened.setdefault(version.key, set()).add(name)
+        try:
+            self._require_running(name, version)
+            opened = asyncio.run_coroutine_threadsafe(_reach(serve.get_app_handle(name)), self._loop)
+            handle, profile = opened.result(_FIRST_ANSWER_S)
+        except ModelRefused:
+            raise
+        except Exception as error:  # whatever Ray raises: it or the application has just died, or does not answer
+            raise ModelRefused(f"{version.key}: its application does not answer: {error!r}.") from error
+        now_s = time.monotonic()
+        self._unused_s |= dict.fromkeys(self._opened[version.key] - {name}, now_s)
+        self._opened[version.key] = {name}
+        executor = DedicatedExecutor(
+            _remote(handle),
+            Pace(profile.one_row_s, profile.rows, profile.rows_s),
+            max_rows=version.manifest.max_batch,
+            processes=version.manifest.resources.max_replicas,
+        )
+        return executor, profile.is_batching
+
+    def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:
+        """See `Dedicated.retain`. An application that nobody here has used for a while is ended."""
+        now_s = time.monotonic()
+        try:
+            if is_all and now_s - self._listed_s > _UNUSED_FOR_S:
+                self._listed_s = now_s
+                self._unused_s = {name: now_s for name in serve.status().applications if name.startswith(PREFIX)} | (
+                    self._unused_s
+                )
+            self._end_unused(versions, now_s)
+        except Exception as error:  # noqa: BLE001  # whatever Ray raises: there is time, and routes have no part in it
+            _log.warning("gateway.dedicated.not_ended", error=repr(error))
+
+    def _require_running(self, name: str, version: Version) -> None:
+        status = serve.status().applications.get(name)
+        if status is None:
+            self._deploy(name, version)
+        if status is None or status.status in ("NOT_STARTED", "DEPLOYING"):
+            raise ModelRefused(f"{version.key} is being started in an application of its own, and is served then.")
+        if status.status == "DEPLOY_FAILED" and time.time() - status.last_deployed_time_s > _RETRY_AFTER_S:
+            serve.delete(name, _blocking=False)  # what was missing or half copied may be there when it is started anew
+        if status.status != "RUNNING":
+            raise ModelRefused(f"{version.key}: its application is {status.status}. {status.message}".strip())
+
+    def _end_unused(self, versions: Collection[VersionKey], now_s: float) -> None:
+        for key in self._opened.keys() - set(versions):
+            self._unused_s |= dict.fromkeys(self._opened.pop(key), now_s)
+        used = set().union(*self._opened.values())
+        for name in self._unused_s.keys() & used:
+            del self._unused_s[name]
+        for name, since_s in list(self._unused_s.items()):
+            if now_s - since_s > _UNUSED_FOR_S:
+                serve.delete(name, _blocking=False)
+                _log.info("gateway.dedicated.ended", application=name)
+                del self._unused_s[name]
+
+    def _deploy(self, name: str, version: Version) -> None:
+        resources = version.manifest.resources
+        options = LoadOptions(self._settings.allow_pickle, self._settings.onnx_threads)
+        actor: dict[str, Any] = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
+        if resources.pip:
+            actor["runtime_env"] = {"pip": list(resources.pip)}
+        scale: dict[str, Any] = {"num_replicas": resources.min_replicas}
+        if resources.max_replicas > resources.min_replicas:
+            limits = {"min_replicas": resources.min_replicas, "max_replicas": resources.max_replicas}
+            scale = {"autoscaling_config": {**limits, "target_ongoing_requests": 1}}
+        deployment: Any = serve.deployment(
+            ModelReplica,
+            name="model",
+            max_ongoing_requests=4,
+            health_check_timeout_s=_HEALTH_TIMEOUT_S,
+            graceful_shutdown_timeout_s=_SHUTDOWN_S,
+            ray_actor_options=actor,
+            **scale,
+        )
+        _log.info("gateway.dedicated.starting", application=name)
+        application = deployment.bind(self._settings.registry, tuple(version.key), options)
+        serve.run_many(
+            [serve.RunTarget(application, name=name, route_prefix=None)],
+            wait_for_ingress_deployment_creation=False,
+            wait_for_applications_running=False,
+        )
+
+
+def _name(version: Version) -> str:
+    """Names everything that an application is made from."""
+    content = msgspec.json.encode([*version.key, version.manifest.resources, version.manifest.max_batch])
+    return f"{PREFIX}{version.key.model}-{version.key.version}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+async def _reach(application: Any) -> tuple[Any, Profile]:
+    """On the event loop, to which a handle belongs that has options. Tensors travel with the call, not by reference."""
+    handle = application.options(_by_reference=False)
+    return handle, await handle.profile.remote()
+
+
+def _remote(handle: Any) -> Any:
+    run = handle.run
+
+    async def remote(inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[Outcome]:
+        answers = await run.remote(inputs, list(rows), until_wall_s)
+        refusals = {error.__name__: error for error in _REFUSALS}
+        return [said if kind == "ok" else refusals[kind](said) for kind, said in answers]
+
+    return remote

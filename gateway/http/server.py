@@ -1,0 +1,106 @@
+"""A uvicorn server on a socket that several replicas share, and its orderly end. Acts.
+
+With SO_REUSEPORT the kernel spreads new connections over all replicas that listen. Draining goes: stop accepting;
+tell keep-alive clients to leave with their next answer; wait for requests in hand; close.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import uvicorn
+
+from gateway.http.connection import EagerProtocol
+from gateway.http.endpoint import Door
+
+_BACKLOG = 2048
+_POLL_S = 0.02
+_KEEP_ALIVE_S = 75
+_LAST_ANSWERS_S = 10
+
+
+def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:
+    """A bound socket, which others may share if `shared`. It does not accept connections yet.
+
+    Raises:
+        OSError: the port is held by somebody who does not share it, or by anybody if not `shared`.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leaves signals alone."""
+        yield
+
+
+class Listener:
+    """One per replica."""
+
+    def __init__(self, door: Door, tls: Mapping[str, Any] | None = None) -> None:
+        self._door = door
+        config = uvicorn.Config(
+            door,
+            http=EagerProtocol,
+            interface="asgi3",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_LAST_ANSWERS_S,
+            **(tls or {}),
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, shared: socket.socket) -> None:
+        """Accepts connections from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[shared]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError("The listener ended before it had started.")
+            await asyncio.sleep(_POLL_S)
+
+    def outstanding(self) -> int:
+        """Requests in hand, those of the application included."""
+        return len(self._server.server_state.tasks) + self._door.reception.in_hand
+
+    def is_listening(self) -> bool:
+        """Whether connections are being accepted."""
+        return self._task is not None and not self._task.done() and not self._door.draining
+
+    async def drain(self, patience_s: float) -> None:
+        """Ends in order: at most `patience_s` for idle clients, then for the requests in hand."""
+        if self._task is None:
+            return
+        self._door.draining = True
+        servers: list[Any] = self._server.servers
+        for server in servers:
+            server.close()
+        until_s = time.monotonic() + patience_s
+        while self._server.server_state.connections and time.monotonic() < until_s:
+            await asyncio.sleep(_POLL_S)
+        self._server.should_exit = True
+        await self._task

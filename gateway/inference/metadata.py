@@ -1,0 +1,128 @@
+"""What the gateway says of itself and of its routes, as the protocol's JSON. Decides from the live table alone.
+
+Both doors answer from here: HTTP as it is, gRPC as messages of the same fields.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.inference.live_table import LiveArm, LiveHolder, LiveRoute, find_route
+from gateway.telemetry.statistics import VersionStatistics
+from registry_sync.catalogue import VersionKey
+from router.plan import find_version
+from runtimes.manifest import TensorSpec
+
+SERVER_NAME, SERVER_VERSION = "pointsman", "0.1.0"
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
+
+_PLATFORM_OF = {"onnx": "onnx_onnxv1", "sklearn": "sklearn_skops"}
+_MIXED = "pointsman_route"
+_CONFIG_TYPE_OF = {"BYTES": "TYPE_STRING"}
+
+Statistics = Callable[[], Mapping[VersionKey, VersionStatistics]]
+
+
+class Describer:
+    """One per replica. Every method raises `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
+
+    def __init__(self, holder: LiveHolder, statistics: Statistics) -> None:
+        self._holder = holder
+        self._statistics = statistics
+
+    def server(self) -> dict[str, Any]:
+        """Name, version and extensions."""
+        return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": list(EXTENSIONS)}
+
+    def problems(self) -> Mapping[str, str]:
+        """Why the server is not ready: by route, what keeps it from being served as declared."""
+        return self._holder.current.problems
+
+    def names(self) -> list[str]:
+        """Every route that is being served."""
+        return sorted(self._holder.current.routes)
+
+    def require_ready(self, route: str, version: str | None = None) -> None:
+        """Returns if the route, or the version of it, is being served."""
+        self._arms(route, version)
+
+    def metadata(self, route: str, version: str | None = None) -> dict[str, Any]:
+        """Inputs, outputs and versions."""
+        live, arms = self._arms(route, version)
+        return {
+            "name": live.route.name,
+            "versions": list(dict.fromkeys(arm.arm.version for arm in arms)),
+            "platform": _platform(arms),
+            "inputs": [_tensor(spec) for spec in live.signature.inputs],
+            "outputs": [_tensor(spec) for spec in live.signature.outputs],
+        }
+
+    def config(self, route: str, version: str | None = None) -> dict[str, Any]:
+        """The same as Triton's clients want it: dimensions without the batch's, where instances are batched."""
+        live, arms = self._arms(route, version)
+        signature = live.signature
+        is_batched = all(spec.shape[:1] == (-1,) for spec in (*signature.inputs, *signature.outputs))
+        first = 1 if is_batched else 0
+        return {
+            "name": live.route.name,
+            "platform": _platform(arms),
+            "backend": arms[0].manifest.runtime,
+            "max_batch_size": min(arm.manifest.max_batch for arm in arms) if is_batched else 0,
+            "input": [_configured(spec, first) for spec in signature.inputs],
+            "output": [_configured(spec, first) for spec in signature.outputs],
+        }
+
+    def statistics(self, route: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """What the versions behind a route, or behind all of them, have done on this machine."""
+        names = self.names() if route is None else [route]
+        known = self._statistics()
+        stats = []
+        for name in names:
+            _, arms = self._arms(name, version)
+            keys = dict.fromkeys(arm.lane.key.version for arm in arms)
+            stats += [known.get(key, VersionStatistics()).described(name, key.version) for key in keys]
+        return {"model_stats": stats}
+
+    def index(self, *, only_ready: bool = False) -> list[dict[str, str]]:
+        """Every declared route and version, with its state."""
+        live = self._holder.current
+        served = [
+            {"name": name, "version": arm.arm.version, "state": "READY", "reason": live.problems.get(name, "")}
+            for name, route in sorted(live.routes.items())
+            for arm in route.arms
+        ]
+        if only_ready:
+            return served
+        missing = {name: why for name, why in sorted(live.problems.items()) if name not in live.routes}
+        return served + [
+            {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing.items()
+        ]
+
+    def _arms(self, route: str, version: str | None) -> tuple[LiveRoute, Sequence[LiveArm]]:
+        """The arms of a route, or those that serve one version or alias of it."""
+        live = find_route(self._holder.current, route)
+        if version is None:
+            return live, live.arms
+        wanted = find_version(live.route, version)
+        return live, [arm for arm in live.arms if arm.arm is wanted]
+
+
+def _platform(arms: Sequence[LiveArm]) -> str:
+    platforms = {_PLATFORM_OF[arm.manifest.runtime] for arm in arms}
+    return platforms.pop() if len(platforms) == 1 else _MIXED
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+
+
+def _configured(spec: TensorSpec, first: int) -> dict[str, Any]:
+    data_type = _CONFIG_TYPE_OF.get(spec.datatype, f"TYPE_{spec.datatype}")
+    return {"name": spec.name, "data_type": data_type, "dims": list(spec.shape[first:])}

@@ -1,0 +1,1 @@
+"""One replica: assembled, started, watched, ended; and the engines that run it."""

@@ -1,0 +1,80 @@
+"""Brings the metrics up to date with what is counted elsewhere, several times a second. Acts, in a thread."""
+
+import time
+from collections.abc import Callable
+
+from gateway.control.periodic import Steward
+from gateway.control.reconciler import Refresher
+from gateway.execution.lane_pool import Lanes
+from gateway.inference.live_table import LiveHolder
+from gateway.inference.shadows import Shadows
+from gateway.telemetry.metrics import Metrics
+from inference_log.ship import Roller
+from inference_log.writer import LogWriter
+
+_Key = tuple[str, str, str]
+
+
+class Publisher:
+    """One per replica."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        lanes: Lanes,
+        holder: LiveHolder,
+        refresher: Refresher,
+        writer: LogWriter,
+        roller: Roller,
+        steward: Steward,
+        shadows: Shadows,
+        in_flight: Callable[[], int],
+    ) -> None:
+        self._metrics = metrics
+        self._lanes = lanes
+        self._holder = holder
+        self._refresher = refresher
+        self._writer = writer
+        self._roller = roller
+        self._steward = steward
+        self._shadows = shadows
+        self._in_flight = in_flight
+        self._dropped: dict[_Key, int] = {}
+        self._aborted: dict[_Key, int] = {}
+        self._counted = {"appended": 0, "dropped": 0, "persisted": 0, "failed": 0}
+
+    def publish(self) -> None:
+        """What is not worth writing down request by request."""
+        self._metrics.flush()
+        self._lanes.publish(self._metrics.count_lane)
+        self._metrics.in_flight.set(self._in_flight())
+        self._metrics.snapshot_revision.set(self._holder.current.revision)
+        self._metrics.snapshot_stale.set(time.monotonic() - self._refresher.heard_s)
+        now = {
+            "appended": self._writer.appended,
+            "dropped": self._writer.dropped,
+            "persisted": self._roller.rows_persisted,
+            "failed": self._roller.failures,
+        }
+        for outcome, value in now.items():
+            self._metrics.log_rows.labels(outcome).inc(value - self._counted[outcome])
+        self._counted = now
+        self._publish_rollouts()
+
+    def _publish_rollouts(self) -> None:
+        metrics, steward = self._metrics, self._steward
+        metrics.uncounted.set(steward.counter.behind_bytes)
+        for key, dropped in _added(self._shadows.dropped.copy(), self._dropped):
+            metrics.shadows_dropped.labels(*key).inc(dropped)
+        for key, aborted in _added(steward.advancer.aborts.copy(), self._aborted):
+            metrics.aborts.labels(*key).inc(aborted)
+        for route, findings in steward.advancer.verdicts.items():
+            for found in findings:
+                metrics.guardrails.labels(route, found.arm, found.guardrail).set(found.verdict.p_value)
+
+
+def _added(now: dict[_Key, int], published: dict[_Key, int]) -> list[tuple[_Key, int]]:
+    """What has come since the last time, which is then noted in `published`."""
+    added = [(key, value - published.get(key, 0)) for key, value in now.items()]
+    published.update(now)
+    return [(key, value) for key, value in added if value]

@@ -1,0 +1,1 @@
+"""The gateway beside other ways of serving the same model."""

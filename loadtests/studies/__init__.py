@@ -1,0 +1,1 @@
+"""Measurements of the gateway alone: steps, batches, shadows, guardrails."""

@@ -1,0 +1,128 @@
+"""Where a prediction's time goes: each step alone, in one process, without a socket.
+
+Acts: `python -m loadtests.studies.steps`.
+
+The sum of the steps is less than the whole: between them, caches are cold and answers are put together.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli import demo
+from gateway.control.desired_state import Wanted
+from gateway.control.reconciler import Identity, Refresher
+from gateway.eventloop.end_of_turn import Turn
+from gateway.execution.lane_pool import LaneOptions, Lanes
+from gateway.http.endpoint import Door
+from gateway.inference.live_table import LiveHolder
+from gateway.inference.predictor import Call, Predictor
+from gateway.inference.service import Reception
+from gateway.inference.shadows import Shadows
+from gateway.protocols.request import Answered
+from gateway.protocols.v2_http import decode, encode
+from gateway.telemetry.metrics import Metrics
+from inference_log.spool import take_seat
+from inference_log.writer import LogWriter
+from loadtests.bench.launch import Form
+from loadtests.bench.payload import Payload, http_body, request_body
+from registry_sync.catalogue import Catalogue
+from registry_sync.registries.directory import DirectoryRegistry
+from router.plan import plan
+from runtimes.load import LoadOptions
+from store.open import open_store
+
+_DECISION = "b93c5aa7870d203c4698e81d"
+_PATH = "/v2/models/cancer/infer"
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="How often each step is measured.")] = 9,
+    calls: Annotated[int, typer.Option(help="Calls per measurement.")] = 2000,
+) -> None:
+    """Time the steps of one prediction."""
+    with TemporaryDirectory() as folder:
+        steps = _steps(Path(folder))
+        taken: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(rounds):
+            for name, step in steps.items():
+                taken[name].append(_microseconds(step, calls))
+    table = Table("step", "µs, median", "lowest", box=None)
+    for name, values in taken.items():
+        table.add_row(name, f"{statistics.median(values):.1f}", f"{min(values):.1f}")
+    Console().print(table)
+
+
+def _microseconds(step: Callable[[], object], calls: int) -> float:
+    began_s = time.perf_counter()
+    for _ in range(calls):
+        step()
+    return (time.perf_counter() - began_s) / calls * 1e6
+
+
+class AtOnce(Turn):
+    """The turn of a loop that has one request only: what is to be done at its end is done now."""
+
+    def add(self, work: Callable[[], None]) -> None:
+        """Calls `work`."""
+        work()
+
+
+def _steps(home: Path) -> dict[str, Callable[[], object]]:
+    demo.train(home / "models", lambda _: None)
+    store = open_store(f"sqlite:///{home / 'store.db'}")
+    demo.declare(store)
+    holder, seat, turn = LiveHolder(), take_seat(home / "spool"), AtOnce()
+    catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
+    lanes = Lanes(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
+    identity, wanted = Identity("steps", 0, 0.0), Wanted(store, None)
+    Refresher(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    metrics = Metrics(home / "metrics", seat.number)
+    writer = LogWriter(seat.folder, "steps")
+    predictor = Predictor(writer, metrics, Shadows(writer, metrics))
+    reception = Reception(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    door = Door(reception, _nothing, turn, max_body_bytes=1 << 20)
+    live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
+    arm, request = live.arms[0], decode(body, None, live.signature)
+    runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime
+    if runtime is None:
+        raise RuntimeError("The demo's model could not be loaded.")
+    tensors = runtime.run(request.inputs, arm.output_names)
+    parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
+    answered = Answered("cancer", "2", _DECISION, parameters)
+
+    def predict() -> None:
+        _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))
+
+    return {
+        "decode JSON": lambda: decode(body, None, live.signature),
+        "decode binary": lambda: decode(binary.content, binary.json_bytes, live.signature),
+        "plan": lambda: plan(live.route, _DECISION),
+        "model": lambda: runtime.run(request.inputs, arm.output_names),
+        "predict (plan, lane, model, check, record, count)": predict,
+        "encode JSON": lambda: encode(answered, request, live.signature, tensors),
+        "the whole answer, JSON": lambda: _finish(door.answer("POST", _PATH, {}, body, time.perf_counter())),
+    }
+
+
+async def _nothing(*_: object) -> None:
+    """Stands where the operators' application would."""
+
+
+def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Runs a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""The state of one route, and every command that changes it."""

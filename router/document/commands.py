@@ -1,0 +1,241 @@
+"""What operators, and rollouts by themselves, may ask of a document, and what comes of it. Decides.
+
+`apply(document, command)` returns the next document or raises `Rejected`; it never changes its argument. Times are
+seconds since the epoch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from router.document import rollout
+from router.document.declare import declared, first
+from router.document.document import Candidate, Document
+from router.document.phase import PINNED, UNDER_WAY, Event, Phase, after
+from router.document.quarantine import find, quarantined, released
+from router.document.shift import check_arm, shifted, taken_away
+from router.draw.slots import reallocate
+from router.errors import Rejected
+from router.refusals import shown
+from router.spec.spec import RouteSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Make the route what `spec` says; slots move as little as the new weights allow."""
+
+    spec: RouteSpec
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Give the named arms these weights; what is left goes to the others in proportion to what they have."""
+
+    weights: Mapping[str, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin the rollout of the candidate, to which its arm is bound now."""
+
+    candidate: Candidate
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep the weights as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after a pause, or approve the next step."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Give the candidate everything."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteShadow:
+    """Make the version that is a shadow the candidate, and begin its rollout."""
+
+    shadow: str
+    candidate: Candidate
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Take all traffic from an arm and put its version in quarantine.
+
+    `arm` may be left out in a rollout; `bound` is the version that serves it now.
+    """
+
+    at_s: float
+    why: str
+    arm: str | None = None
+    bound: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Go back to what an earlier version of the document said. What is in quarantine stays there."""
+
+    to: Document
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let a version out of quarantine. What was held against it before is forgotten: a new trial begins."""
+
+    version: str
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """The rollout's step is over."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The rollout's step is over, and the next one needs approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The alias of the rollout's candidate names another version now."""
+
+    candidate: Candidate
+    at_s: float
+
+
+Asked = Declare | Shift | Start | Pause | Resume | Promote | PromoteShadow | Abort | Undo | Release
+"""What operators say."""
+Command = Asked | Advance | Hold | Follow
+
+
+def apply(document: Document | None, command: Command) -> Document:
+    """The next document.
+
+    Raises:
+        Rejected: the command is not allowed on this document.
+    """
+    if document is None:
+        if not isinstance(command, Declare):
+            raise Rejected("There is no such route yet; declare it first with `pointsman apply -f FILE`.")
+        return first(command.spec, command.at_s)
+    changed: Document = _APPLY[type(command)](document, command)
+    return replace(changed, version=document.version + 1)
+
+
+def _shift(document: Document, command: Shift) -> Document:
+    spec, weights = document.spec, shifted(document, command.weights)
+    slots = reallocate(document.slots, weights)
+    if spec.rollout is None or document.rollout is None:
+        return replace(document, spec=replace(spec, split=weights), slots=slots)
+    phase = after(document.rollout.phase, Event.SHIFT)
+    return replace(document, slots=slots, rollout=replace(document.rollout, phase=phase))
+
+
+def _promote_shadow(document: Document, command: PromoteShadow) -> Document:
+    """The shadow's version becomes the candidate's; a shadow that is the candidate's arm already just begins."""
+    spec = document.spec
+    current, _ = rollout.spec_and_state(document)
+    shadow = next((each for each in spec.shadows if each.name == command.shadow), None)
+    if shadow is None:
+        names = ", ".join(each.name for each in spec.shadows) or "none"
+        raise Rejected(f"Route {spec.route} has no shadow {shown(command.shadow)}; there: {names}.")
+    if shadow.arm not in (None, current.of):
+        raise Rejected(
+            f"Shadow {shadow.arm} is another arm of the route; what can be promoted is arm {current.of}, or a version."
+        )
+    ref = shadow.ref if shadow.ref is not None else spec.arms[current.of]
+    kept = tuple(each for each in spec.shadows if each is not shadow)
+    changed = replace(document, spec=replace(spec, arms={**spec.arms, current.of: ref}, shadows=kept))
+    return rollout.begin(changed, Event.START, command.candidate, command.at_s)
+
+
+def _abort(document: Document, command: Abort) -> Document:
+    spec = document.spec
+    if command.arm is not None:
+        check_arm(document, command.arm)
+    if spec.rollout is not None:
+        if command.arm not in (None, spec.rollout.of):
+            raise Rejected(f"Only arm {spec.rollout.of}, which is rolled out, can be aborted.")
+        return rollout.abort(document, command.at_s, command.why)
+    if command.arm is None or command.bound is None:
+        raise Rejected(f"Say which arm of {spec.route} is to be aborted; its arms are {', '.join(spec.arms)}.")
+    if not document.weights[command.arm]:
+        raise Rejected(f"Arm {command.arm} has no traffic that could be taken from it.")
+    if spec.is_exclusive and command.arm == spec.otherwise:
+        raise Rejected(f"Arm {command.arm} answers those who take no part in the draw; declare another fallback first.")
+    weights = taken_away(document, command.arm)
+    limits = {
+        arm: replace(limit, floor=0) if arm == command.arm else limit for arm, limit in (spec.limits or {}).items()
+    }
+    emptied = replace(
+        document, spec=replace(spec, split=weights, limits=limits or None), slots=reallocate(document.slots, weights)
+    )
+    return quarantined(emptied, spec.arms[command.arm].model, command.bound, command.at_s, command.why)
+
+
+def _undo(document: Document, command: Undo) -> Document:
+    """The slots are the very ones of then, so every unit is back where it was. Nothing is set in motion by itself."""
+    then = command.to
+    if then.spec.route != document.spec.route:
+        raise Rejected(f"The document is of route {document.spec.route}, the earlier one of route {then.spec.route}.")
+    state = then.rollout
+    if state is not None:
+        phase = Phase.PAUSED if state.phase in UNDER_WAY else state.phase
+        state = replace(state, phase=phase, since_s=command.at_s, since_version=document.version + 1)
+    undone = replace(
+        then,
+        version=document.version,
+        rollout=state,
+        quarantine=document.quarantine,
+        trial_version=document.version + 1,
+        trial_s=command.at_s,
+    )
+    if then.spec.rollout is not None and state is not None and state.candidate is not None:
+        of = then.spec.rollout.of
+        held = find(document, then.spec.arms[of].model, state.candidate.digest)
+        if held is not None and state.phase in PINNED:
+            raise Rejected(
+                f"Version {then.version} rolled out {held.model}:{held.version}, which is in quarantine: "
+                f"{held.because} `pointsman release {then.spec.route} {held.version}` lets it back."
+            )
+    return undone
+
+
+def _release(document: Document, command: Release) -> Document:
+    out = released(document, command.version)
+    return replace(out, trial_version=document.version + 1, trial_s=command.at_s)
+
+
+_APPLY: dict[type, Callable[[Document, Any], Document]] = {
+    Declare: lambda document, command: declared(document, command.spec, command.at_s),
+    Shift: _shift,
+    Start: lambda document, command: rollout.begin(document, Event.START, command.candidate, command.at_s),
+    Pause: lambda document, _: rollout.pause(document),
+    Resume: lambda document, command: rollout.resume(document, command.at_s),
+    Promote: lambda document, command: rollout.promote(document, command.at_s),
+    PromoteShadow: _promote_shadow,
+    Abort: _abort,
+    Undo: _undo,
+    Release: _release,
+    Advance: lambda document, command: rollout.advance(document, command.at_s),
+    Hold: lambda document, _: rollout.hold(document),
+    Follow: lambda document, command: rollout.begin(document, Event.FOLLOW, command.candidate, command.at_s),
+}

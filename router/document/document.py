@@ -1,0 +1,188 @@
+"""The document of a route: what was declared, and the state that commands change. Decides.
+
+`Document` adds to the declared spec the slot table, which depends on the history of weights, where a rollout
+stands, what was quarantined, and a dense version. `to_dict`/`from_dict` are the stored form.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from router.document.phase import Phase
+from router.draw.slots import Run, SlotTable, counts
+from router.errors import Corrupt, Rejected
+from router.spec.parse import parse_spec
+from router.spec.spec import GuardrailKind, RouteSpec, ShadowSpec
+from router.spec.unparse import spec_to_dict
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The version that an arm was bound to when it was put to the test."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """Where a rollout stands. `step` is the index of the step that it is in, or was in last.
+
+    `since_s` is when that step began, in seconds since the epoch, and `since_version` the document's version then.
+    The `candidate` is the version that is rolled out, whatever its alias says by now (None: there is none yet).
+    """
+
+    phase: Phase = Phase.READY
+    step: int = 0
+    since_s: float = 0.0
+    since_version: int = 1
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A version that was taken out of traffic, when (seconds since the epoch) and why. No arm gets it any weight."""
+
+    model: str
+    version: str
+    digest: str
+    at_s: float
+    why: str
+
+    @property
+    def because(self) -> str:
+        """Why, as the end of a sentence."""
+        return f"{self.why.rstrip('. ')}."
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The versioned state of one route. Versions are dense and start at 1.
+
+    Guardrails look at what came since `trial_version`, which was written at `trial_s` (seconds since the epoch).
+    """
+
+    version: int
+    spec: RouteSpec
+    slots: SlotTable
+    rollout: RolloutState | None = None
+    quarantine: tuple[Quarantined, ...] = ()
+    trial_version: int = 1
+    trial_s: float = 0.0
+
+    @property
+    def watching(self) -> tuple[ShadowSpec, ...]:
+        """The declared shadows, and while it may be needed, the one of a guardrail of disagreement: the trusted arm,
+        beside those that are guarded.
+        """
+        spec, state = self.spec, self.rollout
+        if state is not None and state.phase in (Phase.PROMOTED, Phase.ABORTED):
+            return spec.shadows
+        declared = {shadow.arm for shadow in spec.shadows}
+        return spec.shadows + tuple(
+            ShadowSpec(
+                sample_slots=each.sample_slots, arm=spec.otherwise, against=spec.guarded, tolerance=each.tolerance
+            )
+            for each in spec.guardrails
+            if each.kind is GuardrailKind.DISAGREEMENT and spec.otherwise not in declared
+        )
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The slots of each arm, in the order of the arms."""
+        owned = counts(self.slots)
+        return {arm: owned[arm] for arm in self.spec.arms}
+
+
+def to_dict(document: Document) -> dict[str, Any]:
+    """The stored form of a document."""
+    stored: dict[str, Any] = {
+        "version": document.version,
+        "spec": spec_to_dict(document.spec),
+        "slots": {arm: [list(run) for run in runs] for arm, runs in document.slots.items()},
+        "trial": [document.trial_version, document.trial_s],
+    }
+    state = document.rollout
+    if state is not None:
+        stored["rollout"] = {
+            "phase": str(state.phase),
+            "step": state.step,
+            "since_s": state.since_s,
+            "since_version": state.since_version,
+            "candidate": None if state.candidate is None else [state.candidate.version, state.candidate.digest],
+        }
+    if document.quarantine:
+        stored["quarantine"] = [
+            [each.model, each.version, each.digest, each.at_s, each.why] for each in document.quarantine
+        ]
+    return stored
+
+
+def from_dict(raw: Mapping[str, Any]) -> Document:
+    """Reads a stored document back.
+
+    Raises:
+        Corrupt: it is not a document, or its parts disagree.
+    """
+    try:
+        trial_version, trial_s = raw.get("trial", (1, 0.0))
+        document = Document(
+            version=raw["version"],
+            spec=parse_spec(raw["spec"]),
+            slots={arm: tuple(_run(run) for run in runs) for arm, runs in raw["slots"].items()},
+            rollout=None if raw.get("rollout") is None else _state(raw["rollout"]),
+            quarantine=tuple(_quarantined(each) for each in raw.get("quarantine", ())),
+            trial_version=_whole(trial_version),
+            trial_s=float(trial_s),
+        )
+    except (Rejected, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise Corrupt(f"A stored document cannot be read: {error!r}.") from error
+    _check(document)
+    return document
+
+
+def _check(document: Document) -> None:
+    spec, state = document.spec, document.rollout
+    if type(document.version) is not int or document.version < 1:
+        raise Corrupt(f"A stored document of route {spec.route} has version {document.version!r}.")
+    if document.slots.keys() != spec.arms.keys():
+        raise Corrupt(f"The stored slots of route {spec.route} are not those of its arms.")
+    if spec.split is not None and document.weights != dict(spec.split):
+        raise Corrupt(f"The stored slots of route {spec.route} disagree with its split.")
+    if (spec.rollout is None) != (state is None):
+        raise Corrupt(f"The stored document of route {spec.route} has a rollout without its state, or the reverse.")
+    if spec.rollout is not None and state is not None and not 0 <= state.step < len(spec.rollout.steps):
+        raise Corrupt(f"The stored rollout of route {spec.route} is at step {state.step}, which it does not have.")
+
+
+def _state(raw: Mapping[str, Any]) -> RolloutState:
+    candidate = raw["candidate"]
+    return RolloutState(
+        phase=Phase(raw["phase"]),
+        step=_whole(raw["step"]),
+        since_s=float(raw["since_s"]),
+        since_version=_whole(raw["since_version"]),
+        candidate=None if candidate is None else Candidate(*map(_text, candidate)),
+    )
+
+
+def _quarantined(raw: Any) -> Quarantined:
+    model, version, digest, at_s, why = raw
+    return Quarantined(_text(model), _text(version), _text(digest), float(at_s), _text(why))
+
+
+def _run(raw: Any) -> Run:
+    start, length = raw
+    return _whole(start), _whole(length)
+
+
+def _whole(raw: Any) -> int:
+    if type(raw) is not int:
+        raise ValueError(f"{raw!r} is not a whole number")
+    return raw
+
+
+def _text(raw: Any) -> str:
+    if type(raw) is not str:
+        raise ValueError(f"{raw!r} is not a text")
+    return raw

@@ -1,0 +1,1 @@
+"""What sums say of the arms: evidence, verdicts, guardrails, and what is due."""

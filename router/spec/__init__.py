@@ -1,0 +1,1 @@
+"""What an operator declares of a route: nouns, parser, unparser."""

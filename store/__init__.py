@@ -1,0 +1,1 @@
+"""The store seam: versioned documents with compare-and-set, additive sums, API keys, replica reports."""

@@ -1,0 +1,82 @@
+"""What traffic adds up to, in a SQLite file. Acts."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from router.evidence.sums import SumKey, Sums
+from store.codec import LARGEST_SUM, clamped
+from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
+from store.sqlite.connection import SQLiteFile
+
+_COLUMNS = ", ".join(SumKey._fields)
+# SQLite turns an integer that overflows into a real number, which is then larger than the largest sum.
+_ADD = f"""
+INSERT INTO sums (route, {_COLUMNS}, value) VALUES (?, {", ".join("?" for _ in SumKey._fields)}, ?)
+ON CONFLICT DO UPDATE SET value = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, value + excluded.value))
+"""  # noqa: S608  # constants of this program
+_TOTALS = f"""
+SELECT {_COLUMNS}, value FROM sums WHERE route = ? AND bucket_s = 0 AND policy_version >= ?
+AND policy_version IN (
+    SELECT DISTINCT policy_version FROM sums WHERE route = ? AND bucket_s = 0 ORDER BY policy_version DESC LIMIT ?
+)
+"""  # noqa: S608  # constants of this program
+_RECENT = f"SELECT {_COLUMNS}, value FROM sums WHERE route = ? AND bucket_s >= ?"  # noqa: S608  # likewise
+_SWEEP_EVERY_S = 60.0
+
+
+class SQLiteSums(SQLiteFile):
+    """The part of `store.interface.Store` that is about sums. `now` gives the seconds since the epoch."""
+
+    def __init__(self, path: Path, busy_timeout_s: float, now: Callable[[], float]) -> None:
+        super().__init__(path, busy_timeout_s)
+        self._now = now
+        self._swept_s = 0.0
+
+    def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
+        """See `Store.count`."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT ends FROM sources WHERE source = ?", (source,)).fetchone()
+            ends = 0 if row is None else int(row[0])
+            if ends != before:
+                return ends
+            connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
+            connection.executemany(_ADD, _rows(added))
+            self._sweep(connection)
+            return after
+
+    def counted(self, source: str) -> int:
+        """See `Store.counted`."""
+        return self._number("SELECT ends FROM sources WHERE source = ?", source)
+
+    def forget_source(self, source: str) -> None:
+        """See `Store.forget_source`."""
+        self._query("DELETE FROM sources WHERE source = ?", source)
+
+    def sums(self, route: str, since_version: int) -> Sums:
+        """See `Store.sums`."""
+        return _sums(self._query(_TOTALS, route, since_version, route, VERSIONS_READ))
+
+    def recent_sums(self, route: str, since_s: int) -> Sums:
+        """See `Store.recent_sums`."""
+        return _sums(self._query(_RECENT, route, max(1, since_s)))
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        """Deletes old buckets, now and then."""
+        now_s = self._now()
+        if now_s - self._swept_s >= _SWEEP_EVERY_S:
+            self._swept_s = now_s
+            connection.execute("DELETE FROM sums WHERE bucket_s BETWEEN 1 AND ?", (now_s - BUCKETS_KEPT_S,))
+
+
+def _rows(added: Mapping[str, Sums]) -> Iterator[tuple[str | int, ...]]:
+    """Each sum twice: in its bucket, and over all time."""
+    for route, sums in added.items():
+        for key, value in sums.items():
+            yield (route, *key, clamped(value))
+            if key.bucket_s:
+                yield (route, *key._replace(bucket_s=0), clamped(value))
+
+
+def _sums(rows: list[tuple[str, ...]]) -> Sums:
+    return {SumKey(int(b), int(v), *names): int(value) for b, v, *names, value in rows}

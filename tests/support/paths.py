@@ -1,0 +1,7 @@
+"""Where the repository lies, and the optional folder of shared data beside it."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GROWTHBOOK_CASES = ROOT.parent / "shared" / "data" / "growthbook-cases.json"
+"""GrowthBook's public test vectors. Tests that need the file skip where it is absent."""

@@ -1,0 +1,158 @@
+"""The operators' part of a gateway by itself: a store in a file, a registry, the application, and no predictions."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from gateway.api.app import create_app
+from gateway.api.operators.router import operate_router
+from gateway.control.changes import Changes
+from gateway.control.desired_state import Wanted
+from registry_sync.catalogue import Catalogue
+from registry_sync.registries.directory import DirectoryRegistry
+from router.evidence.sums import SumKey
+from runtimes.load import LoadOptions
+from store.errors import StoreUnavailable
+from store.interface import Report
+from store.sqlite.store import SQLiteStore
+
+SPLIT: dict[str, Any] = {"arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "75%", "b": "25%"}}
+ROLLOUT: dict[str, Any] = {
+    "arms": {"stable": "linear@champion", "canary": "linear@challenger"},
+    "rollout": {"of": "canary", "steps": ["5%", "25%", "100%"], "every": "10m"},
+    "guardrails": [{"errors": {"worse_by": "1%"}}],
+    "shadow": [{"arm": "linear:2", "sample": "20%"}],
+}
+
+
+def bare_app() -> FastAPI:
+    """The application without anything behind its handlers: all that its OpenAPI page needs."""
+    nothing: Any = None
+    operate = operate_router(nothing, nothing, nothing, nothing, nothing, nothing)
+    return create_app(nothing, operate, bytes)
+
+
+class Shut:
+    """A store that can be made not to answer."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_away:
+            raise StoreUnavailable("The store does not answer.")
+        return getattr(self._store, name)
+
+
+class Operated:
+    """One replica's operators' part, asked over HTTP without a socket."""
+
+    def __init__(self, registry: Path, path: Path) -> None:
+        self.path = path
+        self.store = Shut(SQLiteStore(path))
+        self.wanted = Wanted(self.store, None)
+        self.heard_s = time.monotonic()
+        catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
+        self.changes = Changes(self.store, catalogue, "here", lambda: self.wanted.trouble)
+        operate = operate_router(
+            self.store, catalogue, self.changes, self.wanted, lambda: self.report(), lambda: self.heard_s
+        )
+        nothing: Any = None
+        self.app = create_app(nothing, operate, bytes)
+
+    def __enter__(self) -> "Operated":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.store.is_away = False
+        self.store.close()
+
+    def report(self, **more: Any) -> Report:
+        """What this replica says of itself: it serves what it has read last."""
+        routes = {route: document.version for route, document in self.wanted.documents.items()}
+        said = Report("here", 4711, time.time(), time.time() - 60, "0123456789abcdef", routes)
+        return replace(said, **more)
+
+    def look(self) -> None:
+        """Reads what is new, and reports, as a replica does several times a second."""
+        self.wanted.look()
+        self.store.report(self.report())
+
+    def replace_store(self) -> None:
+        """The store is another one now: an empty one."""
+        self.store.close()
+        self.path = self.path.with_name(f"{self.path.name}.new")
+        self.store._store = SQLiteStore(self.path)
+
+    def count(
+        self, route: str, counted: Mapping[tuple[str, str], int], *, version: str = "2", against: str = ""
+    ) -> None:
+        """Adds sums, by arm and name, under the newest version of a route."""
+        policy_version = self.store.read(route).document.version
+        bucket_s = int(time.time()) // 10 * 10
+        sums = {
+            SumKey(bucket_s, policy_version, arm, version if against or arm != "stable" else "1", against, name): value
+            for (arm, name), value in counted.items()
+        }
+        self.store.count(f"source-{time.monotonic_ns()}", 0, 1, {route: sums})
+
+    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        """One request."""
+        return self.ask_all([(method, path, body)], **more)[0]
+
+    def ask_all(self, requests: Sequence[tuple[str, str, Any]], **more: Any) -> list[httpx.Response]:
+        """Requests at once."""
+
+        async def send() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            is_json = {"content-type": "application/json"}
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=is_json) as client:
+                return await asyncio.gather(
+                    *(client.request(method, path, content=_encoded(body), **more) for method, path, body in requests)
+                )
+
+        return asyncio.run(send())
+
+    def get(self, path: str) -> Any:
+        """What is answered to a question that must succeed."""
+        answer = self.ask("GET", path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def declare(self, route: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Declares a new route."""
+        answer = self.ask("PUT", f"/api/routes/{route}", spec, headers={"if-none-match": "*"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def make(self, route: str, command: str, **body: Any) -> dict[str, Any]:
+        """A command that must succeed."""
+        answer = self.ask("POST", f"/api/routes/{route}/{command}", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def status(self, route: str) -> dict[str, Any]:
+        """What status says of one route."""
+        return next(each for each in self.get("/api/status")["routes"] if each["route"] == route)
+
+
+def _encoded(body: Any) -> bytes | None:
+    return None if body is None else json.dumps(body).encode()
+
+
+def refused(answer: httpx.Response, status: int) -> str:
+    """The sentence of an answer that must be a refusal."""
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    sentence: str = answer.json()["error"]
+    assert sentence.endswith(("?", "."))
+    return sentence

@@ -1,0 +1,148 @@
+"""What there is to see: status, in a table and of one route; history; models."""
+
+import json
+
+import pytest
+
+from gateway.api.operators.responses import StoreStatus
+from gateway.api.operators.status import status
+from gateway.cli.client import Client
+from gateway.cli.print_status import print_route, print_status
+from gateway.control.rollouts import Evidence
+from router.document.commands import Abort, Declare, Start, apply
+from router.document.document import Candidate
+from router.evidence.guardrails import Finding
+from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
+from router.evidence.verdict import State, Verdict
+from router.spec.parse import parse_spec
+from tests.unit.store.examples import report
+
+NOW_S = 1_800_000_000.0
+SPEC = {
+    "route": "fraud",
+    "arms": {"stable": "fraud@champion", "canary": "fraud@challenger"},
+    "rollout": {"of": "canary", "steps": ["5%", "25%", "100%"], "every": "10m"},
+    "guardrails": [{"errors": {"worse_by": "1%"}}],
+    "shadow": [{"arm": "fraud:17"}],
+}
+REACHABLE = StoreStatus(state="REACHABLE", trouble="", stale_s=0.1)
+AWAY = StoreStatus(state="UNREACHABLE", trouble="The store does not answer.", stale_s=200)
+
+
+@pytest.fixture
+def document():
+    return apply(apply(None, Declare(parse_spec(SPEC), NOW_S - 900)), Start(Candidate("18", "d"), NOW_S - 400))
+
+
+@pytest.fixture
+def evidence():
+    reason = "5 of 100 (5%) requests of canary failed [sic]."
+    finding = Finding("canary", "errors", Verdict(State.UNDECIDED, reason, 0.2))
+    counted = {
+        SumKey(0, 2, "stable", "17", "", REQUESTS): 1900, SumKey(0, 2, "canary", "18", "", REQUESTS): 100,
+        SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
+        SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20,
+    }  # fmt: skip
+    return Evidence((finding,), 100, counted)
+
+
+def told(store, documents, evidence, **more):
+    reports = [report("here", at_s=NOW_S, started_s=NOW_S - 3661, routes={"fraud": 2}, problems={}, **more)]
+    return status(store, documents, reports, evidence, NOW_S).model_dump(mode="json")
+
+
+def test_a_route_is_a_line(capsys, document, evidence):
+    print_status(told(REACHABLE, {"fraud": document}, {"fraud": evidence}))
+    head, line, _, replicas, replica = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["ROUTE", "VERSION", "PHASE"]
+    for said in ("PROGRESSING 1/3", "stable=95% canary=5%", "UNDECIDED", "fraud:17 vs stable: ", "% differ", "yes"):
+        assert said in line
+    assert replicas.startswith("REPLICA")
+    for said in ("here", "LIVE", "0.0s", "1h 1m", "fraud@2"):
+        assert said in replica
+
+
+def test_a_store_that_is_away_comes_first(capsys, document):
+    print_status(told(AWAY, {"fraud": document}, {}, trouble="The store does not answer."))
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == (
+        "The store is UNREACHABLE, last heard of 3m 20s ago; below is what this replica knows. "
+        "The store does not answer."
+    )
+
+
+def test_without_the_store_nothing_is_said_of_the_other_replicas(capsys, document):
+    now = told(AWAY, {"fraud": document}, {}, trouble="The store does not answer.")
+    assert now["routes"][0]["converged"]
+    print_status(now)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("fraud"))
+    assert not line.rstrip().endswith("yes")
+    print_route(now["routes"][0], now)
+    assert "fraud is at version 2, live on this replica." in capsys.readouterr().out
+
+
+def test_a_rollout_that_was_aborted_says_since_when(capsys, document, evidence):
+    now = told(REACHABLE, {"fraud": apply(document, Abort(NOW_S, "bad"))}, {"fraud": evidence})
+    print_route(now["routes"][0], now)
+    assert "Its rollout is ABORTED 1/3 since 2027-01-15 08:00:00 UTC; " in capsys.readouterr().out
+
+
+def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
+    now = told(REACHABLE, {"fraud": document}, {"fraud": evidence}, warnings={"fraud": "Served without shadow x."})
+    print_route(now["routes"][0], now)
+    out = capsys.readouterr().out
+    for said in (
+        "fraud is at version 2, live on all replicas.",
+        "Its rollout is PROGRESSING 1/3, in a step that began 2027-01-15 07:53:20 UTC; the candidate is fraud:18.",
+        "Next: In 3m 20s, step 2 of 3 begins (25%).",
+        "here: Served without shadow x.",
+        "5 of 100 (5%) requests of canary failed [sic].",
+        "20 (0.73% to 4.",
+    ):
+        assert said in out
+    arm = next(line for line in out.splitlines() if line.startswith("canary"))
+    assert arm.split() == ["canary", "fraud@challenger", "5%", "100", "5"]
+
+
+def test_what_is_in_quarantine_is_shown(capsys, document, evidence):
+    aborted = apply(document, Abort(NOW_S, "[bold]bad[/]"))
+    now = told(REACHABLE, {"fraud": aborted}, {"fraud": evidence})
+    print_route(now["routes"][0], now)
+    out = capsys.readouterr().out
+    assert "fraud is at version 3, not live on all replicas yet." in out
+    assert "fraud:18 is in quarantine since 2027-01-15 08:00:00 UTC: [bold]bad[/]" in out
+
+
+def test_without_anything_counted_nothing_is_made_up(capsys):
+    split = apply(None, Declare(parse_spec({"route": "s", "arms": {"a": "m:1"}, "split": {"a": 1}})))
+    now = told(REACHABLE, {"s": split}, {})
+    print_route(now["routes"][0], now)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()][-1] == ["a", "m:1", "100%"]
+
+
+def test_status_models_and_history_are_json_too(here):
+    assert {"store", "routes", "replicas"} <= json.loads(here("status", "--json").stdout).keys()
+    assert json.loads(here("status", "--route", "half", "--json").stdout)["route"] == "half"
+    assert json.loads(here("models", "--json").stdout)
+    assert "READY" in here("models").stdout
+    assert "a=50% b=50%" in here("status").stdout
+    newest = json.loads(here("history", "--limit", "2", "--json").stdout)
+    assert [each["number"] for each in newest] == sorted((each["number"] for each in newest), reverse=True)
+
+
+def test_the_history_of_all_routes_names_them(here):
+    head, *lines = here("history", "--limit", "1000").stdout.splitlines()
+    assert head.split()[0] == "ROUTE"
+    assert {"plain", "half", "byparameter"} <= {line.split()[0] for line in lines}
+
+
+def test_what_operators_wrote_is_shown_as_it_is(run, monkeypatch):
+    entry = {
+        "version": 1, "at_s": NOW_S, "who": "[ada]", "what": "apply", "rollout": None, "weights": {"a": "100%"},
+        "why": "[/red] :smile:",
+    }  # fmt: skip
+    monkeypatch.setattr(Client, "history", lambda *_: [entry])
+    result = run("history", "r")
+    assert result.exit_code == 0, result.exception
+    assert "[ada]" in result.stdout
+    assert "[/red] :smile:" in result.stdout

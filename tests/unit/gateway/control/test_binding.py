@@ -1,0 +1,193 @@
+"""Arms and shadows are bound to versions that are loaded and that take and give the same tensors."""
+
+import re
+from fractions import Fraction
+
+import pytest
+
+from gateway.control.binding import bind, candidates, places
+from gateway.execution.lane import LaneKey
+from registry_sync.catalogue import Catalogue, State
+from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.directory import DirectoryRegistry
+from router.document.commands import Abort, Declare, Release, Shift, Start, apply
+from router.document.document import Candidate, Document
+from router.errors import Rejected
+from router.spec.parse import parse_spec
+from runtimes.errors import ModelRefused
+from runtimes.load import LoadOptions
+
+
+@pytest.fixture
+def catalogue(own_registry) -> Catalogue:
+    return Catalogue(DirectoryRegistry(own_registry), LoadOptions())
+
+
+def document(*refs: str, **more) -> Document:
+    """Arms `arm0`, `arm1`, ..., of which the first has all the traffic."""
+    arms = {f"arm{index}": ref for index, ref in enumerate(refs)}
+    split = {"arm0": 1, **dict.fromkeys(list(arms)[1:], 0)}
+    return apply(None, Declare(parse_spec({"route": "r", "arms": arms, "split": split, **more})))
+
+
+def rollout(**more) -> Document:
+    arms = {"stable": "linear@champion", "canary": "linear@challenger"}
+    steps = {"of": "canary", "steps": ["5%", "50%"], "every": "1m"}
+    return apply(None, Declare(parse_spec({"route": "r", "arms": arms, "rollout": steps, **more})))
+
+
+def names(catalogue: Catalogue, made: Document) -> set[tuple[str, str, bool]]:
+    return {(str(key.version), key.placement, key.is_shadow) for key in places(catalogue, made)}
+
+
+def test_versions_and_aliases_are_bound(catalogue):
+    bound = bind(catalogue, document("linear:1", "linear@challenger"))
+    assert [str(version.key) for version in bound.arms.values()] == ["linear:1", "linear:2"]
+    assert all(version.runtime is not None for version in bound.arms.values())
+    assert candidates(bound.arms) == {
+        arm: Candidate(version.key.version, version.key.digest) for arm, version in bound.arms.items()
+    }
+
+
+def test_arms_of_one_version_share_its_runtime(catalogue):
+    bound = bind(catalogue, document("linear:1", "linear@champion")).arms
+    assert bound["arm0"].runtime is bound["arm1"].runtime
+
+
+def test_another_signature_is_rejected(catalogue):
+    made = document("linear:1", "wide:1", split={"arm0": "50%", "arm1": "50%"})
+    with pytest.raises(Rejected, match=r"Arm arm1 \(wide:1\) has another signature than arm arm0 \(linear:1\)"):
+        bind(catalogue, made)
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("linear:9", "no version '9'"),
+        ("damaged:1", "changed or damaged"),
+        ("wide:1", r"Arm arm1 \(wide:1\) has another signature than arm arm0"),
+    ],
+)
+def test_an_arm_that_nobody_needs_may_be_missing(catalogue, ref, words):
+    bound = bind(catalogue, document("linear:1", ref, "linear:2"))
+    assert (list(bound.arms), list(bound.without)) == (["arm0", "arm2"], ["arm1"])
+    assert re.search(words, bound.without["arm1"])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"split": {"arm0": "99%", "arm1": "1%"}}, {"fallback": "arm1"}, {"fallback": {"arm0": "arm1"}}],
+    ids=["weight", "trusted", "fallback"],
+)
+def test_an_arm_that_somebody_needs_may_not_be_missing(catalogue, more):
+    with pytest.raises(UnknownModel):
+        bind(catalogue, document("linear:1", "linear:9", **more))
+
+
+def test_signatures_are_those_of_what_is_needed(catalogue):
+    """Not of whoever is named first: an arm that nobody needs must not take the route away from those who serve."""
+    made = document("wide:1", "linear:1", "linear:2", split={"arm0": 0, "arm1": "50%", "arm2": "50%"})
+    assert list(bind(catalogue, made).without) == ["arm0"]
+
+
+def test_a_quarantined_version_is_tried_again_only_when_asked(catalogue, own_registry):
+    with pytest.raises(ModelRefused, match="changed or damaged"):
+        bind(catalogue, document("damaged:1"))
+    good = (own_registry / "linear" / "1" / "model.onnx").read_bytes()
+    (own_registry / "damaged" / "1" / "model.onnx").write_bytes(good)
+    with pytest.raises(ModelRefused):
+        bind(catalogue, document("damaged:1"))
+    assert bind(catalogue, document("damaged:1"), retry=True).arms["arm0"].runtime is not None
+
+
+def test_what_the_registry_does_not_have_is_unknown(catalogue):
+    with pytest.raises(UnknownModel, match="no version '9'"):
+        bind(catalogue, document("linear:9"))
+
+
+def test_a_registry_that_is_away_is_not_needed_for_what_is_bound_already(catalogue, own_registry):
+    bound = bind(catalogue, document("linear:1"))
+    own_registry.rename(own_registry.with_name("away"))
+    assert bind(catalogue, document("linear:1")) == bound
+    with pytest.raises(RegistryUnavailable):
+        bind(catalogue, document("linear:2"))
+
+
+def test_a_candidate_stays_what_it_was_when_its_alias_moves(catalogue, own_registry):
+    made = rollout()
+    candidate = candidates(bind(catalogue, made).arms)["canary"]
+    started = apply(made, Start(candidate, 1.0))
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '1'\nchallenger: '1'\n")
+    assert candidates(bind(catalogue, started).arms)["canary"] == candidate
+    assert candidates(bind(catalogue, made).arms)["canary"].version == "1"
+
+
+def test_a_candidate_whose_artifact_was_exchanged_is_refused(catalogue):
+    started = apply(rollout(), Start(Candidate("2", "another digest"), 1.0))
+    with pytest.raises(ModelRefused, match=r"linear:2 is not what the rollout began with: its artifact is another one"):
+        bind(catalogue, started)
+
+
+def test_what_is_in_quarantine_gets_no_traffic_under_another_name_either(catalogue):
+    made = document("linear:1", "linear:2", fallback="arm0")
+    made = apply(made, Shift({"arm1": Fraction(1, 10)}))
+    bad = candidates(bind(catalogue, made).arms)["arm1"]
+    made = apply(made, Abort(1.0, "It was slow.", "arm1", bad))
+    bind(catalogue, made)  # the arm has no traffic
+    renamed = parse_spec(
+        {"route": "r", "arms": {"x": "linear:1", "y": "linear@challenger"}, "split": {"x": 0.9, "y": 0.1}}
+    )
+    with pytest.raises(Rejected, match=r"Arm y would serve linear:2, which is in quarantine: It was slow"):
+        bind(catalogue, apply(made, Declare(renamed)))
+    bind(catalogue, apply(apply(made, Release("2")), Declare(renamed)))
+
+
+def test_shadows_are_bound_beside_the_arms(catalogue):
+    shadows = [{"arm": "linear@challenger", "placement": "replica"}, {"arm": "arm1", "placement": "replica"}]
+    bound = bind(catalogue, document("linear:1", "linear:2", shadow=shadows))
+    assert {name: str(version.key) for name, version in bound.shadows.items()} == {
+        "linear@challenger": "linear:2",
+        "arm1": "linear:2",
+    }
+    assert bound.without == {}
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("linear:9", "no version '9'"),
+        ("damaged:1", "changed or damaged"),
+        ("wide:1", r"Shadow wide:1 \(wide:1\) has another signature than arm arm0"),
+    ],
+)
+def test_a_shadow_that_cannot_be_had_is_named_and_the_arms_are_served(catalogue, ref, words):
+    shadow = [{"arm": ref, "placement": "replica"}, {"arm": "linear:2", "placement": "replica"}]
+    bound = bind(catalogue, document("linear:1", shadow=shadow))
+    assert (list(bound.arms), list(bound.shadows), list(bound.without)) == (["arm0"], ["linear:2"], [ref])
+    assert re.search(words, bound.without[ref])
+
+
+def test_what_runs_elsewhere_is_not_loaded_here(catalogue):
+    shadow = [{"arm": "linear:2"}]
+    bound = bind(catalogue, document("linear:1", shadow=shadow, placement="dedicated"))
+    assert [(version.state, version.runtime) for version in (*bound.arms.values(), *bound.shadows.values())] == [
+        (State.READY, None)
+    ] * 2
+    assert catalogue.versions() == []
+
+
+def test_places_are_what_a_document_names_now_without_what_cannot_be_resolved(catalogue):
+    shadow = [{"arm": "linear:2"}, {"arm": "linear:7"}, {"arm": "arm0", "placement": "replica"}]
+    made = document("linear:1", "linear@nothing", shadow=shadow)
+    assert names(catalogue, made) == {
+        ("linear:1", "replica", False),
+        ("linear:2", "process", True),
+        ("linear:1", "replica", True),
+    }
+    assert all(isinstance(key, LaneKey) for key in places(catalogue, made))
+
+
+def test_a_disagreement_guardrail_has_the_trusted_arm_answer_beside_the_candidate(catalogue):
+    made = rollout(guardrails=[{"disagreement": {"above": "5%"}}])
+    assert list(bind(catalogue, made).shadows) == ["stable"]
+    assert ("linear:1", "process", True) in names(catalogue, made)

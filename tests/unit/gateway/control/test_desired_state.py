@@ -1,0 +1,306 @@
+"""A store is believed unless it has lost what it had: then replicas stay with what they know, and offer it back."""
+
+import pytest
+
+from gateway.control.desired_state import Wanted
+from gateway.control.last_known import Memory
+from store.api_key import ApiKey
+from store.errors import Foreign, StoreUnavailable
+from tests.unit.gateway.support_store import Served
+
+URL = "redis://store.example"
+
+
+def route(name: str, version: str = "1") -> dict:
+    return {"route": name, "arms": {"a": f"linear:{version}"}, "split": {"a": "100%"}}
+
+
+def key(key_id: str) -> ApiKey:
+    return ApiKey(key_id, "checkout", bytes(32), ("predict",), 1.5, "ada")
+
+
+class Machine:
+    """A machine with a store beside it, and replicas that come and go."""
+
+    def __init__(self, folder, declare) -> None:
+        self.store = Served(folder)
+        self.memory_path = folder / "remembered.json"
+        self._declare = declare
+
+    def declare(self, name: str, version: str = "1") -> None:
+        self._declare(self.store, route(name, version))
+
+    def replica(self, *, has_memory: bool = True) -> Wanted:
+        return Wanted(self.store, Memory(self.memory_path, URL) if has_memory else None)
+
+
+@pytest.fixture
+def machine(tmp_path, declare):
+    made = Machine(tmp_path, declare)
+    yield made
+    made.store.real.close()
+
+
+def serves(wanted: Wanted) -> dict[str, int]:
+    return {name: document.version for name, document in wanted.documents.items()}
+
+
+def test_what_the_store_has_is_wanted_once_it_is_new(machine):
+    wanted = machine.replica()
+    assert (wanted.look(), serves(wanted)) == (True, {})
+    assert wanted.look() is False
+    machine.declare("r")
+    assert (wanted.look(), serves(wanted)) == (True, {"r": 1})
+    assert wanted.look() is False
+    machine.declare("r", "2")
+    machine.declare("other")
+    assert (wanted.look(), serves(wanted), wanted.trouble) == (True, {"other": 1, "r": 2}, "")
+
+
+def test_without_news_the_store_is_asked_one_question(machine):
+    machine.declare("r")
+    wanted = machine.replica()
+    wanted.look()
+    machine.store.asked.clear()
+    wanted.look()
+    assert machine.store.asked == ["revision"]
+
+
+def test_while_the_store_is_away_what_is_remembered_is_wanted(machine):
+    machine.declare("r")
+    machine.store.add_key(key("k"))
+    before = machine.replica()
+    before.look()
+    before.look_for_keys()
+    machine.store.is_away = True
+    started = machine.replica()
+    with pytest.raises(StoreUnavailable):
+        started.look()
+    assert (serves(started), started.is_heard, started.trouble) == ({"r": 1}, False, "")
+    assert [each.id for each in started.known.keys] == ["k"]
+    machine.store.is_away = False
+    machine.declare("r", "2")
+    assert (started.look(), serves(started)) == (True, {"r": 2})
+    assert [each.id for each in started.look_for_keys()] == ["k"]
+
+
+def test_the_first_look_is_news_even_if_it_says_what_is_remembered(machine):
+    machine.declare("r")
+    machine.replica().look()
+    assert machine.replica().look() is True
+
+
+def test_a_store_that_has_lost_its_routes_changes_nothing(machine):
+    machine.declare("r")
+    machine.store.add_key(key("k"))
+    wanted = machine.replica()
+    wanted.look()
+    wanted.look_for_keys()
+    machine.store.lose()
+    assert wanted.look() is False
+    assert wanted.look_for_keys() is None
+    assert serves(wanted) == {"r": 1}
+    assert [each.id for each in wanted.known.keys] == ["k"]
+    assert wanted.trouble.startswith("The store has lost its routes. `pointsman restore` puts back")
+
+
+def test_a_store_that_was_emptied_while_nobody_looked_changes_nothing(machine):
+    machine.declare("r")
+    machine.replica().look()
+    machine.store.lose()
+    started = machine.replica()
+    assert started.look() is False
+    assert serves(started) == {"r": 1}
+    assert "has lost its routes" in started.trouble
+    assert started.is_heard
+
+
+def test_what_is_put_back_is_believed_by_every_replica(machine):
+    machine.declare("r")
+    machine.declare("r", "2")
+    machine.declare("other")
+    machine.store.add_key(key("k"))
+    machine.store.add_key(key("revoked"))
+    machine.store.revoke_key("revoked", 9.0)
+    replicas = [machine.replica(), machine.replica(has_memory=False)]
+    for each in replicas:
+        each.look()
+        each.look_for_keys()
+    identity = machine.store.revision().identity
+    machine.store.lose()
+    for each in replicas:
+        each.look()
+    assert sorted(replicas[0].restore()) == ["other", "r"]
+    assert machine.store.revision().identity == identity
+    kept = machine.store.keys()
+    assert [(each.id, each.revoked_at_s) for each in kept] == [("k", None), ("revoked", 9.0)]
+    for each in replicas:
+        each.look()
+        each.look_for_keys()
+        assert (each.trouble, serves(each)) == ("", {"other": 1, "r": 2})
+    assert replicas[1].restore() == []
+    machine.declare("r")
+    assert [(each.look(), serves(each)["r"]) for each in replicas] == [(True, 3), (True, 3)]
+
+
+def test_what_another_replica_put_back_in_part_is_not_believed_until_the_rest_is(machine):
+    machine.declare("r")
+    behind = machine.replica(has_memory=False)
+    behind.look()
+    machine.declare("r", "2")
+    ahead = machine.replica(has_memory=False)
+    ahead.look()
+    machine.store.lose()
+    behind.look()
+    behind.restore()
+    assert ahead.look() is False
+    assert "The store was set back: of r it has an older version" in ahead.trouble
+    ahead.restore()
+    assert [(each.look(), each.trouble, serves(each)) for each in (behind, ahead)] == [(True, "", {"r": 2})] * 2
+
+
+def test_a_store_that_was_set_back_is_not_believed(machine):
+    machine.declare("r")
+    backup = machine.store.back_up()
+    machine.declare("r", "2")
+    machine.declare("other")
+    wanted = machine.replica()
+    wanted.look()
+    machine.store.set_back(backup)
+    assert wanted.look() is False
+    assert serves(wanted) == {"r": 2, "other": 1}
+    assert wanted.trouble.startswith("The store was set back: of other, r it has an older version, or none.")
+    assert machine.replica().look() is False  # who starts anew remembers, and does not believe it either
+    assert sorted(wanted.restore()) == ["other", "r"]
+    assert (wanted.look(), wanted.trouble, serves(wanted)) == (True, "", {"r": 2, "other": 1})
+
+
+def test_a_store_that_was_set_back_and_grew_again_is_still_not_believed(machine):
+    machine.declare("r")
+    backup = machine.store.back_up()
+    machine.declare("r", "2")
+    wanted = machine.replica(has_memory=False)
+    wanted.look()
+    machine.store.set_back(backup)
+    machine.declare("other")  # by somebody who never knew what was lost
+    machine.declare("another")
+    assert wanted.look() is False
+    assert "set back: of r it has an older version" in wanted.trouble
+    assert serves(wanted) == {"r": 2}
+    wanted.restore()
+    assert wanted.look() is True
+    assert (wanted.trouble, serves(wanted)) == ("", {"r": 2, "other": 1, "another": 1})
+
+
+def test_trouble_does_not_flicker_while_the_store_is_looked_at(machine):
+    machine.declare("r")
+    backup = machine.store.back_up()
+    machine.declare("r", "2")
+    wanted = machine.replica()
+    wanted.look()
+    machine.store.set_back(backup)
+    wanted.look()
+    seen, routes = [], machine.store.real.routes
+
+    def look() -> list:
+        seen.append(wanted.trouble)
+        return routes()
+
+    machine.store.real.routes = look
+    wanted.look()
+    machine.store.is_away = True
+    with pytest.raises(StoreUnavailable):
+        wanted.look()
+    seen.append(wanted.trouble)
+    assert len(seen) == 2
+    assert all("was set back" in each for each in seen)
+
+
+def test_another_store_is_taken_as_it_is_by_who_starts_anew_and_by_nobody_else(machine):
+    machine.declare("r")
+    machine.declare("r", "2")
+    running = machine.replica()
+    running.look()
+    machine.store.lose()
+    machine.declare("s")
+    assert running.look() is False
+    assert serves(running) == {"r": 2}
+    assert "The store has other routes than those that were there before" in running.trouble
+    with pytest.raises(Foreign):
+        running.restore()
+    started = machine.replica()
+    assert (started.look(), started.trouble, serves(started)) == (True, "", {"s": 1})
+    assert running.look() is False
+
+
+def test_another_store_is_taken_as_it_is_even_if_its_first_reading_fails(machine):
+    machine.declare("r")
+    machine.replica().look()
+    machine.store.lose()
+    machine.declare("s")
+    started, routes = machine.replica(), machine.store.real.routes
+
+    def fail() -> list:
+        machine.store.real.routes = routes
+        raise StoreUnavailable("It went away just now.")
+
+    machine.store.real.routes = fail
+    with pytest.raises(StoreUnavailable):
+        started.look()
+    assert (started.look(), started.trouble, serves(started)) == (True, "", {"s": 1})
+
+
+def test_a_store_that_is_new_and_empty_is_believed_by_who_knows_nothing(machine):
+    wanted = machine.replica()
+    wanted.look()
+    assert (wanted.trouble, wanted.restore()) == ("", [])
+    machine.declare("r")
+    wanted.look()
+    machine.store.lose()
+    wanted.look()
+    assert "has lost its routes" in wanted.trouble  # so the store got an identity with its first document
+
+
+def test_a_document_that_cannot_be_read_keeps_its_last_good_form(machine):
+    machine.declare("r")
+    machine.declare("other")
+    wanted = machine.replica()
+    wanted.look()
+    machine.store.damage("r")
+    machine.declare("other", "2")
+    assert wanted.look() is True
+    assert (serves(wanted), list(wanted.corrupt), wanted.trouble) == ({"r": 1, "other": 2}, ["r"], "")
+    started = machine.replica()
+    started.look()
+    assert (serves(started), list(started.corrupt)) == ({"r": 1, "other": 2}, ["r"])
+
+
+def test_a_document_that_was_never_good_is_only_named(machine):
+    machine.declare("r")
+    machine.store.damage("r")
+    wanted = machine.replica()
+    wanted.look()
+    assert (serves(wanted), list(wanted.corrupt)) == ({}, ["r"])
+
+
+def test_the_last_good_form_of_another_store_is_not_kept(machine):
+    machine.declare("r")
+    machine.replica().look()
+    machine.store.lose()
+    machine.declare("r", "2")
+    machine.store.damage("r")
+    started = machine.replica()
+    started.look()
+    assert (serves(started), list(started.corrupt)) == ({}, ["r"])
+
+
+def test_keys_are_given_when_they_have_changed(machine):
+    wanted = machine.replica()
+    wanted.look()
+    assert wanted.look_for_keys() == []
+    assert wanted.look_for_keys() is None
+    machine.store.add_key(key("k"))
+    assert [each.id for each in wanted.look_for_keys()] == ["k"]
+    machine.store.revoke_key("k", 2.0)
+    assert [each.revoked_at_s for each in wanted.look_for_keys()] == [2.0]
+    assert [each.revoked_at_s for each in machine.replica().known.keys] == [2.0]

@@ -1,0 +1,132 @@
+"""What a machine remembers of its store: written as a whole, for its owner alone, and worth nothing elsewhere."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.control.last_known import Memory, Remembered
+from router.document.commands import Declare, Start, apply
+from router.document.document import Candidate
+from router.spec.parse import parse_spec
+from store.api_key import ApiKey
+from store.interface import Change, Entry, Revision
+
+URL = "rediss://pointsman:hunter2@store.example:6380/0"
+KEY = ApiKey("k1", "checkout", bytes(range(224, 256)), ("predict",), 1_800_000_000.5, "ada", routes=("r",))
+
+
+def entry(route: str = "r", who: str = "ada") -> Entry:
+    spec = {"route": route, "arms": {"a": "m:1", "b": "m@new"}, "rollout": {"of": "b", "steps": [1], "every": "1m"}}
+    document = apply(apply(None, Declare(parse_spec(spec), 5.0)), Start(Candidate("2", "d" * 64), 7.5))
+    return Entry(document, Change(who, 1_800_000_000.25, "start", "because", "id-1", "replica-0"))
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "home" / "remembered.json"
+
+
+@pytest.fixture
+def remembered() -> Remembered:
+    return Remembered(Revision("identity", 7), {"r": entry(), "other": entry("other")}, [KEY])
+
+
+def test_what_was_kept_is_remembered_by_the_next_one(path, remembered):
+    Memory(path, URL).keep(remembered)
+    assert Memory(path, URL).load() == remembered
+
+
+def test_nothing_is_remembered_at_first_and_nobody_complains(path):
+    with capture_logs() as lines:
+        assert Memory(path, URL).load() == Remembered()
+    assert lines == []
+
+
+def test_what_another_store_said_is_not_remembered(path, remembered):
+    Memory(path, URL).keep(remembered)
+    assert Memory(path, "sqlite:///p.db").load() == Remembered()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-10],
+        lambda _: b"",
+        lambda _: b"null",
+        lambda content: b"\xff" + content,
+        lambda content: content.replace(b'"slots"', b'"spots"'),
+        lambda content: content.replace(b'"rollout":{"of"', b'"rollout":{"if"'),
+        lambda content: content.replace(b'"digest"', b'"dig"'),
+    ],
+    ids=["cut", "empty", "null", "no text", "no document", "no spec", "no key"],
+)
+def test_a_damaged_file_is_as_good_as_none_and_is_said(path, remembered, damage):
+    Memory(path, URL).keep(remembered)
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert path.read_bytes() != whole
+    with capture_logs() as lines:
+        assert Memory(path, URL).load() == Remembered()
+    assert [(line["event"], line["path"]) for line in lines] == [("gateway.memory.unreadable", str(path))]
+
+
+def test_a_damaged_file_is_replaced_by_what_is_known(path, remembered):
+    path.parent.mkdir()
+    path.write_bytes(b"damaged")
+    memory = Memory(path, URL)
+    memory.load()
+    memory.keep(remembered)
+    assert Memory(path, URL).load() == remembered
+
+
+def test_only_its_owner_may_read_it_and_it_holds_no_password(path, remembered):
+    before = os.umask(0)
+    try:
+        Memory(path, URL).keep(remembered)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    content = path.read_bytes()
+    assert not any(word in content for word in (b"hunter2", b"pointsman:", b"store.example"))
+
+
+def test_whoever_reads_meanwhile_sees_the_old_one_or_the_new_one(path, remembered, monkeypatch):
+    memory = Memory(path, URL)
+    memory.keep(remembered)
+    replace, seen = Path.replace, []
+
+    def look(fresh: Path, target: Path) -> Path:
+        seen.append(Memory(path, URL).load())
+        replaced = replace(fresh, target)
+        seen.append(Memory(path, URL).load())
+        return replaced
+
+    monkeypatch.setattr(Path, "replace", look)
+    changed = Remembered(Revision("identity", 8), {"r": entry(who="bea")}, [])
+    memory.keep(changed)
+    assert seen == [remembered, changed]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_what_is_known_already_is_not_written_again(path, remembered):
+    memory = Memory(path, URL)
+    memory.keep(remembered)
+    written = path.stat().st_ino
+    memory.keep(Remembered(remembered.revision, dict(remembered.entries), list(remembered.keys)))
+    following = Memory(path, URL)
+    following.keep(following.load())
+    assert path.stat().st_ino == written
+
+
+def test_a_disk_that_cannot_take_it_is_only_logged_and_is_tried_again(path, remembered):
+    path.parent.parent.joinpath("home").write_text("a file where the folder should be")
+    memory = Memory(path, URL)
+    with capture_logs() as lines:
+        memory.keep(remembered)
+    assert [line["event"] for line in lines] == ["gateway.memory.not_kept"]
+    path.parent.unlink()
+    memory.keep(remembered)
+    assert Memory(path, URL).load() == remembered

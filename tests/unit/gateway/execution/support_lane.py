@@ -1,0 +1,79 @@
+"""A lane's surroundings under a test's control: time that jumps, and an executor that ends its batches when told to."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from runtimes.batching import split
+from runtimes.errors import InputRefused
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits: where others would, its clock jumps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+        select = self._selector.select
+
+        def jump(timeout: float | None) -> list[Any]:
+            assert timeout is not None, "everything waits, and nothing will ever happen"
+            self.now_s += max(timeout, 0.0)
+            return select(0)
+
+        self._selector.select = jump
+
+    def time(self) -> float:
+        return self.now_s
+
+
+def simulated(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Runs a coroutine in simulated time, which is that of the lanes, too."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        clock = SimpleNamespace(perf_counter=runner.get_loop().time)
+        with patch("gateway.execution.lane.time", clock):
+            return runner.run(work())
+
+
+class HeldExecutor:
+    """Doubles, and refuses NaN. A batch ends when the test says so, or at once if `is_quick`."""
+
+    def __init__(self, threads: int = 1, most: int = 8, expected_s: float = 0.0, *, is_quick: bool = False) -> None:
+        self.pace = SimpleNamespace(expected_s=lambda rows: rows * expected_s, doubt=lambda: None)
+        self.held: list[tuple[Mapping[str, Any], Sequence[int], Callable[..., None]]] = []
+        self.batches: list[list[int]] = []
+        self.most_held = 0
+        self._threads, self._most, self._is_quick = threads, most, is_quick
+
+    def has_room(self, rows: int) -> bool:  # noqa: ARG002  # the Protocol's
+        """See `gateway.execution.executor.Executor`."""
+        return self._is_quick or len(self.held) < self._threads
+
+    def rows_at_best(self) -> int:
+        """See `gateway.execution.executor.Executor`."""
+        return self._most
+
+    def start(
+        self,
+        inputs: Any,
+        rows: Sequence[int],
+        until_s: float | None,  # noqa: ARG002  # the Protocol's
+        done: Callable[..., None],
+    ) -> None:
+        """See `gateway.execution.executor.Executor`."""
+        assert len(inputs["X"]) == sum(rows)
+        self.batches.append(list(rows))
+        self.held.append((inputs, rows, done))
+        self.most_held = max(self.most_held, len(self.held))
+        if self._is_quick:
+            self.end(len(self.held) - 1)
+
+    def end(self, index: int = 0) -> None:
+        """One of the batches that are being run comes to its end."""
+        inputs, rows, done = self.held.pop(index)
+        parts = [part for (part,) in split([inputs["X"]], rows)]
+        done([InputRefused("NaN") if np.isnan(part).any() else [part * 2] for part in parts], 0.001)

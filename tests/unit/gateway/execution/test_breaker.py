@@ -1,0 +1,181 @@
+"""Every phase, every event: what a breaker lets through, and when."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.execution.breaker import FAILURES_IN_A_ROW, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker, Phase
+
+OPENED_S = 100.0
+
+
+def closed() -> Breaker:
+    return Breaker()
+
+
+def opened() -> Breaker:
+    """Its pause ends `FIRST_PAUSE_S` after `OPENED_S`."""
+    breaker = Breaker()
+    for _ in range(FAILURES_IN_A_ROW):
+        breaker.failed(OPENED_S)
+    return breaker
+
+
+def half_open() -> Breaker:
+    """Its trial was admitted when the pause was over."""
+    breaker = opened()
+    assert breaker.admits(OPENED_S + FIRST_PAUSE_S)
+    return breaker
+
+
+MAKE = {Phase.CLOSED: closed, Phase.OPEN: opened, Phase.HALF_OPEN: half_open}
+EARLY_S, DUE_S = OPENED_S + FIRST_PAUSE_S / 2, OPENED_S + 2 * FIRST_PAUSE_S
+
+ADMITTING = [
+    # phase, asked at, answer, phase afterwards
+    (Phase.CLOSED, EARLY_S, True, Phase.CLOSED),
+    (Phase.CLOSED, DUE_S, True, Phase.CLOSED),
+    (Phase.OPEN, EARLY_S, False, Phase.OPEN),
+    (Phase.OPEN, DUE_S, True, Phase.HALF_OPEN),
+    (Phase.HALF_OPEN, OPENED_S + FIRST_PAUSE_S * 1.5, False, Phase.HALF_OPEN),  # the trial is on its way
+    (Phase.HALF_OPEN, DUE_S, True, Phase.HALF_OPEN),  # the trial is given up for another
+]
+REPORTING = [
+    (Phase.CLOSED, "succeeded", Phase.CLOSED),
+    (Phase.CLOSED, "failed", Phase.CLOSED),  # one failure alone
+    (Phase.OPEN, "succeeded", Phase.CLOSED),  # an answer to who was let in before it opened is as good as a trial's
+    (Phase.OPEN, "failed", Phase.OPEN),
+    (Phase.HALF_OPEN, "succeeded", Phase.CLOSED),
+    (Phase.HALF_OPEN, "failed", Phase.OPEN),
+]
+
+
+def report(breaker: Breaker, event: str, now_s: float) -> None:
+    if event == "succeeded":
+        breaker.succeeded()
+    else:
+        breaker.failed(now_s)
+
+
+def test_the_tables_hold_every_phase_and_event():
+    assert {phase for phase, *_ in ADMITTING} == set(Phase)
+    assert {(phase, event) for phase, event, _ in REPORTING} == {(p, e) for p in Phase for e in ("succeeded", "failed")}
+
+
+@pytest.mark.parametrize(("phase", "now_s", "admits", "after"), ADMITTING)
+def test_whom_it_admits(phase, now_s, admits, after):
+    breaker = MAKE[phase]()
+    assert (breaker.admits(now_s), breaker.phase) == (admits, after)
+
+
+@pytest.mark.parametrize(("phase", "event", "after"), REPORTING)
+def test_what_it_is_told(phase, event, after):
+    breaker = MAKE[phase]()
+    assert breaker.phase is phase
+    report(breaker, event, EARLY_S)
+    assert breaker.phase is after
+
+
+@pytest.mark.parametrize("failures", range(1, FAILURES_IN_A_ROW))
+def test_fewer_failures_than_five_in_a_row_do_not_open_it(failures):
+    breaker = closed()
+    for _ in range(10):
+        for _ in range(failures):
+            breaker.failed(0.0)
+        breaker.succeeded()
+    assert (breaker.phase, breaker.admits(0.0)) == (Phase.CLOSED, True)
+
+
+def test_five_failures_in_a_row_open_it_at_the_fifth():
+    breaker = closed()
+    phases = []
+    for _ in range(FAILURES_IN_A_ROW):
+        breaker.failed(0.0)
+        phases.append(breaker.phase)
+    assert FAILURES_IN_A_ROW == 5
+    assert phases == [Phase.CLOSED] * 4 + [Phase.OPEN]
+
+
+def test_a_success_while_closed_changes_nothing():
+    breaker = closed()
+    before = repr(breaker)
+    breaker.succeeded()
+    assert repr(breaker) == before
+
+
+def test_a_failure_while_open_does_not_prolong_the_pause():
+    breaker = opened()
+    breaker.failed(EARLY_S)  # of a request that was let in before
+    assert not breaker.admits(EARLY_S)
+    assert breaker.admits(OPENED_S + FIRST_PAUSE_S)
+
+
+def test_only_one_trial_passes_at_a_time():
+    breaker = opened()
+    assert [breaker.admits(DUE_S) for _ in range(4)] == [True, False, False, False]
+
+
+def test_a_trial_that_reports_nothing_is_given_up_after_another_pause():
+    breaker = opened()
+    assert breaker.admits(DUE_S)
+    assert not breaker.admits(DUE_S + FIRST_PAUSE_S * 0.99)
+    assert breaker.admits(DUE_S + FIRST_PAUSE_S)
+    assert not breaker.admits(DUE_S + FIRST_PAUSE_S)
+
+
+def test_pauses_double_up_to_the_longest():
+    breaker, now_s, pauses = opened(), OPENED_S, []
+    for _ in range(8):
+        pause_s = FIRST_PAUSE_S
+        while not breaker.admits(now_s + pause_s):
+            pause_s += FIRST_PAUSE_S
+        pauses.append(pause_s)
+        now_s += pause_s
+        breaker.failed(now_s)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert LONGEST_PAUSE_S == 30
+
+
+def test_after_a_recovery_everything_starts_anew():
+    breaker = half_open()
+    breaker.failed(DUE_S)  # the pause is two seconds now
+    assert breaker.admits(DUE_S + 2)
+    breaker.succeeded()
+    assert repr(breaker) == repr(closed())
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        breaker.failed(200.0)
+    assert breaker.phase is Phase.CLOSED
+    breaker.failed(200.0)
+    assert (breaker.phase, breaker.admits(200.0 + FIRST_PAUSE_S)) == (Phase.OPEN, True)
+
+
+def test_it_says_where_it_stands():
+    assert repr(closed()) == "<Breaker CLOSED failures=0 pause_s=1>"
+    assert repr(opened()) == "<Breaker OPEN failures=5 pause_s=1>"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ask", "succeeded", "failed"]), st.floats(0, 10)), max_size=60))
+@settings(deadline=None, max_examples=100)
+def test_whatever_happens_an_arm_is_never_left_alone_for_longer_than_the_longest_pause(events):
+    breaker, now_s = closed(), 0.0
+    for event, later_s in events:
+        now_s += later_s
+        if event == "ask":
+            breaker.admits(now_s)
+        else:
+            report(breaker, event, now_s)
+    assert breaker.admits(now_s + LONGEST_PAUSE_S)
+
+
+def test_a_trial_that_never_reached_the_arm_is_given_up_at_once():
+    breaker = half_open()
+    breaker.not_tried(EARLY_S + FIRST_PAUSE_S)
+    assert [breaker.admits(EARLY_S + FIRST_PAUSE_S) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("make", [closed, opened])
+def test_who_never_reached_the_arm_changes_nothing_else(make):
+    breaker = make()
+    before = repr(breaker)
+    breaker.not_tried(EARLY_S)
+    assert (repr(breaker), breaker.admits(EARLY_S)) == (before, make is closed)

@@ -1,0 +1,232 @@
+"""A connection on a transport of memory, and what a client says on it: hyper's h2, or frames made by hand."""
+
+import asyncio
+import struct
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NamedTuple
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+
+from gateway.errors import BadRequest
+from gateway.eventloop.driver import Pending
+from gateway.eventloop.end_of_turn import Turn
+from gateway.grpc.connection import GrpcConnection, Method
+from gateway.grpc.http2.frames import PREFACE, Kind, frame
+from gateway.grpc.http2.headers import field
+
+MOST_BYTES = 100_000
+SETTINGS = frame(Kind.SETTINGS, 0, 0)
+HELLO = PREFACE + SETTINGS
+
+REQUEST = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/echo"),
+    (":authority", "gateway"),
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+]
+
+
+BLOCK = b"".join(field(name.encode(), value.encode()) for name, value in REQUEST)
+"""The same, as bytes."""
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.is_read = True
+        self.is_closed = self.is_aborted = False
+
+    def write(self, data: Any) -> None:
+        assert not self.is_closed
+        self.written += data
+
+    def take(self) -> bytes:
+        taken = bytes(self.written)
+        self.written.clear()
+        return taken
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+
+class Sent(NamedTuple):
+    """A frame that came back."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+
+
+def frames_of(content: bytes) -> list[Sent]:
+    found = []
+    while content:
+        size = int.from_bytes(content[:3], "big")
+        kind, flags, stream = struct.unpack(">BBI", content[3:9])
+        found.append(Sent(kind, flags, stream, content[9 : 9 + size]))
+        content = content[9 + size :]
+    return found
+
+
+class Peer:
+    """The server under test with a few methods, and h2's client."""
+
+    def __init__(self, max_message_bytes: int = MOST_BYTES) -> None:
+        self.asked: list[bytes] = []
+        self.left: list[bytes] = []
+        self.pending: dict[bytes, Pending[bytes]] = {}
+        self.health = b"well"
+        methods = {
+            b"/echo": Method(self._echo),
+            b"/echoes": Method(self._echo, is_stream=True),
+            b"/size": Method(self._size),
+            b"/wait": Method(self._wait),
+            b"/waits": Method(self._wait, is_stream=True),
+            b"/watch": Method(self._watch, stays=True),
+        }
+        self.wire = Wire()
+        self.connection = GrpcConnection(methods, Turn(), max_message_bytes, lambda _: None, lambda _: None)
+        self.connection.connection_made(self.wire)
+        self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+
+    async def _echo(self, content: bytes, _: Any) -> bytes:
+        self.asked.append(content)
+        if content.startswith(b"fail"):
+            raise BadRequest("Failed as asked.")
+        return content
+
+    async def _size(self, content: bytes, _: Any) -> bytes:
+        return b"%d" % len(content)
+
+    async def _wait(self, content: bytes, _: Any) -> bytes:
+        self.asked.append(content)
+        self.pending[content] = Pending()
+        try:
+            return await self.pending[content]
+        except BaseException:
+            self.left.append(content)
+            raise
+
+    async def _watch(self, content: bytes, _: Any) -> bytes:
+        return self.health + content
+
+    async def hear(self, content: bytes = b"") -> bytes:
+        """What comes back to some bytes."""
+        self.connection.data_received(content)
+        return await self.rest()
+
+    async def rest(self) -> bytes:
+        """What comes without being asked, within a few turns of the loop."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+        return self.wire.take()
+
+    async def say(self) -> list[Any]:
+        """Sends what the client has to send; what it makes of what comes back, until both have said everything."""
+        events: list[Any] = []
+        while said := self.client.data_to_send():
+            events += self.client.receive_data(await self.hear(said))
+        return events
+
+    async def listen(self) -> list[Any]:
+        events = self.client.receive_data(await self.rest())
+        return events + await self.say()
+
+    async def open(self, settings: Mapping[int, int] | None = None) -> None:
+        """Greets."""
+        self.client.initiate_connection()
+        if settings:
+            self.client.update_settings(dict(settings))
+        await self.say()
+
+    def ask(self, content: bytes, path: str = "/echo", *more: tuple[str, str], ends: bool = True) -> int:
+        """Queues a call of one message; its stream."""
+        stream = self.begin(path, *more)
+        size = self.client.max_outbound_frame_size
+        for at in range(0, len(content), size):
+            self.client.send_data(stream, content[at : at + size])
+        if ends:
+            self.client.end_stream(stream)
+        return stream
+
+    def begin(self, path: str, *more: tuple[str, str]) -> int:
+        """Queues a call's headers; its stream."""
+        stream: int = self.client.get_next_available_stream_id()
+        self.client.send_headers(stream, [*headers(path), *more])
+        return stream
+
+
+def headers(path: str = "/echo") -> list[tuple[str, str]]:
+    return [(name, path if name == ":path" else value) for name, value in REQUEST]
+
+
+def message(content: bytes, flag: int = 0) -> bytes:
+    return bytes((flag,)) + len(content).to_bytes(4, "big") + content
+
+
+class Answer(NamedTuple):
+    """What became of a stream."""
+
+    content: bytes
+    status: str | None
+    sentence: str
+    is_ended: bool
+    reset: int | None
+
+
+def answer_in(events: list[Any], stream: int) -> Answer:
+    of_stream = [event for event in events if getattr(event, "stream_id", None) == stream]
+    fields: dict[str, str] = {}
+    for event in of_stream:
+        if isinstance(event, ResponseReceived | TrailersReceived):
+            fields |= dict(event.headers)
+    resets = [int(event.error_code) for event in of_stream if isinstance(event, StreamReset)]
+    return Answer(
+        b"".join(event.data for event in of_stream if isinstance(event, DataReceived)),
+        fields.get("grpc-status"),
+        fields.get("grpc-message", ""),
+        any(isinstance(event, StreamEnded) for event in of_stream),
+        resets[0] if resets else None,
+    )
+
+
+def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MOST_BYTES) -> Peer:
+    """Runs a test's conversation; then the connection is lost, which nothing may survive."""
+
+    async def run() -> Peer:
+        peer = Peer(max_message_bytes)
+        await talk(peer)
+        peer.connection.connection_lost(None)
+        assert not peer.connection.streams
+        return peer
+
+    return asyncio.run(run())
+
+
+def opened(number: int, path: bytes = b"/wait") -> bytes:
+    """A call's headers."""
+    return frame(Kind.HEADERS, 4, number, BLOCK.replace(b"\x05/echo", bytes((len(path),)) + path))
+
+
+def asked(number: int, path: bytes = b"/wait") -> bytes:
+    """A call whose message is its number."""
+    return opened(number, path) + frame(Kind.DATA, 1, number, message(b"%d" % number))

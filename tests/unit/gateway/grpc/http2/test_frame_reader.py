@@ -1,0 +1,52 @@
+"""Frames come out the same however their bytes were cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.grpc.http2.frame_reader import Cutter
+from gateway.grpc.http2.frames import PREFACE, Code, ConnectionFault, Kind, frame
+
+MOST = 1000
+FRAMES = [(Kind.SETTINGS, 0, 0, b""), (0xFF, 3, 5, b"ab"), (Kind.DATA, 1, 2**31 - 1, bytes(MOST)), (1, 4, 1, b"x" * 9)]
+CONTENT = PREFACE + b"".join(frame(*each) for each in FRAMES)
+
+
+@given(st.lists(st.integers(0, len(CONTENT)), max_size=20))
+def test_any_cutting_gives_the_same_frames(cuts):
+    cutter, found, last = Cutter(MOST), [], 0
+    for cut in [*sorted(cuts), len(CONTENT)]:
+        found += list(cutter.cut(CONTENT[last:cut]))
+        last = cut
+    assert found == FRAMES
+
+
+def test_byte_by_byte():
+    cutter = Cutter(MOST)
+    assert [each for byte in CONTENT for each in cutter.cut(bytes((byte,)))] == FRAMES
+
+
+@pytest.mark.parametrize("size", [1, 5, len(PREFACE)])
+def test_another_protocol_is_noticed_with_the_first_byte_that_differs(size):
+    wrong = bytearray(PREFACE)
+    wrong[size - 1] ^= 1
+    cutter = Cutter(MOST)
+    assert list(cutter.cut(bytes(wrong[: size - 1]))) == []
+    with pytest.raises(ConnectionFault, match="not HTTP/2"):
+        list(cutter.cut(bytes(wrong[size - 1 : size])))
+
+
+@pytest.mark.parametrize("size", [0, 4, 8])
+def test_a_frame_one_byte_too_long_is_refused_at_its_head(size):
+    head = frame(0, 0, 1, bytes(MOST + 1))[:9]
+    cutter = Cutter(MOST)
+    assert list(cutter.cut(PREFACE + head[:size])) == []
+    with pytest.raises(ConnectionFault) as fault:
+        list(cutter.cut(head[size:]))
+    assert fault.value.code == Code.FRAME_SIZE_ERROR
+
+
+def test_the_reserved_bit_of_a_stream_is_ignored():
+    content = bytearray(frame(0, 0, 7))
+    content[5] |= 0x80
+    assert list(Cutter(MOST).cut(PREFACE + content)) == [(0, 0, 7, b"")]

@@ -1,0 +1,299 @@
+"""The gRPC server: its port, its health, what it tells of itself, and its end."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from tritonclient.grpc.aio import InferenceServerClient, InferInput
+
+from gateway.eventloop.end_of_turn import Turn
+from gateway.grpc.inference import GrpcDoor
+from gateway.grpc.reflection import V1, V1ALPHA
+from gateway.grpc.server import SERVICE, GrpcListener
+from gateway.http.server import bind
+from tests.unit.gateway.grpc.support import Client, Served, StubReception, channel_to, request, serving
+
+MESSAGE = request().SerializeToString()
+PATIENCE_S = 10
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+def behind(use: Callable[[Served, StubReception], Coroutine[Any, Any, None]], **more: Any) -> None:
+    async def run() -> None:
+        reception = StubReception()
+        async with serving(GrpcDoor(reception).methods(), **more) as served:
+            await asyncio.wait_for(use(served, reception), PATIENCE_S)
+
+    asyncio.run(run())
+
+
+def test_a_port_that_somebody_holds_cannot_be_had():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind("127.0.0.1", other.getsockname()[1])
+
+
+def test_replicas_share_a_port():
+    async def use(first: Served, _: StubReception) -> None:
+        async with serving(GrpcDoor(StubReception()).methods(), port=first.port) as second:
+            assert second.port == first.port
+            assert first.listener.is_listening()
+            assert second.listener.is_listening()
+        assert not second.listener.is_listening()
+
+    behind(use)
+
+
+def test_addresses_of_version_6_are_taken():
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+
+    async def use(served: Served, _: StubReception) -> None:
+        await served.client.infer(request())
+
+    behind(use, host="::1")
+
+
+def test_connections_of_the_dead_are_noticed():
+    async def run() -> None:
+        bound = bind("127.0.0.1", 0)
+        listener = GrpcListener({}, lambda: True, Turn(), max_message_bytes=1000)
+        await listener.start(bound)
+        assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert bound.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        await listener.drain(0)
+
+    asyncio.run(run())
+
+
+def test_health_is_asked_for_the_process_and_for_the_service():
+    ready = True
+
+    async def use(served: Served, _: StubReception) -> None:
+        nonlocal ready
+        stub: Any = health_pb2_grpc.HealthStub(served.client.channel)
+        for service in ("", SERVICE):
+            assert (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status == SERVING
+        ready = False
+        assert (await stub.Check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Check(health_pb2.HealthCheckRequest(service="other"))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+    behind(use, is_ready=lambda: ready)
+
+
+def test_who_watches_health_sees_it_change_and_end():
+    ready = False
+
+    async def use(served: Served, _: StubReception) -> None:
+        nonlocal ready
+        stub: Any = health_pb2_grpc.HealthStub(served.client.channel)
+        watched = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="other"))
+        assert (await watched.read()).status == NOT_SERVING
+        assert (await unknown.read()).status == UNKNOWN
+        ready = True
+        assert (await watched.read()).status == SERVING
+        draining = asyncio.create_task(served.listener.drain(60))
+        assert (await watched.read()).status == NOT_SERVING
+        assert await watched.read() is grpc.aio.EOF
+        assert await unknown.read() is grpc.aio.EOF  # it was told nothing in between
+        await draining
+
+    behind(use, is_ready=lambda: ready)
+
+
+def test_reflection_tells_services_and_their_files():
+    async def asked(**more: Any) -> AsyncIterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(**more)
+
+    async def use(served: Served, _: StubReception) -> None:
+        reflect = reflection_pb2_grpc.ServerReflectionStub(served.client.channel).ServerReflectionInfo
+        (listed,) = [answer async for answer in reflect(asked(list_services=""))]
+        names = {service.name for service in listed.list_services_response.service}
+        assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+        for name in names:
+            (found,) = [answer async for answer in reflect(asked(file_containing_symbol=name))]
+            assert found.file_descriptor_response.file_descriptor_proto, name
+
+    behind(use)
+
+
+def test_reflection_has_its_newer_name_too():
+    async def use(served: Served, _: StubReception) -> None:
+        assert V1 != V1ALPHA
+        asked = reflection_pb2.ServerReflectionRequest(file_by_filename="nothing.proto").SerializeToString()
+        call = served.client.channel.stream_stream(f"/{V1}/ServerReflectionInfo")(iter([asked, asked]))
+        said = [reflection_pb2.ServerReflectionResponse.FromString(each) async for each in call]
+        assert [each.error_response.error_code for each in said] == [5, 5]
+
+    behind(use)
+
+
+def test_a_message_that_is_too_large_is_refused():
+    async def use(served: Served, reception: StubReception) -> None:
+        for size in (100_001, 3_000_000):
+            code, sentence, __ = await served.client.failure("ModelInfer", bytes(size))
+            assert (code, sentence) == (
+                "RESOURCE_EXHAUSTED",
+                f"The message is too large: {size} bytes; at most 100000 are taken.",
+            )
+        assert reception.refused == []
+        await served.client.infer(request(rows=12_000))
+
+    behind(use, max_message_bytes=100_000)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_messages_are_taken_up_to_the_same_size_once_unpacked(compression):
+    async def use(served: Served, _: StubReception) -> None:
+        await served.client.infer(request(rows=10_000), compression=compression)
+        code, *_ = await served.client.failure("ModelInfer", bytes(10_000_000), compression=compression)
+        assert code == "RESOURCE_EXHAUSTED"
+
+    behind(use, max_message_bytes=100_000)
+
+
+def test_a_method_that_does_not_exist_is_unimplemented():
+    async def use(served: Served, _: StubReception) -> None:
+        assert (await served.client.failure("Nothing", b""))[0] == "UNIMPLEMENTED"
+
+    behind(use)
+
+
+def test_many_large_messages_pass_one_connection_and_one_stream():
+    """More than the connection's window and the stream's, several times."""
+    large = request(rows=120_000)  # 960 kB
+
+    async def use(served: Served, _: StubReception) -> None:
+        for _ in range(20):
+            await served.client.infer(large)
+
+        async def sent() -> AsyncIterator[bytes]:
+            for _ in range(20):
+                yield large.SerializeToString()
+
+        call = served.client.channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")(sent())
+        assert [len(answer) > 100_000 async for answer in call] == [True] * 20
+
+    behind(use, max_message_bytes=1_000_000)
+
+
+def test_a_long_queue_of_messages_is_answered_in_order():
+    async def use(served: Served, _: StubReception) -> None:
+        async def sent() -> AsyncIterator[bytes]:
+            for _ in range(3000):
+                yield MESSAGE
+
+        call = served.client.channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")(sent())
+        assert len([answer async for answer in call]) == 3000
+
+    behind(use)
+
+
+def test_draining_waits_for_calls_in_hand_and_takes_no_more_connections():
+    async def use(served: Served, reception: StubReception) -> None:
+        reception.hangs = True
+        call = asyncio.ensure_future(served.client.call("ModelInfer", MESSAGE))
+        await reception.waiting.wait()
+        draining = asyncio.create_task(served.listener.drain(PATIENCE_S))
+        await asyncio.sleep(0)
+        assert not served.listener.is_listening()
+        async with channel_to(served.port) as other:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await other.unary_unary(f"/{SERVICE}/ModelInfer")(MESSAGE)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert not call.done()
+        reception.go_on()
+        assert await call
+        await draining
+
+    behind(use)
+
+
+def test_draining_cancels_what_takes_too_long():
+    async def use(served: Served, reception: StubReception) -> None:
+        reception.hangs = True
+        call = asyncio.ensure_future(served.client.call("ModelInfer", MESSAGE))
+        await reception.waiting.wait()
+        await served.listener.drain(0)
+        await reception.left.wait()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+
+    behind(use)
+
+
+def test_draining_ends_at_once_if_nobody_is_connected():
+    async def run() -> None:
+        listener = GrpcListener({}, lambda: True, Turn(), max_message_bytes=1000)
+        await listener.start(bind("127.0.0.1", 0))
+        await asyncio.wait_for(listener.drain(60), PATIENCE_S)
+        await listener.drain(60)
+
+    asyncio.run(run())
+
+
+def test_no_call_is_lost_while_one_of_two_replicas_drains():
+    lost: list[Exception] = []
+
+    async def call_on(client: Client, ended: asyncio.Event) -> int:
+        answered = 0
+        while not ended.is_set():
+            try:
+                await client.infer(request())
+                answered += 1
+            except grpc.aio.AioRpcError as error:
+                lost.append(error)
+        return answered
+
+    async def use(first: Served, _: StubReception) -> None:
+        ended = asyncio.Event()
+        async with (
+            contextlib.AsyncExitStack() as stack,
+            serving(GrpcDoor(StubReception()).methods(), port=first.port),
+        ):
+            clients = [Client(await stack.enter_async_context(channel_to(first.port))) for _ in range(6)]
+            await asyncio.gather(*[client.infer(request()) for client in clients])
+            calling = [asyncio.create_task(call_on(client, ended)) for client in clients for _ in range(2)]
+            await first.listener.drain(60)  # which ends when the clients have left
+            ended.set()
+            assert min(await asyncio.gather(*calling)) > 1
+
+    behind(use)
+    assert lost == []
+
+
+def test_what_only_grpc_speaks_is_told_in_words_of_http():
+    async def use(served: Served, _: StubReception) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.read()).endswith(b"\0\0\0\0\0\0\0\1")  # a GOAWAY: PROTOCOL_ERROR
+        writer.close()
+        await served.client.infer(request())
+
+    behind(use)
+
+
+def test_tritonclient_works_beside_us_in_one_process():
+    async def use(served: Served, _: StubReception) -> None:
+        async with InferenceServerClient(f"127.0.0.1:{served.port}") as triton:
+            tensor = InferInput("X", [2, 2], "FP32")
+            tensor.set_data_from_numpy(np.zeros((2, 2), np.float32))
+            got = await triton.infer("r", [tensor], request_id="i", timeout=1_000_000, priority=1)
+            assert got.as_numpy("label").tolist() == [1, 1]
+            assert got.as_numpy("scores").tolist() == [[1.0], [1.0]]
+            assert got.get_response().id == "i"
+
+    behind(use)

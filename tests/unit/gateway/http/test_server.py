@@ -1,0 +1,33 @@
+"""Ports: shared among replicas, and with nobody else."""
+
+import contextlib
+import socket
+
+import pytest
+
+from gateway.http.server import bind
+
+
+def test_replicas_share_a_port_and_others_do_not():
+    with contextlib.closing(bind("127.0.0.1", 0)) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with contextlib.closing(bind("127.0.0.1", port)) as second:
+            assert second.getsockname()[1] == port
+        with pytest.raises(OSError, match="in use"):
+            bind("127.0.0.1", port, shared=False)
+
+
+def test_a_port_that_somebody_holds_cannot_be_shared():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind("127.0.0.1", other.getsockname()[1])
+
+
+def test_addresses_of_version_6_are_taken():
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with contextlib.closing(bind("::1", 0)) as bound:
+        assert bound.family == socket.AF_INET6

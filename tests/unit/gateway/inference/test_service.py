@@ -1,0 +1,235 @@
+"""What doors share: who may ask, how much is in hand, and until when an answer is wanted."""
+
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.errors import BadRequest, Forbidden, NotReady, Overloaded, TooLarge, TooLate
+from gateway.inference.live_table import LiveHolder
+from gateway.inference.predictor import Answer
+from gateway.inference.service import Reception, new_decision_id
+from gateway.inference.targeting import Target
+from gateway.protocols.request import InferenceRequest
+from router.errors import UnknownRoute, UnknownVersion
+from runtimes.errors import ModelFailed
+from tests.unit.gateway.inference.support import Fake
+
+STARTED_S = 1000.0
+
+
+class Guard:
+    """Lets nobody but `anna` in."""
+
+    def admit(self, headers: Any, scope: str, route: str | None) -> None:
+        if headers.get(b"x-user") != b"anna":
+            raise Forbidden(f"{scope} {route}")
+
+
+class StubPredictor:
+    """Notes what it is asked and told."""
+
+    def __init__(self) -> None:
+        self.rejected: list[tuple[Any, Exception]] = []
+        self.in_hand_during: list[int] = []
+        self.raises: Exception | None = None
+
+    async def predict(self, live: Any, call: Any) -> Answer:  # noqa: ARG002  # the Predictor's
+        self.in_hand_during.append(self.reception.in_hand)
+        if self.raises is not None:
+            raise self.raises
+        return Answer(live.arms[0], [], "WEIGHTED", 1.0)
+
+    def reject(self, live: Any, call: Any, error: Exception) -> None:  # noqa: ARG002  # the Predictor's
+        self.rejected.append((live, error))
+
+
+class Front:
+    """A reception with one route, `r`, and one that cannot be served, `broken`."""
+
+    def __init__(self, live: Any, guard: Guard | None = None) -> None:
+        self.holder = LiveHolder()
+        live.problems["broken"] = "damaged."
+        self.holder.current = live
+        self.predictor = StubPredictor()
+        self.shed: list[int] = []
+        metrics = SimpleNamespace(shed=SimpleNamespace(inc=lambda: self.shed.append(1)))
+        self.reception = Reception(
+            self.holder, self.predictor, metrics, guard, secret=b"s" * 16, max_in_flight=2, max_instances=5
+        )
+        self.predictor.reception = self.reception
+        self.live = live.routes["r"]
+
+    def call(self, rows: int = 1, parameters: dict[str, Any] | None = None, time_left_s: float | None = None, **more):
+        headers = {name.replace("_", "-").encode(): value for name, value in more.items()}
+        inputs = {"X": np.zeros((rows, 2), np.float32)}
+        request = InferenceRequest("id", parameters or {}, inputs, None, rows)
+        return self.reception.call(
+            self.live, headers, request, decision_id="d", started_s=STARTED_S, time_left_s=time_left_s
+        )
+
+
+@pytest.fixture
+def front(join_live, signature):
+    return lambda guard=None, **spec: Front(join_live({"a": Fake(signature, 1)}, **spec), guard)
+
+
+def test_decision_ids_are_24_hexadecimal_digits_and_differ():
+    ids = {new_decision_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(each) == 24 and int(each, 16) >= 0 for each in ids)
+
+
+@pytest.mark.parametrize(
+    ("given", "after_s"),
+    [
+        ({}, None),
+        ({"x_deadline_ms": b"250"}, 0.25),
+        ({"x_deadline_ms": b"0.5"}, 0.0005),
+        ({"parameters": {"timeout": 250_000}}, 0.25),
+        ({"parameters": {"timeout": "250000"}}, 0.25),
+        ({"parameters": {"timeout": 0.5}}, 0.0000005),
+        ({"time_left_s": 0.25}, 0.25),
+        ({"x_deadline_ms": b"100", "parameters": {"timeout": 250_000}}, 0.1),
+        ({"x_deadline_ms": b"300", "parameters": {"timeout": 250_000}}, 0.25),
+        ({"x_deadline_ms": b"300", "parameters": {"timeout": 250_000}, "time_left_s": 0.2}, 0.2),
+        ({"x_deadline_ms": b"100", "time_left_s": 0.2}, 0.1),
+        ({"parameters": {"timeout": 0}, "x_deadline_ms": b"100"}, 0.1),  # 0 is the protocol's word for none
+        ({"parameters": {"timeout": 0}, "time_left_s": 0.2}, 0.2),
+    ],
+)
+def test_the_least_of_what_the_caller_says_counts(front, given, after_s):
+    deadline_s = front().call(**given).deadline_s
+    assert deadline_s == (None if after_s is None else pytest.approx(STARTED_S + after_s))
+
+
+@pytest.mark.parametrize("parameters", [{"timeout": 0}, {"timeout": 0.0}])
+def test_a_timeout_of_zero_is_none(front, parameters):
+    deadline_s = front().call(parameters=parameters).deadline_s
+    assert deadline_s is None or deadline_s >= STARTED_S + 3600
+
+
+@pytest.mark.parametrize("far", [b"1e30", b"inf", b"99999999999"])
+def test_a_deadline_is_an_hour_at_most(front, far):
+    assert front().call(x_deadline_ms=far).deadline_s == STARTED_S + 3600
+
+
+@pytest.mark.parametrize("value", [b"", b"soon", b"-1", b"0", b"nan", b"1s", b"\xff", b"1,5"])
+def test_a_malformed_deadline_header_is_refused(front, value):
+    with pytest.raises(BadRequest, match=r"^The header x-deadline-ms \(milliseconds\) must be a positive number\.$"):
+        front().call(x_deadline_ms=value)
+
+
+@pytest.mark.parametrize("value", ["soon", -1, "", "nan", [1], {"ms": 1}, -0.5, "-5", 10**400])
+def test_a_malformed_timeout_is_refused(front, value):
+    with pytest.raises(BadRequest, match=r"^The parameter timeout \(microseconds\) must be a positive number\.$"):
+        front().call(parameters={"timeout": value})
+
+
+def test_more_instances_than_allowed_are_refused(front):
+    assert front().call(rows=5).batch_size == 5
+    with pytest.raises(BadRequest, match=r"^6 instances in one request; at most 5 are taken\.$"):
+        front().call(rows=6)
+
+
+def test_a_unit_is_kept_as_a_hash_that_depends_on_the_secret(front):
+    one = front(unit="header:x-user").call(x_user=b"anna")
+    assert (one.unit, len(one.unit_hash or "")) == ("anna", 32)
+    assert front(unit="header:x-user").call(x_user=b"anna").unit_hash == one.unit_hash
+    assert front(unit="header:x-user").call(x_user=b"berta").unit_hash != one.unit_hash
+    other = front(unit="header:x-user")
+    other.reception._secret = b"t" * 16
+    assert other.call(x_user=b"anna").unit_hash != one.unit_hash
+    assert front(unit="header:x-user").call().unit_hash is None
+
+
+def test_a_route_is_found_or_it_is_said_why_not(front):
+    reception = front().reception
+    assert reception.find("r", {}).route.name == "r"
+    with pytest.raises(UnknownRoute):
+        reception.find("nowhere", {})
+    with pytest.raises(NotReady, match="damaged"):
+        reception.find("broken", {})
+
+
+def test_the_guard_is_asked_first_and_not_about_the_replica_itself(front):
+    reception = front(Guard()).reception
+    for name in ("r", "nowhere"):
+        with pytest.raises(Forbidden, match=f"predict {name}"):
+            reception.find(name, {})
+    assert reception.find("r", {b"x-user": b"anna"}) is reception.find("r", None)
+
+
+def run(work: Any) -> Any:
+    """What a coroutine returns that waits for nothing."""
+    with pytest.raises(StopIteration) as end:
+        work.send(None)
+    return end.value.value
+
+
+def test_what_is_in_hand_is_counted_whatever_becomes_of_it(front):
+    built = front()
+    assert run(built.reception.predict(built.live, built.call())).reason == "WEIGHTED"
+    built.predictor.raises = ModelFailed("no")
+    with pytest.raises(ModelFailed):
+        built.reception.predict(built.live, built.call()).send(None)
+    assert (built.predictor.in_hand_during, built.reception.in_hand) == ([1, 1], 0)
+
+
+def test_beyond_the_limit_callers_are_told_to_wait(front):
+    built = front()
+    built.reception.in_hand = 1
+    built.reception.find("r", {})
+    built.reception.in_hand = 2
+    with pytest.raises(Overloaded, match="2 requests are in flight already"):
+        built.reception.find("r", {})
+    assert built.shed == [1]
+
+
+@pytest.mark.parametrize("error", [BadRequest("x"), TooLarge("x"), UnknownVersion("x")])
+def test_what_is_the_callers_fault_is_recorded(front, error):
+    built = front()
+    built.reception.refuse(error, built.live, "d", time.perf_counter())
+    assert built.predictor.rejected == [(built.live, error)]
+
+
+@pytest.mark.parametrize("error", [Overloaded("x"), Forbidden("x"), ModelFailed("x"), TooLate("x"), NotReady("x")])
+def test_what_is_not_is_not(front, error):
+    built = front()
+    built.reception.refuse(error, built.live, "d", time.perf_counter())
+    built.reception.refuse(BadRequest("x"), None, "d", time.perf_counter())
+    assert built.predictor.rejected == []
+
+
+class Asked:
+    """A target that notes what it is asked, and says no."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def matches(self, *given: Any) -> bool:
+        self.asked.append(given)
+        return False
+
+
+def test_a_routes_condition_is_held_against_the_request(front):
+    made = front(unit="header:x-user-id")
+    assert made.call(x_user_id=b"u").is_targeted
+    target = Asked()
+    made.live = replace(made.live, target=target)
+    call = made.call(x_user_id=b"u", parameters={"tier": "gold"})
+    assert call.is_targeted is False
+    ((headers, parameters, inputs, unit),) = target.asked
+    assert (headers, parameters, unit) == ({b"x-user-id": b"u"}, {"tier": "gold"}, "u")
+    assert inputs is call.inputs
+
+
+def test_a_real_condition_decides_who_takes_part(front):
+    made = front()
+    made.live = replace(made.live, target=Target({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
+    assert made.call(x_country=b"se", parameters={"tier": "gold"}).is_targeted
+    assert not made.call(x_country=b"se").is_targeted
+    assert not made.call(x_country=b"no", parameters={"tier": "gold"}).is_targeted

@@ -1,0 +1,136 @@
+"""A replica's own life: it checks itself, ends in order, and takes over what others left."""
+
+import asyncio
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from gateway.access.api_keys import make_key
+from gateway.execution.breaker import FAILURES_IN_A_ROW, Breaker
+from gateway.replica.replica import Unhealthy
+from inference_log.query import run_query
+from inference_log.spool import all_segments
+from runtimes.errors import ModelFailed
+from tests.unit.gateway.support_store import Served
+
+
+def check(gateway) -> None:
+    asyncio.run_coroutine_threadsafe(gateway.replica.check(), gateway.loop).result(5)
+
+
+def test_a_healthy_replica_says_nothing_and_logs_nothing(gateway):
+    def rows() -> int:
+        return run_query(gateway.home / "log", gateway.home / "spool", "SELECT count(*) FROM inferences")[1][0][0]
+
+    before = rows()
+    check(gateway)
+    assert rows() == before
+
+
+def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
+    def fail(inputs, outputs):
+        raise ModelFailed("no")
+
+    lane = gateway.replica._holder.current.routes["plain"].arms[0].lane
+    monkeypatch.setattr(lane.executor._runtime, "run", fail)
+    monkeypatch.setattr(lane, "breaker", Breaker())  # for the time of this test
+    assert gateway.infer("plain").status_code == 500
+    check(gateway)
+    for _ in range(FAILURES_IN_A_ROW):
+        gateway.infer("plain")
+    assert gateway.infer("plain").status_code == 503
+    check(gateway)
+
+
+def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.http.endpoint._success", None)  # a fault of ours, wherever it may lie
+    with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
+        check(gateway)
+
+
+def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settings_of, serving):
+    chosen = settings_of(tmp_path)
+    with contextmanager(serving)(chosen) as first:
+        answers = [first.infer() for _ in range(3)]
+        assert len(all_segments(chosen.spool)) == 1
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{chosen.port}/v2", trust_env=False)
+    assert all_segments(chosen.spool) == []
+    assert len(list((tmp_path / "log").rglob("*.parquet"))) == 1
+    decisions = {answer.headers["x-decision-id"] for answer in answers}
+    with contextmanager(serving)(chosen) as second:
+        decisions.add(second.infer().headers["x-decision-id"])
+        assert second.replica._seat.number == 0
+    rows = run_query(tmp_path / "log", chosen.spool, "SELECT decision_id FROM inferences")[1]
+    assert sorted(decision for (decision,) in rows) == sorted(decisions)
+
+
+class Lasting(Served):
+    """Outlives the replicas that close it."""
+
+    def close(self) -> None:
+        """See `Store.close`."""
+
+
+def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
+    tmp_path, settings_of, serving, declare, monkeypatch
+):
+    store = Lasting(tmp_path)
+    key, shown = make_key("shop", ["predict"], created_by="ada", now_s=0.0)
+    store.add_key(key)
+    declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
+    monkeypatch.setattr("gateway.replica.replica.open_store", lambda _: store)
+    chosen, allowed = settings_of(tmp_path, access="required"), {"authorization": f"Bearer {shown}"}
+    with contextmanager(serving)(chosen) as first:
+        assert first.infer(headers=allowed).status_code == 200
+    store.is_away = True
+    with contextmanager(serving)(chosen) as second:
+        assert second.infer(headers=allowed).status_code == 200
+        assert second.infer(headers={"authorization": "Bearer nobody"}).status_code == 401
+        check(second)
+    store.real.close()
+
+
+def test_what_is_answered_is_counted_within_moments(gateway):
+    """The steward does it, in its thread."""
+    policy = gateway.replica._holder.current.routes["half"].route.document_version
+
+    def requests() -> int:
+        sums = gateway.replica._store.sums("half", policy)
+        return sum(value for key, value in sums.items() if key.name == "requests")
+
+    before = requests()
+    for number in range(20):
+        gateway.infer("half", headers={"x-user-id": f"u{number}"})
+    gateway.infer("half", headers={"x-force-arm": "a"})
+    gateway.wait_until(lambda: requests() == before + 20)
+
+
+def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
+    """From the answers to the log, the sums, the verdict, the document and back into the snapshot."""
+    store, holder = gateway.replica._store, gateway.replica._holder
+    guarded = {
+        "route": "guarded",
+        "arms": {"stable": "linear:1", "b": "linear:2"},
+        "split": {"stable": "50%", "b": "50%"},
+        "fallback": "stable",
+        "guardrails": [{"errors": {"worse_by": "1%"}}],
+    }
+    declare(store, guarded)
+    gateway.wait_until(lambda: "guarded" in holder.current.routes)
+    lane = holder.current.routes["guarded"].arms[1].lane
+
+    def fail(inputs, outputs):
+        raise ModelFailed("no")
+
+    monkeypatch.setattr(lane.executor._runtime, "run", fail)
+    monkeypatch.setattr(lane, "breaker", Breaker())
+    for _ in range(60):
+        assert gateway.infer("guarded").status_code == 200  # the fallback answers
+    gateway.wait_until(lambda: holder.current.routes["guarded"].route.arms[1].slots == 0)
+    entry = store.read("guarded")
+    assert (entry.change.who, entry.change.what) == ("pointsman", "abort b: errors")
+    assert "requests of b failed" in entry.change.why
+    gateway.wait_until(lambda: 'pointsman_aborts_total{arm="b"' in gateway.http.get("/metrics").text)
+    assert {gateway.infer("guarded").headers["x-arm"] for _ in range(20)} == {"stable"}

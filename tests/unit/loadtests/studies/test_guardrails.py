@@ -1,0 +1,67 @@
+"""The simulation is held against the code that runs in the gateway, and run once with few canaries."""
+
+import math
+
+import numpy as np
+import pytest
+
+from loadtests.studies.guardrails import ALPHA, SEED, growth, measure, steady
+from loadtests.studies.simulation import LOOKS_PER_BUCKET, NEVER, Watch, play
+from router.evidence.evidence import Stratum, compare
+from router.evidence.sums import BUCKET_S
+from router.evidence.time_buckets import folded
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.01])
+@pytest.mark.parametrize("worse", [True, False])
+@pytest.mark.parametrize("by_unit", [True, False])
+def test_the_simulated_evidence_is_that_of_the_gateway_and_within_its_bound(margin, worse, by_unit):
+    rng = np.random.default_rng(1)
+    watch = Watch(2, margin, worse, by_unit=by_unit)
+    strata = []
+    for bucket in range(40):
+        share = 0.05 if bucket < 25 else 0.25
+        requests, others = rng.integers(0, 50, 2), rng.integers(0, 900, 2)
+        counts = np.stack([requests, rng.binomial(requests, 0.1), others, rng.binomial(others, 0.02)], axis=1)
+        watch.begin_bucket(bucket)
+        watch.add(share, counts, drawn=share)
+        strata.append((share, counts, bucket * BUCKET_S))
+    newest_s = strata[-1][-1]
+    for run in (0, 1):
+        seen = [
+            Stratum(share, *(int(count) for count in counts[run]), folded(bucket_s, newest_s))
+            for share, counts, bucket_s in strata
+        ]
+        evidence = compare(seen, margin, by_unit=by_unit)[0 if worse else 1]
+        assert watch.evidence(run) == pytest.approx(evidence, abs=1e-6)
+        assert evidence <= watch.at_most()[run] + 1e-6
+
+
+def test_the_same_seed_gives_the_same_outcome():
+    first, second = (play(steady(50, 0.0, 0.5, 0.2, 0.01), 20, ALPHA, np.random.default_rng(7)) for _ in range(2))
+    assert (first.look == second.look).all()
+    assert (first.requests == second.requests).all()
+
+
+def test_a_course_ends_when_all_runs_have_been_decided_and_never_is_told_apart():
+    bad = play(steady(500, 0.0, 0.5, 1.0, 0.0), 20, ALPHA, np.random.default_rng(7))
+    assert bad.look.max() < LOOKS_PER_BUCKET
+    assert (play(steady(5, 0.0, 0.5, 0.0, 0.0), 20, ALPHA, np.random.default_rng(7)).look == NEVER).all()
+
+
+def test_the_theory_without_a_margin_is_the_divergence_from_the_pooled_rate():
+    pooled = 0.05 * 0.03 + 0.95 * 0.01
+    by_hand = 0.03 * math.log(0.03 / pooled) + 0.97 * math.log(0.97 / (1 - pooled))
+    by_hand += 19 * (0.01 * math.log(0.01 / pooled) + 0.99 * math.log(0.99 / (1 - pooled)))
+    assert growth(0.05, 0.0, 0.03, 0.01) == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_promises_are_kept_by_a_few_hundred_canaries():
+    findings = list(measure(200, ALPHA, SEED, looks=200, good_s=(0, 120)))
+    assert {finding.promise for finding in findings} == {
+        "not wrongly aborted",
+        "not wrongly found healthy",
+        "found with the theory's sample size",
+        "stopped in seconds",
+    }
+    assert [finding for finding in findings if not finding.met] == []

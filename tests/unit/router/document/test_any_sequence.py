@@ -1,0 +1,218 @@
+"""Whatever is asked in whatever order, this stays true of a document."""
+
+import json
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from router.document.commands import (
+    Abort,
+    Advance,
+    Command,
+    Declare,
+    Follow,
+    Hold,
+    Pause,
+    Promote,
+    PromoteShadow,
+    Release,
+    Resume,
+    Shift,
+    Start,
+    Undo,
+    apply,
+)
+from router.document.document import Candidate, Document, from_dict, to_dict
+from router.document.phase import PINNED, UNDER_WAY, Event, Phase
+from router.document.quarantine import find, refuse_quarantined
+from router.document.rollout import due, follows
+from router.draw.assignment import BUCKETS
+from router.draw.slots import owners
+from router.errors import Rejected
+from router.snapshot import Pin, compile_route, references
+from router.spec.parse import parse_spec
+
+VERSIONS = [Candidate(str(number), f"digest-{number}") for number in range(1, 5)]
+ARMS = {"a": "m@one", "b": "m@two", "c": "m:3"}
+STEPS = st.sampled_from([["1%", "5%", "25%"], ["2%", {"weight": "50%", "approve": True}], ["100%"], ["10%", "30%"]])
+LIMITS = st.sampled_from([None, {"b": {"ceiling": "30%"}}, {"b": {"ceiling": "10%"}, "c": {"ceiling": "60%"}}])
+SHARES = st.sampled_from([Fraction(0), Fraction(1, 100), Fraction(1, 3), Fraction(1, 2), Fraction(1)])
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> dict[str, Any]:
+    raw: dict[str, Any] = {"route": "r", "arms": ARMS, "limits": draw(LIMITS), "fallback": draw(st.sampled_from("ac"))}
+    raw["holdout"] = draw(st.sampled_from([None, "5%"]))
+    raw["shadow"] = draw(st.sampled_from([None, [{"arm": "m:4"}, {"arm": "b"}]]))
+    if draw(st.sampled_from([False, False, False, True])):
+        split = st.sampled_from([["60%", "10%", "30%"], ["100%", 0, 0], [0.35, 0.05, 0.6]])
+        return {**raw, "split": dict(zip("abc", draw(split), strict=True))}
+    base = draw(st.sampled_from(["a", {"a": "50%", "c": "50%"}]))
+    return {**raw, "rollout": {"of": "b", "from": base, "steps": draw(STEPS), "every": "10s", "samples": 5}}
+
+
+class Machine(RuleBasedStateMachine):
+    """An operator, a registry that moves its aliases, and the replicas' clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+        self.aliases = {"one": VERSIONS[0], "two": VERSIONS[1]}
+        self.history: list[Document] = []
+
+    @property
+    def document(self) -> Document:
+        return self.history[-1]
+
+    def bound(self, document: Document) -> dict[str, Candidate]:
+        """What the registry says of each reference, as the gateway asks for it."""
+        return {
+            name: self.aliases[ref.alias] if ref.alias is not None else VERSIONS[int(ref.version) - 1]
+            for name, ref in references(document).items()
+        }
+
+    def ask(self, command: Command) -> bool:
+        """What the gateway does with a command: apply it, and see to it that it serves nothing from quarantine."""
+        document = self.history[-1] if self.history else None
+        before = None if document is None else json.dumps(to_dict(document))
+        try:
+            changed = apply(document, command)
+            refuse_quarantined(changed, self.bound(changed))
+        except Rejected:
+            return False
+        finally:
+            assert document is None or json.dumps(to_dict(document)) == before
+        self.history.append(changed)
+        return True
+
+    @initialize(raw=declarations())
+    def first(self, raw: dict[str, Any]) -> None:
+        try:
+            spec = parse_spec(raw)
+        except Rejected:
+            spec = parse_spec({**raw, "limits": None})
+        assert self.ask(Declare(spec, self.now_s))
+
+    @rule(raw=declarations())
+    def declare(self, raw: dict[str, Any]) -> None:
+        try:
+            spec = parse_spec(raw)
+        except Rejected:
+            return
+        self.ask(Declare(spec, self.now_s))
+
+    @rule(seconds=st.sampled_from([1.0, 9.0, 10.0, 100.0]), samples=st.sampled_from([0, 5]))
+    def tick(self, seconds: float, samples: int) -> None:
+        self.now_s += seconds
+        event = due(self.document, self.now_s, samples)
+        command = {None: None, Event.ADVANCE: Advance(self.now_s), Event.HOLD: Hold()}[event]
+        assert command is None or self.ask(command)
+
+    @rule(alias=st.sampled_from(["one", "two"]), version=st.sampled_from(VERSIONS))
+    def move_alias(self, alias: str, version: Candidate) -> None:
+        """Arms follow only if nothing from quarantine comes into traffic by it; the gateway sees to that."""
+        before = dict(self.aliases)
+        self.aliases[alias] = version
+        try:
+            refuse_quarantined(self.document, self.bound(self.document))
+        except Rejected:
+            self.aliases = before
+            return
+        rollout = self.document.spec.rollout
+        if rollout is not None and self.document.spec.arms[rollout.of].alias is not None:
+            now = self.aliases[self.document.spec.arms[rollout.of].alias]
+            if follows(self.document, now):
+                assert self.ask(Follow(now, self.now_s))
+
+    @rule(arm=st.sampled_from("abc"), share=SHARES, other=st.sampled_from("abc"), more=SHARES)
+    def shift(self, arm: str, share: Fraction, other: str, more: Fraction) -> None:
+        self.ask(Shift({arm: share, other: more}))
+
+    @rule(which=st.sampled_from([Pause(), Hold()]))
+    def stand_still(self, which: Command) -> None:
+        self.ask(which)
+
+    @rule(what=st.sampled_from([Resume, Promote, Advance]))
+    def go_on(self, what: Any) -> None:
+        self.ask(what(self.now_s))
+
+    def candidate(self) -> Candidate:
+        ref = self.document.spec.arms["b"]
+        return self.aliases[ref.alias] if ref.alias is not None else VERSIONS[int(ref.version) - 1]
+
+    @rule()
+    def start(self) -> None:
+        self.ask(Start(self.candidate(), self.now_s))
+
+    @rule(shadow=st.sampled_from(["m:4", "b"]))
+    def promote_shadow(self, shadow: str) -> None:
+        self.ask(PromoteShadow(shadow, VERSIONS[3] if shadow == "m:4" else self.candidate(), self.now_s))
+
+    @rule(arm=st.sampled_from([None, "a", "b", "c"]))
+    def abort(self, arm: str | None) -> None:
+        bound = None if arm is None else self.bound(self.document)[arm]
+        self.ask(Abort(self.now_s, "It fails.", arm, bound))
+
+    @precondition(lambda self: self.history and self.history[-1].quarantine)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        assert self.ask(Release(data.draw(st.sampled_from(self.document.quarantine)).version))
+
+    @rule(data=st.data())
+    def undo(self, data: st.DataObject) -> None:
+        then = data.draw(st.sampled_from(self.history))
+        kept = self.document.quarantine
+        if self.ask(Undo(then, self.now_s)):
+            assert self.document.slots == then.slots
+            assert self.document.quarantine == kept
+            assert due(self.document, self.now_s + 1e6, 10**6) is None
+
+    @invariant()
+    def versions_are_dense(self) -> None:
+        assert [document.version for document in self.history] == list(range(1, len(self.history) + 1))
+
+    @invariant()
+    def it_can_be_stored(self) -> None:
+        for document in self.history[-1:]:
+            assert from_dict(json.loads(json.dumps(to_dict(document)))) == document
+
+    @invariant()
+    def slots_cover_everything(self) -> None:
+        for document in self.history[-1:]:
+            owners(document.slots, {arm: index for index, arm in enumerate(document.spec.arms)})
+            assert sum(document.weights.values()) == BUCKETS
+            assert document.spec.split in (None, document.weights)
+
+    @invariant()
+    def the_phase_says_what_the_candidate_has(self) -> None:
+        for document in self.history[-1:]:
+            state, rollout = document.rollout, document.spec.rollout
+            assert (state is None) == (rollout is None)
+            if state is None or rollout is None:
+                continue
+            own = document.weights[rollout.of]
+            assert own == {Phase.READY: 0, Phase.ABORTED: 0, Phase.PROMOTED: BUCKETS}.get(state.phase, own)
+            assert (state.candidate is None) == (state.phase is Phase.READY)
+            assert state.phase not in UNDER_WAY or own <= (document.spec.limits or {}).get("b", _ALL).ceiling
+            if state.phase in PINNED:
+                assert find(document, document.spec.arms[rollout.of].model, state.candidate.digest) is None
+
+    @invariant()
+    def nothing_in_quarantine_answers(self) -> None:
+        for document in self.history[-1:]:
+            bound = self.bound(document)
+            pins = {name: Pin(version.version, version.digest) for name, version in bound.items()}
+            route = compile_route(document, pins)
+            held = {each.digest for each in document.quarantine}
+            served = {index for index, arm in enumerate(route.arms) if arm.slots}
+            served |= {index for chain in route.fallbacks for index in chain}
+            served |= set() if route.admission is None else {route.admission.otherwise}
+            assert not held & {route.arms[index].digest for index in served}
+
+
+_ALL = parse_spec({"route": "r", "arms": {"b": "m:1"}, "split": {"b": 1}, "limits": {"b": {"ceiling": 1}}}).limits["b"]
+Machine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+TestMachine = Machine.TestCase

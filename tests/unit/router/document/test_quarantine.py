@@ -1,0 +1,77 @@
+"""What was taken out of traffic stays out until it is released by name."""
+
+import pytest
+
+from router.document.commands import Abort, Declare, Release, apply
+from router.document.document import Candidate, Quarantined
+from router.document.quarantine import find, quarantined, refuse_quarantined
+from router.errors import Rejected
+from tests.unit.router.examples import T0, V1, V2, V3
+
+HELD = Quarantined("m", "2", "digest-2", T0, "It fails.")
+
+
+@pytest.fixture
+def held(declared):
+    """Arm b was aborted, whose version was 2."""
+    return apply(declared(a="90%", b="10%"), Abort(T0, "It fails.", arm="b", bound=V2))
+
+
+def test_what_counts_is_the_content(held):
+    assert held.quarantine == (HELD,)
+    assert find(held, "m", V2.digest) == HELD
+    assert find(held, "m", V3.digest) is None
+    assert find(held, "other", V2.digest) is None
+
+
+def test_the_same_version_is_there_once(held):
+    again = quarantined(held, "m", Candidate("2-again", V2.digest), T0 + 1, "Again.")
+    assert again is held
+    assert quarantined(held, "m", V3, T0 + 1, "It, too.").quarantine == (
+        HELD,
+        Quarantined("m", "3", "digest-3", T0 + 1, "It, too."),
+    )
+
+
+def test_a_release_is_by_version(held):
+    both = quarantined(held, "m", V3, T0, "It, too.")
+    released = apply(both, Release("2"))
+    assert [each.version for each in released.quarantine] == ["3"]
+    assert (released.slots, released.spec) == (both.slots, both.spec)
+
+
+@pytest.mark.parametrize(("version", "there"), [("9", "2"), ("digest-2", "2")])
+def test_what_is_not_there_is_not_released(held, version, there):
+    with pytest.raises(Rejected, match=f"Version {version} is not in quarantine on route r; there: {there}"):
+        apply(held, Release(version))
+
+
+def test_where_nothing_is_nothing_is_released(declared):
+    with pytest.raises(Rejected, match="there: none"):
+        apply(declared(a="100%"), Release("2"))
+
+
+@pytest.mark.parametrize(
+    ("split", "bound", "is_refused"),
+    [
+        ({"a": "100%", "b": "0%"}, {"a": V1, "b": V2}, False),
+        ({"a": "90%", "b": "10%"}, {"a": V1, "b": V2}, True),
+        ({"a": "90%", "b": "10%"}, {"a": V1, "b": V3}, False),  # its alias names another one by now
+        ({"a": "90%", "b": "10%"}, {"a": V2, "b": V3}, True),
+    ],
+)
+def test_no_arm_gets_a_version_back_into_traffic(held, declared, split, bound, is_refused):
+    document = apply(held, Declare(declared(**split).spec))
+    if not is_refused:
+        refuse_quarantined(document, bound)
+        return
+    with pytest.raises(
+        Rejected, match=r"Arm [ab] would serve m:2, .*: It fails\. `pointsman release r 2` lets it back\."
+    ):
+        refuse_quarantined(document, bound)
+
+
+def test_nor_as_the_one_that_answers_outside_of_the_draw(held, declared):
+    outside = declared(a="100%", b="0%", fallback="b", holdout="5%")
+    with pytest.raises(Rejected, match="Arm b would serve m:2, which is in quarantine"):
+        refuse_quarantined(apply(held, Declare(outside.spec)), {"a": V1, "b": V2})

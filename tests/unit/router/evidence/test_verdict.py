@@ -1,0 +1,89 @@
+"""A table: evidence in, state and sentence out."""
+
+import math
+
+import pytest
+
+from router.evidence.evidence import Evidence
+from router.evidence.verdict import Counted, State, Verdict, judge, spend, worst
+
+ALPHA = 0.01
+
+
+def verdict(against, in_favour, **changed):
+    given = {"counted": Counted(12, 240), "others": Counted(31, 4560), "allowed": 0.01, "what": "failed"} | changed
+    return judge(arm="canary", evidence=Evidence(against, in_favour), alpha=ALPHA, **given)
+
+
+@pytest.mark.parametrize(
+    ("against", "in_favour", "state"),
+    [
+        (4.7, -3.0, State.UNHEALTHY),  # ln(1/0.01) = 4.605
+        (4.5, -3.0, State.UNDECIDED),
+        (-3.0, 4.7, State.HEALTHY),
+        (-3.0, 4.5, State.UNDECIDED),
+        (4.7, 4.7, State.UNHEALTHY),  # it was good for long and is bad now
+        (0.0, 0.0, State.UNDECIDED),
+        (math.inf, -math.inf, State.UNHEALTHY),
+    ],
+)
+def test_the_level_decides(against, in_favour, state):
+    assert verdict(against, in_favour).state is state
+
+
+def test_the_reason_has_the_numbers():
+    assert verdict(8.1, -5.0).reason == (
+        "12 of 240 (5%) requests of canary failed, against 31 of 4560 (0.68%) of the other arms; allowed is 1% more. "
+        "p <= 0.0003, alpha 0.01."
+    )
+
+
+def test_a_healthy_arm_has_the_p_value_of_being_worse_in_its_reason():
+    assert verdict(-2.0, 6.0).reason.endswith("That it is worse has p <= 0.0025, alpha 0.01.")
+
+
+def test_without_a_margin_the_reason_says_so():
+    assert "; allowed is no more than theirs. " in verdict(0.0, 0.0, allowed=0.0).reason
+
+
+def test_a_rate_that_is_not_compared_has_its_bound_in_the_reason():
+    reason = verdict(0.0, 0.0, others=None, allowed=0.05, what="differed from stable's", things="answers").reason
+    assert reason == "12 of 240 (5%) answers of canary differed from stable's, allowed is 5%. p <= 1, alpha 0.01."
+
+
+@pytest.mark.parametrize("evidence", [Evidence(0, 0), Evidence(18.0, -2.0)])
+def test_no_data_is_undecided_and_says_so(evidence):
+    nothing = judge(
+        what="failed",
+        arm="canary",
+        evidence=evidence,
+        alpha=ALPHA,
+        counted=Counted(0, 0),
+        others=Counted(2, 500),
+        allowed=0.01,
+    )
+    assert nothing.state is State.UNDECIDED
+    assert nothing.reason == "No requests of canary have been counted yet."
+
+
+@pytest.mark.parametrize(("against", "p_value"), [(math.log(1000), 0.001), (0.0, 1.0), (-5.0, 1.0), (math.inf, 0.0)])
+def test_the_p_value_is_a_probability(against, p_value):
+    assert verdict(against, 0.0).p_value == pytest.approx(p_value)
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        ([], State.UNDECIDED),
+        ([State.HEALTHY, State.HEALTHY], State.HEALTHY),
+        ([State.HEALTHY, State.UNDECIDED], State.UNDECIDED),
+        ([State.HEALTHY, State.UNDECIDED, State.UNHEALTHY], State.UNHEALTHY),
+    ],
+)
+def test_the_worst_of_several_verdicts(states, state):
+    assert worst(Verdict(one, "", 1.0) for one in states) is state
+
+
+def test_the_level_is_shared_equally():
+    assert spend(0.01, 3) * 3 == pytest.approx(0.01)
+    assert spend(0.01, 0) == 0.01

@@ -1,0 +1,45 @@
+"""Who answers beside others: declared shadows, and the trusted arm where a guardrail compares answers."""
+
+import pytest
+
+from router.document.commands import Abort, Declare, Hold, Pause, Promote, apply
+from router.spec.parse import parse_spec
+from router.spec.spec import ArmRef, ShadowSpec
+from tests.unit.router.examples import ROLLOUT, T0
+
+SPLIT = {"route": "r", "arms": {"a": "m:1", "b": "m:2", "c": "m:3"}, "split": {"a": 1}, "fallback": "a"}
+ERRORS = {"errors": {"worse_by": 0}}
+FLIPS = {"disagreement": {"above": "5%", "sample": "10%", "tolerance": 0.5}}
+TRUSTED = ShadowSpec(1000, arm="stable", against=("canary",), tolerance=0.5)
+
+
+@pytest.mark.parametrize(
+    ("declared", "watching"),
+    [
+        (SPLIT, ()),
+        ({**SPLIT, "shadow": [{"arm": "m:7"}]}, (ShadowSpec(10_000, ref=ArmRef("m", version="7")),)),
+        ({**SPLIT, "guardrails": [ERRORS]}, ()),
+        ({**SPLIT, "guardrails": [FLIPS]}, (ShadowSpec(1000, arm="a", against=("b", "c"), tolerance=0.5),)),
+        ({**SPLIT, "guardrails": [FLIPS], "shadow": [{"arm": "a"}]}, (ShadowSpec(10_000, arm="a"),)),
+        ({**ROLLOUT, "guardrails": [ERRORS, FLIPS]}, (TRUSTED,)),
+    ],
+)
+def test_for_disagreement_the_trusted_arm_answers_beside_the_others(declared, watching):
+    assert apply(None, Declare(parse_spec(declared))).watching == watching
+
+
+@pytest.mark.parametrize(
+    ("commands", "is_watched"),
+    [
+        ([], True),
+        ([Hold()], True),
+        ([Pause()], True),
+        ([Promote(T0)], False),
+        ([Abort(T0, "It fails.")], False),
+    ],
+)
+def test_once_a_rollout_is_over_only_what_was_declared_answers(begun, after, commands, is_watched):
+    shadow = [{"arm": "m:7"}]
+    document = after(begun(guardrails=[FLIPS], shadow=shadow), *commands)
+    declared = (ShadowSpec(10_000, ref=ArmRef("m", version="7")),)
+    assert document.watching == ((*declared, TRUSTED) if is_watched else declared)

@@ -1,0 +1,142 @@
+"""Every kind of store, behind the few things that the specification needs beside the Protocol.
+
+A new store is one more class here and one more line in `KINDS`. The kind redis starts one real redis-server.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from store.interface import Store
+from store.open import open_store
+from store.sqlite.store import SQLiteStore
+from tests.integration.redis_server import RedisServer
+
+
+class Kind:
+    """What all kinds have in common: stores that are opened on the same data, as other replicas have it."""
+
+    tells = False
+    """Whether waiting for a change ends when there is one."""
+
+    def __init__(self) -> None:
+        self._opened: list[Store] = []
+
+    def open(self) -> Store:
+        """Another store on the same data."""
+        store = self._open()
+        self._opened.append(store)
+        return store
+
+    def close(self) -> None:
+        """Closes what was opened."""
+        for store in self._opened:
+            store.close()
+
+
+class SQLiteKind(Kind):
+    """SQLite: every store that is opened shares one file."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__()
+        self.path = request.getfixturevalue("tmp_path") / "control.db"
+
+    def _open(self) -> Store:
+        return SQLiteStore(self.path, busy_timeout_s=30.0)
+
+    def damage_document(self, body: str) -> None:
+        """Replaces the bodies of all stored documents."""
+        self._execute("UPDATE documents SET body = ?", body)
+
+    def damage_change(self, body: str) -> None:
+        """Replaces what is stored of who changed what."""
+        self._execute("UPDATE documents SET change = ?", body)
+
+    def damage_report(self, body: str) -> None:
+        """Replaces what all replicas said."""
+        self._execute("UPDATE replicas SET report = ?", body)
+
+    def damage_key(self, key_id: str, body: str) -> None:
+        """Replaces what is stored of one key."""
+        self._execute("UPDATE keys SET body = ? WHERE id = ?", body, key_id)
+
+    def take_away(self) -> None:
+        """Makes the data unreachable for the stores that are open."""
+        for table in ("documents", "identity", "audited", "replicas", "keys", "sources", "sums"):
+            self._execute(f"DROP TABLE {table}")
+
+    def _execute(self, sql: str, *arguments: str) -> None:
+        connection = sqlite3.connect(self.path)
+        with connection:
+            connection.execute(sql, arguments)
+        connection.close()
+
+
+class RedisKind(Kind):
+    """Redis: every store that is opened uses one real server, which is emptied before each test."""
+
+    tells = True
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__()
+        self._server: RedisServer = request.getfixturevalue("redis_server")
+        self.client = self._server.client()
+        self.client.flushall()
+
+    def _open(self) -> Store:
+        return open_store(self._server.url)
+
+    def damage_document(self, body: str) -> None:
+        """Replaces the bodies of all stored documents."""
+        for key in self.client.keys("{pointsman}:document:*"):
+            self.client.hset(key, "document", body)
+
+    def damage_change(self, body: str) -> None:
+        """Replaces what is stored of who changed what."""
+        for key in self.client.keys("{pointsman}:document:*"):
+            self.client.hset(key, "change", body)
+
+    def damage_report(self, body: str) -> None:
+        """Replaces what all replicas said."""
+        for replica in self.client.hkeys("{pointsman}:reports"):
+            self.client.hset("{pointsman}:reports", replica, f"1800000000 {body}")
+
+    def damage_key(self, key_id: str, body: str) -> None:
+        """Replaces what is stored of one key."""
+        self.client.hset("{pointsman}:keys", key_id, body)
+
+    def take_away(self) -> None:
+        """Makes the data unreachable for the stores that are open."""
+        self.client.config_set("requirepass", "changed")
+        self.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        self.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def close(self) -> None:
+        """Closes what was opened, and gives the data back."""
+        super().close()
+        self.client.config_set("requirepass", "")
+        self.client.close()
+
+
+KINDS = {"sqlite": SQLiteKind, "redis": RedisKind}
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request) -> Iterator[Kind]:
+    made = KINDS[request.param](request)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(kind) -> Store:
+    return kind.open()

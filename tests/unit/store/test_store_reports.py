@@ -1,0 +1,74 @@
+"""The specification of a store: what replicas say of themselves, and waiting for a change."""
+
+import threading
+import time
+
+import pytest
+
+from tests.unit.store.examples import api_key, declared, report, write
+
+
+def test_a_report_replaces_what_the_same_replica_said(kind, store):
+    store.report(report("two"))
+    store.report(report("one"))
+    store.report(report("two", snapshot_hash="fedcba9876543210", routes={}, problems={}))
+    assert list(kind.open().reports()) == [
+        report("one"),
+        report("two", snapshot_hash="fedcba9876543210", routes={}, problems={}),
+    ]
+
+
+def test_a_retired_replica_is_forgotten(store):
+    store.report(report("one"))
+    store.report(report("two"))
+    store.retire("one")
+    store.retire("never-seen")
+    assert [one.replica for one in store.reports()] == ["two"]
+
+
+@pytest.mark.parametrize("body", ["", "{half", "null", "{}", '{"replica": 5}'])
+def test_a_damaged_report_is_left_out_until_its_replica_reports_again(kind, store, body):
+    store.report(report("two"))
+    kind.damage_report(body)
+    store.report(report("one"))
+    store.report(report("three"))
+    assert list(store.reports()) == [report("one"), report("three")]
+    store.report(report("two"))
+    assert list(store.reports()) == [report("one"), report("three"), report("two")]
+
+
+def test_waiting_for_a_change_ends_with_its_time(store):
+    started_s = time.monotonic()
+    store.await_change(0.05)  # a store that tells of changes may end the first wait at once
+    store.await_change(0.05)
+    assert 0.04 <= time.monotonic() - started_s < 1.0
+
+
+def test_waiting_ends_when_the_store_is_closed(store):
+    store.await_change(0.01)
+    waiting = threading.Thread(target=store.await_change, args=(60.0,))
+    waiting.start()
+    store.close()
+    waiting.join(5.0)
+    assert not waiting.is_alive()
+    store.await_change(0.0)
+
+
+def test_whoever_waits_is_told_of_documents_and_keys_where_the_store_can(kind, store):
+    if not kind.tells:
+        pytest.skip("a file tells nobody that it has changed")
+    store.await_change(0.01)
+    other = kind.open()
+    for change_something in (lambda: write(other, declared()), lambda: other.add_key(api_key("one"))):
+        change_something()  # before anybody waits for it: it must not be missed
+        started_s = time.monotonic()
+        store.await_change(10.0)
+        assert time.monotonic() - started_s < 5.0
+
+
+def test_a_report_is_no_change(kind, store):
+    store.await_change(0.01)
+    kind.open().report(report("one"))
+    started_s = time.monotonic()
+    store.await_change(0.1)
+    assert time.monotonic() - started_s >= 0.09

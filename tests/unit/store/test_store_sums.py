@@ -1,0 +1,139 @@
+"""The specification of a store: sums, each piece of each source once."""
+
+import threading
+
+import pytest
+
+from router.evidence.sums import SumKey
+from store.codec import LARGEST_SUM
+from store.interface import VERSIONS_READ
+from tests.unit.store.examples import sum_key
+
+NOW_S = 1_800_000_000
+THREADS, PIECES = 8, 20
+
+
+def test_nothing_is_counted_at_first(store):
+    assert store.counted("segment") == 0
+    assert dict(store.sums("fraud", 1)) == {}
+    assert dict(store.recent_sums("fraud", 0)) == {}
+
+
+def test_what_is_counted_is_in_its_bucket_and_in_the_sum_over_all_time(kind, store):
+    early, late, bad = sum_key(NOW_S), sum_key(NOW_S + 10), sum_key(NOW_S, name="errors")
+    assert store.count("segment", 0, 100, {"fraud": {early: 3, late: 4, bad: 1}}) == 100
+    assert store.count("segment", 100, 250, {"fraud": {late: 5}, "churn": {early: 1}}) == 250
+    for reader in (store, kind.open()):
+        assert reader.counted("segment") == 250
+        assert dict(reader.recent_sums("fraud", NOW_S)) == {early: 3, bad: 1, late: 9}
+        assert dict(reader.recent_sums("fraud", NOW_S + 1)) == {late: 9}
+        assert dict(reader.recent_sums("fraud", NOW_S + 11)) == {}
+        assert dict(reader.sums("fraud", 1)) == {sum_key(0): 12, sum_key(0, name="errors"): 1}
+        assert dict(reader.sums("churn", 1)) == {sum_key(0): 1}
+
+
+def test_every_part_of_a_key_keeps_sums_apart(store):
+    key = SumKey(NOW_S, 3, "canary", "17", "", "requests")
+    others = [
+        key._replace(policy_version=4),
+        key._replace(arm="stable"),
+        key._replace(model_version="naïve · 17"),
+        key._replace(against="stable"),
+        key._replace(name="slow:50000"),
+    ]
+    sums = {each: number for number, each in enumerate([key, *others], 1)}
+    store.count("segment", 0, 10, {"fraud": sums})
+    assert dict(store.recent_sums("fraud", NOW_S)) == sums
+    assert dict(store.sums("fraud", 3)) == {each._replace(bucket_s=0): value for each, value in sums.items()}
+
+
+def test_what_is_counted_without_a_bucket_is_in_the_sum_over_all_time_once(store):
+    store.count("segment", 0, 10, {"fraud": {sum_key(0): 3}})
+    assert dict(store.sums("fraud", 1)) == {sum_key(0): 3}
+    assert dict(store.recent_sums("fraud", 0)) == {}
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 100), (0, 50), (50, 100), (99, 150), (101, 150)])
+def test_a_piece_that_does_not_begin_where_the_last_one_ended_is_not_counted(store, before, after):
+    store.count("segment", 0, 100, {"fraud": {sum_key(NOW_S): 3}})
+    assert store.count("segment", before, after, {"fraud": {sum_key(NOW_S): 1000}}) == 100
+    assert store.counted("segment") == 100
+    assert dict(store.sums("fraud", 1)) == {sum_key(0): 3}
+    assert dict(store.recent_sums("fraud", 0)) == {sum_key(NOW_S): 3}
+
+
+def test_a_new_source_begins_at_nought(store):
+    assert store.count("segment", 10, 20, {"fraud": {sum_key(NOW_S): 3}}) == 0
+    assert dict(store.sums("fraud", 1)) == {}
+
+
+def test_sources_do_not_touch_each_other(store):
+    store.count("one", 0, 100, {"fraud": {sum_key(NOW_S): 3}})
+    store.count("two", 0, 70, {"fraud": {sum_key(NOW_S): 4}})
+    store.forget_source("one")
+    assert (store.counted("one"), store.counted("two")) == (0, 70)
+    assert dict(store.sums("fraud", 1)) == {sum_key(0): 7}
+
+
+def test_a_piece_may_hold_nothing_to_count(store):
+    assert store.count("segment", 0, 100, {}) == 100
+    assert store.count("segment", 100, 200, {"fraud": {}}) == 200
+    assert store.counted("segment") == 200
+    assert dict(store.sums("fraud", 1)) == {}
+
+
+def test_an_unknown_source_may_be_forgotten(store):
+    store.forget_source("never seen")
+    assert store.counted("never seen") == 0
+
+
+def test_sums_may_fall(store):
+    store.count("segment", 0, 10, {"fraud": {sum_key(NOW_S, name="delay"): 5}})
+    store.count("segment", 10, 20, {"fraud": {sum_key(NOW_S, name="delay"): -12}})
+    assert dict(store.sums("fraud", 1)) == {sum_key(0, name="delay"): -7}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_stops_at_the_largest_number_and_the_others_go_on(store, sign):
+    large, small = sum_key(NOW_S, name="delay_squared"), sum_key(NOW_S)
+    store.count("segment", 0, 10, {"fraud": {large: sign * (LARGEST_SUM - 1), small: 1}})
+    assert store.sums("fraud", 1)[large._replace(bucket_s=0)] == sign * (LARGEST_SUM - 1)
+    assert store.count("segment", 10, 20, {"fraud": {large: sign * 5, small: 1}}) == 20
+    assert store.count("segment", 20, 30, {"fraud": {large: sign * 10**30, small: 1}}) == 30
+    assert dict(store.recent_sums("fraud", 0)) == {large: sign * LARGEST_SUM, small: 3}
+    assert store.sums("fraud", 1) == {large._replace(bucket_s=0): sign * LARGEST_SUM, small._replace(bucket_s=0): 3}
+
+
+def test_sums_are_given_from_a_policy_version_on(store):
+    store.count("segment", 0, 10, {"fraud": {sum_key(NOW_S, version): version for version in (1, 2, 9, 10, 11)}})
+    assert dict(store.sums("fraud", 9)) == {sum_key(0, 9): 9, sum_key(0, 10): 10, sum_key(0, 11): 11}
+    assert dict(store.sums("fraud", 12)) == {}
+
+
+def test_sums_are_given_of_the_newest_policy_versions_only(store):
+    versions = range(1, VERSIONS_READ + 6)
+    store.count("segment", 0, 10, {"fraud": {sum_key(NOW_S, version): 1 for version in versions}})
+    assert sorted(key.policy_version for key in store.sums("fraud", 1)) == list(versions)[-VERSIONS_READ:]
+
+
+def test_of_many_that_count_the_same_pieces_one_counts_each(kind):
+    stores = [kind.open() for _ in range(THREADS)]
+    barrier = threading.Barrier(THREADS)
+    ends: list[int] = []
+
+    def count(store) -> None:
+        barrier.wait()
+        end = 0
+        while end < PIECES:
+            end = store.count("segment", end, end + 1, {"fraud": {sum_key(NOW_S): 10**end % 1_000_003}})
+        ends.append(end)
+
+    threads = [threading.Thread(target=count, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ends == [PIECES] * THREADS
+    expected = sum(10**piece % 1_000_003 for piece in range(PIECES))
+    assert dict(kind.open().sums("fraud", 1)) == {sum_key(0): expected}
+    assert dict(kind.open().recent_sums("fraud", 0)) == {sum_key(NOW_S): expected}
