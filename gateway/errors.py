@@ -94,7 +94,7 @@ ERROR_HEADER = "x-error"
 """Names the class of the error on every answer that is one. Missing from a 5xx, it was a fault of the gateway."""
 
 
-class Status(NamedTuple):
+class ErrorStatus(NamedTuple):
     """What an error class is called on the wire: in HTTP, and in gRPC (the numbers of `grpc.StatusCode`)."""
 
     http: int
@@ -105,40 +105,40 @@ _CANCELLED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIE
 _RESOURCE_EXHAUSTED, _FAILED_PRECONDITION, _ABORTED, _UNIMPLEMENTED, _INTERNAL, _UNAVAILABLE = 8, 9, 10, 12, 13, 14
 _UNAUTHENTICATED = 16
 
-STATUS_OF: dict[type[Exception], Status] = {
-    BadRequest: Status(400, _INVALID_ARGUMENT),
-    Rejected: Status(400, _INVALID_ARGUMENT),
-    ModelRefused: Status(400, _INVALID_ARGUMENT),
-    UnknownModel: Status(400, _INVALID_ARGUMENT),
-    Unauthenticated: Status(401, _UNAUTHENTICATED),
-    Forbidden: Status(403, _PERMISSION_DENIED),
-    UnknownRoute: Status(404, _NOT_FOUND),
-    UnknownVersion: Status(404, _NOT_FOUND),
-    UnknownService: Status(404, _NOT_FOUND),
-    WrongMethod: Status(405, _UNIMPLEMENTED),
-    Conflict: Status(409, _ABORTED),
-    Moved: Status(409, _ABORTED),
-    Foreign: Status(409, _ABORTED),
-    TooLarge: Status(413, _RESOURCE_EXHAUSTED),
-    InputRefused: Status(422, _INVALID_ARGUMENT),
-    PreconditionMissing: Status(428, _FAILED_PRECONDITION),
-    RateLimited: Status(429, _RESOURCE_EXHAUSTED),
-    Overloaded: Status(429, _RESOURCE_EXHAUSTED),
-    ClientGone: Status(499, _CANCELLED),
-    ModelFailed: Status(500, _INTERNAL),
-    Corrupt: Status(500, _INTERNAL),
-    ArmDown: Status(503, _UNAVAILABLE),
-    NotReady: Status(503, _UNAVAILABLE),
-    StoreUnavailable: Status(503, _UNAVAILABLE),
-    RegistryUnavailable: Status(503, _UNAVAILABLE),
-    TooLate: Status(504, _DEADLINE_EXCEEDED),
+STATUS_OF: dict[type[Exception], ErrorStatus] = {
+    BadRequest: ErrorStatus(400, _INVALID_ARGUMENT),
+    Rejected: ErrorStatus(400, _INVALID_ARGUMENT),
+    ModelRefused: ErrorStatus(400, _INVALID_ARGUMENT),
+    UnknownModel: ErrorStatus(400, _INVALID_ARGUMENT),
+    Unauthenticated: ErrorStatus(401, _UNAUTHENTICATED),
+    Forbidden: ErrorStatus(403, _PERMISSION_DENIED),
+    UnknownRoute: ErrorStatus(404, _NOT_FOUND),
+    UnknownVersion: ErrorStatus(404, _NOT_FOUND),
+    UnknownService: ErrorStatus(404, _NOT_FOUND),
+    WrongMethod: ErrorStatus(405, _UNIMPLEMENTED),
+    Conflict: ErrorStatus(409, _ABORTED),
+    Moved: ErrorStatus(409, _ABORTED),
+    Foreign: ErrorStatus(409, _ABORTED),
+    TooLarge: ErrorStatus(413, _RESOURCE_EXHAUSTED),
+    InputRefused: ErrorStatus(422, _INVALID_ARGUMENT),
+    PreconditionMissing: ErrorStatus(428, _FAILED_PRECONDITION),
+    RateLimited: ErrorStatus(429, _RESOURCE_EXHAUSTED),
+    Overloaded: ErrorStatus(429, _RESOURCE_EXHAUSTED),
+    ClientGone: ErrorStatus(499, _CANCELLED),
+    ModelFailed: ErrorStatus(500, _INTERNAL),
+    Corrupt: ErrorStatus(500, _INTERNAL),
+    ArmDown: ErrorStatus(503, _UNAVAILABLE),
+    NotReady: ErrorStatus(503, _UNAVAILABLE),
+    StoreUnavailable: ErrorStatus(503, _UNAVAILABLE),
+    RegistryUnavailable: ErrorStatus(503, _UNAVAILABLE),
+    TooLate: ErrorStatus(504, _DEADLINE_EXCEEDED),
 }
 """Statuses by class. A class that is not here is a fault of ours: 500, INTERNAL."""
 
-_FAULT = Status(500, _INTERNAL)
+_FAULT = ErrorStatus(500, _INTERNAL)
 
 
-def status_of(error: BaseException) -> Status:
+def status_of(error: BaseException) -> ErrorStatus:
     """The statuses that say what `error` means."""
     return STATUS_OF.get(type(error), _FAULT) if isinstance(error, Exception) else _FAULT
 

@@ -17,7 +17,7 @@ Outcome = Literal["ok", "error", "timeout", "rejected"]
 Role = Literal["primary", "fallback", "shadow"]
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True, tag=0):
+class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """The first record of every segment."""
 
     writer_id: str
@@ -120,4 +120,4 @@ class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
     document: str
 
 
-Entry = Header | Context | Record | Audit
+SegmentEntry = SegmentHeader | Context | Record | Audit

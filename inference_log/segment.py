@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from inference_log.record import Audit, Context, Entry, Header, Record
+from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
 
 SUFFIX = ".segment"
 
 _FRAME = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
+_decode = msgspec.msgpack.Decoder(SegmentEntry).decode
 
 
-def frame(entry: Entry) -> bytes:
+def frame(entry: SegmentEntry) -> bytes:
     """The bytes to append for one entry."""
     content = _encode(entry)
     return _FRAME.pack(len(content), zlib.crc32(content)) + content
@@ -31,7 +31,7 @@ def frame(entry: Entry) -> bytes:
 class Segment(NamedTuple):
     """A segment, read. `torn_bytes` is what lay behind the last whole frame, trailing zeros apart."""
 
-    header: Header
+    header: SegmentHeader
     contexts: dict[int, Context]
     records: list[Record]
     audits: list[Audit]
@@ -78,7 +78,7 @@ class _Read:
     """The whole entries of some bytes, sorted by kind, and the offset behind the last one."""
 
     def __init__(self) -> None:
-        self.header: Header | None = None
+        self.header: SegmentHeader | None = None
         self.contexts: dict[int, Context] = {}
         self.records: list[Record] = []
         self.audits: list[Audit] = []
@@ -99,7 +99,7 @@ def _read(content: bytes) -> _Read:
     return read
 
 
-def _entries(content: bytes) -> Iterator[tuple[Entry, int]]:
+def _entries(content: bytes) -> Iterator[tuple[SegmentEntry, int]]:
     """Each whole entry and the offset behind it."""
     view = memoryview(content)
     offset = 0

@@ -36,7 +36,7 @@ def _nothing(_: Path) -> None:
     pass
 
 
-class Roller:
+class Shipper:
     """Ships the segments of one replica, and those that dead replicas left behind.
 
     A segment whose Parquet is in place is deleted once `may_delete` agrees; `deleted` is told when it is gone.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference_log.record import Audit, Context, Header, Record
+from inference_log.record import Audit, Context, Record, SegmentHeader
 from inference_log.segment import SUFFIX, frame
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -164,7 +164,7 @@ class LogWriter:
             os.fsync(active.fd)
 
     def _open(self) -> _Active:
-        header = frame(Header(self.writer_id, self._sequence))
+        header = frame(SegmentHeader(self.writer_id, self._sequence))
         self._active = _Active(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
         self._sequence += 1
         return self._active

@@ -32,7 +32,7 @@ class VersionKey(NamedTuple):
         return f"{self.model}:{self.version}"
 
 
-class State(StrEnum):
+class VersionState(StrEnum):
     """Where a version stands."""
 
     READY = "READY"
@@ -45,7 +45,7 @@ class Version:
 
     key: VersionKey
     manifest: Manifest
-    state: State
+    state: VersionState
     reason: str = ""
     runtime: Runtime | None = None
     since_s: float = field(default_factory=time.monotonic, compare=False)
@@ -127,7 +127,11 @@ class Catalogue:
         """The version as it is held, unless it has to be loaded (again)."""
         with self._lock:
             known = self._versions.get(key)
-        if known is None or known.manifest != manifest or (known.state is State.QUARANTINED and known.is_due(retry)):
+        if (
+            known is None
+            or known.manifest != manifest
+            or (known.state is VersionState.QUARANTINED and known.is_due(retry))
+        ):
             return None
         return known
 
@@ -140,7 +144,9 @@ class Catalogue:
         """Drops READY versions that nothing refers to, which frees their memory; reasons are kept."""
         with self._lock:
             self._versions = {
-                key: held for key, held in self._versions.items() if key in keys or held.state is State.QUARANTINED
+                key: held
+                for key, held in self._versions.items()
+                if key in keys or held.state is VersionState.QUARANTINED
             }
 
     def _follow(self, model: str, alias: str) -> str:
@@ -155,7 +161,7 @@ class Catalogue:
         except RegistryUnavailable:
             raise
         except (ModelRefused, UnknownModel) as error:
-            return Version(key, manifest, State.QUARANTINED, f"{key}: {error}")
+            return Version(key, manifest, VersionState.QUARANTINED, f"{key}: {error}")
         except Exception as error:  # noqa: BLE001  # whatever foreign bytes provoke concerns this version alone
-            return Version(key, manifest, State.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
-        return Version(key, manifest, State.READY, runtime=runtime)
+            return Version(key, manifest, VersionState.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
+        return Version(key, manifest, VersionState.READY, runtime=runtime)

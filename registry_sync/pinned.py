@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from registry_sync.catalogue import Catalogue, State, Version, VersionKey
+from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
@@ -21,6 +21,6 @@ def load_pinned(registry: str, wanted: VersionKey, options: LoadOptions) -> Vers
     if found != wanted:
         raise ModelRefused(f"The registry holds another artifact as {wanted} than the one that is wanted.")
     version = catalogue.obtain(found, manifest)
-    if version.state is not State.READY:
+    if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     return version

@@ -15,7 +15,7 @@ from runtimes.manifest import Signature, TensorSpec
 from runtimes.runtime import Runtime, check_outputs, example_inputs
 
 Inputs = Mapping[str, Tensor]
-Outcome = Sequence[Tensor] | ModelFailed | InputRefused
+RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
 """What became of one request: its outputs, or why there are none."""
 
 _TRIAL_ROWS = 5
@@ -47,7 +47,7 @@ def likeness(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
 
 def run_isolated(
     runtime: Runtime, inputs: Inputs, rows: Sequence[int], outputs: Sequence[str], *, row_by_row: bool = True
-) -> list[Outcome]:
+) -> list[RequestResult]:
     """Runs merged requests; one outcome each. A model that is not known to answer `row_by_row` gets one at a time.
 
     If the model raises, the requests are halved until those are found that it raises on: nobody else gets the error.

@@ -13,7 +13,7 @@ import structlog
 
 from gateway.access.api_keys import ID, LENGTH, PREFIX, digest
 from gateway.access.caller import Caller, read_grants
-from gateway.access.rate_limit import Bucket
+from gateway.access.rate_limit import TokenBucket
 from gateway.access.tokens import TokenVerifier
 from gateway.errors import RateLimited, Unauthenticated
 from store.api_key import ApiKey
@@ -38,11 +38,11 @@ class _Held:
         self.caller = Caller(f"key {key.name}", read_grants(key.scopes, key.routes))
         self.revoked = key.revoked_at_s is not None
         self.expires_at_s = key.expires_at_s
-        self.bucket: Bucket | None = None
+        self.bucket: TokenBucket | None = None
         if key.rate_per_s is not None:
             # What was used of a key's rate is not given back because another key was added.
             known = before.bucket if before is not None else None
-            self.bucket = known or Bucket(key.rate_per_s, key.burst)
+            self.bucket = known or TokenBucket(key.rate_per_s, key.burst)
 
 
 class AccessGuard:

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.access.caller import Caller
 from gateway.access.guard import AccessGuard
-from gateway.access.path_scopes import need
+from gateway.access.path_scopes import scope_for
 from gateway.errors import GatewayError, advice_of, status_of
 
 Scope = MutableMapping[str, Any]
@@ -47,7 +47,7 @@ class AccessMiddleware:
                 await self._app(admitted, receive, send)
 
     def _admit(self, scope: Scope) -> Scope:
-        wanted = need(scope["method"], scope["path"])
+        wanted = scope_for(scope["method"], scope["path"])
         if wanted is None:
             return scope
         caller = self._guard.identify(dict(scope["headers"]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Need(NamedTuple):
+class PathScope(NamedTuple):
     """A scope, on a route if the path names one. `route_later`: the handler asks, once it knows the routes."""
 
     scope: str
@@ -51,12 +51,12 @@ RULES = (
 _OTHER = _rule(r".*", "read", "operate")
 
 
-def need(method: str, path: str) -> Need | None:
+def scope_for(method: str, path: str) -> PathScope | None:
     """What a request needs; None if it is open to everybody. The first rule that fits the whole path counts."""
     for rule in (*RULES, _OTHER):
         match = rule.path.fullmatch(path)
         if match is not None:
             scope = rule.look if method in LOOKING else rule.change
             later = rule.route_later and method not in LOOKING
-            return None if scope is None else Need(scope, match.groupdict().get("route"), later)
+            return None if scope is None else PathScope(scope, match.groupdict().get("route"), later)
     raise AssertionError("The last rule fits every path.")

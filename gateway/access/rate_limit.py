@@ -6,7 +6,7 @@ and replica: with `n` replicas a key gets up to `n` times its rate, over one con
 """
 
 
-class Bucket:
+class TokenBucket:
     """Used by one thread, the event loop's."""
 
     __slots__ = ("_at_s", "_tokens", "burst", "rate_per_s")

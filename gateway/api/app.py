@@ -12,8 +12,8 @@ from gateway.api.metadata import describe_router
 from gateway.api.openapi import install, operation_id
 from gateway.api.openapi_inference import INFERENCE_SCHEMAS, inference_paths
 from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
-from gateway.http.whole_body import WholeBody
-from gateway.inference.metadata import SERVER_VERSION, Describer
+from gateway.http.whole_body import BodyLimit
+from gateway.inference.metadata import SERVER_VERSION, Metadata
 from gateway.protocols.v2_http import encode_error
 from gateway.telemetry.metrics import CONTENT_TYPE
 
@@ -21,7 +21,7 @@ _MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a lim
 _ERROR_NAMES = {400: BadRequest.__name__, 404: "NotFound", 405: WrongMethod.__name__}
 
 
-def create_app(describer: Describer, operate: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
+def create_app(describer: Metadata, operate: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
     """Everything but inference, which `gateway.http.endpoint` answers before it gets here."""
     app = FastAPIOffline(  # the page's scripts come from here, too: a closed cluster has no other place
         title="Pointsman",
@@ -39,7 +39,7 @@ def create_app(describer: Describer, operate: APIRouter, render_metrics: Callabl
         return Response(render_metrics(), media_type=CONTENT_TYPE)
 
     install(app, inference_paths, INFERENCE_SCHEMAS)
-    app.add_middleware(WholeBody, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     for error_class in STATUS_OF:
         app.add_exception_handler(error_class, _say)
     app.add_exception_handler(HTTPException, _say_http)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from gateway.api import metadata_models as answers
 from gateway.api.openapi import Error, RouteName, VersionName, raises
 from gateway.errors import NotReady
-from gateway.inference.metadata import Describer
+from gateway.inference.metadata import Metadata
 from router.errors import UnknownRoute, UnknownVersion
 
 _ROUTE_ERRORS = raises(UnknownRoute, NotReady)
@@ -22,7 +22,7 @@ class IndexBody(BaseModel):
     ready: bool = False
 
 
-def describe_router(describer: Describer) -> APIRouter:  # noqa: C901  # a list of handlers, each of one line
+def describe_router(describer: Metadata) -> APIRouter:  # noqa: C901  # a list of handlers, each of one line
     """Everything below `/v2` and `/v1` but predictions."""
     router = APIRouter(tags=["Open Inference Protocol"])
 

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access.caller import SCOPES
-from gateway.access.path_scopes import need
+from gateway.access.path_scopes import scope_for
 from gateway.errors import (
     ERROR_HEADER,
     STATUS_OF,
@@ -143,7 +143,7 @@ def _complete(method: str, path: str, operation: Schema) -> None:
         names.append(BadRequest.__name__)
     if "{" in path and not is_prediction(path):
         names.append(_NOT_FOUND)
-    wanted = need(method, path)
+    wanted = scope_for(method, path)
     if wanted is None:
         operation["security"] = []
     else:

@@ -69,7 +69,7 @@ def _path(route: str) -> str:
     return f"/api/routes/{quote(route, safe='')}"
 
 
-class Client:
+class ApiClient:
     """One gateway, named by its URL."""
 
     def __init__(self, url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from gateway.cli.options import DEFAULT_URL, Json, RouteName, Url, Why
 from gateway.cli.output import print_json, sentences
 from gateway.cli.wait import await_live
@@ -112,7 +112,7 @@ def release(
 def restore(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Put what the gateway serves back into a store that has lost it."""
     with sentences():
-        restored = Client(url).restore()
+        restored = ApiClient(url).restore()
         if as_json:
             print_json(restored)
         elif restored["routes"]:
@@ -123,6 +123,6 @@ def restore(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 def _command(url: str, route: str, command: str, body: dict[str, Any], as_json: bool) -> None:
     """Makes a command on the version that is there now, and waits until it is served."""
-    client = Client(url)
+    client = ApiClient(url)
     seen = client.route(route)["version"]
     await_live(client, [client.command(route, command, body, seen)], as_json)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 import yaml
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from gateway.cli.options import DEFAULT_URL, Json, Url, Why
 from gateway.cli.output import print_json, sentences
 from gateway.cli.route_files import Declared, read_declared
@@ -54,7 +54,7 @@ def apply(file: File, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = Fal
     """Declare the routes of a file or folder: all of them, or none. What is declared already is left alone."""
     with sentences():
         declared = read_declared(file)
-        client = Client(url)
+        client = ApiClient(url)
         pairs = [_Pair(each, client.find(each.spec.route)) for each in declared]
         asked = [{"spec": pair.wanted, "expected": pair.version} for pair in pairs if pair.differs]
         made = {entry["route"]: entry for entry in client.apply(asked, why)} if asked else {}
@@ -72,7 +72,7 @@ def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show what `apply` would change. Exit code 0: nothing; 1: something; 2: it cannot be told."""
     with sentences(exit_code=2):
         declared = read_declared(file)
-        stored = {route["route"]: route for route in Client(url).routes()}
+        stored = {route["route"]: route for route in ApiClient(url).routes()}
         pairs = [_Pair(each, stored.get(each.spec.route)) for each in declared]
         undeclared = sorted(stored.keys() - {each.spec.route for each in declared})
         if as_json:
@@ -93,7 +93,7 @@ def get(
 ) -> None:
     """Show what is declared, as `apply` reads it."""
     with sentences():
-        client = Client(url)
+        client = ApiClient(url)
         found = client.routes() if route is None else [client.route(route)]
         if as_json:
             print_json(found if route is None else found[0])

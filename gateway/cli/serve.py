@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gateway.access.tls import load_tls
 from gateway.cli.output import Progress, sentences
-from gateway.control.last_known import Memory
+from gateway.control.last_known import LastKnownFile
 from gateway.http.server import bind
 from gateway.replica import ray_environment
 from gateway.settings import Settings
@@ -82,7 +82,7 @@ def demo(
         demonstration.train(Path(settings.registry), progress.step)
         progress.done()
         store = open_store(settings.store)
-        if Memory(settings.memory, settings.store).load().entries and not store.revision().identity:
+        if LastKnownFile(settings.memory, settings.store).load().entries and not store.revision().identity:
             progress.step("the store has lost its routes: `pointsman restore` puts back what is remembered")
             progress.done()
         else:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from gateway.cli.options import DEFAULT_URL, Json, Url
 from gateway.cli.output import print_json, print_table, sentences
 from gateway.cli.print_status import print_route, print_status
@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """Show each route's rollout, guardrails and shadows, and what every replica has applied."""
     with sentences():
-        now = Client(url).status()
+        now = ApiClient(url).status()
         if route is None:
             print_json(now) if as_json else print_status(now)
             return
@@ -46,7 +46,7 @@ def history(
 ) -> None:
     """Show who changed what, when and why; the newest first. `pointsman` is the gateway itself."""
     with sentences():
-        client = Client(url)
+        client = ApiClient(url)
         entries = client.audit(limit) if route is None else client.history(route, limit)
         if as_json:
             print_json(entries)
@@ -60,7 +60,7 @@ def history(
 def models(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show the model versions that a replica holds, and why one is refused."""
     with sentences():
-        held = Client(url).models()
+        held = ApiClient(url).models()
         if as_json:
             print_json(held)
             return

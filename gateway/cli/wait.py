@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from gateway.cli.output import Progress, print_json
 from router.spoken import spoken_weights
 
@@ -16,7 +16,7 @@ _SAY_AFTER_S = 2.0
 
 
 def await_live(
-    client: Client, entries: Sequence[dict[str, Any]], as_json: bool, outcomes: Mapping[str, str] | None = None
+    client: ApiClient, entries: Sequence[dict[str, Any]], as_json: bool, outcomes: Mapping[str, str] | None = None
 ) -> None:
     """Waits until the live replicas serve these versions. `outcomes` says of routes what became of them.
 
@@ -66,7 +66,7 @@ def _phase(entry: Mapping[str, Any]) -> str:
     return f", {phase}" if phase else ""
 
 
-def _applied(client: Client, wanted: Mapping[str, int]) -> dict[str, bool]:
+def _applied(client: ApiClient, wanted: Mapping[str, int]) -> dict[str, bool]:
     """Live replica -> whether it serves at least the wanted version of every route."""
     return {
         replica["replica"]: all(replica["routes"].get(name, 0) >= version for name, version in wanted.items())

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, State, Version
+from registry_sync.catalogue import Catalogue, Version, VersionState
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
 from router.document.phase import PINNED
@@ -18,7 +18,7 @@ from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Placement, Signature
 
 
-class Bound(NamedTuple):
+class Binding(NamedTuple):
     """READY versions by arm and by shadow.
 
     `without` names, with the reason, what cannot be had and is not needed: shadows, and arms that nobody is sent to. An
@@ -32,7 +32,7 @@ class Bound(NamedTuple):
 
 def bind(
     catalogue: Catalogue, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
-) -> Bound:
+) -> Binding:
     """A READY version for every arm that is needed, and for what else can be had; those that run elsewhere have no
     runtime. What is `held` for a name already is taken as it is, and the registry is not asked for it.
 
@@ -60,7 +60,7 @@ def bind(
             shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             without[shadow.name] = str(error)
-    return Bound(arms, shadows, without)
+    return Binding(arms, shadows, without)
 
 
 def _by_need(document: Document) -> list[str]:
@@ -107,7 +107,7 @@ def placement_named(name: str) -> Placement:
 
 def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
     """The version, if it is READY and has the signature of the arms that there are."""
-    if version.state is not State.READY:
+    if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     for name, other in arms.items():
         _check_signature(what, version, f"arm {name}", other)
@@ -119,7 +119,7 @@ def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: boo
     """The version, loaded into this process unless it runs elsewhere."""
     key, manifest = catalogue.resolve(ref)
     if (manifest.placement if placement is None else placement) != "replica":
-        return Version(key, manifest, State.READY)
+        return Version(key, manifest, VersionState.READY)
     return catalogue.obtain(key, manifest, retry=retry)
 
 

@@ -6,7 +6,7 @@ offers it back (`restored`). Nobody's routes vanish because a server lost its me
 
 from collections.abc import Container, Mapping, Sequence
 
-from gateway.control.last_known import Memory, Remembered
+from gateway.control.last_known import LastKnownFile, StoreState
 from router.document.document import Document
 from router.errors import Corrupt
 from store.api_key import ApiKey
@@ -15,16 +15,16 @@ from store.interface import Entry, Revision, Store
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
 
 
-class Wanted:
+class DesiredState:
     """One per replica, used by one thread, read by others.
 
     `trouble` is why the store is not believed, or empty; `corrupt` says of routes why they cannot be read; `is_heard`,
     whether the store has answered since the start.
     """
 
-    def __init__(self, store: Store, memory: Memory | None) -> None:
+    def __init__(self, store: Store, memory: LastKnownFile | None) -> None:
         self.trouble = ""
-        self.known = Remembered() if memory is None else memory.load()
+        self.known = StoreState() if memory is None else memory.load()
         self.corrupt: Mapping[str, str] = {}
         self.is_heard = False
         self._store = store
@@ -59,7 +59,7 @@ class Wanted:
             self._memory.set_aside(known.identity)
         kept = {route: entry for route, entry in self.known.entries.items() if route in corrupt and not is_other}
         self.corrupt = corrupt
-        self._know(Remembered(revision, kept | entries, self.known.keys))
+        self._know(StoreState(revision, kept | entries, self.known.keys))
         self.trouble = ""  # only now: whoever asks meanwhile is told what was true until here
         return True
 
@@ -74,7 +74,7 @@ class Wanted:
             return None
         keys = self._store.keys()
         self._keys_revision = revision
-        self._know(Remembered(self.known.revision, self.known.entries, keys))
+        self._know(StoreState(self.known.revision, self.known.entries, keys))
         return keys
 
     def restore(self) -> Sequence[str]:
@@ -114,7 +114,7 @@ class Wanted:
                     entries[route] = entry
         return entries, corrupt
 
-    def _know(self, known: Remembered) -> None:
+    def _know(self, known: StoreState) -> None:
         self.known = known
         if self._memory is not None:
             self._memory.keep(known)

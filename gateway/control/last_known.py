@@ -22,7 +22,7 @@ from store.interface import Change, Entry, Revision
 _log = structlog.get_logger()
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class StoreState(msgspec.Struct, frozen=True):
     """What a store said last: where it stood, the newest version of each document, and the keys."""
 
     revision: Revision = Revision("", 0)
@@ -37,15 +37,15 @@ class _File(msgspec.Struct, frozen=True):
     keys: list[ApiKey]
 
 
-class Memory:
+class LastKnownFile:
     """The file. Several replicas of a machine may write it; what the last one wrote is there."""
 
     def __init__(self, path: Path, store_url: str) -> None:
         self._path = path
         self._store = hashlib.sha256(store_url.encode()).hexdigest()[:16]  # the URL may hold a password
-        self._kept = Remembered()
+        self._kept = StoreState()
 
-    def load(self) -> Remembered:
+    def load(self) -> StoreState:
         """What is remembered; nothing, if there is no file, or it is damaged or another store's."""
         try:
             file = msgspec.json.decode(self._path.read_bytes(), type=_File)
@@ -53,10 +53,10 @@ class Memory:
         except (OSError, msgspec.DecodeError, Corrupt) as error:
             if not isinstance(error, FileNotFoundError):
                 _log.warning("gateway.memory.unreadable", path=str(self._path), error=str(error))
-            return Remembered()
+            return StoreState()
         if file.store != self._store:
-            return Remembered()
-        self._kept = Remembered(file.revision, {each.document.spec.route: each for each in entries}, file.keys)
+            return StoreState()
+        self._kept = StoreState(file.revision, {each.document.spec.route: each for each in entries}, file.keys)
         return self._kept
 
     def set_aside(self, identity: str) -> None:
@@ -69,7 +69,7 @@ class Memory:
         else:
             _log.warning("gateway.memory.set_aside", path=str(kept))
 
-    def keep(self, remembered: Remembered) -> None:
+    def keep(self, remembered: StoreState) -> None:
         """Replaces the file if there is something new; a disk that cannot take it is only logged."""
         if remembered == self._kept:
             return

@@ -49,7 +49,7 @@ class _Source:
         self.read_bytes = max(self.read_bytes, piece.end)
 
 
-class Counter:
+class LogCounter:
     """One per replica. `tick` may run in one thread while the roller calls `finish` and `deleted` in another.
 
     `behind_bytes` is what the last tick left uncounted of the replica's own segments; `failures` how often counting

@@ -9,16 +9,16 @@ import time
 import structlog
 
 from gateway.control.audit import AuditTrail
-from gateway.control.log_counter import Counter
-from gateway.control.rollouts import Advancer
+from gateway.control.log_counter import LogCounter
+from gateway.control.rollouts import RolloutDriver
 
 _log = structlog.get_logger()
 
 
-class Steward:
+class PeriodicWork:
     """One per replica."""
 
-    def __init__(self, counter: Counter, advancer: Advancer, audit: AuditTrail, every_s: float) -> None:
+    def __init__(self, counter: LogCounter, advancer: RolloutDriver, audit: AuditTrail, every_s: float) -> None:
         self.counter = counter
         self.advancer = advancer
         self.audit = audit

@@ -12,12 +12,12 @@ from typing import Any
 
 import structlog
 
-from gateway.control.binding import Bound, bind, placement_named, placement_of, places
-from gateway.control.desired_state import Wanted
+from gateway.control.binding import Binding, bind, placement_named, placement_of, places
+from gateway.control.desired_state import DesiredState
 from gateway.execution.lane import Lane, LaneKey
-from gateway.execution.lane_pool import Lanes
-from gateway.inference.live_table import LiveHolder, Served, join
-from gateway.inference.targeting import Target
+from gateway.execution.lane_pool import LanePool
+from gateway.inference.live_table import LiveTableHolder, Served, join
+from gateway.inference.targeting import Targeting
 from registry_sync.catalogue import Catalogue, Version
 from registry_sync.errors import RegistryError
 from router.document.document import Document
@@ -46,17 +46,17 @@ class Identity:
     started_s: float
 
 
-class Refresher:
+class Reconciler:
     """One per replica. `tick` is called by one thread at a time."""
 
     def __init__(
         self,
         identity: Identity,
         store: Store,
-        wanted: Wanted,
+        wanted: DesiredState,
         catalogue: Catalogue,
-        lanes: Lanes,
-        holder: LiveHolder,
+        lanes: LanePool,
+        holder: LiveTableHolder,
         registry_every_s: float,
         take_keys: Callable[[Sequence[ApiKey]], None] | None = None,
     ) -> None:
@@ -223,7 +223,7 @@ class Refresher:
         target = None if spec.target is None else _target(spec.target, next(iter(bound.arms.values())))
         return route, Served(lanes, shadows, target, references(document))
 
-    def _shadows(self, document: Document, bound: Bound, warnings: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
+    def _shadows(self, document: Document, bound: Binding, warnings: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
         """Those that can run now. Nobody waits for the others: they come with a later tick, or stay a warning."""
         shadows: dict[str, tuple[Version, Lane]] = {}
         missing = dict(bound.without)
@@ -285,7 +285,7 @@ def _same(known: Served, *served: Mapping[str, tuple[Version, Lane]]) -> bool:
     return True
 
 
-def _target(condition: Mapping[str, Any], version: Version) -> Target:
+def _target(condition: Mapping[str, Any], version: Version) -> Targeting:
     """A route's condition, compiled for what its versions take."""
     unbatched = {spec.name for spec in version.manifest.inputs if spec.shape[:1] != (-1,)}
-    return Target(condition, unbatched)
+    return Targeting(condition, unbatched)

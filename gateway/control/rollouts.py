@@ -32,7 +32,7 @@ FRESH_S = 60
 """Of these, what is read again at every look. What comes to older buckets still counts in the totals."""
 
 
-class Evidence(NamedTuple):
+class Observation(NamedTuple):
     """What is known of a route: its guardrails' findings, and the candidate's requests since its step began."""
 
     findings: tuple[Finding, ...]
@@ -48,7 +48,7 @@ class Observer:
         self._weights: dict[str, dict[int, Mapping[str, int]]] = defaultdict(dict)
         self._recent: dict[str, Sums] = {}
 
-    def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Evidence:
+    def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Observation:
         """`versions` says which model version serves each arm; `now_s` is seconds since the epoch.
 
         Raises:
@@ -63,7 +63,7 @@ class Observer:
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
         weights = self._weights_since(document, {key.policy_version for key in totals})
         found = findings(document, versions, weights, totals, recent) if document.spec.guardrails else ()
-        return Evidence(found, guardrails.samples(document, totals), totals)
+        return Observation(found, guardrails.samples(document, totals), totals)
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """By bucket. Read before the totals, so that they never exceed them."""
@@ -95,7 +95,7 @@ def _fits(recent: Sums, totals: Sums, since_version: int) -> bool:
     return all(value <= totals.get(key, 0) for key, value in counted.items())
 
 
-class Advancer:
+class RolloutDriver:
     """One per replica. `verdicts` is what the guardrails said last, by route; `aborts` counts what was taken out."""
 
     def __init__(

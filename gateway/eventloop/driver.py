@@ -1,8 +1,8 @@
 """Drives a prediction's coroutine by hand, without a task. Acts.
 
 A task per request costs as much as a small model takes. But a prediction waits for one kind of thing only, `Pending`:
-so its coroutine is stepped to the first of them, and stepped again by whoever settles it. `finish` is the bridge for
-callers who live in tasks.
+so its coroutine is stepped to the first of them, and stepped again by whoever settles it. `run_in_task`
+is the bridge for callers who live in tasks.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Pending(Generic[T]):
         self._resume = resume
 
 
-class Driven(Generic[T]):
+class Driver(Generic[T]):
     """A coroutine on its way. It may await `Pending`s and coroutines that do; `finished` gets what it returns."""
 
     __slots__ = ("_failed", "_finished", "_pending", "_work")
@@ -114,7 +114,7 @@ class Driven(Generic[T]):
                 self._work.close()
 
 
-async def finish(work: Coroutine[Any, None, T]) -> T:
+async def run_in_task(work: Coroutine[Any, None, T]) -> T:
     """What `work` returns or raises, for a caller in a task. Cancelling the task cancels the work."""
     outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -126,7 +126,7 @@ async def finish(work: Coroutine[Any, None, T]) -> T:
         if not outcome.done():
             outcome.set_exception(error)
 
-    driven = Driven(work, finished, failed)
+    driven = Driver(work, finished, failed)
     driven.step()
     try:
         return await outcome

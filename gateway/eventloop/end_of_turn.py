@@ -15,7 +15,7 @@ import structlog
 _log = structlog.get_logger()
 
 
-class Turn:
+class EndOfTurn:
     """One per event loop."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Turn:
         self._work: deque[Callable[[], None]] = deque()
         self._writes: list[tuple[asyncio.Transport, bytes]] = []
 
-    def add(self, work: Callable[[], None]) -> None:
+    def call(self, work: Callable[[], None]) -> None:
         """Calls `work` before the loop waits again."""
         self._work.append(work)
         if not self._is_scheduled:

@@ -16,7 +16,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
 
-class Phase(StrEnum):
+class BreakerState(StrEnum):
     """Where a breaker stands."""
 
     CLOSED = "CLOSED"
@@ -30,7 +30,7 @@ class Breaker:
     __slots__ = ("_failures", "_pause_s", "_until_s", "phase")
 
     def __init__(self) -> None:
-        self.phase = Phase.CLOSED
+        self.phase = BreakerState.CLOSED
         self._failures = 0
         self._pause_s = FIRST_PAUSE_S
         self._until_s = 0.0
@@ -40,35 +40,35 @@ class Breaker:
 
     def admits(self, now_s: float) -> bool:
         """Whether a request may be sent now. If so while the breaker is open, that request is the trial."""
-        if self.phase is Phase.CLOSED:
+        if self.phase is BreakerState.CLOSED:
             return True
         if now_s < self._until_s:
             return False
-        self.phase = Phase.HALF_OPEN
+        self.phase = BreakerState.HALF_OPEN
         self._until_s = now_s + self._pause_s
         return True
 
     def succeeded(self) -> None:
         """An answer came."""
         if self._failures:
-            self.phase = Phase.CLOSED
+            self.phase = BreakerState.CLOSED
             self._failures = 0
             self._pause_s = FIRST_PAUSE_S
 
     def failed(self, now_s: float) -> None:
         """No answer came, and it was the arm's fault."""
         self._failures += 1
-        if self.phase is Phase.HALF_OPEN:
+        if self.phase is BreakerState.HALF_OPEN:
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             self._open(now_s)
-        elif self.phase is Phase.CLOSED and self._failures >= FAILURES_IN_A_ROW:
+        elif self.phase is BreakerState.CLOSED and self._failures >= FAILURES_IN_A_ROW:
             self._open(now_s)
 
     def not_tried(self, now_s: float) -> None:
         """Who was admitted was not sent: if he was the trial, the next one is."""
-        if self.phase is Phase.HALF_OPEN:
+        if self.phase is BreakerState.HALF_OPEN:
             self._until_s = now_s
 
     def _open(self, now_s: float) -> None:
-        self.phase = Phase.OPEN
+        self.phase = BreakerState.OPEN
         self._until_s = now_s + self._pause_s

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from gateway.execution.executor import Done
-from gateway.execution.latency import Pace
-from runtimes.batching import Inputs, Outcome
+from gateway.execution.latency import LatencyModel
+from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import ModelFailed
 
 _log = structlog.get_logger()
@@ -24,14 +24,14 @@ _HEDGE_LEAST_S = 0.01
 _HEDGE_SHARE = 0.05
 _HEDGES_SAVED = 3.0
 
-Remote = Callable[[Inputs, Sequence[int], float | None], Awaitable[Sequence[Outcome]]]
+Remote = Callable[[Inputs, Sequence[int], float | None], Awaitable[Sequence[RequestResult]]]
 """Runs merged requests elsewhere, unless it is too late: the time is of the wall clock, in seconds since the epoch."""
 
 
 class DedicatedExecutor:
     """See `gateway.execution.executor.Executor`."""
 
-    def __init__(self, remote: Remote, pace: Pace, *, max_rows: int, processes: int) -> None:
+    def __init__(self, remote: Remote, pace: LatencyModel, *, max_rows: int, processes: int) -> None:
         self.pace = pace
         self._remote = remote
         self._max_rows = max_rows
@@ -58,7 +58,7 @@ class DedicatedExecutor:
 
     async def _run(self, inputs: Inputs, rows: Sequence[int], until_s: float | None, done: Done) -> None:
         started_s = time.perf_counter()
-        outcomes: Sequence[Outcome]
+        outcomes: Sequence[RequestResult]
         until_wall_s = None if until_s is None else time.time() + until_s - started_s
         try:
             outcomes = await self._hedged(inputs, rows, until_wall_s)
@@ -71,7 +71,7 @@ class DedicatedExecutor:
         self.pace.observe(sum(rows), duration_s)
         done(outcomes, duration_s)
 
-    async def _hedged(self, inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[Outcome]:
+    async def _hedged(self, inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[RequestResult]:
         first = asyncio.ensure_future(self._remote(inputs, rows, until_wall_s))
         if not self._may_hedge:
             return await first
@@ -84,7 +84,7 @@ class DedicatedExecutor:
         return await _first_answer(first, asyncio.ensure_future(self._remote(inputs, rows, until_wall_s)))
 
 
-async def _first_answer(*attempts: asyncio.Future[Sequence[Outcome]]) -> Sequence[Outcome]:
+async def _first_answer(*attempts: asyncio.Future[Sequence[RequestResult]]) -> Sequence[RequestResult]:
     """What the first of them answers that does not raise; if all raise, what the last one raises."""
     waiting = set(attempts)
     try:

@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from gateway.execution.latency import Pace
-from runtimes.batching import Inputs, Outcome, run_isolated
+from gateway.execution.latency import LatencyModel
+from runtimes.batching import Inputs, RequestResult, run_isolated
 from runtimes.errors import ModelFailed
 from runtimes.runtime import Runtime
 
-Done = Callable[[Sequence[Outcome], float], None]
+Done = Callable[[Sequence[RequestResult], float], None]
 """Gets one outcome per request, and how many seconds the batch took."""
 
 
 class Executor(Protocol):
     """Runs batches of one version. Called on the event loop, where it never blocks for long."""
 
-    pace: Pace
+    pace: LatencyModel
 
     def has_room(self, rows: int) -> bool:
         """Whether a batch of so many instances would start at once."""
@@ -38,13 +38,13 @@ class Executor(Protocol):
         """
 
 
-class InReplica:
+class ReplicaExecutor:
     """The default: this process."""
 
     def __init__(
         self,
         runtime: Runtime,
-        pace: Pace,
+        pace: LatencyModel,
         *,
         threads: int,
         inline_below_s: float,
@@ -92,7 +92,7 @@ class InReplica:
             outcomes, duration_s = self._timed(inputs, rows)
             loop.call_soon_threadsafe(finished, outcomes, duration_s)
 
-        def finished(outcomes: Sequence[Outcome], duration_s: float) -> None:
+        def finished(outcomes: Sequence[RequestResult], duration_s: float) -> None:
             if not is_given_up:
                 self._running -= 1
                 self.pace.observe(sum(rows), duration_s)
@@ -105,8 +105,8 @@ class InReplica:
             self._running -= 1
             done([ModelFailed(f"The model could not be run: {error}.")] * len(rows), 0.0)
 
-    def _timed(self, inputs: Inputs, rows: Sequence[int]) -> tuple[Sequence[Outcome], float]:
-        outcomes: Sequence[Outcome]
+    def _timed(self, inputs: Inputs, rows: Sequence[int]) -> tuple[Sequence[RequestResult], float]:
+        outcomes: Sequence[RequestResult]
         started_s = time.perf_counter()
         try:
             outcomes = run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=self._row_by_row)

@@ -17,12 +17,12 @@ import structlog
 
 from gateway.errors import TooLate
 from gateway.eventloop.driver import Pending
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.breaker import Breaker
 from gateway.execution.executor import Executor
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
-from runtimes.batching import Inputs, Outcome, likeness, merge
+from runtimes.batching import Inputs, RequestResult, likeness, merge
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Placement
@@ -68,7 +68,7 @@ class Lane:
     """One per version and replica. Everything but its making happens on the event loop."""
 
     def __init__(
-        self, key: LaneKey, executor: Executor, turn: Turn, *, is_batching: bool, has_one_likeness: bool
+        self, key: LaneKey, executor: Executor, turn: EndOfTurn, *, is_batching: bool, has_one_likeness: bool
     ) -> None:
         self.key = key
         self.executor = executor
@@ -94,7 +94,7 @@ class Lane:
         """
         now_s = time.perf_counter()
         if deadline_s is not None and self._is_hopeless(rows, deadline_s, now_s):
-            self.executor.pace.doubt()
+            self.executor.pace.lower()
             raise TooLate("There is less time left than the model takes; it was not started.")
         job = Job(inputs, rows, deadline_s, now_s, probe=probe)
         may_wait = wait_s > 0 and self._is_batching and (not self._queue or self._waiting is not None)
@@ -105,7 +105,7 @@ class Lane:
                 self._wait(wait_s if deadline_s is None else min(wait_s, (deadline_s - now_s) / 2))
             else:
                 self._is_scheduled = True
-                self._turn.add(self._run)
+                self._turn.call(self._run)
         return job
 
     def _wait(self, wait_s: float) -> None:
@@ -173,7 +173,7 @@ class Lane:
                 self._queue += queue[position + 1 :]
                 break
         for job in late:
-            self.executor.pace.doubt()
+            self.executor.pace.lower()
             job.fail(TooLate("The deadline would have passed before the model had answered; it was not started."))
         return batch
 
@@ -194,7 +194,9 @@ class Lane:
             left_s = max(job.deadline_s - time.perf_counter(), 0.0)
             job.timer = asyncio.get_running_loop().call_later(left_s, _expire, job)
 
-    def _settle(self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[Outcome], duration_s: float) -> None:
+    def _settle(
+        self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[RequestResult], duration_s: float
+    ) -> None:
         """Hands every job its outcome, and starts what has come to wait meanwhile."""
         self._count(jobs, started_s, outcomes, duration_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -207,9 +209,11 @@ class Lane:
                 job.succeed(outcome)
         if self._queue and not self._is_scheduled and self._waiting is None:
             self._is_scheduled = True
-            self._turn.add(self._run)
+            self._turn.call(self._run)
 
-    def _count(self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[Outcome], duration_s: float) -> None:
+    def _count(
+        self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[RequestResult], duration_s: float
+    ) -> None:
         statistics, now_s, is_counted = self.statistics, time.perf_counter(), False
         for job, outcome in zip(jobs, outcomes, strict=True):
             if job.probe:

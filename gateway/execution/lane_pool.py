@@ -11,13 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.executor import Executor, InReplica
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.executor import Executor, ReplicaExecutor
 from gateway.execution.lane import Lane, LaneKey
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from gateway.execution.process.child import Model, ProcessOptions
 from gateway.execution.process.executor import ProcessExecutor
-from gateway.execution.process.supervisor import Keeper
+from gateway.execution.process.supervisor import Supervisor
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import Version, VersionKey
 from runtimes.batching import is_batchable
@@ -59,10 +59,10 @@ class LaneOptions:
     processes: ProcessOptions | None = None
 
 
-class Lanes:
+class LanePool:
     """One per replica, used by one thread; the lanes themselves belong to the event loop."""
 
-    def __init__(self, turn: Turn, options: LaneOptions, dedicated: Dedicated | None) -> None:
+    def __init__(self, turn: EndOfTurn, options: LaneOptions, dedicated: Dedicated | None) -> None:
         self._turn = turn
         self._options = options
         self._dedicated = dedicated
@@ -73,7 +73,7 @@ class Lanes:
         self._leaving: list[ProcessExecutor] = []
         self._opening: dict[LaneKey, Future[tuple[ProcessExecutor, bool]]] = {}
         self._opener = ThreadPoolExecutor(_OPENED_AT_ONCE, thread_name_prefix="open")
-        self._starting: set[Keeper] = set()
+        self._starting: set[Supervisor] = set()
 
     def lane(self, version: Version, placement: Placement, is_shadow: bool = False) -> Lane:
         """The lane of a version, opened if it is not, or if what its manifest says has changed.
@@ -186,10 +186,10 @@ class Lanes:
         options = self._options.processes
         if options is None:
             raise ModelRefused(f"{version.key} wants a process of its own, which nobody here starts.")
-        keeper = Keeper(version.key, options, _SHADOW_NICE if key.is_shadow else 0)
+        keeper = Supervisor(version.key, options, _SHADOW_NICE if key.is_shadow else 0)
         self._starting.add(keeper)
         try:
-            pace = Pace(*measured_times(Model(keeper.open(), version.manifest.signature)))
+            pace = LatencyModel(*measured_times(Model(keeper.open(), version.manifest.signature)))
         except BaseException:
             keeper.close()
             raise
@@ -204,9 +204,9 @@ class Lanes:
         if version.runtime is None:
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
         is_batching = version.manifest.max_batch > 1 and is_batchable(version.runtime)
-        executor = InReplica(
+        executor = ReplicaExecutor(
             version.runtime,
-            Pace(*measured_times(version.runtime)),
+            LatencyModel(*measured_times(version.runtime)),
             threads=options.threads,
             inline_below_s=options.inline_below_s,
             max_rows=version.manifest.max_batch,

@@ -10,7 +10,7 @@ _DOUBT = 0.98
 _LEAST_S = 1e-7
 
 
-class Pace:
+class LatencyModel:
     """One per version and replica."""
 
     __slots__ = ("_fixed_s", "_last", "_per_row_s", "_scale")
@@ -40,6 +40,6 @@ class Pace:
         self._scale += _WEIGHT * (min(proportion, self._last) - self._scale)
         self._last = proportion
 
-    def doubt(self) -> None:
+    def lower(self) -> None:
         """Somebody was refused because of what is expected. If nobody is let in, nobody would ever prove it wrong."""
         self._scale *= _DOUBT

@@ -20,12 +20,12 @@ from ray import serve
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.executor import Executor
 from gateway.execution.lane_pool import measured_times
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
 from registry_sync.catalogue import Version, VersionKey
 from registry_sync.pinned import load_pinned
-from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
+from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load import LoadOptions
 
@@ -79,12 +79,12 @@ class ModelReplica:
             for outcome in outcomes
         ]
 
-    def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[Outcome]:
+    def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[RequestResult]:
         row_by_row = self._profile.is_batching
         return run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=row_by_row)
 
 
-class RayModels:
+class RayApplications:
     """See `gateway.execution.lane_pool.Dedicated`.
 
     One per replica; its methods are called by one thread that may block.
@@ -114,7 +114,7 @@ class RayModels:
         self._opened[version.key] = {name}
         executor = DedicatedExecutor(
             _remote(handle),
-            Pace(profile.one_row_s, profile.rows, profile.rows_s),
+            LatencyModel(profile.one_row_s, profile.rows, profile.rows_s),
             max_rows=version.manifest.max_batch,
             processes=version.manifest.resources.max_replicas,
         )
@@ -199,7 +199,7 @@ async def _reach(application: Any) -> tuple[Any, Profile]:
 def _remote(handle: Any) -> Any:
     run = handle.run
 
-    async def remote(inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[Outcome]:
+    async def remote(inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[RequestResult]:
         answers = await run.remote(inputs, list(rows), until_wall_s)
         refusals = {error.__name__: error for error in _REFUSALS}
         return [said if kind == "ok" else refusals[kind](said) for kind, said in answers]

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from gateway.errors import BadRequest, GatewayError
-from gateway.eventloop.driver import Driven
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.driver import Driver
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.http2.connection import Http2Connection
 from gateway.grpc.http2.headers import Headers, field
 from gateway.grpc.http2.stream import Stream
@@ -60,7 +60,7 @@ class _Call:
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self.driven: Driven[bytes] | None = None
+        self.driven: Driver[bytes] | None = None
         self.has_headers = False
         self.is_due = False
         self.asked = b""
@@ -76,7 +76,7 @@ class GrpcConnection(Http2Connection):
     def __init__(
         self,
         methods: Mapping[bytes, Method],
-        turn: Turn,
+        turn: EndOfTurn,
         max_message_bytes: int,
         opened: Callable[["GrpcConnection"], None],
         closed: Callable[["GrpcConnection"], None],
@@ -193,7 +193,7 @@ class GrpcConnection(Http2Connection):
 
     def _drive(self, stream: Stream, call: _Call, content: bytes, finished: Callable[[bytes], None]) -> None:
         work = call.method.answer(content, stream.headers)
-        call.driven = Driven(work, finished, partial(self._failed, stream))
+        call.driven = Driver(work, finished, partial(self._failed, stream))
         call.driven.step()
 
     def _go_on_now(self, stream: Stream) -> None:

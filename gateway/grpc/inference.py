@@ -10,16 +10,16 @@ from gateway.grpc.connection import Method
 from gateway.grpc.messages import Failed, failure_of, time_left_s
 from gateway.inference.live_table import LiveRoute
 from gateway.inference.predictor import Answer
-from gateway.inference.service import Headers, Reception, answered_with, new_decision_id
+from gateway.inference.service import Headers, InferenceService, answered_with, new_decision_id
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.v2_grpc import decode, encode, encode_streamed, encode_streamed_error, is_typed, parse
 
 
-class GrpcDoor:
+class GrpcInference:
     """One per replica."""
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: InferenceService) -> None:
         self._reception = reception
 
     def methods(self) -> dict[str, Method]:

@@ -1,6 +1,6 @@
 """The gRPC calls that tell instead of predict: health, metadata, statistics, the repository. Acts.
 
-The answers are those of HTTP: `Describer` gives them as JSON has them, and protobuf turns them into messages. None of
+The answers are those of HTTP: `Metadata` gives them as JSON has them, and protobuf turns them into messages. None of
 this is on the path of a prediction.
 """
 
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import BadRequest, NotReady, WrongMethod
 from gateway.grpc.connection import Method
-from gateway.inference.metadata import Describer
+from gateway.inference.metadata import Metadata
 from gateway.inference.service import Guard, Headers
 from gateway.protocols import open_inference_pb2 as pb
 
@@ -22,10 +22,10 @@ _READ = "read"
 _LOAD = "Versions are loaded by the registry's sync and served by routes; use `pointsman apply` or `pointsman shift`."
 
 
-class GrpcDescription:
+class GrpcMetadata:
     """One per replica."""
 
-    def __init__(self, describer: Describer, is_ready: Callable[[], bool], guard: Guard | None) -> None:
+    def __init__(self, describer: Metadata, is_ready: Callable[[], bool], guard: Guard | None) -> None:
         self._describer = describer
         self._is_ready = is_ready
         self._guard = guard

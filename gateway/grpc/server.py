@@ -11,11 +11,11 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import GrpcConnection, Method
 from gateway.grpc.health import SERVICE as HEALTH
 from gateway.grpc.health import Health
-from gateway.grpc.http2.frames import Code
+from gateway.grpc.http2.frames import ErrorCode
 from gateway.grpc.reflection import V1, V1ALPHA, Reflection
 
 SERVICE = "inference.GRPCInferenceService"
@@ -27,14 +27,14 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Seconds without a word, seconds between questions, and how many are asked."""
 
 
-class GrpcListener:
+class GrpcServer:
     """One per replica."""
 
     def __init__(
         self,
         methods: Mapping[str, Method],
         is_ready: Callable[[], bool],
-        turn: Turn,
+        turn: EndOfTurn,
         *,
         max_message_bytes: int,
         tls: ssl.SSLContext | None = None,
@@ -85,7 +85,7 @@ class GrpcListener:
             connection.end_when_idle()
         await self._leave_within(patience_s)
         for connection in list(self._connections):
-            connection.end(Code.NO_ERROR)
+            connection.end(ErrorCode.NO_ERROR)
 
     async def _leave_within(self, patience_s: float) -> None:
         until_s = time.monotonic() + patience_s

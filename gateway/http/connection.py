@@ -15,8 +15,8 @@ import structlog
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.eventloop.driver import Driven
-from gateway.http.endpoint import Door, Response, is_prediction
+from gateway.eventloop.driver import Driver
+from gateway.http.endpoint import InferenceEndpoint, Response, is_prediction
 from gateway.http.half_closed import HalfClosed
 from gateway.http.upload import Upload, fresh_parser
 
@@ -25,13 +25,13 @@ _log = structlog.get_logger()
 _upgrade = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
-class EagerProtocol(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One per connection."""
 
     _held: RequestResponseCycle | None = None
     _headers_held: dict[bytes, bytes]
     _upload: Upload | None = None
-    _driven: Driven[Response] | None = None
+    _driven: Driver[Response] | None = None
     _asked: RequestResponseCycle | None = None
     _active_s = 0.0
 
@@ -40,7 +40,7 @@ class EagerProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return  # pipelined behind the last answer of this connection: it would be answered to nobody
         self._asked = cycle
-        if cycle.more_body and isinstance(app, Door) and self._is_eager(cycle, app):
+        if cycle.more_body and isinstance(app, InferenceEndpoint) and self._is_eager(cycle, app):
             self._held = cycle
         else:
             super()._start_asgi_task(cycle, app)
@@ -79,7 +79,7 @@ class EagerProtocol(HttpToolsProtocol):
         if self._driven is not None:
             self.cycle.keep_alive = False  # its answer will be the last one; a 400 now would be taken for it
             return
-        if isinstance(self.app, Door):
+        if isinstance(self.app, InferenceEndpoint):
             self.app.turn.flush()
         super().send_400_response(msg)
         self._leave_unanswered()
@@ -111,7 +111,7 @@ class EagerProtocol(HttpToolsProtocol):
         if asked is None or self.cycle.response_complete or self.cycle.more_body or self.scheme == "https":
             return None
         self.cycle.keep_alive = False
-        if isinstance(self.app, Door):
+        if isinstance(self.app, InferenceEndpoint):
             self.app.turn.flush()
         if not asked.response_started:
             asked.transport = HalfClosed(self.transport, lambda: asked.response_complete)  # type: ignore[assignment]  # as good as one
@@ -132,7 +132,7 @@ class EagerProtocol(HttpToolsProtocol):
             self._asked.disconnected = True
             self._asked.message_event.set()
 
-    def _is_eager(self, cycle: RequestResponseCycle, door: Door) -> bool:
+    def _is_eager(self, cycle: RequestResponseCycle, door: InferenceEndpoint) -> bool:
         if cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused:
             return False
         if cycle.scope["method"] != "POST" or not is_prediction(cycle.scope["path"]):
@@ -151,11 +151,11 @@ class EagerProtocol(HttpToolsProtocol):
     def _begin(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
         scope = cycle.scope
         work = self.app.answer(scope["method"], scope["path"], self._headers_held, body, time.perf_counter())
-        self._driven = driven = Driven(work, partial(self._write, cycle), self._give_up)
+        self._driven = driven = Driver(work, partial(self._write, cycle), self._give_up)
         driven.step()
 
     def _give_up(self, error: BaseException) -> None:
-        """`Door.answer` raises nothing; if it does, this connection must not hang."""
+        """`InferenceEndpoint.answer` raises nothing; if it does, this connection must not hang."""
         _log.error("gateway.eager.failed", error=repr(error))
         self.transport.abort()
 

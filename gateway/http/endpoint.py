@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import structlog
 
 from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
-from gateway.eventloop.driver import finish
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.driver import run_in_task
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.http.body import ClientDisconnected, Message, Receive, read_body
 from gateway.inference.live_table import Header, LiveRoute
 from gateway.inference.predictor import Answer
-from gateway.inference.service import Headers, Reception, answered_with, new_decision_id
+from gateway.inference.service import Headers, InferenceService, answered_with, new_decision_id
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
 from gateway.protocols.request import InferenceRequest
@@ -55,10 +55,10 @@ class Response(NamedTuple):
     headers: list[Header]
 
 
-class Door:
+class InferenceEndpoint:
     """One per replica."""
 
-    def __init__(self, reception: Reception, app: App, turn: Turn, *, max_body_bytes: int) -> None:
+    def __init__(self, reception: InferenceService, app: App, turn: EndOfTurn, *, max_body_bytes: int) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
@@ -134,7 +134,7 @@ class Door:
             body = await read_body(receive, headers, self.max_body_bytes)
         except tuple(STATUS_OF) as error:
             return self._refuse_unread(error, headers, path, started_s)
-        work = asyncio.ensure_future(finish(self.answer(scope["method"], path, headers, body, started_s)))
+        work = asyncio.ensure_future(run_in_task(self.answer(scope["method"], path, headers, body, started_s)))
         left = asyncio.ensure_future(receive())
         try:
             await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)

@@ -13,8 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from gateway.http.connection import EagerProtocol
-from gateway.http.endpoint import Door
+from gateway.http.connection import HttpConnection
+from gateway.http.endpoint import InferenceEndpoint
 
 _BACKLOG = 2048
 _POLL_S = 0.02
@@ -51,14 +51,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Listener:
+class HttpServer:
     """One per replica."""
 
-    def __init__(self, door: Door, tls: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, door: InferenceEndpoint, tls: Mapping[str, Any] | None = None) -> None:
         self._door = door
         config = uvicorn.Config(
             door,
-            http=EagerProtocol,
+            http=HttpConnection,
             interface="asgi3",
             ws="none",
             lifespan="off",

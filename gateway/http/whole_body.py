@@ -15,7 +15,7 @@ from gateway.protocols.v2_http import encode_error
 _HAVE_A_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class WholeBody:
+class BodyLimit:
     """Around one application."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], max_bytes: int) -> None:

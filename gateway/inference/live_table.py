@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
-from gateway.inference.targeting import Target
+from gateway.inference.targeting import Targeting
 from inference_log.record import Context, Role
 from registry_sync.catalogue import Version
 from router.document.document import Candidate
@@ -71,7 +71,7 @@ class LiveRoute:
     signature: Signature
     rejected: Context
     shadows: tuple[LiveShadow, ...] = ()
-    target: Target | None = None
+    target: Targeting | None = None
 
 
 class Served(NamedTuple):
@@ -82,12 +82,12 @@ class Served(NamedTuple):
 
     arms: Mapping[str, tuple[Version, Lane]]
     shadows: Mapping[str, tuple[Version, Lane]]
-    target: Target | None
+    target: Targeting | None
     refs: Mapping[str, ArmRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Live:
+class LiveTable:
     """Everything served now. `problems` says, by route, why a declared route is missing or behind; `warnings`, what a
     route that is served has to do without.
     """
@@ -99,10 +99,10 @@ class Live:
     warnings: Mapping[str, str] = field(default_factory=dict)
 
 
-EMPTY = Live(snapshot=assemble([]), routes={})
+EMPTY = LiveTable(snapshot=assemble([]), routes={})
 
 
-class LiveHolder:
+class LiveTableHolder:
     """The one attribute that a request reads."""
 
     __slots__ = ("current",)
@@ -116,7 +116,7 @@ class LiveHolder:
         return None if live is None else {arm.name: Candidate(arm.version, arm.digest) for arm in live.route.arms}
 
 
-def find_route(live: Live, name: str) -> LiveRoute:
+def find_route(live: LiveTable, name: str) -> LiveRoute:
     """A route that is being served.
 
     Raises:
@@ -136,11 +136,11 @@ def join(
     revision: int,
     problems: Mapping[str, str],
     warnings: Mapping[str, str],
-) -> Live:
+) -> LiveTable:
     """Compiled routes with what they are served with as one live table."""
     snapshot = assemble(route for route, _ in routes.values())
     live = {name: _live_route(snapshot.routes[name], served, snapshot.hash) for name, (_, served) in routes.items()}
-    return Live(snapshot=snapshot, routes=live, revision=revision, problems=problems, warnings=warnings)
+    return LiveTable(snapshot=snapshot, routes=live, revision=revision, problems=problems, warnings=warnings)
 
 
 def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:

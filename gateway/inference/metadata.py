@@ -6,7 +6,7 @@ Both doors answer from here: HTTP as it is, gRPC as messages of the same fields.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.inference.live_table import LiveArm, LiveHolder, LiveRoute, find_route
+from gateway.inference.live_table import LiveArm, LiveRoute, LiveTableHolder, find_route
 from gateway.telemetry.statistics import VersionStatistics
 from registry_sync.catalogue import VersionKey
 from router.plan import find_version
@@ -30,10 +30,10 @@ _CONFIG_TYPE_OF = {"BYTES": "TYPE_STRING"}
 Statistics = Callable[[], Mapping[VersionKey, VersionStatistics]]
 
 
-class Describer:
+class Metadata:
     """One per replica. Every method raises `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
 
-    def __init__(self, holder: LiveHolder, statistics: Statistics) -> None:
+    def __init__(self, holder: LiveTableHolder, statistics: Statistics) -> None:
         self._holder = holder
         self._statistics = statistics
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.errors import ArmDown, TooLate, status_of
-from gateway.execution.breaker import Breaker, Phase
+from gateway.execution.breaker import Breaker, BreakerState
 from gateway.execution.lane import Job
 from gateway.inference.live_table import LiveArm, LiveRoute
 from gateway.inference.shadows import Shadows
@@ -225,7 +225,7 @@ def _is_callers_deadline(call: Call, live: LiveRoute) -> bool:
 
 def _admits(breaker: Breaker, call: Call) -> bool:
     """Whether the arm may be asked. The replica's own probe neither opens a breaker nor is its trial."""
-    return breaker.phase is Phase.CLOSED if call.probe else breaker.admits(time.perf_counter())
+    return breaker.phase is BreakerState.CLOSED if call.probe else breaker.admits(time.perf_counter())
 
 
 def _tell(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:

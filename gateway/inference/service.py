@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
-from gateway.inference.live_table import LiveHolder, LiveRoute, find_route
+from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
 from gateway.inference.predictor import Answer, Call, Predictor
 from gateway.protocols.request import Answered, InferenceRequest, Parameters
 from gateway.telemetry.metrics import Metrics
@@ -53,12 +53,12 @@ def answered_with(route: str, request: InferenceRequest, decision_id: str, answe
     return Answered(route, arm.version, request.id or decision_id, parameters)
 
 
-class Reception:
+class InferenceService:
     """One per replica. `in_hand` says how many predictions are being worked on."""
 
     def __init__(
         self,
-        holder: LiveHolder,
+        holder: LiveTableHolder,
         predictor: Predictor,
         metrics: Metrics,
         guard: Guard | None,

@@ -22,7 +22,7 @@ Value = str | int | float | bool | None
 _Reader = Callable[[Mapping[bytes, bytes], Mapping[str, Any], Mapping[str, Tensor], str | None], Value]
 
 
-class Target:
+class Targeting:
     """A checked condition, compiled: a request is asked only for the attributes that the condition names.
 
     Of the inputs in `unbatched`, whose first dimension does not count instances, every value is of the first instance.

@@ -7,7 +7,7 @@ from pathlib import Path
 _BYTES = 32
 
 
-def load_secret(home: Path) -> bytes:
+def load_unit_key(home: Path) -> bytes:
     """The key in `<home>/secret`; whoever comes first makes it."""
     path = home / "secret"
     home.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,9 @@ import time
 import orjson
 
 from gateway.errors import ERROR_HEADER
-from gateway.eventloop.driver import finish
-from gateway.http.endpoint import Door, Response
-from gateway.inference.live_table import LiveHolder, LiveRoute
+from gateway.eventloop.driver import run_in_task
+from gateway.http.endpoint import InferenceEndpoint, Response
+from gateway.inference.live_table import LiveRoute, LiveTableHolder
 from gateway.protocols.tensor_binary import encode_tensor
 from runtimes.datatypes import NAME_OF
 from runtimes.runtime import example_inputs
@@ -21,7 +21,7 @@ class Unhealthy(Exception):
     """The replica's own request did not come back as it should."""
 
 
-async def probe(door: Door, holder: LiveHolder) -> None:
+async def probe(door: InferenceEndpoint, holder: LiveTableHolder) -> None:
     """Sends each route a request of zeros, through everything that a caller's goes through but the socket.
 
     A model that fails is not this replica's fault: another replica would run the same model. Neither is a slow one, or
@@ -41,7 +41,7 @@ def _require_answer(route: str, response: Response) -> None:
         raise Unhealthy(f"Route {route} answers {response.status} to the replica's own request.")
 
 
-async def _ask(door: Door, live: LiveRoute) -> Response:
+async def _ask(door: InferenceEndpoint, live: LiveRoute) -> Response:
     """What the door answers. Binary, which every datatype can be."""
     arrays = example_inputs(live.signature)
     contents = [bytes(encode_tensor(array)) for array in arrays.values()]
@@ -57,4 +57,4 @@ async def _ask(door: Door, live: LiveRoute) -> Response:
     head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
     headers = {b"inference-header-content-length": str(len(head)).encode()}
     path, body = f"/v2/models/{live.route.name}/infer", b"".join([head, *contents])
-    return await finish(door.answer("POST", path, headers, body, time.perf_counter(), probe=True))
+    return await run_in_task(door.answer("POST", path, headers, body, time.perf_counter(), probe=True))

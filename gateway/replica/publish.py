@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
-from gateway.control.periodic import Steward
-from gateway.control.reconciler import Refresher
-from gateway.execution.lane_pool import Lanes
-from gateway.inference.live_table import LiveHolder
+from gateway.control.periodic import PeriodicWork
+from gateway.control.reconciler import Reconciler
+from gateway.execution.lane_pool import LanePool
+from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.shadows import Shadows
 from gateway.telemetry.metrics import Metrics
-from inference_log.ship import Roller
+from inference_log.ship import Shipper
 from inference_log.writer import LogWriter
 
 _Key = tuple[str, str, str]
@@ -21,12 +21,12 @@ class Publisher:
     def __init__(
         self,
         metrics: Metrics,
-        lanes: Lanes,
-        holder: LiveHolder,
-        refresher: Refresher,
+        lanes: LanePool,
+        holder: LiveTableHolder,
+        refresher: Reconciler,
         writer: LogWriter,
-        roller: Roller,
-        steward: Steward,
+        roller: Shipper,
+        steward: PeriodicWork,
         shadows: Shadows,
         in_flight: Callable[[], int],
     ) -> None:

@@ -22,7 +22,7 @@ from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from gateway.errors import EngineFailed
-from gateway.execution.ray_applications import RayModels
+from gateway.execution.ray_applications import RayApplications
 from gateway.replica.replica import Replica
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
@@ -47,7 +47,7 @@ class GatewayReplica:
         configure_logs()
         _log.info("gateway.replica.starting", generation=generation)
         read = Settings.model_validate(settings)
-        self._replica = Replica(read, RayModels(read, asyncio.get_running_loop()))
+        self._replica = Replica(read, RayApplications(read, asyncio.get_running_loop()))
         await self._replica.start()
 
     async def check_health(self) -> None:

@@ -21,26 +21,26 @@ from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
-from gateway.control.desired_state import Wanted
-from gateway.control.last_known import Memory
-from gateway.control.log_counter import Counter
-from gateway.control.periodic import Steward
-from gateway.control.reconciler import Identity, Refresher
-from gateway.control.rollouts import Advancer
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.lane_pool import Dedicated, LaneOptions, Lanes
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.log_counter import LogCounter
+from gateway.control.periodic import PeriodicWork
+from gateway.control.reconciler import Identity, Reconciler
+from gateway.control.rollouts import RolloutDriver
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.lane_pool import Dedicated, LaneOptions, LanePool
 from gateway.execution.process.child import ProcessOptions
-from gateway.grpc.inference import GrpcDoor
-from gateway.grpc.metadata import GrpcDescription
-from gateway.grpc.server import GrpcListener
-from gateway.http.endpoint import Door
-from gateway.http.server import Listener, bind
-from gateway.inference.live_table import LiveHolder
-from gateway.inference.metadata import Describer
+from gateway.grpc.inference import GrpcInference
+from gateway.grpc.metadata import GrpcMetadata
+from gateway.grpc.server import GrpcServer
+from gateway.http.endpoint import InferenceEndpoint
+from gateway.http.server import HttpServer, bind
+from gateway.inference.live_table import LiveTableHolder
+from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
-from gateway.inference.service import Reception
+from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
-from gateway.inference.unit_key import load_secret
+from gateway.inference.unit_key import load_unit_key
 from gateway.replica.fence import Fence
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
@@ -48,7 +48,7 @@ from gateway.replica.watchdog import Watchdog
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import open_tracing
-from inference_log.ship import Roller
+from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import held_seats, take_seat
 from inference_log.writer import LogWriter
@@ -82,19 +82,19 @@ class Replica:
         name = f"{socket.gethostname()}-{self._seat.number}"
         writer = LogWriter(self._seat.folder, f"{name}-{time.time_ns() // 1_000_000}")
         metrics = Metrics(settings.metrics_dir, self._seat.number)
-        self._holder = LiveHolder()
+        self._holder = LiveTableHolder()
         self._store = open_store(settings.store)
         options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
         catalogue = Catalogue(DirectoryRegistry(Path(settings.registry)), options)
-        turn = Turn()
+        turn = EndOfTurn()
         processes = ProcessOptions(settings.registry, options)
-        self._lanes = Lanes(
+        self._lanes = LanePool(
             turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000, processes), dedicated
         )
-        wanted = Wanted(self._store, Memory(settings.memory, settings.store))
+        wanted = DesiredState(self._store, LastKnownFile(settings.memory, settings.store))
         if guard is not None:
             guard.replace_keys(wanted.known.keys)  # until the store says which they are
-        self._refresher = Refresher(
+        self._refresher = Reconciler(
             Identity(name, os.getpid(), time.time()),
             self._store,
             wanted,
@@ -105,14 +105,14 @@ class Replica:
             guard.replace_keys if guard is not None else None,
         )
         changes = Changes(self._store, catalogue, name, lambda: wanted.trouble, self._holder.candidates)
-        counter = Counter(self._store, writer)
-        self._steward = Steward(
+        counter = LogCounter(self._store, writer)
+        self._steward = PeriodicWork(
             counter,
-            Advancer(self._store, changes, lambda: wanted.documents, self._holder.candidates),
+            RolloutDriver(self._store, changes, lambda: wanted.documents, self._holder.candidates),
             AuditTrail(self._store, writer, name),
             settings.advance_every_ms / 1000,
         )
-        self._roller = Roller(
+        self._roller = Shipper(
             settings.spool,
             self._seat.folder,
             writer,
@@ -121,17 +121,17 @@ class Replica:
             deleted=counter.deleted,
         )
         self._shadows = Shadows(writer, metrics)
-        reception = Reception(
+        reception = InferenceService(
             self._holder,
             Predictor(writer, metrics, self._shadows),
             metrics,
             guard,
             self._tracing,
-            secret=load_secret(settings.home),
+            secret=load_unit_key(settings.home),
             max_in_flight=settings.max_in_flight,
             max_instances=settings.max_instances,
         )
-        describer = Describer(self._holder, metrics.lane_sums)
+        describer = Metadata(self._holder, metrics.lane_sums)
         operate = operate_router(
             self._store,
             catalogue,
@@ -143,13 +143,13 @@ class Replica:
         app: Any = create_app(describer, operate, lambda: metrics.render(held_seats(settings.spool)))
         if guard is not None:
             app = AccessMiddleware(app, guard)
-        self._door = Door(reception, app, turn, max_body_bytes=settings.max_body_bytes)
-        self._listener = Listener(self._door, tls.for_uvicorn() if tls is not None else None)
-        self._grpc: GrpcListener | None = None
+        self._door = InferenceEndpoint(reception, app, turn, max_body_bytes=settings.max_body_bytes)
+        self._listener = HttpServer(self._door, tls.for_uvicorn() if tls is not None else None)
+        self._grpc: GrpcServer | None = None
         if settings.grpc_port:
-            description = GrpcDescription(describer, lambda: not self._holder.current.problems, guard)
-            self._grpc = GrpcListener(
-                {**description.methods(), **GrpcDoor(reception).methods()},
+            description = GrpcMetadata(describer, lambda: not self._holder.current.problems, guard)
+            self._grpc = GrpcServer(
+                {**description.methods(), **GrpcInference(reception).methods()},
                 lambda: not self._holder.current.problems,
                 turn,
                 max_message_bytes=settings.max_body_bytes,

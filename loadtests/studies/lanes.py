@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli import demo
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Lane
-from gateway.execution.lane_pool import LaneOptions, Lanes
+from gateway.execution.lane_pool import LaneOptions, LanePool
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
@@ -58,7 +58,7 @@ def _open(home: Path) -> tuple[Callable[[], Lane], Runtime]:
     if version.runtime is None:
         raise RuntimeError("The demo's model could not be loaded.")
     options = LaneOptions(threads=1, inline_below_s=1.0)
-    return lambda: Lanes(Turn(), options, None).lane(version, "replica"), version.runtime
+    return lambda: LanePool(EndOfTurn(), options, None).lane(version, "replica"), version.runtime
 
 
 def _inputs(rows: int) -> dict[str, Tensor]:

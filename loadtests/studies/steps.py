@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli import demo
-from gateway.control.desired_state import Wanted
-from gateway.control.reconciler import Identity, Refresher
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.lane_pool import LaneOptions, Lanes
-from gateway.http.endpoint import Door
-from gateway.inference.live_table import LiveHolder
+from gateway.control.desired_state import DesiredState
+from gateway.control.reconciler import Identity, Reconciler
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.http.endpoint import InferenceEndpoint
+from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.predictor import Call, Predictor
-from gateway.inference.service import Reception
+from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
 from gateway.protocols.request import Answered
 from gateway.protocols.v2_http import decode, encode
@@ -67,7 +67,7 @@ def _microseconds(step: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - began_s) / calls * 1e6
 
 
-class AtOnce(Turn):
+class AtOnce(EndOfTurn):
     """The turn of a loop that has one request only: what is to be done at its end is done now."""
 
     def add(self, work: Callable[[], None]) -> None:
@@ -79,16 +79,16 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     demo.train(home / "models", lambda _: None)
     store = open_store(f"sqlite:///{home / 'store.db'}")
     demo.declare(store)
-    holder, seat, turn = LiveHolder(), take_seat(home / "spool"), AtOnce()
+    holder, seat, turn = LiveTableHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
-    lanes = Lanes(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
-    identity, wanted = Identity("steps", 0, 0.0), Wanted(store, None)
-    Refresher(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    lanes = LanePool(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
+    identity, wanted = Identity("steps", 0, 0.0), DesiredState(store, None)
+    Reconciler(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
     writer = LogWriter(seat.folder, "steps")
     predictor = Predictor(writer, metrics, Shadows(writer, metrics))
-    reception = Reception(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
-    door = Door(reception, _nothing, turn, max_body_bytes=1 << 20)
+    reception = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    door = InferenceEndpoint(reception, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
     arm, request = live.arms[0], decode(body, None, live.signature)
     runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime

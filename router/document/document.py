@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.document.phase import Phase
-from router.draw.slots import Run, SlotTable, counts
+from router.draw.slots import SlotRun, SlotTable, counts
 from router.errors import Corrupt, Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import GuardrailKind, RouteSpec, ShadowSpec
@@ -171,7 +171,7 @@ def _quarantined(raw: Any) -> Quarantined:
     return Quarantined(_text(model), _text(version), _text(digest), float(at_s), _text(why))
 
 
-def _run(raw: Any) -> Run:
+def _run(raw: Any) -> SlotRun:
     start, length = raw
     return _whole(start), _whole(length)
 

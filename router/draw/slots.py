@@ -15,8 +15,8 @@ from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
 from router.quantities import format_percent
 
-Run = tuple[int, int]
-SlotTable = Mapping[str, tuple[Run, ...]]
+SlotRun = tuple[int, int]
+SlotTable = Mapping[str, tuple[SlotRun, ...]]
 
 
 def quantise(weights: Mapping[str, Fraction]) -> dict[str, int]:
@@ -45,18 +45,18 @@ def counts(table: SlotTable) -> dict[str, int]:
     return {arm: sum(length for _, length in runs) for arm, runs in table.items()}
 
 
-def allocate(slots: Mapping[str, int]) -> dict[str, tuple[Run, ...]]:
+def allocate(slots: Mapping[str, int]) -> dict[str, tuple[SlotRun, ...]]:
     """A first table: contiguous ranges in the order of the arms."""
     return reallocate({next(iter(slots)): ((0, BUCKETS),)}, slots)
 
 
-def reallocate(table: SlotTable, slots: Mapping[str, int]) -> dict[str, tuple[Run, ...]]:
+def reallocate(table: SlotTable, slots: Mapping[str, int]) -> dict[str, tuple[SlotRun, ...]]:
     """The table with the fewest moves from `table` in which every arm owns `slots[arm]`.
 
     Arms that are missing from `slots` lose everything; arms that are new start empty.
     """
     stacks = {arm: list(table.get(arm, ())) for arm in slots}
-    pool: list[Run] = []
+    pool: list[SlotRun] = []
     for arm, runs in table.items():
         keep = slots.get(arm, 0)
         stack = stacks.get(arm, list(runs))
@@ -67,9 +67,9 @@ def reallocate(table: SlotTable, slots: Mapping[str, int]) -> dict[str, tuple[Ru
     return {arm: tuple(stack) for arm, stack in stacks.items()}
 
 
-def _release(stack: list[Run], count: int) -> list[Run]:
+def _release(stack: list[SlotRun], count: int) -> list[SlotRun]:
     """Pops `count` slots, the ones taken last first (the high end of a run)."""
-    released: list[Run] = []
+    released: list[SlotRun] = []
     while count > 0:
         start, length = stack.pop()
         given = min(length, count)
@@ -80,7 +80,7 @@ def _release(stack: list[Run], count: int) -> list[Run]:
     return released
 
 
-def _take(stack: list[Run], pool: list[Run], count: int) -> None:
+def _take(stack: list[SlotRun], pool: list[SlotRun], count: int) -> None:
     """Pushes `count` slots from the low end of the pool."""
     while count > 0:
         start, length = pool.pop(0)

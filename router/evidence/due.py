@@ -8,7 +8,7 @@ from router.document.commands import Abort, Advance, Command, Follow, Hold
 from router.document.document import Candidate, Document
 from router.document.phase import UNDER_WAY, Event
 from router.evidence.guardrails import Finding
-from router.evidence.verdict import State
+from router.evidence.verdict import VerdictState
 
 
 class Move(NamedTuple):
@@ -33,7 +33,7 @@ def abort_due(
     """The arm that is to lose its traffic, if a guardrail found one. `bound` is what serves each arm now."""
     weights = document.weights
     for found in findings:
-        if found.verdict.state is State.UNHEALTHY and weights[found.arm]:
+        if found.verdict.state is VerdictState.UNHEALTHY and weights[found.arm]:
             why = found.verdict.reason
             command = Abort(now_s, why, found.arm, bound[found.arm])
             return Move(command, f"abort {found.arm}: {found.guardrail}", why, found)

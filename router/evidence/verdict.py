@@ -8,7 +8,7 @@ from enum import StrEnum
 from router.evidence.evidence import Evidence
 
 
-class State(StrEnum):
+class VerdictState(StrEnum):
     """What is known."""
 
     HEALTHY = "HEALTHY"  # not worse than allowed: that it is can be ruled out
@@ -20,7 +20,7 @@ class State(StrEnum):
 class Verdict:
     """`p_value` bounds the probability of as much evidence against an arm, at any time, that is not worse."""
 
-    state: State
+    state: VerdictState
     reason: str
     p_value: float
 
@@ -55,14 +55,14 @@ def judge(
     """
     p_value = _p_value(evidence.against)
     if not counted.requests:
-        return Verdict(State.UNDECIDED, f"No {things} of {arm} have been counted yet.", 1.0)
+        return Verdict(VerdictState.UNDECIDED, f"No {things} of {arm} have been counted yet.", 1.0)
     needed = -math.log(alpha)
     if evidence.against >= needed:
-        state = State.UNHEALTHY
+        state = VerdictState.UNHEALTHY
     elif evidence.in_favour >= needed:
-        state = State.HEALTHY
+        state = VerdictState.HEALTHY
     else:
-        state = State.UNDECIDED
+        state = VerdictState.UNDECIDED
     if others is None:
         compared = f"allowed is {_percent(allowed)}"
     elif allowed > 0:
@@ -70,17 +70,17 @@ def judge(
     else:
         compared = f"against {others} of the other arms; allowed is no more than theirs"
     p = f"p <= {p_value:.2g}"
-    if state is State.HEALTHY:
+    if state is VerdictState.HEALTHY:
         p = f"That it is worse has p <= {_p_value(evidence.in_favour):.2g}"
     return Verdict(state, f"{counted} {things} of {arm} {what}, {compared}. {p}, alpha {alpha:.2g}.", p_value)
 
 
-def worst(verdicts: Iterable[Verdict]) -> State:
+def worst(verdicts: Iterable[Verdict]) -> VerdictState:
     """UNHEALTHY if any verdict is, HEALTHY if all are; else UNDECIDED, as it is without any."""
     states = {verdict.state for verdict in verdicts}
-    if State.UNHEALTHY in states:
-        return State.UNHEALTHY
-    return State.HEALTHY if states == {State.HEALTHY} else State.UNDECIDED
+    if VerdictState.UNHEALTHY in states:
+        return VerdictState.UNHEALTHY
+    return VerdictState.HEALTHY if states == {VerdictState.HEALTHY} else VerdictState.UNDECIDED
 
 
 def spend(alpha: float, guardrails: int) -> float:

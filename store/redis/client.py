@@ -65,7 +65,7 @@ class Subscription(Protocol):
         """Ends the connection."""
 
 
-class Client(Protocol):
+class RedisClient(Protocol):
     """What is used of redis-py's clients, which share no type of their own."""
 
     def execute_command(self, *words: Word) -> Any:
@@ -81,7 +81,7 @@ class Client(Protocol):
         """Ends all connections."""
 
 
-def make_client(address: RedisAddress) -> Client:
+def make_client(address: RedisAddress) -> RedisClient:
     """A client that tries everything once. Only that of a cluster connects at once.
 
     Raises:
@@ -96,7 +96,9 @@ def make_client(address: RedisAddress) -> Client:
     }
     if address.topology is Topology.CLUSTER:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]  # theirs
-        return cast("Client", RedisCluster(startup_nodes=nodes, dynamic_startup_nodes=False, retry=_once(), **options))
+        return cast(
+            "RedisClient", RedisCluster(startup_nodes=nodes, dynamic_startup_nodes=False, retry=_once(), **options)
+        )
     options |= {"db": address.db, "retry": _once()}
     if address.topology is Topology.SENTINEL:
         own = {
@@ -106,9 +108,9 @@ def make_client(address: RedisAddress) -> Client:
             **_transport(address),
         }
         sentinel = Sentinel(address.nodes, sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]  # theirs
-        return cast("Client", sentinel.master_for(address.service))  # type: ignore[no-untyped-call]  # theirs
+        return cast("RedisClient", sentinel.master_for(address.service))  # type: ignore[no-untyped-call]  # theirs
     [(host, port)] = address.nodes
-    return cast("Client", Redis(host=host, port=port, **options))
+    return cast("RedisClient", Redis(host=host, port=port, **options))
 
 
 def _once() -> Retry:

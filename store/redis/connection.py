@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from store.errors import StoreUnavailable
 from store.redis.address import RedisAddress
-from store.redis.client import ERRORS, PASSING, TIMEOUT_S, Client, Word, make_client, may_pass, sentence
+from store.redis.client import ERRORS, PASSING, TIMEOUT_S, RedisClient, Word, make_client, may_pass, sentence
 from store.redis.key_names import Keys
 from store.redis.outage import Outage
 from store.redis.scripts import script
@@ -41,7 +41,7 @@ class RedisConnection:
         self._keys = Keys(address.prefix)
         self._outage = Outage(_PATIENCE_S)
         self._lock = threading.Lock()
-        self._made: Client | None = None
+        self._made: RedisClient | None = None
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class RedisConnection:
         """
         sent = _Sent(tells)
 
-        def attempt(client: Client) -> Any:
+        def attempt(client: RedisClient) -> Any:
             now_us = script("clock")(client, [self._keys.store], [])
             sent.try_until(time.monotonic() + TIMEOUT_S)
             try:
@@ -82,7 +82,7 @@ class RedisConnection:
 
         return self._try(attempt, sent.said if tells else str)
 
-    def _try(self, do: Callable[[Client], _T], say: Callable[[str], str] = str) -> _T:
+    def _try(self, do: Callable[[RedisClient], _T], say: Callable[[str], str] = str) -> _T:
         retries = _TRIES - 1 if self._outage.enter() else 0
         until_s = time.monotonic() + _LAST_TRY_S
         try:
@@ -99,7 +99,7 @@ class RedisConnection:
         self._outage.answered()
         return answer
 
-    def _client(self) -> Client:
+    def _client(self) -> RedisClient:
         with self._lock:
             if self._closed.is_set():
                 raise StoreUnavailable("The Redis store does not answer: it was closed.")
@@ -133,7 +133,7 @@ class _Sent:
         return f"{why} The change may or may not have been made; `{self._tells}` tells."
 
 
-def _pipelined(client: Client, commands: Sequence[Sequence[Word]]) -> list[Any]:
+def _pipelined(client: RedisClient, commands: Sequence[Sequence[Word]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for words in commands:
         pipeline.execute_command(*words)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from store.errors import StoreUnavailable
-from store.redis.client import ERRORS, Client, Subscription
+from store.redis.client import ERRORS, RedisClient, Subscription
 
 _SLICE_S = 0.25
 """How long one read may take, so that closing is noticed."""
@@ -18,10 +18,10 @@ _FAULTS = (*ERRORS, StoreUnavailable, ValueError, RuntimeError, AttributeError)
 """What redis-py raises when a connection is closed under the thread that reads from it, besides its own errors."""
 
 
-class Listener:
+class ChangeListener:
     """One per store. `client` gives the store's client, `closed` is set when the store is."""
 
-    def __init__(self, client: Callable[[], Client], channel: str, closed: threading.Event) -> None:
+    def __init__(self, client: Callable[[], RedisClient], channel: str, closed: threading.Event) -> None:
         self._client = client
         self._channel = channel
         self._closed = closed

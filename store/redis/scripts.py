@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from store.redis.client import Client, Word
+from store.redis.client import RedisClient, Word
 
 
 class Script:
@@ -18,7 +18,7 @@ class Script:
         self.source = files("store.redis").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: Client, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
+    def __call__(self, client: RedisClient, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
         """What the script returns."""
         try:
             return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)

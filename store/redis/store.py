@@ -11,7 +11,7 @@ from store.interface import Report
 from store.redis.address import RedisAddress
 from store.redis.api_keys import RedisApiKeys
 from store.redis.documents import RedisDocuments
-from store.redis.listener import Listener
+from store.redis.listener import ChangeListener
 from store.redis.sums import RedisSums
 
 _SILENT_S = 60
@@ -23,7 +23,7 @@ class RedisStore(RedisDocuments, RedisSums, RedisApiKeys):
 
     def __init__(self, address: RedisAddress) -> None:
         super().__init__(address)
-        self._listener = Listener(self._client, self._keys.changed, self._closed)
+        self._listener = ChangeListener(self._client, self._keys.changed, self._closed)
 
     def await_change(self, timeout_s: float) -> None:
         """See `Store.await_change`."""

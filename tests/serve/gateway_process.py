@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 
 START_S = 120.0
 
@@ -41,7 +41,7 @@ class GatewayProcess:
         }
         self.output = home / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = Client(self.url)
+        self.client = ApiClient(self.url)
 
     def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)

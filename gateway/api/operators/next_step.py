@@ -12,7 +12,7 @@ from router.spec.spec import RolloutSpec, Step
 from router.spoken import spoken_duration
 
 
-def outlook(document: Document, samples: int | None, now_s: float) -> str:
+def next_step(document: Document, samples: int | None, now_s: float) -> str:
     """What happens next, and when, or what somebody has to do.
 
     `samples` are the candidate's requests since the step began; None: the store does not answer.

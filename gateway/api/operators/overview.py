@@ -7,16 +7,16 @@ from fastapi import APIRouter
 from gateway.api.openapi import raises
 from gateway.api.operators.responses import AuditEntry, HeldVersion, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
-from gateway.api.operators.status_reader import Survey
+from gateway.api.operators.status_reader import StatusReader
 from gateway.api.operators.views import audited
-from gateway.control.desired_state import Wanted
+from gateway.control.desired_state import DesiredState
 from registry_sync.catalogue import Catalogue
 from router.errors import Rejected
 from store.errors import Foreign, StoreUnavailable
 from store.interface import Store
 
 
-def overview_router(store: Store, catalogue: Catalogue, wanted: Wanted, survey: Survey) -> APIRouter:
+def overview_router(store: Store, catalogue: Catalogue, wanted: DesiredState, survey: StatusReader) -> APIRouter:
     """What concerns no single route."""
     router = APIRouter()
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from gateway.api.openapi import NAME
 from router.document.phase import Phase
-from router.evidence.verdict import State
+from router.evidence.verdict import VerdictState
 from router.spec.parse import PLACEMENTS
 
 _NAMED: dict[str, Any] = {"type": "string", "pattern": NAME}
@@ -151,7 +151,7 @@ class GuardrailStatus(BaseModel):
 
     arm: str
     guardrail: str
-    state: State
+    state: VerdictState
     reason: str
     p_value: float
 
@@ -180,7 +180,7 @@ class RouteStatus(Described):
     trial_s: float = Field(description="When the trial began that is counted here, in seconds since the epoch.")
     counts: list[ArmCounts]
     guardrails: list[GuardrailStatus]
-    worst: State | None = Field(description="Of the guardrails' states; null: there are none.")
+    worst: VerdictState | None = Field(description="Of the guardrails' states; null: there are none.")
     shadows: list[ShadowStatus]
 
 

@@ -11,9 +11,9 @@ from fastapi import APIRouter
 from gateway.api.operators.commands import command_router
 from gateway.api.operators.overview import overview_router
 from gateway.api.operators.routes import route_router
-from gateway.api.operators.status_reader import Survey
+from gateway.api.operators.status_reader import StatusReader
 from gateway.control.changes import Changes
-from gateway.control.desired_state import Wanted
+from gateway.control.desired_state import DesiredState
 from registry_sync.catalogue import Catalogue
 from store.interface import Report, Store
 
@@ -22,7 +22,7 @@ def operate_router(
     store: Store,
     catalogue: Catalogue,
     changes: Changes,
-    wanted: Wanted,
+    wanted: DesiredState,
     own_report: Callable[[], Report],
     heard_s: Callable[[], float],
 ) -> APIRouter:
@@ -34,6 +34,6 @@ def operate_router(
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
     router.include_router(command_router(changes, catalogue))
-    survey = Survey(store, changes, wanted, own_report, heard_s)
+    survey = StatusReader(store, changes, wanted, own_report, heard_s)
     router.include_router(overview_router(store, catalogue, wanted, survey))
     return router

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.api.operators.next_step import outlook
+from gateway.api.operators.next_step import next_step
 from gateway.api.operators.responses import (
     ArmCounts,
     GuardrailStatus,
@@ -14,7 +14,7 @@ from gateway.api.operators.responses import (
 )
 from gateway.api.operators.shadow_status import comparisons
 from gateway.api.operators.views import described, standing
-from gateway.control.rollouts import Evidence
+from gateway.control.rollouts import Observation
 from router.document.document import Document
 from router.evidence.sums import ERRORS, REQUESTS, total
 from router.evidence.verdict import worst
@@ -36,7 +36,7 @@ def status(
     store: StoreStatus,
     documents: Mapping[str, Document],
     reports: Sequence[Report],
-    evidence: Mapping[str, Evidence],
+    evidence: Mapping[str, Observation],
     now_s: float,
 ) -> Status:
     """`evidence` is by route, for those of which there is some; `now_s` is seconds since the epoch."""
@@ -53,7 +53,7 @@ def status(
 
 
 def _route_status(
-    name: str, document: Document, live: Sequence[Report], evidence: Evidence | None, now_s: float
+    name: str, document: Document, live: Sequence[Report], evidence: Observation | None, now_s: float
 ) -> RouteStatus:
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
@@ -82,12 +82,12 @@ def _route_status(
     )
 
 
-def _progress(document: Document, evidence: Evidence | None, now_s: float) -> ProgressStatus | None:
+def _progress(document: Document, evidence: Observation | None, now_s: float) -> ProgressStatus | None:
     stands = standing(document)
     if stands is None:
         return None
     samples = None if evidence is None else evidence.samples
-    return ProgressStatus(**dict(stands), next=outlook(document, samples, now_s))
+    return ProgressStatus(**dict(stands), next=next_step(document, samples, now_s))
 
 
 def _replica_status(report: Report, is_live: bool, now_s: float) -> ReplicaStatus:

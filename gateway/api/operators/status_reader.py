@@ -8,8 +8,8 @@ from dataclasses import replace
 from gateway.api.operators.responses import Status, StoreState, StoreStatus
 from gateway.api.operators.status import is_counted, status
 from gateway.control.changes import Changes
-from gateway.control.desired_state import Wanted
-from gateway.control.rollouts import Evidence, Observer
+from gateway.control.desired_state import DesiredState
+from gateway.control.rollouts import Observation, Observer
 from registry_sync.errors import RegistryError
 from router.document.document import Document
 from router.errors import Corrupt
@@ -19,14 +19,14 @@ from store.errors import StoreUnavailable
 from store.interface import Report, Store
 
 
-class Survey:
+class StatusReader:
     """One per replica; used by many threads. `heard_s` says when the store last answered, by the monotonic clock."""
 
     def __init__(
         self,
         store: Store,
         changes: Changes,
-        wanted: Wanted,
+        wanted: DesiredState,
         own_report: Callable[[], Report],
         heard_s: Callable[[], float],
     ) -> None:
@@ -42,7 +42,7 @@ class Survey:
         """What there is to say now (seconds since the epoch), whatever the store does."""
         known: Mapping[str, Document] = self._wanted.documents
         trouble = self._wanted.trouble
-        evidence: Mapping[str, Evidence] = {}
+        evidence: Mapping[str, Observation] = {}
         try:
             reports: Sequence[Report] = self._store.reports()
             if not trouble:
@@ -63,7 +63,7 @@ class Survey:
         except Corrupt:
             return self._wanted.documents
 
-    def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Evidence]:
+    def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Observation]:
         evidence = {}
         with self._lock:
             for route, document in documents.items():
@@ -74,7 +74,7 @@ class Survey:
                         continue
         return evidence
 
-    def _look(self, document: Document, now_s: float) -> Evidence:
+    def _look(self, document: Document, now_s: float) -> Observation:
         refs = references(document)
         try:
             versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded}

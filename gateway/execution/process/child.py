@@ -16,7 +16,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.execution.process.frames import Opening, Ran, Ready, Refused, Run, frame, outcomes_of
+from gateway.execution.process.frames import (
+    BatchResult,
+    ModelLoaded,
+    ModelNotLoaded,
+    Opening,
+    RunBatch,
+    frame,
+    outcomes_of,
+)
 from gateway.execution.process.wire import receive, send
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
@@ -42,7 +50,7 @@ class ProcessOptions:
     linger_s: float = 30.0
 
 
-class Child:
+class ChildProcess:
     """A process from its start until it has been reaped. `wait` is for one thread, `kill` for any.
 
     Raises:
@@ -91,9 +99,9 @@ class Child:
             self.kill()
             raise ModelRefused(f"{self.wait()} while it was loading the model.")
         message = received[0]
-        if isinstance(message, Refused):
+        if isinstance(message, ModelNotLoaded):
             raise ModelRefused(message.sentence)
-        return isinstance(message, Ready) and message.is_batching
+        return isinstance(message, ModelLoaded) and message.is_batching
 
     def wait(self) -> str:
         """How the process ended, once it has."""
@@ -121,7 +129,7 @@ class Child:
 class Model:
     """See `runtimes.runtime.Runtime`: the model behind a connection that blocks, before the event loop has it."""
 
-    def __init__(self, child: Child, signature: Signature) -> None:
+    def __init__(self, child: ChildProcess, signature: Signature) -> None:
         self.signature = signature
         self._child = child
 
@@ -129,7 +137,7 @@ class Model:
         """See `Runtime.run`."""
         rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
         try:
-            send(self._child.connection, frame(Run((rows,), tuple(inputs)), list(inputs.values())))
+            send(self._child.connection, frame(RunBatch((rows,), tuple(inputs)), list(inputs.values())))
             received = receive(self._child.connection)
         except OSError as error:
             raise ModelRefused(f"Its process does not answer: {error!r}.") from error
@@ -137,7 +145,7 @@ class Model:
             self._child.kill()
             raise ModelRefused(f"{self._child.wait()} while its pace was being measured.")
         message, tensors = received
-        if not isinstance(message, Ran):
+        if not isinstance(message, BatchResult):
             raise ModelRefused(f"Its process answers {message!r}.")
         (outcome,) = outcomes_of(message, tensors)
         if isinstance(outcome, InputRefused | ModelFailed):

@@ -11,12 +11,12 @@ from functools import partial
 from typing import NamedTuple
 
 from gateway.execution.executor import Done
-from gateway.execution.latency import Pace
-from gateway.execution.process.child import Child
-from gateway.execution.process.frames import Message, Ran, Run, frame, outcomes_of
-from gateway.execution.process.supervisor import Keeper
+from gateway.execution.latency import LatencyModel
+from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.frames import BatchResult, FrameMessage, RunBatch, frame, outcomes_of
+from gateway.execution.process.supervisor import Supervisor
 from gateway.execution.process.wire import Wire
-from runtimes.batching import Inputs, Outcome
+from runtimes.batching import Inputs, RequestResult
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
 
@@ -36,13 +36,13 @@ class _Batch(NamedTuple):
 class ProcessExecutor:
     """See `gateway.execution.executor.Executor`. Closed by whoever closes its lane, in any thread."""
 
-    def __init__(self, keeper: Keeper, pace: Pace, *, max_rows: int, hang_after_s: float) -> None:
+    def __init__(self, keeper: Supervisor, pace: LatencyModel, *, max_rows: int, hang_after_s: float) -> None:
         self.pace = pace
         self._keeper = keeper
         self._max_rows = max_rows
         self._hang_after_s = hang_after_s
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reached: tuple[Child, Wire] | None = None
+        self._reached: tuple[ChildProcess, Wire] | None = None
         self._batch: _Batch | None = None
         self._used_s = time.monotonic()
         keeper.keep(self._tell_ended)
@@ -64,7 +64,7 @@ class ProcessExecutor:
         if child is None:
             done([ModelFailed(self._keeper.sentence)] * len(rows), 0.0)
             return
-        wire, parts = self._wire_to(child), frame(Run(tuple(rows), tuple(inputs)), list(inputs.values()))
+        wire, parts = self._wire_to(child), frame(RunBatch(tuple(rows), tuple(inputs)), list(inputs.values()))
         now_s = time.perf_counter()
         timer = self._loop.call_later(self._limit_s(sum(rows), until_s, now_s), self._hung, child)
         self._batch = _Batch(rows, now_s, done, timer)
@@ -81,7 +81,7 @@ class ProcessExecutor:
         """Ends the process. Batches fail from now on."""
         self._keeper.close()
 
-    def _wire_to(self, child: Child) -> Wire:
+    def _wire_to(self, child: ChildProcess) -> Wire:
         if self._reached is None or self._reached[0] is not child:
             self._reached = child, Wire(child.connection, partial(self._answered, child), child.kill)
         return self._reached[1]
@@ -91,19 +91,19 @@ class ProcessExecutor:
         allowed_s = self._hang_after_s if until_s is None else _PATIENCE * (until_s - now_s)
         return max(allowed_s, _PATIENCE * self.pace.expected_s(rows), _LEAST_S)
 
-    def _answered(self, child: Child, message: Message, tensors: Sequence[Tensor]) -> None:
+    def _answered(self, child: ChildProcess, message: FrameMessage, tensors: Sequence[Tensor]) -> None:
         batch = self._batch
-        if batch is None or not isinstance(message, Ran) or self._keeper.child is not child:
+        if batch is None or not isinstance(message, BatchResult) or self._keeper.child is not child:
             return
         self.pace.observe(sum(batch.rows), time.perf_counter() - batch.started_s)
         self._finish(outcomes_of(message, tensors), message.duration_s)
 
-    def _hung(self, child: Child) -> None:
+    def _hung(self, child: ChildProcess) -> None:
         sentence = "Its process did not answer in time and was killed; it is being started again."
         self._keeper.discard(child, sentence)
         self._fail(sentence)
 
-    def _tell_ended(self, child: Child) -> None:
+    def _tell_ended(self, child: ChildProcess) -> None:
         """Called in the keeper's thread."""
         try:
             if self._loop is not None:
@@ -113,7 +113,7 @@ class ProcessExecutor:
             pass
         child.close()
 
-    def _ended(self, child: Child) -> None:
+    def _ended(self, child: ChildProcess) -> None:
         if self._reached is not None and self._reached[0] is child:
             self._reached[1].close()
             self._reached = None
@@ -125,7 +125,7 @@ class ProcessExecutor:
             outcomes = [ModelFailed(sentence)] * len(self._batch.rows)
             self._finish(outcomes, time.perf_counter() - self._batch.started_s)
 
-    def _finish(self, outcomes: Sequence[Outcome], duration_s: float) -> None:
+    def _finish(self, outcomes: Sequence[RequestResult], duration_s: float) -> None:
         batch, self._batch = self._batch, None
         if batch is not None:
             batch.timer.cancel()

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
-from runtimes.batching import Outcome
+from runtimes.batching import RequestResult
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.load import LoadOptions
@@ -25,7 +25,7 @@ _ALIGNMENT_BYTES = 16
 _OK = ""
 _REFUSALS = {error.__name__: error for error in (ModelFailed, InputRefused)}
 
-Memory = np.ndarray[tuple[int], np.dtype[np.uint8]]
+ByteArray = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Part = bytes | memoryview
 
 
@@ -37,39 +37,39 @@ class Opening(msgspec.Struct, frozen=True):
     options: LoadOptions
 
 
-class Ready(msgspec.Struct, frozen=True, tag=0):
+class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
     """The model is loaded. Said once, by the process."""
 
     is_batching: bool
 
 
-class Refused(msgspec.Struct, frozen=True, tag=1):
+class ModelNotLoaded(msgspec.Struct, frozen=True, tag=1):
     """The model cannot be loaded. Said once, by the process, which ends then."""
 
     sentence: str
 
 
-class Run(msgspec.Struct, frozen=True, tag=2):
+class RunBatch(msgspec.Struct, frozen=True, tag=2):
     """Merged requests, of so many instances each; the names of their inputs, in the order of the tensors."""
 
     rows: tuple[int, ...]
     names: tuple[str, ...]
 
 
-class Ran(msgspec.Struct, frozen=True, tag=3):
+class BatchResult(msgspec.Struct, frozen=True, tag=3):
     """One outcome per request: a refusal's name and sentence, or how many of the tensors are its outputs."""
 
     outcomes: tuple[tuple[str, str, int], ...]
     duration_s: float
 
 
-Message = Ready | Refused | Run | Ran
+FrameMessage = ModelLoaded | ModelNotLoaded | RunBatch | BatchResult
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[Message, tuple[tuple[str, tuple[int, ...], int], ...]]).decode
+_decode = msgspec.msgpack.Decoder(tuple[FrameMessage, tuple[tuple[str, tuple[int, ...], int], ...]]).decode
 
 
-def frame(message: Message, tensors: Sequence[Tensor] = ()) -> list[Part]:
+def frame(message: FrameMessage, tensors: Sequence[Tensor] = ()) -> list[Part]:
     """A message as parts to be sent one after the other. They may be views of the tensors."""
     heads: list[tuple[str, tuple[int, ...], int]] = []
     parts: list[Part] = []
@@ -84,13 +84,13 @@ def frame(message: Message, tensors: Sequence[Tensor] = ()) -> list[Part]:
     return [_prefix.pack(len(head), len(head) + len(padding) + size) + head + padding, *parts]
 
 
-def measure(prefix: Memory) -> tuple[int, int]:
+def measure(prefix: ByteArray) -> tuple[int, int]:
     """The length of the head, and of all that follows the prefix."""
     head_bytes, total_bytes = _prefix.unpack(prefix.data)
     return head_bytes, total_bytes
 
 
-def read(content: Memory, head_bytes: int) -> tuple[Message, list[Tensor]]:
+def read(content: ByteArray, head_bytes: int) -> tuple[FrameMessage, list[Tensor]]:
     """What follows the prefix as a message. The tensors are views of `content`.
 
     Raises:
@@ -104,7 +104,7 @@ def read(content: Memory, head_bytes: int) -> tuple[Message, list[Tensor]]:
     return message, tensors
 
 
-def ran(outcomes: Sequence[Outcome], duration_s: float) -> list[Part]:
+def ran(outcomes: Sequence[RequestResult], duration_s: float) -> list[Part]:
     """The frame that says what became of a batch."""
     kinds: list[tuple[str, str, int]] = []
     tensors: list[Tensor] = []
@@ -114,10 +114,10 @@ def ran(outcomes: Sequence[Outcome], duration_s: float) -> list[Part]:
         else:
             kinds.append((_OK, "", len(outcome)))
             tensors += outcome
-    return frame(Ran(tuple(kinds), duration_s), tensors)
+    return frame(BatchResult(tuple(kinds), duration_s), tensors)
 
 
-def outcomes_of(message: Ran, tensors: Sequence[Tensor]) -> list[Outcome]:
+def outcomes_of(message: BatchResult, tensors: Sequence[Tensor]) -> list[RequestResult]:
     """What became of the requests of a batch, in their order; the inverse of `ran`."""
     rest = iter(tensors)
     return [

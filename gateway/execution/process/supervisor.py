@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.execution.process.child import Child, ProcessOptions
+from gateway.execution.process.child import ChildProcess, ProcessOptions
 from gateway.execution.process.frames import Opening
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import ModelRefused
@@ -22,11 +22,11 @@ _LIVED_LONG_S = 60.0
 _END_S = 5.0
 
 
-class Keeper:
+class Supervisor:
     """One per lane. `child` can be asked; while it is None, `sentence` says why."""
 
     def __init__(self, key: VersionKey, options: ProcessOptions, nice: int) -> None:
-        self.child: Child | None = None
+        self.child: ChildProcess | None = None
         self.sentence = "Its process is being started."
         self.is_batching = False
         self._key = key
@@ -34,11 +34,11 @@ class Keeper:
         self._options = options
         self._nice = nice
         self._lock = threading.Lock()
-        self._newest: Child | None = None
+        self._newest: ChildProcess | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def open(self) -> Child:
+    def open(self) -> ChildProcess:
         """Starts the process, and waits until it has loaded the model.
 
         Raises:
@@ -51,12 +51,12 @@ class Keeper:
         self.child = child
         return child
 
-    def keep(self, ended: Callable[[Child], None]) -> None:
+    def keep(self, ended: Callable[[ChildProcess], None]) -> None:
         """From now on the process that was opened is replaced when it ends; `ended` is told, in another thread."""
         self._thread = threading.Thread(target=self._keep, args=(ended,), name="keeper", daemon=True)
         self._thread.start()
 
-    def discard(self, child: Child, sentence: str) -> None:
+    def discard(self, child: ChildProcess, sentence: str) -> None:
         """Kills a process that is of no use any more; another will be started."""
         if self.child is child:
             self.child, self.sentence = None, sentence
@@ -75,12 +75,12 @@ class Keeper:
             newest.wait()
             newest.close()
 
-    def _start(self) -> Child:
+    def _start(self) -> ChildProcess:
         with self._lock:
             if self._closing.is_set():
                 raise ModelRefused("It is being ended.")
             try:
-                child = self._newest = Child(self._opening, self._nice)
+                child = self._newest = ChildProcess(self._opening, self._nice)
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
         try:
@@ -93,7 +93,7 @@ class Keeper:
         _log.info("gateway.process.started", version=str(self._key), pid=child.pid, nice=self._nice)
         return child
 
-    def _keep(self, ended: Callable[[Child], None]) -> None:
+    def _keep(self, ended: Callable[[ChildProcess], None]) -> None:
         child, pause_s = self._newest, FIRST_PAUSE_S
         while child is not None:
             started_s = time.monotonic()
@@ -107,7 +107,7 @@ class Keeper:
                 pause_s = FIRST_PAUSE_S
             child, pause_s = self._started_again(pause_s)
 
-    def _started_again(self, pause_s: float) -> tuple[Child | None, float]:
+    def _started_again(self, pause_s: float) -> tuple[ChildProcess | None, float]:
         """The next process, which may take many attempts, and how long to wait after that one; None at the end."""
         while not self._closing.wait(pause_s):
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import structlog
 
-from gateway.execution.process.frames import PREFIX_BYTES, Memory, Message, Part, measure, read
+from gateway.execution.process.frames import PREFIX_BYTES, ByteArray, FrameMessage, Part, measure, read
 from runtimes.datatypes import Tensor
 
 _log = structlog.get_logger()
@@ -26,7 +26,7 @@ def send(connection: socket.socket, parts: Sequence[Part]) -> None:
     connection.sendall(b"".join(parts))
 
 
-def receive(connection: socket.socket) -> tuple[Message, list[Tensor]] | None:
+def receive(connection: socket.socket) -> tuple[FrameMessage, list[Tensor]] | None:
     """The next frame, for which it waits; None if the other side has gone.
 
     Raises:
@@ -40,9 +40,9 @@ def receive(connection: socket.socket) -> tuple[Message, list[Tensor]] | None:
     return None if content is None else read(content, head_bytes)
 
 
-def _filled(connection: socket.socket, size: int) -> Memory | None:
+def _filled(connection: socket.socket, size: int) -> ByteArray | None:
     """So many bytes, or None if there are not as many to come."""
-    memory: Memory = np.empty(size, np.uint8)
+    memory: ByteArray = np.empty(size, np.uint8)
     view = memory.data
     while view:
         count = connection.recv_into(view)
@@ -61,7 +61,7 @@ class Wire:
     def __init__(
         self,
         connection: socket.socket,
-        received: Callable[[Message, Sequence[Tensor]], None],
+        received: Callable[[FrameMessage, Sequence[Tensor]], None],
         ended: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ class Wire:
             self._unsent[0] = self._unsent[0][sent:]
 
     def _expect(self, size: int) -> None:
-        self._content: Memory = np.empty(size, np.uint8)
+        self._content: ByteArray = np.empty(size, np.uint8)
         self._unfilled = self._content.data
 
     def _read(self) -> None:

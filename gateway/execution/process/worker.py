@@ -20,12 +20,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.execution.process.frames import Opening, Part, Ready, Refused, Run, frame, ran
+from gateway.execution.process.frames import ModelLoaded, ModelNotLoaded, Opening, Part, RunBatch, frame, ran
 from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
-from runtimes.batching import Inputs, Outcome, is_batchable, run_isolated
+from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
@@ -41,14 +41,14 @@ def main() -> None:
     try:
         runtime, manifest = _load(msgspec.json.decode(opening, type=Opening))
     except (ModelRefused, RegistryError) as error:
-        send(connection, frame(Refused(str(error))))
+        send(connection, frame(ModelNotLoaded(str(error))))
         return
     is_batching = manifest.max_batch > 1 and is_batchable(runtime)
-    send(connection, frame(Ready(is_batching)))
+    send(connection, frame(ModelLoaded(is_batching)))
     names = [spec.name for spec in manifest.outputs]
     while (received := receive(connection)) is not None:
         message, tensors = received
-        if isinstance(message, Run):
+        if isinstance(message, RunBatch):
             inputs = dict(zip(message.names, tensors, strict=True))
             send(connection, _run(runtime, inputs, message.rows, names, row_by_row=is_batching))
 
@@ -62,7 +62,7 @@ def _load(opening: Opening) -> tuple[Runtime, Manifest]:
 def _run(
     runtime: Runtime, inputs: Inputs, rows: Sequence[int], names: Sequence[str], *, row_by_row: bool
 ) -> list[Part]:
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[RequestResult]
     started_s = time.perf_counter()
     try:
         outcomes = run_isolated(runtime, inputs, rows, names, row_by_row=row_by_row)

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.grpc.http2.frame_reader import Cutter
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.http2.frame_reader import FrameReader
 from gateway.grpc.http2.frames import (
     ACK,
     DEFAULT_FRAME_BYTES,
@@ -28,10 +28,10 @@ from gateway.grpc.http2.frames import (
     MOST_WINDOW,
     PADDED,
     WITH_PRIORITY,
-    Code,
     ConnectionFault,
-    Kind,
-    Setting,
+    ErrorCode,
+    FrameType,
+    SettingId,
     frame,
     reset_frame,
     setting,
@@ -41,7 +41,7 @@ from gateway.grpc.http2.frames import (
     word,
 )
 from gateway.grpc.http2.headers import MOST_BYTES, HeaderReader, Headers
-from gateway.grpc.http2.sending import Answering
+from gateway.grpc.http2.sending import SendingSide
 from gateway.grpc.http2.stream import Stream
 
 FRAME_BYTES = 256 * 1024
@@ -53,19 +53,19 @@ _PRIORITY_BYTES = 5
 _PING_BYTES = 8
 
 
-class Http2Connection(Answering):
+class Http2Connection(SendingSide):
     """One per connection. Derived classes answer requests: see the methods that are empty here.
 
     `stream_window` is how much a stream may hold of a body until `consumed` says that some of it was used up.
     """
 
-    def __init__(self, turn: Turn, stream_window: int) -> None:
+    def __init__(self, turn: EndOfTurn, stream_window: int) -> None:
         super().__init__(turn)
         self.is_paused = False
         self._stream_window = min(stream_window, MOST_WINDOW)
-        self._cutter = Cutter(FRAME_BYTES)
+        self._cutter = FrameReader(FRAME_BYTES)
         self._reader = HeaderReader()
-        self._expected: Kind | None = Kind.SETTINGS
+        self._expected: FrameType | None = FrameType.SETTINGS
         self._block: tuple[int, int, bytearray] | None = None
         self._is_draining = False
         self._is_over_soon = False
@@ -91,10 +91,10 @@ class Http2Connection(Answering):
         """Called by the loop."""
         self.transport = transport  # type: ignore[assignment]  # a stream's transport can be written to
         ours = {
-            Setting.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
-            Setting.INITIAL_WINDOW_SIZE: self._stream_window,
-            Setting.MAX_FRAME_SIZE: FRAME_BYTES,
-            Setting.MAX_HEADER_LIST_SIZE: MOST_BYTES,
+            SettingId.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
+            SettingId.INITIAL_WINDOW_SIZE: self._stream_window,
+            SettingId.MAX_FRAME_SIZE: FRAME_BYTES,
+            SettingId.MAX_HEADER_LIST_SIZE: MOST_BYTES,
         }
         self.write(settings_frame(ours) + wider_frame(0, WINDOW - DEFAULT_WINDOW))
 
@@ -127,7 +127,7 @@ class Http2Connection(Answering):
         try:
             for kind, flags, number, payload in self._cutter.cut(data):
                 if self._expected is not None and kind != self._expected:
-                    raise ConnectionFault(Code.PROTOCOL_ERROR, f"The next frame must be {self._expected.name}.")
+                    raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"The next frame must be {self._expected.name}.")
                 handle = self._HANDLERS.get(kind)
                 if handle is not None:  # kinds that are not known are for others
                     handle(self, flags, number, payload)
@@ -140,18 +140,18 @@ class Http2Connection(Answering):
         """Tells the client to open its next requests elsewhere; those that are on their way are still answered."""
         if not self._is_draining:
             self._is_draining = True
-            self._goaway(Code.NO_ERROR)
+            self._goaway(ErrorCode.NO_ERROR)
 
     def end_when_idle(self) -> None:
         """After `drain`, once the client must have heard: what comes from now on is refused."""
         self._is_over_soon = True
         self._promised = self._last
         if self.streams:
-            self._goaway(Code.NO_ERROR)
+            self._goaway(ErrorCode.NO_ERROR)
         else:
-            self.end(Code.NO_ERROR)
+            self.end(ErrorCode.NO_ERROR)
 
-    def end(self, code: Code) -> None:
+    def end(self, code: ErrorCode) -> None:
         """Ends the connection now, and says why."""
         if self._is_over:
             return
@@ -182,11 +182,11 @@ class Http2Connection(Answering):
         if stream is None:
             return  # answered or given up already
         if stream.is_complete:
-            self._give_up(stream, Code.STREAM_CLOSED)
+            self._give_up(stream, ErrorCode.STREAM_CLOSED)
             return
         stream.received += payload
         if len(stream.received) > self._stream_window:
-            self._give_up(stream, Code.FLOW_CONTROL_ERROR)
+            self._give_up(stream, ErrorCode.FLOW_CONTROL_ERROR)
         elif flags & END_STREAM:
             stream.is_complete = True
             self.request_ended(stream)
@@ -199,21 +199,21 @@ class Http2Connection(Answering):
             payload = unpadded(payload)
         if flags & WITH_PRIORITY:
             if len(payload) < _PRIORITY_BYTES:
-                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "The headers' priority is cut off.")
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "The headers' priority is cut off.")
             payload = payload[_PRIORITY_BYTES:]
         if flags & END_HEADERS and len(payload) <= MOST_BLOCK_BYTES:
             self._begin(number, flags, payload)
         else:
-            self._block, self._expected = (number, flags, bytearray()), Kind.CONTINUATION
+            self._block, self._expected = (number, flags, bytearray()), FrameType.CONTINUATION
             self._on_continuation(flags, number, payload)
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         if self._block is None or self._block[0] != number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "Nothing is to be continued there.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "Nothing is to be continued there.")
         block = self._block[2]
         block += payload
         if len(block) > MOST_BLOCK_BYTES:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "The header block is too long.")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "The header block is too long.")
         if flags & END_HEADERS:
             begun, self._block, self._expected = self._block, None, None
             self._begin(number, begun[1], bytes(block))
@@ -226,13 +226,13 @@ class Http2Connection(Answering):
         elif number > self._last and number % 2:
             self._last = number
             if self._is_over_soon or len(self.streams) >= MOST_STREAMS:
-                self._refuse(number, Code.REFUSED_STREAM)
+                self._refuse(number, ErrorCode.REFUSED_STREAM)
             elif headers is None or b":method" not in headers:
-                self._refuse(number, Code.PROTOCOL_ERROR)
+                self._refuse(number, ErrorCode.PROTOCOL_ERROR)
             else:
                 self._open(number, flags, headers)
         elif number not in self._given_up:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "A stream's number is not a new one.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "A stream's number is not a new one.")
 
     def _open(self, number: int, flags: int, headers: Headers) -> None:
         stream = self.streams[number] = Stream(number, headers, self._their_window)
@@ -244,9 +244,9 @@ class Http2Connection(Answering):
     def _trail(self, stream: Stream, flags: int, headers: Headers | None) -> None:
         """Trailers, of which gRPC's clients have none to say."""
         if stream.is_complete:
-            self._give_up(stream, Code.STREAM_CLOSED)
+            self._give_up(stream, ErrorCode.STREAM_CLOSED)
         elif headers is None or b":method" in headers or not flags & END_STREAM:
-            self._give_up(stream, Code.PROTOCOL_ERROR)
+            self._give_up(stream, ErrorCode.PROTOCOL_ERROR)
         else:
             stream.is_complete = True
             self.request_ended(stream)
@@ -254,12 +254,13 @@ class Http2Connection(Answering):
     def _on_priority(self, _: int, number: int, payload: bytes) -> None:
         if not number or len(payload) != _PRIORITY_BYTES:
             raise ConnectionFault(
-                Code.FRAME_SIZE_ERROR if number else Code.PROTOCOL_ERROR, "A priority has five bytes, and a stream."
+                ErrorCode.FRAME_SIZE_ERROR if number else ErrorCode.PROTOCOL_ERROR,
+                "A priority has five bytes, and a stream.",
             )
 
     def _on_reset(self, _: int, number: int, payload: bytes) -> None:
         if len(payload) != word.size:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "A reset has four bytes.")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "A reset has four bytes.")
         self._require_opened(number)
         stream = self.streams.get(number)
         if stream is not None:
@@ -267,88 +268,90 @@ class Http2Connection(Answering):
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "Settings are for the connection.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "Settings are for the connection.")
         if len(payload) % setting.size or (flags & ACK and payload):
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "The settings are cut off, or too long.")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "The settings are cut off, or too long.")
         self._expected = None
         if flags & ACK:
             return
         given = dict(setting.iter_unpack(payload))  # of a setting that comes twice, the last counts
-        if given.get(Setting.ENABLE_PUSH, 0) > 1:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "Pushes are on or off.")
-        frame_bytes = given.get(Setting.MAX_FRAME_SIZE, self._their_frame_bytes)
+        if given.get(SettingId.ENABLE_PUSH, 0) > 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "Pushes are on or off.")
+        frame_bytes = given.get(SettingId.MAX_FRAME_SIZE, self._their_frame_bytes)
         if not DEFAULT_FRAME_BYTES <= frame_bytes <= MOST_FRAME_BYTES:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "Frames cannot be that long.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "Frames cannot be that long.")
         self._their_frame_bytes = frame_bytes
-        self.write(frame(Kind.SETTINGS, ACK, 0))  # before what the new windows let through
-        if Setting.INITIAL_WINDOW_SIZE in given:
-            self._move_windows(given[Setting.INITIAL_WINDOW_SIZE])
+        self.write(frame(FrameType.SETTINGS, ACK, 0))  # before what the new windows let through
+        if SettingId.INITIAL_WINDOW_SIZE in given:
+            self._move_windows(given[SettingId.INITIAL_WINDOW_SIZE])
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         if number or len(payload) != _PING_BYTES:
             raise ConnectionFault(
-                Code.PROTOCOL_ERROR if number else Code.FRAME_SIZE_ERROR, "A ping has eight bytes, and no stream."
+                ErrorCode.PROTOCOL_ERROR if number else ErrorCode.FRAME_SIZE_ERROR,
+                "A ping has eight bytes, and no stream.",
             )
         if not flags & ACK:
-            self.write(frame(Kind.PING, ACK, 0, payload))
+            self.write(frame(FrameType.PING, ACK, 0, payload))
 
     def _on_goaway(self, _: int, number: int, payload: bytes) -> None:
         """The client closes the connection when it has its answers; nothing is to be done but to look at the form."""
         if number or len(payload) < 2 * word.size:
             raise ConnectionFault(
-                Code.PROTOCOL_ERROR if number else Code.FRAME_SIZE_ERROR, "A goodbye has eight bytes, and no stream."
+                ErrorCode.PROTOCOL_ERROR if number else ErrorCode.FRAME_SIZE_ERROR,
+                "A goodbye has eight bytes, and no stream.",
             )
 
     def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
         if len(payload) != word.size:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "A window's update has four bytes.")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "A window's update has four bytes.")
         by = word.unpack(payload)[0] & MOST_WINDOW
         if number:
             self._require_opened(number)
             stream = self.streams.get(number)
             if stream is not None:
-                fault = self._widen_stream(stream, by) if by else Code.PROTOCOL_ERROR
+                fault = self._widen_stream(stream, by) if by else ErrorCode.PROTOCOL_ERROR
                 if fault is not None:
                     self._give_up(stream, fault)
         elif by:
             self._widen(by)
         else:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "The window was widened by nothing.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "The window was widened by nothing.")
 
     def _on_push_promise(self, _: int, __: int, ___: bytes) -> None:
-        raise ConnectionFault(Code.PROTOCOL_ERROR, "Clients promise nothing.")
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "Clients promise nothing.")
 
     _HANDLERS: ClassVar[dict[int, Callable[["Http2Connection", int, int, bytes], None]]] = {
-        Kind.DATA: _on_data,
-        Kind.HEADERS: _on_headers,
-        Kind.PRIORITY: _on_priority,
-        Kind.RST_STREAM: _on_reset,
-        Kind.SETTINGS: _on_settings,
-        Kind.PUSH_PROMISE: _on_push_promise,
-        Kind.PING: _on_ping,
-        Kind.GOAWAY: _on_goaway,
-        Kind.WINDOW_UPDATE: _on_window_update,
-        Kind.CONTINUATION: _on_continuation,
+        FrameType.DATA: _on_data,
+        FrameType.HEADERS: _on_headers,
+        FrameType.PRIORITY: _on_priority,
+        FrameType.RST_STREAM: _on_reset,
+        FrameType.SETTINGS: _on_settings,
+        FrameType.PUSH_PROMISE: _on_push_promise,
+        FrameType.PING: _on_ping,
+        FrameType.GOAWAY: _on_goaway,
+        FrameType.WINDOW_UPDATE: _on_window_update,
+        FrameType.CONTINUATION: _on_continuation,
     }
 
     def _require_opened(self, number: int) -> None:
         if not 0 < number <= self._last:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "The stream was never opened.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "The stream was never opened.")
 
     def _close(self, stream: Stream) -> None:
         """The answer is out."""
         self._resets = max(0, self._resets - 1)
         self.streams.pop(stream.number, None)
         if not stream.is_complete:  # the client need not send the rest (RFC 9113, 8.1)
-            self._refuse(stream.number, Code.NO_ERROR)
+            self._refuse(stream.number, ErrorCode.NO_ERROR)
         self._end_if_idle()
 
-    def _refuse(self, number: int, code: Code) -> None:
+    def _refuse(self, number: int, code: ErrorCode) -> None:
         """Ends a stream of which the client may go on sending for a while."""
         self._given_up.append(number)
         self.write(reset_frame(number, code))
 
-    def _give_up(self, stream: Stream, code: Code) -> None:
+    def _give_up(self, stream: Stream, code: ErrorCode) -> None:
         """The client broke the protocol in a way that ends the stream."""
         self._refuse(stream.number, code)
         self._forget(stream)
@@ -360,12 +363,12 @@ class Http2Connection(Answering):
         self.request_left(stream)
         self._resets += 1
         if self._resets > MOST_RESETS:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "Too many requests were opened and reset.")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "Too many requests were opened and reset.")
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
         if self._is_over_soon and not self.streams:
-            self.end(Code.NO_ERROR)
+            self.end(ErrorCode.NO_ERROR)
 
-    def _goaway(self, code: Code) -> None:
-        self.write(frame(Kind.GOAWAY, 0, 0, word.pack(self._promised) + word.pack(code)))
+    def _goaway(self, code: ErrorCode) -> None:
+        self.write(frame(FrameType.GOAWAY, 0, 0, word.pack(self._promised) + word.pack(code)))

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from gateway.grpc.http2.frames import HEAD_BYTES, MOST_WINDOW, PREFACE, Code, ConnectionFault, head
+from gateway.grpc.http2.frames import HEAD_BYTES, MOST_WINDOW, PREFACE, ConnectionFault, ErrorCode, head
 
 Frame = tuple[int, int, int, bytes]
 """Kind, flags, stream, payload."""
 
 
-class Cutter:
+class FrameReader:
     """One per connection. Holds at most one frame that is not whole."""
 
     def __init__(self, most_bytes: int) -> None:
@@ -36,7 +36,7 @@ class Cutter:
             high, low, kind, flags, number = head.unpack_from(data, position)
             length = high << 8 | low
             if length > self._most_bytes:
-                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "The frame is longer than allowed.")
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "The frame is longer than allowed.")
             end = position + HEAD_BYTES + length
             if end > size:
                 break
@@ -49,7 +49,7 @@ class Cutter:
         """Takes the preface off, which may come in pieces."""
         size = min(len(self._preface), len(data))
         if data[:size] != self._preface[:size]:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "This is not HTTP/2.")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "This is not HTTP/2.")
         del self._preface[:size]
         return data[size:]
 

@@ -21,7 +21,7 @@ word = struct.Struct(">I")
 setting = struct.Struct(">HI")
 
 
-class Kind(IntEnum):
+class FrameType(IntEnum):
     """What a frame is."""
 
     DATA = 0
@@ -36,7 +36,7 @@ class Kind(IntEnum):
     CONTINUATION = 9
 
 
-class Setting(IntEnum):
+class SettingId(IntEnum):
     """What a SETTINGS frame sets."""
 
     HEADER_TABLE_SIZE = 1
@@ -47,7 +47,7 @@ class Setting(IntEnum):
     MAX_HEADER_LIST_SIZE = 6
 
 
-class Code(IntEnum):
+class ErrorCode(IntEnum):
     """Why a stream or a connection ends."""
 
     NO_ERROR = 0
@@ -65,30 +65,30 @@ class Code(IntEnum):
 class ConnectionFault(Exception):
     """The client broke the protocol in a way that ends the connection."""
 
-    def __init__(self, code: Code, why: str) -> None:
+    def __init__(self, code: ErrorCode, why: str) -> None:
         super().__init__(why)
         self.code = code
 
 
-def frame(kind: Kind, flags: int, stream: int, payload: bytes = b"") -> bytes:
+def frame(kind: FrameType, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame, whole."""
     length = len(payload)
     return head.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
 
 
-def reset_frame(stream: int, code: Code) -> bytes:
+def reset_frame(stream: int, code: ErrorCode) -> bytes:
     """Ends a stream."""
-    return frame(Kind.RST_STREAM, 0, stream, word.pack(code))
+    return frame(FrameType.RST_STREAM, 0, stream, word.pack(code))
 
 
 def wider_frame(stream: int, by: int) -> bytes:
     """So much more may be sent on a stream, or on the connection (0)."""
-    return frame(Kind.WINDOW_UPDATE, 0, stream, word.pack(by))
+    return frame(FrameType.WINDOW_UPDATE, 0, stream, word.pack(by))
 
 
-def settings_frame(values: dict[Setting, int]) -> bytes:
+def settings_frame(values: dict[SettingId, int]) -> bytes:
     """What this side asks of the other."""
-    return frame(Kind.SETTINGS, 0, 0, b"".join(setting.pack(key, value) for key, value in values.items()))
+    return frame(FrameType.SETTINGS, 0, 0, b"".join(setting.pack(key, value) for key, value in values.items()))
 
 
 def unpadded(payload: bytes) -> bytes:
@@ -98,5 +98,5 @@ def unpadded(payload: bytes) -> bytes:
         ConnectionFault: the padding is longer than the frame.
     """
     if not payload or payload[0] >= len(payload):
-        raise ConnectionFault(Code.PROTOCOL_ERROR, "The padding is longer than its frame.")
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "The padding is longer than its frame.")
     return payload[1 : len(payload) - payload[0]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import hpack
 
-from gateway.grpc.http2.frames import Code, ConnectionFault
+from gateway.grpc.http2.frames import ConnectionFault, ErrorCode
 
 Headers = Mapping[bytes, bytes]
 
@@ -46,9 +46,9 @@ class HeaderReader:
         try:
             fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except hpack.OversizedHeaderListError as error:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "The headers are too long.") from error
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "The headers are too long.") from error
         except Exception as error:  # hpack lets a few of Python's own errors out, too
-            raise ConnectionFault(Code.COMPRESSION_ERROR, f"The headers cannot be read: {error}.") from error
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"The headers cannot be read: {error}.") from error
         headers: dict[bytes, bytes] = {}
         for name, value in fields:
             headers[name] = headers[name] + b"," + value if name in headers else value

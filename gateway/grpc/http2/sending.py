@@ -5,16 +5,16 @@ Nothing is compressed and no table is kept for it. What the windows do not allow
 
 import asyncio
 
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.http2.frames import (
     DEFAULT_FRAME_BYTES,
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     MOST_WINDOW,
-    Code,
     ConnectionFault,
-    Kind,
+    ErrorCode,
+    FrameType,
     frame,
     head,
 )
@@ -22,10 +22,10 @@ from gateway.grpc.http2.headers import NO_TABLE
 from gateway.grpc.http2.stream import Stream
 
 
-class Answering(asyncio.Protocol):
+class SendingSide(asyncio.Protocol):
     """The half of a connection that sends. `streams` are those that are not answered yet, by number."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: EndOfTurn) -> None:
         self.streams: dict[int, Stream] = {}
         self.transport: asyncio.Transport
         self._turn = turn
@@ -75,9 +75,9 @@ class Answering(asyncio.Protocol):
             b"".join(
                 (
                     self._headers_frame(END_HEADERS, stream, block),
-                    head.pack(size >> 8, size & 0xFF, Kind.DATA, 0, number),
+                    head.pack(size >> 8, size & 0xFF, FrameType.DATA, 0, number),
                     content,
-                    frame(Kind.HEADERS, END_HEADERS | END_STREAM, number, trailers),
+                    frame(FrameType.HEADERS, END_HEADERS | END_STREAM, number, trailers),
                 )
             )
         )
@@ -86,7 +86,7 @@ class Answering(asyncio.Protocol):
     def _headers_frame(self, flags: int, stream: Stream, block: bytes) -> bytes:
         if self._before_block:
             block, self._before_block = self._before_block + block, b""
-        return frame(Kind.HEADERS, flags, stream.number, block)
+        return frame(FrameType.HEADERS, flags, stream.number, block)
 
     def _move_windows(self, to: int) -> None:
         """Of every stream, those that will come included. Windows may become negative (RFC 9113, section 6.9.2)."""
@@ -94,20 +94,20 @@ class Answering(asyncio.Protocol):
         for stream in list(self.streams.values()):
             stream.window += change
         if max((to, *(stream.window for stream in self.streams.values()))) > MOST_WINDOW:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "The window is wider than windows can be.")
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "The window is wider than windows can be.")
         self._push_all()
 
     def _widen(self, by: int) -> None:
         self._window += by
         if self._window > MOST_WINDOW:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "The window is wider than windows can be.")
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "The window is wider than windows can be.")
         self._push_all()
 
-    def _widen_stream(self, stream: Stream, by: int) -> Code | None:
+    def _widen_stream(self, stream: Stream, by: int) -> ErrorCode | None:
         """What is wrong with that, if anything."""
         stream.window += by
         if stream.window > MOST_WINDOW:
-            return Code.FLOW_CONTROL_ERROR
+            return ErrorCode.FLOW_CONTROL_ERROR
         if stream.has_more:
             self._push(stream)
         return None

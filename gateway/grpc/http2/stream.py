@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any
 
-from gateway.grpc.http2.frames import Kind, frame
+from gateway.grpc.http2.frames import FrameType, frame
 from gateway.grpc.http2.headers import Headers
 
 
@@ -60,7 +60,7 @@ class Stream:
             if size <= 0:
                 return frames, used
             part = self._waiting[0]
-            frames.append(frame(Kind.DATA, 0, self.number, bytes(part[:size])))
+            frames.append(frame(FrameType.DATA, 0, self.number, bytes(part[:size])))
             used += size
             self.window -= size
             if size == len(part):

@@ -21,15 +21,15 @@ import structlog
 import uvloop
 from onnx import TensorProto, helper, numpy_helper
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.executor import InReplica
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.executor import ReplicaExecutor
 from gateway.execution.lane import Lane, LaneKey
-from gateway.execution.latency import Pace
-from gateway.inference.live_table import Live, Served, join
+from gateway.execution.latency import LatencyModel
+from gateway.inference.live_table import LiveTable, Served, join
 from gateway.replica.replica import Replica
 from gateway.settings import Settings
 from inference_log.query import run_query
-from registry_sync.catalogue import State, Version, VersionKey
+from registry_sync.catalogue import Version, VersionKey, VersionState
 from router.document.commands import Declare, apply
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
@@ -292,7 +292,7 @@ def signature() -> Signature:
 
 
 @pytest.fixture
-def join_live() -> Callable[..., Live]:
+def join_live() -> Callable[..., LiveTable]:
     """A live table with one route of runtimes by arm name; the first arm has all the weight.
 
     Every arm takes `mean_s`, as far as has been measured. Its lanes belong to the first event loop that uses them.
@@ -308,7 +308,7 @@ def join_live() -> Callable[..., Live]:
         is_batching: bool = False,
         beside: Mapping[str, Runtime] | None = None,
         **spec: Any,
-    ) -> Live:
+    ) -> LiveTable:
         names = list(runtimes)
         split = {name: "100%" if index == 0 else "0%" for index, name in enumerate(names)}
         raw = {"route": "r", "arms": {n: f"m:{i}" for i, n in enumerate(names)}, "split": split, **spec}
@@ -316,15 +316,17 @@ def join_live() -> Callable[..., Live]:
         manifest = Manifest(
             runtime="onnx", file="f", sha256="0" * 64, inputs=SIGNATURE.inputs, outputs=SIGNATURE.outputs
         )
-        turn = Turn()
+        turn = EndOfTurn()
 
         def served(number: str, runtime: Runtime, is_shadow: bool) -> tuple[Version, Lane]:
             key = VersionKey("m", number, "0" * 64)
-            executor = InReplica(runtime, Pace(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64)
+            executor = ReplicaExecutor(
+                runtime, LatencyModel(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64
+            )
             lane = Lane(
                 LaneKey(key, "replica", is_shadow), executor, turn, is_batching=is_batching, has_one_likeness=True
             )
-            return Version(key, manifest, State.READY, runtime=runtime), lane
+            return Version(key, manifest, VersionState.READY, runtime=runtime), lane
 
         arms = {name: served(str(number), runtimes[name], False) for number, name in enumerate(names)}
         shadows = {name: served(name.partition(":")[2], runtime, True) for name, runtime in (beside or {}).items()}

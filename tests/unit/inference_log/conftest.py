@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference_log.record import Audit, Context, Entry, Header, Record
+from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
 from inference_log.segment import SUFFIX, frame
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
@@ -102,10 +102,10 @@ def make_audit() -> MakeAudit:
 def write_segment() -> WriteSegment:
     """Writes a closed segment file."""
 
-    def write(folder: Path, contexts: Sequence[Context], records: Sequence[Entry], sequence: int = 0) -> Path:
+    def write(folder: Path, contexts: Sequence[Context], records: Sequence[SegmentEntry], sequence: int = 0) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"w-{sequence:08d}{SUFFIX}"
-        path.write_bytes(b"".join(map(frame, (Header("w", sequence), *contexts, *records))))
+        path.write_bytes(b"".join(map(frame, (SegmentHeader("w", sequence), *contexts, *records))))
         return path
 
     return write

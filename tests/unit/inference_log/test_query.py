@@ -5,7 +5,7 @@ import pytest
 
 from inference_log.errors import QueryRefused
 from inference_log.query import run_query
-from inference_log.ship import Roller
+from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import segments, take_seat
 from inference_log.writer import LogWriter
@@ -26,7 +26,7 @@ def seat(tmp_path):
 @pytest.fixture
 def ship(tmp_path, seat):
     writer = LogWriter(seat.folder, "roller")
-    roller = Roller(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
+    roller = Shipper(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
     return lambda: roller.ship(segments(seat.folder))
 
 

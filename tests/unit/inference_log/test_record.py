@@ -2,7 +2,7 @@
 
 import msgspec
 
-from inference_log.record import SCHEMA_VERSION, Audit, Comparison, Context, Header, Record
+from inference_log.record import SCHEMA_VERSION, Audit, Comparison, Context, Record, SegmentHeader
 
 # Append-only. A segment may be read by a later version than the one that wrote it.
 _HEADER = ("writer_id", "sequence", "schema_version")
@@ -17,7 +17,13 @@ _RECORD = (
 )  # fmt: skip
 _COMPARISON = ("pairs", "flips", "difference", "difference_squared", "delay_us")
 _AUDIT = ("number", "route", "version", "at_us", "who", "what", "why", "by", "phase", "weights", "document")
-_ENTRIES = ((Header, _HEADER), (Context, _CONTEXT), (Record, _RECORD), (Comparison, _COMPARISON), (Audit, _AUDIT))
+_ENTRIES = (
+    (SegmentHeader, _HEADER),
+    (Context, _CONTEXT),
+    (Record, _RECORD),
+    (Comparison, _COMPARISON),
+    (Audit, _AUDIT),
+)
 
 
 def test_fields_keep_their_places():
@@ -32,6 +38,6 @@ def test_fields_added_later_have_defaults():
 
 
 def test_entries_are_tagged_arrays(make_context, make_record, make_audit):
-    for tag, entry in enumerate((Header("w", 7), make_context(), make_record(), make_audit())):
+    for tag, entry in enumerate((SegmentHeader("w", 7), make_context(), make_record(), make_audit())):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry))[0] == tag
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Header("w", 7))) == [0, "w", 7, SCHEMA_VERSION]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(SegmentHeader("w", 7))) == [0, "w", 7, SCHEMA_VERSION]

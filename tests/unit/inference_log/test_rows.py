@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inference_log.record import Comparison, Context, Header, Record
+from inference_log.record import Comparison, Context, Record, SegmentHeader
 from inference_log.rows import partition_rows
 from inference_log.schema import INFERENCES, Partition
 from inference_log.segment import Segment
@@ -17,7 +17,7 @@ TODAY = Partition(INFERENCES, ("cancer", "2026-01-01"))
 
 def table_of(contexts: list[Context], records: list[Record]) -> dict[Partition, pa.Table]:
     numbered = {context.number: context for context in contexts}
-    return partition_rows(Segment(Header("w", 0), numbered, records, [], 0))
+    return partition_rows(Segment(SegmentHeader("w", 0), numbered, records, [], 0))
 
 
 def rows_of(contexts: list[Context], records: list[Record]) -> list[dict]:

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_log.record import Audit, Comparison, Context, Header, Record
+from inference_log.record import Audit, Comparison, Context, Record, SegmentHeader
 from inference_log.segment import Piece, frame, read_piece, read_segment
 from inference_log.writer import LogWriter
 
 _words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _longs = st.integers(-(2**63), 2**63 - 1)
 _blobs = st.lists(st.binary(max_size=9), max_size=3).map(tuple)
-_headers = st.builds(Header, writer_id=_words, sequence=_longs)
+_headers = st.builds(SegmentHeader, writer_id=_words, sequence=_longs)
 _contexts = st.builds(
     Context,
     number=st.integers(0, 4),
@@ -81,7 +81,7 @@ _audits = st.builds(
 
 def frames_of(make_context, make_record) -> list[bytes]:
     """A segment of four frames: header, context, and two records."""
-    entries = (Header("w", 0), make_context(), make_record(writer_seq=0), make_record(writer_seq=1))
+    entries = (SegmentHeader("w", 0), make_context(), make_record(writer_seq=0), make_record(writer_seq=1))
     return [frame(entry) for entry in entries]
 
 
@@ -101,7 +101,7 @@ def test_a_segment_that_was_written_before_there_were_shadows_is_read(make_conte
     # Fields are only ever added at the end; what was written without them is read with their defaults.
     context = msgspec.json.decode(msgspec.json.encode(make_context()))[:-2]
     record = list(msgspec.structs.astuple(make_record()))[:-1]
-    frames = [frame(Header("w", 0)), *(frame(each) for each in (context, [2, *record]))]
+    frames = [frame(SegmentHeader("w", 0)), *(frame(each) for each in (context, [2, *record]))]
     segment = read_segment(b"".join(frames))
     assert segment is not None
     assert (segment.contexts, segment.records) == ({0: make_context()}, [make_record()])
@@ -148,7 +148,7 @@ def test_a_record_before_any_header_makes_no_segment(make_record):
 def test_a_frame_of_another_program_is_not_skipped_over():
     body = b"\xc1"  # never valid in MessagePack
     with pytest.raises(Exception, match="MessagePack"):
-        read_segment(frame(Header("w", 0)) + struct.pack("<II", len(body), zlib.crc32(body)) + body)
+        read_segment(frame(SegmentHeader("w", 0)) + struct.pack("<II", len(body), zlib.crc32(body)) + body)
 
 
 def test_zeros_behind_the_last_record_end_the_segment(make_context, make_record):

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import SinkConflict, SinkUnavailable
-from inference_log.record import Header
+from inference_log.record import SegmentHeader
 from inference_log.segment import frame
-from inference_log.ship import DEAD_LETTER, Roller
+from inference_log.ship import DEAD_LETTER, Shipper
 from inference_log.sinks import Sink
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import Seat, segments, take_seat
@@ -59,7 +59,7 @@ class Spool:
         self.seat: Seat = take_seat(self.root)
         self.folder = self.seat.folder
         self.writer = LogWriter(self.folder, "w")
-        self.roller = Roller(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
+        self.roller = Shipper(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
 
     def ship(self) -> None:
         self.roller.ship(segments(self.folder))
@@ -241,7 +241,9 @@ def test_a_torn_segment_ships_what_is_whole(spool, make_context, make_record, wr
     assert segments(spool.folder) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 4096, frame(Header("w", 0)), frame(Header("w", 0))[:-1]])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 4096, frame(SegmentHeader("w", 0)), frame(SegmentHeader("w", 0))[:-1]]
+)
 def test_a_segment_without_records_is_deleted(spool, content):
     (spool.folder / "w-00000000.segment").write_bytes(content)
     spool.ship()

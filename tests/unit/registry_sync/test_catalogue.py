@@ -9,7 +9,7 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from registry_sync.catalogue import Catalogue, State, VersionKey
+from registry_sync.catalogue import Catalogue, VersionKey, VersionState
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
@@ -99,7 +99,7 @@ def test_a_model_without_aliases_says_so(catalogue, publisher):
 
 def test_a_version_that_is_ready_runs(catalogue):
     version = obtain(catalogue, "fraud:1")
-    assert (version.state, version.reason) == (State.READY, "")
+    assert (version.state, version.reason) == (VersionState.READY, "")
     (answer,) = version.runtime.run({"X": np.zeros((3, 30), np.float32)}, ["y"])
     assert answer.shape == (3,)
 
@@ -134,7 +134,7 @@ def damage(publisher) -> None:
 def test_a_damaged_version_is_quarantined_with_its_reason(catalogue, registry, publisher):
     damage(publisher)
     version = obtain(catalogue, "fraud:1")
-    assert (version.state, version.runtime) == (State.QUARANTINED, None)
+    assert (version.state, version.runtime) == (VersionState.QUARANTINED, None)
     assert version.reason.startswith("fraud:1: model.skops has sha256 ")
     assert "changed or damaged" in version.reason
     assert obtain(catalogue, "fraud:1") is version  # and is not read again and again
@@ -144,17 +144,17 @@ def test_a_damaged_version_is_quarantined_with_its_reason(catalogue, registry, p
 def test_a_version_whose_artifact_is_missing_is_quarantined(catalogue, publisher):
     (publisher.root / "fraud" / "1" / "model.skops").unlink()
     version = obtain(catalogue, "fraud:1")
-    assert version.state is State.QUARANTINED
+    assert version.state is VersionState.QUARANTINED
     assert version.reason == "fraud:1: The artifact fraud/1/model.skops is missing."
 
 
 def test_a_quarantined_version_is_tried_again_when_asked(catalogue, registry, publisher):
     damage(publisher)
     obtain(catalogue, "fraud:1")
-    assert obtain(catalogue, "fraud:1", retry=True).state is State.QUARANTINED
+    assert obtain(catalogue, "fraud:1", retry=True).state is VersionState.QUARANTINED
     publisher.publish("fraud", "1")
-    assert obtain(catalogue, "fraud:1").state is State.QUARANTINED
-    assert obtain(catalogue, "fraud:1", retry=True).state is State.READY
+    assert obtain(catalogue, "fraud:1").state is VersionState.QUARANTINED
+    assert obtain(catalogue, "fraud:1", retry=True).state is VersionState.READY
     assert registry.fetched == 3
 
 
@@ -167,8 +167,8 @@ def test_a_quarantined_version_is_tried_again_when_its_manifest_changes(catalogu
     publisher.publish("fraud", "1", inputs=(TensorSpec("X", "FP32", (-1, 29)),))
     assert "declares 29 features" in obtain(catalogue, "fraud:1").reason
     publisher.publish("fraud", "1")
-    assert obtain(catalogue, "fraud:1").state is State.READY
-    assert [held.state for held in catalogue.versions()] == [State.READY]  # it took the place of the other
+    assert obtain(catalogue, "fraud:1").state is VersionState.READY
+    assert [held.state for held in catalogue.versions()] == [VersionState.READY]  # it took the place of the other
 
 
 @pytest.mark.parametrize("ref", ["fraud@champion", "fraud:1"])
@@ -212,7 +212,7 @@ def test_nothing_is_held_of_what_could_not_be_fetched(catalogue, registry):
         catalogue.obtain(*resolved)
     assert catalogue.versions() == []
     registry.reachable = True
-    assert obtain(catalogue, "fraud:1").state is State.READY
+    assert obtain(catalogue, "fraud:1").state is VersionState.READY
 
 
 def test_what_is_held_is_listed_by_name(catalogue, publisher):
@@ -240,5 +240,5 @@ def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
     folder = publisher.publish("fraud", "1", sha256=hashlib.sha256(content).hexdigest(), outputs=labels)
     (folder / "model.skops").write_bytes(content)
     version = obtain(catalogue, "fraud:1")
-    assert version.state is State.QUARANTINED
+    assert version.state is VersionState.QUARANTINED
     assert "The model answers label as <U4, which is no int64" in version.reason

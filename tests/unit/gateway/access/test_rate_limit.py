@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.rate_limit import Bucket
+from gateway.access.rate_limit import TokenBucket
 
 RATES = st.floats(min_value=0.01, max_value=1000)
 BURSTS = st.floats(min_value=1, max_value=100)
@@ -13,7 +13,7 @@ ROUNDING = 1e-6
 
 
 def test_a_burst_is_let_through_at_once_and_then_the_rate():
-    bucket = Bucket(10, 3)
+    bucket = TokenBucket(10, 3)
     assert [bucket.take(0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert bucket.take(0.0) == pytest.approx(0.1)
     assert bucket.take(0.05) == pytest.approx(0.05)
@@ -22,13 +22,13 @@ def test_a_burst_is_let_through_at_once_and_then_the_rate():
 
 
 def test_what_is_not_used_is_kept_only_up_to_the_burst():
-    bucket = Bucket(10, 2)
+    bucket = TokenBucket(10, 2)
     bucket.take(0.0)
     assert [bucket.take(3600.0) == 0.0 for _ in range(4)] == [True, True, False, False]
 
 
 def test_a_refused_request_costs_nothing():
-    bucket = Bucket(1, 1)
+    bucket = TokenBucket(1, 1)
     bucket.take(0.0)
     for _ in range(100):
         assert bucket.take(0.5) > 0
@@ -36,7 +36,7 @@ def test_a_refused_request_costs_nothing():
 
 
 def test_a_clock_that_goes_back_adds_nothing_and_takes_nothing():
-    bucket = Bucket(1, 1)
+    bucket = TokenBucket(1, 1)
     bucket.take(100.0)
     assert bucket.take(0.0) == pytest.approx(1.0)
     assert bucket.take(100.5) == pytest.approx(0.5)
@@ -46,12 +46,12 @@ def test_a_clock_that_goes_back_adds_nothing_and_takes_nothing():
 @pytest.mark.parametrize(("rate_per_s", "burst"), [(0, 1), (-1, 1), (1, 0.5), (float("nan"), 1), (1, float("nan"))])
 def test_a_bucket_that_could_never_be_used_is_refused(rate_per_s, burst):
     with pytest.raises(ValueError, match="A rate must be above 0 and a burst at least 1"):
-        Bucket(rate_per_s, burst)
+        TokenBucket(rate_per_s, burst)
 
 
 @given(RATES, BURSTS, PAUSES)
 def test_no_window_ever_lets_more_through_than_burst_and_rate_allow(rate_per_s, burst, pauses_s):
-    bucket = Bucket(rate_per_s, burst)
+    bucket = TokenBucket(rate_per_s, burst)
     now_s, admitted_s = 1000.0, []
     for pause_s in pauses_s:
         now_s += pause_s
@@ -65,7 +65,7 @@ def test_no_window_ever_lets_more_through_than_burst_and_rate_allow(rate_per_s, 
 
 @given(RATES, BURSTS, PAUSES)
 def test_who_waits_as_long_as_told_is_let_through(rate_per_s, burst, pauses_s):
-    bucket = Bucket(rate_per_s, burst)
+    bucket = TokenBucket(rate_per_s, burst)
     now_s = 1000.0
     for pause_s in pauses_s:
         now_s += pause_s

@@ -183,7 +183,7 @@ def test_the_http_door_asks_clients_for_a_certificate_of_the_authority(authority
 
 
 def test_the_command_line_trusts_the_authority_that_it_is_told_of(authority, monkeypatch):
-    from gateway.cli.client import ApiError, Client
+    from gateway.cli.client import ApiClient, ApiError
 
     own = authority.issue("ada")
     both = authority.folder / "ada.pem"
@@ -191,7 +191,7 @@ def test_the_command_line_trusts_the_authority_that_it_is_told_of(authority, mon
     tls = load_tls(settings(*authority.issue("server"), authority.path))
 
     def ask(url: str) -> str:
-        asking = Client(url)
+        asking = ApiClient(url)
         try:
             asking.status()
         except ApiError as error:

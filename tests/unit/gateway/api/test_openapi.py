@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from gateway.access.path_scopes import need
+from gateway.access.path_scopes import scope_for
 from gateway.api.openapi import NAME, raises
 from gateway.errors import ERROR_HEADER, STATUS_OF, ClientGone, status_of
 from router.errors import Rejected
@@ -99,7 +99,7 @@ def test_every_answer_from_400_on_is_the_one_error_schema_but_for_those_about_re
 
 def test_who_needs_a_scope_is_told_so_and_may_be_refused_for_want_of_it(operations):
     for method, path, operation in operations:
-        wanted = need(method.upper(), path)
+        wanted = scope_for(method.upper(), path)
         if wanted is None:
             assert operation["security"] == []
             assert not {"401", "403"} & set(operation["responses"])

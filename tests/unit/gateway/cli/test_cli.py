@@ -10,7 +10,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.cli.output import Progress
 from gateway.cli.serve import read_settings
-from inference_log.record import Context, Header, Record
+from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
 from tests.unit.gateway.cli.kit import refused
 
@@ -26,7 +26,7 @@ def write_row(home: Path, value: float = 0.5) -> None:
     record = Record(0, 0, "d", 0, 0, "WEIGHTED", 1.0, None, 200, "ok", "", 0, 0, 1, "", "", (), output)
     folder = home / "spool" / "0"
     folder.mkdir(parents=True)
-    (folder / "w-0.segment").write_bytes(b"".join(map(frame, (Header("w", 0), context, record))))
+    (folder / "w-0.segment").write_bytes(b"".join(map(frame, (SegmentHeader("w", 0), context, record))))
 
 
 def test_the_entry_point_lists_the_commands(monkeypatch, capsys):

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from gateway.cli.client import ApiError, Client
+from gateway.cli.client import ApiClient, ApiError
 
 
 class Gateway:
@@ -53,7 +53,7 @@ def environment(monkeypatch):
 
 
 def ask(gateway: Gateway) -> None:
-    client = Client(gateway.url)
+    client = ApiClient(gateway.url)
     try:
         client.routes()
     finally:
@@ -79,7 +79,7 @@ def test_without_a_key_none_is_sent(listening, environment, key):
 def test_a_key_that_no_header_could_hold_is_said_and_not_repeated(environment, key):
     environment.setenv("POINTSMAN_KEY", key)
     with pytest.raises(ApiError, match="POINTSMAN_KEY is neither") as refused:
-        Client("http://127.0.0.1:9")
+        ApiClient("http://127.0.0.1:9")
     assert key not in str(refused.value)
 
 
@@ -94,12 +94,12 @@ def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
     for path in (tmp_path / "nowhere.pem", tmp_path / "bad.pem"):
         environment.setenv(name, str(path))
         with pytest.raises(ApiError, match="cannot be used"):
-            Client("https://127.0.0.1:9")
+            ApiClient("https://127.0.0.1:9")
         (tmp_path / "bad.pem").write_text("no PEM")
 
 
 def test_the_name_of_a_route_leads_nowhere_else(listening):
-    client = Client(listening.url)
+    client = ApiClient(listening.url)
     for name in ("../status", "a?b", "a#b"):
         client.route(name)
     assert listening.paths == ["/api/routes/..%2Fstatus", "/api/routes/a%3Fb", "/api/routes/a%23b"]
@@ -107,7 +107,7 @@ def test_the_name_of_a_route_leads_nowhere_else(listening):
 
 
 def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refused(listening):
-    client = Client(listening.url)
+    client = ApiClient(listening.url)
     listening.status = 404
     assert client.find("r") is None
     listening.status = 403

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from tests.unit.gateway.cli.kit import refused
 
 ROLLOUT = {
@@ -78,14 +78,14 @@ def test_what_the_gateway_refuses_is_one_line(here, arguments):
 
 def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch):
     """Between what is read and what is asked, somebody else is quicker."""
-    read = Client.route
+    read = ApiClient.route
 
     def read_and_lose(self, name):
         found = read(self, name)
         gateway.http.post(f"/api/routes/{name}/start")
         return found
 
-    monkeypatch.setattr(Client, "route", read_and_lose)
+    monkeypatch.setattr(ApiClient, "route", read_and_lose)
     said = refused(here("shift", rolled, "canary=50"))
     assert f"Route {rolled} is at version 2, not 1: somebody changed it first." in said
     assert gateway.http.get(f"/api/routes/{rolled}").json()["version"] == 2
@@ -97,13 +97,13 @@ def test_nothing_is_put_back_where_nothing_is_lost(here):
 
 
 def test_what_was_put_back_is_said(run, monkeypatch):
-    monkeypatch.setattr(Client, "restore", lambda _: {"routes": ["a", "b"]})
+    monkeypatch.setattr(ApiClient, "restore", lambda _: {"routes": ["a", "b"]})
     assert run("restore").stdout == "Put back: a, b.\n"
 
 
 def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
     monkeypatch.setattr("gateway.cli.wait._CONVERGE_S", 0.0)
-    monkeypatch.setattr(Client, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
+    monkeypatch.setattr(ApiClient, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
     result = here("start", rolled)
     assert "live on 0 of 1 replicas" in result.stdout
     assert "Not every replica serves the change yet" in refused(result)

@@ -6,14 +6,14 @@ import pytest
 
 from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import status
-from gateway.cli.client import Client
+from gateway.cli.client import ApiClient
 from gateway.cli.print_status import print_route, print_status
-from gateway.control.rollouts import Evidence
+from gateway.control.rollouts import Observation
 from router.document.commands import Abort, Declare, Start, apply
 from router.document.document import Candidate
 from router.evidence.guardrails import Finding
 from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
-from router.evidence.verdict import State, Verdict
+from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.store.examples import report
 
@@ -37,13 +37,13 @@ def document():
 @pytest.fixture
 def evidence():
     reason = "5 of 100 (5%) requests of canary failed [sic]."
-    finding = Finding("canary", "errors", Verdict(State.UNDECIDED, reason, 0.2))
+    finding = Finding("canary", "errors", Verdict(VerdictState.UNDECIDED, reason, 0.2))
     counted = {
         SumKey(0, 2, "stable", "17", "", REQUESTS): 1900, SumKey(0, 2, "canary", "18", "", REQUESTS): 100,
         SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
         SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20,
     }  # fmt: skip
-    return Evidence((finding,), 100, counted)
+    return Observation((finding,), 100, counted)
 
 
 def told(store, documents, evidence, **more):
@@ -141,7 +141,7 @@ def test_what_operators_wrote_is_shown_as_it_is(run, monkeypatch):
         "version": 1, "at_s": NOW_S, "who": "[ada]", "what": "apply", "rollout": None, "weights": {"a": "100%"},
         "why": "[/red] :smile:",
     }  # fmt: skip
-    monkeypatch.setattr(Client, "history", lambda *_: [entry])
+    monkeypatch.setattr(ApiClient, "history", lambda *_: [entry])
     result = run("history", "r")
     assert result.exit_code == 0, result.exception
     assert "[ada]" in result.stdout

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gateway.control.log_counter import Counter
+from gateway.control.log_counter import LogCounter
 from inference_log.record import Comparison, Context, Record
 from inference_log.segment import frame
-from inference_log.ship import Roller
+from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import take_seat
 from inference_log.writer import LogWriter
@@ -131,9 +131,9 @@ class Machine:
     ) -> None:
         self.seat = take_seat(root / "spool")
         self.writer = LogWriter(self.seat.folder, name)
-        self.counter = Counter(store, self.writer, piece_bytes)
+        self.counter = LogCounter(store, self.writer, piece_bytes)
         self._at_step = at_step
-        self.roller = Roller(
+        self.roller = Shipper(
             root / "spool",
             self.seat.folder,
             self.writer,

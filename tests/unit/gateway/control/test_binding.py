@@ -7,7 +7,7 @@ import pytest
 
 from gateway.control.binding import bind, candidates, places
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, State
+from registry_sync.catalogue import Catalogue, VersionState
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Abort, Declare, Release, Shift, Start, apply
@@ -171,7 +171,7 @@ def test_what_runs_elsewhere_is_not_loaded_here(catalogue):
     shadow = [{"arm": "linear:2"}]
     bound = bind(catalogue, document("linear:1", shadow=shadow, placement="dedicated"))
     assert [(version.state, version.runtime) for version in (*bound.arms.values(), *bound.shadows.values())] == [
-        (State.READY, None)
+        (VersionState.READY, None)
     ] * 2
     assert catalogue.versions() == []
 

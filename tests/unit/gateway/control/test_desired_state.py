@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.control.desired_state import Wanted
-from gateway.control.last_known import Memory
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
 from store.api_key import ApiKey
 from store.errors import Foreign, StoreUnavailable
 from tests.unit.gateway.support_store import Served
@@ -30,8 +30,8 @@ class Machine:
     def declare(self, name: str, version: str = "1") -> None:
         self._declare(self.store, route(name, version))
 
-    def replica(self, *, has_memory: bool = True) -> Wanted:
-        return Wanted(self.store, Memory(self.memory_path, URL) if has_memory else None)
+    def replica(self, *, has_memory: bool = True) -> DesiredState:
+        return DesiredState(self.store, LastKnownFile(self.memory_path, URL) if has_memory else None)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def machine(tmp_path, declare):
     made.store.real.close()
 
 
-def serves(wanted: Wanted) -> dict[str, int]:
+def serves(wanted: DesiredState) -> dict[str, int]:
     return {name: document.version for name, document in wanted.documents.items()}
 
 

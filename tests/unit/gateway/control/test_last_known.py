@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.control.last_known import Memory, Remembered
+from gateway.control.last_known import LastKnownFile, StoreState
 from router.document.commands import Declare, Start, apply
 from router.document.document import Candidate
 from router.spec.parse import parse_spec
@@ -30,24 +30,24 @@ def path(tmp_path) -> Path:
 
 
 @pytest.fixture
-def remembered() -> Remembered:
-    return Remembered(Revision("identity", 7), {"r": entry(), "other": entry("other")}, [KEY])
+def remembered() -> StoreState:
+    return StoreState(Revision("identity", 7), {"r": entry(), "other": entry("other")}, [KEY])
 
 
 def test_what_was_kept_is_remembered_by_the_next_one(path, remembered):
-    Memory(path, URL).keep(remembered)
-    assert Memory(path, URL).load() == remembered
+    LastKnownFile(path, URL).keep(remembered)
+    assert LastKnownFile(path, URL).load() == remembered
 
 
 def test_nothing_is_remembered_at_first_and_nobody_complains(path):
     with capture_logs() as lines:
-        assert Memory(path, URL).load() == Remembered()
+        assert LastKnownFile(path, URL).load() == StoreState()
     assert lines == []
 
 
 def test_what_another_store_said_is_not_remembered(path, remembered):
-    Memory(path, URL).keep(remembered)
-    assert Memory(path, "sqlite:///p.db").load() == Remembered()
+    LastKnownFile(path, URL).keep(remembered)
+    assert LastKnownFile(path, "sqlite:///p.db").load() == StoreState()
 
 
 @pytest.mark.parametrize(
@@ -64,28 +64,28 @@ def test_what_another_store_said_is_not_remembered(path, remembered):
     ids=["cut", "empty", "null", "no text", "no document", "no spec", "no key"],
 )
 def test_a_damaged_file_is_as_good_as_none_and_is_said(path, remembered, damage):
-    Memory(path, URL).keep(remembered)
+    LastKnownFile(path, URL).keep(remembered)
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     assert path.read_bytes() != whole
     with capture_logs() as lines:
-        assert Memory(path, URL).load() == Remembered()
+        assert LastKnownFile(path, URL).load() == StoreState()
     assert [(line["event"], line["path"]) for line in lines] == [("gateway.memory.unreadable", str(path))]
 
 
 def test_a_damaged_file_is_replaced_by_what_is_known(path, remembered):
     path.parent.mkdir()
     path.write_bytes(b"damaged")
-    memory = Memory(path, URL)
+    memory = LastKnownFile(path, URL)
     memory.load()
     memory.keep(remembered)
-    assert Memory(path, URL).load() == remembered
+    assert LastKnownFile(path, URL).load() == remembered
 
 
 def test_only_its_owner_may_read_it_and_it_holds_no_password(path, remembered):
     before = os.umask(0)
     try:
-        Memory(path, URL).keep(remembered)
+        LastKnownFile(path, URL).keep(remembered)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -94,39 +94,39 @@ def test_only_its_owner_may_read_it_and_it_holds_no_password(path, remembered):
 
 
 def test_whoever_reads_meanwhile_sees_the_old_one_or_the_new_one(path, remembered, monkeypatch):
-    memory = Memory(path, URL)
+    memory = LastKnownFile(path, URL)
     memory.keep(remembered)
     replace, seen = Path.replace, []
 
     def look(fresh: Path, target: Path) -> Path:
-        seen.append(Memory(path, URL).load())
+        seen.append(LastKnownFile(path, URL).load())
         replaced = replace(fresh, target)
-        seen.append(Memory(path, URL).load())
+        seen.append(LastKnownFile(path, URL).load())
         return replaced
 
     monkeypatch.setattr(Path, "replace", look)
-    changed = Remembered(Revision("identity", 8), {"r": entry(who="bea")}, [])
+    changed = StoreState(Revision("identity", 8), {"r": entry(who="bea")}, [])
     memory.keep(changed)
     assert seen == [remembered, changed]
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_what_is_known_already_is_not_written_again(path, remembered):
-    memory = Memory(path, URL)
+    memory = LastKnownFile(path, URL)
     memory.keep(remembered)
     written = path.stat().st_ino
-    memory.keep(Remembered(remembered.revision, dict(remembered.entries), list(remembered.keys)))
-    following = Memory(path, URL)
+    memory.keep(StoreState(remembered.revision, dict(remembered.entries), list(remembered.keys)))
+    following = LastKnownFile(path, URL)
     following.keep(following.load())
     assert path.stat().st_ino == written
 
 
 def test_a_disk_that_cannot_take_it_is_only_logged_and_is_tried_again(path, remembered):
     path.parent.parent.joinpath("home").write_text("a file where the folder should be")
-    memory = Memory(path, URL)
+    memory = LastKnownFile(path, URL)
     with capture_logs() as lines:
         memory.keep(remembered)
     assert [line["event"] for line in lines] == ["gateway.memory.not_kept"]
     path.parent.unlink()
     memory.keep(remembered)
-    assert Memory(path, URL).load() == remembered
+    assert LastKnownFile(path, URL).load() == remembered

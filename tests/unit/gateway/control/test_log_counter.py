@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.control.log_counter import Counter
-from inference_log.record import Header
+from gateway.control.log_counter import LogCounter
+from inference_log.record import SegmentHeader
 from inference_log.segment import frame
 from inference_log.spool import all_segments, segments, take_seat
 from store.errors import StoreUnavailable
@@ -42,7 +42,7 @@ def test_two_replicas_that_count_one_segment_at_once_count_it_once(tmp_path, sto
     for _ in range(300):
         machine.append(CANARY, NOON_US)
     path = machine.writer.rotate(0, 0)
-    one, other = Counter(store, machine.writer, 1000), Counter(store, machine.writer, 1700)
+    one, other = LogCounter(store, machine.writer, 1000), LogCounter(store, machine.writer, 1700)
     dice = random.Random(seed)  # noqa: S311  # a test that can be repeated
     left: list[int] = []
 
@@ -195,7 +195,7 @@ def test_what_a_dead_replica_left_is_counted_by_who_ships_it(tmp_path, store, ma
 
 def test_a_segment_that_cannot_be_read_holds_up_no_other(machine, store, tmp_path):
     poison = machine.writer.folder / "a-00000000.segment"
-    poison.write_bytes(b"".join(map(frame, (Header("a", 0), make_record(7, 0, "d", NOON_US)))))
+    poison.write_bytes(b"".join(map(frame, (SegmentHeader("a", 0), make_record(7, 0, "d", NOON_US)))))
     (machine.writer.folder / "b-00000000.segment").mkdir()  # stands for a bad sector: reading it fails
     machine.append(CANARY, NOON_US)
     machine.counter.tick()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.control.periodic import Steward
+from gateway.control.periodic import PeriodicWork
 
 WORK = ("counter", "advancer", "audit")
 
@@ -22,7 +22,7 @@ class Bench:
         self.stop = threading.Event()
         self.stop_after = 1
         counter, advancer, audit = (SimpleNamespace(tick=self._worker(name)) for name in WORK)
-        self.steward = Steward(counter, advancer, audit, every_s=0.0)
+        self.steward = PeriodicWork(counter, advancer, audit, every_s=0.0)
 
     def _worker(self, name: str):
         def tick(*now_s: float) -> None:

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
-from gateway.control.desired_state import Wanted
-from gateway.control.last_known import Memory
-from gateway.control.reconciler import Identity, Refresher
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.reconciler import Identity, Reconciler
 from gateway.errors import NotReady
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.lane_pool import LaneOptions, Lanes
-from gateway.inference.live_table import LiveHolder, find_route
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.inference.live_table import LiveTableHolder, find_route
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Abort, Declare, Start, apply
@@ -42,12 +42,12 @@ class Bench:
     def __init__(self, root, registry, store: Served | None = None) -> None:
         self.store = store or Served(root)
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
-        self.holder = LiveHolder()
+        self.holder = LiveTableHolder()
         self.now_s = 100.0
         self.keys: list[list[str]] = []
-        self.lanes = Lanes(Turn(), LaneOptions(2, 0.002), None)
-        self.wanted = Wanted(self.store, Memory(root / "remembered.json", "redis://store.example"))
-        self.refresher = Refresher(
+        self.lanes = LanePool(EndOfTurn(), LaneOptions(2, 0.002), None)
+        self.wanted = DesiredState(self.store, LastKnownFile(root / "remembered.json", "redis://store.example"))
+        self.refresher = Reconciler(
             Identity("me", 7, 1.0),
             self.store,
             self.wanted,

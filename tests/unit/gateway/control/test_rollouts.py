@@ -13,13 +13,13 @@ from structlog.testing import capture_logs
 
 from gateway.control.binding import bind, candidates
 from gateway.control.changes import Changes, Note
-from gateway.control.rollouts import RECENT_S, Advancer, Observer
+from gateway.control.rollouts import RECENT_S, Observer, RolloutDriver
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Pause, Release, Shift, Start
 from router.evidence import guardrails
 from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
-from router.evidence.verdict import State
+from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
 from runtimes.load import LoadOptions
 from store.sqlite.store import SQLiteStore
@@ -51,7 +51,7 @@ class Replica:
         self.changes = Changes(store, self.catalogue, name, lambda: self.trouble)
         self.seen = None
         self.bound = lambda route: candidates(bind(self.catalogue, site.store.real.read(route).document).arms)
-        self.advancer = Advancer(
+        self.advancer = RolloutDriver(
             store, self.changes, lambda: self.seen or site.documents(), lambda route: self.bound(route)
         )
 
@@ -216,7 +216,7 @@ def test_one_error_of_a_canary_is_not_enough(site):
     site.tick()
     assert site.stands() == ("PROGRESSING", 1000)
     (found,) = site.advancer.verdicts["r"]
-    assert (found.arm, found.guardrail, found.verdict.state) == ("canary", "errors", State.UNDECIDED)
+    assert (found.arm, found.guardrail, found.verdict.state) == ("canary", "errors", VerdictState.UNDECIDED)
     assert found.verdict.reason.startswith("1 of 12 (8.33%)")
 
 
@@ -435,7 +435,9 @@ def test_of_a_split_a_bad_arm_goes_and_stays_away(site):
     assert site.what("s") == ["apply", "abort b: errors"]
     assert site.document("s").weights == {"stable": 10_000, "b": 0}
     assert site.advancer.aborts == {("s", "b", "errors"): 1}
-    assert site.advancer.verdicts["s"][0].verdict.state is State.UNHEALTHY  # it has no traffic that could be taken
+    assert (
+        site.advancer.verdicts["s"][0].verdict.state is VerdictState.UNHEALTHY
+    )  # it has no traffic that could be taken
 
 
 def test_who_does_not_serve_a_route_says_nothing_of_it(site):

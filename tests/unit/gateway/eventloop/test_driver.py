@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from gateway.errors import ClientGone
-from gateway.eventloop.driver import Driven, Pending, finish
+from gateway.eventloop.driver import Driver, Pending, run_in_task
 from runtimes.errors import ModelFailed
 
 
-class Driver:
+class Recorded:
     """A driven coroutine, and what became of it."""
 
     def __init__(self, work: Coroutine[Any, None, Any]) -> None:
         self.values: list[Any] = []
         self.errors: list[BaseException] = []
-        self.driven = Driven(work, self.values.append, self.errors.append)
+        self.driven = Driver(work, self.values.append, self.errors.append)
         self.driven.step()
 
 
@@ -30,7 +30,7 @@ async def sum_of(*pendings: Pending[int]) -> int:
 
 def test_a_coroutine_goes_on_at_once_when_what_it_waits_for_is_settled():
     one, two = Pending[int](), Pending[int]()
-    driver = Driver(sum_of(one, two))
+    driver = Recorded(sum_of(one, two))
     one.succeed(1)
     assert driver.values == []
     two.succeed(2)
@@ -41,7 +41,7 @@ def test_what_is_settled_already_is_not_waited_for():
     one, two = Pending[int](), Pending[int]()
     one.succeed(1)
     two.succeed(2)
-    assert Driver(sum_of(one, two)).values == [3]
+    assert Recorded(sum_of(one, two)).values == [3]
 
 
 def test_a_failure_is_raised_where_it_is_awaited():
@@ -53,15 +53,15 @@ def test_a_failure_is_raised_where_it_is_awaited():
 
     before, after = Pending[int](), Pending[int]()
     before.fail(ModelFailed("before"))
-    assert Driver(forgiving(before)).values == ["caught before"]
-    driver = Driver(forgiving(after))
+    assert Recorded(forgiving(before)).values == ["caught before"]
+    driver = Recorded(forgiving(after))
     after.fail(ModelFailed("after"))
     assert driver.values == ["caught after"]
 
 
 def test_what_a_coroutine_raises_is_handed_on():
     pending = Pending[int]()
-    driver = Driver(sum_of(pending))
+    driver = Recorded(sum_of(pending))
     error = ModelFailed("no")
     pending.fail(error)
     assert (driver.values, driver.errors) == ([], [error])
@@ -78,7 +78,7 @@ def test_only_the_first_to_settle_counts(first):
     pending.succeed(2)
     pending.fail(ModelFailed("late"))
     assert resumed == [True]
-    driver = Driver(sum_of(pending))
+    driver = Recorded(sum_of(pending))
     said = [str(error) for error in driver.errors]
     assert (driver.values, said) == (([1], []) if first == "succeed" else ([], ["no"]))
 
@@ -93,7 +93,7 @@ def test_a_cancelled_coroutine_is_told_and_nobody_gets_its_outcome():
             told.append(error)
             raise
 
-    driver = Driver(work())
+    driver = Recorded(work())
     driver.driven.cancel()
     assert [type(error) for error in told] == [ClientGone]
     assert pending.settled  # so that a lane does not start it
@@ -114,13 +114,13 @@ def test_a_coroutine_that_will_not_be_told_is_closed():
         finally:
             closed.append(True)
 
-    Driver(stubborn()).driven.cancel()
+    Recorded(stubborn()).driven.cancel()
     assert closed == [True]
 
 
 def test_cancelling_what_has_ended_changes_nothing():
     pending = Pending[int]()
-    driver = Driver(sum_of(pending))
+    driver = Recorded(sum_of(pending))
     pending.succeed(1)
     driver.driven.cancel()
     assert (driver.values, driver.errors) == ([1], [])
@@ -132,9 +132,9 @@ def test_a_task_gets_what_the_work_returns_or_raises():
         loop = asyncio.get_running_loop()
         loop.call_soon(good.succeed, 5)
         loop.call_soon(bad.fail, ModelFailed("no"))
-        assert await finish(sum_of(good)) == 5
+        assert await run_in_task(sum_of(good)) == 5
         with pytest.raises(ModelFailed, match="no"):
-            await finish(sum_of(bad))
+            await run_in_task(sum_of(bad))
 
     asyncio.run(run())
 
@@ -142,7 +142,7 @@ def test_a_task_gets_what_the_work_returns_or_raises():
 def test_cancelling_the_task_cancels_the_work():
     async def run() -> bool:
         pending = Pending[int]()
-        task = asyncio.create_task(finish(sum_of(pending)))
+        task = asyncio.create_task(run_in_task(sum_of(pending)))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -156,7 +156,7 @@ def test_cancelling_the_task_cancels_the_work():
 def test_work_that_ends_in_the_turn_in_which_its_task_is_cancelled_troubles_nobody(fails):
     async def run() -> None:
         pending = Pending[int]()
-        task = asyncio.create_task(finish(sum_of(pending)))
+        task = asyncio.create_task(run_in_task(sum_of(pending)))
         await asyncio.sleep(0)
         task.cancel()
         if fails:
@@ -175,7 +175,7 @@ def test_whoever_cannot_use_the_value_does_not_trouble_who_settles_it():
     def refuse(_: int) -> None:
         raise OSError("the connection is gone")
 
-    Driven(sum_of(pending), refuse, errors.append).step()
+    Driver(sum_of(pending), refuse, errors.append).step()
     pending.succeed(1)
     assert [str(error) for error in errors] == ["the connection is gone"]
 
@@ -188,7 +188,7 @@ def test_a_cancelled_coroutine_may_say_so_in_its_own_words_but_a_fault_stays_one
         except ClientGone as gone:
             raise error from (gone if isinstance(error, OSError) else None)
 
-    driver = Driver(work())
+    driver = Recorded(work())
     if isinstance(error, OSError):
         driver.driven.cancel()
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import structlog.testing
 
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 
 
 class Wire:
@@ -19,12 +19,12 @@ class Wire:
         self._notes.append(f"{self._name}:{content.decode()}")
 
 
-def turned(begin: Callable[[Turn, list[str]], None], turns: int = 1) -> list[str]:
+def turned(begin: Callable[[EndOfTurn, list[str]], None], turns: int = 1) -> list[str]:
     """What has been noted after so many turns of the loop."""
     notes: list[str] = []
 
     async def run() -> list[str]:
-        begin(Turn(), notes)
+        begin(EndOfTurn(), notes)
         notes.append("begun")
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -34,26 +34,26 @@ def turned(begin: Callable[[Turn, list[str]], None], turns: int = 1) -> list[str
 
 
 def test_nothing_happens_before_the_end_of_the_turn():
-    assert turned(lambda turn, notes: turn.add(lambda: notes.append("work")), turns=0) == ["begun"]
-    assert turned(lambda turn, notes: turn.add(lambda: notes.append("work"))) == ["begun", "work"]
+    assert turned(lambda turn, notes: turn.call(lambda: notes.append("work")), turns=0) == ["begun"]
+    assert turned(lambda turn, notes: turn.call(lambda: notes.append("work"))) == ["begun", "work"]
 
 
 def test_work_added_during_work_runs_in_the_same_turn_and_writes_come_after_in_order():
-    def begin(turn: Turn, notes: list[str]) -> None:
+    def begin(turn: EndOfTurn, notes: list[str]) -> None:
         one, two = Wire(notes, "one"), Wire(notes, "two")
 
         def first() -> None:
             notes.append("first")
             turn.write(one, b"b")
-            turn.add(third)
+            turn.call(third)
 
         def third() -> None:
             notes.append("third")
             turn.write(two, b"d")
 
         turn.write(one, b"a")
-        turn.add(first)
-        turn.add(lambda: notes.append("second"))
+        turn.call(first)
+        turn.call(lambda: notes.append("second"))
         turn.write(two, b"c")
 
     assert turned(begin) == ["begun", "first", "second", "third", "one:a", "two:c", "one:b", "two:d"]
@@ -63,7 +63,7 @@ def test_what_is_added_later_has_a_turn_of_its_own():
     notes: list[str] = []
 
     async def run() -> None:
-        turn, wire = Turn(), Wire(notes, "wire")
+        turn, wire = EndOfTurn(), Wire(notes, "wire")
         for number in range(3):
             turn.write(wire, b"%d" % number)
             notes.append("begun")
@@ -74,7 +74,7 @@ def test_what_is_added_later_has_a_turn_of_its_own():
 
 
 def test_a_flush_writes_at_once_and_only_once():
-    def begin(turn: Turn, notes: list[str]) -> None:
+    def begin(turn: EndOfTurn, notes: list[str]) -> None:
         turn.write(Wire(notes, "wire"), b"x")
         turn.flush()
 
@@ -86,12 +86,12 @@ def test_work_that_raises_keeps_neither_the_others_nor_the_writes_back(position)
     def fail() -> None:
         raise RuntimeError("a fault of ours")
 
-    def begin(turn: Turn, notes: list[str]) -> None:
+    def begin(turn: EndOfTurn, notes: list[str]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: notes.append(str(context["exception"])))
         work = [lambda: notes.append("work"), lambda: notes.append("work")]
         work.insert(position, fail)
         for each in work:
-            turn.add(each)
+            turn.call(each)
         turn.write(Wire(notes, "wire"), b"x")
 
     notes = turned(begin, turns=3)
@@ -111,7 +111,7 @@ def test_a_transport_that_refuses_keeps_no_others_write_back():
     class Faulty(Broken):
         is_gone = False
 
-    def begin(turn: Turn, notes: list[str]) -> None:
+    def begin(turn: EndOfTurn, notes: list[str]) -> None:
         for wire in (Broken(notes, "gone"), Faulty(notes, "faulty"), Wire(notes, "wire")):
             turn.write(wire, b"x")
 

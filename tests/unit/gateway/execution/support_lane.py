@@ -43,7 +43,7 @@ class HeldExecutor:
     """Doubles, and refuses NaN. A batch ends when the test says so, or at once if `is_quick`."""
 
     def __init__(self, threads: int = 1, most: int = 8, expected_s: float = 0.0, *, is_quick: bool = False) -> None:
-        self.pace = SimpleNamespace(expected_s=lambda rows: rows * expected_s, doubt=lambda: None)
+        self.pace = SimpleNamespace(expected_s=lambda rows: rows * expected_s, lower=lambda: None)
         self.held: list[tuple[Mapping[str, Any], Sequence[int], Callable[..., None]]] = []
         self.batches: list[list[int]] = []
         self.most_held = 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.execution.breaker import FAILURES_IN_A_ROW, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker, Phase
+from gateway.execution.breaker import FAILURES_IN_A_ROW, FIRST_PAUSE_S, LONGEST_PAUSE_S, Breaker, BreakerState
 
 OPENED_S = 100.0
 
@@ -28,25 +28,29 @@ def half_open() -> Breaker:
     return breaker
 
 
-MAKE = {Phase.CLOSED: closed, Phase.OPEN: opened, Phase.HALF_OPEN: half_open}
+MAKE = {BreakerState.CLOSED: closed, BreakerState.OPEN: opened, BreakerState.HALF_OPEN: half_open}
 EARLY_S, DUE_S = OPENED_S + FIRST_PAUSE_S / 2, OPENED_S + 2 * FIRST_PAUSE_S
 
 ADMITTING = [
     # phase, asked at, answer, phase afterwards
-    (Phase.CLOSED, EARLY_S, True, Phase.CLOSED),
-    (Phase.CLOSED, DUE_S, True, Phase.CLOSED),
-    (Phase.OPEN, EARLY_S, False, Phase.OPEN),
-    (Phase.OPEN, DUE_S, True, Phase.HALF_OPEN),
-    (Phase.HALF_OPEN, OPENED_S + FIRST_PAUSE_S * 1.5, False, Phase.HALF_OPEN),  # the trial is on its way
-    (Phase.HALF_OPEN, DUE_S, True, Phase.HALF_OPEN),  # the trial is given up for another
+    (BreakerState.CLOSED, EARLY_S, True, BreakerState.CLOSED),
+    (BreakerState.CLOSED, DUE_S, True, BreakerState.CLOSED),
+    (BreakerState.OPEN, EARLY_S, False, BreakerState.OPEN),
+    (BreakerState.OPEN, DUE_S, True, BreakerState.HALF_OPEN),
+    (BreakerState.HALF_OPEN, OPENED_S + FIRST_PAUSE_S * 1.5, False, BreakerState.HALF_OPEN),  # the trial is on its way
+    (BreakerState.HALF_OPEN, DUE_S, True, BreakerState.HALF_OPEN),  # the trial is given up for another
 ]
 REPORTING = [
-    (Phase.CLOSED, "succeeded", Phase.CLOSED),
-    (Phase.CLOSED, "failed", Phase.CLOSED),  # one failure alone
-    (Phase.OPEN, "succeeded", Phase.CLOSED),  # an answer to who was let in before it opened is as good as a trial's
-    (Phase.OPEN, "failed", Phase.OPEN),
-    (Phase.HALF_OPEN, "succeeded", Phase.CLOSED),
-    (Phase.HALF_OPEN, "failed", Phase.OPEN),
+    (BreakerState.CLOSED, "succeeded", BreakerState.CLOSED),
+    (BreakerState.CLOSED, "failed", BreakerState.CLOSED),  # one failure alone
+    (
+        BreakerState.OPEN,
+        "succeeded",
+        BreakerState.CLOSED,
+    ),  # an answer to who was let in before it opened is as good as a trial's
+    (BreakerState.OPEN, "failed", BreakerState.OPEN),
+    (BreakerState.HALF_OPEN, "succeeded", BreakerState.CLOSED),
+    (BreakerState.HALF_OPEN, "failed", BreakerState.OPEN),
 ]
 
 
@@ -58,8 +62,10 @@ def report(breaker: Breaker, event: str, now_s: float) -> None:
 
 
 def test_the_tables_hold_every_phase_and_event():
-    assert {phase for phase, *_ in ADMITTING} == set(Phase)
-    assert {(phase, event) for phase, event, _ in REPORTING} == {(p, e) for p in Phase for e in ("succeeded", "failed")}
+    assert {phase for phase, *_ in ADMITTING} == set(BreakerState)
+    assert {(phase, event) for phase, event, _ in REPORTING} == {
+        (p, e) for p in BreakerState for e in ("succeeded", "failed")
+    }
 
 
 @pytest.mark.parametrize(("phase", "now_s", "admits", "after"), ADMITTING)
@@ -83,7 +89,7 @@ def test_fewer_failures_than_five_in_a_row_do_not_open_it(failures):
         for _ in range(failures):
             breaker.failed(0.0)
         breaker.succeeded()
-    assert (breaker.phase, breaker.admits(0.0)) == (Phase.CLOSED, True)
+    assert (breaker.phase, breaker.admits(0.0)) == (BreakerState.CLOSED, True)
 
 
 def test_five_failures_in_a_row_open_it_at_the_fifth():
@@ -93,7 +99,7 @@ def test_five_failures_in_a_row_open_it_at_the_fifth():
         breaker.failed(0.0)
         phases.append(breaker.phase)
     assert FAILURES_IN_A_ROW == 5
-    assert phases == [Phase.CLOSED] * 4 + [Phase.OPEN]
+    assert phases == [BreakerState.CLOSED] * 4 + [BreakerState.OPEN]
 
 
 def test_a_success_while_closed_changes_nothing():
@@ -144,9 +150,9 @@ def test_after_a_recovery_everything_starts_anew():
     assert repr(breaker) == repr(closed())
     for _ in range(FAILURES_IN_A_ROW - 1):
         breaker.failed(200.0)
-    assert breaker.phase is Phase.CLOSED
+    assert breaker.phase is BreakerState.CLOSED
     breaker.failed(200.0)
-    assert (breaker.phase, breaker.admits(200.0 + FIRST_PAUSE_S)) == (Phase.OPEN, True)
+    assert (breaker.phase, breaker.admits(200.0 + FIRST_PAUSE_S)) == (BreakerState.OPEN, True)
 
 
 def test_it_says_where_it_stands():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.execution.dedicated import DedicatedExecutor
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from runtimes.errors import ModelFailed
 
 
@@ -29,7 +29,7 @@ async def until(true: Any) -> None:
 
 
 def start(remote: Remote, processes: int) -> tuple[DedicatedExecutor, list[Any]]:
-    executor, got = DedicatedExecutor(remote, Pace(0.001), max_rows=8, processes=processes), []
+    executor, got = DedicatedExecutor(remote, LatencyModel(0.001), max_rows=8, processes=processes), []
     executor.start({"X": np.zeros((1, 1))}, [1], None, lambda outcomes, _: got.append(outcomes))
     return executor, got
 

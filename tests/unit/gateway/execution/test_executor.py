@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.execution.executor import InReplica
-from gateway.execution.latency import Pace
+from gateway.execution.executor import ReplicaExecutor
+from gateway.execution.latency import LatencyModel
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Signature, TensorSpec
 
@@ -36,8 +36,8 @@ class Doubling:
         return [inputs["X"] * 2]
 
 
-def executor(runtime: Doubling, pace: Pace, threads: int = 2, max_rows: int = 64) -> InReplica:
-    return InReplica(runtime, pace, threads=threads, inline_below_s=INLINE_BELOW_S, max_rows=max_rows)
+def executor(runtime: Doubling, pace: LatencyModel, threads: int = 2, max_rows: int = 64) -> ReplicaExecutor:
+    return ReplicaExecutor(runtime, pace, threads=threads, inline_below_s=INLINE_BELOW_S, max_rows=max_rows)
 
 
 class Outcomes:
@@ -71,7 +71,7 @@ def batch(rows: int = 1) -> dict[str, Any]:
 def test_a_quick_batch_is_done_before_start_returns_and_on_the_loop():
     async def run() -> None:
         runtime, done = Doubling(), Outcomes()
-        executor(runtime, Pace(QUICK_S)).start(batch(3), [1, 2], None, done)
+        executor(runtime, LatencyModel(QUICK_S)).start(batch(3), [1, 2], None, done)
         ((outcomes, duration_s),) = done.got
         assert [outcome[0].ravel().tolist() for outcome in outcomes] == [[0.0], [2.0, 4.0]]
         assert runtime.threads == [threading.current_thread()]
@@ -84,7 +84,7 @@ def test_a_slow_batch_runs_in_a_thread_and_is_done_on_the_loop():
     async def run() -> None:
         runtime, done = Doubling(), Outcomes()
         runtime.gate.clear()
-        executor(runtime, Pace(SLOW_S)).start(batch(2), [2], None, done)
+        executor(runtime, LatencyModel(SLOW_S)).start(batch(2), [2], None, done)
         assert done.got == []
         runtime.gate.set()
         await done.arrive()
@@ -96,19 +96,19 @@ def test_a_slow_batch_runs_in_a_thread_and_is_done_on_the_loop():
 
 
 def test_a_batch_is_as_slow_as_all_its_instances_together():
-    pace = Pace(QUICK_S, 11, 0.011)  # a millisecond each
+    pace = LatencyModel(QUICK_S, 11, 0.011)  # a millisecond each
     built = executor(Doubling(), pace)
     assert (built.is_quick(9), built.is_quick(11)) == (True, False)
     assert built.rows_at_best() in (9, 10)  # so that it stays on the loop
     assert executor(Doubling(), pace, max_rows=4).rows_at_best() == 4
-    assert executor(Doubling(), Pace(SLOW_S, 11, 2 * SLOW_S)).rows_at_best() == 64  # in a thread anyway
+    assert executor(Doubling(), LatencyModel(SLOW_S, 11, 2 * SLOW_S)).rows_at_best() == 64  # in a thread anyway
 
 
 def test_there_is_room_for_as_many_slow_batches_as_threads_and_for_quick_ones_always():
     async def run() -> None:
         runtime, done = Doubling(), Outcomes()
         runtime.gate.clear()
-        built = executor(runtime, Pace(QUICK_S, 101, 0.101), threads=2)
+        built = executor(runtime, LatencyModel(QUICK_S, 101, 0.101), threads=2)
         assert built.has_room(50)
         built.start(batch(50), [50], None, done)
         assert built.has_room(50)
@@ -126,9 +126,9 @@ def test_every_version_has_threads_of_its_own():
     async def run() -> None:
         hanging, other, never, done = Doubling(), Doubling(), Outcomes(), Outcomes()
         hanging.gate.clear()
-        stuck = executor(hanging, Pace(SLOW_S), threads=1)
+        stuck = executor(hanging, LatencyModel(SLOW_S), threads=1)
         stuck.start(batch(), [1], None, never)
-        executor(other, Pace(SLOW_S), threads=1).start(batch(), [1], None, done)
+        executor(other, LatencyModel(SLOW_S), threads=1).start(batch(), [1], None, done)
         await done.arrive()
         assert never.got == []
         hanging.gate.set()
@@ -142,7 +142,7 @@ def test_every_version_has_threads_of_its_own():
 def test_whatever_a_model_raises_is_an_outcome_for_each(took_s, error):
     async def run() -> None:
         done = Outcomes()
-        executor(Doubling(error), Pace(took_s)).start(batch(3), [1, 2], None, done)
+        executor(Doubling(error), LatencyModel(took_s)).start(batch(3), [1, 2], None, done)
         await done.arrive()
         outcomes = done.got[0][0]
         assert [type(outcome) for outcome in outcomes] == [ModelFailed, ModelFailed]
@@ -153,7 +153,7 @@ def test_whatever_a_model_raises_is_an_outcome_for_each(took_s, error):
 
 def test_what_a_run_took_is_observed():
     async def run() -> None:
-        runtime, pace, done = Doubling(), Pace(SLOW_S), Outcomes()
+        runtime, pace, done = Doubling(), LatencyModel(SLOW_S), Outcomes()
         built = executor(runtime, pace)
         for count in range(1, 100):
             if built.is_quick(1):
@@ -168,7 +168,7 @@ def test_what_a_run_took_is_observed():
 
 def test_where_no_thread_can_be_had_the_batch_fails_and_makes_room(monkeypatch):
     async def run() -> None:
-        built, done = executor(Doubling(), Pace(SLOW_S), threads=1), Outcomes()
+        built, done = executor(Doubling(), LatencyModel(SLOW_S), threads=1), Outcomes()
 
         def refuse(*_: object) -> None:
             raise RuntimeError("can't start new thread")
@@ -186,7 +186,7 @@ def test_where_no_thread_can_be_had_the_batch_fails_and_makes_room(monkeypatch):
 def test_a_model_that_wants_to_end_the_process_has_only_failed(took_s):
     async def run() -> None:
         done = Outcomes()
-        executor(Doubling(SystemExit(1)), Pace(took_s)).start(batch(), [1], None, done)
+        executor(Doubling(SystemExit(1)), LatencyModel(took_s)).start(batch(), [1], None, done)
         await done.arrive()
         assert isinstance(done.got[0][0][0], ModelFailed)
 

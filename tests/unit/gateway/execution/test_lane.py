@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import TooLate
-from gateway.eventloop.driver import Driven, finish
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.driver import Driver, run_in_task
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Job, Lane, LaneKey
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import InputRefused, ModelFailed
@@ -21,7 +21,7 @@ KEY = LaneKey(VersionKey("m", "1", "0" * 64), "replica")
 
 
 def lane_of(executor: Any, *, is_batching: bool = True, has_one_likeness: bool = False) -> Lane:
-    return Lane(KEY, executor, Turn(), is_batching=is_batching, has_one_likeness=has_one_likeness)
+    return Lane(KEY, executor, EndOfTurn(), is_batching=is_batching, has_one_likeness=has_one_likeness)
 
 
 def row(value: float = 1.0, rows: int = 1, width: int = 1) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Asked:
         except TooLate as error:
             self._settle(error)
         else:
-            self.driven = Driven(outputs(job), self._settle, self._settle)
+            self.driven = Driver(outputs(job), self._settle, self._settle)
             self.driven.step()
 
     def cancel(self) -> None:
@@ -137,9 +137,9 @@ def test_what_arrives_in_one_turn_goes_together():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
         lane = lane_of(executor)
-        answers = await asyncio.gather(*(finish(outputs(lane.submit(row(i), 1))) for i in range(5)))
+        answers = await asyncio.gather(*(run_in_task(outputs(lane.submit(row(i), 1))) for i in range(5)))
         assert [answer[0].tolist() for answer in answers] == [[[2.0 * i]] for i in range(5)]
-        await finish(outputs(lane.submit(row(), 1)))
+        await run_in_task(outputs(lane.submit(row(), 1)))
         assert executor.batches == [[1] * 5, [1]]
 
     simulated(run)
@@ -259,7 +259,7 @@ def test_the_replicas_own_probe_is_answered_but_not_counted():
         before = replace(lane.statistics)
         probe = lane.submit(row(), 1, probe=True)
         await asyncio.sleep(0)
-        assert (await finish(outputs(probe)))[0].tolist() == [[2.0]]
+        assert (await run_in_task(outputs(probe)))[0].tolist() == [[2.0]]
         assert lane.statistics == before
         lane.submit(row(), 1, probe=True)
         lane.submit(row(rows=2), 2)

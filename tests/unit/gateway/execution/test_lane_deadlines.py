@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gateway.errors import TooLate
-from gateway.eventloop.driver import finish
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.driver import run_in_task
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Job, Lane, LaneKey
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from registry_sync.catalogue import VersionKey
 from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
 
@@ -19,7 +19,7 @@ ONE = {"X": np.ones((1, 1))}
 
 
 def lane_of(executor: Any) -> Lane:
-    return Lane(KEY, executor, Turn(), is_batching=True, has_one_likeness=True)
+    return Lane(KEY, executor, EndOfTurn(), is_batching=True, has_one_likeness=True)
 
 
 def now_s() -> float:
@@ -34,7 +34,7 @@ async def answer(job: Job) -> str:
         return await job
 
     try:
-        await finish(outputs())
+        await run_in_task(outputs())
     except TooLate as error:
         return f"{error} {(now_s() - began_s) * 1000:.0f} ms"
     return f"answered {(now_s() - began_s) * 1000:.0f} ms"
@@ -136,7 +136,7 @@ def test_nobody_is_late_because_of_his_company():
 def test_a_model_that_was_slow_once_is_asked_again_in_the_end():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
-        executor.pace = Pace(0.1)
+        executor.pace = LatencyModel(0.1)
         lane, refused = lane_of(executor), 0
         while not executor.batches:
             try:

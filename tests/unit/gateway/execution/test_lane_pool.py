@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.executor import InReplica
-from gateway.execution.lane_pool import LaneOptions, Lanes, measured_times
-from gateway.execution.latency import Pace
-from registry_sync.catalogue import State, Version, VersionKey
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.executor import ReplicaExecutor
+from gateway.execution.lane_pool import LaneOptions, LanePool, measured_times
+from gateway.execution.latency import LatencyModel
+from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from tests.unit.gateway.inference.support import Fake
@@ -39,15 +39,15 @@ def version(signature):
         manifest = Manifest(
             runtime="onnx", file="f", sha256="0" * 64, inputs=signature.inputs, outputs=signature.outputs, **said
         )
-        state = State.READY if runtime is not None else State.QUARANTINED
+        state = VersionState.READY if runtime is not None else VersionState.QUARANTINED
         runtime = Fake(signature, 1) if runtime == "fake" else runtime
         return Version(VersionKey("m", number, "0" * 64), manifest, state, runtime=runtime)
 
     return make
 
 
-def lanes(dedicated: Any = None, inline_below_s: float = 0.002) -> Lanes:
-    return Lanes(Turn(), LaneOptions(2, inline_below_s), dedicated)
+def lanes(dedicated: Any = None, inline_below_s: float = 0.002) -> LanePool:
+    return LanePool(EndOfTurn(), LaneOptions(2, inline_below_s), dedicated)
 
 
 def test_a_version_has_one_lane_per_place(version):
@@ -60,7 +60,7 @@ def test_a_version_has_one_lane_per_place(version):
     assert elsewhere is kept.lane(version(), "dedicated") is not lane
     assert (elsewhere.executor, elsewhere.key.placement) == (dedicated.executor, "dedicated")
     assert dedicated.opened == [version().key]
-    assert isinstance(lane.executor, InReplica)
+    assert isinstance(lane.executor, ReplicaExecutor)
 
 
 def test_a_lane_that_no_route_uses_is_forgotten(version):
@@ -124,7 +124,7 @@ def test_a_pace_is_measured_with_one_instance_and_with_several(signature, monkey
             return super().run(inputs, outputs)
 
     monkeypatch.setattr("gateway.execution.lane_pool.time.perf_counter", lambda: now_s[0])
-    pace = Pace(*measured_times(Slow(signature, 1)))
+    pace = LatencyModel(*measured_times(Slow(signature, 1)))
     assert [pace.expected_s(rows) for rows in (1, 10)] == pytest.approx([1.1, 2.0])
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from gateway.settings import Settings
-from registry_sync.catalogue import State, Version, VersionKey
+from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Resources
 
 with warnings.catch_warnings():  # Ray's own, while it is imported
     warnings.simplefilter("ignore")
     from gateway.execution import ray_applications as ray_models
-    from gateway.execution.ray_applications import PREFIX, Profile, RayModels
+    from gateway.execution.ray_applications import PREFIX, Profile, RayApplications
 
 LONG_S = 31.0
 
@@ -53,7 +53,7 @@ class Bench:
         clock = SimpleNamespace(time=lambda: self.now_s, monotonic=lambda: self.now_s)
         monkeypatch.setattr(ray_models, "serve", self.serve)
         monkeypatch.setattr(ray_models, "time", clock)
-        self.models = RayModels(Settings(registry="models"), asyncio.new_event_loop())
+        self.models = RayApplications(Settings(registry="models"), asyncio.new_event_loop())
         monkeypatch.setattr(self.models, "_deploy", self._deploy)
         monkeypatch.setattr(ray_models, "_reach", lambda _: None)
         reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile(True, 0.001, 16, 0.002)))
@@ -102,7 +102,7 @@ def version(signature):
             outputs=signature.outputs,
             resources=Resources(**resources),
         )
-        return Version(VersionKey("m", number, "0" * 64), manifest, State.READY)
+        return Version(VersionKey("m", number, "0" * 64), manifest, VersionState.READY)
 
     return make
 

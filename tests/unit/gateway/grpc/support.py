@@ -11,9 +11,9 @@ import grpc
 import numpy as np
 
 from gateway.eventloop.driver import Pending
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import Method
-from gateway.grpc.server import SERVICE, GrpcListener
+from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.http.server import bind
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from gateway.protocols.request import InferenceRequest
@@ -102,7 +102,7 @@ class Client:
 class Served(NamedTuple):
     """A server, the port that it has, and a client on a connection of its own."""
 
-    listener: GrpcListener
+    listener: GrpcServer
     port: int
     client: Client
 
@@ -117,7 +117,7 @@ async def serving(
     max_message_bytes: int = 100_000,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
-    listener = GrpcListener(methods, is_ready, Turn(), max_message_bytes=max_message_bytes, tls=tls)
+    listener = GrpcServer(methods, is_ready, EndOfTurn(), max_message_bytes=max_message_bytes, tls=tls)
     bound = bind(host, port)
     await listener.start(bound)
     try:

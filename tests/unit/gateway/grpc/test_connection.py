@@ -7,7 +7,7 @@ import zlib
 import pytest
 from h2.events import ResponseReceived
 
-from gateway.grpc.http2.frames import Kind, frame, word
+from gateway.grpc.http2.frames import FrameType, frame, word
 from gateway.grpc.messages import failure_of
 from tests.unit.gateway.grpc.http2.peer import MOST_BYTES, Answer, Peer, answer_in, conversation, frames_of, message
 
@@ -242,7 +242,7 @@ def test_who_stays_and_leaves_is_told_nothing():
         await peer.open()
         stream = peer.ask(message(b"!"), "/watch")
         await peer.say()
-        await peer.hear(frame(Kind.RST_STREAM, 0, stream, word.pack(8)))
+        await peer.hear(frame(FrameType.RST_STREAM, 0, stream, word.pack(8)))
         peer.health = b"ill"
         peer.connection.renew()
         assert await peer.rest() == b""

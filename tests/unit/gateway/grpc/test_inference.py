@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from gateway.errors import STATUS_OF, BadRequest, ClientGone, Overloaded, RateLimited, TooLate
-from gateway.grpc.inference import GrpcDoor
+from gateway.grpc.inference import GrpcInference
 from gateway.grpc.messages import time_left_s
 from gateway.grpc.server import SERVICE
 from gateway.protocols.open_inference_pb2 import ModelStreamInferResponse
@@ -25,7 +25,7 @@ def behind(use: Callable[[Client, StubReception], Coroutine[Any, Any, None]], **
 
     async def run() -> StubReception:
         reception = StubReception(**stub)
-        async with serving(GrpcDoor(reception).methods()) as served:
+        async with serving(GrpcInference(reception).methods()) as served:
             await asyncio.wait_for(use(served.client, reception), PATIENCE_S)
         return reception
 

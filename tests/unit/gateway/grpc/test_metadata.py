@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Forbidden, NotReady
-from gateway.grpc.metadata import GrpcDescription
+from gateway.grpc.metadata import GrpcMetadata
 from gateway.protocols import open_inference_pb2 as pb
 from router.errors import UnknownRoute, UnknownVersion
 from tests.unit.gateway.grpc.support import serving
@@ -87,7 +87,7 @@ class Reader:
 
 def ask(method: str, message: Any = None, *, ready: bool = True, guard: Any = None, **more: Any) -> bytes:
     async def run() -> bytes:
-        methods = GrpcDescription(StubDescriber(), lambda: ready, guard).methods()
+        methods = GrpcMetadata(StubDescriber(), lambda: ready, guard).methods()
         async with serving(methods) as served:
             content: bytes = await served.client.call(method, message.SerializeToString() if message else b"", **more)
             return content
@@ -97,7 +97,7 @@ def ask(method: str, message: Any = None, *, ready: bool = True, guard: Any = No
 
 def failure(method: str, message: Any = None, content: bytes = b"", guard: Any = None) -> tuple[str, str]:
     async def run() -> tuple[str, str]:
-        methods = GrpcDescription(StubDescriber(), lambda: True, guard).methods()
+        methods = GrpcMetadata(StubDescriber(), lambda: True, guard).methods()
         async with serving(methods) as served:
             code, sentence, _ = await served.client.failure(method, message.SerializeToString() if message else content)
             return code, sentence

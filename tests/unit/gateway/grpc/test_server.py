@@ -13,10 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.grpc.inference import GrpcDoor
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
-from gateway.grpc.server import SERVICE, GrpcListener
+from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.http.server import bind
 from tests.unit.gateway.grpc.support import Client, Served, StubReception, channel_to, request, serving
 
@@ -29,7 +29,7 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 def behind(use: Callable[[Served, StubReception], Coroutine[Any, Any, None]], **more: Any) -> None:
     async def run() -> None:
         reception = StubReception()
-        async with serving(GrpcDoor(reception).methods(), **more) as served:
+        async with serving(GrpcInference(reception).methods(), **more) as served:
             await asyncio.wait_for(use(served, reception), PATIENCE_S)
 
     asyncio.run(run())
@@ -45,7 +45,7 @@ def test_a_port_that_somebody_holds_cannot_be_had():
 
 def test_replicas_share_a_port():
     async def use(first: Served, _: StubReception) -> None:
-        async with serving(GrpcDoor(StubReception()).methods(), port=first.port) as second:
+        async with serving(GrpcInference(StubReception()).methods(), port=first.port) as second:
             assert second.port == first.port
             assert first.listener.is_listening()
             assert second.listener.is_listening()
@@ -67,7 +67,7 @@ def test_addresses_of_version_6_are_taken():
 def test_connections_of_the_dead_are_noticed():
     async def run() -> None:
         bound = bind("127.0.0.1", 0)
-        listener = GrpcListener({}, lambda: True, Turn(), max_message_bytes=1000)
+        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
         await listener.start(bound)
         assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert bound.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
@@ -237,7 +237,7 @@ def test_draining_cancels_what_takes_too_long():
 
 def test_draining_ends_at_once_if_nobody_is_connected():
     async def run() -> None:
-        listener = GrpcListener({}, lambda: True, Turn(), max_message_bytes=1000)
+        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
         await listener.start(bind("127.0.0.1", 0))
         await asyncio.wait_for(listener.drain(60), PATIENCE_S)
         await listener.drain(60)
@@ -262,7 +262,7 @@ def test_no_call_is_lost_while_one_of_two_replicas_drains():
         ended = asyncio.Event()
         async with (
             contextlib.AsyncExitStack() as stack,
-            serving(GrpcDoor(StubReception()).methods(), port=first.port),
+            serving(GrpcInference(StubReception()).methods(), port=first.port),
         ):
             clients = [Client(await stack.enter_async_context(channel_to(first.port))) for _ in range(6)]
             await asyncio.gather(*[client.infer(request()) for client in clients])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from tests.unit.gateway.http.support_wire import connection, head, json_request, read_answer
 
 
@@ -144,7 +144,7 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
         release.wait(5)
         return run(inputs, outputs)
 
-    runtime.run, executor.pace = hold, Pace(1.0)
+    runtime.run, executor.pace = hold, LatencyModel(1.0)
     try:
         yield started, release
     finally:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from gateway.execution.latency import Pace
+from gateway.execution.latency import LatencyModel
 from tests.unit.gateway.http.support_wire import connection, head, read_answer
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
@@ -284,7 +284,7 @@ def slow_route(gateway):
         release.wait(5)
         return run(inputs, outputs)
 
-    runtime.run, executor.pace = wait, Pace(1.0)
+    runtime.run, executor.pace = wait, LatencyModel(1.0)
     try:
         yield release
     finally:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import uvloop
 
-from gateway.eventloop.driver import finish
-from gateway.inference.live_table import Live, LiveRoute
+from gateway.eventloop.driver import run_in_task
+from gateway.inference.live_table import LiveRoute, LiveTable
 from gateway.inference.predictor import Answer, Call, Predictor
 from gateway.telemetry.metrics import Metrics
 from inference_log.record import Record
@@ -82,14 +82,14 @@ class Bench:
         """What `work` returns, in a task."""
         return self._runner.run(work)
 
-    def predict(self, live: Live, **more: Any) -> Answer:
+    def predict(self, live: LiveTable, **more: Any) -> Answer:
         """One prediction, alone."""
         answer: Answer = self.run(self.ask(live, **more))
         return answer
 
-    async def ask(self, live: Live, **more: Any) -> Answer:
+    async def ask(self, live: LiveTable, **more: Any) -> Answer:
         """One prediction among others."""
-        return await finish(self.predictor.predict(live.routes["r"], call(**more)))
+        return await run_in_task(self.predictor.predict(live.routes["r"], call(**more)))
 
     def records(self) -> list[Record]:
         """What has been recorded, as it stands in the segment."""

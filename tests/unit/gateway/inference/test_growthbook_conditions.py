@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from growthbook.core import evalCondition
 
-from gateway.inference.targeting import Target
+from gateway.inference.targeting import Targeting
 from router.errors import Rejected
 from router.spec.condition import JOINS, attributes_of, check_condition
 from tests.support.paths import GROWTHBOOK_CASES as CASES
@@ -69,7 +69,7 @@ def test_a_vector_through_a_target(condition, attributes, expected):
     condition = of_parameters(condition)
     paths = [path.removeprefix("parameters.") for path in attributes_of(condition)]
     parameters = {path: dig(attributes, path) for path in paths}
-    assert Target(condition).matches({}, parameters, {}, None) is expected
+    assert Targeting(condition).matches({}, parameters, {}, None) is expected
 
 
 @pytest.mark.parametrize(("condition", "attributes", "_expected"), named(OURS))

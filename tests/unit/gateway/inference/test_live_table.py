@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.inference.live_table import EMPTY, LiveHolder, find_route
+from gateway.inference.live_table import EMPTY, LiveTableHolder, find_route
 from router.document.document import Candidate
 from router.errors import UnknownRoute
 from runtimes.errors import ModelFailed
@@ -64,7 +64,7 @@ def test_a_shadow_that_is_not_there_is_left_out(join_live, signature):
 
 
 def test_a_holder_says_which_versions_serve_a_route_now(join_live, signature):
-    holder = LiveHolder()
+    holder = LiveTableHolder()
     assert holder.candidates("r") is None
     holder.current = join_live({"a": Silent(signature), "b": Silent(signature)})
     assert holder.candidates("r") == {"a": Candidate("0", "0" * 64), "b": Candidate("1", "0" * 64)}

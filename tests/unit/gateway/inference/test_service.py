@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest, Forbidden, NotReady, Overloaded, TooLarge, TooLate
-from gateway.inference.live_table import LiveHolder
+from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.predictor import Answer
-from gateway.inference.service import Reception, new_decision_id
-from gateway.inference.targeting import Target
+from gateway.inference.service import InferenceService, new_decision_id
+from gateway.inference.targeting import Targeting
 from gateway.protocols.request import InferenceRequest
 from router.errors import UnknownRoute, UnknownVersion
 from runtimes.errors import ModelFailed
@@ -51,13 +51,13 @@ class Front:
     """A reception with one route, `r`, and one that cannot be served, `broken`."""
 
     def __init__(self, live: Any, guard: Guard | None = None) -> None:
-        self.holder = LiveHolder()
+        self.holder = LiveTableHolder()
         live.problems["broken"] = "damaged."
         self.holder.current = live
         self.predictor = StubPredictor()
         self.shed: list[int] = []
         metrics = SimpleNamespace(shed=SimpleNamespace(inc=lambda: self.shed.append(1)))
-        self.reception = Reception(
+        self.reception = InferenceService(
             self.holder, self.predictor, metrics, guard, secret=b"s" * 16, max_in_flight=2, max_instances=5
         )
         self.predictor.reception = self.reception
@@ -229,7 +229,7 @@ def test_a_routes_condition_is_held_against_the_request(front):
 
 def test_a_real_condition_decides_who_takes_part(front):
     made = front()
-    made.live = replace(made.live, target=Target({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
+    made.live = replace(made.live, target=Targeting({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
     assert made.call(x_country=b"se", parameters={"tier": "gold"}).is_targeted
     assert not made.call(x_country=b"se").is_targeted
     assert not made.call(x_country=b"no", parameters={"tier": "gold"}).is_targeted

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from gateway.eventloop.end_of_turn import Turn
-from gateway.execution.breaker import FAILURES_IN_A_ROW, Phase
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.breaker import FAILURES_IN_A_ROW, BreakerState
 from gateway.execution.lane import Lane, LaneKey
 from gateway.inference.live_table import LiveShadow
 from gateway.inference.predictor import Call
@@ -34,7 +34,7 @@ def a_shadow(executor: Any, name: str = "s", **said: Any) -> LiveShadow:
     lane = Lane(
         LaneKey(VersionKey("m", "2", "0" * 64), "replica", True),
         executor,
-        Turn(),
+        EndOfTurn(),
         is_batching=True,
         has_one_likeness=True,
     )
@@ -233,7 +233,7 @@ def test_a_shadow_that_is_late_is_recorded_as_such_and_one_that_must_be_is_not_a
             ("waiting", 504, "timeout", "TooLate"),
         ]
         assert [each.comparison for each in made.records()] == [None, None]
-        executor.pace = SimpleNamespace(expected_s=lambda _: 0.2, doubt=lambda: None)
+        executor.pace = SimpleNamespace(expected_s=lambda _: 0.2, lower=lambda: None)
         made.offer("hopeless")
         await asyncio.sleep(0.04)
         assert made.shadows.dropped == {("r", "s", "late"): 1}
@@ -259,14 +259,14 @@ def test_a_shadow_that_fails_again_and_again_is_left_alone_for_a_moment(bench):
         assert len(made.records()) == FAILURES_IN_A_ROW
         executor.end = succeed
         await asyncio.sleep(1.1)
-        executor.pace = SimpleNamespace(expected_s=lambda _: 2.0, doubt=lambda: None)
+        executor.pace = SimpleNamespace(expected_s=lambda _: 2.0, lower=lambda: None)
         made.offer("a trial that would be late")
         await asyncio.sleep(0.04)
-        executor.pace = SimpleNamespace(expected_s=lambda _: 0.0, doubt=lambda: None)
+        executor.pace = SimpleNamespace(expected_s=lambda _: 0.0, lower=lambda: None)
         assert made.shadows.dropped.pop(("r", "s", "late")) == 1
         made.offer("trial")
         await asyncio.sleep(0.04)
-        assert live_shadow.lane.breaker.phase is Phase.CLOSED
+        assert live_shadow.lane.breaker.phase is BreakerState.CLOSED
 
     simulated(run)
 

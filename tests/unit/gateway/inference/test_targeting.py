@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gateway.inference.targeting import Target
+from gateway.inference.targeting import Targeting
 from router.errors import Rejected
 from router.spec.condition import check_condition
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
@@ -18,7 +18,7 @@ from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 
 def matches(condition, headers=None, parameters=None, inputs=None, unit=None, unbatched=()):
     check_condition(condition)
-    return Target(condition, unbatched).matches(headers or {}, parameters or {}, inputs or {}, unit)
+    return Targeting(condition, unbatched).matches(headers or {}, parameters or {}, inputs or {}, unit)
 
 
 def test_each_source_of_attributes():
@@ -151,7 +151,7 @@ def test_a_value_of_more_than_1024_characters_is_not_looked_at(operators):
 
 
 def test_an_error_of_the_library_does_not_match():
-    target = Target({"$not": {"parameters.x": 1}})
+    target = Targeting({"$not": {"parameters.x": 1}})
 
     class Hostile:
         def __getattribute__(self, name: str) -> None:
@@ -162,7 +162,7 @@ def test_an_error_of_the_library_does_not_match():
 
 def test_an_attribute_that_no_request_has_is_refused():
     with pytest.raises(Rejected, match="target asks for 'country'"):
-        Target({"country": "nl"})
+        Targeting({"country": "nl"})
 
 
 EVERYTHING = {
@@ -195,7 +195,7 @@ _tensors = arrays.arrays(
 @settings(deadline=None)
 def test_no_request_makes_it_raise(headers, parameters, inputs, unit):
     check_condition(EVERYTHING)
-    assert Target(EVERYTHING).matches(headers, parameters, inputs, unit) in (True, False)
+    assert Targeting(EVERYTHING).matches(headers, parameters, inputs, unit) in (True, False)
 
 
 def test_the_library_is_not_imported_before_there_is_a_target_and_then_says_nothing():
@@ -203,7 +203,7 @@ def test_the_library_is_not_imported_before_there_is_a_target_and_then_says_noth
         import logging, sys
         import gateway.inference.targeting
         assert "growthbook" not in sys.modules
-        target = gateway.inference.targeting.Target({"headers.x": {"$regex": "["}})
+        target = gateway.inference.targeting.Targeting({"headers.x": {"$regex": "["}})
         assert "growthbook" in sys.modules
         assert not target.matches({b"x": b"x"}, {}, {}, None)
         assert not logging.getLogger().handlers

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.inference.live_table import LiveHolder
+from gateway.inference.live_table import LiveTableHolder
 from gateway.replica.publish import Publisher
 from gateway.telemetry.metrics import Metrics
 from router.evidence.guardrails import Finding
-from router.evidence.verdict import State, Verdict
+from router.evidence.verdict import Verdict, VerdictState
 
 
 class Bench:
@@ -29,7 +29,7 @@ class Bench:
         self.publisher = Publisher(
             self.metrics,
             self.lanes,
-            LiveHolder(),
+            LiveTableHolder(),
             self.refresher,
             self.writer,
             self.roller,
@@ -56,7 +56,7 @@ def bench(tmp_path) -> Bench:
 
 
 def found(p_value: float, guardrail: str = "errors") -> Finding:
-    return Finding("canary", guardrail, Verdict(State.UNDECIDED, "", p_value))
+    return Finding("canary", guardrail, Verdict(VerdictState.UNDECIDED, "", p_value))
 
 
 def test_what_shadows_did_not_get_to_see_is_published_once(bench):

@@ -8,7 +8,7 @@ from router.document.commands import Abort, Advance, Declare, Follow, Hold, Paus
 from router.document.document import Candidate, Document
 from router.evidence.due import abort_due, follow_due, is_moving, step_due
 from router.evidence.guardrails import Finding
-from router.evidence.verdict import State, Verdict
+from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.router.examples import STEP_S, T0, V1, V2, V3
 
@@ -16,7 +16,9 @@ BOUND = {"stable": V1, "canary": V2}
 WHY = "6 of 12 (50%) requests of canary failed."
 
 
-def found(arm: str = "canary", state: State = State.UNHEALTHY, guardrail: str = "errors", why: str = WHY) -> Finding:
+def found(
+    arm: str = "canary", state: VerdictState = VerdictState.UNHEALTHY, guardrail: str = "errors", why: str = WHY
+) -> Finding:
     return Finding(arm, guardrail, Verdict(state, why, 0.001))
 
 
@@ -43,7 +45,9 @@ def test_a_split_moves_only_if_somebody_guards_it():
 
 def test_an_arm_that_is_unhealthy_is_aborted_with_the_reason(begun):
     document, unhealthy = begun(), found()
-    move = abort_due(document, (found(state=State.HEALTHY, guardrail="missing_outputs"), unhealthy), BOUND, T0 + 5)
+    move = abort_due(
+        document, (found(state=VerdictState.HEALTHY, guardrail="missing_outputs"), unhealthy), BOUND, T0 + 5
+    )
     assert move.command == Abort(T0 + 5, WHY, "canary", V2)
     assert (move.what, move.why, move.found) == ("abort canary: errors", WHY, unhealthy)
     after = apply(document, move.command)
@@ -51,7 +55,7 @@ def test_an_arm_that_is_unhealthy_is_aborted_with_the_reason(begun):
     assert [(held.version, held.why) for held in after.quarantine] == [("2", WHY)]
 
 
-@pytest.mark.parametrize("state", [State.HEALTHY, State.UNDECIDED])
+@pytest.mark.parametrize("state", [VerdictState.HEALTHY, VerdictState.UNDECIDED])
 def test_an_arm_that_is_not_unhealthy_stays(begun, state):
     assert abort_due(begun(), (found(state=state),), BOUND, T0) is None
     assert abort_due(begun(), (), BOUND, T0) is None

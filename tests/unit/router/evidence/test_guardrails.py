@@ -12,7 +12,7 @@ from router.evidence.evidence import Evidence
 from router.evidence.guardrails import findings, name_of, samples
 from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, slow
 from router.evidence.time_buckets import folded
-from router.evidence.verdict import State
+from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.router.examples import T0, V2, V3
 
@@ -94,14 +94,14 @@ def test_guardrails_are_named_by_what_they_watch(guard, name):
 
 def test_without_data_nothing_is_decided():
     (found,) = judge(rollout(), {})
-    assert (found.verdict.state, found.verdict.p_value) == (State.UNDECIDED, 1.0)
+    assert (found.verdict.state, found.verdict.p_value) == (VerdictState.UNDECIDED, 1.0)
     assert found.verdict.reason == "No requests of canary have been counted yet."
 
 
 def test_a_canary_that_fails_half_of_what_it_gets_is_unhealthy_with_the_numbers():
     totals = counts(12, 6) + counts(1188, 1, arm="stable")
     (found,) = judge(rollout(), totals)
-    assert found.verdict.state is State.UNHEALTHY
+    assert found.verdict.state is VerdictState.UNHEALTHY
     assert found.verdict.reason.startswith(
         "6 of 12 (50%) requests of canary failed, against 1 of 1188 (0.0842%) of the other arms; "
         "allowed is 1% more. p <= "
@@ -110,7 +110,7 @@ def test_a_canary_that_fails_half_of_what_it_gets_is_unhealthy_with_the_numbers(
 
 def test_one_error_does_not_condemn_a_canary():
     (found,) = judge(rollout(), counts(12, 1) + counts(1188, 0, arm="stable"))
-    assert found.verdict.state is State.UNDECIDED
+    assert found.verdict.state is VerdictState.UNDECIDED
 
 
 def test_requests_are_compared_by_policy_version_with_its_weights(compared):
@@ -214,8 +214,8 @@ def test_a_good_past_does_not_protect_a_canary_that_has_turned_bad():
     totals = counts(20_016, 10) + counts(390_000, 100, arm="stable")
     recent = counts(16, 8, bucket_s=late_s) + counts(300, 0, arm="stable", bucket_s=late_s)
     (by_bucket,), (altogether,) = judge(rollout(), totals, recent), judge(rollout(), totals)
-    assert by_bucket.verdict.state is State.UNHEALTHY
-    assert altogether.verdict.state is not State.UNHEALTHY
+    assert by_bucket.verdict.state is VerdictState.UNHEALTHY
+    assert altogether.verdict.state is not VerdictState.UNHEALTHY
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
     totals += pairs(1000, 0, "canary", "other", model="2") + pairs(1000, 0, "m:9", "canary")
     totals += pairs(1000, 0, "stable", "canary", policy=1)
     (found,) = judge(document, totals)
-    assert found.verdict.state is State.UNHEALTHY
+    assert found.verdict.state is VerdictState.UNHEALTHY
     assert found.verdict.reason.startswith(
         "80 of 150 (53.3%) answers of canary differ from what stable answers, allowed is 5%. p <= "
     )
@@ -254,10 +254,10 @@ def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
 
 def test_those_who_agree_are_healthy_and_those_without_pairs_undecided():
     document = rollout({"disagreement": {"above": "5%"}})
-    assert judge(document, pairs(1000, 3, "stable", "canary"))[0].verdict.state is State.HEALTHY
+    assert judge(document, pairs(1000, 3, "stable", "canary"))[0].verdict.state is VerdictState.HEALTHY
     (found,) = judge(document, counts(1000, 3))
     assert (found.verdict.state, found.verdict.reason) == (
-        State.UNDECIDED,
+        VerdictState.UNDECIDED,
         "No answers of canary have been counted yet.",
     )
 
@@ -286,7 +286,7 @@ def test_of_an_arm_that_is_not_served_nothing_is_said():
     document = split()
     totals = counts(30, 30, arm="b", policy=1) + counts(500, 5, arm="stable", policy=1)
     found = findings(document, {"stable": "1", "b": "2"}, {1: document.weights}, totals, {})
-    assert [(each.arm, each.verdict.state) for each in found] == [("b", State.UNHEALTHY)]
+    assert [(each.arm, each.verdict.state) for each in found] == [("b", VerdictState.UNHEALTHY)]
 
 
 def test_samples_are_the_candidates_since_its_step_began():

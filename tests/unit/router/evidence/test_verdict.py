@@ -5,7 +5,7 @@ import math
 import pytest
 
 from router.evidence.evidence import Evidence
-from router.evidence.verdict import Counted, State, Verdict, judge, spend, worst
+from router.evidence.verdict import Counted, Verdict, VerdictState, judge, spend, worst
 
 ALPHA = 0.01
 
@@ -18,13 +18,13 @@ def verdict(against, in_favour, **changed):
 @pytest.mark.parametrize(
     ("against", "in_favour", "state"),
     [
-        (4.7, -3.0, State.UNHEALTHY),  # ln(1/0.01) = 4.605
-        (4.5, -3.0, State.UNDECIDED),
-        (-3.0, 4.7, State.HEALTHY),
-        (-3.0, 4.5, State.UNDECIDED),
-        (4.7, 4.7, State.UNHEALTHY),  # it was good for long and is bad now
-        (0.0, 0.0, State.UNDECIDED),
-        (math.inf, -math.inf, State.UNHEALTHY),
+        (4.7, -3.0, VerdictState.UNHEALTHY),  # ln(1/0.01) = 4.605
+        (4.5, -3.0, VerdictState.UNDECIDED),
+        (-3.0, 4.7, VerdictState.HEALTHY),
+        (-3.0, 4.5, VerdictState.UNDECIDED),
+        (4.7, 4.7, VerdictState.UNHEALTHY),  # it was good for long and is bad now
+        (0.0, 0.0, VerdictState.UNDECIDED),
+        (math.inf, -math.inf, VerdictState.UNHEALTHY),
     ],
 )
 def test_the_level_decides(against, in_favour, state):
@@ -62,7 +62,7 @@ def test_no_data_is_undecided_and_says_so(evidence):
         others=Counted(2, 500),
         allowed=0.01,
     )
-    assert nothing.state is State.UNDECIDED
+    assert nothing.state is VerdictState.UNDECIDED
     assert nothing.reason == "No requests of canary have been counted yet."
 
 
@@ -74,10 +74,10 @@ def test_the_p_value_is_a_probability(against, p_value):
 @pytest.mark.parametrize(
     ("states", "state"),
     [
-        ([], State.UNDECIDED),
-        ([State.HEALTHY, State.HEALTHY], State.HEALTHY),
-        ([State.HEALTHY, State.UNDECIDED], State.UNDECIDED),
-        ([State.HEALTHY, State.UNDECIDED, State.UNHEALTHY], State.UNHEALTHY),
+        ([], VerdictState.UNDECIDED),
+        ([VerdictState.HEALTHY, VerdictState.HEALTHY], VerdictState.HEALTHY),
+        ([VerdictState.HEALTHY, VerdictState.UNDECIDED], VerdictState.UNDECIDED),
+        ([VerdictState.HEALTHY, VerdictState.UNDECIDED, VerdictState.UNHEALTHY], VerdictState.UNHEALTHY),
     ],
 )
 def test_the_worst_of_several_verdicts(states, state):

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.control.changes import Changes
-from gateway.control.desired_state import Wanted
+from gateway.control.desired_state import DesiredState
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.evidence.sums import SumKey
@@ -59,7 +59,7 @@ class Operated:
     def __init__(self, registry: Path, path: Path) -> None:
         self.path = path
         self.store = Shut(SQLiteStore(path))
-        self.wanted = Wanted(self.store, None)
+        self.wanted = DesiredState(self.store, None)
         self.heard_s = time.monotonic()
         catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.changes = Changes(self.store, catalogue, "here", lambda: self.wanted.trouble)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.api.operators.next_step import outlook
+from gateway.api.operators.next_step import next_step
 from router.document.commands import (
     Abort,
     Advance,
@@ -76,12 +76,12 @@ QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in
     ],
 )  # fmt: skip
 def test_what_comes_next_is_said(document, samples, now_s, said):
-    assert outlook(document, samples, now_s).startswith(said)
+    assert next_step(document, samples, now_s).startswith(said)
 
 
 def test_a_split_waits_for_nothing():
     split = apply(None, Declare(parse_spec({"route": "r", "arms": {"a": "m:1"}, "split": {"a": 1}})))
-    assert outlook(split, 0, 0.0) == ""
+    assert next_step(split, 0, 0.0) == ""
 
 
 @pytest.mark.parametrize("limited", [{}, LIMITED])
@@ -98,4 +98,4 @@ def test_steps_that_were_declared_anew_count_from_what_the_candidate_has():
     document = rollout(START)
     spec = replace(document.spec.rollout, steps=document.spec.rollout.steps[1:])
     declared = apply(document, Declare(replace(document.spec, rollout=spec)))
-    assert "step 1 of 2 begins (5%)" in outlook(declared, 7, 1400)
+    assert "step 1 of 2 begins (5%)" in next_step(declared, 7, 1400)

@@ -6,11 +6,11 @@ import pytest
 
 from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status
-from gateway.control.rollouts import Evidence
+from gateway.control.rollouts import Observation
 from router.document.commands import Declare, apply
 from router.evidence.guardrails import Finding
 from router.evidence.sums import ERRORS, REQUESTS, SumKey
-from router.evidence.verdict import State, Verdict
+from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from store.interface import Report
 from tests.unit.store.examples import report
@@ -62,22 +62,22 @@ def test_a_replica_tells_its_problems_and_warnings_and_what_is_wrong_with_the_st
     assert (told.problems, told.warnings, told.trouble) == ({"r": "p"}, {"r": "w"}, "t")
 
 
-def finding(guardrail: str, state: State) -> Finding:
+def finding(guardrail: str, state: VerdictState) -> Finding:
     return Finding("b", guardrail, Verdict(state, f"{guardrail} is {state}.", 0.5))
 
 
 @pytest.mark.parametrize(
     ("states", "worst"),
     [
-        ((State.HEALTHY, State.HEALTHY), State.HEALTHY),
-        ((State.HEALTHY, State.UNDECIDED), State.UNDECIDED),
-        ((State.UNHEALTHY, State.HEALTHY), State.UNHEALTHY),
-        ((), State.UNDECIDED),
+        ((VerdictState.HEALTHY, VerdictState.HEALTHY), VerdictState.HEALTHY),
+        ((VerdictState.HEALTHY, VerdictState.UNDECIDED), VerdictState.UNDECIDED),
+        ((VerdictState.UNHEALTHY, VerdictState.HEALTHY), VerdictState.UNHEALTHY),
+        ((), VerdictState.UNDECIDED),
     ],
 )
 def test_the_worst_guardrail_speaks_for_the_route(states, worst):
     found = tuple(finding(f"g{index}", state) for index, state in enumerate(states))
-    (route,) = of(evidence=Evidence(found, 0, {}), spec=GUARDED).routes
+    (route,) = of(evidence=Observation(found, 0, {}), spec=GUARDED).routes
     assert route.worst is worst
     assert [(each.guardrail, each.state, each.reason, each.p_value) for each in route.guardrails] == [
         (each.guardrail, each.verdict.state, each.verdict.reason, 0.5) for each in found
@@ -89,13 +89,13 @@ def test_requests_are_counted_over_policy_versions_and_model_versions():
         SumKey(0, 1, "a", "1", "", REQUESTS): 10, SumKey(0, 2, "a", "9", "", REQUESTS): 5,
         SumKey(0, 1, "b", "2", "", ERRORS): 3,
     }  # fmt: skip
-    (route,) = of(evidence=Evidence((), 0, totals), spec=GUARDED).routes
+    (route,) = of(evidence=Observation((), 0, totals), spec=GUARDED).routes
     assert [(each.arm, each.requests, each.errors) for each in route.counts] == [("a", 15, 0), ("b", 0, 3)]
 
 
 def test_without_evidence_nothing_is_counted_and_nothing_decided():
     (route,) = of(spec=GUARDED).routes
-    assert (route.counts, route.guardrails, route.shadows, route.worst) == ([], [], [], State.UNDECIDED)
+    assert (route.counts, route.guardrails, route.shadows, route.worst) == ([], [], [], VerdictState.UNDECIDED)
     assert of().routes[0].worst is None
 
 

@@ -17,11 +17,11 @@ import psutil
 import uvloop
 from onnx import TensorProto, helper
 
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Job, Lane
-from gateway.execution.lane_pool import LaneOptions, Lanes
+from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.child import ProcessOptions
-from registry_sync.catalogue import State, Version, VersionKey
+from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.datatypes import NUMPY_OF
 from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
@@ -75,7 +75,7 @@ def publish_file(root: Path, file: str, content: bytes, **said: Any) -> Version:
     )
     (folder / file).write_bytes(content)
     (folder / "model.yaml").write_text(manifest_to_yaml(manifest))
-    return Version(VersionKey("m", "1", digest), manifest, State.READY)
+    return Version(VersionKey("m", "1", digest), manifest, VersionState.READY)
 
 
 def publish_estimator(root: Path, estimator: Any, **said: Any) -> Version:
@@ -102,10 +102,10 @@ def publish_echo(root: Path, *datatypes: str) -> Version:
     return publish_file(root, "model.onnx", model.SerializeToString(), inputs=specs[0], outputs=specs[1])
 
 
-def lanes_of(root: Path, **options: Any) -> Lanes:
+def lanes_of(root: Path, **options: Any) -> LanePool:
     """Lanes that may start processes."""
     processes = ProcessOptions(str(root), LoadOptions(allow_pickle=True), **options)
-    return Lanes(Turn(), LaneOptions(2, 0.002, processes), None)
+    return LanePool(EndOfTurn(), LaneOptions(2, 0.002, processes), None)
 
 
 async def answer(lane: Lane, *numbers: float, within_s: float | None = None) -> Any:

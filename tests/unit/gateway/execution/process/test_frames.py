@@ -9,10 +9,10 @@ from hypothesis.extra import numpy as st_numpy
 
 from gateway.execution.process.frames import (
     PREFIX_BYTES,
-    Ran,
-    Ready,
-    Refused,
-    Run,
+    BatchResult,
+    ModelLoaded,
+    ModelNotLoaded,
+    RunBatch,
     frame,
     measure,
     outcomes_of,
@@ -49,7 +49,7 @@ def assert_same(one, other):
 
 @given(st.lists(tensors(), max_size=4), st.lists(st.integers(0, 9), max_size=3))
 def test_a_frame_is_read_as_it_was_written(sent, rows):
-    message = Run(tuple(rows), tuple(f"ä{index}" for index in range(len(sent))))
+    message = RunBatch(tuple(rows), tuple(f"ä{index}" for index in range(len(sent))))
     received, got = through(frame(message, sent))
     assert received == message
     for one, other in zip(sent, got, strict=True):
@@ -62,7 +62,7 @@ def test_a_frame_is_read_as_it_was_written(sent, rows):
 def test_outcomes_are_those_that_were(outcomes):
     outcomes = [each("because") if isinstance(each, type) else each for each in outcomes]
     message, got = through(ran(outcomes, 0.25))
-    assert isinstance(message, Ran)
+    assert isinstance(message, BatchResult)
     assert message.duration_s == 0.25
     for one, other in zip(outcomes, outcomes_of(message, got), strict=True):
         if isinstance(one, Exception):
@@ -72,7 +72,7 @@ def test_outcomes_are_those_that_were(outcomes):
                 assert_same(sent, received)
 
 
-@pytest.mark.parametrize("message", [Ready(is_batching=True), Refused("no")])
+@pytest.mark.parametrize("message", [ModelLoaded(is_batching=True), ModelNotLoaded("no")])
 def test_messages_without_tensors(message):
     assert through(frame(message)) == (message, [])
 
@@ -80,6 +80,6 @@ def test_messages_without_tensors(message):
 def test_tensors_that_are_not_contiguous_and_large_ones_pass():
     large = np.arange(40_000, dtype=np.float32).reshape(200, 200).T
     halves = large.astype(ml_dtypes.bfloat16)[::2, 1:]
-    _, got = through(frame(Run((1,), ("a", "b")), [large, halves]))
+    _, got = through(frame(RunBatch((1,), ("a", "b")), [large, halves]))
     assert_same(got[0], large)
     assert_same(got[1], halves)

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from gateway.execution.process.frames import Run, frame
+from gateway.execution.process.frames import RunBatch, frame
 from gateway.execution.process.wire import Wire, receive, send
 from tests.unit.gateway.execution.process.support import running, until
 
@@ -43,7 +43,7 @@ def test_what_one_side_sends_the_other_gets(pair, rows):
         other = threading.Thread(target=echo)
         other.start()
         for number in range(3):
-            end.wire.send(frame(Run((number,), ("X",)), [tensor]))
+            end.wire.send(frame(RunBatch((number,), ("X",)), [tensor]))
         await until(lambda: len(end.got) == 3)
         other.join()
         assert [message.rows for message, _ in end.got] == [(0,), (1,), (2,)]
@@ -56,7 +56,7 @@ def test_what_one_side_sends_the_other_gets(pair, rows):
 def test_frames_may_come_in_pieces_or_together(pair):
     async def run():
         end = End(pair[0])
-        content = b"".join(frame(Run((1,), ("X",)), [np.ones((2, 2))]))
+        content = b"".join(frame(RunBatch((1,), ("X",)), [np.ones((2, 2))]))
         for start in range(0, len(content), 7):
             pair[1].sendall(content[start : start + 7])
             await asyncio.sleep(0)
@@ -71,8 +71,8 @@ def test_a_side_that_does_not_read_holds_nobody_up(pair):
     async def run():
         end = End(pair[0])
         tensor = np.zeros(1_000_000)
-        end.wire.send(frame(Run((1,), ("X",)), [tensor]))
-        end.wire.send(frame(Run((2,), ("X",)), [tensor]))
+        end.wire.send(frame(RunBatch((1,), ("X",)), [tensor]))
+        end.wire.send(frame(RunBatch((2,), ("X",)), [tensor]))
         await asyncio.sleep(0)
         assert end.wire._unsent
         other = threading.Thread(target=lambda: [receive(pair[1]) for _ in range(2)])
@@ -92,7 +92,7 @@ def test_the_end_is_told_once_whether_the_other_side_goes_or_makes_no_sense(pair
         pair[1].sendall(last_words)
         pair[1].shutdown(socket.SHUT_WR)
         await until(lambda: end.ends)
-        end.wire.send(frame(Run((1,), ())))
+        end.wire.send(frame(RunBatch((1,), ())))
         await asyncio.sleep(0)
         assert (end.got, end.ends) == ([], 1)
 
@@ -103,7 +103,7 @@ def test_whoever_sends_to_a_side_that_has_gone_is_told_so(pair):
     async def run():
         end = End(pair[0])
         pair[1].close()
-        end.wire.send(frame(Run((1,), ("X",)), [np.zeros(1_000_000)]))
+        end.wire.send(frame(RunBatch((1,), ("X",)), [np.zeros(1_000_000)]))
         await until(lambda: end.ends)
         assert end.ends == 1
 

@@ -11,13 +11,13 @@ from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, 
 
 from gateway.errors import BadRequest
 from gateway.eventloop.driver import Pending
-from gateway.eventloop.end_of_turn import Turn
+from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import GrpcConnection, Method
-from gateway.grpc.http2.frames import PREFACE, Kind, frame
+from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
 
 MOST_BYTES = 100_000
-SETTINGS = frame(Kind.SETTINGS, 0, 0)
+SETTINGS = frame(FrameType.SETTINGS, 0, 0)
 HELLO = PREFACE + SETTINGS
 
 REQUEST = [
@@ -104,7 +104,7 @@ class Peer:
             b"/watch": Method(self._watch, stays=True),
         }
         self.wire = Wire()
-        self.connection = GrpcConnection(methods, Turn(), max_message_bytes, lambda _: None, lambda _: None)
+        self.connection = GrpcConnection(methods, EndOfTurn(), max_message_bytes, lambda _: None, lambda _: None)
         self.connection.connection_made(self.wire)
         self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
 
@@ -224,9 +224,9 @@ def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_
 
 def opened(number: int, path: bytes = b"/wait") -> bytes:
     """A call's headers."""
-    return frame(Kind.HEADERS, 4, number, BLOCK.replace(b"\x05/echo", bytes((len(path),)) + path))
+    return frame(FrameType.HEADERS, 4, number, BLOCK.replace(b"\x05/echo", bytes((len(path),)) + path))
 
 
 def asked(number: int, path: bytes = b"/wait") -> bytes:
     """A call whose message is its number."""
-    return opened(number, path) + frame(Kind.DATA, 1, number, message(b"%d" % number))
+    return opened(number, path) + frame(FrameType.DATA, 1, number, message(b"%d" % number))

@@ -3,12 +3,12 @@
 import pytest
 
 from gateway.grpc.http2.connection import FRAME_BYTES, MOST_BLOCK_BYTES
-from gateway.grpc.http2.frames import MOST_WINDOW, PREFACE, Code, Kind, Setting, frame, setting, word
+from gateway.grpc.http2.frames import MOST_WINDOW, PREFACE, ErrorCode, FrameType, SettingId, frame, setting, word
 from gateway.grpc.http2.headers import field
 from tests.unit.gateway.grpc.http2.peer import BLOCK, HELLO, SETTINGS, Peer, Sent, conversation, frames_of, message
 
-OPEN = frame(Kind.HEADERS, 0x4, 1, BLOCK)
-WAITING = OPEN.replace(b"/echo", b"/wait") + frame(Kind.DATA, 1, 1, message(b"x"))
+OPEN = frame(FrameType.HEADERS, 0x4, 1, BLOCK)
+WAITING = OPEN.replace(b"/echo", b"/wait") + frame(FrameType.DATA, 1, 1, message(b"x"))
 NOTE = b"unharmed"
 
 
@@ -23,75 +23,79 @@ def told(content: bytes) -> list[Sent]:
 
 
 def setting_to(key: int, value: int) -> bytes:
-    return frame(Kind.SETTINGS, 0, 0, setting.pack(key, value))
+    return frame(FrameType.SETTINGS, 0, 0, setting.pack(key, value))
 
 
 ENDS = {
-    "http/1.1": (b"GET / HTTP/1.1\r\n\r\n", Code.PROTOCOL_ERROR),
-    "no settings first": (PREFACE + frame(Kind.PING, 0, 0, bytes(8)), Code.PROTOCOL_ERROR),
-    "frame too long": (HELLO + frame(Kind.DATA, 0, 1, bytes(FRAME_BYTES + 1)), Code.FRAME_SIZE_ERROR),
-    "data on 0": (HELLO + frame(Kind.DATA, 0, 0, b"x"), Code.PROTOCOL_ERROR),
-    "data on an idle stream": (HELLO + OPEN + frame(Kind.DATA, 0, 3, b"x"), Code.PROTOCOL_ERROR),
-    "padding too long": (HELLO + OPEN + frame(Kind.DATA, 8, 1, b"\x03ab"), Code.PROTOCOL_ERROR),
-    "no padding": (HELLO + OPEN + frame(Kind.DATA, 8, 1), Code.PROTOCOL_ERROR),
-    "headers on 0": (HELLO + frame(Kind.HEADERS, 4, 0, BLOCK), Code.PROTOCOL_ERROR),
-    "headers on an even stream": (HELLO + frame(Kind.HEADERS, 4, 2, BLOCK), Code.PROTOCOL_ERROR),
+    "http/1.1": (b"GET / HTTP/1.1\r\n\r\n", ErrorCode.PROTOCOL_ERROR),
+    "no settings first": (PREFACE + frame(FrameType.PING, 0, 0, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "frame too long": (HELLO + frame(FrameType.DATA, 0, 1, bytes(FRAME_BYTES + 1)), ErrorCode.FRAME_SIZE_ERROR),
+    "data on 0": (HELLO + frame(FrameType.DATA, 0, 0, b"x"), ErrorCode.PROTOCOL_ERROR),
+    "data on an idle stream": (HELLO + OPEN + frame(FrameType.DATA, 0, 3, b"x"), ErrorCode.PROTOCOL_ERROR),
+    "padding too long": (HELLO + OPEN + frame(FrameType.DATA, 8, 1, b"\x03ab"), ErrorCode.PROTOCOL_ERROR),
+    "no padding": (HELLO + OPEN + frame(FrameType.DATA, 8, 1), ErrorCode.PROTOCOL_ERROR),
+    "headers on 0": (HELLO + frame(FrameType.HEADERS, 4, 0, BLOCK), ErrorCode.PROTOCOL_ERROR),
+    "headers on an even stream": (HELLO + frame(FrameType.HEADERS, 4, 2, BLOCK), ErrorCode.PROTOCOL_ERROR),
     "headers on a lower stream": (
-        HELLO + frame(Kind.HEADERS, 4, 5, BLOCK) + frame(Kind.HEADERS, 4, 3, BLOCK),
-        Code.PROTOCOL_ERROR,
+        HELLO + frame(FrameType.HEADERS, 4, 5, BLOCK) + frame(FrameType.HEADERS, 4, 3, BLOCK),
+        ErrorCode.PROTOCOL_ERROR,
     ),
-    "headers cut in their priority": (HELLO + frame(Kind.HEADERS, 0x24, 1, bytes(4)), Code.FRAME_SIZE_ERROR),
-    "headers that cannot be read": (HELLO + frame(Kind.HEADERS, 4, 1, b"\xff\xff"), Code.COMPRESSION_ERROR),
-    "priority on 0": (HELLO + frame(Kind.PRIORITY, 0, 0, bytes(5)), Code.PROTOCOL_ERROR),
-    "priority cut": (HELLO + frame(Kind.PRIORITY, 0, 1, bytes(4)), Code.FRAME_SIZE_ERROR),
-    "reset of 0": (HELLO + frame(Kind.RST_STREAM, 0, 0, bytes(4)), Code.PROTOCOL_ERROR),
-    "reset of an idle stream": (HELLO + frame(Kind.RST_STREAM, 0, 1, bytes(4)), Code.PROTOCOL_ERROR),
-    "reset cut": (HELLO + OPEN + frame(Kind.RST_STREAM, 0, 1, bytes(3)), Code.FRAME_SIZE_ERROR),
-    "settings on a stream": (HELLO + frame(Kind.SETTINGS, 0, 1), Code.PROTOCOL_ERROR),
-    "settings cut": (HELLO + frame(Kind.SETTINGS, 0, 0, bytes(5)), Code.FRAME_SIZE_ERROR),
-    "settings acknowledged at length": (HELLO + frame(Kind.SETTINGS, 1, 0, bytes(6)), Code.FRAME_SIZE_ERROR),
-    "push neither on nor off": (HELLO + setting_to(Setting.ENABLE_PUSH, 2), Code.PROTOCOL_ERROR),
-    "frames too short": (HELLO + setting_to(Setting.MAX_FRAME_SIZE, 16_383), Code.PROTOCOL_ERROR),
-    "frames too long": (HELLO + setting_to(Setting.MAX_FRAME_SIZE, 1 << 24), Code.PROTOCOL_ERROR),
-    "windows too wide": (HELLO + setting_to(Setting.INITIAL_WINDOW_SIZE, 1 << 31), Code.FLOW_CONTROL_ERROR),
+    "headers cut in their priority": (HELLO + frame(FrameType.HEADERS, 0x24, 1, bytes(4)), ErrorCode.FRAME_SIZE_ERROR),
+    "headers that cannot be read": (HELLO + frame(FrameType.HEADERS, 4, 1, b"\xff\xff"), ErrorCode.COMPRESSION_ERROR),
+    "priority on 0": (HELLO + frame(FrameType.PRIORITY, 0, 0, bytes(5)), ErrorCode.PROTOCOL_ERROR),
+    "priority cut": (HELLO + frame(FrameType.PRIORITY, 0, 1, bytes(4)), ErrorCode.FRAME_SIZE_ERROR),
+    "reset of 0": (HELLO + frame(FrameType.RST_STREAM, 0, 0, bytes(4)), ErrorCode.PROTOCOL_ERROR),
+    "reset of an idle stream": (HELLO + frame(FrameType.RST_STREAM, 0, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
+    "reset cut": (HELLO + OPEN + frame(FrameType.RST_STREAM, 0, 1, bytes(3)), ErrorCode.FRAME_SIZE_ERROR),
+    "settings on a stream": (HELLO + frame(FrameType.SETTINGS, 0, 1), ErrorCode.PROTOCOL_ERROR),
+    "settings cut": (HELLO + frame(FrameType.SETTINGS, 0, 0, bytes(5)), ErrorCode.FRAME_SIZE_ERROR),
+    "settings acknowledged at length": (HELLO + frame(FrameType.SETTINGS, 1, 0, bytes(6)), ErrorCode.FRAME_SIZE_ERROR),
+    "push neither on nor off": (HELLO + setting_to(SettingId.ENABLE_PUSH, 2), ErrorCode.PROTOCOL_ERROR),
+    "frames too short": (HELLO + setting_to(SettingId.MAX_FRAME_SIZE, 16_383), ErrorCode.PROTOCOL_ERROR),
+    "frames too long": (HELLO + setting_to(SettingId.MAX_FRAME_SIZE, 1 << 24), ErrorCode.PROTOCOL_ERROR),
+    "windows too wide": (HELLO + setting_to(SettingId.INITIAL_WINDOW_SIZE, 1 << 31), ErrorCode.FLOW_CONTROL_ERROR),
     "windows too wide together": (
-        HELLO + OPEN + frame(Kind.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_535))
-        + setting_to(Setting.INITIAL_WINDOW_SIZE, 65_536),
-        Code.FLOW_CONTROL_ERROR,
+        HELLO + OPEN + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_535))
+        + setting_to(SettingId.INITIAL_WINDOW_SIZE, 65_536),
+        ErrorCode.FLOW_CONTROL_ERROR,
     ),
-    "promise": (HELLO + frame(Kind.PUSH_PROMISE, 4, 1, bytes(4)), Code.PROTOCOL_ERROR),
-    "ping on a stream": (HELLO + frame(Kind.PING, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "ping cut": (HELLO + frame(Kind.PING, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "ping too long": (HELLO + frame(Kind.PING, 1, 0, bytes(9)), Code.FRAME_SIZE_ERROR),
-    "goodbye on a stream": (HELLO + frame(Kind.GOAWAY, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "goodbye cut": (HELLO + frame(Kind.GOAWAY, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "update cut": (HELLO + frame(Kind.WINDOW_UPDATE, 0, 0, bytes(3)), Code.FRAME_SIZE_ERROR),
-    "update by nothing": (HELLO + frame(Kind.WINDOW_UPDATE, 0, 0, bytes(4)), Code.PROTOCOL_ERROR),
-    "update of an idle stream": (HELLO + frame(Kind.WINDOW_UPDATE, 0, 1, word.pack(1)), Code.PROTOCOL_ERROR),
+    "promise": (HELLO + frame(FrameType.PUSH_PROMISE, 4, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
+    "ping on a stream": (HELLO + frame(FrameType.PING, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "ping cut": (HELLO + frame(FrameType.PING, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+    "ping too long": (HELLO + frame(FrameType.PING, 1, 0, bytes(9)), ErrorCode.FRAME_SIZE_ERROR),
+    "goodbye on a stream": (HELLO + frame(FrameType.GOAWAY, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "goodbye cut": (HELLO + frame(FrameType.GOAWAY, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+    "update cut": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, bytes(3)), ErrorCode.FRAME_SIZE_ERROR),
+    "update by nothing": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, bytes(4)), ErrorCode.PROTOCOL_ERROR),
+    "update of an idle stream": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(1)), ErrorCode.PROTOCOL_ERROR),
     "update too wide": (
-        HELLO + frame(Kind.WINDOW_UPDATE, 0, 0, word.pack(MOST_WINDOW - 65_534)),
-        Code.FLOW_CONTROL_ERROR,
+        HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, word.pack(MOST_WINDOW - 65_534)),
+        ErrorCode.FLOW_CONTROL_ERROR,
     ),
-    "continuation of nothing": (HELLO + frame(Kind.CONTINUATION, 4, 1), Code.PROTOCOL_ERROR),
+    "continuation of nothing": (HELLO + frame(FrameType.CONTINUATION, 4, 1), ErrorCode.PROTOCOL_ERROR),
     "continuation of another": (
-        HELLO + frame(Kind.HEADERS, 0, 1, BLOCK) + frame(Kind.CONTINUATION, 4, 3),
-        Code.PROTOCOL_ERROR,
+        HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + frame(FrameType.CONTINUATION, 4, 3),
+        ErrorCode.PROTOCOL_ERROR,
     ),
     "block interrupted": (
-        HELLO + frame(Kind.HEADERS, 0, 1, BLOCK) + frame(Kind.PING, 0, 0, bytes(8)),
-        Code.PROTOCOL_ERROR,
+        HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + frame(FrameType.PING, 0, 0, bytes(8)),
+        ErrorCode.PROTOCOL_ERROR,
     ),
-    "block interrupted by the unknown": (HELLO + frame(Kind.HEADERS, 0, 1, BLOCK) + bytes.fromhex("000000ee0000000000"),
-        Code.PROTOCOL_ERROR,
+    "block interrupted by the unknown": (
+        HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + bytes.fromhex("000000ee0000000000"),
+        ErrorCode.PROTOCOL_ERROR,
     ),
-    "block too long": (HELLO + frame(Kind.HEADERS, 4, 1, bytes(MOST_BLOCK_BYTES + 1)), Code.ENHANCE_YOUR_CALM),
+    "block too long": (
+        HELLO + frame(FrameType.HEADERS, 4, 1, bytes(MOST_BLOCK_BYTES + 1)),
+        ErrorCode.ENHANCE_YOUR_CALM,
+    ),
     "continued for too long": (
-        HELLO + frame(Kind.HEADERS, 0, 1, BLOCK) + frame(Kind.CONTINUATION, 0, 1, bytes(1000)) * 100,
-        Code.ENHANCE_YOUR_CALM,
+        HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + frame(FrameType.CONTINUATION, 0, 1, bytes(1000)) * 100,
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
     "headers too long": (
-        HELLO + frame(Kind.HEADERS, 4, 1, BLOCK + field(b"x", b"y" * 20_000)),
-        Code.ENHANCE_YOUR_CALM,
+        HELLO + frame(FrameType.HEADERS, 4, 1, BLOCK + field(b"x", b"y" * 20_000)),
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
 }  # fmt: skip
 
@@ -100,17 +104,17 @@ ENDS = {
 def test_a_fault_ends_the_connection_and_is_named(content, code):
     async def talk(peer: Peer) -> None:
         (*_, last) = frames_of(await peer.hear(content))
-        assert (last.kind, last.stream) == (Kind.GOAWAY, 0)
+        assert (last.kind, last.stream) == (FrameType.GOAWAY, 0)
         assert word.unpack(last.payload[4:])[0] == code
         assert peer.wire.is_closed
-        assert await peer.hear(frame(Kind.PING, 0, 0, NOTE)) == b""
+        assert await peer.hear(frame(FrameType.PING, 0, 0, NOTE)) == b""
 
     conversation(talk)
 
 
 def test_work_in_hand_is_cancelled_by_a_fault_and_its_late_answer_goes_nowhere():
     async def talk(peer: Peer) -> None:
-        await peer.hear(HELLO + WAITING + frame(Kind.PING, 0, 1, NOTE))
+        await peer.hear(HELLO + WAITING + frame(FrameType.PING, 0, 1, NOTE))
         peer.pending[b"x"].succeed(b"late")
         assert await peer.rest() == b""
 
@@ -123,21 +127,21 @@ def test_work_in_hand_is_cancelled_by_a_fault_and_its_late_answer_goes_nowhere()
 
 
 RESETS = {
-    "data after the end": (WAITING + frame(Kind.DATA, 0, 1, b"x"), Code.STREAM_CLOSED),
-    "headers after the end": (WAITING + OPEN, Code.STREAM_CLOSED),
-    "trailers with a method": (OPEN + frame(Kind.HEADERS, 5, 1, BLOCK), Code.PROTOCOL_ERROR),
-    "trailers without an end": (OPEN + frame(Kind.HEADERS, 4, 1, field(b"a", b"b")), Code.PROTOCOL_ERROR),
-    "update by nothing": (WAITING + frame(Kind.WINDOW_UPDATE, 0, 1, bytes(4)), Code.PROTOCOL_ERROR),
+    "data after the end": (WAITING + frame(FrameType.DATA, 0, 1, b"x"), ErrorCode.STREAM_CLOSED),
+    "headers after the end": (WAITING + OPEN, ErrorCode.STREAM_CLOSED),
+    "trailers with a method": (OPEN + frame(FrameType.HEADERS, 5, 1, BLOCK), ErrorCode.PROTOCOL_ERROR),
+    "trailers without an end": (OPEN + frame(FrameType.HEADERS, 4, 1, field(b"a", b"b")), ErrorCode.PROTOCOL_ERROR),
+    "update by nothing": (WAITING + frame(FrameType.WINDOW_UPDATE, 0, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     "update too wide": (
-        WAITING + frame(Kind.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_534)),
-        Code.FLOW_CONTROL_ERROR,
+        WAITING + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_534)),
+        ErrorCode.FLOW_CONTROL_ERROR,
     ),
-    "malformed": (frame(Kind.HEADERS, 5, 1, BLOCK + field(b"A", b"b")), Code.PROTOCOL_ERROR),
-    "no request": (frame(Kind.HEADERS, 5, 1, field(b"a", b"b")), Code.PROTOCOL_ERROR),
+    "malformed": (frame(FrameType.HEADERS, 5, 1, BLOCK + field(b"A", b"b")), ErrorCode.PROTOCOL_ERROR),
+    "no request": (frame(FrameType.HEADERS, 5, 1, field(b"a", b"b")), ErrorCode.PROTOCOL_ERROR),
     "more than the window": (
-        frame(Kind.HEADERS, 4, 3, BLOCK.replace(b"\x05/echo", b"\x06/waits"))
-        + frame(Kind.DATA, 0, 3, message(b"x")) + frame(Kind.DATA, 0, 3, bytes(100_000)) * 2,
-        Code.FLOW_CONTROL_ERROR,
+        frame(FrameType.HEADERS, 4, 3, BLOCK.replace(b"\x05/echo", b"\x06/waits"))
+        + frame(FrameType.DATA, 0, 3, message(b"x")) + frame(FrameType.DATA, 0, 3, bytes(100_000)) * 2,
+        ErrorCode.FLOW_CONTROL_ERROR,
     ),
 }  # fmt: skip
 
@@ -146,11 +150,11 @@ RESETS = {
 def test_a_fault_on_a_stream_ends_the_stream_alone(content, code):
     async def talk(peer: Peer) -> None:
         sent = frames_of(await peer.hear(HELLO + content))
-        resets = [word.unpack(each.payload)[0] for each in sent if each.kind == Kind.RST_STREAM]
+        resets = [word.unpack(each.payload)[0] for each in sent if each.kind == FrameType.RST_STREAM]
         assert resets == [code]
         assert peer.left == [each for each in peer.asked if each == b"x"]
-        again = frames_of(await peer.hear(frame(Kind.PING, 0, 0, NOTE)))
-        assert again == [Sent(Kind.PING, 1, 0, NOTE)]
+        again = frames_of(await peer.hear(frame(FrameType.PING, 0, 0, NOTE)))
+        assert again == [Sent(FrameType.PING, 1, 0, NOTE)]
 
     conversation(talk)
 
@@ -158,57 +162,64 @@ def test_a_fault_on_a_stream_ends_the_stream_alone(content, code):
 IGNORED = {
     "unknown kind": bytes.fromhex("000003ee0000000001616263"),
     "unknown setting": setting_to(0x99, 7),
-    "priority": frame(Kind.PRIORITY, 0, 7, bytes(5)),
-    "goodbye": frame(Kind.GOAWAY, 0, 0, bytes(8) + b"bye"),
-    "acknowledged": frame(Kind.SETTINGS, 1, 0),
-    "an answered ping": frame(Kind.PING, 1, 0, bytes(8)),
+    "priority": frame(FrameType.PRIORITY, 0, 7, bytes(5)),
+    "goodbye": frame(FrameType.GOAWAY, 0, 0, bytes(8) + b"bye"),
+    "acknowledged": frame(FrameType.SETTINGS, 1, 0),
+    "an answered ping": frame(FrameType.PING, 1, 0, bytes(8)),
     "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("content", IGNORED.values(), ids=IGNORED)
 def test_what_is_not_for_us_is_ignored(content):
-    sent = told(HELLO + content + frame(Kind.PING, 0, 0, NOTE))
-    assert [each for each in sent if each.kind not in (Kind.SETTINGS, Kind.WINDOW_UPDATE)] == [
-        Sent(Kind.PING, 1, 0, NOTE)
+    sent = told(HELLO + content + frame(FrameType.PING, 0, 0, NOTE))
+    assert [each for each in sent if each.kind not in (FrameType.SETTINGS, FrameType.WINDOW_UPDATE)] == [
+        Sent(FrameType.PING, 1, 0, NOTE)
     ]
 
 
 def test_what_comes_for_streams_that_were_given_up_is_ignored():
     refused = OPEN.replace(b"/echo", b"/nope")
-    late = frame(Kind.DATA, 0, 1, b"x") + frame(Kind.HEADERS, 5, 1, field(b"a", b"b"))
-    late += frame(Kind.WINDOW_UPDATE, 0, 1, word.pack(1)) + frame(Kind.RST_STREAM, 0, 1, word.pack(8))
-    sent = told(HELLO + refused + late + frame(Kind.PING, 0, 0, NOTE))
-    assert [each.kind for each in sent][-3:] == [Kind.HEADERS, Kind.RST_STREAM, Kind.PING]
+    late = frame(FrameType.DATA, 0, 1, b"x") + frame(FrameType.HEADERS, 5, 1, field(b"a", b"b"))
+    late += frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(1)) + frame(FrameType.RST_STREAM, 0, 1, word.pack(8))
+    sent = told(HELLO + refused + late + frame(FrameType.PING, 0, 0, NOTE))
+    assert [each.kind for each in sent][-3:] == [FrameType.HEADERS, FrameType.RST_STREAM, FrameType.PING]
 
 
 PIECES = [BLOCK[:1], BLOCK[1:2], b"", BLOCK[2:]]
 CONTINUED = b"".join(
-    frame(Kind.CONTINUATION if number else Kind.HEADERS, 4 * (number == 3), 1, piece)
+    frame(FrameType.CONTINUATION if number else FrameType.HEADERS, 4 * (number == 3), 1, piece)
     for number, piece in enumerate(PIECES)
 )
-PRIORITISED = frame(Kind.HEADERS, 0x2C, 1, b"\x02" + bytes(5) + BLOCK + bytes(2))
+PRIORITISED = frame(FrameType.HEADERS, 0x2C, 1, b"\x02" + bytes(5) + BLOCK + bytes(2))
 
 
 @pytest.mark.parametrize("opening", [OPEN, CONTINUED, PRIORITISED], ids=["plain", "continued", "padded"])
 @pytest.mark.parametrize(
     "body",
     [
-        frame(Kind.DATA, 1, 1, message(b"hello")),
-        frame(Kind.DATA, 9, 1, b"\x05" + message(b"hello") + bytes(5)),
-        b"".join(frame(Kind.DATA, 0, 1, bytes((each,))) for each in message(b"hello")) + frame(Kind.DATA, 1, 1),
-        frame(Kind.DATA, 0, 1, message(b"hello")) + frame(Kind.HEADERS, 5, 1, field(b"a", b"b")),
+        frame(FrameType.DATA, 1, 1, message(b"hello")),
+        frame(FrameType.DATA, 9, 1, b"\x05" + message(b"hello") + bytes(5)),
+        b"".join(frame(FrameType.DATA, 0, 1, bytes((each,))) for each in message(b"hello"))
+        + frame(FrameType.DATA, 1, 1),
+        frame(FrameType.DATA, 0, 1, message(b"hello")) + frame(FrameType.HEADERS, 5, 1, field(b"a", b"b")),
     ],
     ids=["whole", "padded", "bytewise", "trailers"],
 )
 def test_a_call_is_the_same_in_whatever_frames_it_comes(opening, body):
     sent = told(HELLO + opening + body)
-    answers = [each for each in sent if each.stream == 1 and each.kind != Kind.WINDOW_UPDATE]
-    assert [(each.kind, each.flags) for each in answers] == [(Kind.HEADERS, 4), (Kind.DATA, 0), (Kind.HEADERS, 5)]
+    answers = [each for each in sent if each.stream == 1 and each.kind != FrameType.WINDOW_UPDATE]
+    assert [(each.kind, each.flags) for each in answers] == [
+        (FrameType.HEADERS, 4),
+        (FrameType.DATA, 0),
+        (FrameType.HEADERS, 5),
+    ]
     assert answers[1].payload == message(b"hello")
     assert b"grpc-status\x010" in answers[2].payload
 
 
 def test_settings_are_acknowledged_one_by_one():
     sent = told(HELLO + SETTINGS * 3)
-    assert [each for each in sent if each.kind == Kind.SETTINGS and each.flags] == [Sent(Kind.SETTINGS, 1, 0, b"")] * 4
+    assert [each for each in sent if each.kind == FrameType.SETTINGS and each.flags] == [
+        Sent(FrameType.SETTINGS, 1, 0, b"")
+    ] * 4

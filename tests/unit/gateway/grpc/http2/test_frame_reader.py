@@ -4,17 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.grpc.http2.frame_reader import Cutter
-from gateway.grpc.http2.frames import PREFACE, Code, ConnectionFault, Kind, frame
+from gateway.grpc.http2.frame_reader import FrameReader
+from gateway.grpc.http2.frames import PREFACE, ConnectionFault, ErrorCode, FrameType, frame
 
 MOST = 1000
-FRAMES = [(Kind.SETTINGS, 0, 0, b""), (0xFF, 3, 5, b"ab"), (Kind.DATA, 1, 2**31 - 1, bytes(MOST)), (1, 4, 1, b"x" * 9)]
+FRAMES = [
+    (FrameType.SETTINGS, 0, 0, b""),
+    (0xFF, 3, 5, b"ab"),
+    (FrameType.DATA, 1, 2**31 - 1, bytes(MOST)),
+    (1, 4, 1, b"x" * 9),
+]
 CONTENT = PREFACE + b"".join(frame(*each) for each in FRAMES)
 
 
 @given(st.lists(st.integers(0, len(CONTENT)), max_size=20))
 def test_any_cutting_gives_the_same_frames(cuts):
-    cutter, found, last = Cutter(MOST), [], 0
+    cutter, found, last = FrameReader(MOST), [], 0
     for cut in [*sorted(cuts), len(CONTENT)]:
         found += list(cutter.cut(CONTENT[last:cut]))
         last = cut
@@ -22,7 +27,7 @@ def test_any_cutting_gives_the_same_frames(cuts):
 
 
 def test_byte_by_byte():
-    cutter = Cutter(MOST)
+    cutter = FrameReader(MOST)
     assert [each for byte in CONTENT for each in cutter.cut(bytes((byte,)))] == FRAMES
 
 
@@ -30,7 +35,7 @@ def test_byte_by_byte():
 def test_another_protocol_is_noticed_with_the_first_byte_that_differs(size):
     wrong = bytearray(PREFACE)
     wrong[size - 1] ^= 1
-    cutter = Cutter(MOST)
+    cutter = FrameReader(MOST)
     assert list(cutter.cut(bytes(wrong[: size - 1]))) == []
     with pytest.raises(ConnectionFault, match="not HTTP/2"):
         list(cutter.cut(bytes(wrong[size - 1 : size])))
@@ -39,14 +44,14 @@ def test_another_protocol_is_noticed_with_the_first_byte_that_differs(size):
 @pytest.mark.parametrize("size", [0, 4, 8])
 def test_a_frame_one_byte_too_long_is_refused_at_its_head(size):
     head = frame(0, 0, 1, bytes(MOST + 1))[:9]
-    cutter = Cutter(MOST)
+    cutter = FrameReader(MOST)
     assert list(cutter.cut(PREFACE + head[:size])) == []
     with pytest.raises(ConnectionFault) as fault:
         list(cutter.cut(head[size:]))
-    assert fault.value.code == Code.FRAME_SIZE_ERROR
+    assert fault.value.code == ErrorCode.FRAME_SIZE_ERROR
 
 
 def test_the_reserved_bit_of_a_stream_is_ignored():
     content = bytearray(frame(0, 0, 7))
     content[5] |= 0x80
-    assert list(Cutter(MOST).cut(PREFACE + content)) == [(0, 0, 7, b"")]
+    assert list(FrameReader(MOST).cut(PREFACE + content)) == [(0, 0, 7, b"")]

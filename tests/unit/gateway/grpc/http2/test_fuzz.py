@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gateway.grpc.http2.frames import MOST_WINDOW, Kind, frame, word
+from gateway.grpc.http2.frames import MOST_WINDOW, FrameType, frame, word
 from tests.unit.gateway.grpc.http2.peer import HELLO, Peer, Sent, conversation, frames_of, message, opened
 
 
@@ -14,16 +14,16 @@ def mutated(number: int) -> bytes:
     frames = []
     for stream in range(1, dice.randrange(3, 41), 2):
         path = dice.choice([b"/echo", b"/wait", b"/echoes", b"/watch", b"/nope"])
-        frames += [opened(stream, path), frame(Kind.DATA, dice.randrange(2), stream, message(dice.randbytes(9)))]
+        frames += [opened(stream, path), frame(FrameType.DATA, dice.randrange(2), stream, message(dice.randbytes(9)))]
         kind, size = dice.randrange(11), dice.choice([0, 4, 5, 6, 8, 100])
         target = dice.choice([0, stream, stream, 1])
         frames.append(dice.choice([b"", bytes((0, 0, size, kind, dice.randrange(256))) + word.pack(target)]))
         frames[-1] += dice.randbytes(size) if frames[-1] else b""
         if dice.random() < 0.3:
-            frames.append(frame(Kind.WINDOW_UPDATE, 0, target, word.pack(dice.choice([1, 9, MOST_WINDOW]))))
+            frames.append(frame(FrameType.WINDOW_UPDATE, 0, target, word.pack(dice.choice([1, 9, MOST_WINDOW]))))
         if dice.random() < 0.3:
             value = dice.choice([0, 1, 20_000, MOST_WINDOW])
-            frames.append(frame(Kind.SETTINGS, 0, 0, bytes((0, dice.randrange(1, 7))) + word.pack(value)))
+            frames.append(frame(FrameType.SETTINGS, 0, 0, bytes((0, dice.randrange(1, 7))) + word.pack(value)))
     content = bytearray(b"".join(frames))
     for _ in range(dice.choice([0, 0, 1, 2, 20])):
         content[dice.randrange(len(content))] = dice.randrange(256)
@@ -35,12 +35,12 @@ def require_order(sent: list[Sent]) -> None:
     begun, ended = set(), set()
     for each in sent:
         assert each.kind < 10
-        if each.kind in (Kind.DATA, Kind.HEADERS):
+        if each.kind in (FrameType.DATA, FrameType.HEADERS):
             assert each.stream not in ended
-            assert each.stream in begun or each.kind == Kind.HEADERS
+            assert each.stream in begun or each.kind == FrameType.HEADERS
             begun.add(each.stream)
             ended |= {each.stream} if each.flags & 1 else set()
-        elif each.kind == Kind.RST_STREAM:
+        elif each.kind == FrameType.RST_STREAM:
             ended.add(each.stream)
 
 

@@ -3,7 +3,7 @@
 import hpack
 import pytest
 
-from gateway.grpc.http2.frames import Code, ConnectionFault
+from gateway.grpc.http2.frames import ConnectionFault, ErrorCode
 from gateway.grpc.http2.headers import MOST_BYTES, HeaderReader, field
 
 PSEUDO = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/p")]
@@ -78,18 +78,18 @@ GARBAGE = [
 def test_what_cannot_be_read_is_a_fault(garbage):
     with pytest.raises(ConnectionFault) as fault:
         HeaderReader().read(garbage)
-    assert fault.value.code == Code.COMPRESSION_ERROR
+    assert fault.value.code == ErrorCode.COMPRESSION_ERROR
 
 
 def test_headers_that_are_too_long_are_a_fault_however_short_their_block_is():
     with pytest.raises(ConnectionFault) as fault:
         HeaderReader().read(block((b"x", b"y" * MOST_BYTES)))
-    assert fault.value.code == Code.ENHANCE_YOUR_CALM
+    assert fault.value.code == ErrorCode.ENHANCE_YOUR_CALM
     reader = HeaderReader()
     reader.read(b"\x40\x01x\x7f\x81\x1e" + b"y" * 3968)
     with pytest.raises(ConnectionFault) as fault:
         reader.read(b"\xbe" * 5)
-    assert fault.value.code == Code.ENHANCE_YOUR_CALM
+    assert fault.value.code == ErrorCode.ENHANCE_YOUR_CALM
 
 
 MALFORMED = {

@@ -5,7 +5,7 @@ from h2.events import ConnectionTerminated, DataReceived
 from h2.settings import SettingCodes
 
 from gateway.grpc.http2.connection import WINDOW
-from gateway.grpc.http2.frames import DEFAULT_WINDOW, Kind, Setting, frame, setting, word
+from gateway.grpc.http2.frames import DEFAULT_WINDOW, FrameType, SettingId, frame, setting, word
 from tests.unit.gateway.grpc.http2.peer import Answer, Peer, answer_in, conversation, message
 
 CONTENT = bytes(range(256)) * 100
@@ -72,9 +72,9 @@ def test_of_a_setting_that_comes_twice_the_last_counts():
         await peer.open()
         stream = peer.ask(message(bytes(70_000)))
         await peer.say()
-        values = [setting.pack(Setting.INITIAL_WINDOW_SIZE, value) for value in (100_000, 1)]
-        said = await peer.hear(frame(Kind.SETTINGS, 0, 0, b"".join(values)))
-        assert said == frame(Kind.SETTINGS, 1, 0)
+        values = [setting.pack(SettingId.INITIAL_WINDOW_SIZE, value) for value in (100_000, 1)]
+        said = await peer.hear(frame(FrameType.SETTINGS, 0, 0, b"".join(values)))
+        assert said == frame(FrameType.SETTINGS, 1, 0)
         assert peer.connection.streams[stream].window == 1 - DEFAULT_WINDOW
 
     conversation(talk)
@@ -149,7 +149,7 @@ def test_data_that_nobody_takes_renews_the_connections_window():
         await peer.say()
         came = 0
         for _ in range(40):
-            said = await peer.hear(frame(Kind.DATA, 0, 1, bytes(200_000)) * 4)
+            said = await peer.hear(frame(FrameType.DATA, 0, 1, bytes(200_000)) * 4)
             came += word.unpack(said[9:13])[0] if said else 0
         assert came > 40 * 800_000 - WINDOW
 
