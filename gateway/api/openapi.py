@@ -27,7 +27,7 @@ from gateway.errors import (
     TooLarge,
     Unauthenticated,
 )
-from gateway.http.endpoint import is_prediction
+from gateway.protocols.paths import is_prediction
 
 Schema = dict[str, Any]
 

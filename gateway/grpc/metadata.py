@@ -13,8 +13,9 @@ from google.protobuf.message import DecodeError, Message
 from gateway.errors import BadRequest, NotReady, WrongMethod
 from gateway.grpc.connection import Method
 from gateway.inference.metadata import Metadata
-from gateway.inference.service import Guard, Headers
+from gateway.inference.service import Guard
 from gateway.protocols import open_inference_pb2 as pb
+from gateway.protocols.request import Headers
 
 Request = TypeVar("Request", bound=Message)
 

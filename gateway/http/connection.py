@@ -16,9 +16,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.eventloop.driver import Driver
-from gateway.http.endpoint import InferenceEndpoint, Response, is_prediction
+from gateway.http.endpoint import InferenceEndpoint, Response
 from gateway.http.half_closed import HalfClosed
 from gateway.http.upload import Upload, fresh_parser
+from gateway.protocols.paths import is_prediction
 
 _log = structlog.get_logger()
 
@@ -150,7 +151,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _begin(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
         scope = cycle.scope
-        work = self.app.answer(scope["method"], scope["path"], self._headers_held, body, time.perf_counter())
+        work = self.app.respond(scope["method"], scope["path"], self._headers_held, body, time.perf_counter())
         self._driven = driven = Driver(work, partial(self._write, cycle), self._give_up)
         driven.step()
 

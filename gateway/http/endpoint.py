@@ -1,37 +1,30 @@
-"""Inference over HTTP, in front of the application: decode, ask the reception, encode. Acts.
+"""Predictions over HTTP, in front of the FastAPI application: decode, infer, encode.
 
-No framework, no validation library and no log call on this path. `answer` is the whole of it; it is reached through
-ASGI, or without a task by `gateway.http.connection`.
+No framework, no validation library and no log call on this path. `InferenceEndpoint.respond` does all of it. The
+ASGI application calls it, and `gateway.http.connection` does so without a task.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
 from gateway.eventloop.driver import run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.http.body import ClientDisconnected, Message, Receive, read_body
-from gateway.inference.live_table import Header, LiveRoute
-from gateway.inference.predictor import Answer
-from gateway.inference.service import Headers, InferenceService, answered_with, new_decision_id
+from gateway.http.body import ClientDisconnected, read_body
+from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
-from gateway.protocols.request import InferenceRequest
-from router.errors import UnknownRoute
+from gateway.protocols.paths import PredictionPath, is_prediction, parse_path
+from gateway.protocols.request import Header, Headers, InferenceRequest
+from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_V2, _V1 = "/v2/models/", "/v1/models/"
-_INFER, _PREDICT = "/infer", ":predict"
 _WORTH_COMPRESSING_BYTES = 1024
 _JSON: Header = (b"content-type", b"application/json")
 _BINARY: Header = (b"content-type", b"application/octet-stream")
@@ -39,16 +32,8 @@ _TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE: Header = (b"connection", b"close")
 
 
-class Target(NamedTuple):
-    """What a prediction's path names."""
-
-    is_v1: bool
-    route: str
-    version: str | None
-
-
 class Response(NamedTuple):
-    """An answer, whole."""
+    """A whole response."""
 
     status: int
     content: bytes
@@ -56,21 +41,21 @@ class Response(NamedTuple):
 
 
 class InferenceEndpoint:
-    """One per replica."""
+    """The ASGI application of one replica."""
 
-    def __init__(self, reception: InferenceService, app: App, turn: EndOfTurn, *, max_body_bytes: int) -> None:
+    def __init__(self, service: InferenceService, app: ASGIApp, turn: EndOfTurn, *, max_body_bytes: int) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
-        self.reception = reception
+        self.service = service
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Respond to predictions and to Ray Serve's health check; pass everything else on to FastAPI."""
         path: str = scope.get("path", "")
         if scope["type"] == "http" and is_prediction(path):
             try:
-                response = await self._infer(scope, receive, path)
+                response = await self._receive_and_respond(scope, receive, path)
             except ClientDisconnected:
                 return
         elif path == "/-/healthz":
@@ -83,7 +68,7 @@ class InferenceEndpoint:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})
 
-    async def answer(
+    async def respond(
         self,
         method: str,
         path: str,
@@ -93,48 +78,41 @@ class InferenceEndpoint:
         *,
         probe: bool = False,
     ) -> Response:
-        """One prediction, from the body's bytes to the answer's. Raises nothing: errors are answers too.
+        """Return the response to one prediction, from the body's bytes. Raises nothing: errors are responses, too.
 
-        To be driven by `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. A `probe` is answered
-        like any other request, needs no credentials and is not recorded.
+        Run the coroutine with `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. A `probe` is the
+        replica's own request: it needs no credentials and is not recorded.
         """
         decision_id = new_decision_id()
-        live: LiveRoute | None = None
         try:
             if method != "POST":
                 raise WrongMethod(f"{path} takes POST, not {method}.")
-            target = _target(path)
-            live = self.reception.find(target.route, None if probe else headers)
-            request = _decode(target, headers, self._plain(headers, body), live)
-            call = self.reception.call(
-                live,
+            target = parse_path(path)
+            prediction = await self.service.infer(
+                target.route,
                 headers,
-                request,
+                partial(_decode, target, headers, body, self.max_body_bytes),
                 decision_id=decision_id,
                 started_s=started_s,
                 version=target.version,
                 probe=probe,
             )
-            answer = await self.reception.predict(live, call)
-            route, live = live.route.name, None  # recorded: whatever is refused from here on was answered by an arm
-            return _success(target, headers, decision_id, request, answer, route)
+            return _success(target, headers, decision_id, prediction)
         except tuple(STATUS_OF) as error:
-            if not probe:
-                self.reception.refuse(error, live, decision_id, started_s)
             return refusal(error, decision_id)
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
             return _response(500, v2_http.encode_error("The gateway failed; its log says why."), [])
 
-    async def _infer(self, scope: Scope, receive: Receive, path: str) -> Response:
-        """Reads the body first; gives up when the client does."""
+    async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str) -> Response:
+        """Read the body, then respond. Cancel the work when the client leaves."""
         started_s = time.perf_counter()
         headers = dict(scope["headers"])
         try:
             body = await read_body(receive, headers, self.max_body_bytes)
         except tuple(STATUS_OF) as error:
-            return self._refuse_unread(error, headers, path, started_s)
-        work = asyncio.ensure_future(run_in_task(self.answer(scope["method"], path, headers, body, started_s)))
+            return await self._refuse_unread(error, headers, path, started_s)
+        work = asyncio.ensure_future(run_in_task(self.respond(scope["method"], path, headers, body, started_s)))
         left = asyncio.ensure_future(receive())
         try:
             await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
@@ -145,76 +123,58 @@ class InferenceEndpoint:
         finally:
             left.cancel()
 
-    def _refuse_unread(self, error: Exception, headers: Headers, path: str, started_s: float) -> Response:
-        """Says what is wrong with a body; first of all, whether its sender may send any."""
+    async def _refuse_unread(self, unreadable: Exception, headers: Headers, path: str, started_s: float) -> Response:
+        """Respond to a request whose body could not be read. A caller who may not use the route learns that instead."""
+
+        def decode(_: Signature) -> InferenceRequest:
+            raise unreadable
+
         decision_id = new_decision_id()
+        error = unreadable
         try:
-            self.reception.refuse(error, self.reception.find(_target(path).route, headers), decision_id, started_s)
-        except tuple(STATUS_OF) as other:
-            error = other
+            route = parse_path(path).route
+            await self.service.infer(route, headers, decode, decision_id=decision_id, started_s=started_s)
+        except tuple(STATUS_OF) as raised:
+            error = raised
         response = refusal(error, decision_id)
-        if b"expect" in headers:  # the body may come all the same, or not: the next request could not be told from it
+        if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
             response.headers.append(_CLOSE)
         return response
 
-    def _plain(self, headers: Headers, body: bytes | memoryview) -> bytes | memoryview:
-        encoding = headers.get(b"content-encoding")
-        return body if encoding is None else decompress(bytes(body), encoding, self.max_body_bytes)
-
-
-def is_prediction(path: str) -> bool:
-    """Whether the door answers this path, and not the application behind it."""
-    if path.startswith(_V2):
-        return path.endswith(_INFER, len(_V2)) or path.endswith("/infer/", len(_V2))
-    return path.startswith(_V1) and path.endswith(_PREDICT)
-
 
 def refusal(error: Exception, decision_id: str) -> Response:
-    """An error as an answer."""
+    """Return the response to an error."""
     extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *advice_of(error)]
     return _response(status_of(error).http, v2_http.encode_error(str(error)), extra)
 
 
-@lru_cache(maxsize=1024)
-def _target(path: str) -> Target:
-    """Protocol, route and pinned version of a prediction's path."""
-    if path.startswith(_V1):
-        route = path[len(_V1) :].removesuffix(_PREDICT)
-        if "/" not in route:
-            return Target(True, route, None)
-        raise UnknownRoute(f"{path} is not of the form /v1/models/ROUTE:predict.")
-    parts = path.rstrip("/").split("/")
-    if len(parts) == 5 and parts[3]:
-        return Target(False, parts[3], None)
-    if len(parts) == 7 and parts[4] == "versions" and parts[3] and parts[5]:
-        return Target(False, parts[3], parts[5])
-    raise UnknownRoute(f"{path} is not of the form /v2/models/ROUTE[/versions/VERSION]/infer.")
-
-
-def _decode(target: Target, headers: Headers, body: bytes | memoryview, live: LiveRoute) -> InferenceRequest:
+def _decode(
+    target: PredictionPath, headers: Headers, body: bytes | memoryview, max_bytes: int, signature: Signature
+) -> InferenceRequest:
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        body = decompress(bytes(body), encoding, max_bytes)
     if target.is_v1:
-        return v1_http.decode(body, live.signature)
+        return v1_http.decode(body, signature)
     length = headers.get(b"inference-header-content-length")
     header_length = None if length is None else v2_http.parse_header_length(length, len(body))
-    return v2_http.decode(body, header_length, live.signature)
+    return v2_http.decode(body, header_length, signature)
 
 
-def _success(
-    target: Target, asked: Headers, decision_id: str, request: InferenceRequest, answer: Answer, route: str
-) -> Response:
+def _success(target: PredictionPath, request_headers: Headers, decision_id: str, prediction: Prediction) -> Response:
+    request, answer, meta = prediction
     arm = answer.arm
     headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
     if answer.propensity is not None:
         headers.append((b"x-propensity", repr(answer.propensity).encode()))
-    answered = answered_with(route, request, decision_id, answer)
     header_length: int | None = None
     if target.is_v1:
-        content = v1_http.encode(answered, request, arm.signature, answer.tensors)
+        content = v1_http.encode(meta, request, arm.signature, answer.tensors)
     else:
-        content, header_length = v2_http.encode(answered, request, arm.signature, answer.tensors)
+        content, header_length = v2_http.encode(meta, request, arm.signature, answer.tensors)
     if header_length is not None:
         headers.append((b"inference-header-content-length", str(header_length).encode()))
-    accepted = asked.get(b"accept-encoding")
+    accepted = request_headers.get(b"accept-encoding")
     if accepted is not None and len(content) >= _WORTH_COMPRESSING_BYTES:
         encoding = choose(accepted)
         if encoding is not None:
@@ -228,7 +188,7 @@ def _response(status: int, content: bytes, extra: list[Header], kind: Header = _
 
 
 def _closing(send: Send) -> Send:
-    """Tells keep-alive clients to leave: this replica is about to."""
+    """Return a `send` that tells keep-alive clients to close the connection, because this replica is about to end."""
 
     async def send_and_close(message: Message) -> None:
         if message["type"] == "http.response.start":

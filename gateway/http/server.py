@@ -85,7 +85,7 @@ class HttpServer:
 
     def outstanding(self) -> int:
         """Requests in hand, those of the application included."""
-        return len(self._server.server_state.tasks) + self._door.reception.in_hand
+        return len(self._server.server_state.tasks) + self._door.service.in_hand
 
     def is_listening(self) -> bool:
         """Whether connections are being accepted."""

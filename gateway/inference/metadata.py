@@ -1,6 +1,6 @@
-"""What the gateway says of itself and of its routes, as the protocol's JSON. Decides from the live table alone.
+"""Metadata of the server and its routes, in the protocol's JSON, from the live table alone.
 
-Both doors answer from here: HTTP as it is, gRPC as messages of the same fields.
+HTTP sends it as it is; gRPC sends messages with the same fields.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,30 +31,30 @@ Statistics = Callable[[], Mapping[VersionKey, VersionStatistics]]
 
 
 class Metadata:
-    """One per replica. Every method raises `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
+    """One per replica. Methods raise `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
 
     def __init__(self, holder: LiveTableHolder, statistics: Statistics) -> None:
         self._holder = holder
         self._statistics = statistics
 
     def server(self) -> dict[str, Any]:
-        """Name, version and extensions."""
+        """Return the server's name, version and extensions."""
         return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": list(EXTENSIONS)}
 
     def problems(self) -> Mapping[str, str]:
-        """Why the server is not ready: by route, what keeps it from being served as declared."""
+        """Return why the server is not ready: by route, what keeps the route from being served as declared."""
         return self._holder.current.problems
 
     def names(self) -> list[str]:
-        """Every route that is being served."""
+        """Return the names of all routes that are being served."""
         return sorted(self._holder.current.routes)
 
     def require_ready(self, route: str, version: str | None = None) -> None:
-        """Returns if the route, or the version of it, is being served."""
+        """Return if the route, or this version of it, is being served; raise otherwise."""
         self._arms(route, version)
 
     def metadata(self, route: str, version: str | None = None) -> dict[str, Any]:
-        """Inputs, outputs and versions."""
+        """Return inputs, outputs and versions of a route."""
         live, arms = self._arms(route, version)
         return {
             "name": live.route.name,
@@ -65,7 +65,7 @@ class Metadata:
         }
 
     def config(self, route: str, version: str | None = None) -> dict[str, Any]:
-        """The same as Triton's clients want it: dimensions without the batch's, where instances are batched."""
+        """Return the same in Triton's form: where instances are batched, dimensions do not include the batch's."""
         live, arms = self._arms(route, version)
         signature = live.signature
         is_batched = all(spec.shape[:1] == (-1,) for spec in (*signature.inputs, *signature.outputs))
@@ -80,7 +80,7 @@ class Metadata:
         }
 
     def statistics(self, route: str | None = None, version: str | None = None) -> dict[str, Any]:
-        """What the versions behind a route, or behind all of them, have done on this machine."""
+        """Return what the versions of one route, or of all routes, have done on this machine."""
         names = self.names() if route is None else [route]
         known = self._statistics()
         stats = []
@@ -91,7 +91,7 @@ class Metadata:
         return {"model_stats": stats}
 
     def index(self, *, only_ready: bool = False) -> list[dict[str, str]]:
-        """Every declared route and version, with its state."""
+        """Return every declared route and version, with its state."""
         live = self._holder.current
         served = [
             {"name": name, "version": arm.arm.version, "state": "READY", "reason": live.problems.get(name, "")}
@@ -106,12 +106,12 @@ class Metadata:
         ]
 
     def _arms(self, route: str, version: str | None) -> tuple[LiveRoute, Sequence[LiveArm]]:
-        """The arms of a route, or those that serve one version or alias of it."""
+        """Return the arms of a route: all of them, or the one that serves this version or alias."""
         live = find_route(self._holder.current, route)
         if version is None:
             return live, live.arms
-        wanted = find_version(live.route, version)
-        return live, [arm for arm in live.arms if arm.arm is wanted]
+        found = find_version(live.route, version)
+        return live, [arm for arm in live.arms if arm.arm is found]
 
 
 def _platform(arms: Sequence[LiveArm]) -> str:

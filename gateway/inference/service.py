@@ -1,27 +1,27 @@
-"""What every door does between decoding a request and encoding its answer. Acts.
+"""The inference service: what every protocol edge calls, once per prediction.
 
-A door (HTTP, gRPC) knows its protocol and its transport; who may ask, which route is meant, how long there is, and
-what becomes of a refusal, is the same for all of them.
+An edge (HTTP, gRPC) knows its protocol and its transport. Everything else is the same for all edges and is done here:
+may the caller use the route, is there room, which route, how much time is left, and recording a request that is
+rejected.
 """
 
 import hashlib
 import math
 import os
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
+from gateway.inference.call import Answer, Call
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
-from gateway.inference.predictor import Answer, Call, Predictor
-from gateway.protocols.request import Answered, InferenceRequest, Parameters
+from gateway.inference.predictor import Predictor
+from gateway.protocols.request import Answered, Headers, InferenceRequest, Parameters
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
 from router.errors import UnknownVersion
 from router.snapshot import Route
-
-Headers = Mapping[bytes, bytes]
-"""Names in lower case. For gRPC: the call's metadata."""
+from runtimes.manifest import Signature
 
 PREDICT = "predict"
 _MAX_DEADLINE_S = 3600.0
@@ -29,32 +29,31 @@ _CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion)
 
 
 class Guard(Protocol):
-    """Who may do what."""
+    """Decides what a caller may do."""
 
     def admit(self, headers: Headers, scope: str, route: str | None) -> None:
-        """Returns if whoever sent these headers may do this.
+        """Return if the caller that sent these headers may do this.
 
         Raises:
             Unauthenticated, Forbidden, RateLimited.
         """
 
 
+class Prediction(NamedTuple):
+    """An answered request, for the edge to encode. `response` is what the response says beside the tensors."""
+
+    request: InferenceRequest
+    answer: Answer
+    response: Answered
+
+
 def new_decision_id() -> str:
-    """24 hexadecimal digits."""
+    """Return 24 random hexadecimal digits."""
     return os.urandom(12).hex()
 
 
-def answered_with(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> Answered:
-    """What every door says beside the tensors: the version that was used, and the decision."""
-    arm = answer.arm.arm
-    parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
-    if answer.propensity is not None:
-        parameters["propensity"] = answer.propensity
-    return Answered(route, arm.version, request.id or decision_id, parameters)
-
-
 class InferenceService:
-    """One per replica. `in_hand` says how many predictions are being worked on."""
+    """One per replica. `in_hand` is the number of predictions that are under way."""
 
     def __init__(
         self,
@@ -78,14 +77,65 @@ class InferenceService:
         self._max_in_flight = max_in_flight
         self._max_instances = max_instances
 
-    def find(self, name: str, headers: Headers | None) -> LiveRoute:
-        """The route, for a caller who may use it now. Without headers, it is the replica itself who asks.
+    async def infer(
+        self,
+        route: str,
+        headers: Headers,
+        decode: Callable[[Signature], InferenceRequest],
+        *,
+        decision_id: str,
+        started_s: float,
+        version: str | None = None,
+        read_time_left_s: Callable[[Headers], float | None] | None = None,
+        probe: bool = False,
+    ) -> Prediction:
+        """Answer one request. Run the coroutine with `gateway.eventloop.driver`.
+
+        `decode` gets the route's signature and returns the request. It is called once it is clear that the caller may
+        use the route. `started_s` is of `time.perf_counter`. The shortest of three deadlines counts: the route's, the
+        caller's (header `x-deadline-ms`, parameter `timeout` in microseconds) and the transport's (`read_time_left_s`
+        reads it, in seconds, from the headers of a gRPC call). A `probe` is the replica's own request: it needs no
+        credentials and is not recorded.
+
+        A request that is rejected before any arm ran is recorded if the caller is at fault. Every attempt of an arm is
+        recorded before this returns or raises.
 
         Raises:
-            Unauthenticated, Forbidden, RateLimited: he may not.
-            Overloaded: there is too much in hand.
+            Unauthenticated, Forbidden, RateLimited: the caller may not use the route.
+            Overloaded: too many requests are in flight.
             UnknownRoute, NotReady: there is no such route, or it cannot be served.
+            BadRequest: a deadline is no positive number, or the request has more instances than allowed.
+            And what `decode` and `Predictor.predict` raise.
         """
+        live = self._find(route, None if probe else headers)
+        try:
+            request = decode(live.signature)
+            call = self._call(
+                live,
+                headers,
+                request,
+                decision_id=decision_id,
+                started_s=started_s,
+                version=version,
+                time_left_s=None if read_time_left_s is None else read_time_left_s(headers),
+                probe=probe,
+            )
+            self.in_hand += 1
+            try:
+                if self._tracing is None:
+                    answer = await self._predictor.predict(live, call)
+                else:
+                    answer = await self._traced(self._tracing, live, call)
+            finally:
+                self.in_hand -= 1
+        except _CALLERS_FAULT as error:
+            rejected = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
+            self._predictor.reject(live, rejected, error)
+            raise
+        return Prediction(request, answer, _response(live.route.name, request, decision_id, answer))
+
+    def _find(self, name: str, headers: Headers | None) -> LiveRoute:
+        """Return the route, if the caller may use it now. Without headers, the caller is the replica itself."""
         if self._guard is not None and headers is not None:
             self._guard.admit(headers, PREDICT, name)
         if self.in_hand >= self._max_in_flight:
@@ -94,7 +144,7 @@ class InferenceService:
             raise Overloaded(f"{self._max_in_flight} requests are in flight already; try again in a second.")
         return find_route(self._holder.current, name)
 
-    def call(
+    def _call(
         self,
         live: LiveRoute,
         headers: Headers,
@@ -102,50 +152,34 @@ class InferenceService:
         *,
         decision_id: str,
         started_s: float,
-        version: str | None = None,
-        time_left_s: float | None = None,
-        probe: bool = False,
+        version: str | None,
+        time_left_s: float | None,
+        probe: bool,
     ) -> Call:
-        """A decoded request as the predictor takes it. `started_s` is of `time.perf_counter`.
-
-        The least of the route's deadline, the caller's (header `x-deadline-ms`, parameter `timeout` in microseconds)
-        and the transport's (`time_left_s`, for gRPC) counts.
-
-        Raises:
-            BadRequest: a deadline that is no positive number; more instances than allowed.
-        """
+        """Return a decoded request in the form that the predictor takes."""
         if request.batch_size > self._max_instances:
             raise BadRequest(f"{request.batch_size} instances in one request; at most {self._max_instances} are taken.")
         unit = _unit(live.route, headers, request)
+        targeting = live.targeting
         return Call(
             decision_id,
             started_s,
             request.inputs,
             request.batch_size,
-            unit,
-            None if unit is None else self._unit_hash(unit),
-            _text(headers.get(b"x-force-arm")),
-            version,
-            _deadline_s(headers, request.parameters, started_s, time_left_s),
-            request.id,
-            trace_id(headers),
-            None if self._tracing is None else headers,
-            probe,
-            live.target is None or live.target.matches(headers, request.parameters, request.inputs, unit),
+            unit=unit,
+            unit_hash=None if unit is None else self._unit_hash(unit),
+            forced_arm=_text(headers.get(b"x-force-arm")),
+            pinned_version=version,
+            deadline_s=_deadline_s(headers, request.parameters, started_s, time_left_s),
+            request_id=request.id,
+            trace_id=trace_id(headers),
+            headers=None if self._tracing is None else headers,
+            probe=probe,
+            is_targeted=targeting is None or targeting.matches(headers, request.parameters, request.inputs, unit),
         )
 
-    async def predict(self, live: LiveRoute, call: Call) -> Answer:
-        """See `Predictor.predict`, of which this is the door."""
-        self.in_hand += 1
-        try:
-            if self._tracing is None:
-                return await self._predictor.predict(live, call)
-            return await self._traced(self._tracing, live, call)
-        finally:
-            self.in_hand -= 1
-
     async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:
-        """The same, with a span below the caller's."""
+        """Predict with a span below the caller's."""
         answer: Answer | None = None
         failure = ""
         try:
@@ -170,14 +204,18 @@ class InferenceService:
                     failure=failure,
                 )
 
-    def refuse(self, error: Exception, live: LiveRoute | None, decision_id: str, started_s: float) -> None:
-        """Records a request that was refused before any arm was asked, where it is the caller's fault."""
-        if live is not None and isinstance(error, _CALLERS_FAULT):
-            self._predictor.reject(live, Call(decision_id, started_s, inputs={}, batch_size=0), error)
-
     def _unit_hash(self, unit: str) -> str:
-        """What the log keeps instead of the unit itself."""
+        """Return what the log keeps instead of the unit itself."""
         return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
+
+
+def _response(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> Answered:
+    """Return what every edge puts beside the tensors: the version that answered, and the decision."""
+    arm = answer.arm.arm
+    parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
+    if answer.propensity is not None:
+        parameters["propensity"] = answer.propensity
+    return Answered(route, arm.version, request.id or decision_id, parameters)
 
 
 def _unit(route: Route, headers: Headers, request: InferenceRequest) -> str | None:
@@ -192,14 +230,14 @@ def _unit(route: Route, headers: Headers, request: InferenceRequest) -> str | No
 def _deadline_s(
     headers: Headers, parameters: Mapping[str, Any], started_s: float, time_left_s: float | None
 ) -> float | None:
-    """When the caller wants his answer at the latest, of `time.perf_counter`."""
+    """Return the time, of `time.perf_counter`, until which the caller waits; None if the caller set no deadline."""
     header, parameter = headers.get(b"x-deadline-ms"), parameters.get("timeout")
     if header is None and parameter is None and time_left_s is None:
         return None
     allowed_s = _MAX_DEADLINE_S if time_left_s is None else time_left_s
     if header is not None:
         allowed_s = min(allowed_s, _positive(header, "The header x-deadline-ms (milliseconds)") / 1e3)
-    if parameter is not None and parameter != 0:  # the protocol's word for none
+    if parameter is not None and parameter != 0:  # in the protocol, a timeout of 0 means no timeout
         allowed_s = min(allowed_s, _positive(parameter, "The parameter timeout (microseconds)") / 1e6)
     return started_s + allowed_s
 
@@ -207,7 +245,7 @@ def _deadline_s(
 def _positive(value: object, what: str) -> float:
     try:
         is_number = isinstance(value, bytes | str | int | float) and not isinstance(value, bool)
-        number = float(value) if is_number else math.nan  # type: ignore[arg-type]  # it is one of them
+        number = float(value) if is_number else math.nan  # type: ignore[arg-type]  # it is one of these types
     except (ValueError, OverflowError):
         number = math.nan
     if not number > 0:

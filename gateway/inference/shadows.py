@@ -1,9 +1,9 @@
-"""Lets shadows answer what an arm has answered, after the caller has his answer, and compares. Acts, on the event loop.
+"""Shadows: run an arm's request on another version after the response has been sent, compare, and record.
 
-The request path only puts a request aside. A moment later, when the answer has been written, it is handed to the
-shadow's own lane; what that gives is compared and recorded, again apart from whoever brought it, and never for long
-at a time. A shadow that is slower than its share of the requests has at most so many of them in hand: the others are
-dropped and counted, as is whatever else it does not get to see.
+The request path only puts the request into a queue. About ten milliseconds later, when the response has been written,
+the event loop hands the queued requests to the shadow's own lane. The outcomes are queued again, and are compared and
+recorded a little at a time. A shadow that is slower than its share of the traffic holds a bounded number of requests.
+What does not fit is dropped and counted, like everything else that a shadow does not get to see.
 """
 
 import asyncio
@@ -12,51 +12,49 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
 from gateway.errors import TooLate, status_of
 from gateway.execution.lane import Job
+from gateway.inference.call import Call
 from gateway.inference.live_table import LiveRoute, LiveShadow
-from inference_log.record import Comparison, Outcome, Record
-from inference_log.writer import LogWriter
+from gateway.inference.recorder import Recorder, logged_bytes
+from inference_log.record import Comparison, Outcome
 from router.draw.assignment import BUCKETS, bucket
 from router.plan import Reason
 from runtimes.comparison import compare
-from runtimes.datatypes import BYTES, Tensor, tensor_bytes
+from runtimes.datatypes import BYTES, Tensor
 from runtimes.errors import InputRefused
-
-if TYPE_CHECKING:  # whoever predicts offers to shadows, so importing him here would go in a circle
-    from gateway.inference.predictor import Call
 
 _log = structlog.get_logger()
 
 MOST_REQUESTS = 128
-"""What a shadow has in hand at most, waiting or running: two full batches. What waits behind more is late anyway."""
+"""The most requests that one shadow holds, waiting or running: two full batches. Any more would be late."""
 MOST_BYTES = 16 * 1024 * 1024
-"""Of their inputs and of the answers they are compared with: what one request may have (`max_body_bytes`)."""
+"""The most bytes of inputs and primary outputs that one shadow holds: as many as a request may have."""
 FIRST_ATTEMPT = 100
-"""The number of the first shadow's attempt; arms and their fallbacks are counted from zero."""
+"""The attempt number of the first shadow. Arms and their fallbacks are numbered from zero."""
 LONGEST_DELAY_S = 10.0
-"""A delay counts as this at most, so that the sum of a day's squares fits 64 bits."""
+"""Longer delays count as this long, so that the sum of a day's squares fits 64 bits."""
 
-# What comes within so long goes to the shadow together: a frame, a wake-up and a look at the outcome for many requests
-# cost the primaries a fraction of what one for each would.
+# Requests of this period go to the shadow together: one frame and one wake-up for many requests cost the primaries a
+# fraction of what one for each request would cost.
 _TOGETHER_S = 0.01
-_WRITTEN_S = 0.001  # the answer is written at the end of the loop's turn
-_AT_ONCE_S = 0.0002  # of a turn, before the loop looks after others
+_WRITTEN_S = 0.001  # by then the response has been written: it is written at the end of the loop's turn
+_AT_ONCE_S = 0.0002  # the longest time in one turn of the loop
 
 
 class ShadowMetrics(Protocol):
-    """What is told of shadows, request by request; on the event loop, so it may only be noted."""
+    """Counts shadow attempts. Called on the event loop, so it may only note them."""
 
     def count_shadow(self, route: str, shadow: str, version: str, status: int, duration_s: float) -> None:
-        """A shadow's attempt, from when it was offered until it was settled."""
+        """Count one attempt. `duration_s` runs from the offer until the lane settled it."""
 
 
-class _Hand:
-    """What a shadow has in hand."""
+class _Load:
+    """How much one shadow holds."""
 
     __slots__ = ("requests", "size_bytes")
 
@@ -67,17 +65,17 @@ class _Hand:
 
 @dataclass(slots=True, eq=False)
 class _Offered:
-    """A request for a shadow, with the answer that its own is compared with."""
+    """A request for a shadow, with the primary's outputs, with which the shadow's are compared."""
 
     live: LiveRoute
     index: int
-    call: "Call"
+    call: Call
     primary: int
     tensors: Sequence[Tensor]
     model_s: float
     offered_s: float
     size_bytes: int
-    hand: _Hand
+    load: _Load
 
     @property
     def shadow(self) -> LiveShadow:
@@ -85,22 +83,22 @@ class _Offered:
 
 
 class Shadows:
-    """One per replica. `dropped` counts by route, shadow and reason; it only grows, and any thread may read it."""
+    """One per replica. `dropped` counts by route, shadow and reason. It only grows, and any thread may read it."""
 
-    def __init__(self, log: LogWriter, metrics: ShadowMetrics) -> None:
+    def __init__(self, recorder: Recorder, metrics: ShadowMetrics) -> None:
         self.dropped: dict[tuple[str, str, str], int] = {}
-        self._log = log
+        self._recorder = recorder
         self._metrics = metrics
-        self._hands: dict[tuple[str, str], _Hand] = {}
+        self._loads: dict[tuple[str, str], _Load] = {}
         self._offered: deque[_Offered] = deque()
         self._settled: deque[tuple[_Offered, Job, float]] = deque()
         self._is_scheduled = False
         self._is_closing = False
 
-    def offer(self, live: LiveRoute, call: "Call", primary: int, tensors: Sequence[Tensor], model_s: float) -> None:
-        """A drawn request that was answered by the arm of index `primary`, in `model_s` of its model's time.
+    def offer(self, live: LiveRoute, call: Call, primary: int, tensors: Sequence[Tensor], model_s: float) -> None:
+        """Queue a drawn request for the route's shadows, if it is sampled and there is room.
 
-        On the request path: whoever is sampled is put aside, if there is room.
+        The arm of index `primary` has answered it, in `model_s` seconds of its model's time. Runs on the request path.
         """
         for index, live_shadow in enumerate(live.shadows):
             shadow = live_shadow.shadow
@@ -110,29 +108,31 @@ class Shadows:
                 bucket(shadow.seed_state, call.unit or call.decision_id) >= shadow.sample_slots
             ):
                 continue
-            hand = self._hands.get((live.route.name, shadow.name))
-            if hand is None:
-                hand = self._hands[live.route.name, shadow.name] = _Hand()
+            load = self._loads.get((live.route.name, shadow.name))
+            if load is None:
+                load = self._loads[live.route.name, shadow.name] = _Load()
             size_bytes = _size_bytes(call.inputs.values()) + _size_bytes(tensors)
             if size_bytes > MOST_BYTES:
                 self._drop(live, index, "too_large")
-            elif hand.requests >= MOST_REQUESTS or hand.size_bytes + size_bytes > MOST_BYTES:
+            elif load.requests >= MOST_REQUESTS or load.size_bytes + size_bytes > MOST_BYTES:
                 self._drop(live, index, "full")
             else:
-                hand.requests += 1
-                hand.size_bytes += size_bytes
+                load.requests += 1
+                load.size_bytes += size_bytes
                 now_s = time.perf_counter()
-                offered = _Offered(live, index, call, primary, tensors, model_s, now_s, size_bytes, hand)
+                offered = _Offered(live, index, call, primary, tensors, model_s, now_s, size_bytes, load)
                 self._offered.append(offered)
                 self._schedule(_TOGETHER_S)
 
     def close(self) -> None:
-        """Drops what waits, at the end of the replica. What runs is recorded if it is answered before the event loop
-        ends; that its process is ended then is no failure of the shadow.
+        """Drop what waits, when the replica ends.
+
+        A request that runs is recorded if the shadow answers before the event loop ends. A shadow does not fail because
+        its process is ended then.
         """
         self._is_closing = True
         while self._offered:
-            self._let_go(self._offered.popleft(), "closing")
+            self._release_and_drop(self._offered.popleft(), "closing")
 
     def _schedule(self, after_s: float) -> None:
         if not self._is_scheduled:
@@ -140,13 +140,13 @@ class Shadows:
             asyncio.get_running_loop().call_later(after_s, self._pump)
 
     def _pump(self) -> None:
-        """Works for a moment, then lets others."""
+        """Work for `_AT_ONCE_S`, then let other work of the loop go on."""
         self._is_scheduled = False
         started_s = now_s = time.perf_counter()
         try:
             while now_s - started_s < _AT_ONCE_S and self._work(now_s):
                 now_s = time.perf_counter()
-        except Exception:  # noqa: BLE001  # one request of one shadow; the others do not suffer for it
+        except Exception:  # noqa: BLE001  # it concerns one request of one shadow; go on with the others
             _log.exception("gateway.shadows.failed")
         if self._settled:
             self._schedule(0.0)
@@ -154,37 +154,37 @@ class Shadows:
             self._schedule(_TOGETHER_S)
 
     def _work(self, now_s: float) -> bool:
-        """Does one thing; whether there was one to do."""
+        """Settle or submit one request. Return False if there was none."""
         if self._settled:
             self._settle(*self._settled.popleft())
         elif self._offered and now_s - self._offered[0].offered_s >= _WRITTEN_S:
-            self._ask(self._offered.popleft())
+            self._submit(self._offered.popleft())
         else:
             return False
         return True
 
-    def _ask(self, offered: _Offered) -> None:
-        """Hands a request to the shadow's lane."""
+    def _submit(self, offered: _Offered) -> None:
+        """Submit a request to the shadow's lane."""
         lane, call = offered.shadow.lane, offered.call
         deadline_s = offered.offered_s + offered.shadow.shadow.deadline_s
         if not lane.breaker.admits(time.perf_counter()):
-            self._let_go(offered, "breaker")
+            self._release_and_drop(offered, "breaker")
             return
         try:
             job = lane.submit(call.inputs, call.batch_size, deadline_s)
         except TooLate:
             lane.breaker.not_tried(time.perf_counter())
-            self._let_go(offered, "late")
+            self._release_and_drop(offered, "late")
             return
         job.call_when_settled(partial(self._put_back, offered, job))
 
     def _put_back(self, offered: _Offered, job: Job) -> None:
-        """Called by whoever settles a job, who has others to settle: what it means is looked at a little later."""
+        """Queue the outcome. A lane calls this while it hands out a batch's results, so compare it later."""
         self._settled.append((offered, job, time.perf_counter()))
         self._schedule(0.0)
 
     def _settle(self, offered: _Offered, job: Job, settled_s: float) -> None:
-        """Compares and records what came of it."""
+        """Compare and record the outcome of one request."""
         self._release(offered)
         live_shadow = offered.shadow
         breaker, shadow = live_shadow.lane.breaker, live_shadow.shadow
@@ -194,13 +194,13 @@ class Shadows:
         outcome: Outcome = "ok"
         try:
             tensors = job.result()
-        except Exception as error:  # noqa: BLE001  # recorded whatever it is
+        except Exception as error:  # noqa: BLE001  # recorded, whatever it is
             if self._is_closing:
                 self._drop(offered.live, offered.index, "closing")
                 return
             status, code = status_of(error).http, type(error).__name__
             outcome = "timeout" if isinstance(error, TooLate) else "error"
-            if isinstance(error, InputRefused):  # it has just answered other values
+            if isinstance(error, InputRefused):  # the model runs; it refuses these values
                 breaker.succeeded()
             else:
                 breaker.failed(settled_s)
@@ -208,55 +208,29 @@ class Shadows:
             breaker.succeeded()
             comparison = _compared(offered, tensors, job.model_s)
         latency_s = settled_s - offered.offered_s
-        self._record(offered, job.model_s, latency_s, status, outcome, code, _kept(live_shadow, tensors), comparison)
+        self._recorder.record(  # the row of the primary, with the same decision id, holds the inputs
+            live_shadow.contexts[offered.primary],
+            offered.call,
+            attempt=FIRST_ATTEMPT + offered.index,
+            reason=Reason.SHADOW,
+            propensity=None,
+            status=status,
+            outcome=outcome,
+            error_code=code,
+            latency_s=latency_s,
+            model_s=job.model_s,
+            outputs=logged_bytes(tensors, live_shadow.logged_outputs),
+            comparison=comparison,
+        )
         self._metrics.count_shadow(offered.live.route.name, shadow.name, shadow.version, status, latency_s)
 
-    def _record(
-        self,
-        offered: _Offered,
-        model_s: float,
-        latency_s: float,
-        status: int,
-        outcome: Outcome,
-        error_code: str,
-        outputs: tuple[bytes, ...],
-        comparison: Comparison | None,
-    ) -> None:
-        """One row, paired with the primary's by the decision id. The inputs stand in that one; here is their answer."""
-        call = offered.call
-        event_us = time.time_ns() // 1000
-        self._log.append(
-            offered.shadow.contexts[offered.primary],
-            lambda number, writer_seq: Record(
-                number,
-                writer_seq,
-                call.decision_id,
-                FIRST_ATTEMPT + offered.index,
-                event_us,
-                Reason.SHADOW,
-                None,
-                call.unit_hash,
-                status,
-                outcome,
-                error_code,
-                int(latency_s * 1e6),
-                int(model_s * 1e6),
-                call.batch_size,
-                call.request_id,
-                call.trace_id,
-                (),
-                outputs,
-                comparison,
-            ),
-        )
-
-    def _let_go(self, offered: _Offered, reason: str) -> None:
+    def _release_and_drop(self, offered: _Offered, reason: str) -> None:
         self._release(offered)
         self._drop(offered.live, offered.index, reason)
 
     def _release(self, offered: _Offered) -> None:
-        offered.hand.requests -= 1
-        offered.hand.size_bytes -= offered.size_bytes
+        offered.load.requests -= 1
+        offered.load.size_bytes -= offered.size_bytes
 
     def _drop(self, live: LiveRoute, index: int, reason: str) -> None:
         key = live.route.name, live.shadows[index].shadow.name, reason
@@ -272,15 +246,8 @@ def _compared(offered: _Offered, tensors: Sequence[Tensor], model_s: float) -> C
     return Comparison(pairs, flips, difference, difference_squared, int(delay_s * 1e6))
 
 
-def _kept(shadow: LiveShadow, tensors: Sequence[Tensor]) -> tuple[bytes, ...]:
-    """The outputs' bytes as far as the log keeps them; the others leave their place empty."""
-    return tuple(
-        [tensor_bytes(tensor) if index in shadow.logged_outputs else b"" for index, tensor in enumerate(tensors)]
-    )
-
-
 def _size_bytes(tensors: Iterable[Tensor]) -> int:
-    """What they take, but for the objects that strings are."""
+    """Return the bytes that the values take. The overhead of Python's string objects is not counted."""
     return sum(
         [sum(map(len, tensor.ravel().tolist())) if tensor.dtype == BYTES else tensor.nbytes for tensor in tensors]
     )

@@ -1,13 +1,13 @@
-"""Which requests a route is for: its targeting condition, held against a request. Decides.
+"""Targeting: which requests take part in a route's draw. A condition is evaluated on each request.
 
-The condition is GrowthBook's, and so is the code that evaluates it, of which nothing is imported before there is a
-route with a target: it brings an HTTP client along that nobody uses. What one has to know of its semantics:
+The conditions are GrowthBook's, and GrowthBook's library evaluates them. The library is imported when the first route
+with a target appears, because it imports an HTTP client that we do not need. Its semantics:
 
-- Headers and units are text. Next to a number, `$gt`, `$gte`, `$lt` and `$lte` read text as a number, and text that is
-  none does not match. `$eq`, `$in` and a bare value never convert, so `router.spec.condition` refuses numbers there.
-- What a request does not have is null. Ordered, null counts as 0: `{headers.x-age: {$lt: 18}}` is true of a request
-  without the header, unless `$exists: true` stands beside it.
-- A value of an FP32 tensor is the number that it is: of 0.1, 0.10000000149. Ask for ranges.
+- Headers and units are text. Beside a number, `$gt`, `$gte`, `$lt` and `$lte` read text as a number. Text that is not a
+  number does not match. `$eq`, `$in` and a bare value never convert, so `router.spec.condition` rejects numbers there.
+- An attribute that a request lacks is null. In an order, null counts as 0: `{headers.x-age: {$lt: 18}}` is true for a
+  request without the header, unless `$exists: true` stands beside it.
+- A value of an FP32 tensor is compared as it is stored: 0.1 is 0.10000000149. Use ranges.
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -23,9 +23,10 @@ _Reader = Callable[[Mapping[bytes, bytes], Mapping[str, Any], Mapping[str, Tenso
 
 
 class Targeting:
-    """A checked condition, compiled: a request is asked only for the attributes that the condition names.
+    """A compiled condition. It reads only the attributes that the condition names.
 
-    Of the inputs in `unbatched`, whose first dimension does not count instances, every value is of the first instance.
+    The first dimension of the inputs in `unbatched` does not count instances, so all of their values belong to the
+    first instance.
 
     Raises:
         Rejected: the condition names an attribute that no request has.
@@ -49,9 +50,9 @@ class Targeting:
         inputs: Mapping[str, Tensor],
         unit: str | None,
     ) -> bool:
-        """Whether the request is one that the route is for. Names of headers are in lower case.
+        """Return True if the condition holds for the request. Names of headers are in lower case.
 
-        What cannot be evaluated does not match: nothing that a caller sends makes this raise.
+        A request for which it cannot be evaluated does not match. No request makes this raise.
         """
         attributes: dict[str, Value] = {}
         for name, read in self._readers:
@@ -61,14 +62,14 @@ class Targeting:
             attributes[name] = value
         try:
             return self._evaluate(attributes, self._condition)
-        except Exception:  # noqa: BLE001  # foreign values meet foreign code; a request must survive whatever that does
+        except Exception:  # noqa: BLE001  # callers' values meet a library's code; no error there may fail a request
             return False
 
 
 def _renamed(condition: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The condition over attributes without dots in their names, which GrowthBook would take for objects in objects.
+    """Return the condition with attribute names that have no dots: GrowthBook reads dots as nested objects.
 
-    A bare value becomes `$eq`, for Python's own equality, which is GrowthBook's there, holds true and 1 for the same.
+    A bare value becomes `$eq`. For bare values GrowthBook uses Python's equality, in which True equals 1.
     """
     renamed: dict[str, Any] = {}
     for key, value in condition.items():
@@ -82,7 +83,7 @@ def _renamed(condition: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
 
 
 def _reader(attribute: Attribute, is_number: bool, unbatched: Container[str]) -> _Reader:
-    """What gets the attribute out of a request; `is_number` says that it is compared with one."""
+    """Return the function that reads the attribute from a request. `is_number`: it is compared with a number."""
     source, name, offset = attribute
     if source == "headers":
         header = name.encode()
@@ -100,21 +101,21 @@ def _text(value: bytes | None, is_number: bool) -> Value:
 
 
 def _number_or(value: Value, is_number: bool) -> Value:
-    """The value; but NaN for text that says so and would be compared with a number, since GrowthBook finds it equal."""
+    """Return the value. Text "nan" that is compared with a number becomes NaN: GrowthBook would find it equal."""
     if is_number and type(value) is str and value.strip().lower().lstrip("+-") == "nan":
         return nan
     return value
 
 
 def _element_of_first(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """A value of the first instance; None where it has fewer."""
+    """Return one value of the first instance, or None if the instance has fewer."""
     if tensor is not None and tensor.ndim and offset * tensor.shape[0] >= tensor.size:
         return None
     return _element(tensor, offset, is_number)
 
 
 def _element(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """A value of a tensor in row-major order; None where it has fewer."""
+    """Return one value of a tensor in row-major order, or None if the tensor has fewer."""
     if tensor is None or offset >= tensor.size:
         return None
     value = tensor.item(offset)

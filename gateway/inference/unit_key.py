@@ -1,4 +1,4 @@
-"""The key with which units are hashed before they are logged: made once, kept beside the other state. Acts."""
+"""The key that hashes units before they are logged. It is made once and kept in the gateway's home."""
 
 import os
 import secrets
@@ -8,14 +8,14 @@ _BYTES = 32
 
 
 def load_unit_key(home: Path) -> bytes:
-    """The key in `<home>/secret`; whoever comes first makes it."""
+    """Return the key in `<home>/secret`. The first replica that needs it makes it."""
     path = home / "secret"
     home.mkdir(parents=True, exist_ok=True)
     partial = home / f".secret.{os.getpid()}"
     partial.touch(0o600)
     partial.write_bytes(secrets.token_bytes(_BYTES))
     try:
-        os.link(partial, path)  # refuses to replace
+        os.link(partial, path)  # unlike a rename, a link does not replace a key that another replica has made
     except FileExistsError:
         pass
     finally:

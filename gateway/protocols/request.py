@@ -1,4 +1,4 @@
-"""What every protocol decodes a request to, and the checks that all of them share. Decides."""
+"""What every protocol decodes a request to, and the checks that all of them share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,11 +7,18 @@ from gateway.errors import BadRequest
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
 
+Header = tuple[bytes, bytes]
+Headers = Mapping[bytes, bytes]
+"""The headers of an HTTP request, or the metadata of a gRPC call. Names are in lower case."""
 Parameters = dict[str, Any]
 
 
 class WantedOutput(NamedTuple):
-    """One output as the caller wants it: its bytes or its JSON, itself or its `classes` best classes (0: itself)."""
+    """One output that the caller asks for.
+
+    `binary` asks for bytes instead of JSON. `classes` asks for that many best classes instead of the values; 0 asks for
+    the values.
+    """
 
     name: str
     binary: bool = False
@@ -19,7 +26,7 @@ class WantedOutput(NamedTuple):
 
 
 class InferenceRequest(NamedTuple):
-    """A decoded request: tensors by name, and the outputs to answer, in order (None: all of them, as JSON)."""
+    """A decoded request: tensors by name, and the requested outputs in order (None: all of them, as JSON)."""
 
     id: str
     parameters: Parameters
@@ -29,7 +36,7 @@ class InferenceRequest(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What an answer says beside its tensors."""
+    """What a response says beside its tensors."""
 
     route: str
     version: str
@@ -38,7 +45,7 @@ class Answered(NamedTuple):
 
 
 def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
-    """Instances in a request: the first dimension of the inputs, where it varies; otherwise one.
+    """Return the number of instances: the first dimension of the inputs where it varies, otherwise 1.
 
     Raises:
         BadRequest: the inputs disagree.

@@ -57,4 +57,4 @@ async def _ask(door: InferenceEndpoint, live: LiveRoute) -> Response:
     head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
     headers = {b"inference-header-content-length": str(len(head)).encode()}
     path, body = f"/v2/models/{live.route.name}/infer", b"".join([head, *contents])
-    return await run_in_task(door.answer("POST", path, headers, body, time.perf_counter(), probe=True))
+    return await run_in_task(door.respond("POST", path, headers, body, time.perf_counter(), probe=True))

@@ -38,6 +38,7 @@ from gateway.http.server import HttpServer, bind
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
+from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
 from gateway.inference.unit_key import load_unit_key
@@ -120,10 +121,11 @@ class Replica:
             may_delete=counter.finish,
             deleted=counter.deleted,
         )
-        self._shadows = Shadows(writer, metrics)
+        recorder = Recorder(writer)
+        self._shadows = Shadows(recorder, metrics)
         reception = InferenceService(
             self._holder,
-            Predictor(writer, metrics, self._shadows),
+            Predictor(recorder, metrics, self._shadows),
             metrics,
             guard,
             self._tracing,

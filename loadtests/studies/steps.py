@@ -22,8 +22,10 @@ from gateway.control.reconciler import Identity, Reconciler
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.http.endpoint import InferenceEndpoint
+from gateway.inference.call import Call
 from gateway.inference.live_table import LiveTableHolder
-from gateway.inference.predictor import Call, Predictor
+from gateway.inference.predictor import Predictor
+from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
 from gateway.protocols.request import Answered
@@ -70,8 +72,8 @@ def _microseconds(step: Callable[[], object], calls: int) -> float:
 class AtOnce(EndOfTurn):
     """The turn of a loop that has one request only: what is to be done at its end is done now."""
 
-    def add(self, work: Callable[[], None]) -> None:
-        """Calls `work`."""
+    def call(self, work: Callable[[], None]) -> None:
+        """Call `work` now."""
         work()
 
 
@@ -86,15 +88,17 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     Reconciler(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
     writer = LogWriter(seat.folder, "steps")
-    predictor = Predictor(writer, metrics, Shadows(writer, metrics))
-    reception = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
-    door = InferenceEndpoint(reception, _nothing, turn, max_body_bytes=1 << 20)
+    recorder = Recorder(writer)
+    predictor = Predictor(recorder, metrics, Shadows(recorder, metrics))
+    service = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    endpoint = InferenceEndpoint(service, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
     arm, request = live.arms[0], decode(body, None, live.signature)
     runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime
     if runtime is None:
         raise RuntimeError("The demo's model could not be loaded.")
-    tensors = runtime.run(request.inputs, arm.output_names)
+    outputs = [spec.name for spec in arm.manifest.outputs]
+    tensors = runtime.run(request.inputs, outputs)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
     answered = Answered("cancer", "2", _DECISION, parameters)
 
@@ -105,10 +109,10 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         "decode JSON": lambda: decode(body, None, live.signature),
         "decode binary": lambda: decode(binary.content, binary.json_bytes, live.signature),
         "plan": lambda: plan(live.route, _DECISION),
-        "model": lambda: runtime.run(request.inputs, arm.output_names),
+        "model": lambda: runtime.run(request.inputs, outputs),
         "predict (plan, lane, model, check, record, count)": predict,
         "encode JSON": lambda: encode(answered, request, live.signature, tensors),
-        "the whole answer, JSON": lambda: _finish(door.answer("POST", _PATH, {}, body, time.perf_counter())),
+        "the whole answer, JSON": lambda: _finish(endpoint.respond("POST", _PATH, {}, body, time.perf_counter())),
     }
 
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
-from gateway.http.endpoint import is_prediction
+from gateway.protocols.paths import is_prediction
 from tests.serve.gateway_process import GatewayProcess
 
 CONFORMANCE = [

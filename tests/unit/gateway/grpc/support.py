@@ -10,47 +10,56 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 
+from gateway.errors import BadRequest
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.http.server import bind
+from gateway.inference.call import Answer
+from gateway.inference.service import Prediction
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
-from gateway.protocols.request import InferenceRequest
+from gateway.protocols.request import Answered, Headers, InferenceRequest
 from router.errors import UnknownRoute
+from router.plan import Reason
 from runtimes.manifest import Signature, TensorSpec
 
 SIGNATURE = Signature(
     inputs=(TensorSpec("X", "FP32", (-1, 2)),),
     outputs=(TensorSpec("label", "INT64", (-1,)), TensorSpec("scores", "FP32", (-1, 1))),
 )
-ARM = SimpleNamespace(arm=SimpleNamespace(name="a", version="7"), signature=SIGNATURE)
+ARM: Any = SimpleNamespace(arm=SimpleNamespace(name="a", version="7"), signature=SIGNATURE)
 
 
-# ruff: noqa: ARG002  # the stub takes what a Reception takes
-
-
-class StubReception:
-    """Knows one route, `r`, and answers with as many ones as there are rows; or raises, or waits until told."""
+class StubService:
+    """Knows one route, `r`. It answers with as many ones as there are rows, or raises, or waits until `go_on`."""
 
     def __init__(self, raises: Exception | None = None, *, hangs: bool = False) -> None:
         self.raises, self.hangs = raises, hangs
-        self.asked: list[dict[str, Any]] = []
-        self.refused: list[tuple[Exception, Any]] = []
+        self.calls: list[dict[str, Any]] = []
+        self.rejected: list[tuple[Exception, str]] = []
         self.waiting, self.left = asyncio.Event(), asyncio.Event()
         self._pending: Pending[None] = Pending()
 
-    def find(self, name: str, headers: Mapping[bytes, bytes]) -> Any:
-        if name != "r":
-            raise UnknownRoute(f"There is no route {name!r}.")
+    async def infer(
+        self,
+        route: str,
+        headers: Headers,
+        decode: Callable[[Signature], InferenceRequest],
+        *,
+        read_time_left_s: Callable[[Headers], float | None],
+        **more: Any,
+    ) -> Prediction:
+        """See `gateway.inference.service.InferenceService.infer`."""
+        if route != "r":
+            raise UnknownRoute(f"There is no route {route!r}.")
         self.headers = headers
-        return SimpleNamespace(route=SimpleNamespace(name="r"), signature=SIGNATURE)
-
-    def call(self, live: Any, headers: Mapping[bytes, bytes], request: InferenceRequest, **more: Any) -> Any:
-        self.asked.append(more)
-        return request
-
-    async def predict(self, live: Any, call: InferenceRequest) -> Any:
+        try:
+            request = decode(SIGNATURE)
+        except BadRequest as error:
+            self.rejected.append((error, route))
+            raise
+        self.calls.append({**more, "time_left_s": read_time_left_s(headers)})
         if self.raises is not None:
             raise self.raises
         if self.hangs:
@@ -61,15 +70,14 @@ class StubReception:
             except BaseException:
                 self.left.set()
                 raise
-        tensors = [np.ones(call.batch_size, np.int64), np.ones((call.batch_size, 1), np.float32)]
-        return SimpleNamespace(arm=ARM, tensors=tensors, reason="WEIGHTED", propensity=0.5)
+        tensors = [np.ones(request.batch_size, np.int64), np.ones((request.batch_size, 1), np.float32)]
+        decision = {"decision_id": more["decision_id"], "arm": "a", "reason": "WEIGHTED", "propensity": 0.5}
+        response = Answered("r", "7", request.id or more["decision_id"], decision)
+        return Prediction(request, Answer(ARM, tensors, Reason.WEIGHTED, 0.5), response)
 
     def go_on(self) -> None:
-        """Answers whoever waits."""
+        """Let the request that waits be answered."""
         self._pending.succeed(None)
-
-    def refuse(self, error: Exception, live: Any, decision_id: str, started_s: float) -> None:
-        self.refused.append((error, live))
 
 
 def request(rows: int = 1, **more: Any) -> ModelInferRequest:

@@ -1,4 +1,4 @@
-"""Predictions over gRPC, on a real socket: what the reception is asked, and what the caller is told."""
+"""Predictions over gRPC, on a real socket: what the service is asked, and what the caller is told."""
 
 import asyncio
 import re
@@ -14,20 +14,20 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.messages import time_left_s
 from gateway.grpc.server import SERVICE
 from gateway.protocols.open_inference_pb2 import ModelStreamInferResponse
-from tests.unit.gateway.grpc.support import Client, StubReception, request, serving
+from tests.unit.gateway.grpc.support import Client, StubService, request, serving
 
 MESSAGE = request().SerializeToString()
 PATIENCE_S = 10
 
 
-def behind(use: Callable[[Client, StubReception], Coroutine[Any, Any, None]], **stub: Any) -> StubReception:
-    """Runs `use` against a door; the reception behind it is left to be looked at."""
+def behind(use: Callable[[Client, StubService], Coroutine[Any, Any, None]], **stub: Any) -> StubService:
+    """Runs `use` against a door; the service behind it is left to be looked at."""
 
-    async def run() -> StubReception:
-        reception = StubReception(**stub)
-        async with serving(GrpcInference(reception).methods()) as served:
-            await asyncio.wait_for(use(served.client, reception), PATIENCE_S)
-        return reception
+    async def run() -> StubService:
+        service = StubService(**stub)
+        async with serving(GrpcInference(service).methods()) as served:
+            await asyncio.wait_for(use(served.client, service), PATIENCE_S)
+        return service
 
     return asyncio.run(run())
 
@@ -35,7 +35,7 @@ def behind(use: Callable[[Client, StubReception], Coroutine[Any, Any, None]], **
 def failure(content: bytes = MESSAGE, **stub: Any) -> tuple[str, str, dict[str, str]]:
     told: list[tuple[str, str, dict[str, str]]] = []
 
-    async def use(client: Client, _: StubReception) -> None:
+    async def use(client: Client, _: StubService) -> None:
         told.append(await client.failure("ModelInfer", content))
 
     behind(use, **stub)
@@ -43,7 +43,7 @@ def failure(content: bytes = MESSAGE, **stub: Any) -> tuple[str, str, dict[str, 
 
 
 def test_a_prediction_is_answered_with_its_decision():
-    async def use(client: Client, _: StubReception) -> None:
+    async def use(client: Client, _: StubService) -> None:
         got = await client.infer(request(rows=3, id="i-1"))
         assert (got.model_name, got.model_version, got.id) == ("r", "7", "i-1")
         assert [list(output.shape) for output in got.outputs] == [[3], [3, 1]]
@@ -51,41 +51,41 @@ def test_a_prediction_is_answered_with_its_decision():
         assert got.parameters["reason"].string_param == "WEIGHTED"
         assert got.parameters["propensity"].double_param == 0.5
 
-    reception = behind(use)
-    assert reception.refused == []
+    service = behind(use)
+    assert service.rejected == []
 
 
 def test_a_request_without_an_id_gets_that_of_its_decision():
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         got = await client.infer(request())
-        assert got.id == got.parameters["decision_id"].string_param == reception.asked[0]["decision_id"]
+        assert got.id == got.parameters["decision_id"].string_param == service.calls[0]["decision_id"]
         assert re.fullmatch("[0-9a-f]{24}", got.id)
 
     behind(use)
 
 
 def test_metadata_are_headers_and_the_version_and_the_deadline_are_passed_on():
-    async def use(client: Client, _: StubReception) -> None:
+    async def use(client: Client, _: StubService) -> None:
         metadata = (("x-user-id", "u 17"), ("x-user-id", "u 18"))
         await client.infer(request(model_version="5"), metadata=metadata, timeout=5)
 
-    reception = behind(use)
-    assert reception.headers[b"x-user-id"] == b"u 17,u 18"
-    asked = reception.asked[0]
+    service = behind(use)
+    assert service.headers[b"x-user-id"] == b"u 17,u 18"
+    asked = service.calls[0]
     assert asked["version"] == "5"
     assert 0 < asked["time_left_s"] <= 5
 
 
 def test_without_a_version_or_a_deadline_none_is_passed_on():
-    async def use(client: Client, _: StubReception) -> None:
+    async def use(client: Client, _: StubService) -> None:
         await client.infer(request())
 
-    asked = behind(use).asked[0]
+    asked = behind(use).calls[0]
     assert (asked["version"], asked["time_left_s"]) == (None, None)
 
 
 def test_typed_contents_are_answered_in_kind():
-    async def use(client: Client, _: StubReception) -> None:
+    async def use(client: Client, _: StubService) -> None:
         tensor = {"name": "X", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
         got = await client.infer(request(inputs=[tensor], raw_input_contents=[]))
         assert not got.raw_output_contents
@@ -142,12 +142,11 @@ def test_a_route_that_is_unknown_and_a_tensor_that_does_not_fit():
 
 
 def test_what_was_refused_is_recorded_with_its_route_if_that_is_known():
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         await client.failure("ModelInfer", b"\xff")
         await client.failure("ModelInfer", request(raw_input_contents=[b""]).SerializeToString())
-        (first, nowhere), (second, live) = reception.refused
-        assert (type(first), type(second)) == (BadRequest, BadRequest)
-        assert (nowhere, live.route.name) == (None, "r")
+        ((error, route),) = service.rejected  # the first one names no route
+        assert (type(error), route) == (BadRequest, "r")
 
     behind(use)
 
@@ -161,10 +160,10 @@ def test_a_sentence_that_quotes_a_lot_is_cut_short(quoted):
 
 
 def test_a_deadline_that_passes_ends_the_call_and_the_work():
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         code, _, _ = await client.failure("ModelInfer", MESSAGE, timeout=0.2)
         assert code == "DEADLINE_EXCEEDED"
-        await reception.left.wait()
+        await service.left.wait()
 
     behind(use, hangs=True)
 
@@ -174,15 +173,15 @@ def test_a_deadline_of_the_route_is_told_as_one():
 
 
 def test_a_client_who_leaves_cancels_the_work():
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         call = client.call("ModelInfer", MESSAGE)
         pending = asyncio.ensure_future(call)
-        await reception.waiting.wait()
+        await service.waiting.wait()
         pending.cancel()
-        await reception.left.wait()
+        await service.left.wait()
 
-    reception = behind(use, hangs=True)
-    assert reception.refused == []
+    service = behind(use, hangs=True)
+    assert service.rejected == []
 
 
 SENTENCES = ["100 %", "zwei\nZeilen", "schön 🎲", "back\\slash ~ \x7f", "a\tb"]
@@ -224,7 +223,7 @@ def stream(client: Client, contents: list[bytes]) -> Any:
 def test_a_stream_is_answered_in_order_and_survives_errors():
     contents = [request(id="1"), request(id="2", model_name="z"), request(id="3", rows=2)]
 
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         serialised = [message.SerializeToString() for message in contents]
         got = [
             ModelStreamInferResponse.FromString(answer)
@@ -238,17 +237,17 @@ def test_a_stream_is_answered_in_order_and_survives_errors():
         ]
         assert [answer.infer_response.id for answer in got[:2] + got[3:]] == ["1", "2", "3"]
         assert list(got[3].infer_response.outputs[0].shape) == [2]
-        assert len(reception.refused) == 2
+        assert (len(service.calls), service.rejected) == (2, [])
 
     behind(use)
 
 
 def test_a_client_who_leaves_a_stream_cancels_the_work():
-    async def use(client: Client, reception: StubReception) -> None:
+    async def use(client: Client, service: StubService) -> None:
         call = stream(client, [MESSAGE])
-        await reception.waiting.wait()
+        await service.waiting.wait()
         call.cancel()
-        await reception.left.wait()
+        await service.left.wait()
 
     behind(use, hangs=True)
 

@@ -18,7 +18,7 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.http.server import bind
-from tests.unit.gateway.grpc.support import Client, Served, StubReception, channel_to, request, serving
+from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
 
 MESSAGE = request().SerializeToString()
 PATIENCE_S = 10
@@ -26,11 +26,11 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
-def behind(use: Callable[[Served, StubReception], Coroutine[Any, Any, None]], **more: Any) -> None:
+def behind(use: Callable[[Served, StubService], Coroutine[Any, Any, None]], **more: Any) -> None:
     async def run() -> None:
-        reception = StubReception()
-        async with serving(GrpcInference(reception).methods(), **more) as served:
-            await asyncio.wait_for(use(served, reception), PATIENCE_S)
+        service = StubService()
+        async with serving(GrpcInference(service).methods(), **more) as served:
+            await asyncio.wait_for(use(served, service), PATIENCE_S)
 
     asyncio.run(run())
 
@@ -44,8 +44,8 @@ def test_a_port_that_somebody_holds_cannot_be_had():
 
 
 def test_replicas_share_a_port():
-    async def use(first: Served, _: StubReception) -> None:
-        async with serving(GrpcInference(StubReception()).methods(), port=first.port) as second:
+    async def use(first: Served, _: StubService) -> None:
+        async with serving(GrpcInference(StubService()).methods(), port=first.port) as second:
             assert second.port == first.port
             assert first.listener.is_listening()
             assert second.listener.is_listening()
@@ -58,7 +58,7 @@ def test_addresses_of_version_6_are_taken():
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
 
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         await served.client.infer(request())
 
     behind(use, host="::1")
@@ -79,7 +79,7 @@ def test_connections_of_the_dead_are_noticed():
 def test_health_is_asked_for_the_process_and_for_the_service():
     ready = True
 
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         nonlocal ready
         stub: Any = health_pb2_grpc.HealthStub(served.client.channel)
         for service in ("", SERVICE):
@@ -96,7 +96,7 @@ def test_health_is_asked_for_the_process_and_for_the_service():
 def test_who_watches_health_sees_it_change_and_end():
     ready = False
 
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         nonlocal ready
         stub: Any = health_pb2_grpc.HealthStub(served.client.channel)
         watched = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
@@ -118,7 +118,7 @@ def test_reflection_tells_services_and_their_files():
     async def asked(**more: Any) -> AsyncIterator[Any]:
         yield reflection_pb2.ServerReflectionRequest(**more)
 
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         reflect = reflection_pb2_grpc.ServerReflectionStub(served.client.channel).ServerReflectionInfo
         (listed,) = [answer async for answer in reflect(asked(list_services=""))]
         names = {service.name for service in listed.list_services_response.service}
@@ -131,7 +131,7 @@ def test_reflection_tells_services_and_their_files():
 
 
 def test_reflection_has_its_newer_name_too():
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         assert V1 != V1ALPHA
         asked = reflection_pb2.ServerReflectionRequest(file_by_filename="nothing.proto").SerializeToString()
         call = served.client.channel.stream_stream(f"/{V1}/ServerReflectionInfo")(iter([asked, asked]))
@@ -142,14 +142,14 @@ def test_reflection_has_its_newer_name_too():
 
 
 def test_a_message_that_is_too_large_is_refused():
-    async def use(served: Served, reception: StubReception) -> None:
+    async def use(served: Served, service: StubService) -> None:
         for size in (100_001, 3_000_000):
             code, sentence, __ = await served.client.failure("ModelInfer", bytes(size))
             assert (code, sentence) == (
                 "RESOURCE_EXHAUSTED",
                 f"The message is too large: {size} bytes; at most 100000 are taken.",
             )
-        assert reception.refused == []
+        assert service.rejected == []
         await served.client.infer(request(rows=12_000))
 
     behind(use, max_message_bytes=100_000)
@@ -157,7 +157,7 @@ def test_a_message_that_is_too_large_is_refused():
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_messages_are_taken_up_to_the_same_size_once_unpacked(compression):
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         await served.client.infer(request(rows=10_000), compression=compression)
         code, *_ = await served.client.failure("ModelInfer", bytes(10_000_000), compression=compression)
         assert code == "RESOURCE_EXHAUSTED"
@@ -166,7 +166,7 @@ def test_compressed_messages_are_taken_up_to_the_same_size_once_unpacked(compres
 
 
 def test_a_method_that_does_not_exist_is_unimplemented():
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         assert (await served.client.failure("Nothing", b""))[0] == "UNIMPLEMENTED"
 
     behind(use)
@@ -176,7 +176,7 @@ def test_many_large_messages_pass_one_connection_and_one_stream():
     """More than the connection's window and the stream's, several times."""
     large = request(rows=120_000)  # 960 kB
 
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         for _ in range(20):
             await served.client.infer(large)
 
@@ -191,7 +191,7 @@ def test_many_large_messages_pass_one_connection_and_one_stream():
 
 
 def test_a_long_queue_of_messages_is_answered_in_order():
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         async def sent() -> AsyncIterator[bytes]:
             for _ in range(3000):
                 yield MESSAGE
@@ -203,10 +203,10 @@ def test_a_long_queue_of_messages_is_answered_in_order():
 
 
 def test_draining_waits_for_calls_in_hand_and_takes_no_more_connections():
-    async def use(served: Served, reception: StubReception) -> None:
-        reception.hangs = True
+    async def use(served: Served, service: StubService) -> None:
+        service.hangs = True
         call = asyncio.ensure_future(served.client.call("ModelInfer", MESSAGE))
-        await reception.waiting.wait()
+        await service.waiting.wait()
         draining = asyncio.create_task(served.listener.drain(PATIENCE_S))
         await asyncio.sleep(0)
         assert not served.listener.is_listening()
@@ -215,7 +215,7 @@ def test_draining_waits_for_calls_in_hand_and_takes_no_more_connections():
                 await other.unary_unary(f"/{SERVICE}/ModelInfer")(MESSAGE)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert not call.done()
-        reception.go_on()
+        service.go_on()
         assert await call
         await draining
 
@@ -223,12 +223,12 @@ def test_draining_waits_for_calls_in_hand_and_takes_no_more_connections():
 
 
 def test_draining_cancels_what_takes_too_long():
-    async def use(served: Served, reception: StubReception) -> None:
-        reception.hangs = True
+    async def use(served: Served, service: StubService) -> None:
+        service.hangs = True
         call = asyncio.ensure_future(served.client.call("ModelInfer", MESSAGE))
-        await reception.waiting.wait()
+        await service.waiting.wait()
         await served.listener.drain(0)
-        await reception.left.wait()
+        await service.left.wait()
         with pytest.raises(grpc.aio.AioRpcError):
             await call
 
@@ -258,11 +258,11 @@ def test_no_call_is_lost_while_one_of_two_replicas_drains():
                 lost.append(error)
         return answered
 
-    async def use(first: Served, _: StubReception) -> None:
+    async def use(first: Served, _: StubService) -> None:
         ended = asyncio.Event()
         async with (
             contextlib.AsyncExitStack() as stack,
-            serving(GrpcInference(StubReception()).methods(), port=first.port),
+            serving(GrpcInference(StubService()).methods(), port=first.port),
         ):
             clients = [Client(await stack.enter_async_context(channel_to(first.port))) for _ in range(6)]
             await asyncio.gather(*[client.infer(request()) for client in clients])
@@ -276,7 +276,7 @@ def test_no_call_is_lost_while_one_of_two_replicas_drains():
 
 
 def test_what_only_grpc_speaks_is_told_in_words_of_http():
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await reader.read()).endswith(b"\0\0\0\0\0\0\0\1")  # a GOAWAY: PROTOCOL_ERROR
@@ -287,7 +287,7 @@ def test_what_only_grpc_speaks_is_told_in_words_of_http():
 
 
 def test_tritonclient_works_beside_us_in_one_process():
-    async def use(served: Served, _: StubReception) -> None:
+    async def use(served: Served, _: StubService) -> None:
         async with InferenceServerClient(f"127.0.0.1:{served.port}") as triton:
             tensor = InferInput("X", [2, 2], "FP32")
             tensor.set_data_from_numpy(np.zeros((2, 2), np.float32))

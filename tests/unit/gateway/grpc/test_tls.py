@@ -16,12 +16,12 @@ from cryptography.x509.oid import NameOID
 
 from gateway.access.tls import Tls
 from gateway.grpc.inference import GrpcInference
-from tests.unit.gateway.grpc.support import Client, Served, StubReception, channel_to, request, serving
+from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
 
 
 def behind(use: Callable[[Served], Coroutine[Any, Any, None]], tls: ssl.SSLContext) -> None:
     async def run() -> None:
-        async with serving(GrpcInference(StubReception()).methods(), tls=tls, max_message_bytes=1_000_000) as served:
+        async with serving(GrpcInference(StubService()).methods(), tls=tls, max_message_bytes=1_000_000) as served:
             await asyncio.wait_for(use(served), 10)
 
     asyncio.run(run())

@@ -11,8 +11,10 @@ import numpy as np
 import uvloop
 
 from gateway.eventloop.driver import run_in_task
+from gateway.inference.call import Answer, Call
 from gateway.inference.live_table import LiveRoute, LiveTable
-from gateway.inference.predictor import Answer, Call, Predictor
+from gateway.inference.predictor import Predictor
+from gateway.inference.recorder import Recorder
 from gateway.telemetry.metrics import Metrics
 from inference_log.record import Record
 from inference_log.rows import partition_rows
@@ -75,7 +77,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.writer = LogWriter(folder, "w")
         self.shadows = NotedShadows()
-        self.predictor = Predictor(self.writer, Metrics(folder / "metrics", 0), self.shadows)
+        self.predictor = Predictor(Recorder(self.writer), Metrics(folder / "metrics", 0), self.shadows)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -55,7 +55,7 @@ def test_shadows_have_lanes_and_contexts_of_their_own_against_each_arm(join_live
     assert {(context.model_name, context.model_version) for context in shadow.contexts} == {("m", "9")}
     assert (shadow.label, shadow.prediction, shadow.tolerance, shadow.logged_outputs) == (0, 1, 0.25, (0, 1))
     assert live.arms[0].primary.slower_than_us == (50_000,)
-    assert live.target is None
+    assert live.targeting is None
 
 
 def test_a_shadow_that_is_not_there_is_left_out(join_live, signature):

@@ -1,6 +1,5 @@
-"""What doors share: who may ask, how much is in hand, and until when an answer is wanted."""
+"""The inference service: what every protocol edge shares. Access, room, deadlines, units, rejected requests."""
 
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest, Forbidden, NotReady, Overloaded, TooLarge, TooLate
+from gateway.inference.call import Answer
 from gateway.inference.live_table import LiveTableHolder
-from gateway.inference.predictor import Answer
-from gateway.inference.service import InferenceService, new_decision_id
+from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import InferenceRequest
 from router.errors import UnknownRoute, UnknownVersion
@@ -22,7 +21,7 @@ STARTED_S = 1000.0
 
 
 class Guard:
-    """Lets nobody but `anna` in."""
+    """Admits the user `anna` alone."""
 
     def admit(self, headers: Any, scope: str, route: str | None) -> None:
         if headers.get(b"x-user") != b"anna":
@@ -30,25 +29,29 @@ class Guard:
 
 
 class StubPredictor:
-    """Notes what it is asked and told."""
+    """Notes the calls that it gets and the requests that are rejected. It waits once where `waits` is set."""
 
     def __init__(self) -> None:
+        self.calls: list[Any] = []
         self.rejected: list[tuple[Any, Exception]] = []
         self.in_hand_during: list[int] = []
         self.raises: Exception | None = None
+        self.service: Any = None
 
-    async def predict(self, live: Any, call: Any) -> Answer:  # noqa: ARG002  # the Predictor's
-        self.in_hand_during.append(self.reception.in_hand)
+    async def predict(self, live: Any, call: Any) -> Answer:
+        self.calls.append(call)
+        self.in_hand_during.append(self.service.in_hand)
         if self.raises is not None:
             raise self.raises
         return Answer(live.arms[0], [], "WEIGHTED", 1.0)
 
-    def reject(self, live: Any, call: Any, error: Exception) -> None:  # noqa: ARG002  # the Predictor's
-        self.rejected.append((live, error))
+    def reject(self, live: Any, call: Any, error: Exception) -> None:
+        if not call.probe:
+            self.rejected.append((live, error))
 
 
 class Front:
-    """A reception with one route, `r`, and one that cannot be served, `broken`."""
+    """A service with one route, `r`, and one that cannot be served, `broken`."""
 
     def __init__(self, live: Any, guard: Guard | None = None) -> None:
         self.holder = LiveTableHolder()
@@ -57,19 +60,48 @@ class Front:
         self.predictor = StubPredictor()
         self.shed: list[int] = []
         metrics = SimpleNamespace(shed=SimpleNamespace(inc=lambda: self.shed.append(1)))
-        self.reception = InferenceService(
+        self.service = InferenceService(
             self.holder, self.predictor, metrics, guard, secret=b"s" * 16, max_in_flight=2, max_instances=5
         )
-        self.predictor.reception = self.reception
+        self.predictor.service = self.service
         self.live = live.routes["r"]
 
-    def call(self, rows: int = 1, parameters: dict[str, Any] | None = None, time_left_s: float | None = None, **more):
+    def replace_live(self, **changes: Any) -> None:
+        """Replace fields of the live route."""
+        self.live = replace(self.live, **changes)
+        self.holder.current = replace(self.holder.current, routes={"r": self.live})
+
+    def infer(
+        self,
+        route: str = "r",
+        rows: int = 1,
+        parameters: dict[str, Any] | None = None,
+        time_left_s: float | None = None,
+        decode: Any = None,
+        probe: bool = False,
+        **more: Any,
+    ) -> Prediction:
+        """Send one request, with the headers `more`."""
         headers = {name.replace("_", "-").encode(): value for name, value in more.items()}
         inputs = {"X": np.zeros((rows, 2), np.float32)}
         request = InferenceRequest("id", parameters or {}, inputs, None, rows)
-        return self.reception.call(
-            self.live, headers, request, decision_id="d", started_s=STARTED_S, time_left_s=time_left_s
+        work = self.service.infer(
+            route,
+            headers,
+            decode or (lambda _: request),
+            decision_id="d",
+            started_s=STARTED_S,
+            read_time_left_s=lambda _: time_left_s,
+            probe=probe,
         )
+        with pytest.raises(StopIteration) as end:
+            work.send(None)  # the stub waits for nothing
+        return end.value.value
+
+    def call(self, **more: Any) -> Any:
+        """Send one request and return what the predictor got."""
+        self.infer(**more)
+        return self.predictor.calls[-1]
 
 
 @pytest.fixture
@@ -141,67 +173,105 @@ def test_a_unit_is_kept_as_a_hash_that_depends_on_the_secret(front):
     assert front(unit="header:x-user").call(x_user=b"anna").unit_hash == one.unit_hash
     assert front(unit="header:x-user").call(x_user=b"berta").unit_hash != one.unit_hash
     other = front(unit="header:x-user")
-    other.reception._secret = b"t" * 16
+    other.service._secret = b"t" * 16
     assert other.call(x_user=b"anna").unit_hash != one.unit_hash
     assert front(unit="header:x-user").call().unit_hash is None
 
 
 def test_a_route_is_found_or_it_is_said_why_not(front):
-    reception = front().reception
-    assert reception.find("r", {}).route.name == "r"
+    built = front()
+    built.infer("r")
     with pytest.raises(UnknownRoute):
-        reception.find("nowhere", {})
+        built.infer("nowhere")
     with pytest.raises(NotReady, match="damaged"):
-        reception.find("broken", {})
+        built.infer("broken")
 
 
 def test_the_guard_is_asked_first_and_not_about_the_replica_itself(front):
-    reception = front(Guard()).reception
+    built = front(Guard())
     for name in ("r", "nowhere"):
         with pytest.raises(Forbidden, match=f"predict {name}"):
-            reception.find(name, {})
-    assert reception.find("r", {b"x-user": b"anna"}) is reception.find("r", None)
+            built.infer(name)
+    assert built.infer(x_user=b"anna").answer.arm is built.infer(probe=True).answer.arm
 
 
-def run(work: Any) -> Any:
-    """What a coroutine returns that waits for nothing."""
-    with pytest.raises(StopIteration) as end:
-        work.send(None)
-    return end.value.value
+def test_a_request_is_decoded_only_for_a_caller_who_may_use_the_route(front):
+    decoded: list[Any] = []
+    with pytest.raises(Forbidden):
+        front(Guard()).infer(decode=decoded.append)
+    assert decoded == []
+
+
+def test_the_signature_of_the_route_is_handed_to_decode(front, signature):
+    seen: list[Any] = []
+
+    def decode(given: Any) -> InferenceRequest:
+        seen.append(given)
+        return InferenceRequest("", {}, {"X": np.zeros((1, 2), np.float32)}, None, 1)
+
+    front().infer(decode=decode)
+    assert seen == [signature]
 
 
 def test_what_is_in_hand_is_counted_whatever_becomes_of_it(front):
     built = front()
-    assert run(built.reception.predict(built.live, built.call())).reason == "WEIGHTED"
+    assert built.infer().answer.reason == "WEIGHTED"
     built.predictor.raises = ModelFailed("no")
     with pytest.raises(ModelFailed):
-        built.reception.predict(built.live, built.call()).send(None)
-    assert (built.predictor.in_hand_during, built.reception.in_hand) == ([1, 1], 0)
+        built.infer()
+    assert (built.predictor.in_hand_during, built.service.in_hand) == ([1, 1], 0)
 
 
 def test_beyond_the_limit_callers_are_told_to_wait(front):
     built = front()
-    built.reception.in_hand = 1
-    built.reception.find("r", {})
-    built.reception.in_hand = 2
+    built.service.in_hand = 1
+    built.infer()
+    built.service.in_hand = 2
     with pytest.raises(Overloaded, match="2 requests are in flight already"):
-        built.reception.find("r", {})
+        built.infer()
     assert built.shed == [1]
+    with pytest.raises(Overloaded):
+        built.infer(probe=True)
+    assert built.shed == [1]
+
+
+def raising(error: Exception) -> Any:
+    """Return a `decode` that raises the error."""
+
+    def decode(_: Any) -> InferenceRequest:
+        raise error
+
+    return decode
 
 
 @pytest.mark.parametrize("error", [BadRequest("x"), TooLarge("x"), UnknownVersion("x")])
 def test_what_is_the_callers_fault_is_recorded(front, error):
     built = front()
-    built.reception.refuse(error, built.live, "d", time.perf_counter())
-    assert built.predictor.rejected == [(built.live, error)]
+    with pytest.raises(type(error)):
+        built.infer(decode=raising(error))
+    built.predictor.raises = error
+    with pytest.raises(type(error)):
+        built.infer()
+    assert built.predictor.rejected == [(built.live, error)] * 2
 
 
 @pytest.mark.parametrize("error", [Overloaded("x"), Forbidden("x"), ModelFailed("x"), TooLate("x"), NotReady("x")])
 def test_what_is_not_is_not(front, error):
     built = front()
-    built.reception.refuse(error, built.live, "d", time.perf_counter())
-    built.reception.refuse(BadRequest("x"), None, "d", time.perf_counter())
+    with pytest.raises(type(error)):
+        built.infer(decode=raising(error))
+    with pytest.raises(BadRequest):
+        built.infer(decode=raising(BadRequest("x")), probe=True)
+    with pytest.raises(UnknownRoute):
+        built.infer("nowhere", decode=raising(BadRequest("x")))
     assert built.predictor.rejected == []
+
+
+def test_the_response_names_version_and_decision(front):
+    prediction = front().infer()
+    assert prediction.response == ("r", "0", "id", {
+        "decision_id": "d", "arm": "a", "reason": "WEIGHTED", "propensity": 1.0,
+    })  # fmt: skip
 
 
 class Asked:
@@ -219,7 +289,7 @@ def test_a_routes_condition_is_held_against_the_request(front):
     made = front(unit="header:x-user-id")
     assert made.call(x_user_id=b"u").is_targeted
     target = Asked()
-    made.live = replace(made.live, target=target)
+    made.replace_live(targeting=target)
     call = made.call(x_user_id=b"u", parameters={"tier": "gold"})
     assert call.is_targeted is False
     ((headers, parameters, inputs, unit),) = target.asked
@@ -229,7 +299,7 @@ def test_a_routes_condition_is_held_against_the_request(front):
 
 def test_a_real_condition_decides_who_takes_part(front):
     made = front()
-    made.live = replace(made.live, target=Targeting({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
+    made.replace_live(targeting=Targeting({"headers.x-country": "se", "parameters.tier": {"$in": ["gold"]}}))
     assert made.call(x_country=b"se", parameters={"tier": "gold"}).is_targeted
     assert not made.call(x_country=b"se").is_targeted
     assert not made.call(x_country=b"no", parameters={"tier": "gold"}).is_targeted

@@ -12,8 +12,9 @@ import pytest
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.breaker import FAILURES_IN_A_ROW, BreakerState
 from gateway.execution.lane import Lane, LaneKey
+from gateway.inference.call import Call
 from gateway.inference.live_table import LiveShadow
-from gateway.inference.predictor import Call
+from gateway.inference.recorder import Recorder
 from gateway.inference.shadows import FIRST_ATTEMPT, LONGEST_DELAY_S, MOST_BYTES, MOST_REQUESTS, Shadows
 from inference_log.record import Comparison, Context, Record
 from inference_log.segment import read_segment
@@ -56,7 +57,9 @@ class Bench:
     def __init__(self, folder: Any, *shadows: LiveShadow) -> None:
         self.writer = LogWriter(folder, "w")
         self.counted: list[tuple[Any, ...]] = []
-        self.shadows = Shadows(self.writer, SimpleNamespace(count_shadow=lambda *each: self.counted.append(each)))
+        self.shadows = Shadows(
+            Recorder(self.writer), SimpleNamespace(count_shadow=lambda *each: self.counted.append(each))
+        )
         self.live: Any = SimpleNamespace(route=SimpleNamespace(name="r"), shadows=shadows)
 
     def offer(self, decision_id: str = "d", value: float = 1.0, primary: int = 0, rows: int = 1, **more: Any) -> None:

@@ -1,0 +1,83 @@
+"""What the log keeps of an arm's requests: computed once per snapshot, written once per segment."""
+
+import math
+from collections.abc import Callable
+
+from inference_log.record import Context, Role
+from router.snapshot import Arm, Route, Shadow
+from runtimes.datatypes import NUMPY_OF, TYPE_STRING_OF
+from runtimes.manifest import Manifest, TensorSpec
+
+MAX_LOGGED_VALUES = 4096
+"""The log does not keep inputs with more values per instance: one column per value would be useless."""
+
+
+def log_context(
+    route: Route,
+    arm: Arm | Shadow | None,
+    manifest: Manifest | None,
+    role: Role,
+    snapshot_hash: str,
+    against: Arm | None = None,
+) -> Context:
+    """Return what all records of this arm have in common. Without an arm: of the requests that were rejected."""
+    inputs = logged_inputs(manifest.inputs) if manifest else ()
+    outputs = manifest.outputs if manifest else ()
+    return Context(
+        number=0,
+        route=route.name,
+        arm=arm.name if arm else "",
+        role=role,
+        policy_kind=route.kind,
+        policy_version=route.document_version,
+        snapshot_hash=snapshot_hash,
+        weights={each.name: each.propensity for each in route.arms},
+        model_name=arm.model if arm else "",
+        model_version=arm.version if arm else "",
+        model_digest=arm.digest if arm else "",
+        features=tuple(name for spec in inputs for name in _feature_names(spec)),
+        inputs=tuple(TYPE_STRING_OF[spec.datatype] for spec in inputs),
+        label=_first(outputs, "iubO", lambda spec: spec.shape == (-1,)),
+        prediction=_first(outputs, "fV", lambda spec: spec.shape[:1] == (-1,)),
+        slower_than_us=route.slower_than_us,
+        against=against.name if against else "",
+        against_version=against.version if against else "",
+        has_fallback=isinstance(arm, Arm) and bool(route.fallbacks[route.arms.index(arm)]),
+    )
+
+
+def logged_inputs(inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """Return the inputs whose values the log keeps: numbers, equally many per instance, and not too many."""
+    batched = any(spec.shape[:1] == (-1,) for spec in inputs)
+    first = 1 if batched else 0
+    return tuple(
+        spec
+        for spec in inputs
+        if (spec.shape[:1] == (-1,)) == batched
+        and -1 not in spec.shape[first:]
+        and spec.datatype != "BYTES"
+        and math.prod(spec.shape[first:]) <= MAX_LOGGED_VALUES
+    )
+
+
+def logged_outputs(context: Context) -> tuple[int, ...]:
+    """Return the indices of the outputs whose values the log keeps: the label and the prediction."""
+    return tuple(sorted({kept[0] for kept in (context.label, context.prediction) if kept is not None}))
+
+
+def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
+    """Return the names of one instance's values: the declared columns, or the tensor's name and a position."""
+    if spec.columns:
+        return spec.columns
+    width = 1
+    for size in spec.shape[1:] if spec.shape[:1] == (-1,) else spec.shape:
+        width *= max(size, 1)
+    return (spec.name,) if width == 1 else tuple(f"{spec.name}_{position}" for position in range(width))
+
+
+def _first(outputs: tuple[TensorSpec, ...], kinds: str, fits: Callable[[TensorSpec], bool]) -> tuple[int, str] | None:
+    """Return index and type of the first output whose NumPy kind is in `kinds` and whose shape fits."""
+    for index, spec in enumerate(outputs):
+        if NUMPY_OF[spec.datatype].kind in kinds and fits(spec):
+            return index, TYPE_STRING_OF[spec.datatype]
+    return None
