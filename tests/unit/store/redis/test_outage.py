@@ -1,4 +1,4 @@
-"""Sparing callers the wait for a store that does not answer."""
+"""The fast failure of calls to a store that does not reply."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def outage(clock) -> Outage:
-    return Outage(patience_s=2.0, now=clock)
+    return Outage(longest_call_s=2.0, now=clock)
 
 
 def test_everybody_may_ask_a_store_that_answers(outage):
@@ -42,7 +42,7 @@ def test_then_one_may_try_for_all_the_others(outage, clock):
     assert outage.enter() is False
     with pytest.raises(StoreUnavailable):
         outage.enter()
-    outage.answered()
+    outage.succeeded()
     assert [outage.enter(), outage.enter()] == [True, True]
 
 
