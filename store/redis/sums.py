@@ -32,7 +32,7 @@ class RedisSums(RedisConnection):
         groups: dict[_Group, list[Argument]] = {}
         for group, key, value in self._grouped(added):
             groups.setdefault(group, []).extend((encode(key), clamp(value)))
-        answer = self._write(
+        reply = self._write(
             "count",
             [self._names.source(source), *(key for group in groups for key in (group.key, group.index_key))],
             before,
@@ -46,7 +46,7 @@ class RedisSums(RedisConnection):
                 for argument in (group.score, group.kept_s, len(pairs) // 2, *pairs)
             ),
         )
-        return int(answer[1])
+        return int(reply[1])
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
