@@ -210,7 +210,7 @@ def test_an_attempt_that_is_repeated_is_made_once(kind, store):
 
 
 @pytest.mark.parametrize("again", ["", "a2"])
-def test_the_attempt_of_somebody_else_is_a_conflict(store, again):
+def test_another_attempt_at_the_same_version_is_a_conflict(store, again):
     write(store, declared(), id="" if not again else "a1")
     with pytest.raises(Conflict):
         write(store, declared(), id=again)

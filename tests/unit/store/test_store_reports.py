@@ -54,7 +54,7 @@ def test_waiting_ends_when_the_store_is_closed(store):
     store.await_change(0.0)
 
 
-def test_whoever_waits_is_told_of_documents_and_keys_where_the_store_can(kind, store):
+def test_a_waiting_thread_is_notified_of_documents_and_keys_where_the_store_can(kind, store):
     if not kind.notifies:
         pytest.skip("a file sends no notification of a change")
     store.await_change(0.01)

@@ -23,11 +23,11 @@ def outage(clock) -> Outage:
     return Outage(longest_call_s=2.0, now=clock)
 
 
-def test_everybody_may_ask_a_store_that_answers(outage):
+def test_every_call_may_use_a_store_that_replies(outage):
     assert [outage.enter() for _ in range(3)] == [True, True, True]
 
 
-def test_after_a_failure_everybody_is_refused_for_a_moment_with_its_reason(outage, clock):
+def test_after_a_failure_every_call_fails_for_a_moment_with_its_reason(outage, clock):
     outage.enter()
     outage.failed("It does not answer.")
     for later_s in (0.0, 0.09):

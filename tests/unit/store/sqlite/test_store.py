@@ -47,7 +47,7 @@ def test_readers_go_on_beside_a_writer_and_writers_are_told(tmp_path):
     store.close()
 
 
-def test_opening_a_new_file_waits_for_whoever_else_is_opening_it(tmp_path):
+def test_opening_a_new_file_waits_for_another_process_that_is_opening_it(tmp_path):
     path = tmp_path / "control.db"
     with locked(path):
         started_s = time.monotonic()
