@@ -48,7 +48,7 @@ def shape_key(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
 def run_isolated(
     runtime: Runtime, inputs: Inputs, rows: Sequence[int], outputs: Sequence[str], *, row_by_row: bool = True
 ) -> list[RequestResult]:
-    """Run merged requests and return one result for each. A model that is not `row_by_row` gets one request at a time.
+    """Run merged requests and return one result for each. Without `row_by_row` there must be a single request.
 
     If the model raises, the requests are halved until those that it raises on are found. Only these get the error.
     """

@@ -8,8 +8,8 @@ With `rediss` instead of `redis` all connections are encrypted. These options ma
 `prefix` of all keys; with `rediss` the files `ca`, `certificate` and `key`; with Sentinel `sentinel_user` and
 `sentinel_password`. A URL may hold passwords, so no error sentence repeats any part of it.
 
-redis-py's `parse_url` is not used: it knows no Sentinels and no clusters, and it reads a missing host as localhost, a
-database that is not a number as 0, a `#` in a password as its end, and any unknown option as a client's argument.
+redis-py's `parse_url` is not used. It knows neither Sentinels nor clusters. It takes a missing host for localhost and a
+database that is not a number for 0, drops everything after a `#`, and passes unknown options on to the client.
 """
 
 from dataclasses import dataclass, field

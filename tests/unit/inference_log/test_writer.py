@@ -229,7 +229,7 @@ def test_what_is_written_of_a_segment_is_less_than_its_file_while_it_is_active(w
 
 
 def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, make_context, make_record, monkeypatch):
-    """Its file exists already, and the shipper ships every file that is not active."""
+    """Wait for it: its file exists already, and the shipper ships every file that is not active."""
     opened, gate, seen = threading.Event(), threading.Event(), []
     open_file = writer_module._ActiveSegment
 
