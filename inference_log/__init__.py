@@ -1,1 +1,1 @@
-"""Every decision, kept: a record in a write-ahead segment, then a row in Parquet."""
+"""The inference log: each decision is a record in a write-ahead segment first, then a row in Parquet."""

@@ -1,10 +1,4 @@
-"""What the log can say no with.
-
-LogError
-├── SinkConflict      another content lies under the same key; the segment is kept
-├── SinkUnavailable   the sink does not take files now; the segment is kept and tried again
-└── QueryRefused      the SQL cannot be run
-"""
+"""The errors of the log."""
 
 
 class LogError(Exception):
@@ -12,12 +6,12 @@ class LogError(Exception):
 
 
 class SinkConflict(LogError):
-    """The key is taken by a file that does not hold the rows of this segment."""
+    """Another file has the key, without the rows of this segment. The segment is kept."""
 
 
 class SinkUnavailable(LogError):
-    """The sink cannot be written now."""
+    """The sink cannot be written now. The segment is kept and tried again."""
 
 
 class QueryRefused(LogError):
-    """The query is not valid, or names a table or column that is not there."""
+    """The SQL is not valid, or names a table or column that does not exist."""

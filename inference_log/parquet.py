@@ -1,4 +1,4 @@
-"""Parquet as Athena and Spark read it: version 2.6, zstd, and the segment's sha256 in the footer. Acts on memory."""
+"""Parquet files for Athena and Spark: version 2.6, zstd, with the segment's sha256 in the footer."""
 
 import io
 
@@ -11,7 +11,7 @@ _SEGMENT = "pointsman.segment_sha256"
 
 
 def encode(table: pa.Table, segment_sha256: str) -> bytes:
-    """The table as one Parquet file."""
+    """Return the table as one Parquet file."""
     buffer = io.BytesIO()
     options = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
     with pq.ParquetWriter(buffer, table.schema, **options) as writer:
@@ -21,10 +21,10 @@ def encode(table: pa.Table, segment_sha256: str) -> bytes:
 
 
 def require_same(stored: bytes, offered: bytes, key: str) -> None:
-    """Whether two files hold the same segment's rows, as many of them.
+    """Raise unless two files hold the same number of rows of the same segment.
 
     Raises:
-        SinkConflict: they do not; a file that cannot be read counts as different.
+        SinkConflict: they do not. A file that cannot be read counts as different.
     """
     if stored == offered:
         return
@@ -37,6 +37,6 @@ def require_same(stored: bytes, offered: bytes, key: str) -> None:
 
 
 def _identity(content: bytes) -> tuple[int, bytes | None]:
-    """How many rows a file has, and of which segment."""
+    """Return the number of rows of a file, and the sha256 of their segment."""
     footer = pq.read_metadata(io.BytesIO(content))
     return footer.num_rows, (footer.metadata or {}).get(_SEGMENT.encode())

@@ -1,7 +1,7 @@
-"""Runs SQL over the log: Parquet and the segments that are not Parquet yet. Acts.
+"""SQL over the log: over its Parquet files, and over the segments that are not Parquet yet.
 
-The tables `inferences` and `audit` have each row once, also while a segment is being turned into Parquet, and where
-two replicas have noted the same change.
+The tables `inferences` and `audit` show each row once, even while a segment is being turned into Parquet, or if two
+replicas have logged the same change.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ import pyarrow as pa
 import structlog
 
 from inference_log.errors import QueryRefused
+from inference_log.rows import partition_rows
 from inference_log.schema import TABLES, Partition, Table
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
-from inference_log.tables import partitions_of
 
 _log = structlog.get_logger()
 
@@ -31,12 +31,12 @@ SELECT * FROM read_parquet('{pattern}', hive_partitioning = true, union_by_name 
 
 
 def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows.
+    """Run one query and return its column names and rows.
 
     Raises:
-        QueryRefused: the SQL is wrong.
+        QueryRefused: the SQL cannot be run.
     """
-    # Segments first: one that becomes Parquet in between is then read twice and shown once.
+    # Read segments first. A segment that becomes Parquet in between is then read twice and shown once.
     waiting = _waiting_rows(spool)
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -45,21 +45,21 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
             connection.execute(_view(log, table))
         try:
             if not connection.extract_statements(sql):
-                raise QueryRefused("The query is empty; ask for something, such as FROM inferences LIMIT 10.")
-            answer = connection.execute(sql)
+                raise QueryRefused("The query is empty; enter one, such as FROM inferences LIMIT 10.")
+            result = connection.execute(sql)
         except duckdb.Error as error:
             raise QueryRefused(f"The query cannot be run: {error}") from error
-        return [column[0] for column in answer.description or ()], answer.fetchall()
+        return [column[0] for column in result.description or ()], result.fetchall()
 
 
 def _view(log: Path, table: Table) -> str:
-    """The SQL that makes one table of what is Parquet and what is not yet."""
+    """Return the SQL of one table: its Parquet files and its rows that are not Parquet yet."""
     sources = [_WAITING.format(name=table.name)]
-    below = "/".join([table.name, *(f"{key}=*" for key in table.keys), "*.parquet"])
-    if any(log.glob(below)):
-        pattern = str(log / below).replace("'", "''")
+    pattern = "/".join([table.name, *(f"{key}=*" for key in table.keys), "*.parquet"])
+    if any(log.glob(pattern)):
+        quoted = str(log / pattern).replace("'", "''")
         types = ", ".join(f"'{key}': VARCHAR" for key in table.keys)
-        sources.append(_PARQUET.format(pattern=pattern, types=types))
+        sources.append(_PARQUET.format(pattern=quoted, types=types))
     return _VIEW.format(
         name=table.name,
         sources=" UNION ALL BY NAME ".join(sources),
@@ -69,17 +69,17 @@ def _view(log: Path, table: Table) -> str:
 
 
 def _waiting_rows(spool: Path) -> dict[Table, pa.Table]:
-    """The rows of every segment, by table."""
+    """Return the rows of every segment, by table."""
     parts = {
         table: [_with_keys(Partition(table, ("",) * len(table.keys)), table.columns.empty_table())] for table in TABLES
     }
     for path in all_segments(spool):
         try:
             segment = read_segment(path.read_bytes())
-            partitions = partitions_of(segment) if segment else {}
+            partitions = partition_rows(segment) if segment else {}
         except FileNotFoundError:
-            continue  # became Parquet since it was listed
-        except Exception as error:  # noqa: BLE001  # the roller sets such a segment aside, and says so
+            continue  # it became Parquet after it was listed
+        except Exception as error:  # noqa: BLE001  # the shipper sets such a segment aside and logs it
             _log.warning("inference_log.segment.unreadable", segment=path.name, error=repr(error))
             continue
         for partition, rows in partitions.items():

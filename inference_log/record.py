@@ -1,8 +1,8 @@
-"""What a segment holds: a header, contexts, and one record per attempt to answer a request. Decides.
+"""The entries of a segment: a header, contexts, records (one per attempt to answer a request) and audits.
 
-What does not change from request to request (route, arm, weights, model, feature names) is a `Context`, written once
-per segment and referred to by number. Tensors are kept as the bytes that the model saw. A segment can be read
-without anything else.
+Values that are the same for many requests (route, arm, weights, model, feature names) are in a `Context`, which is
+written once per segment. Records refer to it by number. Tensors are stored as the bytes that the model got. A segment
+can be read without anything else.
 """
 
 from typing import Literal
@@ -11,7 +11,7 @@ import msgspec
 
 SCHEMA_VERSION = 1
 CALLERS_DEADLINE = "CallersDeadline"
-"""The error code of an attempt that was too late for its caller, but not for its route."""
+"""The error code of an attempt that missed the deadline of its caller, but not that of its route."""
 
 Outcome = Literal["ok", "error", "timeout", "rejected"]
 Role = Literal["primary", "fallback", "shadow"]
@@ -26,13 +26,12 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """What the records that follow have in common. `number` is unique within the segment.
+    """The values that several records share. `number` is unique within the segment.
 
-    `features` names the values of one instance, over all inputs in order; `inputs` are NumPy type strings. The label
-    is the output of that index whose type string is `label_type`; likewise the prediction (None: there is none).
-    `slower_than_us` are the thresholds above which requests count as slow; `against` names the arm whose answers a
-    shadow's are held against, and `against_version` the model version that serves it. `has_fallback` says that another
-    arm is asked where this one fails.
+    `features` names the values of one instance, over all inputs in order. `inputs` are NumPy type strings. `label` is
+    the index and the type string of the output that holds the label, or None; `prediction` likewise. `slower_than_us`
+    are the thresholds above which requests count as slow. `against` is the arm with which a shadow is compared, and
+    `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
     """
 
     number: int
@@ -57,11 +56,11 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
-    """How a shadow's answer differs from the primary's, summed over the instances of the request.
+    """The differences between the outputs of a shadow and of the primary, summed over the instances of a request.
 
     `pairs` instances were compared, of which `flips` differ. `difference` is the sum of the largest absolute
     difference of each pair's predictions, in millionths, and `difference_squared` of its square, in millionths.
-    `delay_us` is the shadow's model time less the primary's.
+    `delay_us` is the shadow's model time minus the primary's.
     """
 
     pairs: int
@@ -74,9 +73,9 @@ class Comparison(msgspec.Struct, frozen=True, array_like=True):
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """One attempt of one arm to answer one request. Times are microseconds; `event_us` since the epoch.
 
-    `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order; an attempt that failed has
-    no outputs, a request that was rejected has neither. A fallback that answered values which the drawn arm refused
-    shows that it was not the caller's fault: `blamed` is that arm and its model version.
+    `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order. A failed attempt has no
+    outputs, and a rejected request has neither. If a fallback answers values that the drawn arm refused, the values
+    were not at fault: `blamed` is then the drawn arm and its model version.
     """
 
     context: int
@@ -102,9 +101,10 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """One change of one route's document, as the store has it. `number` is its place among all changes.
+    """One change of one route's document, as stored. `number` is its place among all changes.
 
-    `at_us` is since the epoch; `weights` those that it gave; `phase` the rollout's, or empty; `document` its JSON.
+    `at_us` is the time since the epoch, `weights` are the weights after the change, `phase` is the rollout's phase or
+    empty, and `document` is the document as JSON.
     """
 
     number: int

@@ -1,8 +1,7 @@
-"""The tables of the log and their columns, for Parquet and Athena. Decides.
+"""The tables of the log and their columns, for Parquet and Athena.
 
-Athena's timestamps have milliseconds, so the exact microseconds stand beside them as an integer. Columns are only
-ever added, at the end. Partition keys are strings that stand in the path, not in the file; `dt` is the UTC day of
-the event.
+Athena's timestamps have milliseconds, so another column has the exact microseconds as an integer. Columns are only ever
+added, at the end. Partition keys are strings in the path, not in the file. `dt` is the UTC day of the event.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A table: `keys` partition it; rows that are alike in the columns of `identity` are one, the first by `order`."""
+    """A table, partitioned by `keys`. Of rows with equal `identity` columns only the first by `order` counts."""
 
     name: str
     columns: pa.Schema
@@ -23,14 +22,14 @@ class Table:
 
 
 class Partition(NamedTuple):
-    """Where rows belong: a table and a value for each of its keys."""
+    """The place of rows: a table and a value for each of its keys."""
 
     table: Table
     values: tuple[str, ...]
 
     @property
     def path(self) -> str:
-        """The folder below the log, as Hive names it."""
+        """The folder below the log, in Hive's form `key=value`."""
         keys = zip(self.table.keys, self.values, strict=True)
         return "/".join([self.table.name, *(f"{key}={value}" for key, value in keys)])
 

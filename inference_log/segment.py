@@ -1,8 +1,8 @@
-"""The file format of a segment: frames of length, CRC-32 and content. Reads and frames; does not decide.
+"""The file format of a segment: frames of length, CRC-32 and content.
 
 A segment that is still being written, or whose writer was killed, ends in zeros: space that was allocated and not
-used. A frame that is cut short or whose CRC is wrong ends the segment too: it can only be the one that was being
-written when the process or the machine died, or that is being written now.
+used. A frame that is cut short or has a wrong CRC ends the segment, too. It can only be the frame that is being written
+now, or that was being written when the process or the machine died.
 """
 
 import os
@@ -23,13 +23,13 @@ _decode = msgspec.msgpack.Decoder(SegmentEntry).decode
 
 
 def frame(entry: SegmentEntry) -> bytes:
-    """The bytes to append for one entry."""
+    """Return the bytes to append for one entry."""
     content = _encode(entry)
     return _FRAME.pack(len(content), zlib.crc32(content)) + content
 
 
 class Segment(NamedTuple):
-    """A segment, read. `torn_bytes` is what lay behind the last whole frame, trailing zeros apart."""
+    """The content of a segment. `torn_bytes` counts the bytes after the last whole frame, without trailing zeros."""
 
     header: SegmentHeader
     contexts: dict[int, Context]
@@ -38,8 +38,8 @@ class Segment(NamedTuple):
     torn_bytes: int
 
 
-class Piece(NamedTuple):
-    """Whole frames from the middle of a segment, and the offset behind them."""
+class SegmentRange(NamedTuple):
+    """The entries of a range: some whole frames in the middle of a segment. `end` is the offset after them."""
 
     contexts: dict[int, Context]
     records: list[Record]
@@ -47,19 +47,25 @@ class Piece(NamedTuple):
 
 
 def read_segment(content: bytes) -> Segment | None:
-    """Everything up to the first torn frame; None if not even the header is whole."""
-    read = _read(content)
-    if read.header is None:
+    """Read everything up to the first torn frame. Return None if not even the header is whole."""
+    parsed = _parse(content)
+    if parsed.header is None:
         return None
-    return Segment(read.header, read.contexts, read.records, read.audits, len(content[read.end :].rstrip(b"\0")))
+    return Segment(
+        header=parsed.header,
+        contexts=parsed.contexts,
+        records=parsed.records,
+        audits=parsed.audits,
+        torn_bytes=len(content[parsed.end :].rstrip(b"\0")),
+    )
 
 
-def read_piece(fd: int, offset: int, limit_bytes: int) -> Piece:
-    """The whole frames from `offset` on, which must be where one begins: about `limit_bytes` of them, at least one.
+def read_range(fd: int, offset: int, limit_bytes: int) -> SegmentRange:
+    """Read about `limit_bytes` of whole frames, but at least one frame. A frame must begin at `offset`.
 
-    The file may be written at the same time, also through a memory map. It is read, not mapped: a mapping of a file
-    that its writer cuts to length would be fatal to the reader. What is not whole yet is there the next time; if
-    nothing is, the piece ends where it began.
+    The file may be written at the same time, also through a memory map. It is read, not mapped: if its writer cut a
+    mapped file to length, the reader would die of SIGBUS. A frame that is not whole yet is left for the next call. If
+    no frame is whole, the range ends at `offset`.
 
     Raises:
         OSError: the file cannot be read.
@@ -70,12 +76,12 @@ def read_piece(fd: int, offset: int, limit_bytes: int) -> Piece:
         first = _FRAME.size + _FRAME.unpack_from(content)[0]
         if first > limit_bytes and offset + first <= os.fstat(fd).st_size:
             content = os.pread(fd, first, offset)
-    read = _read(content)
-    return Piece(read.contexts, read.records, offset + read.end)
+    parsed = _parse(content)
+    return SegmentRange(parsed.contexts, parsed.records, offset + parsed.end)
 
 
-class _Read:
-    """The whole entries of some bytes, sorted by kind, and the offset behind the last one."""
+class _Parsed:
+    """The whole entries of some bytes, by kind, and the offset after the last one."""
 
     def __init__(self) -> None:
         self.header: SegmentHeader | None = None
@@ -85,22 +91,22 @@ class _Read:
         self.end = 0
 
 
-def _read(content: bytes) -> _Read:
-    read = _Read()
-    for entry, read.end in _entries(content):
+def _parse(content: bytes) -> _Parsed:
+    parsed = _Parsed()
+    for entry, parsed.end in _entries(content):
         if isinstance(entry, Record):
-            read.records.append(entry)
+            parsed.records.append(entry)
         elif isinstance(entry, Context):
-            read.contexts[entry.number] = entry
+            parsed.contexts[entry.number] = entry
         elif isinstance(entry, Audit):
-            read.audits.append(entry)
+            parsed.audits.append(entry)
         else:
-            read.header = entry
-    return read
+            parsed.header = entry
+    return parsed
 
 
 def _entries(content: bytes) -> Iterator[tuple[SegmentEntry, int]]:
-    """Each whole entry and the offset behind it."""
+    """Yield each whole entry and the offset after it."""
     view = memoryview(content)
     offset = 0
     while offset + _FRAME.size <= len(view):

@@ -1,7 +1,7 @@
-"""Turns closed segments into Parquet and deletes them once it is safe. Acts, in a background thread.
+"""Shipping: closed segments are turned into Parquet, and deleted once it is safe. It runs in a background thread.
 
-Every step may be repeated: keys are derived from the segment's name and content, and a sink refuses to store a
-segment twice. A segment that cannot be turned into rows at all is set aside, never retried for ever.
+Every step may be repeated: keys are derived from the segment's name and content, and a sink stores no segment twice. A
+segment that cannot be turned into rows at all is set aside and never tried again.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ import structlog
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.parquet import encode
+from inference_log.rows import partition_rows
 from inference_log.schema import Partition
 from inference_log.segment import SUFFIX, read_segment
 from inference_log.sinks import Sink
 from inference_log.spool import abandoned, segments
-from inference_log.tables import partitions_of
 from inference_log.writer import LogWriter
 
 _log = structlog.get_logger()
@@ -37,9 +37,9 @@ def _nothing(_: Path) -> None:
 
 
 class Shipper:
-    """Ships the segments of one replica, and those that dead replicas left behind.
+    """The shipper of the segments of one replica, and of those that dead replicas left behind.
 
-    A segment whose Parquet is in place is deleted once `may_delete` agrees; `deleted` is told when it is gone.
+    A segment whose Parquet is stored is deleted once `may_delete` returns True. After that, `deleted` is called.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Shipper:
             _log.warning("inference_log.roll.failed", error=repr(error))
 
     def ship(self, paths: Iterable[Path]) -> None:
-        """Each segment: read, store, delete. A failure keeps that segment and goes on with the next."""
+        """Read, store and delete each segment. If one fails, keep it and go on with the next."""
         for path in paths:
             try:
                 self._ship_one(path)
@@ -101,12 +101,12 @@ class Shipper:
             self._deleted(path)
 
     def _store(self, path: Path) -> bool:
-        """Puts the segment's rows into the log; False if it holds none that can be read, and was set aside."""
+        """Store the segment's rows in the log. Return False if they cannot be read and the segment was set aside."""
         content = path.read_bytes()
         try:
             segment = read_segment(content)
-            partitions = {} if segment is None else partitions_of(segment)
-        except Exception as error:  # noqa: BLE001  # whatever the bytes provoke: set aside, so that the rest goes on
+            partitions = {} if segment is None else partition_rows(segment)
+        except Exception as error:  # noqa: BLE001  # the bytes may cause any error; the other segments must go on
             self._set_aside(path, repr(error))
             return False
         if segment is None and len(content.rstrip(b"\0")) > _PAGE_BYTES:

@@ -1,7 +1,7 @@
-"""Where segments wait: one folder per seat, held by an advisory lock for as long as its owner lives. Acts.
+"""The spool, where segments wait to be shipped. Each replica holds a seat: a folder and an advisory lock.
 
-A replica takes the lowest free seat of its machine. The lock goes with the process, however it ends, so the
-segments of a replica that was killed are found by whoever takes, or looks into, its seat next.
+A replica takes the lowest free seat of its machine. The lock ends with the process, however it ends. So the segments of
+a killed replica are found by the next replica that takes its seat or looks for free ones.
 """
 
 import fcntl
@@ -17,9 +17,9 @@ _MAX_SEATS = 1024
 
 
 class Seat:
-    """An owned folder. Keep the object: the lock is released with it.
+    """A seat that this process holds: a folder and an open lock file.
 
-    The lock file names its holder's process, and its time of change is when the holder last showed life.
+    The lock file names the process that holds the seat. Its modification time is the holder's last heartbeat.
     """
 
     def __init__(self, number: int, folder: Path, lock_fd: int) -> None:
@@ -27,17 +27,17 @@ class Seat:
         self.folder = folder
         self._lock_fd = lock_fd
 
-    def show_life(self) -> None:
-        """Called again and again by a holder that is well."""
+    def heartbeat(self) -> None:
+        """Note that the holder is running. It calls this periodically."""
         os.utime(self._lock_fd)
 
     def release(self) -> None:
-        """Lets somebody else have the seat."""
+        """Give the seat up."""
         os.close(self._lock_fd)
 
 
 def take_seat(root: Path) -> Seat:
-    """The lowest seat that nobody holds.
+    """Take the lowest free seat.
 
     Raises:
         OSError: the folder cannot be written.
@@ -52,7 +52,7 @@ def take_seat(root: Path) -> Seat:
 
 @contextmanager
 def abandoned(root: Path) -> Iterator[list[Path]]:
-    """The segments in seats that nobody holds, which stay locked while the caller works on them."""
+    """Yield the segments in free seats. The seats stay locked while the caller works on them."""
     with ExitStack() as held:
         paths: list[Path] = []
         for folder in _folders(root):
@@ -64,12 +64,12 @@ def abandoned(root: Path) -> Iterator[list[Path]]:
 
 
 def segments(folder: Path) -> list[Path]:
-    """The segments of one folder, oldest first."""
+    """Return the segments of one folder, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
 def all_segments(root: Path) -> list[Path]:
-    """Every segment below the root, whoever holds it: for readers."""
+    """Return every segment below the root, in free and in held seats. For readers only."""
     return [path for folder in _folders(root) for path in segments(folder)]
 
 
@@ -83,7 +83,7 @@ def _try_seat(root: Path, number: int) -> Seat | None:
     lock_fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock_fd, 0)  # whoever is named there holds it no more
+        os.ftruncate(lock_fd, 0)  # the process named there no longer holds it
     except BlockingIOError:
         os.close(lock_fd)
         return None
@@ -94,7 +94,7 @@ def _try_seat(root: Path, number: int) -> Seat | None:
 
 
 def held_seats(root: Path) -> set[int]:
-    """The numbers of the seats that somebody holds now."""
+    """Return the numbers of the seats that are held now."""
     held = set()
     for path in _folders(root):
         seat = _try_seat(root, int(path.name))
@@ -106,22 +106,22 @@ def held_seats(root: Path) -> set[int]:
 
 
 def holder(root: Path, number: int) -> tuple[int, float] | None:
-    """The process that holds a seat, and when it last showed life (seconds since the epoch).
+    """Return the process that holds a seat, and its last heartbeat (seconds since the epoch).
 
-    None unless it is beyond doubt: a living process of this machine, this boot and this pid namespace, the very one
-    that took the seat, and not the caller.
+    Return None unless there is no doubt: it must be a running process of this machine, this boot and this pid
+    namespace, the same one that took the seat, and not the caller.
     """
     lock = root / str(number) / _LOCK
     try:
-        identity, shown_s = lock.read_text(), lock.stat().st_mtime
+        identity, heartbeat_s = lock.read_text(), lock.stat().st_mtime
         pid = int(identity.partition(" ")[0])
-        return (pid, shown_s) if pid != os.getpid() and identity == _identity(pid) else None
+        return (pid, heartbeat_s) if pid != os.getpid() and identity == _identity(pid) else None
     except (OSError, ValueError, IndexError):
         return None
 
 
 def _identity(pid: int) -> str:
-    """Names a process beyond the reuse of its number: number, boot, pid namespace, and when it was started."""
+    """Return a name for a process that stays unique if its pid is reused: pid, boot, pid namespace, and start time."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     namespace = Path("/proc/self/ns/pid").readlink()
     started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -1,8 +1,8 @@
-"""Counts what a segment's records say of the arms: the sums that guardrails and comparisons are made of. Decides.
+"""The sums over a segment's records, by arm. Guardrails and comparisons are computed from these sums.
 
-Live sums come from here and so do those that are rebuilt from a log: what is counted is written down once. A request
-counts for the arm that it was drawn for, whoever answered it in the end. One that was forced, pinned or excluded was
-not drawn, and one whose caller left says nothing about the arm.
+Live sums and sums that are rebuilt from a log both come from here, so the rules of counting exist once. A request
+counts for the arm for which it was drawn, even if another arm answered it in the end. A request that was forced, pinned
+or excluded was not drawn. A request whose caller left says nothing about the arm.
 """
 
 from collections import defaultdict
@@ -24,14 +24,14 @@ _REFUSED = "InputRefused"
 
 
 def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
-    """The sums of some records of one segment, by route. What adds up to zero is left out, requests apart.
+    """Return the sums of some records of one segment, by route. Sums of zero are left out, except for requests.
 
     Raises:
-        KeyError: a record refers to a context that is not there.
+        KeyError: a record refers to a context that is not in `contexts`.
     """
     groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
     for record in records:
-        arrived_us = record.event_us - record.latency_us  # when it ended would depend on how it ended
+        arrived_us = record.event_us - record.latency_us  # a bucket by time of end would depend on the result
         groups[record.context, arrived_us // _BUCKET_US].append(record)
     tallied: dict[str, dict[SumKey, int]] = {}
     for (number, bucket), group in groups.items():
@@ -61,7 +61,7 @@ def _add(tallied: dict[str, dict[SumKey, int]], route: str, key: SumKey, value: 
 
 
 def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
-    """The sums of records of one context, by name."""
+    """Return the sums of records of one context, by name."""
     staying = [record for record in group if record.error_code not in _CALLER_LEFT]
     if context.role == "shadow":
         return _without_zeros(_of_shadow(staying))
@@ -84,18 +84,18 @@ def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, int]:
 
 
 def _is_arms_fault(context: Context, record: Record) -> bool:
-    """Of values that it refuses nothing is known until its fallback has been asked, which says so in its own record."""
+    """Return True if the arm is at fault. If it refused the values, its fallback's record decides (`Record.blamed`)."""
     if record.error_code == CALLERS_DEADLINE or (record.error_code == _REFUSED and context.has_fallback):
         return False
     return record.outcome in _FAILED
 
 
-def _of_shadow(asked: Sequence[Record]) -> dict[str, int]:
-    answers = [record for record in asked if record.outcome == "ok"]
-    compared = [record.comparison for record in answers if record.comparison is not None]
+def _of_shadow(records: Sequence[Record]) -> dict[str, int]:
+    answered = [record for record in records if record.outcome == "ok"]
+    compared = [record.comparison for record in answered if record.comparison is not None]
     return {
-        sums.ANSWERS: len(answers),
-        sums.FAILURES: len(asked) - len(answers),
+        sums.ANSWERS: len(answered),
+        sums.FAILURES: len(records) - len(answered),
         sums.PAIRS: sum(each.pairs for each in compared),
         sums.FLIPS: sum(each.flips for each in compared),
         sums.DIFFERENCE: sum(each.difference for each in compared),
@@ -110,7 +110,7 @@ def _without_zeros(counted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _missing(context: Context, answered: Sequence[Record]) -> int:
-    """How many answers have a value missing. Almost always none has, which one look at all numbers together tells."""
+    """Return how many outputs lack a value. Almost always none does, so check all numbers together first."""
     if context.prediction is not None and _has_gap(answered, *context.prediction):
         return sum(_is_missing(context, record) for record in answered)
     if context.label is not None and context.label[1] == STRINGS:
@@ -125,14 +125,14 @@ def _is_missing(context: Context, record: Record) -> bool:
 
 
 def _has_gap(answered: Sequence[Record], index: int, type_string: str) -> bool:
-    """Whether a number is NaN or infinite."""
+    """Return True if a number is NaN or infinite."""
     size = np.dtype(type_string).itemsize
     parts = [part for record in answered if len(part := _output(record, index)) % size == 0]
     return not bool(np.isfinite(floats(parts, type_string)).all())
 
 
 def _lacks_label(record: Record, index: int) -> bool:
-    """Whether an instance has no label, or an empty one."""
+    """Return True if an instance has no label, or an empty label."""
     labels = elements(_output(record, index))
     return labels is None or b"" in labels or len(labels) < record.batch_size
 

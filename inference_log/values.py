@@ -1,24 +1,24 @@
-"""Reads what a record keeps of its outputs: numbers and labels, from their bytes. Decides."""
+"""Numbers and labels, read from the bytes in a record."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes  # noqa: F401  # teaches NumPy the type string bfloat16
+import ml_dtypes  # noqa: F401  # registers the type string bfloat16 with NumPy
 import numpy as np
 
 STRINGS = "|O"
-"""The type string of an output whose elements are BYTES, each with its length before it."""
+"""The type string of an output of BYTES. Each element is preceded by its length."""
 
 _LENGTH_BYTES = 4
 
 
 def floats(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """All numbers of all parts, in order."""
+    """Return all numbers of all parts, in order."""
     return np.frombuffer(b"".join(parts), type_string).astype(np.float64)
 
 
 def elements(content: bytes) -> list[bytes] | None:
-    """The elements of an output of BYTES; None if the last one is cut short."""
+    """Return the elements of an output of BYTES, or None if the last one is cut short."""
     found, at = [], 0
     while at < len(content):
         end = at + _LENGTH_BYTES + int.from_bytes(content[at : at + _LENGTH_BYTES], "little")

@@ -1,7 +1,7 @@
-"""Appends records to the active segment of one replica. Acts; on the request path, so it never raises.
+"""The writer of records to the active segment of one replica. It is on the request path, so it never raises.
 
-A record is in the operating system's hands when `append` returns, so it survives the death of the process. What
-cannot be written is dropped and counted, and its sequence number is spent, so that readers can count it as well.
+When `append` returns, the operating system has the record, so the record survives the death of the process. A record
+that cannot be written is dropped and counted. Its sequence number is not used again, so readers can count it as well.
 """
 
 import mmap
@@ -19,11 +19,11 @@ from inference_log.segment import SUFFIX, frame
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 
-class _Active:
+class _ActiveSegment:
     """The segment being written: a file that is allocated in chunks and written through a memory map.
 
-    What is in the map is the operating system's, as after a write, but costs neither a system call nor the
-    interpreter's lock. Space is allocated before it is mapped: a full disk is an error here, not a fault later.
+    The operating system has all bytes in the map, as after a write. But the map needs no system call and keeps the
+    interpreter's lock. Space is allocated before it is mapped, so a full disk raises here instead of SIGBUS later.
     """
 
     def __init__(self, path: Path, header: bytes) -> None:
@@ -45,10 +45,10 @@ class _Active:
         self.write(header)
 
     def write(self, content: bytes) -> None:
-        """All of it or nothing.
+        """Append all of `content` or nothing.
 
         Raises:
-            OSError: the disk is full or failing; the segment ends where it ended before.
+            OSError: the disk is full or failing. The segment ends where it ended before.
         """
         end = self.bytes + len(content)
         if end > self._size:
@@ -64,11 +64,11 @@ class _Active:
         self._map.resize(size)
         self._size = size
 
-    def introduce(self, context: Context) -> int:
-        """Writes a context and returns its number in this segment.
+    def add_context(self, context: Context) -> int:
+        """Write a context and return its number in this segment.
 
-        Contexts are known by identity, which costs the request path one look-up; they are kept here so that no
-        other object can get the same identity while the segment is open.
+        Contexts are recognised by `id`, which costs the request path one look-up. The segment keeps a reference to
+        each of them, so that no other object can get the same `id` while the segment is open.
         """
         number = len(self._contexts)
         self.write(frame(msgspec.structs.replace(context, number=number)))
@@ -77,7 +77,7 @@ class _Active:
         return number
 
     def close(self) -> None:
-        """Cuts the file to what was written, and asks the disk to keep it."""
+        """Cut the file to its written length, and sync it to the disk."""
         self._map.close()
         os.ftruncate(self.fd, self.bytes)
         os.fsync(self.fd)
@@ -85,7 +85,7 @@ class _Active:
 
 
 class LogWriter:
-    """One per replica. `append` and `note` may be called from any thread."""
+    """The writer of one replica. `append` and `note` may be called from any thread."""
 
     def __init__(self, folder: Path, writer_id: str) -> None:
         self.writer_id = writer_id
@@ -95,12 +95,12 @@ class LogWriter:
         self._lock = threading.Lock()
         self._sequence = 0
         self._writer_seq = 0
-        self._active: _Active | None = None
+        self._active: _ActiveSegment | None = None
 
     def append(self, context: Context, make_record: Callable[[int, int], Record]) -> bool:
-        """Writes one record; False if it had to be dropped.
+        """Write one record. Return False if it had to be dropped.
 
-        `make_record(context_number, writer_seq)` builds it, because only the segment knows both numbers.
+        `make_record(context_number, writer_seq)` builds the record, because only the writer knows both numbers.
         """
         with self._lock:
             sequence = self._writer_seq
@@ -109,7 +109,7 @@ class LogWriter:
                 active = self._active or self._open()
                 number = active.numbers.get(id(context))
                 if number is None:
-                    number = active.introduce(context)
+                    number = active.add_context(context)
                 active.write(frame(make_record(number, sequence)))
             except OSError:
                 self.dropped += 1
@@ -118,7 +118,7 @@ class LogWriter:
             return True
 
     def note(self, audit: Audit) -> bool:
-        """Writes one change of a document; False if it could not be written: whoever notes it tries again."""
+        """Write one change of a document. Return False if it could not be written. The caller then tries again."""
         with self._lock:
             try:
                 (self._active or self._open()).write(frame(audit))
@@ -128,25 +128,25 @@ class LogWriter:
 
     @property
     def active_path(self) -> Path | None:
-        """The segment that is being written; it must not be shipped.
+        """The segment that is being written. It must not be shipped.
 
-        Asked under the lock: a segment is a file, which others list, a moment before it is the active one.
+        It is read under the lock: the file of a new segment exists, and can be listed, before it becomes active here.
         """
         with self._lock:
             return None if self._active is None else self._active.path
 
     def written_bytes(self, path: Path) -> int:
-        """How much of a segment is written: the active one is longer than that.
+        """Return how many bytes of a segment are written. The file of the active segment is longer.
 
         Raises:
             OSError: there is no such file.
         """
-        with self._lock:  # a segment that is being opened is a file before it is the active one
+        with self._lock:  # the file of a new segment exists before it becomes active here
             active = self._active
             return active.bytes if active is not None and active.path == path else path.stat().st_size
 
     def rotate(self, max_age_s: float, max_bytes: int) -> Path | None:
-        """Closes the active segment if it is old or large enough, and names it; None if it is not."""
+        """Close the active segment if it is old or large enough, and return its path; otherwise return None."""
         active = self._active
         if active is None:
             return None
@@ -158,13 +158,13 @@ class LogWriter:
         return active.path
 
     def sync(self) -> None:
-        """Asks the disk to keep what has been written."""
+        """Sync the active segment to the disk."""
         active = self._active
         if active is not None:
             os.fsync(active.fd)
 
-    def _open(self) -> _Active:
+    def _open(self) -> _ActiveSegment:
         header = frame(SegmentHeader(self.writer_id, self._sequence))
-        self._active = _Active(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
+        self._active = _ActiveSegment(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
         self._sequence += 1
         return self._active

@@ -1,1 +1,1 @@
-"""From a registry to verified, loaded, READY versions. Never moves traffic itself."""
+"""Model versions from a registry: references resolved, artifacts verified and loaded. It never moves traffic."""

@@ -1,7 +1,8 @@
-"""The versions that this process holds: READY with a runtime, or QUARANTINED with a reason. Acts.
+"""The versions in this process: READY with a runtime, or QUARANTINED with a reason.
 
-A version is named by model, version and the sha256 its manifest pins, so a version whose manifest changes is
-another version. A quarantined one is tried again now and then, when its manifest changes, or when somebody asks.
+A version is identified by model, version and the sha256 that its manifest pins. A version whose manifest pins another
+sha256 is another version. A quarantined version is tried again after 30 seconds, when its manifest changes, or when an
+operator asks for it.
 """
 
 import threading
@@ -22,7 +23,7 @@ _RETRY_AFTER_S = 30.0
 
 
 class VersionKey(NamedTuple):
-    """One immutable version, pinned by the digest of its artifact."""
+    """The identity of one immutable version, pinned by the digest of its artifact."""
 
     model: str
     version: str
@@ -33,7 +34,7 @@ class VersionKey(NamedTuple):
 
 
 class VersionState(StrEnum):
-    """Where a version stands."""
+    """The state of a version in this process."""
 
     READY = "READY"
     QUARANTINED = "QUARANTINED"
@@ -41,7 +42,7 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version as this process holds it; `runtime` is there exactly when it is READY."""
+    """A version in this process. It has a `runtime` exactly if it is READY."""
 
     key: VersionKey
     manifest: Manifest
@@ -51,14 +52,14 @@ class Version:
     since_s: float = field(default_factory=time.monotonic, compare=False)
 
     def is_due(self, retry: bool) -> bool:
-        """Whether a quarantined version is worth another try: what was missing or half copied may be there now."""
+        """Return True if a quarantined version is to be tried again: a file that was missing may be there now."""
         return retry or time.monotonic() - self.since_s > _RETRY_AFTER_S
 
 
 class Catalogue:
-    """Resolves references through the registry, loads what is asked for, and remembers. Thread-safe.
+    """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
-    `trouble` is why the registry could not be asked the last time, or empty.
+    `trouble` is why the registry could not be read the last time, or empty.
     """
 
     def __init__(self, registry: Registry, options: LoadOptions) -> None:
@@ -67,16 +68,16 @@ class Catalogue:
         self._options = options
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
-        self._lock = threading.Lock()  # of the table
-        self._loading = threading.Lock()  # held while something is loaded, which may take long
+        self._lock = threading.Lock()  # guards `_versions`
+        self._loading = threading.Lock()  # held while a version is loaded, which may take long
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        """The version that a reference names right now; while the registry does not answer, what it named last.
+        """Return the version that a reference names now. While the registry is unavailable, return the last known one.
 
         Raises:
-            UnknownModel: there is none.
+            UnknownModel: there is no such version.
             ModelRefused: its manifest cannot be read.
-            RegistryUnavailable: the registry does not answer, and it has not been asked for this reference before.
+            RegistryUnavailable: the registry is unavailable, and this reference was never resolved before.
         """
         try:
             resolved = self._resolve(ref)
@@ -91,40 +92,40 @@ class Catalogue:
         return resolved
 
     def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        """The same, but what the registry itself says.
+        """Return the version that a reference names now, from the registry itself.
 
         Raises:
             UnknownModel, ModelRefused: see `resolve`.
-            RegistryUnavailable: the registry does not answer.
+            RegistryUnavailable: the registry is unavailable.
         """
         return self._resolve(ref)
 
     def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        version = ref.version if ref.alias is None else self._follow(ref.model, ref.alias)
+        version = ref.version if ref.alias is None else self._follow_alias(ref.model, ref.alias)
         if version is None:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
         manifest = self._registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.sha256), manifest
 
-    def obtain(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
-        """The version, loaded first if need be; `retry` gives a quarantined one another try.
+    def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
+        """Return the version, loaded into memory. With `retry`, a quarantined version is tried again.
 
         Raises:
-            RegistryUnavailable: the artifact could not be fetched; nothing is remembered.
+            RegistryUnavailable: the artifact could not be fetched. The next call tries again.
         """
-        held = self._held(key, manifest, retry)
-        if held is not None:  # nobody who wants what is there waits for what somebody else loads
-            return held
+        version = self._loaded(key, manifest, retry)
+        if version is not None:  # do not wait for a load of another version in another thread
+            return version
         with self._loading:
-            held = self._held(key, manifest, retry)
-            if held is None:
-                held = self._load(key, manifest)
+            version = self._loaded(key, manifest, retry)
+            if version is None:
+                version = self._load(key, manifest)
                 with self._lock:
-                    self._versions = {**self._versions, key: held}
-            return held
+                    self._versions = {**self._versions, key: version}
+            return version
 
-    def _held(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version | None:
-        """The version as it is held, unless it has to be loaded (again)."""
+    def _loaded(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version | None:
+        """Return the version if it is here and need not be loaded (again)."""
         with self._lock:
             known = self._versions.get(key)
         if (
@@ -136,20 +137,20 @@ class Catalogue:
         return known
 
     def versions(self) -> list[Version]:
-        """Everything held, by name."""
+        """Return all versions, by name."""
         with self._lock:
             return [self._versions[key] for key in sorted(self._versions)]
 
     def retain(self, keys: set[VersionKey]) -> None:
-        """Drops READY versions that nothing refers to, which frees their memory; reasons are kept."""
+        """Drop the READY versions that are not in `keys`, which frees their memory. Keep the quarantined ones."""
         with self._lock:
             self._versions = {
-                key: held
-                for key, held in self._versions.items()
-                if key in keys or held.state is VersionState.QUARANTINED
+                key: version
+                for key, version in self._versions.items()
+                if key in keys or version.state is VersionState.QUARANTINED
             }
 
-    def _follow(self, model: str, alias: str) -> str:
+    def _follow_alias(self, model: str, alias: str) -> str:
         aliases = self._registry.aliases(model)
         if alias not in aliases:
             raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
@@ -162,6 +163,6 @@ class Catalogue:
             raise
         except (ModelRefused, UnknownModel) as error:
             return Version(key, manifest, VersionState.QUARANTINED, f"{key}: {error}")
-        except Exception as error:  # noqa: BLE001  # whatever foreign bytes provoke concerns this version alone
+        except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this version alone
             return Version(key, manifest, VersionState.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
         return Version(key, manifest, VersionState.READY, runtime=runtime)

@@ -1,9 +1,4 @@
-"""What a registry can say no with.
-
-RegistryError
-├── UnknownModel          the registry has no such model, version or alias
-└── RegistryUnavailable   the registry does not answer
-"""
+"""The errors that a registry raises."""
 
 
 class RegistryError(Exception):
@@ -11,8 +6,8 @@ class RegistryError(Exception):
 
 
 class UnknownModel(RegistryError):
-    """No such model, version or alias; the sentence lists what there is."""
+    """There is no such model, version or alias. The sentence lists those that there are."""
 
 
 class RegistryUnavailable(RegistryError):
-    """The registry does not answer; what is loaded goes on serving."""
+    """The registry cannot be read. Loaded versions go on serving."""

@@ -20,7 +20,7 @@ def load_pinned(registry: str, wanted: VersionKey, options: LoadOptions) -> Vers
     found, manifest = catalogue.resolve(ArmRef(wanted.model, version=wanted.version))
     if found != wanted:
         raise ModelRefused(f"The registry holds another artifact as {wanted} than the one that is wanted.")
-    version = catalogue.obtain(found, manifest)
+    version = catalogue.load(found, manifest)
     if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     return version

@@ -1,7 +1,7 @@
-"""Several requests as one run of a model, and apart again. Decides; runs what it is given.
+"""Batches: several requests are merged, run as one, and split again.
 
-A model can be batched if it answers each row as if it were alone. A signature cannot say so (a first dimension that
-varies may as well be time), so it is tried once, with numbers, before the first batch is made.
+A model can be batched if it answers each row as if the row were alone. Its signature cannot say so: a first dimension
+that varies may as well be time. So the model is tried once, with numbers, before its first batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ from runtimes.runtime import Runtime, check_outputs, example_inputs
 
 Inputs = Mapping[str, Tensor]
 RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
-"""What became of one request: its outputs, or why there are none."""
+"""The result of one request: its outputs, or the error that took their place."""
 
 _TRIAL_ROWS = 5
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # what another order of summation may change in FP32
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # tolerances: another order of summation may change an FP32 result by so much
 
 
 def merge(requests: Sequence[Inputs]) -> Inputs:
-    """Requests whose tensors differ in the first dimension alone, one below the other.
+    """Return one input with the rows of all requests. Their tensors may differ in the first dimension only.
 
-    `split(merge(requests))` gives the requests back.
+    `split(merge(requests))` returns the requests again.
     """
     if len(requests) == 1:
         return requests[0]
@@ -33,24 +33,24 @@ def merge(requests: Sequence[Inputs]) -> Inputs:
 
 
 def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[Sequence[Tensor]]:
-    """Each request's part of merged tensors, given how many rows each has: views, not copies."""
+    """Return each request's part of merged tensors, as views. `rows` holds the number of rows of each request."""
     if len(rows) == 1:
         return [tensors]
     bounds = pairwise(accumulate(rows, initial=0))
     return [[tensor[start:end] for tensor in tensors] for start, end in bounds]
 
 
-def likeness(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
-    """Requests of equal likeness can be merged: the dimensions behind the first."""
+def shape_key(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
+    """Return the dimensions after the first. Requests with equal shape keys can be merged."""
     return tuple([tensor.shape[1:] for tensor in inputs.values()])
 
 
 def run_isolated(
     runtime: Runtime, inputs: Inputs, rows: Sequence[int], outputs: Sequence[str], *, row_by_row: bool = True
 ) -> list[RequestResult]:
-    """Runs merged requests; one outcome each. A model that is not known to answer `row_by_row` gets one at a time.
+    """Run merged requests and return one result for each. Without `row_by_row` there must be a single request.
 
-    If the model raises, the requests are halved until those are found that it raises on: nobody else gets the error.
+    If the model raises, the requests are halved until those that it raises on are found. Only these get the error.
     """
     try:
         tensors = runtime.run(inputs, outputs)
@@ -59,7 +59,7 @@ def run_isolated(
             _require_rows(tensors, sum(rows))
     except ModelFailed as error:
         if len(rows) == 1:
-            return [_judged(runtime, error, outputs)]
+            return [_classify(runtime, error, outputs)]
         middle = len(rows) // 2
         edge = sum(rows[:middle])
         head = {name: tensor[:edge] for name, tensor in inputs.items()}
@@ -72,7 +72,7 @@ def run_isolated(
 
 
 def is_batchable(runtime: Runtime) -> bool:
-    """Whether the model answers each of a few rows as if it were alone. Runs it on numbers that differ row by row."""
+    """Return True if the model answers each of a few rows as if the row were alone. Run it on rows that differ."""
     signature = runtime.signature
     if not _is_batched(signature.inputs) or not _is_batched(signature.outputs):
         return False
@@ -99,8 +99,8 @@ def _require_rows(tensors: Sequence[Tensor], rows: int) -> None:
         raise ModelFailed(f"The model did not answer {rows} rows with {rows} rows.")
 
 
-def _judged(runtime: Runtime, error: ModelFailed, outputs: Sequence[str]) -> ModelFailed | InputRefused:
-    """Whether it was the model's fault or these values': a model that fails on zeros too fails by itself."""
+def _classify(runtime: Runtime, error: ModelFailed, outputs: Sequence[str]) -> ModelFailed | InputRefused:
+    """Return `error` if the model itself is at fault: it then fails on zeros, too. Otherwise return `InputRefused`."""
     try:
         check_outputs(runtime.signature.outputs, runtime.run(example_inputs(runtime.signature), outputs))
     except ModelFailed:
@@ -113,7 +113,7 @@ def _is_batched(specs: Sequence[TensorSpec]) -> bool:
 
 
 def _trial_inputs(signature: Signature) -> dict[str, Tensor]:
-    """A few rows that differ, within 0 and 1 but for the order of magnitude of one, in every datatype's own kind."""
+    """Return a few rows that differ, with values of magnitude 1, of each input's datatype."""
     generator = np.random.default_rng(0)
     return {
         spec.name: _numbers(generator, [_TRIAL_ROWS, *(2 if size == -1 else size for size in spec.shape[1:])], spec)

@@ -1,7 +1,7 @@
-"""How one model's answer differs from another's to the same request, instance by instance. Decides.
+"""The comparison of two models' outputs for the same request, instance by instance.
 
-Differences are integers in millionths, so that their sums do not depend on the order in which they are added. What
-differs by more than `LARGEST` counts as `LARGEST`: a billion such pairs still fit the 64 bits of a sum of squares.
+Differences are integers in millionths, so their sums do not depend on the order in which they are added. A difference
+above `LARGEST` counts as `LARGEST`: a billion such pairs still fit into the 64 bits of a sum of squares.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def compare(
     rows: int,
     tolerance: float,
 ) -> tuple[int, int, int, int]:
-    """Pairs, flips, and the sums of the differences and of their squares (both in millionths).
+    """Return pairs, flips, and the sums of the differences and of their squares (both in millionths).
 
-    `label` and `prediction` are the indices of the outputs that hold them. A pair is a flip if its labels are not
-    equal or, where there is no label, if its predictions differ by more than `tolerance`. Its difference is the
-    largest absolute one of its predictions' values. Two values that are both NaN are equal; where one alone is NaN,
-    the pair is a flip, and its difference 1. Outputs of different shapes are flips without a difference. Without
-    label and prediction there are no pairs.
+    `label` and `prediction` are the indices of the outputs that hold them. A pair is a flip if its labels differ or,
+    if there is no label, if its predictions differ by more than `tolerance`. The difference of a pair is the largest
+    absolute difference between the values of its predictions. Two values that are both NaN are equal. If only one is
+    NaN, the pair is a flip and its difference is 1. Outputs of different shapes are flips without a difference.
+    Without label and prediction there are no pairs.
     """
     if label is None and prediction is None:
         return 0, 0, 0, 0
@@ -57,9 +57,9 @@ def compare(
 
 
 def _differences(primary: Tensor, shadow: Tensor, rows: int) -> tuple[Doubles, Any]:
-    """The difference of each pair, and of which pairs one alone has a value missing."""
+    """Return the difference of each pair, and for which pairs a value is missing on one side only."""
     one, other = (_by_row(tensor, rows).astype(np.float64) for tensor in (primary, shadow))
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         by_value = np.abs(one - other)
     differences: Doubles = by_value.max(axis=1, initial=0.0)
     if np.isfinite(differences).all():
@@ -71,7 +71,7 @@ def _differences(primary: Tensor, shadow: Tensor, rows: int) -> tuple[Doubles, A
 
 
 def _by_row(tensor: Tensor, rows: int) -> Tensor:
-    """One row per instance. What cannot be shared out among the instances belongs to each of them."""
+    """Return one row per instance. A tensor that cannot be divided by the instances is repeated for each of them."""
     if rows and tensor.size % rows == 0:
         return tensor.reshape(rows, -1)
     return np.broadcast_to(tensor.ravel(), (rows, tensor.size))

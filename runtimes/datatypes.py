@@ -1,8 +1,8 @@
-"""The Open Inference Protocol's datatypes and NumPy's names for them. Decides.
+"""The Open Inference Protocol's datatypes and NumPy's names for them.
 
-NumPy has no type for two of them. BF16 is the bfloat16 of ml_dtypes. BYTES, strings of bytes of any length, are arrays
-of Python objects, each of them `bytes`; on the wire and in the log an element is its length, as an unsigned 32-bit
-integer, and then itself.
+NumPy has no type for two of them. BF16 is the bfloat16 of ml_dtypes. BYTES are strings of bytes of any length: arrays
+of Python objects, each of type `bytes`. On the wire and in the log, each element is preceded by its length as an
+unsigned 32-bit integer.
 """
 
 import struct
@@ -31,27 +31,27 @@ NUMPY_OF: dict[str, np.dtype[Any]] = {
     "BYTES": np.dtype(object),
 }
 NAME_OF = {dtype: name for name, dtype in NUMPY_OF.items()}
-"""Datatype by NumPy dtype; the inverse of `NUMPY_OF`."""
+"""The datatype by NumPy dtype; the inverse of `NUMPY_OF`."""
 
 BYTES = NUMPY_OF["BYTES"]
 TYPE_STRING_OF = {name: dtype.str for name, dtype in NUMPY_OF.items()} | {"BF16": "bfloat16"}
-"""What the log calls a datatype. NumPy's own string for BF16 would say only that it has two bytes."""
+"""The log's name of a datatype. NumPy's own string for BF16 would only say that it has two bytes."""
 
 _length = struct.Struct("<I")
 
 
 def zeros(datatype: str, shape: Sequence[int]) -> Tensor:
-    """A tensor of nothings: zeros, false, or empty strings."""
+    """Return a tensor of zeros, of false, or of empty strings."""
     return np.full(shape, b"", BYTES) if datatype == "BYTES" else np.zeros(shape, NUMPY_OF[datatype])
 
 
 def tensor_of_bytes(elements: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
-    """A BYTES tensor of row-major `elements`."""
+    """Return a BYTES tensor of row-major `elements`."""
     return np.array(elements, BYTES).reshape(shape)
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """A tensor as the wire and the log have it: row-major, little-endian, BYTES with their lengths."""
+    """Return a tensor's bytes for the wire and the log: row-major, little-endian, BYTES with their lengths."""
     if tensor.dtype.char != "O":
         return tensor.tobytes()
     parts: list[bytes] = []

@@ -1,10 +1,4 @@
-"""What can be wrong with a model version.
-
-RuntimesError
-├── ModelRefused   the artifact or its manifest may not be loaded
-├── ModelFailed    a loaded model raised, or answered something other than its signature says
-└── InputRefused   a loaded model raised on these values, and works on others
-"""
+"""The errors of model versions."""
 
 
 class RuntimesError(Exception):
@@ -12,12 +6,12 @@ class RuntimesError(Exception):
 
 
 class ModelRefused(RuntimesError):
-    """The version may not be loaded; the sentence says why and what would make it loadable."""
+    """The artifact or its manifest may not be loaded. The sentence says why and how to make it loadable."""
 
 
 class ModelFailed(RuntimesError):
-    """The model raised while it ran, or its answer contradicts its signature."""
+    """The loaded model raised while it ran, or its outputs contradict its signature."""
 
 
 class InputRefused(RuntimesError):
-    """The model raised on these values, though it goes on answering others."""
+    """The loaded model raised on these values, and works on others."""

@@ -1,4 +1,4 @@
-"""From the bytes of an artifact to a warm runtime: verify, build, check, warm up. Acts."""
+"""The way from the bytes of an artifact to a warm runtime: verify, build, check, warm up."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from runtimes.sklearn import load_sklearn
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What the operator allows."""
+    """The operator's settings for loading."""
 
     allow_pickle: bool = False
     intra_op_threads: int = 1
 
 
 def load(content: bytes, manifest: Manifest, options: LoadOptions) -> Runtime:
-    """A runtime that has answered its warm-up as the manifest says.
+    """Return a runtime that has passed its warm-up: its outputs match the manifest.
 
     Raises:
-        ModelRefused: the bytes are not those the manifest pins, or any later step refuses them.
+        ModelRefused: the bytes do not match the sha256 in the manifest, or a later step rejects them.
     """
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.sha256:

@@ -1,8 +1,8 @@
-"""`model.yaml`: what a model version says of itself. Decides.
+"""`model.yaml`, the manifest of a model version.
 
-Runtime, file, its sha256 and the signature (names, datatypes and shapes of inputs and outputs, -1 where a
-dimension varies). `columns` may name the features of a two-dimensional input, for the log's readers, or the classes of
-an output. `max_batch` bounds how many instances one run may get; `placement` and `resources` say where it runs.
+It names the runtime, the file, its sha256, and the signature: names, datatypes and shapes of inputs and outputs, with
+-1 for a dimension that varies. `columns` may name the features of a two-dimensional input, for readers of the log, or
+the classes of an output. `max_batch` limits the instances of one run. `placement` and `resources` say where it runs.
 """
 
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_
     columns: tuple[str, ...] = ()
 
     def shape_mismatch(self, shape: tuple[int, ...]) -> str | None:
-        """None if `shape` fits, or else a sentence."""
+        """Return None if `shape` matches, or else a sentence."""
         if len(shape) == len(self.shape):
             for want, got in zip(self.shape, shape, strict=True):
                 if got < 0 or want not in (-1, got):
@@ -41,13 +41,13 @@ class Signature(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 Placement = Literal["replica", "process", "dedicated"]
-"""Where a version runs: in the gateway's replicas, in a process beside each of them, or in a Serve application of its
-own.
+"""The place where a version runs: in the gateway's replicas, in a process beside each replica, or in a Serve
+application of its own.
 """
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What each process of a dedicated version needs, how many there are, and its packages beside ours (pip)."""
+    """The needs of each process of a dedicated version, the number of processes, and extra packages (pip)."""
 
     num_cpus: Annotated[float, msgspec.Meta(ge=0)] = 0.1
     num_gpus: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -76,14 +76,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def parse_manifest(text: str) -> Manifest:
-    """Reads `model.yaml`.
+    """Read `model.yaml`.
 
     Raises:
         ModelRefused: not YAML, a key is missing or unknown, or a value is not allowed.
     """
     try:
         manifest = msgspec.convert(yaml.safe_load(text), Manifest)
-    except (yaml.YAMLError, ValueError) as error:  # PyYAML lets ValueError out, msgspec's errors are of it
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML may raise ValueError, and msgspec's errors are ValueErrors
         raise ModelRefused(f"model.yaml cannot be read: {error}.") from error
     _check(manifest)
     return manifest
@@ -108,19 +108,19 @@ def _check(manifest: Manifest) -> None:
             raise ModelRefused(f"Tensor {spec.name} names {len(spec.columns)} columns for shape {list(spec.shape)}.")
 
 
-_RARE: dict[str, object] = {"max_batch": 64, "placement": "replica", "resources": Resources()}
+_DEFAULTS: dict[str, object] = {"max_batch": 64, "placement": "replica", "resources": Resources()}
 
 
 def manifest_to_yaml(manifest: Manifest) -> str:
-    """The text that `parse_manifest` reads back."""
+    """Return the text that `parse_manifest` reads back."""
     content: dict[str, Any] = msgspec.to_builtins(manifest)
     for spec in (*content["inputs"], *content["outputs"]):
         spec["shape"], spec["columns"] = list(spec["shape"]), list(spec["columns"])
         if not spec["columns"]:
             del spec["columns"]
     content["resources"]["pip"] = list(content["resources"]["pip"])
-    for key in _RARE:
-        if getattr(manifest, key) == _RARE[key]:
+    for key in _DEFAULTS:
+        if getattr(manifest, key) == _DEFAULTS[key]:
             del content[key]
     return yaml.safe_dump(
         {**content, "inputs": list(content["inputs"]), "outputs": list(content["outputs"])},

@@ -1,6 +1,6 @@
-"""Runs ONNX models with ONNX Runtime on the CPU, one thread inside an operator by default. Acts.
+"""The runtime of ONNX models: ONNX Runtime on the CPU, with one thread per operator by default.
 
-Models of numbers that NumPy knows go straight to ONNX Runtime. Those with BYTES or BF16 take a way round: see
+Tensors of NumPy's own types are passed to ONNX Runtime as they are. BYTES and BF16 must be converted: see
 `runtimes.onnx_values`.
 """
 
@@ -12,7 +12,7 @@ import onnxruntime
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest, Signature, TensorSpec
-from runtimes.onnx_values import from_strings, refuse_mixture, run_with_values, to_feed
+from runtimes.onnx_values import check_datatypes, from_strings, run_with_values, to_feed
 
 _DATATYPE_OF = {
     "tensor(bool)": "BOOL",
@@ -30,7 +30,7 @@ _DATATYPE_OF = {
     "tensor(bfloat16)": "BF16",
     "tensor(string)": "BYTES",
 }
-_ERRORS_ONLY = 3
+_ERRORS_ONLY = 3  # ONNX Runtime's log severity
 
 
 class OnnxRuntime:
@@ -53,31 +53,31 @@ class OnnxRuntime:
             return self._execute(inputs, outputs)
         except ModelFailed:
             raise
-        except Exception as error:  # ONNX Runtime raises classes of its own, one per status, without a common base
+        except Exception as error:  # ONNX Runtime has one class per status, without a common base
             raise ModelFailed(f"ONNX Runtime: {error}") from error
 
     def _run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
-        answer: Sequence[Tensor] = self._session.run(outputs, inputs)
-        return answer
+        tensors: Sequence[Tensor] = self._session.run(outputs, inputs)
+        return tensors
 
     def _run_converted(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         feed = {name: to_feed(name, tensor) for name, tensor in inputs.items()}
         try:
-            answer = self._session.run(outputs, feed)
+            tensors = self._session.run(outputs, feed)
         except UnicodeDecodeError as error:
             raise ModelFailed("The model answers bytes that are not UTF-8, which ONNX Runtime cannot give.") from error
-        return [from_strings(tensor) for tensor in answer]
+        return [from_strings(tensor) for tensor in tensors]
 
     def _run_with_values(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         return run_with_values(self._session, inputs, outputs)
 
 
 def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> OnnxRuntime:
-    """Builds a session from the bytes of `model.onnx`.
+    """Build a session from the bytes of `model.onnx`.
 
     Raises:
-        ModelRefused: the bytes are not a model, or its tensors are not those of the manifest, or of datatypes
-            that cannot go together.
+        ModelRefused: the bytes are not a model, its tensors differ from the manifest, or their datatypes cannot be
+            used together.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
@@ -85,16 +85,16 @@ def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> 
     options.log_severity_level = _ERRORS_ONLY
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the same: no common base
+    except Exception as error:  # as above: no common base
         raise ModelRefused(f"ONNX Runtime cannot load the model: {error}.") from error
-    refuse_mixture(manifest.signature)
+    check_datatypes(manifest.signature)
     _compare("input", manifest.inputs, session.get_inputs())
     _compare("output", manifest.outputs, session.get_outputs())
     return OnnxRuntime(session, manifest.signature)
 
 
 def _compare(kind: str, declared: Sequence[TensorSpec], actual: Sequence[Any]) -> None:
-    """Raises `ModelRefused` unless names, datatypes and fixed dimensions agree, in any order."""
+    """Raise `ModelRefused` unless names, datatypes and fixed dimensions agree, in any order."""
     by_name = {node.name: node for node in actual}
     if by_name.keys() != {spec.name for spec in declared}:
         raise ModelRefused(

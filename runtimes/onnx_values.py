@@ -1,9 +1,9 @@
-"""BYTES and BF16 to ONNX Runtime and back: the two datatypes that its Python interface does not take as they are. Acts.
+"""The conversion of BYTES and BF16 for ONNX Runtime, whose Python interface does not take these two as they are.
 
-It takes strings as Python's `str`, and gives them back so. Bytes that are no text pass as NumPy's fixed-length kinds:
-`V` where all elements have the same length, `S` where none has a zero byte; on their way back they cannot pass at all.
-BF16 passes as an OrtValue, whose memory is read here, as nothing else reads it. Strings have no OrtValue, so a model
-cannot have both where BF16 comes out.
+ONNX Runtime takes and returns strings as Python's `str`. Bytes that are not UTF-8 can be passed in as NumPy's
+fixed-length kinds: `V` if all elements have the same length, `S` if none has a zero byte. They cannot be returned at
+all. BF16 is passed as an OrtValue, whose memory is read here because no function of ONNX Runtime does so. There is no
+OrtValue of strings, so a model with a BF16 output cannot also have BYTES.
 """
 
 import ctypes
@@ -19,21 +19,21 @@ from runtimes.manifest import Signature
 
 _BF16 = NUMPY_OF["BF16"]
 _ONNX_BF16 = 16
-_CALLED_BF16 = "tensor(bfloat16)"
+_BF16_TYPE = "tensor(bfloat16)"
 
 
-def refuse_mixture(signature: Signature) -> None:
-    """Raises `ModelRefused` for a model that answers BF16 and also takes or answers BYTES."""
+def check_datatypes(signature: Signature) -> None:
+    """Raise `ModelRefused` for a model that has a BF16 output and also a BYTES input or output."""
     datatypes = {spec.datatype for spec in (*signature.inputs, *signature.outputs)}
     if "BYTES" in datatypes and any(spec.datatype == "BF16" for spec in signature.outputs):
         raise ModelRefused("ONNX Runtime cannot give BF16 and handle BYTES in one model; let it answer FP32.")
 
 
 def to_feed(name: str, tensor: Tensor) -> Any:
-    """An input as `InferenceSession.run` takes it.
+    """Convert an input for `InferenceSession.run`.
 
     Raises:
-        ModelFailed: BYTES that are no text and that ONNX Runtime would not get as they are.
+        ModelFailed: BYTES that are not UTF-8 and that ONNX Runtime would change.
     """
     if tensor.dtype == BYTES:
         return _strings(name, tensor)
@@ -57,7 +57,7 @@ def _strings(name: str, tensor: Tensor) -> Tensor:
 
 
 def from_strings(tensor: Tensor) -> Tensor:
-    """An output as `InferenceSession.run` gives it: strings become bytes."""
+    """Convert an output of `InferenceSession.run`: strings become bytes."""
     if tensor.dtype != BYTES:
         return tensor
     return tensor_of_bytes([text.encode() for text in tensor.ravel().tolist()], tensor.shape)
@@ -66,7 +66,7 @@ def from_strings(tensor: Tensor) -> Tensor:
 def run_with_values(
     session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor], outputs: Sequence[str]
 ) -> Sequence[Tensor]:
-    """Runs a model that answers BF16."""
+    """Run a model with a BF16 output."""
     feed = {name: _value(tensor) for name, tensor in inputs.items()}
     return [_tensor(value) for value in session.run_with_ort_values(outputs, feed)]
 
@@ -79,10 +79,10 @@ def _value(tensor: Tensor) -> Any:
 
 
 def _tensor(value: Any) -> Tensor:
-    if value.data_type() != _CALLED_BF16:
+    if value.data_type() != _BF16_TYPE:
         tensor: Tensor = value.numpy()
         return tensor
     shape = tuple(value.shape())
     size_bytes = int(np.prod(shape, dtype=np.int64)) * _BF16.itemsize
-    # A copy: the memory goes when the value does.
+    # Copy the memory: it is freed with the value.
     return np.ndarray(shape, _BF16, ctypes.string_at(value.data_ptr(), size_bytes) if size_bytes else b"")

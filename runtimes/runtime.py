@@ -1,4 +1,4 @@
-"""The Protocol of a loaded model version, and the checks that every runtime shares."""
+"""The Protocol of a loaded model version, and the checks that all runtimes share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,12 +9,12 @@ from runtimes.manifest import Signature, TensorSpec
 
 
 class Runtime(Protocol):
-    """A loaded model version. `run` blocks, may be called from several threads, and does no I/O."""
+    """A loaded model version. `run` blocks, does no I/O, and may be called from several threads."""
 
     signature: Signature
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
-        """The named outputs, in that order.
+        """Run the model and return the named outputs, in that order.
 
         Raises:
             ModelFailed: the model raised.
@@ -22,7 +22,7 @@ class Runtime(Protocol):
 
 
 def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
-    """Zeros of the right shape, `rows` for every dimension that varies: for warm-up and health checks."""
+    """Return zeros of the right shape, with `rows` for every dimension that varies: for warm-up and health checks."""
     return {
         spec.name: zeros(spec.datatype, [rows if size == -1 else size for size in spec.shape])
         for spec in signature.inputs
@@ -30,10 +30,10 @@ def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
 
 
 def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> None:
-    """Holds an answer against the signature.
+    """Check a model's outputs against its signature.
 
     Raises:
-        ModelFailed: another number of outputs, another datatype or another shape.
+        ModelFailed: the number of outputs, a datatype or a shape differs.
     """
     if len(tensors) != len(specs):
         raise ModelFailed(f"The model returned {len(tensors)} outputs; its signature has {len(specs)}.")
@@ -46,10 +46,10 @@ def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> Non
 
 
 def warm_up(runtime: Runtime) -> None:
-    """Runs the model on one and on two rows and holds the answers against its signature.
+    """Run the model on one and on two rows, and check its outputs against its signature.
 
     Raises:
-        ModelRefused: it raises, or answers something else.
+        ModelRefused: the model raised, or its outputs do not match.
     """
     names = [spec.name for spec in runtime.signature.outputs]
     for rows in (1, 2):

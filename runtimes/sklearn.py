@@ -1,10 +1,10 @@
-"""Runs scikit-learn classifiers and regressors. Acts.
+"""The runtime of scikit-learn classifiers and regressors.
 
-Models are read with skops, which builds only types that it trusts. Pickle runs code when it is read: it is refused
-unless the setting allows it, and the manifest's sha256 has been verified before this file sees the bytes.
+Models are read with skops, which builds only types that it trusts. A pickle runs code when it is read, so it is
+rejected unless the setting allows it. The manifest's sha256 has been verified before this file gets the bytes.
 
-A classifier answers `label` and `probabilities`, or one of them; a model with one output of another name answers
-what `predict` gives. Answers are cast only within their kind: a probability never becomes an integer.
+A classifier has the outputs `label` and `probabilities`, or one of them. A model with one output of another name
+returns the result of `predict`. Outputs are cast only within their kind: a probability never becomes an integer.
 """
 
 import pickle
@@ -34,17 +34,17 @@ class SklearnRuntime:
         features = inputs[self._input]
         try:
             if _PROBABILITIES in outputs:
-                answer = self._classify(features)
+                results = self._classify(features)
             else:
-                answer = dict.fromkeys(self._dtypes, self._estimator.predict(features))
+                results = dict.fromkeys(self._dtypes, self._estimator.predict(features))
         except Exception as error:  # an estimator may raise anything
             raise ModelFailed(f"scikit-learn: {error}") from error
-        return [self._cast(name, answer) for name in outputs]
+        return [self._cast(name, results) for name in outputs]
 
-    def _cast(self, name: str, answer: Mapping[str, Tensor]) -> Tensor:
-        if name not in self._dtypes or name not in answer:
+    def _cast(self, name: str, results: Mapping[str, Tensor]) -> Tensor:
+        if name not in self._dtypes or name not in results:
             raise ModelFailed(f"The model has no output {name!r}.")
-        tensor, dtype = np.asarray(answer[name]), self._dtypes[name]
+        tensor, dtype = np.asarray(results[name]), self._dtypes[name]
         if dtype == BYTES:
             return tensor_of_bytes([_as_bytes(name, element) for element in tensor.ravel().tolist()], tensor.shape)
         if not np.can_cast(tensor.dtype, dtype, "same_kind"):
@@ -71,10 +71,10 @@ def _as_bytes(name: str, element: object) -> bytes:
 
 
 def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> SklearnRuntime:
-    """Reads `model.skops` (or a pickle, where allowed).
+    """Read `model.skops` (or a pickle, if allowed).
 
     Raises:
-        ModelRefused: untrusted types, a pickle that is not allowed, broken bytes, or another number of features.
+        ModelRefused: untrusted types, a pickle that is not allowed, damaged bytes, or another number of features.
     """
     if len(manifest.inputs) != 1:
         raise ModelRefused("A scikit-learn model has exactly one input tensor.")
@@ -92,7 +92,7 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
     else:
         raise ModelRefused(
             f"{manifest.file} is a pickle, which runs code when it is read. Save the model with skops.io.dump, "
-            "or set POINTSMAN_ALLOW_PICKLE=true if you trust whoever wrote it."
+            "or set POINTSMAN_ALLOW_PICKLE=true if you trust its author."
         )
     features, declared = getattr(estimator, "n_features_in_", None), manifest.inputs[0].shape[-1]
     if features is not None and declared not in (-1, features):
@@ -101,7 +101,7 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
 
 
 def _read_skops(content: bytes) -> Any:
-    import skops.io  # takes seconds, which a process that serves another kind of model should not wait for
+    import skops.io  # takes seconds to import; other runtimes do not need it
 
     try:
         untrusted = skops.io.get_untrusted_types(data=content)
@@ -110,12 +110,12 @@ def _read_skops(content: bytes) -> Any:
         return skops.io.loads(content, trusted=[])
     except ModelRefused:
         raise
-    except Exception as error:  # zip, JSON and NumPy errors alike: the file is not what skops wrote
+    except Exception as error:  # zip, JSON and NumPy errors: skops did not write this file
         raise ModelRefused(f"skops cannot read the model: {error!r}.") from error
 
 
 def _read_pickle(content: bytes) -> Any:
     try:
-        return pickle.loads(content)  # noqa: S301  # allowed by a setting, and verified by sha256
+        return pickle.loads(content)  # noqa: S301  # allowed by a setting, and its sha256 is verified
     except Exception as error:  # a pickle may raise anything
         raise ModelRefused(f"The pickle cannot be read: {error!r}.") from error

@@ -1,1 +1,1 @@
-"""The store seam: versioned documents with compare-and-set, additive sums, API keys, replica reports."""
+"""The store: versioned documents with compare-and-set, additive sums, API keys, and reports of replicas."""

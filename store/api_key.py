@@ -1,14 +1,14 @@
-"""What a store keeps of an API key: never the key itself. Decides."""
+"""The record that a store keeps of an API key. It never holds the key itself."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key as it was made. Only `revoked_at_s` ever changes, and only once.
+    """One API key as it was created. Only `revoked_at_s` ever changes, and only once.
 
-    `digest` is what the key itself is recognised by. `routes` limits all scopes to these routes; None limits nothing.
-    Times are seconds since the epoch. Without `rate_per_s` the key may be used as often as one likes.
+    `digest` is the hash by which a presented key is recognised. `routes` limits all scopes to these routes; None means
+    no limit. Times are seconds since the epoch. Without `rate_per_s` the key has no rate limit.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How stores write down what they keep: JSON, the same in every kind of store. Decides."""
+"""The stored form of everything in a store: JSON, the same in every kind of store."""
 
 import json
 from typing import TypeVar
@@ -12,26 +12,26 @@ from store.api_key import ApiKey
 from store.interface import Change, Entry, Report
 
 LARGEST_SUM = 2**63 - 1
-"""Sums stop here, and at its negative, rather than overflow."""
+"""Sums stop here, and at its negative, instead of overflowing 64 bits."""
 
-_Kept = TypeVar("_Kept", Report, ApiKey, SumKey)
+_Stored = TypeVar("_Stored", Report, ApiKey, SumKey)
 
 
-def encode(kept: Change | Report | ApiKey | SumKey) -> str:
-    """The stored form of everything but documents."""
-    return msgspec.json.encode(kept).decode()
+def encode(value: Change | Report | ApiKey | SumKey) -> str:
+    """Return the stored form of anything but a document."""
+    return msgspec.json.encode(value).decode()
 
 
 def encode_document(document: Document) -> str:
-    """The stored form of a document."""
+    """Return the stored form of a document."""
     return json.dumps(to_dict(document))
 
 
 def decode_entry(document: str, change: str) -> Entry:
-    """Reads a version of a document back.
+    """Read a version of a document back.
 
     Raises:
-        Corrupt: it is not one.
+        Corrupt: the text is not a document or not a change.
     """
     try:
         return Entry(from_dict(json.loads(document)), msgspec.json.decode(change, type=Change))
@@ -39,14 +39,14 @@ def decode_entry(document: str, change: str) -> Entry:
         raise Corrupt(f"A stored document is not JSON: {error}.") from error
 
 
-def decode(kept: str, kind: type[_Kept]) -> _Kept | None:
-    """None for what is damaged, or what another version of this program wrote."""
+def decode(text: str, kind: type[_Stored]) -> _Stored | None:
+    """Read a value back. Return None if it is damaged, or if another version of this program wrote it differently."""
     try:
-        return msgspec.json.decode(kept, type=kind)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError:
         return None
 
 
-def clamped(value: int) -> int:
-    """The value, or the largest that a store can hold."""
+def clamp(value: int) -> int:
+    """Return the value, limited to what a store can hold."""
     return max(-LARGEST_SUM, min(LARGEST_SUM, value))

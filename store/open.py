@@ -1,4 +1,4 @@
-"""Opens the store that a URL names. Acts."""
+"""The choice of a store by its URL."""
 
 from pathlib import Path
 
@@ -10,18 +10,19 @@ _SQLITE = "sqlite:///"
 
 
 def open_store(url: str) -> Store:
-    """A store in a file (`sqlite:///relative.db`, `sqlite:////absolute.db`) or in Redis (`store.redis.address`).
+    """Open a store in a file (`sqlite:///relative.db`, `sqlite:////absolute.db`) or in Redis (`store.redis.address`).
 
-    A store in Redis connects when it is first asked.
+    A store in Redis connects on its first call.
 
     Raises:
-        ValueError: the URL names no known store, or names one wrongly; it is not repeated, for it may hold a password.
+        ValueError: the URL names no known store or is malformed. The sentence does not repeat the URL, which may hold
+            a password.
         StoreUnavailable: a file cannot be opened.
     """
     if url.startswith(_SQLITE):
         return SQLiteStore(Path(url.removeprefix(_SQLITE)))
     if is_redis_url(url):
-        from store.redis.store import RedisStore  # its library takes a while to import, which nobody else need wait for
+        from store.redis.store import RedisStore  # redis-py is slow to import; a SQLite store does not need it
 
         return RedisStore(parse_redis_url(url))
     scheme, separator, _ = url.partition("://")

@@ -16,7 +16,7 @@ from inference_log.writer import LogWriter
 from router.document.document import to_dict
 from router.draw.assignment import BUCKETS
 from store.errors import StoreUnavailable
-from store.interface import Change, Numbered, Store
+from store.interface import Change, NumberedEntry, Store
 
 _log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ class AuditTrail:
         return change.by == self._replica or change.at_s <= now_s - self._patience_s
 
 
-def _audit(numbered: Numbered) -> Audit:
+def _audit(numbered: NumberedEntry) -> Audit:
     document, change = numbered.entry.document, numbered.entry.change
     return Audit(
         number=numbered.number,

@@ -120,7 +120,7 @@ def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: boo
     key, manifest = catalogue.resolve(ref)
     if (manifest.placement if placement is None else placement) != "replica":
         return Version(key, manifest, VersionState.READY)
-    return catalogue.obtain(key, manifest, retry=retry)
+    return catalogue.load(key, manifest, retry=retry)
 
 
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from inference_log.record import Context
-from inference_log.segment import Piece, read_piece
+from inference_log.segment import SegmentRange, read_range
 from inference_log.spool import segments
 from inference_log.tally import tally
 from inference_log.writer import LogWriter
@@ -43,7 +43,7 @@ class _Source:
         self.contexts: dict[int, Context] = {}
         self.unreadable = False
 
-    def learn(self, piece: Piece) -> None:
+    def learn(self, piece: SegmentRange) -> None:
         """Keeps the contexts of a piece for those that follow."""
         self.contexts.update(piece.contexts)
         self.read_bytes = max(self.read_bytes, piece.end)
@@ -152,16 +152,16 @@ class LogCounter:
         source.certain = True
         return source.end < written_bytes
 
-    def _read(self, path: Path, source: _Source) -> Piece:
+    def _read(self, path: Path, source: _Source) -> SegmentRange:
         """What follows `source.end`. Where somebody else has counted so far, the contexts before it are read first."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while source.read_bytes < source.end:
-                before = read_piece(fd, source.read_bytes, self._piece_bytes)
+                before = read_range(fd, source.read_bytes, self._piece_bytes)
                 if before.end == source.read_bytes:
                     break  # what was counted here was lost with the machine's power
                 source.learn(before)
-            piece = read_piece(fd, source.end, self._piece_bytes)
+            piece = read_range(fd, source.end, self._piece_bytes)
             source.learn(piece)
             return piece
         finally:

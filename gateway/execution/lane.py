@@ -22,7 +22,7 @@ from gateway.execution.breaker import Breaker
 from gateway.execution.executor import Executor
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
-from runtimes.batching import Inputs, RequestResult, likeness, merge
+from runtimes.batching import Inputs, RequestResult, merge, shape_key
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Placement
@@ -235,7 +235,7 @@ class Lane:
         return deadline_s - now_s < self.executor.pace.expected_s(rows)
 
     def _are_alike(self, one: Job, other: Job) -> bool:
-        return self._has_one_likeness or likeness(one.inputs) == likeness(other.inputs)
+        return self._has_one_likeness or shape_key(one.inputs) == shape_key(other.inputs)
 
 
 def _latest_s(jobs: Sequence[Job]) -> float | None:

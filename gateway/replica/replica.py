@@ -251,7 +251,7 @@ class Replica:
         """From when the seat is taken until just before it is given up: also while models load, and at the end."""
         while not self._dead.wait(_FENCE_EVERY_S):
             with contextlib.suppress(OSError):
-                self._seat.show_life()
+                self._seat.heartbeat()
 
     def _watch_neighbours(self, stop: threading.Event) -> None:
         while not stop.wait(_FENCE_EVERY_S):

@@ -1,15 +1,15 @@
-"""One file per sink, behind one Protocol."""
+"""The sinks of Parquet files, one file each, and the Protocol that they share."""
 
 from typing import Protocol
 
 
 class Sink(Protocol):
-    """Takes Parquet files, each once."""
+    """A place for Parquet files. It stores each of them once."""
 
     def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
-        """Stores `content` under `key` (relative, slashes); False if the same segment's rows are there already.
+        """Store `content` under `key` (relative, slashes). Return False if the same segment's rows are there already.
 
         Raises:
-            SinkConflict: the key holds something else.
+            SinkConflict: the key holds other rows.
             SinkUnavailable: try again later.
         """

@@ -1,4 +1,4 @@
-"""Files below a local directory, each written whole or not at all. Acts."""
+"""A sink in a local directory. Each file is written completely or not at all."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ class DirectorySink:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                os.link(partial, path)  # unlike a rename, refuses to replace
+                os.link(partial, path)  # unlike a rename, a link never replaces a file
             except FileExistsError:
                 require_same(path.read_bytes(), content, key)
                 return False

@@ -54,7 +54,7 @@ def _open(home: Path) -> tuple[Callable[[], Lane], Runtime]:
     """What opens the version's lane, on whatever loop is running; and the same version by itself."""
     demo.train(home / "models", lambda _: None)
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
-    version = catalogue.obtain(*catalogue.resolve(parse_ref("cancer:2")))
+    version = catalogue.load(*catalogue.resolve(parse_ref("cancer:2")))
     if version.runtime is None:
         raise RuntimeError("The demo's model could not be loaded.")
     options = LaneOptions(threads=1, inline_below_s=1.0)

@@ -94,7 +94,7 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     endpoint = InferenceEndpoint(service, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
     arm, request = live.arms[0], decode(body, None, live.signature)
-    runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime
+    runtime = catalogue.load(arm.lane.key.version, arm.manifest).runtime
     if runtime is None:
         raise RuntimeError("The demo's model could not be loaded.")
     outputs = [spec.name for spec in arm.manifest.outputs]

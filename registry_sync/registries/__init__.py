@@ -1,4 +1,4 @@
-"""One file per registry, behind one Protocol."""
+"""The registries, one file each, and the Protocol that they share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,31 +7,35 @@ from runtimes.manifest import Manifest
 
 
 class Registry(Protocol):
-    """Names versions and hands out their artifacts. All methods block and may raise `RegistryUnavailable`."""
+    """Names of versions, and their artifacts. All methods block and may raise `RegistryUnavailable`."""
 
     def models(self) -> Sequence[str]:
-        """Every model's name."""
+        """Return the name of every model."""
 
     def versions(self, model: str) -> Sequence[str]:
-        """Every version of a model."""
-
-    def aliases(self, model: str) -> Mapping[str, str]:
-        """Alias to version.
+        """Return every version of a model.
 
         Raises:
-            UnknownModel: no such model.
+            UnknownModel: there is no such model.
+        """
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Return the version of each alias.
+
+        Raises:
+            UnknownModel: there is no such model.
         """
 
     def manifest(self, model: str, version: str) -> Manifest:
-        """What the version says of itself.
+        """Read the manifest of a version.
 
         Raises:
-            UnknownModel: no such version.
+            UnknownModel: there is no such version.
             ModelRefused: its manifest cannot be read.
         """
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
-        """The artifact, not yet verified.
+        """Read the artifact of a version. It is not verified yet.
 
         Raises:
             UnknownModel: the file is missing.

@@ -1,6 +1,9 @@
-"""A registry in a directory. Acts.
+"""A registry in a directory.
 
 Layout: `<root>/<model>/<version>/model.yaml` with the artifact beside it, and `<root>/<model>/aliases.yaml`.
+
+Files are opened directly. Directories are listed only if that fails, to find out why: the registry may be a network
+file system, where a listing is slow, and it is read every few seconds for each reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,8 +37,7 @@ class DirectoryRegistry:
 
     def versions(self, model: str) -> Sequence[str]:
         """See `Registry.versions`."""
-        if model not in self.models():
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models()) or 'none'}.")
+        self._require(model)
         return sorted(
             (path.parent.name for path in (self._root / model).glob(f"*/{MANIFEST}")),
             key=lambda version: (len(version), version),
@@ -43,28 +45,31 @@ class DirectoryRegistry:
 
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
-        self.versions(model)
-        path = self._root / model / ALIASES
         try:
-            aliases = msgspec.convert(yaml.safe_load(path.read_text()) or {}, dict[str, str | int])
+            text = self._read(model, ALIASES)
+            aliases = msgspec.convert(yaml.safe_load(text) or {}, dict[str, str | int])
         except FileNotFoundError:
+            self._require(model)
             return {}
         except (OSError, yaml.YAMLError, ValueError) as error:
+            self._require(model)
             raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
         return {alias: str(version) for alias, version in aliases.items()}
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
-        if version not in self.versions(model):
-            raise UnknownModel(f"Model {model} has no version {version!r}; it has {', '.join(self.versions(model))}.")
-        path = self._root / model / version / MANIFEST
         try:
-            return parse_manifest(path.read_text())
-        except FileNotFoundError as error:
-            raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
+            return parse_manifest(self._read(model, version, MANIFEST))
         except UnicodeDecodeError as error:
             raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
         except OSError as error:
+            versions = self.versions(model)
+            if version not in versions:
+                known = ", ".join(versions)
+                raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from error
+            if isinstance(error, FileNotFoundError):
+                raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
+            path = self._root / model / version / MANIFEST
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
@@ -76,3 +81,19 @@ class DirectoryRegistry:
             raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} is missing.") from error
         except OSError as error:
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
+
+    def _require(self, model: str) -> None:
+        """Raise `UnknownModel`, with the names of the models there are, if there is no such model."""
+        models = self.models()
+        if model not in models:
+            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
+
+    def _read(self, *names: str) -> str:
+        """Read a file below the root.
+
+        Raises:
+            OSError: it cannot be read. `FileNotFoundError`, too, if a name would lead to another directory.
+        """
+        if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
+            raise FileNotFoundError(f"{names} names no file of the registry")
+        return self._root.joinpath(*names).read_text()

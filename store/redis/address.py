@@ -1,12 +1,15 @@
-"""Where a Redis store is, read from its URL. Decides.
+"""The address of a Redis store, read from its URL.
 
     redis://[user:password@]host[:port][/db]
     redis+sentinel://[user:password@]host[:port],host[:port]/service[/db]
     redis+cluster://[user:password@]host[:port],host[:port]
 
-With `rediss` instead of `redis` all connections are encrypted. Behind a question mark may follow: `prefix` of all
-keys; with `rediss` the files `ca`, `certificate` and `key`; with Sentinel `sentinel_user` and `sentinel_password`.
-Passwords are part of a URL, so no sentence here repeats any of it.
+With `rediss` instead of `redis` all connections are encrypted. These options may follow after a question mark:
+`prefix` of all keys; with `rediss` the files `ca`, `certificate` and `key`; with Sentinel `sentinel_user` and
+`sentinel_password`. A URL may hold passwords, so no error sentence repeats any part of it.
+
+redis-py's `parse_url` is not used. It knows neither Sentinels nor clusters. It takes a missing host for localhost and a
+database that is not a number for 0, drops everything after a `#`, and passes unknown options on to the client.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +25,10 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class Topology(StrEnum):
-    """How the servers of a store belong together."""
+    """The arrangement of the servers of a store."""
 
     SINGLE = "redis"
-    SENTINEL = "redis+sentinel"  # the nodes are Sentinels, which know the master
+    SENTINEL = "redis+sentinel"  # the nodes are Sentinels; they know the master
     CLUSTER = "redis+cluster"
 
 
@@ -36,7 +39,7 @@ _SENTINEL_KEYS = ("sentinel_user", "sentinel_password")
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """What a URL says. Passwords stay out of its `repr`."""
+    """A URL, parsed. Passwords stay out of its `repr`."""
 
     topology: Topology
     nodes: tuple[tuple[str, int], ...]
@@ -56,7 +59,7 @@ class RedisAddress:
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.nodes)
 
     def without_secrets(self, text: str) -> str:
-        """A text that somebody else wrote, with what may be secret in it left out."""
+        """Return a text of the server or of redis-py with the passwords removed."""
         for secret in (self.password, self.sentinel_password):
             if secret:
                 text = text.replace(secret, "…")
@@ -64,16 +67,16 @@ class RedisAddress:
 
 
 def is_redis_url(url: str) -> bool:
-    """Whether the scheme is one of Redis."""
+    """Return True if the scheme is one of the six for Redis."""
     scheme = url.partition("://")[0].lower()
     return scheme.removesuffix("+sentinel").removesuffix("+cluster") in ("redis", "rediss")
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Reads a URL for which `is_redis_url` holds.
+    """Parse a URL for which `is_redis_url` is True.
 
     Raises:
-        ValueError: with a sentence that says what is wrong, and no part of the URL in it that may be secret.
+        ValueError: the URL is malformed. The sentence says what is wrong and repeats nothing that may be secret.
     """
     try:
         parts = urlsplit(url)
@@ -130,7 +133,7 @@ def _node(node: str, default_port: int) -> tuple[str, int]:
 
 
 def _path(parts: SplitResult, topology: Topology) -> tuple[str, int]:
-    """Service and number of the database."""
+    """Return the service and the number of the database."""
     steps = parts.path.strip("/").split("/") if parts.path.strip("/") else []
     if topology is Topology.CLUSTER:
         if steps not in ([], ["0"]):

@@ -1,4 +1,4 @@
-"""Makes the client of redis-py that an address needs, and turns its errors into sentences. Acts."""
+"""The client of redis-py for an address, and plain sentences for its errors."""
 
 from typing import Any, Protocol, cast
 
@@ -9,13 +9,13 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
-    ConnectionError,  # noqa: A004  # the library's, which is not the built-in one
+    ConnectionError,  # noqa: A004  # not the built-in one
     MasterDownError,
     NoPermissionError,
     ReadOnlyError,
     RedisClusterException,
     RedisError,
-    TimeoutError,  # noqa: A004  # likewise
+    TimeoutError,  # noqa: A004  # not the built-in one
     TryAgainError,
 )
 from redis.retry import Retry
@@ -24,10 +24,10 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 from store.redis.address import RedisAddress, Topology
 
 TIMEOUT_S = 1.0
-"""How long a server may take for a connection, and for an answer."""
+"""How long a server may take to accept a connection, and to reply."""
 ERRORS = (RedisError, RedisClusterException, OSError)
-"""Everything that a client raises when a store does not answer as it should."""
-PASSING = (
+"""Everything that a client raises when a store does not reply as it should."""
+TRANSIENT = (
     ConnectionError,
     TimeoutError,
     ReadOnlyError,
@@ -36,66 +36,66 @@ PASSING = (
     TryAgainError,
     RedisClusterException,
 )
-"""Those that may be over at the next try."""
-_REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
+"""The errors that may be over at the next try."""
+_ACCESS_DENIED = (AuthenticationError, AuthorizationError, NoPermissionError)
 
-Word = str | int | float
+Argument = str | int | float
 
 
 class Pipeline(Protocol):
-    """Commands that are sent together."""
+    """A group of commands that are sent together."""
 
-    def execute_command(self, *words: Word) -> Any:
-        """Adds a command."""
+    def execute_command(self, *arguments: Argument) -> Any:
+        """Add a command."""
 
     def execute(self) -> list[Any]:
-        """The answers to all of them."""
+        """Send the commands and return the replies to all of them."""
 
 
 class Subscription(Protocol):
-    """A connection that listens."""
+    """A connection that receives published messages."""
 
     def subscribe(self, channel: str) -> Any:
-        """Listens to a channel."""
+        """Subscribe to a channel."""
 
     def get_message(self, ignore_subscribe_messages: bool = False, timeout: float = 0.0) -> Any:
-        """The next message, or None."""
+        """Return the next message, or None."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
 
 
 class RedisClient(Protocol):
-    """What is used of redis-py's clients, which share no type of their own."""
+    """The part of redis-py's clients that is used here. They share no type of their own."""
 
-    def execute_command(self, *words: Word) -> Any:
-        """The answer to a command."""
+    def execute_command(self, *arguments: Argument) -> Any:
+        """Send a command and return its reply."""
 
     def pipeline(self, transaction: bool) -> Pipeline:
-        """A new pipeline."""
+        """Return a new pipeline."""
 
     def pubsub(self) -> Subscription:
-        """A new connection that listens."""
+        """Return a new connection that receives published messages."""
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Close all connections."""
 
 
 def make_client(address: RedisAddress) -> RedisClient:
-    """A client that tries everything once. Only that of a cluster connects at once.
+    """Return a client that tries every command once. Only the client of a cluster connects right away.
 
     Raises:
-        RedisClusterException: no node of the cluster answers.
+        RedisClusterException: no node of the cluster replies.
     """
     options: dict[str, Any] = {
         "username": address.user,
         "password": address.password,
         "decode_responses": True,
-        "encoding_errors": "backslashreplace",  # damaged text is to be refused as what it is, not as an encoding
+        "encoding_errors": "backslashreplace",  # let `store.codec` reject damaged text, not the client
         **_transport(address),
     }
     if address.topology is Topology.CLUSTER:
-        nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]  # theirs
+        nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]  # untyped
         return cast(
             "RedisClient", RedisCluster(startup_nodes=nodes, dynamic_startup_nodes=False, retry=_once(), **options)
         )
@@ -107,8 +107,8 @@ def make_client(address: RedisAddress) -> RedisClient:
             "retry": _once(),
             **_transport(address),
         }
-        sentinel = Sentinel(address.nodes, sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]  # theirs
-        return cast("RedisClient", sentinel.master_for(address.service))  # type: ignore[no-untyped-call]  # theirs
+        sentinel = Sentinel(address.nodes, sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]  # untyped
+        return cast("RedisClient", sentinel.master_for(address.service))  # type: ignore[no-untyped-call]  # untyped
     [(host, port)] = address.nodes
     return cast("RedisClient", Redis(host=host, port=port, **options))
 
@@ -118,7 +118,7 @@ def _once() -> Retry:
 
 
 def _transport(address: RedisAddress) -> dict[str, Any]:
-    """Version 2 of the protocol: nothing is used of what 3 adds, and a user needs fewer rights."""
+    """Return the socket and TLS options. Protocol version 2 suffices, and its users need fewer rights than with 3."""
     options: dict[str, Any] = {
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
@@ -135,16 +135,16 @@ def _transport(address: RedisAddress) -> dict[str, Any]:
     return options
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether it is worth trying again."""
-    return isinstance(error, PASSING) and not isinstance(error, _REFUSED)
+def is_transient(error: Exception) -> bool:
+    """Return True if it is worth trying again."""
+    return isinstance(error, TRANSIENT) and not isinstance(error, _ACCESS_DENIED)
 
 
-def sentence(error: Exception, address: RedisAddress) -> str:
-    """What is wrong, without secrets."""
+def describe(error: Exception, address: RedisAddress) -> str:
+    """Say what is wrong in one sentence, without secrets."""
     text = address.without_secrets(str(error)).rstrip(".")
     if isinstance(error, MasterNotFoundError):
         text = f"no Sentinel that can be reached knows a master of service {address.service}"
-    elif isinstance(error, _REFUSED):
-        text = f"it does not let us in ({text}); check user, password and rights in POINTSMAN_STORE"
+    elif isinstance(error, _ACCESS_DENIED):
+        text = f"it denies access ({text}); check user, password and rights in POINTSMAN_STORE"
     return f"The Redis store at {address} does not answer: {text}."

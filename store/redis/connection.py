@@ -1,9 +1,8 @@
-"""Asks a Redis server, again if it may help, and not for long. Acts.
+"""Commands to a Redis server, repeated where that may help, but not for long.
 
-A write says until when, by the server's own clock, it may be made: `lua/clock.lua` is asked just before, and what
-is allowed is the time that the client waits for the answer. A server that was stopped and wakes up later finds the
-bytes in its buffers and refuses them. The clock was read before its answer arrived, so the limit is, if anything,
-too early.
+Every write carries a deadline by the server's own clock. `lua/clock.lua` reads that clock just before the write, and
+the write is valid for as long as the client waits. A server that was stopped and resumes later finds the write in its
+buffers and refuses it. The clock is read before its reply arrives, so the deadline is, if anything, too early.
 """
 
 import threading
@@ -13,19 +12,19 @@ from typing import Any, TypeVar
 
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as NoAnswer
+from redis.exceptions import TimeoutError as NoReply
 from redis.retry import Retry
 
 from store.errors import StoreUnavailable
 from store.redis.address import RedisAddress
-from store.redis.client import ERRORS, PASSING, TIMEOUT_S, RedisClient, Word, make_client, may_pass, sentence
-from store.redis.key_names import Keys
+from store.redis.client import ERRORS, TIMEOUT_S, TRANSIENT, Argument, RedisClient, describe, is_transient, make_client
+from store.redis.key_names import KeyNames
 from store.redis.outage import Outage
 from store.redis.scripts import script
 
 _LAST_TRY_S = 1.25
-"""How long after the first a try may begin: one that comes to nothing after `TIMEOUT_S` is repeated once."""
-_PATIENCE_S = _LAST_TRY_S + TIMEOUT_S
+"""How long after the first try another one may begin. A try that times out after `TIMEOUT_S` is thus repeated once."""
+_LONGEST_S = _LAST_TRY_S + TIMEOUT_S
 _TRIES = 5
 _TIMEOUT_US = int(TIMEOUT_S * 1e6)
 _BACKOFF = ExponentialWithJitterBackoff(cap=0.5, base=0.05)
@@ -34,107 +33,107 @@ _T = TypeVar("_T")
 
 
 class RedisConnection:
-    """The clients that one store needs; used by any number of threads."""
+    """The client that one store needs. Any number of threads may use it."""
 
     def __init__(self, address: RedisAddress) -> None:
         self._address = address
-        self._keys = Keys(address.prefix)
-        self._outage = Outage(_PATIENCE_S)
+        self._names = KeyNames(address.prefix)
+        self._outage = Outage(_LONGEST_S)
         self._lock = threading.Lock()
-        self._made: RedisClient | None = None
+        self._opened: RedisClient | None = None
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Close all connections."""
         self._closed.set()
         with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
-    def _ask(self, *words: Word) -> Any:
-        """The answer to a command that may be repeated."""
-        return self._try(lambda client: client.execute_command(*words))
+    def _execute(self, *command: Argument) -> Any:
+        """Return the reply to a command that may be repeated."""
+        return self._try(lambda client: client.execute_command(*command))
 
-    def _ask_all(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """The answers to several commands, on one way there and back."""
+    def _execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Return the replies to several commands that may be repeated, in one round trip."""
         return self._try(lambda client: _pipelined(client, commands)) if commands else []
 
-    def _write(self, name: str, keys: Sequence[str], *arguments: Word, tells: str = "") -> Any:
-        """Runs a script that writes and that may be repeated. Its first argument is its time limit.
+    def _write(self, name: str, keys: Sequence[str], *arguments: Argument, check_with: str = "") -> Any:
+        """Run a script that writes and may be repeated. Its first argument is its deadline.
 
-        `tells` is the command that tells a person whether a change was made whose answer did not come.
+        `check_with` is the command that shows an operator whether a change was made whose reply did not arrive.
         """
-        sent = _Sent(tells)
+        tries = _Tries(check_with)
 
         def attempt(client: RedisClient) -> Any:
-            now_us = script("clock")(client, [self._keys.store], [])
-            sent.try_until(time.monotonic() + TIMEOUT_S)
+            now_us = script("clock")(client, [self._names.store], [])
+            tries.begin(time.monotonic() + TIMEOUT_S)
             try:
-                answer = script(name)(client, keys, [now_us + _TIMEOUT_US, *arguments])
+                reply = script(name)(client, keys, [now_us + _TIMEOUT_US, *arguments])
             except ResponseError:
-                sent.answered()
+                tries.end()
                 raise
-            sent.answered()
-            if answer[0] == "late":
-                raise NoAnswer("it was busy for so long that it refused the change")
-            return answer
+            tries.end()
+            if reply[0] == "late":
+                raise NoReply("it was busy for so long that it refused the change")
+            return reply
 
-        return self._try(attempt, sent.said if tells else str)
+        return self._try(attempt, tries.describe if check_with else str)
 
-    def _try(self, do: Callable[[RedisClient], _T], say: Callable[[str], str] = str) -> _T:
+    def _try(self, do: Callable[[RedisClient], _T], explain: Callable[[str], str] = str) -> _T:
         retries = _TRIES - 1 if self._outage.enter() else 0
         until_s = time.monotonic() + _LAST_TRY_S
         try:
-            answer = Retry(_BACKOFF, retries, PASSING).call_with_retry(
+            reply = Retry(_BACKOFF, retries, TRANSIENT).call_with_retry(
                 lambda: do(self._client()),
                 lambda _: None,
-                is_retryable=lambda error: may_pass(error) and time.monotonic() <= until_s,
+                is_retryable=lambda error: is_transient(error) and time.monotonic() <= until_s,
             )
         except ERRORS as error:
-            why = sentence(error, self._address)
-            if not isinstance(error, ResponseError):  # which is an answer
-                self._outage.failed(why)
-            raise StoreUnavailable(say(why)) from error
-        self._outage.answered()
-        return answer
+            reason = describe(error, self._address)
+            if not isinstance(error, ResponseError):  # an error that the server sent shows that it does reply
+                self._outage.failed(reason)
+            raise StoreUnavailable(explain(reason)) from error
+        self._outage.succeeded()
+        return reply
 
     def _client(self) -> RedisClient:
         with self._lock:
             if self._closed.is_set():
                 raise StoreUnavailable("The Redis store does not answer: it was closed.")
-            if self._made is None:
-                self._made = make_client(self._address)
-            return self._made
+            if self._opened is None:
+                self._opened = make_client(self._address)
+            return self._opened
 
 
-class _Sent:
-    """What has become of the tries of one write. Only one thread looks."""
+class _Tries:
+    """The tries of one write, and how many of them have an unknown result. Used by one thread."""
 
-    def __init__(self, tells: str) -> None:
-        self._tells = tells
-        self._unanswered = 0
+    def __init__(self, check_with: str) -> None:
+        self._check_with = check_with
+        self._unknown = 0
         self._until_s = 0.0
 
-    def try_until(self, until_s: float) -> None:
-        """One is sent, which the server refuses from then on."""
-        self._unanswered += 1
+    def begin(self, until_s: float) -> None:
+        """Note that a try is about to be sent. The server refuses it from `until_s` on."""
+        self._unknown += 1
         self._until_s = until_s
 
-    def answered(self) -> None:
-        """It is known what has become of it."""
-        self._unanswered -= 1
+    def end(self) -> None:
+        """Note that the result of the last try is known."""
+        self._unknown -= 1
 
-    def said(self, why: str) -> str:
-        """What a caller is told who has got no answer; not before the server would refuse all tries."""
-        if not self._unanswered:
-            return f"{why} Nothing was changed."
+    def describe(self, reason: str) -> str:
+        """Return the error sentence for a write without a reply, once the server would refuse all of its tries."""
+        if not self._unknown:
+            return f"{reason} Nothing was changed."
         time.sleep(max(0.0, self._until_s - time.monotonic()))
-        return f"{why} The change may or may not have been made; `{self._tells}` tells."
+        return f"{reason} The change may or may not have been made; check with `{self._check_with}`."
 
 
-def _pipelined(client: RedisClient, commands: Sequence[Sequence[Word]]) -> list[Any]:
+def _pipelined(client: RedisClient, commands: Sequence[Sequence[Argument]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
-    for words in commands:
-        pipeline.execute_command(*words)
+    for command in commands:
+        pipeline.execute_command(*command)
     return pipeline.execute()

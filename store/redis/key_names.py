@@ -1,11 +1,11 @@
-"""The names of the keys of a Redis store. Decides.
+"""The names of the keys of a Redis store.
 
-All of them share one hash tag, and so one slot, and so one server of a cluster: scripts may touch several at once.
+All of them share one hash tag. So they lie in one hash slot, on one server of a cluster, and a script may use several.
 """
 
 
-class Keys:
-    """The keys below one prefix. What each holds is said at the top of the scripts that write it."""
+class KeyNames:
+    """The names under one prefix. Each script in `lua/` begins with what the keys hold that it writes."""
 
     def __init__(self, prefix: str) -> None:
         self._tag = f"{{{prefix}}}"
@@ -15,36 +15,36 @@ class Keys:
         self.api_keys = f"{self._tag}:keys"
         self.reports = f"{self._tag}:reports"
         self.changed = f"{self._tag}:changed"
-        """Not a key: the channel that tells of documents and API keys that were written."""
+        """Not a key: the channel to which every write of a document or API key is published."""
 
     def document(self, route: str, version: int | str) -> str:
-        """One version of a document."""
+        """Return the key of one version of a document."""
         return f"{self._tag}:document:{version}:{route}"
 
     def history(self, route: str) -> str:
-        """The versions of a route."""
+        """Return the key of the list of a route's versions."""
         return f"{self._tag}:history:{route}"
 
     def attempt(self, attempt: str) -> str:
-        """What an attempt has answered."""
+        """Return the key of the reply to an attempt."""
         return f"{self._tag}:attempt:{attempt}"
 
     def source(self, source: str) -> str:
-        """Where what was counted of a source ends."""
+        """Return the key of the number where the counted part of a source ends."""
         return f"{self._tag}:source:{source}"
 
     def bucket(self, route: str, bucket_s: int | str) -> str:
-        """Sums of one bucket of time."""
+        """Return the key of the sums of one time bucket."""
         return f"{self._tag}:bucket:{bucket_s}:{route}"
 
     def buckets(self, route: str) -> str:
-        """The index of a route's buckets."""
+        """Return the key of the index of a route's time buckets."""
         return f"{self._tag}:buckets:{route}"
 
     def total(self, route: str, policy_version: int | str) -> str:
-        """Sums over all time of one policy version."""
+        """Return the key of the sums over all time of one policy version."""
         return f"{self._tag}:total:{policy_version}:{route}"
 
     def totals(self, route: str) -> str:
-        """The index of a route's policy versions that have sums."""
+        """Return the key of the index of a route's policy versions that have sums."""
         return f"{self._tag}:totals:{route}"

@@ -1,7 +1,7 @@
-"""Listens for changes on a connection of its own. Acts.
+"""A listener for changes, on a connection of its own.
 
-What was told while nobody listened waits on the connection. A connection that is new may have missed something: the
-first wait on it ends at once. One thread listens; others that wait at the same time sleep.
+A message that arrives while no thread listens waits on the connection. A new connection may have missed a message, so
+the first wait on it ends at once. One thread listens; other threads that wait at the same time sleep.
 """
 
 import threading
@@ -15,11 +15,11 @@ from store.redis.client import ERRORS, RedisClient, Subscription
 _SLICE_S = 0.25
 """How long one read may take, so that closing is noticed."""
 _FAULTS = (*ERRORS, StoreUnavailable, ValueError, RuntimeError, AttributeError)
-"""What redis-py raises when a connection is closed under the thread that reads from it, besides its own errors."""
+"""Everything that redis-py raises when a connection is closed while another thread reads from it."""
 
 
 class ChangeListener:
-    """One per store. `client` gives the store's client, `closed` is set when the store is."""
+    """One listener per store. `client` returns the store's client. `closed` is set when the store is closed."""
 
     def __init__(self, client: Callable[[], RedisClient], channel: str, closed: threading.Event) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class ChangeListener:
         self._subscription: Subscription | None = None
 
     def wait(self, timeout_s: float) -> None:
-        """Returns when something is told, or after `timeout_s`, or when the store is closed; raises nothing."""
+        """Wait for a message, for `timeout_s`, or until the store is closed. This raises nothing."""
         until_s = time.monotonic() + timeout_s
         if not self._lock.acquire(blocking=False):
             self._closed.wait(timeout_s)
@@ -37,17 +37,17 @@ class ChangeListener:
         try:
             self._listen(until_s)
         except _FAULTS:
-            self._end()
+            self._disconnect()
             self._closed.wait(max(0.0, until_s - time.monotonic()))
         finally:
             if self._closed.is_set():
-                self._end()
+                self._disconnect()
             self._lock.release()
 
     def close(self) -> None:
-        """Ends the connection, unless somebody is listening, who then does."""
+        """Close the connection. If a thread is listening, that thread closes it instead."""
         if self._lock.acquire(blocking=False):
-            self._end()
+            self._disconnect()
             self._lock.release()
 
     def _listen(self, until_s: float) -> None:
@@ -56,12 +56,12 @@ class ChangeListener:
         if self._subscription is None:
             self._subscription = self._client().pubsub()
             self._subscription.subscribe(self._channel)
-            if self._told(self._subscription, until_s, confirmation=True):
+            if self._await_message(self._subscription, until_s, confirmation=True):
                 return
-        self._told(self._subscription, until_s)
+        self._await_message(self._subscription, until_s)
 
-    def _told(self, subscription: Subscription, until_s: float, *, confirmation: bool = False) -> bool:
-        """Whether something came in time; what else has come by then is said with it."""
+    def _await_message(self, subscription: Subscription, until_s: float, *, confirmation: bool = False) -> bool:
+        """Return True if a message comes in time. Further messages that have arrived by then are dropped with it."""
         while not self._closed.is_set():
             left_s = until_s - time.monotonic()
             message = subscription.get_message(timeout=max(0.0, min(_SLICE_S, left_s)))
@@ -73,8 +73,8 @@ class ChangeListener:
                 return False
         return False
 
-    def _end(self) -> None:
+    def _disconnect(self) -> None:
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
-            with suppress(*_FAULTS):  # it is gone already
+            with suppress(*_FAULTS):  # the connection is broken already
                 subscription.close()

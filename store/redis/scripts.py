@@ -1,4 +1,4 @@
-"""The Lua scripts of a Redis store, which are files of this package. Acts."""
+"""The Lua scripts of a Redis store. They are files of this package, in `lua/`."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from store.redis.client import RedisClient, Word
+from store.redis.client import Argument, RedisClient
 
 
 class Script:
-    """One script. A server that does not know it is sent all of it once."""
+    """One script. It is sent by its hash, and in full only to a server that does not know the hash."""
 
     def __init__(self, name: str) -> None:
         self.source = files("store.redis").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: RedisClient, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What the script returns."""
+    def __call__(self, client: RedisClient, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run the script and return its reply."""
         try:
             return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
         except NoScriptError:
@@ -28,5 +28,5 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script in `lua/<name>.lua`, read when it is first needed."""
+    """Return the script in `lua/<name>.lua`. The file is read once, when it is first needed."""
     return Script(name)

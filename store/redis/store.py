@@ -1,7 +1,7 @@
-"""A store in Redis 7: one server, Sentinel, or a cluster; shared by any number of machines. Acts.
+"""A store in Redis 7: one server, Sentinel, or a cluster. Any number of machines may share it.
 
-What is written together is written by one Lua script (`lua/`), which Redis runs as one step. Documents, their
-history and API keys never expire; what traffic adds up to does.
+Everything that must be written together is written by one Lua script (`lua/`), which Redis runs as one step.
+Documents, their history and API keys never expire; sums of the traffic do.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from store.redis.listener import ChangeListener
 from store.redis.sums import RedisSums
 
 _SILENT_S = 60
-"""A replica that has said nothing for so long is forgotten."""
+"""A replica that has sent no report for so long is forgotten."""
 
 
 class RedisStore(RedisDocuments, RedisSums, RedisApiKeys):
-    """See `store.interface.Store`. It connects when it is first asked."""
+    """See `store.interface.Store`. It connects on its first call."""
 
     def __init__(self, address: RedisAddress) -> None:
         super().__init__(address)
-        self._listener = ChangeListener(self._client, self._keys.changed, self._closed)
+        self._listener = ChangeListener(self._client, self._names.changed, self._closed)
 
     def await_change(self, timeout_s: float) -> None:
         """See `Store.await_change`."""
@@ -31,15 +31,15 @@ class RedisStore(RedisDocuments, RedisSums, RedisApiKeys):
 
     def report(self, report: Report) -> None:
         """See `Store.report`."""
-        self._write("report", [self._keys.reports], _SILENT_S, report.replica, encode(report))
+        self._write("report", [self._names.reports], _SILENT_S, report.replica, encode(report))
 
     def retire(self, replica: str) -> None:
         """See `Store.retire`."""
-        self._ask("HDEL", self._keys.reports, replica)
+        self._execute("HDEL", self._names.reports, replica)
 
     def reports(self) -> Sequence[Report]:
         """See `Store.reports`."""
-        bodies = [value.partition(" ")[2] for _, value in sorted(self._ask("HGETALL", self._keys.reports).items())]
+        bodies = [value.partition(" ")[2] for _, value in sorted(self._execute("HGETALL", self._names.reports).items())]
         return [report for body in bodies if (report := decode(body, Report)) is not None]
 
     def close(self) -> None:

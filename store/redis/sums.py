@@ -1,12 +1,12 @@
-"""What traffic adds up to, in Redis. Acts."""
+"""Sums of the traffic in Redis."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from router.evidence.sums import BUCKET_S, SumKey, Sums
-from store.codec import LARGEST_SUM, clamped, decode, encode
+from store.codec import LARGEST_SUM, clamp, decode, encode
 from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
-from store.redis.client import Word
+from store.redis.client import Argument
 from store.redis.connection import RedisConnection
 
 _DAY_S = 24 * 3600
@@ -16,56 +16,60 @@ _INDEXED = max(VERSIONS_READ, BUCKETS_KEPT_S // BUCKET_S + 1)
 
 
 class _Group(NamedTuple):
-    """Sums that are kept together, the index that lists them (`listing`), and their place in it."""
+    """The sums in one hash (`key`), the sorted set that lists the hash (`index_key`), and its score there."""
 
     key: str
-    listing: str
-    place: int
+    index_key: str
+    score: int
     kept_s: int
 
 
 class RedisSums(RedisConnection):
-    """The part of `store.interface.Store` that is about sums."""
+    """The sums of `store.interface.Store`."""
 
     def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
         """See `Store.count`."""
-        groups: dict[_Group, list[Word]] = {}
+        groups: dict[_Group, list[Argument]] = {}
         for group, key, value in self._grouped(added):
-            groups.setdefault(group, []).extend((encode(key), clamped(value)))
-        answer = self._write(
+            groups.setdefault(group, []).extend((encode(key), clamp(value)))
+        reply = self._write(
             "count",
-            [self._keys.source(source), *(key for group in groups for key in (group.key, group.listing))],
+            [self._names.source(source), *(key for group in groups for key in (group.key, group.index_key))],
             before,
             after,
             _SOURCES_KEPT_S,
             _INDEXED,
             LARGEST_SUM,
-            *(word for group, words in groups.items() for word in (group.place, group.kept_s, len(words) // 2, *words)),
+            *(
+                argument
+                for group, pairs in groups.items()
+                for argument in (group.score, group.kept_s, len(pairs) // 2, *pairs)
+            ),
         )
-        return int(answer[1])
+        return int(reply[1])
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
-        return int(self._ask("GET", self._keys.source(source)) or 0)
+        return int(self._execute("GET", self._names.source(source)) or 0)
 
     def forget_source(self, source: str) -> None:
         """See `Store.forget_source`."""
-        self._ask("DEL", self._keys.source(source))
+        self._execute("DEL", self._names.source(source))
 
     def sums(self, route: str, since_version: int) -> Sums:
         """See `Store.sums`."""
-        index = self._keys.totals(route)
-        versions = self._ask("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
-        return self._summed([self._keys.total(route, version) for version in versions])
+        index = self._names.totals(route)
+        versions = self._execute("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
+        return self._summed([self._names.total(route, version) for version in versions])
 
     def recent_sums(self, route: str, since_s: int) -> Sums:
         """See `Store.recent_sums`."""
-        buckets = self._ask("ZRANGEBYSCORE", self._keys.buckets(route), since_s, "+inf")
-        return self._summed([self._keys.bucket(route, bucket_s) for bucket_s in buckets])
+        buckets = self._execute("ZRANGEBYSCORE", self._names.buckets(route), since_s, "+inf")
+        return self._summed([self._names.bucket(route, bucket_s) for bucket_s in buckets])
 
     def _grouped(self, added: Mapping[str, Sums]) -> Iterator[tuple[_Group, SumKey, int]]:
-        """Each sum twice: in its bucket, and over all time."""
-        names = self._keys
+        """Yield each sum twice: for its bucket, and for all time (bucket 0)."""
+        names = self._names
         for route, sums in added.items():
             for key, value in sums.items():
                 version, bucket_s = key.policy_version, key.bucket_s
@@ -79,10 +83,10 @@ class RedisSums(RedisConnection):
                     )
 
     def _summed(self, keys: list[str]) -> Sums:
-        """What is in several hashes; a sum that is damaged is left out."""
+        """Return the sums in several hashes. Leave out a sum that is damaged."""
         return {
-            key: clamped(int(value))
-            for fields in self._ask_all([("HGETALL", key) for key in keys])
+            key: clamp(int(value))
+            for fields in self._execute_all([("HGETALL", key) for key in keys])
             for field, value in fields.items()
             if (key := decode(field, SumKey)) is not None
         }

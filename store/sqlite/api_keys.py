@@ -1,6 +1,6 @@
-"""API keys in a SQLite file. Acts.
+"""API keys in a SQLite file.
 
-A key that is revoked takes a new sequence number, so that the highest one tells whether any key has changed.
+A key that is revoked takes a new sequence number, so the highest sequence number grows with every change of a key.
 """
 
 import sqlite3
@@ -9,15 +9,15 @@ from dataclasses import replace
 
 from store.api_key import ApiKey
 from store.codec import decode, encode
-from store.sqlite.connection import SQLiteFile
+from store.sqlite.connection import SQLiteConnection
 
 
-class SQLiteKeys(SQLiteFile):
-    """The part of `store.interface.Store` that is about API keys."""
+class SQLiteApiKeys(SQLiteConnection):
+    """The API keys of `store.interface.Store`."""
 
     def keys_revision(self) -> int:
         """See `Store.keys_revision`."""
-        return self._number("SELECT COALESCE(MAX(sequence), 0) FROM keys")
+        return self._query_number("SELECT COALESCE(MAX(sequence), 0) FROM keys")
 
     def keys(self) -> Sequence[ApiKey]:
         """See `Store.keys`."""
@@ -45,7 +45,7 @@ class SQLiteKeys(SQLiteFile):
 
 
 def insert_key(connection: sqlite3.Connection, key: ApiKey) -> bool:
-    """False, and nothing written, if there is a key with its id."""
+    """Insert a key. Return False, and write nothing, if there is a key with its id."""
     inserted = connection.execute(
         "INSERT INTO keys (id, created_at_s, body) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (key.id, key.created_at_s, encode(key)),

@@ -1,4 +1,4 @@
-"""One SQLite file, shared by the replicas of a machine: its tables, its lock, its errors. Acts."""
+"""The connection to one SQLite file, which the replicas of a machine share: its tables, its lock, its errors."""
 
 import sqlite3
 import threading
@@ -49,7 +49,7 @@ SELECT 1, ? WHERE EXISTS (SELECT 1 FROM documents) AND NOT EXISTS (SELECT 1 FROM
 _RETRY_S = 0.01
 
 
-class SQLiteFile:
+class SQLiteConnection:
     """One connection, used by one thread at a time."""
 
     def __init__(self, path: Path, busy_timeout_s: float) -> None:
@@ -62,10 +62,10 @@ class SQLiteFile:
             _use_wal(self._connection, busy_timeout_s)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_SCHEMA)
-            self._connection.execute(_IDENTIFY, (uuid.uuid4().hex,))  # a file from before there were identities
+            self._connection.execute(_IDENTIFY, (uuid.uuid4().hex,))  # files of older versions have no identity
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         with self._lock:
             self._connection.close()
 
@@ -73,8 +73,8 @@ class SQLiteFile:
         with self._lock, _map_errors():
             return self._connection.execute(sql, arguments).fetchall()
 
-    def _number(self, sql: str, *arguments: str | float) -> int:
-        """The one number that a query gives; 0 for none."""
+    def _query_number(self, sql: str, *arguments: str | float) -> int:
+        """Return the one number that a query selects; 0 if it selects no row."""
         rows = self._query(sql, *arguments)
         return int(rows[0][0]) if rows else 0
 
@@ -85,15 +85,15 @@ class SQLiteFile:
             try:
                 yield self._connection
             except BaseException:
-                if self._connection.in_transaction:  # a full disk has rolled back already
+                if self._connection.in_transaction:  # after "disk is full" SQLite has rolled back already
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
 
-def _use_wal(connection: sqlite3.Connection, patience_s: float) -> None:
-    """Switches to WAL mode, for which SQLite itself does not wait when somebody else is switching."""
-    until_s = time.monotonic() + patience_s
+def _use_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Switch to WAL mode. SQLite itself does not wait for another process that is switching, so retry here."""
+    until_s = time.monotonic() + timeout_s
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

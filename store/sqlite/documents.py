@@ -1,8 +1,8 @@
-"""Versioned documents in a SQLite file. Acts.
+"""Versioned documents in a SQLite file.
 
-A document's versions are rows that are only ever inserted; the primary key (route, version) is what makes
-compare-and-set atomic: of two writers of the same version one insert fails. A row's sequence is the number of the
-change: sequences are dense, because what is rolled back takes none.
+Each version of a document is a row. Rows are only inserted, never changed. The unique key (route, version) makes
+compare-and-set atomic: if two writers insert the same version, one insert fails. The sequence of a row is the number
+of the change. Sequences are dense, because a transaction that is rolled back uses none.
 """
 
 import sqlite3
@@ -15,9 +15,9 @@ from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.codec import decode_entry, encode, encode_document
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Change, Entry, Numbered, Revision
+from store.interface import Change, Entry, NumberedEntry, Revision
 from store.sqlite.api_keys import insert_key
-from store.sqlite.connection import SQLiteFile
+from store.sqlite.connection import SQLiteConnection
 
 _NEWEST = """
 SELECT body, change FROM documents AS d
@@ -28,8 +28,8 @@ SELECT COALESCE((SELECT name FROM identity), ''), (SELECT COALESCE(MAX(sequence)
 """
 
 
-class SQLiteDocuments(SQLiteFile):
-    """The part of `store.interface.Store` that is about documents."""
+class SQLiteDocuments(SQLiteConnection):
+    """The documents of `store.interface.Store`."""
 
     def revision(self) -> Revision:
         """See `Store.revision`."""
@@ -79,23 +79,23 @@ class SQLiteDocuments(SQLiteFile):
         rows = self._query("SELECT body, change FROM documents WHERE route = ? AND version = ?", route, version)
         return decode_entry(*rows[0]) if rows else None
 
-    def changes(self, after: int, limit: int) -> Sequence[Numbered]:
+    def changes(self, after: int, limit: int) -> Sequence[NumberedEntry]:
         """See `Store.changes`."""
         return list(islice(self._readable_changes(after, limit), limit))
 
-    def _readable_changes(self, after: int, at_once: int) -> Iterator[Numbered]:
+    def _readable_changes(self, after: int, page_size: int) -> Iterator[NumberedEntry]:
         sql = "SELECT sequence, body, change FROM documents WHERE sequence > ? ORDER BY sequence LIMIT ?"
-        while rows := self._query(sql, after, at_once):
+        while rows := self._query(sql, after, page_size):
             for number, body, change in rows:
                 after = int(number)
                 try:
-                    yield Numbered(after, decode_entry(body, change))
+                    yield NumberedEntry(after, decode_entry(body, change))
                 except Corrupt:
                     continue
 
     def audited(self) -> int:
         """See `Store.audited`."""
-        return self._number("SELECT number FROM audited")
+        return self._query_number("SELECT number FROM audited")
 
     def advance_audited(self, before: int, after: int) -> bool:
         """See `Store.advance_audited`."""
@@ -129,7 +129,7 @@ def _newest(connection: sqlite3.Connection, route: str) -> int:
 
 
 def _is_written(connection: sqlite3.Connection, entry: Entry) -> bool:
-    """Whether this very attempt has been written before."""
+    """Return True if this same attempt has been written before."""
     row = connection.execute(
         "SELECT body, change FROM documents WHERE route = ? AND version = ?",
         (entry.document.spec.route, entry.document.version),

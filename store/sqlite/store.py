@@ -1,4 +1,4 @@
-"""A store in one SQLite file (WAL mode), shared by the replicas of a machine. Acts."""
+"""A store in one SQLite file (WAL mode), shared by the replicas of a machine."""
 
 import threading
 import time
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from store.codec import decode, encode
 from store.interface import Report
-from store.sqlite.api_keys import SQLiteKeys
+from store.sqlite.api_keys import SQLiteApiKeys
 from store.sqlite.documents import SQLiteDocuments
 from store.sqlite.sums import SQLiteSums
 
 
-class SQLiteStore(SQLiteDocuments, SQLiteSums, SQLiteKeys):
-    """See `store.interface.Store`. `now` gives the seconds since the epoch."""
+class SQLiteStore(SQLiteDocuments, SQLiteSums, SQLiteApiKeys):
+    """See `store.interface.Store`. `now` returns the seconds since the epoch."""
 
     def __init__(self, path: Path, busy_timeout_s: float = 5.0, now: Callable[[], float] = time.time) -> None:
         super().__init__(path, busy_timeout_s, now)
         self._closed = threading.Event()
 
     def await_change(self, timeout_s: float) -> None:
-        """See `Store.await_change`. A file tells nobody that it has changed."""
+        """See `Store.await_change`. A file sends no notification, so this ends early only if the store is closed."""
         self._closed.wait(timeout_s)
 
     def report(self, report: Report) -> None:

@@ -140,7 +140,7 @@ def test_a_write_that_was_given_up_is_not_made_when_the_server_wakes_up(server, 
     store = opened(proxy.url)
     client = server.client()
     before = script_calls(client)
-    told = "The change may or may not have been made; `pointsman history` tells"
+    told = "The change may or may not have been made; check with `pointsman history`."
     assert failed_s(store, shifted(document, 77), told, id="a1") >= 1.0
     server.go_on()
     until(lambda: script_calls(client) > before + 1)  # a clock, and the write that had waited in its buffers
@@ -269,9 +269,9 @@ def test_a_user_needs_these_rights_and_the_right_password(server, opened):
     assert dict(store.documents()) == {"fraud": document}
     assert list(store.restore(store.revision().identity, [entry(declared("churn"))], [])) == ["churn"]
     for user, why in (
-        ("ada:heimlich", "does not let us in"),
-        ("eve:heimlich", "does not let us in"),
-        ("", "let us in"),
+        ("ada:heimlich", "denies access"),
+        ("eve:heimlich", "denies access"),
+        ("", "denies access"),
     ):
         refused = opened(server.url.replace("//", f"//{user}@" if user else "//"))
         with pytest.raises(StoreUnavailable, match=why) as caught:

@@ -9,7 +9,7 @@ from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.quantities import format_percent
 from router.spec.unparse import spec_to_dict
-from store.interface import Entry, Numbered
+from store.interface import Entry, NumberedEntry
 
 
 def etag(document: Document) -> str:
@@ -28,7 +28,7 @@ def changed(entry: Entry) -> Changed:
     return Changed(**_parts(entry.document), who=change.who, at_s=change.at_s, what=change.what, why=change.why)
 
 
-def audited(numbered: Numbered) -> AuditEntry:
+def audited(numbered: NumberedEntry) -> AuditEntry:
     """One of all changes."""
     document, change = numbered.entry.document, numbered.entry.change
     return AuditEntry(

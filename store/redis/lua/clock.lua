@@ -1,6 +1,6 @@
--- The server's clock, asked of the very server that holds the data.
+-- Read the clock of the server that holds the data.
 --
--- KEYS[1]  store  hash   not read: it says which server of a cluster is meant
+-- KEYS[1]  store  hash  not read; a cluster routes the script by this key to the right server
 --
 -- Returns microseconds since the epoch.
 

@@ -1,4 +1,4 @@
--- Writes versions of documents, all or none.
+-- Write versions of documents, all or none.
 --
 -- KEYS[1]  store     hash  identity, number (of changes), audited, keys (their revision); never expires
 -- KEYS[2]  routes    hash  route -> newest version; never expires
@@ -6,7 +6,7 @@
 -- then per entry:
 --          document  hash  number, id (of the attempt), document, change; never expires
 --          history   list  versions of the route, newest first; never expires
--- ARGV[1]  not after (server's microseconds)      ARGV[2]  channel that is told
+-- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  channel to publish to
 -- ARGV[3]  the number that the store must be at, or ''      ARGV[4]  identity for a new store
 -- then per entry: route, version, id, document, change
 --
@@ -14,7 +14,7 @@
 
 local FIRST_KEY, KEYS_EACH, FIRST_ARGUMENT, ARGUMENTS_EACH = 4, 2, 5, 5
 
--- What has waited for longer than its caller did is not made.
+-- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
 if now[1] * 1000000 + now[2] > tonumber(ARGV[1]) then return {'late'} end
 
@@ -22,19 +22,20 @@ local entries = {}
 for at = FIRST_ARGUMENT, #ARGV, ARGUMENTS_EACH do
   local key = FIRST_KEY + #entries * KEYS_EACH
   entries[#entries + 1] = {
-    route = ARGV[at], version = tonumber(ARGV[at + 1]), id = ARGV[at + 2], document = ARGV[at + 3], change = ARGV[at + 4],
+    route = ARGV[at], version = tonumber(ARGV[at + 1]), id = ARGV[at + 2],
+    document = ARGV[at + 3], change = ARGV[at + 4],
     document_key = KEYS[key], history_key = KEYS[key + 1],
   }
 end
 
--- An attempt whose answer was lost is not made again.
+-- This attempt has been written already, and its reply was lost.
 local repeated = #entries > 0
 for _, entry in ipairs(entries) do
   repeated = repeated and redis.call('HGET', entry.document_key, 'id') == entry.id
 end
 if repeated then return {'written'} end
 
--- Everything is looked at before anything is written.
+-- Check every entry before writing any.
 local number = redis.call('HGET', KEYS[1], 'number') or '0'
 if ARGV[3] ~= '' and number ~= ARGV[3] then return {'moved', tonumber(number)} end
 local newest = {}
@@ -56,6 +57,6 @@ for _, entry in ipairs(entries) do
   redis.call('LPUSH', entry.history_key, entry.version)
 end
 
--- A user who may not publish may still write: the others find out by asking.
+-- pcall: a Redis user without the right to publish may still write. The other replicas then find the change by polling.
 redis.pcall('PUBLISH', ARGV[2], number)
 return {'written'}

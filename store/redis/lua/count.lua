@@ -1,28 +1,28 @@
--- Adds a piece of a source to the sums, once.
+-- Add the sums of one range of a source, exactly once.
 --
--- KEYS[1]  source  string  where what was counted of it ends; expires a week after the last piece
--- then per group, which is what belongs to one bucket or to one policy version of one route:
+-- KEYS[1]  source  string  where its counted part ends; expires a week after the last range was counted
+-- then per group; a group is one time bucket or one policy version of one route:
 --          sums    hash    key of the sum (JSON) -> integer; expires (below) after the last addition
 --          index   zset    the route's buckets, or its policy versions; expires likewise
--- ARGV[1]  not after (server's microseconds)      ARGV[2]  before      ARGV[3]  after
--- ARGV[4]  seconds that a source is kept      ARGV[5]  how many members an index keeps, the highest
+-- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  start of the range      ARGV[3]  its end
+-- ARGV[4]  seconds that a source is kept      ARGV[5]  how many members an index keeps (those with the highest score)
 -- ARGV[6]  the largest sum
--- then per group: its place in the index, seconds that it is kept, how many sums; and per sum: key, value
+-- then per group: score in the index, seconds that it is kept, number of sums; and per sum: key, value
 --
--- Returns {'ends', where what was counted of the source ends now} or {'late'}.
+-- Returns {'ends', where the counted part of the source ends now} or {'late'}.
 
 local FIRST_KEY, KEYS_EACH, FIRST_ARGUMENT = 2, 2, 7
 
--- What has waited for longer than its caller did is not made.
+-- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
 if now[1] * 1000000 + now[2] > tonumber(ARGV[1]) then return {'late'} end
 
--- A piece is counted only where the last one ended, and so only once.
+-- A range is counted only if it begins where the last one ended. So each range is counted once.
 local ends = redis.call('GET', KEYS[1]) or '0'
 if ends ~= ARGV[2] then return {'ends', tonumber(ends)} end
 redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
 
--- A sum that would overflow stays at the largest number.
+-- HINCRBY fails when a sum would overflow. Set it to the largest number instead.
 local function add(sums, key, value)
   local added = redis.pcall('HINCRBY', sums, key, value)
   if type(added) == 'table' and added.err then
@@ -32,12 +32,12 @@ end
 
 local at = FIRST_ARGUMENT
 for key = FIRST_KEY, #KEYS, KEYS_EACH do
-  local place, kept_s, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local score, kept_s, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
   for sum = at, at + 2 * count - 1, 2 do add(KEYS[key], ARGV[sum], ARGV[sum + 1]) end
   at = at + 2 * count
   redis.call('EXPIRE', KEYS[key], kept_s)
-  redis.call('ZADD', KEYS[key + 1], place, place)
+  redis.call('ZADD', KEYS[key + 1], score, score)
   redis.call('ZREMRANGEBYRANK', KEYS[key + 1], 0, -1 - ARGV[5])
   redis.call('EXPIRE', KEYS[key + 1], kept_s)
 end

@@ -1,13 +1,13 @@
--- Replaces what is kept of an API key, if it is still what was read.
+-- Replace an API key, if it is still as it was read.
 --
 -- KEYS[1]  store  hash  identity, number (of changes), audited, keys (their revision); never expires
 -- KEYS[2]  keys   hash  id -> API key; never expires
--- ARGV[1]  not after (server's microseconds)      ARGV[2]  channel that is told
--- ARGV[3]  id      ARGV[4]  key as it was read      ARGV[5]  key as it shall be
+-- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  channel to publish to
+-- ARGV[3]  id      ARGV[4]  key as it was read      ARGV[5]  new key
 --
 -- Returns {'replaced'}, {'changed'} or {'late'}.
 
--- What has waited for longer than its caller did is not made.
+-- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
 if now[1] * 1000000 + now[2] > tonumber(ARGV[1]) then return {'late'} end
 

@@ -1,4 +1,4 @@
-"""Parquet files: what other engines can read, and when two of them hold the same segment."""
+"""Parquet files: their format, and whether two files hold the same segment."""
 
 import io
 
@@ -10,7 +10,7 @@ from inference_log.errors import SinkConflict
 from inference_log.parquet import encode, require_same
 from inference_log.schema import AUDIT, INFERENCES
 
-# store_schema=False keeps the schema's own metadata out of the file as well, and with it the segment's digest.
+# With store_schema=False PyArrow also drops the schema's metadata. So the segment's digest is written separately.
 
 
 def numbers(rows: int) -> pa.Table:
@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_read_conflicts(stored):
         require_same(stored, encode(numbers(2), "abc"), "k")
 
 
-def test_a_parquet_file_of_somebody_else_conflicts():
+def test_a_parquet_file_of_another_program_conflicts():
     buffer = io.BytesIO()
     pq.write_table(numbers(2), buffer)
     with pytest.raises(SinkConflict, match="holds other rows"):

@@ -1,4 +1,4 @@
-"""SQL over the log: each row once, wherever it lies."""
+"""SQL over the log: each row once, in Parquet or in a segment."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,9 +25,9 @@ def seat(tmp_path):
 
 @pytest.fixture
 def ship(tmp_path, seat):
-    writer = LogWriter(seat.folder, "roller")
-    roller = Shipper(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
-    return lambda: roller.ship(segments(seat.folder))
+    writer = LogWriter(seat.folder, "shipper")
+    shipper = Shipper(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
+    return lambda: shipper.ship(segments(seat.folder))
 
 
 def test_an_empty_log_has_columns_and_no_rows(ask):
@@ -36,7 +36,7 @@ def test_an_empty_log_has_columns_and_no_rows(ask):
     assert rows == []
 
 
-def test_rows_that_are_not_rolled_yet_are_there(ask, seat, make_context, make_record):
+def test_rows_that_are_not_shipped_yet_are_there(ask, seat, make_context, make_record):
     writer = LogWriter(seat.folder, "w")
     for _ in range(3):
         writer.append(make_context(), make_record)
@@ -119,7 +119,7 @@ def test_each_change_is_shown_once_wherever_and_however_often_it_was_noted(
 ):
     other = take_seat(tmp_path / "spool")
     write_segment(seat.folder, [], [make_audit(1), make_audit(2)], 1)
-    write_segment(seat.folder, [], [make_audit(2)], 2)  # by a replica that did not know that it had been noted
+    write_segment(seat.folder, [], [make_audit(2)], 2)  # by a replica that did not know of the first entry
     ship()
     write_segment(other.folder, [], [make_audit(2), make_audit(3, route="digits", version=1)], 3)
     other.release()

@@ -1,10 +1,10 @@
-"""The format on disk: arrays with a leading tag, so that a field is added only at the end and with a default."""
+"""The format on disk: arrays with a leading tag. A new field may only be added at the end, with a default."""
 
 import msgspec
 
 from inference_log.record import SCHEMA_VERSION, Audit, Comparison, Context, Record, SegmentHeader
 
-# Append-only. A segment may be read by a later version than the one that wrote it.
+# Only append to these. A later version of this program may read a segment of an earlier one.
 _HEADER = ("writer_id", "sequence", "schema_version")
 _CONTEXT = (
     "number", "route", "arm", "role", "policy_kind", "policy_version", "snapshot_hash", "weights", "model_name",

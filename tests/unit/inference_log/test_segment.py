@@ -1,4 +1,4 @@
-"""Frames: whatever was written comes back, and whatever was cut or damaged ends the segment there."""
+"""Frames: every whole entry is read back, and a frame that was cut or damaged ends the segment."""
 
 import os
 import struct
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_log.record import Audit, Comparison, Context, Record, SegmentHeader
-from inference_log.segment import Piece, frame, read_piece, read_segment
+from inference_log.segment import SegmentRange, frame, read_range, read_segment
 from inference_log.writer import LogWriter
 
 _words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -80,7 +80,7 @@ _audits = st.builds(
 
 
 def frames_of(make_context, make_record) -> list[bytes]:
-    """A segment of four frames: header, context, and two records."""
+    """Return a segment of four frames: header, context, and two records."""
     entries = (SegmentHeader("w", 0), make_context(), make_record(writer_seq=0), make_record(writer_seq=1))
     return [frame(entry) for entry in entries]
 
@@ -98,7 +98,7 @@ def test_what_is_written_is_read_back(header, entries):
 
 
 def test_a_segment_that_was_written_before_there_were_shadows_is_read(make_context, make_record):
-    # Fields are only ever added at the end; what was written without them is read with their defaults.
+    # Fields are only ever added at the end. An entry without them is read with their defaults.
     context = msgspec.json.decode(msgspec.json.encode(make_context()))[:-2]
     record = list(msgspec.structs.astuple(make_record()))[:-1]
     frames = [frame(SegmentHeader("w", 0)), *(frame(each) for each in (context, [2, *record]))]
@@ -152,7 +152,7 @@ def test_a_frame_of_another_program_is_not_skipped_over():
 
 
 def test_zeros_behind_the_last_record_end_the_segment(make_context, make_record):
-    # Space that was allocated and not used; also what a file system leaves after a power cut.
+    # Space that was allocated and not used. A file system may also leave zeros after a power cut.
     whole = b"".join(frames_of(make_context, make_record))
     for zeros in range(20):
         segment = read_segment(whole + b"\0" * zeros)
@@ -169,12 +169,12 @@ def test_what_lies_behind_zeros_is_torn(make_context, make_record):
 
 
 @pytest.fixture
-def look(tmp_path) -> Callable[[bytes, int, int], Piece]:
-    def look(content: bytes, offset: int, limit_bytes: int) -> Piece:
+def look(tmp_path) -> Callable[[bytes, int, int], SegmentRange]:
+    def look(content: bytes, offset: int, limit_bytes: int) -> SegmentRange:
         path = tmp_path / "looked-at"
         path.write_bytes(content)
         with opened(path) as fd:
-            return read_piece(fd, offset, limit_bytes)
+            return read_range(fd, offset, limit_bytes)
 
     return look
 
@@ -187,17 +187,17 @@ def opened(path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("limit_bytes", [1, 7, 8, 9, 200, 350, 1000, 1_000_000])
-def test_pieces_of_any_size_are_the_whole(look, make_context, make_record, limit_bytes):
+def test_ranges_of_any_size_are_the_whole(look, make_context, make_record, limit_bytes):
     frames = frames_of(make_context, make_record)
     whole = b"".join(frames)
     ends = [sum(map(len, frames[: index + 1])) for index in range(len(frames))]
     records, contexts, offset = [], {}, 0
-    while (piece := look(whole + b"\0" * 100, offset, max(limit_bytes, 8))).end != offset:
-        assert piece.end in ends
-        assert piece.end - offset <= max(limit_bytes, max(map(len, frames)))
-        records += piece.records
-        contexts.update(piece.contexts)
-        offset = piece.end
+    while (part := look(whole + b"\0" * 100, offset, max(limit_bytes, 8))).end != offset:
+        assert part.end in ends
+        assert part.end - offset <= max(limit_bytes, max(map(len, frames)))
+        records += part.records
+        contexts.update(part.contexts)
+        offset = part.end
     assert offset == len(whole)
     assert [record.writer_seq for record in records] == [0, 1]
     assert contexts == {0: make_context()}
@@ -207,8 +207,10 @@ def test_a_frame_that_is_being_written_is_there_when_it_is_whole(look, make_cont
     frames = frames_of(make_context, make_record)
     whole, before = b"".join(frames), len(b"".join(frames[:-1]))
     for written in range(before, len(whole)):
-        content = whole[:written] + b"\0" * (len(whole) - written + 50)  # the map's space is there before the frame is
-        assert look(content, before, 4096) == Piece({}, [], before)
+        content = whole[:written] + b"\0" * (
+            len(whole) - written + 50
+        )  # space is allocated before the frame is written
+        assert look(content, before, 4096) == SegmentRange({}, [], before)
     assert [record.writer_seq for record in look(whole, before, 4096).records] == [1]
 
 
@@ -218,7 +220,7 @@ def test_a_length_that_is_half_written_is_not_believed(look, make_context, make_
     assert look(whole, len(whole) + 4096, 4096).end == len(whole) + 4096
 
 
-def test_what_is_written_through_a_map_is_read_piece_by_piece(tmp_path, make_context, make_record):
+def test_what_is_written_through_a_map_is_read_range_by_range(tmp_path, make_context, make_record):
     writer = LogWriter(tmp_path, "w")
     offset, seen = 0, []
     for batch in range(40):
@@ -227,8 +229,8 @@ def test_what_is_written_through_a_map_is_read_piece_by_piece(tmp_path, make_con
         assert writer.note(Audit(1, "r", 1, 0, "w", "w", "", "", "", {}, "x" * 50_000))
         assert writer.active_path is not None
         with opened(writer.active_path) as fd:
-            while (piece := read_piece(fd, offset, 10_000)).end != offset:
-                offset = piece.end
-                seen += piece.records
+            while (part := read_range(fd, offset, 10_000)).end != offset:
+                offset = part.end
+                seen += part.records
     assert [record.writer_seq for record in seen] == list(range(sum(range(40))))
     assert offset == writer.written_bytes(writer.active_path)

@@ -1,4 +1,4 @@
-"""Shipping: what can be shipped is, once; what cannot is kept, or set aside, and the rest goes on."""
+"""Shipping: each segment is shipped once, kept, or set aside, and a segment that fails does not stop the others."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ while True:
 
 
 class Spool:
-    """A seat with its writer and roller, and a log directory beside them."""
+    """A seat with its writer and shipper, and a log directory."""
 
     def __init__(self, root: Path, sink: Sink | None = None, **hooks: Callable[[Path], Any]) -> None:
         self.root = root / "spool"
@@ -59,16 +59,16 @@ class Spool:
         self.seat: Seat = take_seat(self.root)
         self.folder = self.seat.folder
         self.writer = LogWriter(self.folder, "w")
-        self.roller = Shipper(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
+        self.shipper = Shipper(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
 
     def ship(self) -> None:
-        self.roller.ship(segments(self.folder))
+        self.shipper.ship(segments(self.folder))
 
     def tick_once(self) -> None:
-        """What a replica that ends in order does last."""
+        """Ship everything, as a replica does when it stops in good order."""
         stop = threading.Event()
         stop.set()
-        self.roller.run(stop, 3600, 1_000_000)
+        self.shipper.run(stop, 3600, 1_000_000)
 
     def shipped(self, column: str = "decision_id") -> list:
         if not list(self.log.rglob("*.parquet")):
@@ -81,7 +81,7 @@ class Spool:
 
 
 class FlakySink:
-    """Fails as told on the calls that `faults` names; otherwise a directory."""
+    """A directory that raises on the calls whose numbers are in `faults`."""
 
     def __init__(self, root: Path, faults: dict[int, Exception]) -> None:
         self._inner, self._faults, self._calls = DirectorySink(root), faults, 0
@@ -105,7 +105,7 @@ def test_a_segment_becomes_parquet_that_two_engines_read_with_its_keys(spool, ma
         spool.writer.append(make_context(), make_record)
     spool.tick_once()
     assert segments(spool.folder) == []
-    assert spool.roller.rows_persisted == 3
+    assert spool.shipper.rows_persisted == 3
     assert spool.shipped() == ["d0", "d1", "d2"]
     assert set(spool.shipped("route")) == {"cancer"}
     assert set(spool.shipped("dt")) == {"2026-01-01"}
@@ -124,7 +124,7 @@ def test_the_active_segment_is_not_shipped(spool, tmp_path, make_context, make_r
     spool.writer.append(make_context(), make_record)
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=9)], 9)
     stop = threading.Event()
-    running = threading.Thread(target=spool.roller.run, args=(stop, 3600, 1_000_000, 0.001))
+    running = threading.Thread(target=spool.shipper.run, args=(stop, 3600, 1_000_000, 0.001))
     running.start()
     until_s = time.monotonic() + 5
     while spool.shipped() != ["d9"] and time.monotonic() < until_s:
@@ -139,11 +139,11 @@ def test_a_crash_between_put_and_delete_gives_each_row_once(spool, make_context,
     path = write_segment(spool.folder, [make_context()], [make_record(writer_seq=index) for index in range(4)])
     content = path.read_bytes()
     spool.ship()
-    path.write_bytes(content)  # as if the process had died just before it was deleted
+    path.write_bytes(content)  # as if the process had died just before it deleted the file
     spool.ship()
     assert not path.exists()
     assert spool.shipped() == ["d0", "d1", "d2", "d3"]
-    assert spool.roller.failures == 0
+    assert spool.shipper.failures == 0
 
 
 def test_another_segment_of_the_same_name_is_another_file(spool, make_context, make_record, write_segment):
@@ -167,7 +167,7 @@ def test_rubbish_under_the_key_keeps_the_segment_and_the_next_one_ships(
     spool.ship()
     assert segments(spool.folder) == [first]
     assert first.read_bytes() == content
-    assert spool.roller.failures == 1
+    assert spool.shipper.failures == 1
     assert len(list(spool.log.rglob("route=other/**/*.parquet"))) == 1
 
 
@@ -183,7 +183,7 @@ def test_other_rows_under_the_key_keep_the_segment(spool, make_context, make_rec
     one.write_bytes(content)
     spool.ship()
     assert segments(spool.folder) == [one]
-    assert spool.roller.failures == 1
+    assert spool.shipper.failures == 1
 
 
 @pytest.mark.parametrize("fault", [SinkConflict("taken"), SinkUnavailable("down")])
@@ -195,7 +195,7 @@ def test_a_sink_that_fails_keeps_the_segment_and_the_next_one_ships(
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
     spool.ship()
     assert segments(spool.folder) == [kept]
-    assert (spool.roller.failures, spool.shipped()) == (1, ["d2"])
+    assert (spool.shipper.failures, spool.shipped()) == (1, ["d2"])
     spool.ship()
     assert segments(spool.folder) == []
     assert spool.shipped() == ["d1", "d2"]
@@ -210,24 +210,26 @@ def test_a_row_that_is_stored_once_is_counted_once(tmp_path, make_context, make_
     spool.ship()
     spool.seat.release()
     assert spool.shipped() == ["d0", "d1"]
-    assert spool.roller.rows_persisted == 2
+    assert spool.shipper.rows_persisted == 2
 
 
 def test_poison_is_set_aside_and_the_next_one_ships(spool, make_context, make_record, write_segment):
-    poison = write_segment(spool.folder, [], [make_record(context=7)], 1)  # refers to a context that is not there
+    poison = write_segment(
+        spool.folder, [], [make_record(context=7)], 1
+    )  # refers to a context that is not in the segment
     content = poison.read_bytes()
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
     spool.ship()
     assert segments(spool.folder) == []
     assert (spool.root / DEAD_LETTER / poison.name).read_bytes() == content
     assert spool.shipped() == ["d2"]
-    assert spool.roller.failures == 1
+    assert spool.shipper.failures == 1
     spool.tick_once()
-    assert spool.roller.failures == 1  # not retried for ever
+    assert spool.shipper.failures == 1  # it is not tried again
 
 
 def test_a_segment_that_cannot_be_read_does_not_hold_up_the_others(spool, make_context, make_record, write_segment):
-    (spool.folder / "w-00000000.segment").mkdir()  # stands for a bad sector: reading it fails
+    (spool.folder / "w-00000000.segment").mkdir()  # reading it fails, as with a bad sector
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
     spool.ship()
     assert spool.shipped() == ["d2"]
@@ -248,7 +250,7 @@ def test_a_segment_without_records_is_deleted(spool, content):
     (spool.folder / "w-00000000.segment").write_bytes(content)
     spool.ship()
     assert segments(spool.folder) == []
-    assert spool.roller.failures == 0
+    assert spool.shipper.failures == 0
     assert not (spool.root / DEAD_LETTER).exists()
 
 
@@ -265,12 +267,12 @@ def test_abandoned_seats_are_shipped_and_held_ones_are_not(spool, make_context, 
     assert spool.shipped() == ["d1", "d2"]
 
 
-def test_two_rollers_at_once_ship_each_row_once(tmp_path, make_context, make_record, write_segment):
+def test_two_shippers_at_once_ship_each_row_once(tmp_path, make_context, make_record, write_segment):
     left = take_seat(tmp_path / "spool")
     for index in range(12):
         write_segment(left.folder, [make_context()], [make_record(writer_seq=index)], index)
     left.release()
-    seat = take_seat(tmp_path / "spool")  # keeps seat 0 out of the race, then gives it up
+    seat = take_seat(tmp_path / "spool")  # the two shippers must not take seat 0
     spools = [Spool(tmp_path), Spool(tmp_path)]
     seat.release()
     threads = [threading.Thread(target=spool.tick_once) for spool in spools]
@@ -280,7 +282,7 @@ def test_two_rollers_at_once_ship_each_row_once(tmp_path, make_context, make_rec
         thread.join()
     assert spools[0].shipped("writer_seq") == list(range(12))
     for spool in spools:
-        assert spool.roller.failures == 0
+        assert spool.shipper.failures == 0
         spool.seat.release()
 
 
@@ -289,21 +291,21 @@ def test_what_was_appended_before_a_kill_is_shipped_by_the_next_one(tmp_path):
     command = [sys.executable, "-c", _APPEND_FOREVER, spool_root]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None
-        answered = [victim.stdout.readline().strip() for _ in range(1000)]
+        appended = [victim.stdout.readline().strip() for _ in range(1000)]
         victim.kill()
-        answered += [line.strip() for line in victim.stdout if line.endswith("\n")]
-    assert answered == [f"d{index}" for index in range(len(answered))]
+        appended += [line.strip() for line in victim.stdout if line.endswith("\n")]
+    assert appended == [f"d{index}" for index in range(len(appended))]
     heir = Spool(tmp_path)
     heir.tick_once()
     shipped = heir.shipped()
     assert len(shipped) == len(set(shipped))
-    assert set(answered) <= set(shipped)
-    assert len(shipped) - len(answered) <= 1  # appended, but killed before it could say so
+    assert set(appended) <= set(shipped)
+    assert len(shipped) - len(appended) <= 1  # killed between `append` and `print`
     heir.seat.release()
 
 
 class CountingSink(DirectorySink):
-    """Counts what it is offered."""
+    """A directory that counts the files it is offered."""
 
     offered = 0
 
@@ -327,7 +329,7 @@ def test_a_segment_that_may_not_be_deleted_stays_and_is_made_into_parquet_once(
     spool.ship()
     assert (segments(spool.folder), gone, sink.offered) == ([], [second, first], 2)
     assert spool.shipped() == ["d1", "d2"]
-    assert (spool.roller.rows_persisted, spool.roller.failures) == (2, 0)
+    assert (spool.shipper.rows_persisted, spool.shipper.failures) == (2, 0)
     spool.seat.release()
 
 
@@ -340,31 +342,31 @@ def test_a_segment_that_stayed_is_offered_again_by_the_next_process_and_stored_o
     first.seat.release()
     heir = Spool(tmp_path)
     heir.ship()
-    assert (segments(heir.folder), heir.shipped(), heir.roller.rows_persisted) == ([], ["d0"], 0)
+    assert (segments(heir.folder), heir.shipped(), heir.shipper.rows_persisted) == ([], ["d0"], 0)
     heir.seat.release()
 
 
-def test_a_segment_is_gone_before_it_is_said_to_be_and_in_parquet_before_it_is_asked_for(
+def test_may_delete_is_called_after_the_parquet_is_stored_and_deleted_after_the_segment_is_gone(
     tmp_path, make_context, make_record, write_segment
 ):
-    told: list[tuple[str, bool, list]] = []
+    calls: list[tuple[str, bool, list]] = []
     spool = Spool(
         tmp_path,
-        may_delete=lambda path: told.append(("asked", path.exists(), spool.shipped())) is None,
-        deleted=lambda path: told.append(("gone", path.exists(), spool.shipped())),
+        may_delete=lambda path: calls.append(("may delete", path.exists(), spool.shipped())) is None,
+        deleted=lambda path: calls.append(("deleted", path.exists(), spool.shipped())),
     )
     write_segment(spool.folder, [make_context()], [make_record()])
     spool.ship()
-    assert told == [("asked", True, ["d0"]), ("gone", False, ["d0"])]
+    assert calls == [("may delete", True, ["d0"]), ("deleted", False, ["d0"])]
     spool.seat.release()
 
 
-def test_a_segment_that_is_set_aside_is_not_asked_for(tmp_path, make_record, write_segment):
-    asked: list[Path] = []
-    spool = Spool(tmp_path, may_delete=lambda path: asked.append(path) is None)
+def test_may_delete_is_not_called_for_a_segment_that_is_set_aside(tmp_path, make_record, write_segment):
+    checked: list[Path] = []
+    spool = Spool(tmp_path, may_delete=lambda path: checked.append(path) is None)
     write_segment(spool.folder, [], [make_record(context=7)])
     spool.ship()
-    assert (asked, segments(spool.folder)) == ([], [])
+    assert (checked, segments(spool.folder)) == ([], [])
     spool.seat.release()
 
 
@@ -379,4 +381,4 @@ def test_changes_become_parquet_by_day(spool, make_audit, write_segment):
         "dt=2026-01-01": [1],
         "dt=2026-01-02": [2, 3],
     }
-    assert spool.roller.rows_persisted == 3
+    assert spool.shipper.rows_persisted == 3

@@ -1,4 +1,4 @@
-"""Seats: the lowest free one is taken, and a lock lives exactly as long as its owner."""
+"""Seats: the lowest free one is taken, and its lock ends with the process that holds it."""
 
 import subprocess
 import sys
@@ -56,13 +56,13 @@ def test_only_the_segments_of_abandoned_seats_are_handed_out(tmp_path):
     left.release()
     with abandoned(tmp_path) as orphans:
         assert orphans == [left.folder / "w-0.segment"]
-        assert held_seats(tmp_path) == {0, 1}  # locked while they are worked on
+        assert held_seats(tmp_path) == {0, 1}  # locked while the caller works on them
         assert take_seat(tmp_path).number == 2
     assert 1 not in held_seats(tmp_path)
     held.release()
 
 
-def test_segments_are_listed_oldest_first_whoever_holds_them(tmp_path):
+def test_segments_are_listed_oldest_first_even_if_their_seat_is_held(tmp_path):
     seat = take_seat(tmp_path)
     for name in ("w-00000002.segment", "w-00000001.segment", "notes.txt"):
         (seat.folder / name).touch()

@@ -1,4 +1,4 @@
-"""What counts, and as what: one table per sum, and the arithmetic that can be checked by hand."""
+"""The sums over records: which records count, and for which sum."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NOON_S = 1_767_268_800
 
 
 def named(contexts: Sequence[Context], records: Sequence[Record]) -> dict[str, int]:
-    """The sums of one arm and one bucket, by name."""
+    """Return the sums of one arm and one bucket, by name."""
     tallied = tally({context.number: context for context in contexts}, records)
     keys = [key for sums in tallied.values() for key in sums]
     assert len({key._replace(name="") for key in keys}) <= 1
@@ -137,7 +137,7 @@ def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_re
     records = [
         make_record(attempt=100, reason="SHADOW", comparison=Comparison(3, 1, 250_000, 62_500, -4)),
         make_record(attempt=100, reason="SHADOW", comparison=Comparison(1, 1, 500_000, 250_000, 10)),
-        make_record(attempt=100, reason="SHADOW"),  # the primary had no answer to compare it with
+        make_record(attempt=100, reason="SHADOW"),  # the primary had no output to compare with
         make_record(attempt=100, reason="SHADOW", outcome="timeout", outputs=()),
         make_record(attempt=100, reason="SHADOW", outcome="error", outputs=(), error_code="CancelledError"),
     ]

@@ -1,4 +1,4 @@
-"""The writer on the request path: everything it says it has written is there, and it never raises."""
+"""The writer on the request path: every record that it reports as written can be read, and it never raises."""
 
 import json
 import subprocess
@@ -86,18 +86,20 @@ def test_a_context_is_written_once_per_segment(writer, tmp_path, make_context, m
     assert [record.context for record in first.records] == [0, 1, 0, 1]
     assert {number: context.arm for number, context in second.contexts.items()} == {0: "canary"}
     assert [record.context for record in second.records] == [0]
-    assert segments(tmp_path)[0].read_bytes().count(b"d" * 64) == 2  # the digest stands in contexts only
+    assert segments(tmp_path)[0].read_bytes().count(b"d" * 64) == 2  # only contexts have the digest
 
 
 def test_a_context_that_is_gone_is_not_mistaken_for_a_new_one(writer, tmp_path, make_context, make_record):
     for index in range(200):
-        writer.append(make_context(arm=f"arm{index}"), make_record)  # each is free to go when append returns
+        writer.append(
+            make_context(arm=f"arm{index}"), make_record
+        )  # each context may be garbage-collected when append returns
     segment = read(segments(tmp_path)[0])
     assert [segment.contexts[record.context].arm for record in segment.records] == [f"arm{i}" for i in range(200)]
 
 
 def test_a_segment_is_closed_when_it_is_old_or_large_enough(writer, make_context, make_record):
-    assert writer.rotate(0, 0) is None  # nothing is open
+    assert writer.rotate(0, 0) is None  # no segment is open
     writer.append(make_context(), make_record)
     active = writer.active_path
     assert writer.rotate(3600, 1_000_000) is None
@@ -145,27 +147,27 @@ def test_four_threads_and_rotation_give_every_record_once(writer, tmp_path, make
 
 def run_on_a_small_disk(folder: Path, limit: int, record_bytes: int) -> dict[str, Any]:
     command = [sys.executable, "-c", _LIMITED, folder, str(limit), str(record_bytes)]
-    answer = subprocess.run(command, capture_output=True, check=True)
-    said: dict[str, Any] = json.loads(answer.stdout)
-    return said
+    finished = subprocess.run(command, capture_output=True, check=True)
+    report: dict[str, Any] = json.loads(finished.stdout)
+    return report
 
 
 def test_a_full_disk_is_counted_and_leaves_a_readable_segment(tmp_path):
-    said = run_on_a_small_disk(tmp_path, limit=5_000_000, record_bytes=1_000_000)
-    kept = said["full"].count(True)
-    assert 0 < kept < 8
-    assert said["again"] == [True, True]
-    assert (said["appended"], said["dropped"]) == (kept + 2, 8 - kept)
+    report = run_on_a_small_disk(tmp_path, limit=5_000_000, record_bytes=1_000_000)
+    written = report["full"].count(True)
+    assert 0 < written < 8
+    assert report["again"] == [True, True]
+    assert (report["appended"], report["dropped"]) == (written + 2, 8 - written)
     (path,) = segments(tmp_path)
     assert read(path).torn_bytes == 0
-    assert sequences(read(path).records) == [*range(kept), 8, 9]  # what was lost can be counted
+    assert sequences(read(path).records) == [*range(written), 8, 9]  # the gap shows how many were lost
     assert {len(record.inputs[0]) for record in read(path).records} == {1_000_000}
 
 
 def test_a_disk_that_is_full_from_the_start_drops_and_recovers(tmp_path):
-    said = run_on_a_small_disk(tmp_path, limit=10, record_bytes=100)
-    assert said["full"] == [False] * 8
-    assert said["dropped"] == 8
+    report = run_on_a_small_disk(tmp_path, limit=10, record_bytes=100)
+    assert report["full"] == [False] * 8
+    assert report["dropped"] == 8
     (path,) = segments(tmp_path)
     assert sequences(read(path).records) == [8, 9]
     assert len(read(path).contexts) == 1
@@ -197,7 +199,7 @@ def test_a_folder_that_is_gone_drops_and_counts(tmp_path, make_context, make_rec
 
 
 def test_a_change_is_noted_beside_the_records_and_spends_no_number(writer, make_context, make_record, make_audit):
-    assert writer.note(make_audit(1))  # also where nothing was answered yet
+    assert writer.note(make_audit(1))  # also before the first record
     writer.append(make_context(), make_record)
     assert writer.note(make_audit(2))
     writer.append(make_context(), make_record)
@@ -227,9 +229,9 @@ def test_what_is_written_of_a_segment_is_less_than_its_file_while_it_is_active(w
 
 
 def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, make_context, make_record, monkeypatch):
-    """It is a file already; whoever ships what is not active must not take it away."""
+    """Wait for it: its file exists already, and the shipper ships every file that is not active."""
     opened, gate, seen = threading.Event(), threading.Event(), []
-    open_file = writer_module._Active
+    open_file = writer_module._ActiveSegment
 
     def slowly(path, header):
         active = open_file(path, header)
@@ -237,7 +239,7 @@ def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, ma
         gate.wait(5)
         return active
 
-    monkeypatch.setattr(writer_module, "_Active", slowly)
+    monkeypatch.setattr(writer_module, "_ActiveSegment", slowly)
     writer = LogWriter(tmp_path, "w")
     appending = threading.Thread(target=writer.append, args=(make_context(), lambda *_: make_record()))
     appending.start()

@@ -14,25 +14,25 @@ from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
 
 
 class Publisher:
-    """Writes versions as whoever publishes them does."""
+    """Write versions as an operator publishes them."""
 
     def __init__(self, root: Path, content: bytes) -> None:
         self.root = root
         self.content = content
 
     def manifest(self, **change: object) -> Manifest:
-        """A true manifest, but for what is changed."""
-        said = {
+        """Return a manifest that is true except for `change`."""
+        values = {
             "runtime": "sklearn",
             "file": "model.skops",
             "sha256": hashlib.sha256(self.content).hexdigest(),
             "inputs": (TensorSpec("X", "FP32", (-1, 30)),),
             "outputs": (TensorSpec("y", "FP64", (-1,)),),
         }
-        return Manifest(**{**said, **change})
+        return Manifest(**{**values, **change})
 
     def publish(self, model: str, version: str, **change: object) -> Path:
-        """The folder of a version that is whole."""
+        """Write a complete version and return its folder."""
         folder = self.root / model / version
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.skops").write_bytes(self.content)
@@ -40,7 +40,7 @@ class Publisher:
         return folder
 
     def alias(self, model: str, **aliases: str) -> None:
-        """Makes these the model's aliases."""
+        """Make these the model's aliases."""
         (self.root / model / "aliases.yaml").write_text(yaml.safe_dump(aliases))
 
 

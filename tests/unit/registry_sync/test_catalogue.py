@@ -1,4 +1,4 @@
-"""The catalogue: loaded once, quarantined with a reason, tried again when asked, let go when unused."""
+"""The catalogue: versions are loaded once, quarantined with a reason, tried again, and dropped when unused."""
 
 import hashlib
 import threading
@@ -20,7 +20,7 @@ THREADS = 8
 
 
 class Counting(DirectoryRegistry):
-    """Counts what is fetched, and can be cut off."""
+    """A registry that counts fetches and can be made unreachable."""
 
     fetched = 0
     reachable = True
@@ -58,8 +58,8 @@ def catalogue(registry) -> Catalogue:
     return Catalogue(registry, LoadOptions())
 
 
-def obtain(catalogue: Catalogue, ref: str, retry: bool = False):
-    return catalogue.obtain(*catalogue.resolve(parse_ref(ref)), retry=retry)
+def load(catalogue: Catalogue, ref: str, retry: bool = False):
+    return catalogue.load(*catalogue.resolve(parse_ref(ref)), retry=retry)
 
 
 def test_a_reference_is_resolved_to_a_pinned_version(catalogue, publisher):
@@ -98,7 +98,7 @@ def test_a_model_without_aliases_says_so(catalogue, publisher):
 
 
 def test_a_version_that_is_ready_runs(catalogue):
-    version = obtain(catalogue, "fraud:1")
+    version = load(catalogue, "fraud:1")
     assert (version.state, version.reason) == (VersionState.READY, "")
     (answer,) = version.runtime.run({"X": np.zeros((3, 30), np.float32)}, ["y"])
     assert answer.shape == (3,)
@@ -110,7 +110,7 @@ def test_many_threads_load_a_version_once(catalogue, registry):
 
     def ask(number: int) -> None:
         barrier.wait()
-        held[number] = obtain(catalogue, "fraud:1")
+        held[number] = load(catalogue, "fraud:1")
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(THREADS)]
     for thread in threads:
@@ -123,7 +123,7 @@ def test_many_threads_load_a_version_once(catalogue, registry):
 
 
 def test_an_alias_and_a_version_share_what_is_loaded(catalogue, registry):
-    assert obtain(catalogue, "fraud@champion") is obtain(catalogue, "fraud:2")
+    assert load(catalogue, "fraud@champion") is load(catalogue, "fraud:2")
     assert registry.fetched == 1
 
 
@@ -133,42 +133,42 @@ def damage(publisher) -> None:
 
 def test_a_damaged_version_is_quarantined_with_its_reason(catalogue, registry, publisher):
     damage(publisher)
-    version = obtain(catalogue, "fraud:1")
+    version = load(catalogue, "fraud:1")
     assert (version.state, version.runtime) == (VersionState.QUARANTINED, None)
     assert version.reason.startswith("fraud:1: model.skops has sha256 ")
     assert "changed or damaged" in version.reason
-    assert obtain(catalogue, "fraud:1") is version  # and is not read again and again
+    assert load(catalogue, "fraud:1") is version  # it is not loaded again at every call
     assert registry.fetched == 1
 
 
 def test_a_version_whose_artifact_is_missing_is_quarantined(catalogue, publisher):
     (publisher.root / "fraud" / "1" / "model.skops").unlink()
-    version = obtain(catalogue, "fraud:1")
+    version = load(catalogue, "fraud:1")
     assert version.state is VersionState.QUARANTINED
     assert version.reason == "fraud:1: The artifact fraud/1/model.skops is missing."
 
 
 def test_a_quarantined_version_is_tried_again_when_asked(catalogue, registry, publisher):
     damage(publisher)
-    obtain(catalogue, "fraud:1")
-    assert obtain(catalogue, "fraud:1", retry=True).state is VersionState.QUARANTINED
+    load(catalogue, "fraud:1")
+    assert load(catalogue, "fraud:1", retry=True).state is VersionState.QUARANTINED
     publisher.publish("fraud", "1")
-    assert obtain(catalogue, "fraud:1").state is VersionState.QUARANTINED
-    assert obtain(catalogue, "fraud:1", retry=True).state is VersionState.READY
+    assert load(catalogue, "fraud:1").state is VersionState.QUARANTINED
+    assert load(catalogue, "fraud:1", retry=True).state is VersionState.READY
     assert registry.fetched == 3
 
 
 def test_a_ready_version_is_not_loaded_again_when_asked_to_retry(catalogue, registry):
-    assert obtain(catalogue, "fraud:1") is obtain(catalogue, "fraud:1", retry=True)
+    assert load(catalogue, "fraud:1") is load(catalogue, "fraud:1", retry=True)
     assert registry.fetched == 1
 
 
 def test_a_quarantined_version_is_tried_again_when_its_manifest_changes(catalogue, publisher):
     publisher.publish("fraud", "1", inputs=(TensorSpec("X", "FP32", (-1, 29)),))
-    assert "declares 29 features" in obtain(catalogue, "fraud:1").reason
+    assert "declares 29 features" in load(catalogue, "fraud:1").reason
     publisher.publish("fraud", "1")
-    assert obtain(catalogue, "fraud:1").state is VersionState.READY
-    assert [held.state for held in catalogue.versions()] == [VersionState.READY]  # it took the place of the other
+    assert load(catalogue, "fraud:1").state is VersionState.READY
+    assert [held.state for held in catalogue.versions()] == [VersionState.READY]  # it replaced the quarantined version
 
 
 @pytest.mark.parametrize("ref", ["fraud@champion", "fraud:1"])
@@ -185,9 +185,9 @@ def test_while_the_registry_is_away_a_reference_names_what_it_named_last(catalog
 
 
 def test_while_the_registry_is_away_what_is_loaded_is_still_had(catalogue, registry):
-    held = obtain(catalogue, "fraud@champion")
+    held = load(catalogue, "fraud@champion")
     registry.reachable = False
-    assert obtain(catalogue, "fraud@champion") is held
+    assert load(catalogue, "fraud@champion") is held
 
 
 @pytest.mark.parametrize("ref", ["fraud:2", "fraud@newest", "spam:1"])
@@ -209,28 +209,28 @@ def test_nothing_is_held_of_what_could_not_be_fetched(catalogue, registry):
     resolved = catalogue.resolve(parse_ref("fraud:1"))
     registry.reachable = False
     with pytest.raises(RegistryUnavailable, match="The cable is out"):
-        catalogue.obtain(*resolved)
+        catalogue.load(*resolved)
     assert catalogue.versions() == []
     registry.reachable = True
-    assert obtain(catalogue, "fraud:1").state is VersionState.READY
+    assert load(catalogue, "fraud:1").state is VersionState.READY
 
 
 def test_what_is_held_is_listed_by_name(catalogue, publisher):
     publisher.publish("cancer", "1")
     for ref in ("fraud:2", "cancer:1", "fraud:1"):
-        obtain(catalogue, ref)
+        load(catalogue, ref)
     assert [str(version.key) for version in catalogue.versions()] == ["cancer:1", "fraud:1", "fraud:2"]
 
 
 def test_only_what_is_used_and_what_is_quarantined_is_retained(catalogue, registry, publisher):
     publisher.publish("fraud", "3", sha256="0" * 64)
-    used, unused, bad = (obtain(catalogue, ref) for ref in ("fraud:1", "fraud:2", "fraud:3"))
+    used, unused, bad = (load(catalogue, ref) for ref in ("fraud:1", "fraud:2", "fraud:3"))
     catalogue.retain({used.key})
     assert catalogue.versions() == [used, bad]
-    assert obtain(catalogue, "fraud:1") is used
-    again = obtain(catalogue, "fraud:2")
+    assert load(catalogue, "fraud:1") is used
+    again = load(catalogue, "fraud:2")
     assert again is not unused
-    assert registry.fetched == 4  # three versions, and the one that was let go
+    assert registry.fetched == 4  # three versions, and again the one that was dropped
 
 
 def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
@@ -239,6 +239,6 @@ def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
     labels = (TensorSpec("label", "INT64", (-1,)),)
     folder = publisher.publish("fraud", "1", sha256=hashlib.sha256(content).hexdigest(), outputs=labels)
     (folder / "model.skops").write_bytes(content)
-    version = obtain(catalogue, "fraud:1")
+    version = load(catalogue, "fraud:1")
     assert version.state is VersionState.QUARANTINED
     assert "The model answers label as <U4, which is no int64" in version.reason

@@ -1,4 +1,4 @@
-"""Several requests as one run, and apart again; a poisoned one concerns itself alone; who can be batched at all."""
+"""Batches: merging and splitting, the isolation of a poisoned request, and the models that can be batched."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from runtimes.batching import is_batchable, likeness, merge, run_isolated, split
+from runtimes.batching import is_batchable, merge, run_isolated, shape_key, split
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.manifest import Manifest, Signature, TensorSpec
@@ -21,21 +21,21 @@ Model = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 
 
 class Counted:
-    """A runtime of one function of X; says how often it ran, and on how many rows."""
+    """A runtime of one function of X that records how often it ran, and on how many rows."""
 
     def __init__(self, model: Model, signature: Signature = SIGNATURE) -> None:
         self.signature = signature
         self.runs: list[int] = []
         self._model = model
 
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:  # noqa: ARG002  # the Protocol's
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:  # noqa: ARG002  # required by the Protocol
         """See `runtimes.runtime.Runtime.run`."""
         self.runs.append(len(inputs["X"]))
         return [self._model(inputs["X"])]
 
 
 def picky(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Row sums; raises if a single value is no number."""
+    """Return row sums. Raise if a single value is NaN."""
     if np.isnan(x).any():
         raise ModelFailed("NaN")
     return x.sum(axis=1)
@@ -58,7 +58,7 @@ def elements(datatype: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[int]]:
-    """Requests of one likeness: their inputs, and how many rows each has."""
+    """Draw requests of one shape key: their inputs, and the number of rows of each."""
     kinds = draw(st.lists(st.sampled_from(list(NUMPY_OF)), min_size=1, max_size=3))
     shapes = [tuple(draw(st.lists(st.integers(0, 3), max_size=2))) for _ in kinds]
     rows = draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
@@ -98,14 +98,14 @@ def test_parts_are_views_and_a_lone_request_is_itself():
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), min_size=2, max_size=2))
 @settings(deadline=None, max_examples=60)
-def test_requests_of_one_likeness_are_those_that_can_be_merged(shapes):
+def test_requests_of_one_shape_key_are_those_that_can_be_merged(shapes):
     one, other = ({"X": np.zeros(shape)} for shape in shapes)
     try:
         merge([one, other])
         fits = True
     except ValueError:
         fits = False
-    assert (likeness(one) == likeness(other)) == fits
+    assert (shape_key(one) == shape_key(other)) == fits
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=64))
@@ -114,15 +114,15 @@ def test_exactly_the_poisoned_requests_are_refused_after_a_logarithmic_number_of
     rows = [count for count, _ in requests]
     tensors = [np.full((count, 2), np.nan if bad else at, np.float32) for at, (count, bad) in enumerate(requests)]
     runtime = Counted(picky)
-    outcomes = run_isolated(runtime, {"X": np.concatenate(tensors)}, rows, ["y"])
-    for at, ((count, bad), outcome) in enumerate(zip(requests, outcomes, strict=True)):
+    results = run_isolated(runtime, {"X": np.concatenate(tensors)}, rows, ["y"])
+    for at, ((count, bad), result) in enumerate(zip(requests, results, strict=True)):
         if bad:
-            assert isinstance(outcome, InputRefused)
+            assert isinstance(result, InputRefused)
         else:
-            assert outcome[0].tolist() == [2.0 * at] * count
+            assert result[0].tolist() == [2.0 * at] * count
     poisoned = sum(bad for _, bad in requests)
     depth = max(len(requests) - 1, 1).bit_length()
-    # Each poisoned one fails on the way down, with a sibling beside it; then it is asked whether zeros fail too.
+    # Each poisoned request costs two runs at each level of halving, and one run on zeros at the end.
     assert len(runtime.runs) <= 1 + poisoned * (2 * depth + 1)
 
 
@@ -130,23 +130,23 @@ def test_one_poisoned_row_among_64_costs_a_dozen_runs():
     x = np.zeros((64, 2), np.float32)
     x[40, 1] = np.nan
     runtime = Counted(picky)
-    outcomes = run_isolated(runtime, {"X": x}, [1] * 64, ["y"])
-    assert [at for at, outcome in enumerate(outcomes) if isinstance(outcome, InputRefused)] == [40]
-    assert str(outcomes[40]) == "The model cannot answer these values. NaN"
+    results = run_isolated(runtime, {"X": x}, [1] * 64, ["y"])
+    assert [at for at, result in enumerate(results) if isinstance(result, InputRefused)] == [40]
+    assert str(results[40]) == "The model cannot answer these values. NaN"
     assert len(runtime.runs) == 1 + 6 * 2 + 1
 
 
 def test_a_model_that_always_raises_fails_for_each():
     runtime = Counted(raising)
-    outcomes = run_isolated(runtime, {"X": np.zeros((64, 2), np.float32)}, [1] * 64, ["y"])
-    assert [(type(outcome), str(outcome)) for outcome in outcomes] == [(ModelFailed, "always")] * 64
+    results = run_isolated(runtime, {"X": np.zeros((64, 2), np.float32)}, [1] * 64, ["y"])
+    assert [(type(result), str(result)) for result in results] == [(ModelFailed, "always")] * 64
     assert len(runtime.runs) == 127 + 64
 
 
 def test_an_answer_with_other_rows_is_asked_for_one_by_one():
-    runtime = Counted(lambda x: x[:1, 0])  # one row, however many were asked for
-    outcomes = run_isolated(runtime, {"X": np.arange(8, dtype="f4").reshape(4, 2)}, [1] * 4, ["y"])
-    assert [outcome[0].tolist() for outcome in outcomes] == [[0.0], [2.0], [4.0], [6.0]]
+    runtime = Counted(lambda x: x[:1, 0])  # one row for any number of rows
+    results = run_isolated(runtime, {"X": np.arange(8, dtype="f4").reshape(4, 2)}, [1] * 4, ["y"])
+    assert [result[0].tolist() for result in results] == [[0.0], [2.0], [4.0], [6.0]]
 
 
 def test_a_lone_request_that_gets_other_rows_is_a_failure_unless_the_model_is_known_to_be_like_that():
@@ -154,19 +154,19 @@ def test_a_lone_request_that_gets_other_rows_is_a_failure_unless_the_model_is_kn
     runtime = Counted(lambda x: x[:1, 0])
     ((tensor,),) = run_isolated(runtime, x, [3], ["y"], row_by_row=False)
     assert tensor.shape == (1,)
-    (outcome,) = run_isolated(runtime, x, [3], ["y"])
-    assert "did not answer 3 rows with 3 rows" in str(outcome)
+    (result,) = run_isolated(runtime, x, [3], ["y"])
+    assert "did not answer 3 rows with 3 rows" in str(result)
 
 
 def test_an_answer_that_breaks_the_signature_is_a_failure():
     runtime = Counted(lambda x: x[:, 0].astype(np.float64))
-    (outcome,) = run_isolated(runtime, {"X": np.zeros((1, 2), np.float32)}, [1], ["y"])
-    assert isinstance(outcome, ModelFailed)
-    assert "signature says FP32" in str(outcome)
+    (result,) = run_isolated(runtime, {"X": np.zeros((1, 2), np.float32)}, [1], ["y"])
+    assert isinstance(result, ModelFailed)
+    assert "signature says FP32" in str(result)
 
 
 def gather() -> Any:
-    """An ONNX model that looks rows of a table up: it raises on an index beyond it."""
+    """Return an ONNX model that looks up rows of a table. It raises on an index beyond the table."""
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "X"], ["y"], axis=0)],
         "lookup",
@@ -183,9 +183,9 @@ def gather() -> Any:
 def test_an_index_beyond_an_onnx_table_concerns_its_own_request_alone(bad):
     x = np.arange(64, dtype="i8") % 4
     x[bad] = 4_000_000
-    outcomes = run_isolated(gather(), {"X": x}, [1] * 64, ["y"])
-    assert [at for at, outcome in enumerate(outcomes) if isinstance(outcome, InputRefused)] == bad
-    answers = {at: outcome[0].tolist() for at, outcome in enumerate(outcomes) if at not in bad}
+    results = run_isolated(gather(), {"X": x}, [1] * 64, ["y"])
+    assert [at for at, result in enumerate(results) if isinstance(result, InputRefused)] == bad
+    answers = {at: result[0].tolist() for at, result in enumerate(results) if at not in bad}
     assert answers == {at: [10.0 * (at % 4)] for at in range(64) if at not in bad}
 
 
@@ -197,10 +197,10 @@ def test_a_nan_that_scikit_learn_refuses_concerns_its_own_request_alone(logistic
     runtime = SklearnRuntime(logistic, signature)
     x = cancer[0][:16].copy()
     x[5, 3] = np.nan
-    outcomes = run_isolated(runtime, {"X": x}, [1] * 16, ["label", "probabilities"])
-    assert [at for at, outcome in enumerate(outcomes) if isinstance(outcome, InputRefused)] == [5]
+    results = run_isolated(runtime, {"X": x}, [1] * 16, ["label", "probabilities"])
+    assert [at for at, result in enumerate(results) if isinstance(result, InputRefused)] == [5]
     expected = logistic.predict(cancer[0][:16])
-    assert all(outcomes[at][0].tolist() == [expected[at]] for at in range(16) if at != 5)
+    assert all(results[at][0].tolist() == [expected[at]] for at in range(16) if at != 5)
 
 
 def signature(inputs: tuple[int, ...], outputs: tuple[int, ...], datatype: str = "FP32") -> Signature:
@@ -215,8 +215,12 @@ ROW_WISE, WHOLE = signature((-1, 2), (-1, 2)), signature((-1, 2), (2,))
     [
         (lambda x: x * 2, ROW_WISE, True),
         (lambda x: np.cumsum(x, axis=1), ROW_WISE, True),
-        (lambda x: (x.astype("f8") / 3).astype("f4") + np.float32(1e-7) * len(x), ROW_WISE, True),  # rounding
-        (lambda x: x * np.nan, ROW_WISE, True),  # nothing but NaN, but row by row
+        (
+            lambda x: (x.astype("f8") / 3).astype("f4") + np.float32(1e-7) * len(x),
+            ROW_WISE,
+            True,
+        ),  # differs by rounding only
+        (lambda x: x * np.nan, ROW_WISE, True),  # NaN only, but for each row by itself
         (lambda x: x - x.mean(axis=0), ROW_WISE, False),
         (lambda x: np.cumsum(x, axis=0), ROW_WISE, False),
         (lambda x: x[::-1].copy(), ROW_WISE, False),
@@ -224,7 +228,7 @@ ROW_WISE, WHOLE = signature((-1, 2), (-1, 2)), signature((-1, 2), (2,))
         (lambda x: x[:1], ROW_WISE, False),  # another number of rows
         (lambda x: x.repeat(2, axis=0), ROW_WISE, False),
         (lambda x: x.sum(axis=0), WHOLE, False),  # the first dimension of its output is fixed
-        (lambda x: x, signature((2, 2), (-1, 2)), False),  # that of its input is
+        (lambda x: x, signature((2, 2), (-1, 2)), False),  # the first dimension of its input is fixed
         (lambda x: x.sum(axis=2), signature((-1, -1, 3), (-1, -1)), True),
         (raising, ROW_WISE, False),
         (lambda x: x + 1, signature((-1,), (-1,), "INT64"), True),

@@ -1,4 +1,4 @@
-"""What differs between two answers to the same request."""
+"""The comparison of two models' outputs for the same request."""
 
 import math
 
@@ -96,6 +96,6 @@ def test_together_instances_are_compared_as_if_each_were_alone(pair, tolerance):
     alone = [compare([one[row : row + 1]], [other[row : row + 1]], None, 0, 1, tolerance) for row in range(len(one))]
     pairs, flips, *sums = map(sum, zip(*alone, strict=True))
     assert together[:2] == (pairs, flips)
-    assert list(together[2:]) == pytest.approx(sums, abs=len(one))  # each is rounded by itself
+    assert list(together[2:]) == pytest.approx(sums, abs=len(one))  # each difference is rounded separately
     swapped = compare([other], [one], None, 0, len(one), tolerance)
     assert swapped == together

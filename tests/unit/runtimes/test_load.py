@@ -1,4 +1,4 @@
-"""From bytes to a warm runtime: what is refused on the way."""
+"""Loading: the artifacts and manifests that are rejected between the bytes and a warm runtime."""
 
 import pytest
 
@@ -13,7 +13,7 @@ PROBABILITIES = TensorSpec("probabilities", "FP32", (-1, 2))
 
 @pytest.fixture(params=["model.onnx", "model.skops"])
 def published(request, onnx_model, skops_model) -> tuple[bytes, str]:
-    """A model of either kind, and the name of its file."""
+    """Return a model of either kind, and the name of its file."""
     return (onnx_model if request.param == "model.onnx" else skops_model), request.param
 
 

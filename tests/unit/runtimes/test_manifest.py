@@ -1,4 +1,4 @@
-"""`model.yaml`: what it may say."""
+"""The manifest `model.yaml`: its allowed and its rejected forms."""
 
 import msgspec
 import pytest
@@ -33,7 +33,7 @@ manifests = st.builds(
     Manifest,
     runtime=st.sampled_from(["onnx", "sklearn"]),
     file=words.filter(lambda file: "/" not in file and not file.startswith(".")),
-    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True) | st.just("1" * 64),  # also one that looks like a number
+    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True) | st.just("1" * 64),  # YAML reads 1111… as a number
     inputs=several,
     outputs=several,
     description=st.just("") | words,
@@ -66,8 +66,8 @@ def test_a_manifest_is_read_as_people_write_it():
 
 
 def test_a_manifest_may_say_where_it_runs_and_what_that_needs():
-    said = {"num_cpus": 2, "num_gpus": 0.5, "min_replicas": 1, "max_replicas": 4, "pip": ["torch==2.9.0"]}
-    manifest = parse_manifest(yaml.safe_dump({**GOOD, "max_batch": 8, "placement": "dedicated", "resources": said}))
+    given = {"num_cpus": 2, "num_gpus": 0.5, "min_replicas": 1, "max_replicas": 4, "pip": ["torch==2.9.0"]}
+    manifest = parse_manifest(yaml.safe_dump({**GOOD, "max_batch": 8, "placement": "dedicated", "resources": given}))
     assert (manifest.max_batch, manifest.placement) == (8, "dedicated")
     assert manifest.resources == Resources(num_cpus=2, num_gpus=0.5, max_replicas=4, pip=("torch==2.9.0",))
 

@@ -1,4 +1,4 @@
-"""The ONNX runtime answers what the estimator answers."""
+"""The ONNX runtime returns the same as the estimator that was converted."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_it_agrees_with_the_estimator(runtime, boosting, cancer):
     features, _ = cancer
     label, probabilities = runtime.run({"X": features}, ["label", "probabilities"])
     np.testing.assert_array_equal(label, boosting.predict(features))
-    # float32 has 24 bits: 2**-24 = 6e-8 per operation, and ten trees are added up
+    # float32 has 24 bits: 2**-24 = 6e-8 per operation, and the results of ten trees are added
     np.testing.assert_allclose(probabilities, boosting.predict_proba(features), atol=1e-6)
     assert (label.dtype, probabilities.dtype) == (np.int64, np.float32)
 

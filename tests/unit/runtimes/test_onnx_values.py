@@ -1,4 +1,4 @@
-"""BYTES and BF16 through ONNX Runtime: they come out as they went in, or somebody says why not."""
+"""BYTES and BF16 through ONNX Runtime: unchanged, or rejected with a reason."""
 
 import hashlib
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _load(
 
 
 def _echo(*datatypes: str, rank: int = 1) -> OnnxRuntime:
-    """A model that answers every x as y."""
+    """Return a model that returns every x as y."""
     nodes = [helper.make_node("Identity", [f"x{index}"], [f"y{index}"]) for index in range(len(datatypes))]
     inputs = {f"x{index}": datatype for index, datatype in enumerate(datatypes)}
     return _load(nodes, inputs, {name.replace("x", "y"): datatype for name, datatype in inputs.items()}, rank)
@@ -49,7 +49,7 @@ def _echo(*datatypes: str, rank: int = 1) -> OnnxRuntime:
 
 @pytest.fixture(scope="module")
 def lookup() -> OnnxRuntime:
-    """A model that says which of some strings it got: so we see what ONNX Runtime sees."""
+    """Return a model that numbers the strings it knows. Its output shows which bytes ONNX Runtime received."""
     node = helper.make_node(
         "LabelEncoder",
         ["x"],

@@ -1,4 +1,4 @@
-"""What every runtime's answers are held against."""
+"""The checks of outputs that all runtimes share."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def answer(rows: int, label: str = "i8", score: str = "f4", width: int = 2) -> l
 
 
 class Scripted:
-    """A runtime that answers by a function of the number of rows."""
+    """A runtime whose outputs are a function of the number of rows."""
 
     signature = SIGNATURE
 
@@ -65,9 +65,9 @@ def test_another_answer_is_a_failure(tensors, words):
 
 
 def test_a_warm_model_answers_one_row_and_two():
-    asked = []
-    warm_up(Scripted(lambda rows: asked.append(rows) or answer(rows)))
-    assert asked == [1, 2]
+    rows_run = []
+    warm_up(Scripted(lambda rows: rows_run.append(rows) or answer(rows)))
+    assert rows_run == [1, 2]
 
 
 def test_a_model_that_answers_something_else_for_two_rows_is_refused():

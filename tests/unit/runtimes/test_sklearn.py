@@ -1,4 +1,4 @@
-"""The scikit-learn runtime: trust, and answers."""
+"""The scikit-learn runtime: trusted types, and outputs."""
 
 import pickle
 
@@ -18,7 +18,7 @@ class HomeMade(ClassifierMixin, BaseEstimator):
 
 
 class Bomb:
-    """Runs code when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return exploded.append, ("boom",)
@@ -75,7 +75,7 @@ def test_a_regressor_answers_its_one_output(regression, manifest_of, cancer):
     features = cancer[0].astype(np.float64)
     (answer,) = regressor(skops.io.dumps(regression), manifest_of, "FP64").run({"X": features}, ["y"])
     np.testing.assert_array_equal(answer, regression.predict(features))
-    np.testing.assert_allclose(answer, features[:, 0], rtol=1e-6)  # it was fitted on a column of its own input
+    np.testing.assert_allclose(answer, features[:, 0], rtol=1e-6)  # the target is one of the features
 
 
 def test_a_regressor_declared_as_integer_is_refused(regression, manifest_of):

@@ -1,6 +1,6 @@
-"""Every kind of store, behind the few things that the specification needs beside the Protocol.
+"""Every kind of store, with the few operations that the specification needs besides the Protocol.
 
-A new store is one more class here and one more line in `KINDS`. The kind redis starts one real redis-server.
+A new store is one more class here and one more line in `KINDS`. The kind `redis` starts one real redis-server.
 """
 
 import sqlite3
@@ -15,28 +15,28 @@ from tests.integration.redis_server import RedisServer
 
 
 class Kind:
-    """What all kinds have in common: stores that are opened on the same data, as other replicas have it."""
+    """The base of all kinds. It opens several stores on the same data, as several replicas do."""
 
-    tells = False
-    """Whether waiting for a change ends when there is one."""
+    notifies = False
+    """True if waiting for a change ends as soon as there is one."""
 
     def __init__(self) -> None:
         self._opened: list[Store] = []
 
     def open(self) -> Store:
-        """Another store on the same data."""
+        """Open another store on the same data."""
         store = self._open()
         self._opened.append(store)
         return store
 
     def close(self) -> None:
-        """Closes what was opened."""
+        """Close every store that was opened."""
         for store in self._opened:
             store.close()
 
 
 class SQLiteKind(Kind):
-    """SQLite: every store that is opened shares one file."""
+    """SQLite. All stores share one file."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         super().__init__()
@@ -46,23 +46,23 @@ class SQLiteKind(Kind):
         return SQLiteStore(self.path, busy_timeout_s=30.0)
 
     def damage_document(self, body: str) -> None:
-        """Replaces the bodies of all stored documents."""
+        """Replace the bodies of all stored documents."""
         self._execute("UPDATE documents SET body = ?", body)
 
     def damage_change(self, body: str) -> None:
-        """Replaces what is stored of who changed what."""
+        """Replace the changes of all stored documents."""
         self._execute("UPDATE documents SET change = ?", body)
 
     def damage_report(self, body: str) -> None:
-        """Replaces what all replicas said."""
+        """Replace the reports of all replicas."""
         self._execute("UPDATE replicas SET report = ?", body)
 
     def damage_key(self, key_id: str, body: str) -> None:
-        """Replaces what is stored of one key."""
+        """Replace one stored key."""
         self._execute("UPDATE keys SET body = ? WHERE id = ?", body, key_id)
 
     def take_away(self) -> None:
-        """Makes the data unreachable for the stores that are open."""
+        """Make the data unreachable for the stores that are open."""
         for table in ("documents", "identity", "audited", "replicas", "keys", "sources", "sums"):
             self._execute(f"DROP TABLE {table}")
 
@@ -74,9 +74,9 @@ class SQLiteKind(Kind):
 
 
 class RedisKind(Kind):
-    """Redis: every store that is opened uses one real server, which is emptied before each test."""
+    """Redis. All stores use one real server, which is emptied before each test."""
 
-    tells = True
+    notifies = True
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         super().__init__()
@@ -88,32 +88,32 @@ class RedisKind(Kind):
         return open_store(self._server.url)
 
     def damage_document(self, body: str) -> None:
-        """Replaces the bodies of all stored documents."""
+        """Replace the bodies of all stored documents."""
         for key in self.client.keys("{pointsman}:document:*"):
             self.client.hset(key, "document", body)
 
     def damage_change(self, body: str) -> None:
-        """Replaces what is stored of who changed what."""
+        """Replace the changes of all stored documents."""
         for key in self.client.keys("{pointsman}:document:*"):
             self.client.hset(key, "change", body)
 
     def damage_report(self, body: str) -> None:
-        """Replaces what all replicas said."""
+        """Replace the reports of all replicas."""
         for replica in self.client.hkeys("{pointsman}:reports"):
             self.client.hset("{pointsman}:reports", replica, f"1800000000 {body}")
 
     def damage_key(self, key_id: str, body: str) -> None:
-        """Replaces what is stored of one key."""
+        """Replace one stored key."""
         self.client.hset("{pointsman}:keys", key_id, body)
 
     def take_away(self) -> None:
-        """Makes the data unreachable for the stores that are open."""
+        """Make the data unreachable for the stores that are open."""
         self.client.config_set("requirepass", "changed")
         self.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         self.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     def close(self) -> None:
-        """Closes what was opened, and gives the data back."""
+        """Close every store that was opened, and make the data reachable again."""
         super().close()
         self.client.config_set("requirepass", "")
         self.client.close()

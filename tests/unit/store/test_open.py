@@ -1,4 +1,4 @@
-"""Which store a URL names."""
+"""The choice of a store by its URL."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from store.sqlite.store import SQLiteStore
 
 
 def test_an_absolute_path_has_four_slashes(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/control.db")  # the path begins with the fourth
+    store = open_store(f"sqlite:///{tmp_path}/control.db")  # the path begins with the fourth slash
     assert isinstance(store, SQLiteStore)
     assert (tmp_path / "control.db").is_file()
     store.close()

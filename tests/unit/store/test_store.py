@@ -9,7 +9,7 @@ import pytest
 from router.document.document import to_dict
 from router.errors import Corrupt
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Numbered, Revision, Store
+from store.interface import NumberedEntry, Revision, Store
 from tests.unit.store.examples import api_key, change, declared, entry, report, shifted, sum_key, write, written
 
 THREADS, INCREMENTS = 8, 25
@@ -40,7 +40,7 @@ def test_routes_do_not_touch_each_other(store):
 
 @pytest.mark.parametrize("version", [1, 2, 3, 5, 9])
 def test_a_document_that_does_not_follow_the_stored_one_is_a_conflict(store, version):
-    current = written(store, 3)  # so that only 4 may follow
+    current = written(store, 3)  # only version 4 may follow
     revision = store.revision()
     late = replace(shifted(current, 5000), version=version)
     with pytest.raises(Conflict, match=f"Route fraud is at version 3, not {version - 1}") as caught:
@@ -80,7 +80,7 @@ def test_many_writers_lose_and_double_no_version(kind):
             for number in range(INCREMENTS):
                 while not attempt(store, f"{writer}/{number}"):
                     pass
-        except BaseException as error:  # noqa: BLE001  # told to the test below
+        except BaseException as error:  # noqa: BLE001  # asserted below
             failures.append(error)
 
     def attempt(store: Store, what: str) -> bool:
@@ -89,7 +89,7 @@ def test_many_writers_lose_and_double_no_version(kind):
         try:
             write(store, shifted(document, canary + 1), what)
         except Conflict as conflict:
-            if conflict.current <= document.version:  # whoever loses has lost to a newer version
+            if conflict.current <= document.version:  # a conflict is only correct if there is a newer version
                 raise
             return False
         return True
@@ -104,8 +104,8 @@ def test_many_writers_lose_and_double_no_version(kind):
     history = first.history("fraud", 1000)
     total = 1 + THREADS * INCREMENTS  # the declaration, and 8 * 25 increments
     assert [entry.document.version for entry in history] == list(range(total, 0, -1))
-    everybody = {f"{writer}/{number}" for writer in range(THREADS) for number in range(INCREMENTS)}
-    assert sorted(entry.change.what for entry in history) == sorted({"first", *everybody})
+    increments = {f"{writer}/{number}" for writer in range(THREADS) for number in range(INCREMENTS)}
+    assert sorted(entry.change.what for entry in history) == sorted({"first", *increments})
     assert history[0].document.spec.split["canary"] == 1000 + THREADS * INCREMENTS
 
 
@@ -204,13 +204,13 @@ def test_an_attempt_that_is_repeated_is_made_once(kind, store):
     revision = store.revision()
     kind.open().compare_and_set(attempt, at=0)
     write(store, shifted(declared("fraud"), 77), id="a2")
-    store.compare_and_set(attempt, at=0)  # it was made, though somebody has written since
+    store.compare_and_set(attempt, at=0)  # no error: it was written, though there was another write since
     assert store.revision() == Revision(revision.identity, 3)
     assert [each.change.id for each in store.history("fraud", 5)] == ["a2", "a1"]
 
 
 @pytest.mark.parametrize("again", ["", "a2"])
-def test_the_attempt_of_somebody_else_is_a_conflict(store, again):
+def test_another_attempt_at_the_same_version_is_a_conflict(store, again):
     write(store, declared(), id="" if not again else "a1")
     with pytest.raises(Conflict):
         write(store, declared(), id=again)
@@ -245,7 +245,7 @@ def test_changes_are_numbered_over_all_routes_oldest_first(kind, store):
         ("cancer", "v1"),
         ("fraud", "last"),
     ]
-    assert store.changes(2, 1) == [Numbered(3, entry(declared("cancer"), "v1"))]
+    assert store.changes(2, 1) == [NumberedEntry(3, entry(declared("cancer"), "v1"))]
     assert list(store.changes(4, 10)) == []
     assert list(store.changes(0, 0)) == []
 

@@ -1,4 +1,4 @@
-"""The specification of a store: what replicas say of themselves, and waiting for a change."""
+"""The specification of a store: reports of replicas, and waiting for a change."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ def test_a_damaged_report_is_left_out_until_its_replica_reports_again(kind, stor
 
 def test_waiting_for_a_change_ends_with_its_time(store):
     started_s = time.monotonic()
-    store.await_change(0.05)  # a store that tells of changes may end the first wait at once
+    store.await_change(0.05)  # a store with notifications may end the first wait at once
     store.await_change(0.05)
     assert 0.04 <= time.monotonic() - started_s < 1.0
 
@@ -54,13 +54,13 @@ def test_waiting_ends_when_the_store_is_closed(store):
     store.await_change(0.0)
 
 
-def test_whoever_waits_is_told_of_documents_and_keys_where_the_store_can(kind, store):
-    if not kind.tells:
-        pytest.skip("a file tells nobody that it has changed")
+def test_a_waiting_thread_is_notified_of_documents_and_keys_where_the_store_can(kind, store):
+    if not kind.notifies:
+        pytest.skip("a file sends no notification of a change")
     store.await_change(0.01)
     other = kind.open()
     for change_something in (lambda: write(other, declared()), lambda: other.add_key(api_key("one"))):
-        change_something()  # before anybody waits for it: it must not be missed
+        change_something()  # the store is not waiting yet, but it must not miss the change
         started_s = time.monotonic()
         store.await_change(10.0)
         assert time.monotonic() - started_s < 5.0

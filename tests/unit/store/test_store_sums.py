@@ -1,4 +1,4 @@
-"""The specification of a store: sums, each piece of each source once."""
+"""The specification of a store: sums. Each range of each source is counted once."""
 
 import threading
 
@@ -10,7 +10,7 @@ from store.interface import VERSIONS_READ
 from tests.unit.store.examples import sum_key
 
 NOW_S = 1_800_000_000
-THREADS, PIECES = 8, 20
+THREADS, RANGES = 8, 20
 
 
 def test_nothing_is_counted_at_first(store):
@@ -54,7 +54,7 @@ def test_what_is_counted_without_a_bucket_is_in_the_sum_over_all_time_once(store
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 100), (0, 50), (50, 100), (99, 150), (101, 150)])
-def test_a_piece_that_does_not_begin_where_the_last_one_ended_is_not_counted(store, before, after):
+def test_a_range_that_does_not_begin_where_the_last_one_ended_is_not_counted(store, before, after):
     store.count("segment", 0, 100, {"fraud": {sum_key(NOW_S): 3}})
     assert store.count("segment", before, after, {"fraud": {sum_key(NOW_S): 1000}}) == 100
     assert store.counted("segment") == 100
@@ -75,7 +75,7 @@ def test_sources_do_not_touch_each_other(store):
     assert dict(store.sums("fraud", 1)) == {sum_key(0): 7}
 
 
-def test_a_piece_may_hold_nothing_to_count(store):
+def test_a_range_may_hold_nothing_to_count(store):
     assert store.count("segment", 0, 100, {}) == 100
     assert store.count("segment", 100, 200, {"fraud": {}}) == 200
     assert store.counted("segment") == 200
@@ -116,7 +116,7 @@ def test_sums_are_given_of_the_newest_policy_versions_only(store):
     assert sorted(key.policy_version for key in store.sums("fraud", 1)) == list(versions)[-VERSIONS_READ:]
 
 
-def test_of_many_that_count_the_same_pieces_one_counts_each(kind):
+def test_of_many_that_count_the_same_ranges_one_counts_each(kind):
     stores = [kind.open() for _ in range(THREADS)]
     barrier = threading.Barrier(THREADS)
     ends: list[int] = []
@@ -124,7 +124,7 @@ def test_of_many_that_count_the_same_pieces_one_counts_each(kind):
     def count(store) -> None:
         barrier.wait()
         end = 0
-        while end < PIECES:
+        while end < RANGES:
             end = store.count("segment", end, end + 1, {"fraud": {sum_key(NOW_S): 10**end % 1_000_003}})
         ends.append(end)
 
@@ -133,7 +133,7 @@ def test_of_many_that_count_the_same_pieces_one_counts_each(kind):
         thread.start()
     for thread in threads:
         thread.join()
-    assert ends == [PIECES] * THREADS
-    expected = sum(10**piece % 1_000_003 for piece in range(PIECES))
+    assert ends == [RANGES] * THREADS
+    expected = sum(10**number % 1_000_003 for number in range(RANGES))
     assert dict(kind.open().sums("fraud", 1)) == {sum_key(0): expected}
     assert dict(kind.open().recent_sums("fraud", 0)) == {sum_key(NOW_S): expected}

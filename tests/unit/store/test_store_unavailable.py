@@ -1,4 +1,4 @@
-"""The specification of a store: every verb says so when the store does not answer, and waiting does not mind."""
+"""The specification of a store: every method but `await_change` raises `StoreUnavailable` if the store is gone."""
 
 import pytest
 

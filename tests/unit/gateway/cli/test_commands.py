@@ -87,7 +87,7 @@ def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch)
 
     monkeypatch.setattr(ApiClient, "route", read_and_lose)
     said = refused(here("shift", rolled, "canary=50"))
-    assert f"Route {rolled} is at version 2, not 1: somebody changed it first." in said
+    assert f"Route {rolled} is at version 2, not 1: another change came first." in said
     assert gateway.http.get(f"/api/routes/{rolled}").json()["version"] == 2
 
 

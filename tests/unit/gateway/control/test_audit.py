@@ -20,7 +20,7 @@ from router.document.phase import Phase
 from router.draw.slots import allocate
 from router.spec.parse import parse_spec
 from store.errors import StoreUnavailable
-from store.interface import Change, Entry, Numbered, Revision
+from store.interface import Change, Entry, NumberedEntry, Revision
 from store.sqlite.store import SQLiteStore
 
 NOW_S = 1_767_268_800.0
@@ -31,7 +31,7 @@ class Changes:
     """The part of a store that is about changes; each may be made to fail, before or after it is done."""
 
     def __init__(self) -> None:
-        self.made: list[Numbered] = []
+        self.made: list[NumberedEntry] = []
         self.mark = 0
         self.asked: list[str] = []
         self.fails: set[str] = set()
@@ -41,7 +41,7 @@ class Changes:
         """One more version of the route."""
         number = len(self.made) + 1
         document = Document(version=number, spec=SPEC, slots=allocate({"a": 7500, "b": 2500}))
-        self.made.append(Numbered(number, Entry(document, Change("ann", at_s, "declare", why, f"id{number}", by))))
+        self.made.append(NumberedEntry(number, Entry(document, Change("ann", at_s, "declare", why, f"id{number}", by))))
 
     def revision(self) -> Revision:
         """See `Store.revision`."""
@@ -51,7 +51,7 @@ class Changes:
         """See `Store.audited`."""
         return self._do("audited", lambda: self.mark)
 
-    def changes(self, after: int, limit: int) -> Sequence[Numbered]:
+    def changes(self, after: int, limit: int) -> Sequence[NumberedEntry]:
         """See `Store.changes`."""
         return self._do("changes", lambda: [each for each in self.made if each.number > after][:limit])
 

@@ -1,4 +1,4 @@
-"""The directory as a sink: files appear whole, once, and are never replaced."""
+"""The sink in a directory: each file is complete, is stored once, and is never replaced."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

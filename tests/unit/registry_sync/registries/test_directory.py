@@ -1,4 +1,7 @@
-"""A registry in a directory: what it names, and what it says of what it has not."""
+"""A registry in a directory: its names, its files, and its errors for everything that is missing."""
+
+import os
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +12,7 @@ from runtimes.errors import ModelRefused
 
 @pytest.fixture
 def registry(publisher):
-    """Model fraud in the versions 1, 2 and 10, champion 2; model cancer in version 1 and without aliases."""
+    """Publish fraud in versions 1, 2 and 10 with champion 2, and cancer in version 1 without aliases."""
     for version in ("10", "2", "1"):
         publisher.publish("fraud", version)
     publisher.alias("fraud", champion="2")
@@ -31,6 +34,47 @@ def test_it_hands_out_manifests_and_artifacts(registry, publisher, content):
     assert registry.fetch("fraud", "2", manifest) == content
 
 
+@pytest.fixture
+def listings(monkeypatch) -> list[str]:
+    """Record the path of every directory that is listed."""
+    listed: list[str] = []
+
+    def recording(function: Callable[..., object]) -> Callable[..., object]:
+        def list_directory(path: object) -> object:
+            listed.append(str(path))
+            return function(path)
+
+        return list_directory
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, recording(getattr(os, name)))
+    return listed
+
+
+def test_a_reference_that_is_right_is_read_without_a_listing(registry, listings):
+    version = registry.aliases("fraud")["champion"]
+    registry.fetch("fraud", version, registry.manifest("fraud", version))
+    assert listings == []
+
+
+@pytest.mark.parametrize(("model", "version", "count"), [("spam", "1", 1), ("fraud", "3", 2)])
+def test_a_reference_that_is_wrong_costs_one_listing_per_directory(
+    registry, publisher, listings, model, version, count
+):
+    with pytest.raises(UnknownModel):
+        registry.manifest(model, version)
+    assert listings == [str(publisher.root), str(publisher.root / "fraud")][:count]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "cancer/1", "/", "\0", "README.txt", "x" * 300])
+def test_a_name_that_leads_elsewhere_is_unknown(registry, name):
+    for read in (lambda: registry.aliases(name), lambda: registry.manifest(name, "1")):
+        with pytest.raises(UnknownModel, match="no model"):
+            read()
+    with pytest.raises(UnknownModel, match="no version"):
+        registry.manifest("fraud", name)
+
+
 def test_a_version_exists_when_its_manifest_does(registry, publisher):
     half = publisher.publish("fraud", "11")
     (half / "model.yaml").unlink()
@@ -38,7 +82,7 @@ def test_a_version_exists_when_its_manifest_does(registry, publisher):
 
 
 @pytest.mark.parametrize(
-    ("ask", "words"),
+    ("read", "words"),
     [
         (lambda registry: registry.versions("spam"), "The registry has no model 'spam'; it has cancer, fraud"),
         (lambda registry: registry.aliases("spam"), "no model 'spam'; it has cancer, fraud"),
@@ -48,9 +92,9 @@ def test_a_version_exists_when_its_manifest_does(registry, publisher):
         (lambda registry: registry.manifest("..", "1"), r"no model '\.\.'"),
     ],
 )
-def test_what_there_is_not_is_refused_with_what_there_is(registry, ask, words):
+def test_what_there_is_not_is_refused_with_what_there_is(registry, read, words):
     with pytest.raises(UnknownModel, match=words):
-        ask(registry)
+        read(registry)
 
 
 def test_an_empty_registry_says_so(tmp_path):
@@ -66,9 +110,9 @@ def test_an_artifact_that_is_missing_is_named(registry, publisher):
 
 def test_a_directory_that_is_missing_is_unavailable(tmp_path):
     registry = DirectoryRegistry(tmp_path / "nowhere")
-    for ask in (registry.models, lambda: registry.versions("fraud"), lambda: registry.aliases("fraud")):
+    for read in (registry.models, lambda: registry.versions("fraud"), lambda: registry.aliases("fraud")):
         with pytest.raises(RegistryUnavailable, match="nowhere does not exist"):
-            ask()
+            read()
 
 
 @pytest.mark.parametrize(

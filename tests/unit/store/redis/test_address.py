@@ -1,11 +1,11 @@
-"""What the URLs of Redis say."""
+"""Addresses of Redis stores, read from their URLs."""
 
 import pytest
 
 from store.redis.address import RedisAddress, Topology, is_redis_url, parse_redis_url
 
 SINGLE, SENTINEL, CLUSTER = Topology
-P_AT_SS = "p@ss/:"  # percent-encoded below where it must be
+P_AT_SS = "p@ss/:"  # percent-encoded below where a URL requires it
 
 
 @pytest.mark.parametrize(

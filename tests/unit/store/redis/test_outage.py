@@ -1,4 +1,4 @@
-"""Sparing callers the wait for a store that does not answer."""
+"""The fast failure of calls to a store that does not reply."""
 
 import pytest
 
@@ -20,14 +20,14 @@ def clock() -> Clock:
 
 @pytest.fixture
 def outage(clock) -> Outage:
-    return Outage(patience_s=2.0, now=clock)
+    return Outage(longest_call_s=2.0, now=clock)
 
 
-def test_everybody_may_ask_a_store_that_answers(outage):
+def test_every_call_may_use_a_store_that_replies(outage):
     assert [outage.enter() for _ in range(3)] == [True, True, True]
 
 
-def test_after_a_failure_everybody_is_refused_for_a_moment_with_its_reason(outage, clock):
+def test_after_a_failure_every_call_fails_for_a_moment_with_its_reason(outage, clock):
     outage.enter()
     outage.failed("It does not answer.")
     for later_s in (0.0, 0.09):
@@ -42,7 +42,7 @@ def test_then_one_may_try_for_all_the_others(outage, clock):
     assert outage.enter() is False
     with pytest.raises(StoreUnavailable):
         outage.enter()
-    outage.answered()
+    outage.succeeded()
     assert [outage.enter(), outage.enter()] == [True, True]
 
 

@@ -1,4 +1,4 @@
-"""What is SQLite's own: files, locks, and a full disk."""
+"""Behaviour of the SQLite store alone: files, locks, and a full disk."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ from tests.unit.store.examples import declared, sum_key, write
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Somebody else is in the middle of writing."""
+    """Hold the write lock, as another process does in the middle of a write."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     yield
@@ -47,7 +47,7 @@ def test_readers_go_on_beside_a_writer_and_writers_are_told(tmp_path):
     store.close()
 
 
-def test_opening_a_new_file_waits_for_whoever_else_is_opening_it(tmp_path):
+def test_opening_a_new_file_waits_for_another_process_that_is_opening_it(tmp_path):
     path = tmp_path / "control.db"
     with locked(path):
         started_s = time.monotonic()
@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path):
 
 
 def fill(store: SQLiteStore) -> None:
-    """Writes documents until the file may not grow any more, as on a full disk; at most 1 MB."""
+    """Write documents until the file cannot grow any more, as on a full disk; at most 1 MB."""
     store._connection.execute("PRAGMA max_page_count = 12")
     for number in range(1000):
         write(store, declared(f"r{number}"), "x" * 1000)
@@ -146,7 +146,7 @@ def test_buckets_are_deleted_when_they_are_older_than_an_hour_and_totals_are_kep
     now_s += 3605.0
     store.count("segment", 1, 2, {})
     assert dict(store.recent_sums("fraud", 0)) == {sum_key(1_800_000_010): 2}
-    now_s += 10.0  # not at every count
+    now_s += 10.0  # old buckets are not deleted at every count
     store.count("segment", 2, 3, {})
     assert dict(store.recent_sums("fraud", 0)) == {sum_key(1_800_000_010): 2}
     assert dict(store.sums("fraud", 1)) == {sum_key(0): 3}

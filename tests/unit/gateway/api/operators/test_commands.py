@@ -154,7 +154,7 @@ def test_with_a_version_a_command_is_made_on_it_or_not_at_all(rollout):
         ("shift", {"weights": {"canary": 1}}),
     ):
         said = refused(rollout.ask("POST", f"/api/routes/r/{command}", body, headers={"if-match": '"1"'}), 409)
-        assert "is at version 2, not 1: somebody changed it first" in said
+        assert "is at version 2, not 1: another change came first" in said
     assert "must be a version" in refused(rollout.ask("POST", "/api/routes/r/pause", headers={"if-match": "x"}), 400)
     assert rollout.get("/api/routes/r")["version"] == 2
     assert rollout.ask("POST", "/api/routes/r/pause", headers={"if-match": '"2"'}).json()["version"] == 3

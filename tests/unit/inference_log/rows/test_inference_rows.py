@@ -1,28 +1,13 @@
-"""Records become rows: one per instance, with the numbers that the arrays held."""
+"""The rows of records: one per instance, with the numbers of its tensors."""
 
 from datetime import UTC, datetime
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from inference_log.record import Comparison, Context, Record, SegmentHeader
-from inference_log.rows import partition_rows
-from inference_log.schema import INFERENCES, Partition
-from inference_log.segment import Segment
-
-NOON_US = 1_767_268_800_000_000
-TODAY = Partition(INFERENCES, ("cancer", "2026-01-01"))
-
-
-def table_of(contexts: list[Context], records: list[Record]) -> dict[Partition, pa.Table]:
-    numbered = {context.number: context for context in contexts}
-    return partition_rows(Segment(SegmentHeader("w", 0), numbered, records, [], 0))
-
-
-def rows_of(contexts: list[Context], records: list[Record]) -> list[dict]:
-    (table,) = table_of(contexts, records).values()
-    return [dict(row) for row in table.to_pylist(maps_as_pydicts="strict")]
+from inference_log.record import Comparison, Record
+from inference_log.schema import INFERENCES
+from tests.unit.inference_log.rows.support import NOON_US, rows_of, tables_of
 
 
 def batch(make_record, rows: int, **changes) -> Record:
@@ -86,7 +71,7 @@ def test_a_shadows_rows_say_what_it_was_compared_with_and_how_it_differed(make_c
 
 
 def test_types_are_those_that_the_schema_declares(make_context, make_record):
-    (table,) = table_of([make_context()], [batch(make_record, 3)]).values()
+    (table,) = tables_of([make_context()], [batch(make_record, 3)]).values()
     assert table.schema.equals(INFERENCES.columns)
     table.validate(full=True)
 
@@ -169,31 +154,6 @@ def test_label_and_prediction_are_found_by_their_index(make_context, make_record
     assert (row["predicted_label"], row["prediction"]) == ("4", [2.5])
 
 
-def test_two_days_are_two_partitions(make_context, make_record):
-    midnight_us = NOON_US + 12 * 3_600_000_000
-    records = [make_record(writer_seq=0, event_us=midnight_us - 1), make_record(writer_seq=1, event_us=midnight_us)]
-    tables = table_of([make_context()], records)
-    assert {key: table["writer_seq"].to_pylist() for key, table in tables.items()} == {
-        TODAY: [0],
-        Partition(INFERENCES, ("cancer", "2026-01-02")): [1],
-    }
-
-
-def test_contexts_of_one_route_share_a_partition_and_routes_do_not(make_context, make_record):
-    contexts = [make_context(number=0), make_context(number=1, arm="canary"), make_context(number=2, route="digits")]
-    records = [make_record(context=index % 3, writer_seq=index) for index in range(6)]
-    tables = table_of(contexts, records)
-    assert {key.values[0]: table["arm"].to_pylist() for key, table in tables.items()} == {
-        "cancer": ["stable", "canary", "stable", "canary"],
-        "digits": ["stable", "stable"],
-    }
-
-
-def test_rows_are_sorted_by_time(make_context, make_record):
-    records = [make_record(writer_seq=index, event_us=NOON_US - index) for index in range(4)]
-    assert [row["writer_seq"] for row in rows_of([make_context()], records)] == [3, 2, 1, 0]
-
-
 def test_attempts_of_one_decision_have_ids_of_their_own(make_context, make_record):
     records = [make_record(writer_seq=index, decision_id="d", attempt=index) for index in range(2)]
     assert [row["inference_id"] for row in rows_of([make_context()], records)] == ["d-0-0", "d-1-0"]
@@ -206,7 +166,7 @@ def test_times_are_cut_to_milliseconds_beside_the_exact_ones(make_context, make_
 
 
 def test_an_output_of_several_integers_per_instance_does_not_spoil_the_segment(make_context, make_record):
-    outputs = (np.array([[1, 0, 1], [0, 0, 1]], "<i8"), np.zeros((2, 1), "<f4"))  # a classifier of three labels
+    outputs = (np.array([[1, 0, 1], [0, 0, 1]], "<i8"), np.zeros((2, 1), "<f4"))  # a classifier with three labels
     assert len(rows_of([make_context()], [batch(make_record, 2, outputs=outputs)])) == 2
 
 
@@ -216,13 +176,13 @@ def test_an_output_without_a_batch_dimension_does_not_spoil_the_segment(make_con
 
 
 def test_an_instance_with_more_values_than_names_does_not_spoil_the_segment(make_context, make_record):
-    context = make_context(features=("X",))  # as the gateway names an input of shape [-1, -1]
+    context = make_context(features=("X",))  # the gateway's name for an input of shape [-1, -1]
     assert len(rows_of([context], [batch(make_record, 2)])) == 2
 
 
 def test_an_input_without_a_batch_dimension_does_not_spoil_the_segment(make_context, make_record):
     context = make_context(features=("a", "b", "p", "q"), inputs=("<f4", "<f4"))
-    inputs = (np.zeros((3, 2), "<f4"), np.zeros(2, "<f4"))  # the second one is for the whole batch
+    inputs = (np.zeros((3, 2), "<f4"), np.zeros(2, "<f4"))  # the second input is for the whole batch
     assert len(rows_of([context], [batch(make_record, 3, inputs=inputs)])) == 3
 
 

@@ -1,14 +1,14 @@
-"""Changes become rows, with the types that the schema declares."""
+"""The rows of changes, with the types that the schema declares."""
 
 from datetime import datetime
 
-from inference_log.audit_rows import partition_audits
 from inference_log.schema import AUDIT, Partition
+from tests.unit.inference_log.rows.support import tables_of
 
 
 def test_a_change_is_one_row(make_audit):
     audit = make_audit(7, version=4, phase="PROGRESSING", weights={"stable": 0.75, "canary": 0.25})
-    ((partition, table),) = partition_audits([audit]).items()
+    ((partition, table),) = tables_of([], [], [audit]).items()
     assert partition == Partition(AUDIT, ("2026-01-01",))
     assert partition.path == "audit/dt=2026-01-01"
     assert table.schema.equals(AUDIT.columns)
@@ -32,4 +32,4 @@ def test_a_change_is_one_row(make_audit):
 
 
 def test_a_segment_without_changes_has_no_partition():
-    assert partition_audits([]) == {}
+    assert tables_of([], [], []) == {}

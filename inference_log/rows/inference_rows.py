@@ -1,12 +1,10 @@
-"""Turns the records of a segment into rows, one per instance, partition by partition. Decides.
+"""The rows of the table `inferences`: one per instance of a request.
 
-Records of one context have the same columns, so each group is laid out with NumPy at once; only what differs from
-record to record goes through Python.
+Records of one context have the same columns, so NumPy lays out all of them together. Only values that differ from
+record to record are handled in Python.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -15,37 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from inference_log.record import Context, Record
-from inference_log.schema import INFERENCES, Partition
-from inference_log.segment import Segment
+from inference_log.schema import INFERENCES
 from inference_log.values import STRINGS, elements, floats
 
-_DAY_US = 86_400_000_000
 _MILLION = 1e6
 
 
-def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
-    """The rows of a segment's records by partition, sorted by time."""
-    groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
-    for record in segment.records:
-        groups[record.context, record.event_us // _DAY_US].append(record)
-    tables: dict[Partition, list[pa.Table]] = defaultdict(list)
-    for (number, day), records in groups.items():
-        context = segment.contexts[number]
-        partition = Partition(INFERENCES, (context.route, day_of(day * _DAY_US)))
-        tables[partition].append(_table(context, records, segment.header.writer_id))
-    return {
-        partition: pa.concat_tables(parts).sort_by("event_ts_us").combine_chunks()
-        for partition, parts in tables.items()
-    }
-
-
-def day_of(event_us: int) -> str:
-    """The UTC day of a time since the epoch, `YYYY-MM-DD`."""
-    return datetime.fromtimestamp(event_us // 1_000_000, UTC).strftime("%Y-%m-%d")
-
-
-def _table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
-    """Rows of one context. A request with no instances (or a rejected one) still is one row."""
+def inference_table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
+    """Return the rows of records of one context. A request without instances, or a rejected one, is still one row."""
     schema = INFERENCES.columns
     sizes = np.array([max(record.batch_size, 1) for record in records])
     total = int(sizes.sum())
@@ -110,12 +85,12 @@ _RECORD_COLUMNS = (
     "trace_id",
     "writer_seq",
 )
-# Stated where every value may be None, from which no type can be inferred.
+# Columns in which every value may be None, so that no type can be inferred.
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
 
 
 def _comparisons(records: Sequence[Record]) -> dict[str, pa.Array]:
-    """What a shadow's comparisons say, one value per record; nothing, where none was made."""
+    """Return the columns of a shadow's comparisons, one value per record; None if there was no comparison."""
     compared = [record.comparison for record in records]
     flips = [None if each is None else each.flips for each in compared]
     means = [None if each is None or not each.pairs else each.difference / (_MILLION * each.pairs) for each in compared]
@@ -123,7 +98,7 @@ def _comparisons(records: Sequence[Record]) -> dict[str, pa.Array]:
 
 
 def _widths(counts: Sequence[int], sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """How many values each row has, from how many values each record has."""
+    """Return the number of values of each row, given the number of values of each record."""
     return np.repeat(np.array(counts) // sizes, sizes)
 
 
@@ -132,9 +107,9 @@ def _offsets(widths: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
-    """A map of feature name to value per row; several inputs are interleaved row by row.
+    """Return a map of feature name to value for each row. Several inputs are interleaved row by row.
 
-    Where the values do not fit the names, the row has none: one odd request must not cost the others their rows.
+    If the values of a record do not match the names, its rows have none: one odd request must not spoil the others.
     """
     if not context.inputs:
         return pa.MapArray.from_arrays(
@@ -168,8 +143,8 @@ def _tiled(widths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[np.float64]]:
     values = [floats([content], kind) for content, kind in zip(record.inputs, context.inputs, strict=False)]
-    wanted = record.batch_size * len(context.features)
-    if not wanted or sum(map(len, values)) != wanted or any(len(each) % record.batch_size for each in values):
+    expected = record.batch_size * len(context.features)
+    if not expected or sum(map(len, values)) != expected or any(len(each) % record.batch_size for each in values):
         return np.empty(0)
     return np.concatenate([each.reshape(record.batch_size, -1) for each in values], axis=1).ravel()
 
@@ -200,14 +175,14 @@ def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, 
 
 
 def _numbers(kind: str, content: bytes, size: int) -> Sequence[str | None]:
-    """`size` labels that are numbers; none, where the bytes are not as many."""
+    """Return `size` labels that are numbers, or `size` times None if the number of bytes does not match."""
     if len(content) != np.dtype(kind).itemsize * size:
         return [None] * size
     return list(map(str, np.frombuffer(content, kind).tolist()))
 
 
 def _strings(content: bytes, size: int) -> Sequence[str | None]:
-    """`size` labels that are BYTES; none, where there are not as many."""
+    """Return `size` labels that are BYTES, or `size` times None if there are fewer or more."""
     labels = elements(content)
     if labels is None or len(labels) != size:
         return [None] * size
