@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
+from starlette.types import Message, Receive
 
 from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
 from gateway.eventloop.driver import run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.http.body import ClientDisconnected, Message, Receive, read_body
+from gateway.http.body import ClientDisconnected, read_body
 from gateway.inference.live_table import Header, LiveRoute
 from gateway.inference.predictor import Answer
 from gateway.inference.service import Headers, InferenceService, answered_with, new_decision_id
