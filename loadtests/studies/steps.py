@@ -1,8 +1,7 @@
-"""Where a prediction's time goes: each step alone, in one process, without a socket.
+"""The time of each step of a prediction, measured alone, in one process, without a socket.
 
-Acts: `python -m loadtests.studies.steps`.
-
-The sum of the steps is less than the whole: between them, caches are cold and answers are put together.
+The sum of the steps is less than the whole, which has colder caches and also puts the response together.
+`python -m loadtests.studies.steps`.
 """
 
 import statistics
@@ -68,10 +67,10 @@ def _microseconds(step: Callable[[], object], calls: int) -> float:
 
 
 class AtOnce(EndOfTurn):
-    """The turn of a loop that has one request only: what is to be done at its end is done now."""
+    """The turn of a loop that has only one request: the work for its end runs at once."""
 
-    def add(self, work: Callable[[], None]) -> None:
-        """Calls `work`."""
+    def call(self, work: Callable[[], None]) -> None:
+        """Run `work`."""
         work()
 
 
@@ -82,13 +81,13 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     holder, seat, turn = LiveTableHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     lanes = LanePool(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
-    identity, wanted = Identity("steps", 0, 0.0), DesiredState(store, None)
-    Reconciler(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    identity, desired = Identity("steps", 0, 0.0), DesiredState(store, None)
+    Reconciler(identity, store, desired, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
     writer = LogWriter(seat.folder, "steps")
     predictor = Predictor(writer, metrics, Shadows(writer, metrics))
-    reception = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
-    door = InferenceEndpoint(reception, _nothing, turn, max_body_bytes=1 << 20)
+    service = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    endpoint = InferenceEndpoint(service, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
     arm, request = live.arms[0], decode(body, None, live.signature)
     runtime = catalogue.obtain(arm.lane.key.version, arm.manifest).runtime
@@ -96,7 +95,7 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         raise RuntimeError("The demo's model could not be loaded.")
     tensors = runtime.run(request.inputs, arm.output_names)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
-    answered = Answered("cancer", "2", _DECISION, parameters)
+    response = Answered("cancer", "2", _DECISION, parameters)
 
     def predict() -> None:
         _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))
@@ -107,17 +106,17 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         "plan": lambda: plan(live.route, _DECISION),
         "model": lambda: runtime.run(request.inputs, arm.output_names),
         "predict (plan, lane, model, check, record, count)": predict,
-        "encode JSON": lambda: encode(answered, request, live.signature, tensors),
-        "the whole answer, JSON": lambda: _finish(door.answer("POST", _PATH, {}, body, time.perf_counter())),
+        "encode JSON": lambda: encode(response, request, live.signature, tensors),
+        "the whole response, JSON": lambda: _finish(endpoint.answer("POST", _PATH, {}, body, time.perf_counter())),
     }
 
 
 async def _nothing(*_: object) -> None:
-    """Stands where the operators' application would."""
+    """Stand in for the operators' application."""
 
 
 def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Runs a coroutine that never waits."""
+    """Run a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration:
