@@ -141,19 +141,13 @@ def encode(
     *,
     typed: bool,
 ) -> bytes:
-    """Return the serialised response with all outputs, or the requested ones.
-
-    With `typed` they are typed contents if every one of them can be, otherwise raw bytes.
-    """
+    """Return the serialised response. Its outputs are typed contents if `typed` and if all of them can be."""
     outputs: list[_Output] = [(spec.name, spec.datatype, tensor) for spec, tensor in zip(specs, tensors, strict=True)]
     if requested is not None:
         outputs = _chosen(requested, specs, outputs)
     request_id = response.id.encode()
-    pieces: list[bytes | memoryview] = [
-        _model(response.route, response.version),
-        _id_prefix(len(request_id)),
-        request_id,
-    ]
+    model = _model(response.route, response.version)
+    pieces: list[bytes | memoryview] = [model, _id_prefix(len(request_id)), request_id]
     for name, value in response.parameters.items():
         if name == "decision_id":
             pieces += (_decision_prefix(len(value)), value.encode())
