@@ -1,1 +1,1 @@
-"""Load tests: the gateway measured beside other ways of serving the same model."""
+"""Load tests: the gateway compared with other ways of serving the same model, and studies of its parts."""

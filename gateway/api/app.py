@@ -12,7 +12,7 @@ from gateway.api.metadata import describe_router
 from gateway.api.openapi import install, operation_id
 from gateway.api.openapi_inference import INFERENCE_SCHEMAS, inference_paths
 from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
-from gateway.http.whole_body import BodyLimit
+from gateway.http.body import BodyLimit
 from gateway.inference.metadata import SERVER_VERSION, Metadata
 from gateway.protocols.v2_http import encode_error
 from gateway.telemetry.metrics import CONTENT_TYPE

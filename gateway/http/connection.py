@@ -1,9 +1,16 @@
-"""uvicorn's HTTP protocol, with predictions answered without a task. Acts.
+"""uvicorn's HTTP/1.1 protocol, with predictions run inside the parser's callback instead of in a task.
 
 For a model that takes microseconds, most of a request's time goes into what surrounds it: a task per request, ASGI
-messages, two writes to the socket. So a prediction is begun inside the parser's callback when its last byte is here,
-waits only for its batch, and is answered with one write. What is not a plain prediction (another path, a body without
-its length, a pipelined request, a client that does not read) goes the usual way through ASGI, to the same door.
+messages, two writes to the socket (docs/decisions/001). A plain prediction does without them:
+
+1. uvicorn calls `_start_asgi_task` when the headers are complete. No task is started.
+2. The parser calls `on_body` with each part of the body. A large body goes into an `Upload` instead.
+3. The parser calls `on_message_complete` after the last byte. The prediction's coroutine runs there, until it has to
+   wait for its batch.
+4. When the batch is done, the coroutine runs to its end, and the response goes out in one write.
+
+Every other request goes through ASGI to the same endpoint: another path, a body without Content-Length, a request
+with others queued behind it, a client that waits for 100 Continue or does not read its responses.
 """
 
 import re
@@ -27,66 +34,76 @@ _upgrade = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class HttpConnection(HttpToolsProtocol):
-    """One per connection."""
+    """One HTTP/1.1 connection.
 
-    _held: RequestResponseCycle | None = None
-    _headers_held: dict[bytes, bytes]
+    Two requests matter at a time. `cycle` is uvicorn's: the last one parsed, which may be queued behind another.
+    `_current` is ours: the one that is being served, by ASGI or here.
+    """
+
+    _current: RequestResponseCycle | None = None
+    _receiving: RequestResponseCycle | None = None
+    """A prediction whose body is still arriving."""
+    _headers: dict[bytes, bytes]
     _upload: Upload | None = None
-    _driven: Driver[Response] | None = None
-    _asked: RequestResponseCycle | None = None
-    _active_s = 0.0
+    _driver: Driver[Response] | None = None
+    """Runs the prediction that waits for its batch."""
+    _last_data_s = 0.0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Called by uvicorn once the headers are here. Holds a prediction back until its body is complete."""
+        """Begin a request. uvicorn calls this when its headers are complete and the response before it is sent."""
         if self.transport.is_closing():
-            return  # pipelined behind the last answer of this connection: it would be answered to nobody
-        self._asked = cycle
-        if cycle.more_body and isinstance(app, InferenceEndpoint) and self._is_eager(cycle, app):
-            self._held = cycle
+            return  # pipelined behind the connection's last response: there is no way to send another
+        self._current = cycle
+        if cycle.more_body and isinstance(app, InferenceEndpoint) and self._take_over(cycle, app):
+            self._receiving = cycle
         else:
             super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop. A large body goes straight to where it will be read from."""
-        if b"pgrade" in data and (self._asked is None or self._asked.response_complete):
+        """Parse what arrived, then let a large body bypass the parser. The loop calls this."""
+        if b"pgrade" in data and (self._current is None or self._current.response_complete):
             data = _without_upgrade(data)
         super().data_received(data)
-        if self._upload is not None and self._held is not None:
+        if self._upload is not None and self._receiving is not None:
             self._upload.divert()
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser with a part of the body."""
+        """Keep a part of the body. The parser calls this."""
         if self._upload is not None:
             self._upload.take(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Called by the parser once the body is here."""
+        """Run the prediction whose body is now complete. The parser calls this."""
         super().on_message_complete()
-        held = self._held
-        if held is not None:
-            self._held = None
+        cycle = self._receiving
+        if cycle is not None:
+            self._receiving = None
             upload, self._upload = self._upload, None
-            self._begin(held, bytes(held.body) if upload is None else upload.body)
+            self._run(cycle, bytes(cycle.body) if upload is None else upload.body)
 
     def upload_complete(self) -> None:
-        """Called by the upload when the last byte of a diverted body is here, which the parser has not seen."""
+        """Run the prediction whose diverted body is now complete. `Upload` calls this: the parser saw no end."""
         self.parser = fresh_parser(self)
         self.on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn for what is not HTTP; answers to what came before it go first."""
-        if self._driven is not None:
-            self.cycle.keep_alive = False  # its answer will be the last one; a 400 now would be taken for it
+        """Reject bytes that are not HTTP, after the responses to the requests before them. uvicorn calls this."""
+        if self._driver is not None:
+            self.cycle.keep_alive = False  # end after its response; a 400 sent now would be taken for that
             return
         if isinstance(self.app, InferenceEndpoint):
             self.app.turn.flush()
         super().send_400_response(msg)
-        self._leave_unanswered()
+        self._mark_disconnected()
 
     def on_response_complete(self) -> None:
-        """Called by uvicorn, which starts a timer here and stops it when more data come. One timer will do."""
+        """Go on to the next request. uvicorn calls this after a response.
+
+        uvicorn starts a keep-alive timer here, and cancels it when data arrive. Here one timer runs for as long as the
+        connection, and looks at the time of the last data.
+        """
         if self.pipeline or self.timeout_keep_alive_task is None:
             super().on_response_complete()
         else:
@@ -94,75 +111,80 @@ class HttpConnection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _unset_keepalive_if_required(self) -> None:
-        """Called by uvicorn when data come: the timer goes on, and will find that there was activity."""
-        self._active_s = self.loop.time()
+        """Note that data arrived, and let the timer run. uvicorn calls this to cancel the timer."""
+        self._last_data_s = self.loop.time()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Called by the timer: closes a connection that has been idle for long, or looks again later."""
-        idle_s = self.loop.time() - self._active_s
+        """Close the connection if it has been idle long enough, otherwise check again later. The timer calls this."""
+        idle_s = self.loop.time() - self._last_data_s
         if idle_s < self.timeout_keep_alive or not self.cycle.response_complete:
             again_s = max(self.timeout_keep_alive - idle_s, 1.0)
             self.timeout_keep_alive_task = self.loop.call_later(again_s, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it, and uvicorn does not
-        """Called by the loop: the client sends no more. If all of its request is here, it gets its answer."""
-        asked = self._asked
-        if asked is None or self.cycle.response_complete or self.cycle.more_body or self.scheme == "https":
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's signature; uvicorn returns nothing
+        """Keep the connection until the response is sent, if the request is complete. The loop calls this at a FIN.
+
+        Without this the loop closes the connection, as uvicorn wants it. TLS has no half-closed connections.
+        """
+        current = self._current
+        if current is None or self.cycle.response_complete or self.cycle.more_body or self.scheme == "https":
             return None
         self.cycle.keep_alive = False
         if isinstance(self.app, InferenceEndpoint):
             self.app.turn.flush()
-        if not asked.response_started:
-            asked.transport = HalfClosed(self.transport, lambda: asked.response_complete)  # type: ignore[assignment]  # as good as one
+        if not current.response_started:
+            half_closed = HalfClosed(self.transport, lambda: current.response_complete)
+            current.transport = half_closed  # type: ignore[assignment]  # it passes the rest on to the transport
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop: nobody waits any more, and the timer must go."""
-        driven, self._driven = self._driven, None
-        if driven is not None:
-            driven.cancel()
+        """Cancel what runs for the client. The loop calls this."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.cancel()
         super()._unset_keepalive_if_required()
         super().connection_lost(exc)
-        self._leave_unanswered()
+        self._mark_disconnected()
 
-    def _leave_unanswered(self) -> None:
-        """Tells the application that nobody waits: uvicorn tells the last request, not the one that others wait for."""
-        if self._asked is not None:
-            self._asked.disconnected = True
-            self._asked.message_event.set()
+    def _mark_disconnected(self) -> None:
+        """Tell the application that the client is gone. uvicorn tells only `cycle`, which may be queued."""
+        if self._current is not None:
+            self._current.disconnected = True
+            self._current.message_event.set()
 
-    def _is_eager(self, cycle: RequestResponseCycle, door: InferenceEndpoint) -> bool:
+    def _take_over(self, cycle: RequestResponseCycle, endpoint: InferenceEndpoint) -> bool:
+        """Return True if the request is a plain prediction, which runs here, and prepare for its body."""
         if cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused:
             return False
         if cycle.scope["method"] != "POST" or not is_prediction(cycle.scope["path"]):
             return False
-        headers = self._headers_held = dict(cycle.scope["headers"])
+        headers = self._headers = dict(cycle.scope["headers"])
         length = headers.get(b"content-length", b"")
-        if not length.isdigit() or int(length) > door.max_body_bytes:
+        if not length.isdigit() or int(length) > endpoint.max_body_bytes:
             return False
-        # Beyond the high-water mark uvicorn stops reading until the application asks for more, which nobody would.
+        # Above this mark uvicorn stops reading until the application asks for more. Without ASGI nothing would ask.
         if int(length) > HIGH_WATER_LIMIT:
             self._upload = Upload(self, int(length), headers.get(b"inference-header-content-length", b""))
-            if cycle.body:  # pipelined behind another, of whose answer it has waited with a part of its body
+            if cycle.body:  # it was queued behind another request, and a part of its body came meanwhile
                 self._upload.take(cycle.body)
         return True
 
-    def _begin(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
+    def _run(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
         scope = cycle.scope
-        work = self.app.respond(scope["method"], scope["path"], self._headers_held, body, time.perf_counter())
-        self._driven = driven = Driver(work, partial(self._write, cycle), self._give_up)
-        driven.step()
+        work = self.app.respond(scope["method"], scope["path"], self._headers, body, time.perf_counter())
+        self._driver = driver = Driver(work, partial(self._write_response, cycle), self._abort)
+        driver.step()
 
-    def _give_up(self, error: BaseException) -> None:
-        """`InferenceEndpoint.answer` raises nothing; if it does, this connection must not hang."""
+    def _abort(self, error: BaseException) -> None:
+        """Close the connection after a bug of ours. The endpoint raises nothing; if it does, no client may hang."""
         _log.error("gateway.eager.failed", error=repr(error))
         self.transport.abort()
 
-    def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
-        """Headers and body in one write; then uvicorn's own bookkeeping."""
-        self._driven = None
+    def _write_response(self, cycle: RequestResponseCycle, response: Response) -> None:
+        """Send headers and body in one write, then do uvicorn's own bookkeeping."""
+        self._driver = None
         parts = [STATUS_LINE[response.status]]
         for name, value in (*cycle.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
@@ -179,10 +201,10 @@ class HttpConnection(HttpToolsProtocol):
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """The same with an Upgrade in the header under another name.
+    """Return the data with an `Upgrade` header renamed.
 
-    A server may ignore it, and this one does; the parser would take the body for the other protocol's. Java's client
-    asks for HTTP/2 in this way with its first request, whatever that is.
+    A server may ignore this header, and this one does. But the parser would take the body for bytes of the other
+    protocol. Java's HTTP client asks for HTTP/2 in this way with its first request, whatever that is.
     """
     head, end, rest = data.partition(b"\r\n\r\n")
     return b"".join((_upgrade.sub(rb"\r\nIgnored", head), end, rest))

@@ -1,7 +1,11 @@
-"""A uvicorn server on a socket that several replicas share, and its orderly end. Acts.
+"""The HTTP port, on a socket that several replicas share.
 
-With SO_REUSEPORT the kernel spreads new connections over all replicas that listen. Draining goes: stop accepting;
-tell keep-alive clients to leave with their next answer; wait for requests in hand; close.
+With SO_REUSEPORT the kernel spreads new connections over all replicas that listen. A replica drains in four steps:
+
+1. It stops accepting connections.
+2. It sends `Connection: close` with each response, so that keep-alive clients connect elsewhere.
+3. It waits until the clients have closed their connections, for a limited time.
+4. uvicorn closes idle connections, and waits at most 10 s for the requests in flight.
 """
 
 import asyncio
@@ -19,7 +23,7 @@ from gateway.http.endpoint import InferenceEndpoint
 _BACKLOG = 2048
 _POLL_S = 0.02
 _KEEP_ALIVE_S = 75
-_LAST_ANSWERS_S = 10
+_LAST_RESPONSES_S = 10
 
 
 def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:
@@ -43,21 +47,21 @@ def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process has its own."""
+    """uvicorn without its signal handlers. The process has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leaves signals alone."""
+        """Leave signals alone. uvicorn would install its handlers here."""
         yield
 
 
 class HttpServer:
-    """One per replica."""
+    """The HTTP server of one replica."""
 
-    def __init__(self, door: InferenceEndpoint, tls: Mapping[str, Any] | None = None) -> None:
-        self._door = door
+    def __init__(self, endpoint: InferenceEndpoint, tls: Mapping[str, Any] | None = None) -> None:
+        self._endpoint = endpoint
         config = uvicorn.Config(
-            door,
+            endpoint,
             http=HttpConnection,
             interface="asgi3",
             ws="none",
@@ -68,38 +72,42 @@ class HttpServer:
             proxy_headers=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_LAST_ANSWERS_S,
+            timeout_graceful_shutdown=_LAST_RESPONSES_S,
             **(tls or {}),
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
-        """Accepts connections from now on."""
+        """Start to accept connections on this socket.
+
+        Raises:
+            OSError: uvicorn ended before it listened.
+        """
         self._task = asyncio.create_task(self._server.serve(sockets=[shared]))
         while not self._server.started:
             if self._task.done():
                 self._task.result()
-                raise OSError("The listener ended before it had started.")
+                raise OSError("The HTTP server ended before it had started.")
             await asyncio.sleep(_POLL_S)
 
     def outstanding(self) -> int:
-        """Requests in hand, those of the application included."""
-        return len(self._server.server_state.tasks) + self._door.service.in_hand
+        """Return the number of requests in flight, those of the application behind the endpoint included."""
+        return len(self._server.server_state.tasks) + self._endpoint.service.in_hand
 
     def is_listening(self) -> bool:
-        """Whether connections are being accepted."""
-        return self._task is not None and not self._task.done() and not self._door.draining
+        """Return True while connections are accepted."""
+        return self._task is not None and not self._task.done() and not self._endpoint.draining
 
-    async def drain(self, patience_s: float) -> None:
-        """Ends in order: at most `patience_s` for idle clients, then for the requests in hand."""
+    async def drain(self, timeout_s: float) -> None:
+        """Stop in the order given above. Clients get at most `timeout_s` to close their connections."""
         if self._task is None:
             return
-        self._door.draining = True
+        self._endpoint.draining = True
         servers: list[Any] = self._server.servers
         for server in servers:
             server.close()
-        until_s = time.monotonic() + patience_s
+        until_s = time.monotonic() + timeout_s
         while self._server.server_state.connections and time.monotonic() < until_s:
             await asyncio.sleep(_POLL_S)
         self._server.should_exit = True

@@ -1,8 +1,9 @@
-"""A large body on its way from the socket to the model, copied at most once. Acts.
+"""A large request body, read from the socket straight into the buffer that the model's tensors are views of.
 
-Its length is known, so its memory is taken at once, placed so that the first tensor behind the JSON header is aligned
-for whatever reads it. What came together with the HTTP header is copied there; then the connection's transport is
-lent to this protocol, and the kernel writes the rest where it belongs. A tensor decoded from it is a view.
+Its length is known, so one buffer for all of it is allocated at once, and offset so that the first tensor after the
+JSON header is 64-byte aligned. The part of the body that came in one packet with the HTTP headers is copied into it.
+Then the transport is switched to this protocol, and the kernel writes the rest into the buffer. So no byte is copied
+more than once, and most are not copied at all.
 """
 
 import asyncio
@@ -15,83 +16,87 @@ _ALIGNMENT_BYTES = 64
 
 
 class Connection(Protocol):
-    """The HTTP side of the connection, which gets its transport back at the end."""
+    """The HTTP connection, which gets its transport back when the body is complete."""
 
     transport: asyncio.Transport
 
     def upload_complete(self) -> None:
-        """The body is here."""
+        """Note that the body is complete."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client left before."""
+        """Note that the client disconnected during the upload."""
 
     def eof_received(self) -> bool | None:
-        """The client will send no more."""
+        """Note that the client has closed its sending side."""
 
     def pause_writing(self) -> None:
-        """As for any protocol."""
+        """Note that the transport's write buffer is full."""
 
     def resume_writing(self) -> None:
-        """As for any protocol."""
+        """Note that the transport's write buffer has room again."""
 
 
 class Upload(asyncio.BufferedProtocol):
-    """One body of known length. `header_length` is the raw value of Inference-Header-Content-Length, or empty."""
+    """The upload of one body of known length.
+
+    `header_length` is the raw value of Inference-Header-Content-Length, or empty. A value that is no usable number only
+    costs the alignment here; the decoder rejects it.
+    """
 
     def __init__(self, connection: Connection, length: int, header_length: bytes) -> None:
         offset = int(header_length) if header_length.isdigit() and len(header_length) < 10 else 0
-        memory = np.empty(length + _ALIGNMENT_BYTES, np.uint8)
-        start = -(memory.ctypes.data + offset) % _ALIGNMENT_BYTES
-        self.body = memoryview(memory.data)[start : start + length]
+        buffer = np.empty(length + _ALIGNMENT_BYTES, np.uint8)
+        start = -(buffer.ctypes.data + offset) % _ALIGNMENT_BYTES
+        self.body = memoryview(buffer.data)[start : start + length]
         self._connection = connection
         self._filled = 0
 
     def take(self, part: bytes | bytearray) -> None:
-        """Copies what the HTTP parser was given of the body."""
+        """Copy a part of the body that went through the HTTP parser."""
         end = self._filled + len(part)
         self.body[self._filled : end] = part
         self._filled = end
 
     def divert(self) -> None:
-        """From now on the rest of the body comes here."""
+        """Receive the rest of the body here, past the parser."""
         self._switch(self)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the protocol's signature
-        """Called by the loop: where to read to. Never beyond the body's end, where the next request begins."""
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
+        """Return where to read to. It ends at the body's end, where the next request begins. The loop calls this."""
         return self.body[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Called by the loop: so much was read."""
+        """Count what was read; at the body's end, give the transport back. The loop calls this."""
         self._filled += nbytes
         if self._filled == len(self.body):
             self._switch(self._connection)
             self._connection.upload_complete()
 
     def eof_received(self) -> bool | None:
-        """See `Connection`."""
+        """Pass the event on to the connection."""
         return self._connection.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `Connection`."""
+        """Pass the event on to the connection."""
         self._connection.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """See `Connection`."""
+        """Pass the event on to the connection."""
         self._connection.pause_writing()
 
     def resume_writing(self) -> None:
-        """See `Connection`."""
+        """Pass the event on to the connection."""
         self._connection.resume_writing()
 
     def _switch(self, protocol: object) -> None:
         transport = self._connection.transport
-        transport.pause_reading()  # the loop looks at the kind of protocol when reading begins
+        transport.pause_reading()  # the loop checks for a BufferedProtocol only when reading starts
         transport.set_protocol(protocol)  # type: ignore[arg-type]  # a Connection is one
         transport.resume_reading()
 
 
 def fresh_parser(protocol: object) -> httptools.HttpRequestParser:
-    """A parser that knows nothing of the body it did not see, set up as uvicorn does it."""
+    """Return a new parser with uvicorn's settings. The old one still expects the body, which it did not see."""
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser

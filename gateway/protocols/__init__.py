@@ -1,1 +1,1 @@
-"""One file per protocol: bytes in and out, nothing else."""
+"""The inference protocols: bytes to tensors and tensors to bytes, without I/O."""

@@ -1,4 +1,4 @@
-"""The classification extension: an output as its best classes, `value:index[:label]`. Decides."""
+"""The classification extension: an output as its best classes, written `value:index[:label]`."""
 
 from typing import Any
 
@@ -12,23 +12,24 @@ _HAVE_NO_ORDER = ("BOOL", "BYTES")
 
 
 def parse_classes(spec: TensorSpec, given: Any) -> int:
-    """The parameter `classification` of a requested output: how many classes are wanted.
+    """Return how many classes the parameter `classification` of a requested output asks for.
 
     Raises:
-        BadRequest: not a whole number of at least one, or values that no order is known for.
+        BadRequest: not a whole number of at least one, or the output's datatype has no order.
     """
     if type(given) is not int or given < 1:
         raise BadRequest(f"Output {spec.name}: classification is {given!r}; it must be a whole number from 1.")
     if spec.datatype in _HAVE_NO_ORDER:
-        raise BadRequest(f"Output {spec.name} is {spec.datatype}, which cannot be asked for as a classification.")
+        raise BadRequest(f"Output {spec.name} is {spec.datatype}, which cannot be requested as a classification.")
     return given
 
 
 def classify(spec: TensorSpec, tensor: Tensor, classes: int) -> Tensor:
-    """A BYTES tensor of the `classes` largest values of each instance (all, if there are fewer), the largest first.
+    """Return a BYTES tensor of the `classes` largest values of each instance, the largest first.
 
-    Its shape is [batch, classes], or [classes] where the first dimension does not vary. Labels are the columns that
-    the output declares. NaN comes last; of equal values the one that stands first.
+    If an instance has fewer values, all are returned. The shape is [batch, classes], or [classes] if the first
+    dimension does not vary. The labels are the columns that the output declares. NaN sorts last. Of equal values the
+    one with the lower index comes first.
     """
     batched = spec.shape[:1] == (-1,)
     width = int(np.prod(tensor.shape[1:] if batched else tensor.shape, dtype=np.int64))
@@ -44,7 +45,7 @@ def classify(spec: TensorSpec, tensor: Tensor, classes: int) -> Tensor:
 
 
 def _descending(rows: Tensor) -> Tensor:
-    """Keys whose ascending order is the descending order of `rows`."""
+    """Return keys whose ascending order is the descending order of `rows`."""
     if rows.dtype.kind in "iu":
-        return np.invert(rows)  # unlike the negative, it cannot overflow
+        return np.invert(rows)  # unlike negation, this cannot overflow
     return -rows.astype(np.float64)

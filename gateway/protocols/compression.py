@@ -1,4 +1,4 @@
-"""Content codings of HTTP: gzip and deflate, in both directions, within a limit. Decides."""
+"""HTTP content codings: gzip and deflate, in both directions, with a limit on what is decompressed."""
 
 import re
 import zlib
@@ -7,7 +7,7 @@ from functools import lru_cache
 from gateway.errors import BadRequest, TooLarge
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
-"""How zlib is told which wrapper to expect."""
+"""zlib's code for the wrapper around the compressed data."""
 _ALIASES = {"x-gzip": "gzip"}
 _FAST = 1
 _MAX_MEMBERS = 1024
@@ -16,11 +16,11 @@ _ITEM = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3
 
 
 def decompress(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    """What `body` is under its Content-Encoding. Never holds more than `max_bytes` of it.
+    """Return `body` without its Content-Encoding. Never hold more than `max_bytes` of the result.
 
     Raises:
-        BadRequest: an unknown encoding, more than one, or content that is damaged or cut short.
-        TooLarge: it would be longer than `max_bytes`.
+        BadRequest: an unknown encoding, more than one encoding, or content that is damaged or cut short.
+        TooLarge: the result would be longer than `max_bytes`.
     """
     name = encoding.decode("latin-1").strip().lower()
     name = _ALIASES.get(name, name)
@@ -35,7 +35,10 @@ def decompress(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
 
 
 def _inflate(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Member by member: gzip files may be put one behind the other. Rests are small, so that copying them is cheap."""
+    """Decompress member by member, since gzip files may be concatenated.
+
+    Input goes in by small steps. zlib copies what a step leaves over, and a small rest is cheap to copy.
+    """
     view, at, parts, size = memoryview(body), 0, [], 0
     for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(_WINDOW_BITS[name])
@@ -58,9 +61,10 @@ def _inflate(body: bytes, name: str, max_bytes: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def choose(accept_encoding: bytes) -> str | None:
-    """The coding for an answer to whoever sent this Accept-Encoding; None: as it is.
+    """Return the coding for the response to a request with this Accept-Encoding. None means uncompressed.
 
-    The one the client weighs highest; gzip before deflate, and both before none, where it does not care.
+    It is the coding to which the client gives the highest weight. At equal weights gzip comes before deflate, and both
+    come before none.
     """
     weights: dict[str, float] = {}
     for item in accept_encoding.decode("latin-1").lower().split(","):
@@ -74,6 +78,6 @@ def choose(accept_encoding: bytes) -> str | None:
 
 
 def compress(content: bytes, encoding: str) -> bytes:
-    """`content` under a coding that `choose` gave: quickly, rather than as small as can be."""
-    work = zlib.compressobj(_FAST, wbits=_WINDOW_BITS[encoding])
-    return work.compress(content) + work.flush()
+    """Return `content` in a coding that `choose` returned. zlib's fastest level is used, not its smallest output."""
+    compressor = zlib.compressobj(_FAST, wbits=_WINDOW_BITS[encoding])
+    return compressor.compress(content) + compressor.flush()

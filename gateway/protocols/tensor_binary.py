@@ -1,7 +1,7 @@
-"""A tensor as plain bytes: the binary extension of HTTP, and the raw contents of gRPC. Decides.
+"""A tensor as plain bytes, as in HTTP's binary extension and in gRPC's raw contents.
 
-Little-endian and row-major, as the machines are that this runs on. Nothing is copied that need not be: a tensor that
-lies aligned in the body is read where it lies, and is therefore not writable.
+The bytes are little-endian and row-major, like the processors that this runs on. So a tensor that is aligned in the
+body is not copied: it is a view of the body, and therefore read-only.
 """
 
 import math
@@ -18,11 +18,11 @@ _WORTH_A_VIEW_BYTES = 8192
 
 
 def decode_tensor(name: str, datatype: str, shape: tuple[int, ...], content: memoryview | bytes) -> Tensor:
-    """The tensor of `shape` whose bytes are `content`, all of them.
+    """Return the tensor of `shape` whose bytes are all of `content`.
 
     Raises:
         BadRequest: another number of bytes than datatype and shape need, an impossible shape, or a BOOL that is
-            neither 0 nor 1: NumPy would compute with it as if it were both.
+            neither 0 nor 1, which NumPy would take for true in one operation and for false in another.
     """
     if datatype not in NUMPY_OF:
         raise BadRequest(f"Tensor {name} has datatype {datatype!r}; known are {', '.join(NUMPY_OF)}.")
@@ -43,7 +43,7 @@ def decode_tensor(name: str, datatype: str, shape: tuple[int, ...], content: mem
 
 
 def encode_tensor(tensor: Tensor) -> bytes | memoryview:
-    """The bytes of a tensor; a view of them, where they lie as the wire wants them and are worth the view."""
+    """Return the bytes of a tensor, as a view if it is contiguous and has 8 KiB or more. Below, a copy is cheaper."""
     if tensor.nbytes < _WORTH_A_VIEW_BYTES or tensor.dtype == BYTES or not tensor.flags.c_contiguous:
         return tensor_bytes(tensor)
     return tensor.reshape(-1).view(np.uint8).data
@@ -52,13 +52,13 @@ def encode_tensor(tensor: Tensor) -> bytes | memoryview:
 def _shaped(name: str, flat: Tensor, shape: tuple[int, ...]) -> Tensor:
     try:
         return flat.reshape(shape)
-    except (ValueError, OverflowError) as error:  # more dimensions, or a larger one beside one of zero, than NumPy has
+    except (ValueError, OverflowError) as error:  # more dimensions than NumPy allows, or a huge one beside a zero
         raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
 def _elements(name: str, count: int, content: memoryview | bytes) -> list[bytes]:
-    """The elements of a BYTES tensor, each with its length before it."""
-    # Asked first, so that a shape alone does not make anybody work or allocate.
+    """Return the elements of a BYTES tensor. Each has its length before it."""
+    # Checked first, so that a huge shape in a small body costs neither time nor memory.
     if count * _LENGTH_BYTES > len(content):
         raise BadRequest(
             f"Tensor {name} has {len(content)} bytes, but {count} BYTES need at least {count * _LENGTH_BYTES}."

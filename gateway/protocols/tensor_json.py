@@ -1,8 +1,8 @@
-"""A tensor's elements in JSON, flat or nested, from and to NumPy. Decides.
+"""A tensor's elements in JSON, flat or nested, to and from NumPy.
 
-msgspec checks every element's type while it parses, and `struct` its range while it packs, so nothing is coerced
-silently: no string becomes a number, no 300 becomes a UINT8, no INT64 passes through a float. What JSON has no number
-for is another matter: see docs/decisions/005-nan-in-json.md.
+msgspec checks every element's type while it parses. `struct` checks its range while it packs. So nothing is coerced
+silently: no string becomes a number, 300 is no UINT8, and no INT64 passes through a float. NaN and the infinities,
+which JSON cannot write as numbers, are treated as docs/decisions/005-nan-in-json.md says.
 """
 
 import math
@@ -34,7 +34,7 @@ CODE_OF = {
     "FP32": "f",
     "FP64": "d",
 }
-"""How `struct` calls the datatypes that are numbers in JSON."""
+"""The `struct` codes of the datatypes that are numbers or booleans in JSON."""
 
 _MAX_DEPTH = 8
 _opening = re.compile(rb"[\[ \t\r\n]*").match
@@ -43,13 +43,13 @@ _TYPE_OF: dict[str, Any] = {"BOOL": bool, "FP32": float, "FP64": float, "BYTES":
 
 
 def element_type(datatype: str, *, words: bool = False) -> Any:
-    """What msgspec holds each element against. With `words`, FP32 and FP64 may also be words, or null."""
+    """Return the type that msgspec checks each element for. With `words`, FP32 and FP64 may also be words, or null."""
     kind = _TYPE_OF.get(datatype, int)
     return float | str | None if words and kind is float else kind
 
 
 def nested(kind: Any, depth: int) -> Any:
-    """The type of lists of lists, `depth` deep."""
+    """Return the type of lists of lists, `depth` deep."""
     for _ in range(depth):
         kind = GenericAlias(list, (kind,))
     return kind
@@ -62,16 +62,19 @@ def _decoder(datatype: str, depth: int, *, words: bool = False) -> Callable[[byt
 
 @lru_cache(maxsize=4096)
 def packer(code: str, count: int) -> Callable[..., bytes]:
-    """Packs `count` numbers; raises `struct.error` or `OverflowError` for one that is out of range."""
+    """Return a function that packs `count` numbers.
+
+    It raises `struct.error` or `OverflowError` for a number that is out of range.
+    """
     return struct.Struct(f"={count}{code}").pack
 
 
 def decode_data(name: str, datatype: str, shape: tuple[int, ...], raw: bytes | msgspec.Raw) -> Tensor:
-    """The array of `shape` that the JSON value `raw` holds.
+    """Return the array of `shape` that the JSON value `raw` holds.
 
     Raises:
-        BadRequest: elements of another type, ragged nesting, another count than the shape says, a number that the
-            datatype cannot hold.
+        BadRequest: elements of another type, ragged nesting, another count than the shape needs, or a number that
+            the datatype cannot hold.
     """
     refuse_datatype(name, datatype)
     depth = _depth(raw)
@@ -86,13 +89,13 @@ def decode_data(name: str, datatype: str, shape: tuple[int, ...], raw: bytes | m
 
 
 def refuse_datatype(name: str, datatype: str) -> None:
-    """Raises `BadRequest` if an input's datatype has no elements in JSON."""
+    """Raise `BadRequest` if an input's datatype cannot be sent as JSON."""
     if datatype in NOT_IN_JSON:
         raise BadRequest(f"Tensor {name}: {datatype} cannot be sent as JSON; send it as binary.")
 
 
 def _parse(name: str, datatype: str, depth: int, raw: bytes | msgspec.Raw) -> Any:
-    """Elements that have the datatype's type, nested as they came; where FP32 and FP64 are not all numbers, words."""
+    """Return the elements, checked for the datatype's type and nested as they came. FP32 and FP64 may hold words."""
     try:
         try:
             return _decoder(datatype, depth)(raw)
@@ -103,7 +106,7 @@ def _parse(name: str, datatype: str, depth: int, raw: bytes | msgspec.Raw) -> An
 
 
 def flatten(name: str, value: Any, depth: int) -> tuple[list[Any], tuple[int, ...]]:
-    """The elements of lists nested `depth` deep, and the lengths of each level.
+    """Return the elements of lists nested `depth` deep, and the length of each level.
 
     Raises:
         BadRequest: lists of one level differ in length.
@@ -119,10 +122,10 @@ def flatten(name: str, value: Any, depth: int) -> tuple[list[Any], tuple[int, ..
 
 
 def build(name: str, datatype: str, elements: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
-    """The array of row-major elements that have been checked for their type, as many as `shape` needs.
+    """Return the array of these row-major elements. Their types have been checked; `shape` needs as many.
 
     Raises:
-        BadRequest: one is beyond the datatype's range or a word that is no number, or there can be no such shape.
+        BadRequest: an element is out of the datatype's range or an unknown word, or the shape is impossible.
     """
     try:
         if datatype == "BYTES":
@@ -130,7 +133,7 @@ def build(name: str, datatype: str, elements: Sequence[Any], shape: tuple[int, .
         return np.ndarray(shape, NUMPY_OF[datatype], _packed(name, datatype, elements))
     except (struct.error, OverflowError) as error:
         raise BadRequest(f"Tensor {name}: a number does not fit {datatype}: {error}.") from error
-    except ValueError as error:  # a dimension beyond what NumPy can count, beside one of zero; more than it has
+    except ValueError as error:  # more dimensions than NumPy allows, or a huge one beside a zero
         raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
@@ -151,7 +154,7 @@ def _number(name: str, word: str | None) -> float:
 
 
 def _depth(raw: bytes | msgspec.Raw) -> int:
-    """How many brackets open before the first element."""
+    """Return how many brackets open before the first element."""
     match = _opening(raw)
     depth = match[0].count(b"[") if match else 0
     if depth > _MAX_DEPTH:
@@ -160,10 +163,10 @@ def _depth(raw: bytes | msgspec.Raw) -> int:
 
 
 def texts(name: str, tensor: Tensor) -> list[str]:
-    """The elements of a BYTES tensor as JSON has them.
+    """Return the elements of a BYTES tensor as strings.
 
     Raises:
-        BadRequest: one is no text.
+        BadRequest: an element is not UTF-8.
     """
     try:
         return [element.decode() for element in tensor.ravel().tolist()]

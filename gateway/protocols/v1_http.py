@@ -1,8 +1,8 @@
-"""KServe's V1 protocol, `:predict`: rows in, predictions out. Decides.
+"""KServe's V1 protocol, `:predict`: rows in, predictions out.
 
-`instances` is a list of rows; `inputs` is the same, or an object of columns. A row is what the one input has behind
-its first dimension, or an object: of inputs by name, or of values by the names of the one input's columns. Elements
-are checked as strictly as in V2.
+`instances` is a list of rows. `inputs` is the same, or an object of columns. A row is a value or a list, the model's
+one input without its first dimension. Or it is an object: of inputs by name, or of values by the names of the one
+input's columns. Elements are checked as strictly as in V2.
 """
 
 import base64
@@ -38,7 +38,7 @@ _parse = msgspec.json.Decoder(_Body).decode
 
 
 def decode(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
-    """Holds a body against the signature and turns it into arrays.
+    """Check a body against the signature and return its tensors.
 
     Raises:
         BadRequest: malformed JSON, neither or both of `instances` and `inputs`, rows that do not fit the model, or a
@@ -74,7 +74,7 @@ def _begins(raw: msgspec.Raw, bracket: bytes) -> bool:
 
 
 def _read(readers: Sequence[Reader], raw: msgspec.Raw) -> dict[str, Tensor]:
-    """What the first reader makes of it that can; if none can, the last one's complaint."""
+    """Return what the first reader that accepts `raw` makes of it. If none does, raise the last one's error."""
     for reader in readers[:-1]:
         try:
             return reader(raw)
@@ -83,31 +83,33 @@ def _read(readers: Sequence[Reader], raw: msgspec.Raw) -> dict[str, Tensor]:
     return readers[-1](raw)
 
 
-def encode(_answered: Answered, _request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]) -> bytes:
-    """The predictions: the rows of the one output, or an object by output for each row. NaN and infinities are null.
+def encode(_response: Answered, _request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]) -> bytes:
+    """Return the predictions as JSON. NaN and infinities are null.
+
+    A prediction is a row of the one output, or of several outputs an object by name.
 
     Raises:
-        BadRequest: the outputs have different numbers of rows, and so none that belong together.
+        BadRequest: the outputs have different numbers of rows, so their rows do not belong together.
     """
     columns = {spec.name: _rows(tensor) for spec, tensor in zip(signature.outputs, tensors, strict=True)}
     if len(columns) == 1:
         (predictions,) = columns.values()
     else:
         if len(set(map(len, columns.values()))) > 1:
-            raise BadRequest("The model's outputs have no rows in common, as V1 answers them; ask over V2.")
+            raise BadRequest("The model's outputs have no rows in common, which V1 needs; use V2.")
         predictions = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _rows(tensor: Tensor) -> Any:
-    """Something with a length, of rows that orjson can write. A single value is a row by itself."""
+    """Return a sequence of rows that orjson can write. A scalar becomes one row."""
     rows = tensor.reshape(1) if tensor.ndim == 0 else np.ascontiguousarray(tensor)
-    # ONNX Runtime's int64 is C's `long long`, whose scalars orjson does not know, though its arrays it does.
+    # ONNX Runtime's int64 is C's `long long`. orjson writes arrays of it, but not its scalars, so view it as NumPy's.
     return _texts(rows.tolist()) if tensor.dtype == BYTES else rows.view(rows.dtype.str)
 
 
 def _texts(value: Any) -> Any:
-    """Bytes as text; those that are no text as V1 knows to write them."""
+    """Return bytes as strings; bytes that are not UTF-8 become `{"b64": ...}`, as V1 defines it."""
     if isinstance(value, list):
         return [_texts(each) for each in value]
     try:

@@ -1,4 +1,4 @@
-"""How V1's rows and columns become tensors: a reader for each way to write them, built for a signature. Decides."""
+"""Readers that turn V1's rows and columns into tensors: one for each way to write them, built for a signature."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ Reader = Callable[[msgspec.Raw], dict[str, Tensor]]
 
 
 class _Base64(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes that are no text."""
+    """Bytes that are not UTF-8."""
 
     b64: str
 
 
 def row_readers(signature: Signature, *, objects: bool) -> tuple[Reader, ...]:
-    """The ways to read a list of rows, which may be `objects`: whichever reads it first is right."""
+    """Return the readers for a list of rows, which are `objects` or not. The first that accepts the rows is right."""
     specs = signature.inputs
     for spec in specs:
         refuse_datatype(spec.name, spec.datatype)
         if not spec.shape:
-            raise BadRequest(f"Tensor {spec.name} is a single value, which has no rows; ask over V2.")
+            raise BadRequest(f"Tensor {spec.name} is a single value, which has no rows; use V2.")
     if len(specs) > 1:
         return (_rows_by_name(specs),)
     (spec,) = specs
@@ -41,7 +41,7 @@ def row_readers(signature: Signature, *, objects: bool) -> tuple[Reader, ...]:
 
 
 def column_readers(signature: Signature) -> tuple[Reader, ...]:
-    """The ways to read an object of columns: whichever reads it first is right."""
+    """Return the readers for an object of columns. The first that accepts it is right."""
     for spec in signature.inputs:
         refuse_datatype(spec.name, spec.datatype)
     readers = [_tensors_by_name(signature.inputs)]
@@ -89,14 +89,14 @@ def _columns(spec: TensorSpec) -> Reader:
 
     def read(raw: msgspec.Raw) -> dict[str, Tensor]:
         columns = msgspec.structs.astuple(parse(raw))
-        flatten(spec.name, columns, 2)  # refuses columns of different lengths
+        flatten(spec.name, columns, 2)  # rejects columns of different lengths
         return {spec.name: _tensor(spec, list(zip(*columns, strict=True)))}
 
     return read
 
 
 def _parser(kind: Callable[[bool], Any]) -> Callable[[msgspec.Raw], Any]:
-    """Parses into `kind(False)`, or else into `kind(True)`, where numbers may also be words."""
+    """Return a parser for `kind(False)`, which falls back to `kind(True)`, where numbers may also be words."""
     strict, tolerant = msgspec.json.Decoder(kind(False)).decode, msgspec.json.Decoder(kind(True)).decode
 
     def parse(raw: msgspec.Raw) -> Any:
@@ -112,7 +112,7 @@ def _parser(kind: Callable[[bool], Any]) -> Callable[[msgspec.Raw], Any]:
 
 
 def _object(names: Sequence[str], kinds: Sequence[Any]) -> Any:
-    """The type of an object with exactly these fields, whatever characters their names have."""
+    """Return the type of an object with exactly these fields. Their names may hold any characters."""
     fields = [(f"field_{index}", kind) for index, kind in enumerate(kinds)]
     rename = {field: name for (field, _), name in zip(fields, names, strict=True)}
     return msgspec.defstruct("Row", fields, rename=rename, frozen=True, forbid_unknown_fields=True)
@@ -124,7 +124,7 @@ def _nested(spec: TensorSpec, depth: int, words: bool) -> Any:
 
 
 def _tensor(spec: TensorSpec, value: Any) -> Tensor:
-    """The tensor of nested rows; of no rows, with the width that the model takes."""
+    """Return the tensor of nested rows. An empty one gets the other dimensions from the model's signature."""
     elements, shape = flatten(spec.name, value, len(spec.shape))
     if shape[:1] == (0,):
         shape = (0, *(max(size, 0) for size in spec.shape[1:]))
@@ -141,5 +141,5 @@ def _plain(name: str, element: str | _Base64) -> str | bytes:
         return element
     try:
         return base64.b64decode(element.b64, validate=True)
-    except ValueError as error:  # also one that is not ASCII
+    except ValueError as error:  # also raised for text that is not ASCII
         raise BadRequest(f"Tensor {name} has a b64 that is not Base64: {error}.") from error

@@ -1,4 +1,4 @@
-"""The JSON of a V2 request, parsed and checked as far as that goes without knowing the model. Decides."""
+"""The JSON of a V2 request, parsed, and checked as far as is possible without the model's signature."""
 
 import re
 
@@ -8,11 +8,11 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import Parameters
 
 Scalars = dict[str, str | int | float | bool]
-"""The protocol's parameters: nothing nested, and no null."""
+"""The protocol's parameters: no nesting, and no null."""
 
 
 class Input(msgspec.Struct, frozen=True):
-    """An input whose data, if it has any, has not been looked at."""
+    """An input. Its data, if it has any, is not parsed yet."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A request."""
+    """The JSON of a request."""
 
     inputs: tuple[Input, ...]
     id: str | None = None
@@ -39,16 +39,16 @@ class Body(msgspec.Struct, frozen=True):
 
 _parse = msgspec.json.Decoder(Body).decode
 
-# A string (left alone; also one that never ends), or a bare word where an array has an element.
+# A string, which is left alone even if it never ends; or a bare word as an element of an array.
 _STRING_OR_WORD = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[,][ \t\r\n]*+)(NaN|-?Infinity)(?=[ \t\r\n]*[,\]])', re.DOTALL)
 _WORDS = (b"NaN", b"Infinity")
 
 
 def parse(content: bytes) -> Body:
-    """The request that some JSON says.
+    """Return the request that some JSON holds.
 
     Raises:
-        BadRequest: malformed JSON, or not the fields that the protocol has.
+        BadRequest: malformed JSON, or fields that the protocol does not allow.
     """
     if not content:
         raise BadRequest("The body is empty; send a JSON object with inputs.")
@@ -61,7 +61,7 @@ def parse(content: bytes) -> Body:
 
 
 def quote_words(content: bytes) -> bytes:
-    """The same JSON with NaN and Infinity, which many clients write and JSON does not know, as strings."""
+    """Return the JSON with bare NaN and Infinity as strings. Many clients write these words, but JSON has none."""
     if not any(word in content for word in _WORDS):
         return content
     return _STRING_OR_WORD.sub(
@@ -70,6 +70,6 @@ def quote_words(content: bytes) -> bytes:
 
 
 def refuse_shared_memory(name: str, parameters: Parameters) -> None:
-    """Raises `BadRequest` if a tensor is said to be elsewhere than in the request."""
+    """Raise `BadRequest` if a tensor is in shared memory instead of in the request."""
     if any(key.startswith("shared_memory_") for key in parameters):
         raise BadRequest(f"Tensor {name} is in shared memory, which is not supported; send it in the body.")

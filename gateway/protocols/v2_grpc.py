@@ -1,8 +1,8 @@
-"""The Open Inference Protocol over gRPC: decode and encode, nothing else. Decides.
+"""The Open Inference Protocol over gRPC: decode requests, encode responses.
 
-Requests are parsed by protobuf. Answers are put together from serialised pieces, most of which are the same from
-answer to answer: protobuf reads messages written one behind the other as one, so a piece is serialised once, kept,
-and the tensors' bytes are copied but once.
+Requests are parsed by protobuf. Responses are concatenated from serialised pieces. That is allowed because protobuf
+reads concatenated messages as one merged message. Most pieces are the same from response to response, so they are
+serialised once and cached. The tensors' bytes are copied only once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from runtimes.manifest import Signature, TensorSpec
 _LENGTH_DELIMITED = 2
 _RAW_OUTPUT_CONTENTS = bytes([ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
 _INFER_RESPONSE = bytes([ModelStreamInferResponse.INFER_RESPONSE_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
-# Up to here a copy costs less than to look whether one is needed.
+# Up to this size a copy costs less than the check whether one is needed.
 _SMALL_BYTES = 4096
 
 _Input = ModelInferRequest.InferInputTensor
@@ -40,7 +40,7 @@ _Output = tuple[str, str, Tensor]
 
 
 def parse(content: bytes) -> ModelInferRequest:
-    """The message that some bytes hold.
+    """Return the message that some bytes hold.
 
     Raises:
         BadRequest: they are not a ModelInferRequest.
@@ -52,15 +52,15 @@ def parse(content: bytes) -> ModelInferRequest:
 
 
 def is_typed(message: ModelInferRequest) -> bool:
-    """Whether a request has typed contents, and so wants its answer."""
+    """Return True if a request has typed contents. Its response is typed then, too."""
     return not message.raw_input_contents and any(tensor.HasField("contents") for tensor in message.inputs)
 
 
 def decode(message: ModelInferRequest, signature: Signature) -> InferenceRequest:
-    """Holds a request against the signature and turns it into arrays.
+    """Check a request against the signature and return its tensors.
 
     Raises:
-        BadRequest: a missing or unknown tensor, another datatype, shape or size, raw and typed contents mixed.
+        BadRequest: a missing or unknown tensor, another datatype, shape or size, or raw and typed contents mixed.
     """
     given, raw = message.inputs, message.raw_input_contents
     inputs: dict[str, tuple[_Input, bytes | None]]
@@ -106,21 +106,21 @@ def _typed(spec: TensorSpec, given: _Input, shape: tuple[int, ...]) -> Tensor:
 
 
 def _outputs(
-    requested: Sequence[ModelInferRequest.InferRequestedOutputTensor], signature: Signature
+    outputs: Sequence[ModelInferRequest.InferRequestedOutputTensor], signature: Signature
 ) -> Sequence[WantedOutput]:
     specs = {spec.name: spec for spec in signature.outputs}
-    wanted: dict[str, WantedOutput] = {}
-    for output in requested:
+    by_name: dict[str, WantedOutput] = {}
+    for output in outputs:
         name = output.name
         if name not in specs:
             raise BadRequest(f"The model has no output {name!r}; its outputs are {', '.join(specs)}.")
         parameters = _parameters(output.parameters)
         refuse_shared_memory(name, parameters)
         classes = parameters.get("classification")
-        wanted[name] = WantedOutput(name, True, 0 if classes is None else parse_classes(specs[name], classes))
-    if len(wanted) != len(requested):
+        by_name[name] = WantedOutput(name, True, 0 if classes is None else parse_classes(specs[name], classes))
+    if len(by_name) != len(outputs):
         raise BadRequest("An output is requested twice.")
-    return tuple(wanted.values())
+    return tuple(by_name.values())
 
 
 def _parameters(given: Mapping[str, InferParameter]) -> Parameters:
@@ -134,26 +134,23 @@ def _parameters(given: Mapping[str, InferParameter]) -> Parameters:
 
 
 def encode(
-    answered: Answered,
-    wanted: Sequence[WantedOutput] | None,
+    response: Answered,
+    requested: Sequence[WantedOutput] | None,
     specs: Sequence[TensorSpec],
     tensors: Sequence[Tensor],
     *,
     typed: bool,
 ) -> bytes:
-    """The serialised answer: all outputs, or those wanted; typed only where every one of them can be."""
+    """Return the serialised response. Its outputs are typed contents if `typed` and if all of them can be."""
     outputs: list[_Output] = [(spec.name, spec.datatype, tensor) for spec, tensor in zip(specs, tensors, strict=True)]
-    if wanted is not None:
-        outputs = _chosen(wanted, specs, outputs)
-    request_id = answered.id.encode()
-    pieces: list[bytes | memoryview] = [
-        _model(answered.route, answered.version),
-        _id_before(len(request_id)),
-        request_id,
-    ]
-    for name, value in answered.parameters.items():
+    if requested is not None:
+        outputs = _chosen(requested, specs, outputs)
+    request_id = response.id.encode()
+    model = _model(response.route, response.version)
+    pieces: list[bytes | memoryview] = [model, _id_prefix(len(request_id)), request_id]
+    for name, value in response.parameters.items():
         if name == "decision_id":
-            pieces += (_decision_before(len(value)), value.encode())
+            pieces += (_decision_prefix(len(value)), value.encode())
         else:
             pieces.append(_parameter(name, value))
     if typed and all(datatype in FIELD_OF for _, datatype, _ in outputs):
@@ -165,22 +162,24 @@ def encode(
     return b"".join(pieces)
 
 
-def encode_streamed(answer: bytes) -> bytes:
-    """A serialised answer as a message of a stream."""
-    return b"".join((_INFER_RESPONSE, _varint(len(answer)), answer))
+def encode_streamed(response: bytes) -> bytes:
+    """Return a serialised response as a message of a stream."""
+    return b"".join((_INFER_RESPONSE, _varint(len(response)), response))
 
 
 def encode_streamed_error(sentence: str, route: str, request_id: str) -> bytes:
-    """A refusal as a message of a stream, which goes on."""
-    said = ModelInferResponse(model_name=route, id=request_id)
-    return ModelStreamInferResponse(error_message=sentence, infer_response=said).SerializeToString()
+    """Return an error as a message of a stream. The stream goes on after it."""
+    response = ModelInferResponse(model_name=route, id=request_id)
+    return ModelStreamInferResponse(error_message=sentence, infer_response=response).SerializeToString()
 
 
-def _chosen(wanted: Sequence[WantedOutput], specs: Sequence[TensorSpec], outputs: Sequence[_Output]) -> list[_Output]:
-    """What is wanted of the outputs, as it is wanted."""
+def _chosen(
+    requested: Sequence[WantedOutput], specs: Sequence[TensorSpec], outputs: Sequence[_Output]
+) -> list[_Output]:
+    """Return the requested outputs, each as itself or as its best classes."""
     by_name = {spec.name: (spec, output) for spec, output in zip(specs, outputs, strict=True)}
     chosen = []
-    for name, _, classes in wanted:
+    for name, _, classes in requested:
         spec, output = by_name[name]
         chosen.append((name, "BYTES", classify(spec, output[2], classes)) if classes else output)
     return chosen
@@ -203,13 +202,13 @@ def _model(route: str, version: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _output(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    described = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
-    return ModelInferResponse(outputs=[described]).SerializeToString()
+    output = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
+    return ModelInferResponse(outputs=[output]).SerializeToString()
 
 
 @lru_cache(maxsize=4096, typed=True)
 def _parameter(name: str, value: Any) -> bytes:
-    """What is said of a decision beside its id: few values, which come again and again."""
+    """Return a serialised parameter other than the decision id. There are few different values, so cache them."""
     if isinstance(value, float):
         parameter = InferParameter(double_param=value)
     elif isinstance(value, bool):
@@ -222,14 +221,14 @@ def _parameter(name: str, value: Any) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _id_before(length: int) -> bytes:
-    """All of an `id` of `length` bytes but the bytes themselves, which come last."""
+def _id_prefix(length: int) -> bytes:
+    """Return an `id` field of `length` bytes, without these bytes, which come last."""
     return _without_end(ModelInferResponse(id="0" * length), length)
 
 
 @lru_cache(maxsize=16)
-def _decision_before(length: int) -> bytes:
-    """The same of the parameter `decision_id`."""
+def _decision_prefix(length: int) -> bytes:
+    """Return a parameter `decision_id` of `length` bytes, without these bytes."""
     parameter = InferParameter(string_param="0" * length)
     return _without_end(ModelInferResponse(parameters={"decision_id": parameter}), length)
 
@@ -241,7 +240,7 @@ def _without_end(message: ModelInferResponse, length: int) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _varint(number: int) -> bytes:
-    """A length as protobuf writes it: seven bits a byte, the lowest first, the eighth bit on all but the last."""
+    """Return a length in protobuf's encoding: seven bits a byte, lowest first, the eighth set on all but the last."""
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)

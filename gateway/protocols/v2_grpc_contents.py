@@ -1,7 +1,7 @@
-"""Tensors as typed `contents`, the protocol's other way beside raw bytes. Decides.
+"""Tensors as typed `contents`, the protocol's alternative to raw bytes.
 
-Several datatypes share a field (INT8 travels as int32), so what arrives is held against the datatype's own range:
-nothing wraps silently. FP16 and BF16 have no field.
+Several datatypes share a field (INT8 is sent as int32). So received values are checked against the datatype's own
+range, and none wraps around silently. FP16 and BF16 have no field.
 """
 
 import math
@@ -33,10 +33,10 @@ _CARRIER_OF = {"int_contents": np.dtype(np.int32), "uint_contents": np.dtype(np.
 
 
 def decode_contents(name: str, datatype: str, shape: tuple[int, ...], contents: InferTensorContents) -> Tensor:
-    """The array of `shape` that typed contents hold.
+    """Return the array of `shape` that typed contents hold.
 
     Raises:
-        BadRequest: the datatype has no field, another field is set, another count than the shape says, a number
+        BadRequest: the datatype has no field, another field is set, another count than the shape needs, or a number
             that the datatype cannot hold.
     """
     field = FIELD_OF.get(datatype)
@@ -51,7 +51,7 @@ def decode_contents(name: str, datatype: str, shape: tuple[int, ...], contents: 
         raise BadRequest(f"Tensor {name} has {len(values)} elements, but its shape {list(shape)} needs {needed}.")
     try:
         return _array(name, datatype, field, values).reshape(shape)
-    except ValueError as error:  # a dimension beyond what NumPy can count, beside one of zero
+    except ValueError as error:  # a dimension that NumPy cannot count, beside a zero
         raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
@@ -70,5 +70,5 @@ def _array(name: str, datatype: str, field: str, values: Any) -> Tensor:
 
 
 def encode_contents(datatype: str, tensor: Tensor) -> InferTensorContents:
-    """The same tensor, typed. Its datatype must have a field."""
+    """Return the tensor as typed contents. Its datatype must have a field."""
     return InferTensorContents(**{FIELD_OF[datatype]: tensor.ravel().tolist()})

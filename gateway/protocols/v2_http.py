@@ -1,7 +1,8 @@
-"""The Open Inference Protocol over HTTP, JSON and binary tensors: the way in, and the names of the way out. Decides.
+"""The Open Inference Protocol over HTTP, with JSON and binary tensors: decode requests, encode responses.
 
-A body is JSON, or JSON of a length that a header gives, followed by the bytes of the tensors that say so. Where that
-length is 0 the body is nothing but the one input's bytes.
+A body is JSON. Or it is JSON whose length is in the header Inference-Header-Content-Length, followed by the bytes of
+the tensors that have a `binary_data_size`. If that length is 0, the body holds the bytes of the one input and nothing
+else.
 """
 
 from functools import lru_cache
@@ -12,11 +13,11 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import InferenceRequest, batch_size
 from gateway.protocols.tensor_binary import decode_tensor
 from gateway.protocols.tensor_json import decode_data
-from gateway.protocols.v2_answer import encode, encode_error, metadata
 from gateway.protocols.v2_body import Body, Input, parse, refuse_shared_memory
-from gateway.protocols.v2_outputs import wanted_outputs
-from gateway.protocols.v2_quick import quick_decoder
+from gateway.protocols.v2_fast_decoder import fast_decoder
+from gateway.protocols.v2_outputs import requested_outputs
 from gateway.protocols.v2_raw import decode_raw
+from gateway.protocols.v2_response import encode, encode_error, metadata
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature, TensorSpec
 
@@ -24,14 +25,14 @@ __all__ = ["InferenceRequest", "decode", "encode", "encode_error", "metadata", "
 
 _MAX_DIGITS = 18
 _NULL = msgspec.Raw(b"null")
-_quick_decoder = lru_cache(maxsize=256)(quick_decoder)
+_fast_decoder = lru_cache(maxsize=256)(fast_decoder)
 
 
 def parse_header_length(value: bytes, body_bytes: int) -> int:
-    """The header Inference-Header-Content-Length of a body that has `body_bytes` after decompression.
+    """Return the number in Inference-Header-Content-Length. `body_bytes` is the body's length after decompression.
 
     Raises:
-        BadRequest: not a number, or more than the body has.
+        BadRequest: not a number, or more than the body has bytes.
     """
     if not value.isdigit() or len(value) > _MAX_DIGITS:
         raise BadRequest(f"Inference-Header-Content-Length is {value.decode('latin-1')!r}; it must be a number.")
@@ -42,22 +43,22 @@ def parse_header_length(value: bytes, body_bytes: int) -> int:
 
 
 def decode(body: bytes | memoryview, header_length: int | None, signature: Signature) -> InferenceRequest:
-    """Holds a body against the signature and turns it into arrays. `header_length` is as `parse_header_length` gave it.
+    """Check a body against the signature and return its tensors. `header_length` is from `parse_header_length`.
 
     Raises:
         BadRequest: malformed JSON, a missing or unknown tensor, another datatype, shape, count or element type, bytes
-            that are missing or left over, an output that there is not or that JSON cannot carry.
+            that are missing or left over, an output that does not exist or that JSON cannot carry.
     """
     if header_length == 0:
         return decode_raw(body, signature)
-    quick = _quick_decoder(signature)
+    fast = _fast_decoder(signature)
     if header_length is not None:
-        request = None if quick is None else quick.from_binary(body, header_length)
+        request = None if fast is None else fast.from_binary(body, header_length)
         if request is None:
             request = _decode_general(bytes(body[:header_length]), memoryview(body)[header_length:], signature)
         return request
     content = bytes(body)
-    request = None if quick is None else quick.from_json(content)
+    request = None if fast is None else fast.from_json(content)
     return _decode_general(content, None, signature) if request is None else request
 
 
@@ -75,13 +76,13 @@ def _decode_general(content: bytes, rest: memoryview | None, signature: Signatur
         request.id or "",
         request.parameters or {},
         tensors,
-        wanted_outputs(request.outputs, request.parameters, signature),
+        requested_outputs(request.outputs, request.parameters, signature),
         batch_size(signature, tensors),
     )
 
 
 def _parts(request: Body, rest: memoryview | None) -> dict[str, memoryview]:
-    """The bytes behind the JSON, by input."""
+    """Return the bytes after the JSON, by input."""
     parts: dict[str, memoryview] = {}
     at = 0
     for tensor in request.inputs:
@@ -122,6 +123,6 @@ def _tensor(spec: TensorSpec, given: Input | None, part: memoryview | None) -> T
         if not given.data:
             raise BadRequest(f"Tensor {spec.name} has no data.")
         return decode_data(spec.name, given.datatype, given.shape, given.data)
-    if given.data and given.data != _NULL:  # KServe's client says of an empty tensor that its data are null
+    if given.data and given.data != _NULL:  # KServe's client sends null as the data of an empty tensor
         raise BadRequest(f"Tensor {spec.name} has both data and binary_data_size; send one of them.")
     return decode_tensor(spec.name, given.datatype, given.shape, part)

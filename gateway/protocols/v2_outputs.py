@@ -1,4 +1,4 @@
-"""Which outputs a V2 request wants, and how. Decides."""
+"""The outputs that a V2 request asks for, and in which form."""
 
 from collections.abc import Sequence
 
@@ -9,25 +9,25 @@ from gateway.protocols.tensor_json import NOT_IN_JSON
 from gateway.protocols.v2_body import Output, refuse_shared_memory
 from runtimes.manifest import Signature, TensorSpec
 
-BY_DEFAULT = "binary_data_output"
+_BINARY_BY_DEFAULT = "binary_data_output"
 
 
-def wanted_outputs(
-    requested: Sequence[Output] | None, parameters: Parameters | None, signature: Signature
+def requested_outputs(
+    outputs: Sequence[Output] | None, parameters: Parameters | None, signature: Signature
 ) -> Sequence[WantedOutput] | None:
-    """The outputs to answer, in order; None: all of them, as JSON.
+    """Return the outputs to send, in order. None means all of them, as JSON.
 
     Raises:
-        BadRequest: an output that there is not, or is requested twice; a parameter of another type; a datatype that
-            JSON cannot carry, so that no model runs for an answer that cannot be written.
+        BadRequest: an output does not exist or is requested twice, a parameter has another type, or JSON cannot carry
+            the datatype. The last is checked here so that no model runs for a response that cannot be written.
     """
-    binary = _flag(f"Parameter {BY_DEFAULT}", (parameters or {}).get(BY_DEFAULT, False))
-    if requested:
+    binary = _flag(f"Parameter {_BINARY_BY_DEFAULT}", (parameters or {}).get(_BINARY_BY_DEFAULT, False))
+    if outputs:
         specs = {spec.name: spec for spec in signature.outputs}
-        wanted = [_wanted(output, specs, binary=binary) for output in requested]
-        if len({output.name for output in wanted}) != len(wanted):
+        requested = [_requested(output, specs, binary=binary) for output in outputs]
+        if len({output.name for output in requested}) != len(requested):
             raise BadRequest("An output is requested twice.")
-        return wanted
+        return requested
     if binary:
         return all_binary(signature)
     require_json(signature)
@@ -35,17 +35,17 @@ def wanted_outputs(
 
 
 def all_binary(signature: Signature) -> Sequence[WantedOutput]:
-    """Every output, as its bytes."""
+    """Return every output, as bytes."""
     return [WantedOutput(spec.name, binary=True) for spec in signature.outputs]
 
 
 def require_json(signature: Signature) -> None:
-    """Raises `BadRequest` unless every output can be written as JSON."""
+    """Raise `BadRequest` unless every output can be written as JSON."""
     for spec in signature.outputs:
         _require_json(spec)
 
 
-def _wanted(output: Output, specs: dict[str, TensorSpec], *, binary: bool) -> WantedOutput:
+def _requested(output: Output, specs: dict[str, TensorSpec], *, binary: bool) -> WantedOutput:
     spec = specs.get(output.name)
     if spec is None:
         raise BadRequest(f"The model has no output {output.name!r}; its outputs are {', '.join(specs)}.")

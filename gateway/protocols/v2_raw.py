@@ -1,4 +1,4 @@
-"""A raw request: a body that is one instance of the one input, and nothing else. Decides."""
+"""A raw request: a body that holds the bytes of one instance of the one input, and nothing else."""
 
 import math
 
@@ -11,11 +11,11 @@ from runtimes.manifest import Signature, TensorSpec
 
 
 def decode_raw(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
-    """The request of a body whose JSON has length 0. A first dimension that varies is 1; all outputs are binary.
+    """Return the request in a body whose JSON has length 0. The batch size is 1, and all outputs are binary.
 
     Raises:
-        BadRequest: the model has several inputs, or more dimensions that vary than a number of bytes can tell; the
-            bytes do not fit.
+        BadRequest: the model has several inputs, or more than one further dimension that varies, so that the number of
+            bytes does not determine the shape; or the bytes do not fit.
     """
     if len(signature.inputs) != 1:
         raise BadRequest(
@@ -31,7 +31,7 @@ def decode_raw(body: bytes | memoryview, signature: Signature) -> InferenceReque
 
 
 def _element(spec: TensorSpec, shape: list[int], body: bytes | memoryview) -> Tensor:
-    """BYTES: the body is the one element itself, with no length before it."""
+    """Return a BYTES tensor whose one element is the whole body. It has no length before it."""
     if any(size not in (1, -1) for size in shape):
         raise BadRequest(
             f"Tensor {spec.name} has the shape {list(spec.shape)}, but a raw body is one element of BYTES."

@@ -1,1 +1,1 @@
-"""The gateway beside other ways of serving the same model."""
+"""The benchmark: the gateway compared with other ways of serving the same model."""

@@ -1,4 +1,4 @@
-"""Asks every server once before it is measured, and refuses to measure one whose answer is not the model's. Acts."""
+"""The check before a measurement: a server must return the outputs that the model returns without a server."""
 
 import math
 from pathlib import Path
@@ -16,60 +16,60 @@ from loadtests.servers.onnx_session import NUMPY_OF, open_session
 _TOLERANCE: Final = 1e-5
 _LIMIT_S: Final = 30.0
 
-Answer = dict[str, list[float]]
+Outputs = dict[str, list[float]]
 
 
-def expected_answer(model: Path, payload: Payload) -> Answer:
-    """Return what the model says to the request, asked without a server."""
+def expected_outputs(model: Path, payload: Payload) -> Outputs:
+    """Return the model's outputs for the request, computed without a server."""
     session = open_session(model)
     arrays = session.run(None, {"X": table(payload.model, payload.rows)})
     names = [output.name for output in session.get_outputs()]
     return {name: array.ravel().tolist() for name, array in zip(names, arrays, strict=True)}
 
 
-def check_answer(launch: Launch, payload: Payload, expected: Answer) -> None:
-    """Ask a server once and hold its answer against the model's.
+def check_server(launch: Launch, payload: Payload, expected: Outputs) -> None:
+    """Send one request to a server and compare its response with the model's outputs.
 
     Raises:
-        StartError: it refused, or answered something else.
+        StartError: it rejected the request, or returned other outputs.
     """
     if payload.form is Form.GRPC:
         given = grpc_client.infer(launch.grpc_address, payload.model, table(payload.model, payload.rows))
     else:
-        given = _ask_http(launch, payload)
+        given = _infer_http(launch, payload)
     for name, values in expected.items():
         if not _equal(given.get(name, []), values):
-            raise StartError(f"It answered {given.get(name)} for '{name}', but the model says {values}."[:400])
+            raise StartError(f"It returned {given.get(name)} for '{name}', but the model returns {values}."[:400])
 
 
-def decode(content: bytes, header_bytes: int | None) -> Answer:
-    """Read a V2 answer: JSON, or a JSON header and the bytes of the outputs."""
+def decode(content: bytes, header_bytes: int | None) -> Outputs:
+    """Read a V2 response: JSON, or a JSON header and the bytes of the outputs."""
     outputs: list[dict[str, Any]] = orjson.loads(content[:header_bytes])["outputs"]
-    offset, answer = header_bytes or 0, {}
+    offset, arrays = header_bytes or 0, {}
     for output in outputs:
-        size = (output.get("parameters") or {}).get("binary_data_size")  # KServe says null
+        size = (output.get("parameters") or {}).get("binary_data_size")  # KServe sends null
         if size is None:
-            answer[output["name"]] = np.array(output["data"]).ravel().tolist()
+            arrays[output["name"]] = np.array(output["data"]).ravel().tolist()
         else:
             array = np.frombuffer(content[offset : offset + size], NUMPY_OF[output["datatype"]])
-            answer[output["name"]] = array.tolist()
+            arrays[output["name"]] = array.tolist()
             offset += size
-    return answer
+    return arrays
 
 
-def _ask_http(launch: Launch, payload: Payload) -> Answer:
+def _infer_http(launch: Launch, payload: Payload) -> Outputs:
     body = http_body(payload)
     url = launch.infer_url(payload.model)
-    answer = httpx.post(url, content=body.content, headers=body.headers, trust_env=False, timeout=_LIMIT_S)
-    if not answer.is_success:
-        raise StartError(f"It answered {answer.status_code} to the request: {answer.text[:200]}")
-    length = answer.headers.get(HEADER_LENGTH)
+    response = httpx.post(url, content=body.content, headers=body.headers, trust_env=False, timeout=_LIMIT_S)
+    if not response.is_success:
+        raise StartError(f"It sent status {response.status_code} to the request: {response.text[:200]}")
+    length = response.headers.get(HEADER_LENGTH)
     if payload.form is Form.BINARY and length is None:
-        raise StartError("It answered JSON though binary outputs were asked for.")
+        raise StartError("It sent JSON though binary outputs were requested.")
     try:
-        return decode(answer.content, int(length) if length else None)
+        return decode(response.content, int(length) if length else None)
     except (ValueError, KeyError, TypeError) as error:
-        raise StartError(f"Its answer is not of V2's form: {answer.content[:200]!r}") from error
+        raise StartError(f"Its response is not of V2's form: {response.content[:200]!r}") from error
 
 
 def _equal(given: list[float], expected: list[float]) -> bool:

@@ -1,4 +1,4 @@
-"""What follows from a scenario's samples: ratios to ours, and what the gateway adds to a request. Decides."""
+"""Figures derived from a scenario's samples: ratios to ours, and the time that the gateway adds to a request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,14 +19,14 @@ def column(samples: Samples, name: str, figure: str) -> list[float]:
 
 
 def ratios_of_ours(samples: Samples, name: str) -> dict[str, Spread]:
-    """Return ours ÷ that server for each figure; not numbers if ours was skipped."""
+    """Return ours ÷ that server for each figure. They are NaN if ours was skipped."""
     if OURS not in samples:
         return dict.fromkeys(COMPARED, spread([]))
     return {one: ratios(column(samples, OURS, one), column(samples, name, one)) for one in COMPARED}
 
 
 def overhead_us(scenario: Scenario, samples: Samples) -> Spread | None:
-    """Return what the gateway adds to a request, if both it and the bare server were saturated."""
+    """Return the time that the gateway adds to a request, if both it and the bare server were saturated."""
     if scenario.kind is not Kind.CLOSED or not {OURS, FLOOR} <= samples.keys():
         return None
     return added_us(column(samples, OURS, "rate_per_s"), column(samples, FLOOR, "rate_per_s"))

@@ -1,4 +1,4 @@
-"""The facts about a machine and its packages without which a figure means little."""
+"""Facts about the machine and its packages, without which a figure means little."""
 
 import os
 import platform
@@ -41,7 +41,7 @@ _LIST_VERSIONS: Final = (
 
 
 def environment_facts(work: Path, load_average: tuple[float, float, float]) -> dict[str, Any]:
-    """Return the machine's facts, and the versions that matter of this environment and the peers'."""
+    """Return facts about the machine, and the relevant package versions of this environment and of the peers'."""
     return {
         "cpu_count": os.cpu_count(),
         "cpu_model": _cpu_model(),

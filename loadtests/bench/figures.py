@@ -1,6 +1,6 @@
-"""The arithmetic of the benchmark: from what a load generator prints to samples, spreads and ratios.
+"""The arithmetic of the benchmark: from the output of a load generator to samples, spreads and ratios.
 
-Nothing here starts a process or reads a file, so that every line can be tested by itself.
+Nothing here starts a process or reads a file, so every line can be tested by itself.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any, Final
 MICROSECONDS_PER_S: Final = 1_000_000
 
 TIMER_LAG_US: Final = 2000
-"""h2load's clock ticks in milliseconds: it may send a request this late for no fault of the server."""
+"""h2load's clock ticks in milliseconds. It may send a request this late although the server is not to blame."""
 
 _SUCCESS: Final = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One load on one server: how many answers, how fast, and what went wrong."""
+    """One load on one server: the number of responses, their latencies, and the failures by kind."""
 
     requests: int
     duration_s: float
@@ -32,22 +32,22 @@ class Sample:
 
     @property
     def rate_per_s(self) -> float:
-        """Answers of status 2xx per second."""
+        """Responses with status 2xx per second."""
         return (self.requests - self.failures.get("status", 0)) / self.duration_s if self.duration_s else 0.0
 
     @property
     def failed(self) -> int:
-        """Requests that were answered with another status than 2xx, or not at all."""
+        """Requests that got another status than 2xx, or no response."""
         return sum(self.failures.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the sample as JSON can hold it."""
+        """Return the sample in a form that JSON can hold."""
         return asdict(self) | {"rate_per_s": self.rate_per_s, "failed": self.failed}
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several rounds gave: the middle one, and the range around it."""
+    """The median of several rounds, and their range."""
 
     minimum: float
     median: float
@@ -55,7 +55,7 @@ class Spread:
 
 
 def lost(failure: str) -> Sample:
-    """Return the sample of a load that gave no figures at all; it counts as one failure."""
+    """Return the sample of a load without any figures. It counts as one failure."""
     return Sample(0, 0.0, math.nan, math.nan, math.nan, math.nan, {failure: 1})
 
 
@@ -79,11 +79,11 @@ def parse_wrk(output: str) -> Sample:
 def parse_h2load_log(log: str, requests: int, connections: int, rate_per_s: float) -> Sample:
     """Turn h2load's log (start, status and time of each request) into a sample free of coordinated omission.
 
-    A latency counts from the moment its request was due, not from the moment it was sent.
+    A latency counts from the time at which its request was due, not from the time at which it was sent.
     """
     rows = sorted(_log_rows(log))
     if not rows:
-        raise ValueError("h2load logged no request; check that the server still answers.")
+        raise ValueError("h2load logged no request; check that the server still responds.")
     starts_us = [start_us for start_us, _, _ in rows]
     due_us = schedule_us(starts_us[:connections], len(rows), connections / rate_per_s)
     latencies_us = sorted(
@@ -107,8 +107,8 @@ def parse_h2load_log(log: str, requests: int, connections: int, rate_per_s: floa
 def schedule_us(first_us: Sequence[int], requests: int, interval_s: float) -> list[float]:
     """Return when each request was due, in ascending order.
 
-    Every connection repeats its first request at one interval. A first request is never late, since nothing
-    on its connection was before it, so the first requests give the times of all the others.
+    Every connection repeats its first request at one interval. A first request is never late, since nothing was
+    before it on its connection. So the times of the first requests give the times of all others.
     """
     interval_us = interval_s * MICROSECONDS_PER_S
     connections = len(first_us)
@@ -122,7 +122,7 @@ def held_back_us(start_us: float, due_us: float) -> float:
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:
-    """Return the nearest-rank percentile of values in ascending order; not a number if there are none."""
+    """Return the nearest-rank percentile of values in ascending order, or NaN if there are none."""
     if not ascending:
         return math.nan
     rank = math.ceil(percent / 100 * len(ascending))
@@ -130,7 +130,7 @@ def percentile(ascending: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Return the range and median of the rounds that gave a figure."""
+    """Return the range and the median of the rounds that have a figure."""
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return Spread(math.nan, math.nan, math.nan)
@@ -138,12 +138,12 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Divide ours by theirs round by round, so that noise which both met in one round cancels out."""
+    """Return ours ÷ theirs round by round, so that noise that hits both in one round cancels out."""
     return spread(mine / other if other else math.nan for mine, other in zip(ours, theirs, strict=True))
 
 
 def added_us(ours_per_s: Sequence[float], floor_per_s: Sequence[float]) -> Spread:
-    """Return the microseconds that ours spends on a request beyond the floor, when both are saturated."""
+    """Return the microseconds per request that ours needs more than the floor, when both are saturated."""
     return spread(
         MICROSECONDS_PER_S / mine - MICROSECONDS_PER_S / floor if mine and floor else math.nan
         for mine, floor in zip(ours_per_s, floor_per_s, strict=True)

@@ -1,4 +1,4 @@
-"""The servers of one run: started one by one, kept running side by side, and all ended when the run ends. Acts."""
+"""The servers of one run: started one by one, running side by side, and all stopped when the run ends."""
 
 import signal
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Fleet:
-    """A context in which servers run; those that could not be started are remembered with the reason."""
+    """A context in which servers run. `skipped` holds those that could not be started, with the reason."""
 
     def __init__(self, setting: Setting) -> None:
-        """Remember where the servers keep their files; nothing is started yet."""
+        """Keep the setting. No server is started yet."""
         self.running: dict[str, Target] = {}
         self.skipped: dict[str, str] = {}
         self._setting = setting
         self._servers: list[Server] = []
 
     def start(self, name: str) -> None:
-        """Start one server and wait for it; a failure means that the run goes on without it."""
+        """Start one server and wait until it is ready. If that fails, the run goes on without it."""
         self._setting.tell(f"starting {name}")
         try:
             target = BUILDERS[name](self._setting)
@@ -42,13 +42,13 @@ class Fleet:
         server.wait_ready()
 
     def __enter__(self) -> Self:
-        """Begin with no server."""
+        """Return the fleet, without any server yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every server that was started, also those that were never ready."""
+        """Stop every server that was started, also those that never became ready."""
         self._setting.tell("stopping the servers")
         with _undisturbed():
             for server in reversed(self._servers):
@@ -56,14 +56,14 @@ class Fleet:
 
 
 def end_in_order_on_signals() -> None:
-    """From here on SIGTERM and SIGHUP end the run as Ctrl-C does: in order."""
+    """Make SIGTERM and SIGHUP end the run in order, as Ctrl-C does."""
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ignore a second Ctrl-C, so that it cannot leave servers behind."""
+    """Ignore a second Ctrl-C, which could leave servers behind."""
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield

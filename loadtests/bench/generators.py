@@ -1,4 +1,4 @@
-"""The load generators: wrk, h2load, perf_analyzer, and the loop that needs no server. All are bounded in time. Acts."""
+"""The load generators: wrk, h2load, perf_analyzer, and the loop that needs no server. All have a time limit."""
 
 import shutil
 import subprocess
@@ -23,17 +23,17 @@ _GRACE_S: Final = 15
 
 
 class GeneratorMissingError(Exception):
-    """The tool that makes a kind of load is not installed."""
+    """A load generator is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generators:
-    """The tools of one run; `grpc` only if a scenario needs it."""
+    """The load generators of one run. `grpc` is set only if a scenario needs it."""
 
     grpc: PerfAnalyzer | None
 
     def load(self, scenario: Scenario, target: Target, request: Request, log: Path) -> Sample:
-        """Put one load on a target and return its sample; a load that gives no figures counts as failed."""
+        """Put one load on a target and return its sample. A load without figures counts as failed."""
         try:
             return self._load(scenario, target, request, log)
         except subprocess.TimeoutExpired:
@@ -57,10 +57,10 @@ class Generators:
 
 
 def require_tools(scenarios: list[Scenario], setting: Setting) -> Generators:
-    """Check that the tools for these scenarios are installed; perf_analyzer is fetched.
+    """Check that the load generators for these scenarios are installed. perf_analyzer is downloaded.
 
     Raises:
-        GeneratorMissingError: one is not there; the sentence says how to install it.
+        GeneratorMissingError: one is missing; the sentence says how to install it.
     """
     over_grpc = [scenario for scenario in scenarios if scenario.form is Form.GRPC]
     for tool in {TOOLS[scenario.kind] for scenario in scenarios if scenario not in over_grpc}:
@@ -75,7 +75,7 @@ def require_tools(scenarios: list[Scenario], setting: Setting) -> Generators:
 
 
 def open_command(scenario: Scenario, url: str, request: Request, log: Path) -> list[str]:
-    """Return the h2load command; connections start one after another, which spreads the requests evenly."""
+    """Return the h2load command. Connections start one after another, which spaces the requests evenly."""
     rate_per_s = scenario.rate_per_s or 1
     period_ms = max(1, round(1000 / rate_per_s))
     started_per_period = max(1, round(rate_per_s * period_ms / 1000))
@@ -125,10 +125,10 @@ def _closed(scenario: Scenario, url: str, request: Request, log: Path) -> Sample
 
 
 def open_load(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
-    """Put a load that sends on the clock on an address and return its sample.
+    """Put an open-loop load on an address and return its sample.
 
     Raises:
-        subprocess.SubprocessError: h2load failed, or did not end.
+        subprocess.SubprocessError: h2load failed, or did not end in time.
     """
     log.unlink(missing_ok=True)
     _run(open_command(scenario, url, request, log), scenario)
@@ -163,6 +163,6 @@ def _run(command: list[str], scenario: Scenario, env: dict[str, str] | None = No
 
 
 def _planned(scenario: Scenario) -> int:
-    """Return how many requests an open load is to send: the same number on every connection."""
+    """Return how many requests an open loop sends. Every connection sends the same number."""
     per_connection = round((scenario.rate_per_s or 1) * scenario.duration_s / scenario.connections)
     return max(1, per_connection) * scenario.connections

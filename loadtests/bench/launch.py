@@ -1,4 +1,4 @@
-"""What a target of the benchmark is: a server to be started, or a loop that needs none. Decides."""
+"""A target of the benchmark: a server to start, or a loop that needs no server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ class StartError(Exception):
 
 
 class Form(StrEnum):
-    """How a request travels: JSON over HTTP, the binary tensor extension over HTTP, raw tensors over gRPC."""
+    """The form of a request: JSON over HTTP, the binary tensor extension over HTTP, or raw tensors over gRPC."""
 
     JSON = "json"
     BINARY = "binary"
@@ -20,7 +20,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that is needed to start a server, to know when it is ready, and to know what it can be asked."""
+    """How to start a server, how to find out when it is ready, and which requests it supports."""
 
     name: str
     port: int
@@ -40,7 +40,7 @@ class Launch:
 
     @property
     def grpc_address(self) -> str:
-        """Address of the server's gRPC port; the only port if it has no other."""
+        """Address of the server's gRPC port. It is the server's only port if `grpc_port` is None."""
         return f"127.0.0.1:{self.grpc_port or self.port}"
 
     @property
@@ -49,13 +49,13 @@ class Launch:
         return (self.port,) if self.grpc_port is None else (self.port, self.grpc_port)
 
     def infer_url(self, model: str) -> str:
-        """Address that predictions are asked of over HTTP."""
+        """Return the address for predictions over HTTP."""
         return f"{self.url}/v2/models/{model}/infer"
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A program that calls the model over and over by itself: what is left when there is no server at all."""
+    """A program that calls the model over and over itself, without a server."""
 
     name: str
     module: str
@@ -64,7 +64,7 @@ class Loop:
 
     @property
     def models(self) -> frozenset[str]:
-        """The models that it can call."""
+        """The models that the program can call."""
         return frozenset(self.files)
 
 

@@ -1,6 +1,6 @@
-"""The benchmark's own model: `wide`, a megabyte in, one number out. Acts.
+"""The benchmark's own model, `wide`: a megabyte in, one number out.
 
-It does next to nothing with its input, so that what is measured is how fast the bytes get to it.
+It does next to nothing with its input, so a measurement shows how fast the bytes reach the model.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ _IR_VERSION: Final = 8
 
 
 def write_wide(models: Path) -> Path:
-    """Write version 1 of the model into a registry folder unless it is there; return its file.
+    """Write version 1 of the model into a registry folder, unless it exists, and return its file.
 
-    The manifest is written last: it makes the version whole.
+    The manifest is written last, because it makes the version complete.
     """
     folder = models / WIDE / "1"
     file = folder / "model.onnx"
@@ -43,8 +43,8 @@ def write_wide(models: Path) -> Path:
 
 
 def wide_model() -> bytes:
-    """Return the ONNX model: the mean of each row."""
-    from onnx import TensorProto, helper  # slow to import, and needed on the first run only
+    """Return the ONNX model, which computes the mean of each row."""
+    from onnx import TensorProto, helper  # slow to import, and only needed on the first run
 
     graph = helper.make_graph(
         [helper.make_node("ReduceMean", ["X"], ["mean"], axes=[1], keepdims=1)],

@@ -1,4 +1,4 @@
-"""What a request carries: the same rows for every server, in the form that a scenario names. Decides."""
+"""The content of a request: the same rows for every server, in the form that a scenario names."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ Rows = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Which model is asked, in which form, about how many rows."""
+    """The model, the form and the number of rows of a request."""
 
     model: str
     form: Form
@@ -30,7 +30,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The bytes of an HTTP request; `json_bytes` of them are its JSON header if tensors follow it."""
+    """The body of an HTTP request. Its first `json_bytes` are the JSON header if tensors follow it."""
 
     content: bytes
     json_bytes: int | None = None
@@ -45,7 +45,7 @@ class Body:
 
 @cache
 def table(model: str, rows: int) -> Rows:
-    """Return the first rows of scikit-learn's breast cancer data, or rows of noise that never changes."""
+    """Return the first rows of scikit-learn's breast cancer data, or for the model `wide` noise from a fixed seed."""
     if model == WIDE:
         return np.random.default_rng(0).random((rows, WIDE_COLUMNS), dtype=np.float32)
     data: Rows = load_breast_cancer().data[:rows].astype(np.float32)
@@ -53,7 +53,7 @@ def table(model: str, rows: int) -> Rows:
 
 
 def http_body(payload: Payload) -> Body:
-    """Return the request as JSON, or as a JSON header and the tensor's bytes, with the outputs wanted alike."""
+    """Return the request as JSON, or as a JSON header and the tensor's bytes. It asks for outputs in the same form."""
     rows = table(payload.model, payload.rows)
     tensor: dict[str, Any] = {"name": "X", "shape": list(rows.shape), "datatype": "FP32"}
     if payload.form is Form.JSON:

@@ -1,4 +1,4 @@
-"""The environments of the peers: one virtual environment each, built from a pinned requirements file. Acts."""
+"""The peers' virtual environments, each built from a pinned requirements file."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ _INSTALL_LIMIT_S: Final = 1800
 
 
 def ensure_peer(peer: str, work: Path, tell: Callable[[str], None]) -> Path:
-    """Return the Python of a peer's environment, which is built first if it is missing or out of date."""
+    """Return the Python of a peer's environment. Build it first if it is missing or out of date."""
     requirements = REQUIREMENTS / f"requirements-{peer}.txt"
     environment = work / peer
     python = environment / "bin" / "python"

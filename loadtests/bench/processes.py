@@ -1,4 +1,4 @@
-"""Servers as processes: started in a session of their own, waited for, and ended by id in all cases. Acts."""
+"""Servers as processes, each in a session of its own. They are always stopped, by process id."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ from loadtests.bench.launch import Form, Launch, StartError
 _POLL_S: Final = 0.2
 _STOP_LIMIT_S: Final = 40.0
 _KILL_LIMIT_S: Final = 5.0
-_ASK_LIMIT_S: Final = 2.0
+_REQUEST_LIMIT_S: Final = 2.0
 
 
 class Server:
     """A running server and every process that it started."""
 
     def __init__(self, launch: Launch, log: Path, folder: Path) -> None:
-        """Start the process in a new session, so that the terminal's Ctrl-C reaches the benchmark alone."""
+        """Start the process in a new session, so that the terminal's Ctrl-C reaches only the benchmark."""
         _require_free(launch)
         self.launch = launch
         self._log = log
@@ -42,7 +42,7 @@ class Server:
             )
 
     def wait_ready(self) -> None:
-        """Wait until the server says that it is ready, then run the launch's last commands."""
+        """Wait until the server reports that it is ready, then run the commands in `after_ready`."""
         deadline_s = time.monotonic() + self.launch.ready_limit_s
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -54,7 +54,7 @@ class Server:
             run_quietly(command, self.launch.ready_limit_s)
 
     def stop(self) -> None:
-        """End the server: first by asking its leader, then by killing whatever of it is left."""
+        """Stop the server: send SIGTERM to its first process, then kill all processes that are left."""
         family = _family(self._process.pid)
         with suppress(ProcessLookupError):
             self._process.terminate()
@@ -70,16 +70,16 @@ class Server:
 
     def _is_ready(self) -> bool:
         if self.launch.forms == {Form.GRPC}:
-            return grpc_client.is_ready(self.launch.grpc_address, _ASK_LIMIT_S)
+            return grpc_client.is_ready(self.launch.grpc_address, _REQUEST_LIMIT_S)
         try:
-            answer = httpx.get(self.launch.url + self.launch.ready_path, trust_env=False, timeout=_ASK_LIMIT_S)
+            response = httpx.get(self.launch.url + self.launch.ready_path, trust_env=False, timeout=_REQUEST_LIMIT_S)
         except httpx.HTTPError:
             return False
-        return answer.is_success
+        return response.is_success
 
 
 def run_quietly(command: Sequence[str], limit_s: float) -> None:
-    """Run a helper command; a failure becomes a sentence with the last line it printed."""
+    """Run a helper command. If it fails, raise `StartError` with the last line that it printed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)  # noqa: S603
     except subprocess.TimeoutExpired as error:
@@ -98,7 +98,7 @@ def _require_free(launch: Launch) -> None:
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """Return the descendants of a process, also those that left its process group."""
+    """Return all descendants of a process, including those that left its process group."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         family = psutil.Process(pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""What a run found, as tables for people. Acts on the console."""
+"""The results of a run as tables on the console."""
 
 import math
 from typing import Final
@@ -16,15 +16,15 @@ from loadtests.bench.scenarios import Scenario
 
 _MS_PER_US: Final = 1 / 1000
 _LARGE_BYTES: Final = 100_000
-"""Of requests from this size on, megabytes per second are of interest."""
+"""For requests of this size or more, the table has a column for megabytes per second."""
 _FAR_APART: Final = 100
-"""Of ratios from this size on, hundredths are of no interest."""
+"""Ratios of this size or more are printed without decimals."""
 
-_CAPTION: Final = "median of the rounds, below it lowest..highest; ratios were taken round by round"
+_CAPTION: Final = "median of the rounds, below it lowest..highest; ratios are taken round by round"
 
 
 def print_report(results: Results, console: Console) -> None:
-    """Print a table for each scenario, what the gateway adds to a request, and what was skipped."""
+    """Print a table for each scenario, the time that the gateway adds to a request, and the skipped servers."""
     for scenario in results.plan.scenarios:
         samples = results.samples[scenario.name]
         behind = results.behind.get(scenario.name, {})
@@ -63,7 +63,7 @@ def _table(scenario: Scenario, samples: Samples, request_bytes: int) -> Table:
 
 
 def _per_second(scenario: Scenario, request_bytes: int) -> dict[str, float]:
-    """Return the columns that follow from the rate, each with what the rate is to be multiplied by."""
+    """Return the columns that are computed from the rate, each with its factor."""
     columns = {"requests/s": 1.0}
     if scenario.rows > 1:
         columns["rows/s"] = float(scenario.rows)

@@ -1,4 +1,4 @@
-"""Requests as files, the way the load generators read them. Acts."""
+"""Request files in the forms that the load generators read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from loadtests.bench.payload import Payload, http_body, table
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A file that holds what to send, and what must be said along with it."""
+    """A file with the body to send, and the headers to send with it."""
 
     file: Path
     content_bytes: int
@@ -21,7 +21,7 @@ class Request:
 
 
 def write_request(payload: Payload, folder: Path) -> Request:
-    """Write the body of an HTTP request, or for gRPC the rows in perf_analyzer's own form."""
+    """Write the body of an HTTP request, or for gRPC the rows in perf_analyzer's own format."""
     file = folder / f"request-{payload}"
     if payload.form is Form.GRPC:
         rows = table(payload.model, payload.rows)
@@ -33,6 +33,6 @@ def write_request(payload: Payload, folder: Path) -> Request:
 
 
 def grpc_data(payload: Payload) -> bytes:
-    """Return the JSON document from which perf_analyzer takes its input tensors; it is told their shape apart."""
+    """Return the JSON document with perf_analyzer's input tensors. Their shape is passed on its command line."""
     rows = table(payload.model, payload.rows)
     return orjson.dumps({"data": [{"X": rows.ravel()}]}, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,4 +1,4 @@
-"""What a run found, for programs. Decides."""
+"""The results of a run as JSON."""
 
 import math
 from collections.abc import Mapping, Sequence

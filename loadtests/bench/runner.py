@@ -1,4 +1,4 @@
-"""One run: every server under every load, round after round, in an order that turns with each round. Acts."""
+"""One run: every load on every server, round after round. Each round begins with another server."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests.bench.check import check_answer, expected_answer
+from loadtests.bench.check import check_server, expected_outputs
 from loadtests.bench.figures import Sample
 from loadtests.bench.fleet import Fleet
 from loadtests.bench.generators import Generators, require_tools
@@ -21,12 +21,12 @@ from loadtests.bench.setting import Setting
 from loadtests.targets.ours import prepare_home
 
 KEEPS_UP: Final = 0.5
-"""Share of an open loop's rate below which a server is not measured: its latencies would be those of its queue."""
+"""Share of an open loop's rate. A server that reaches less is not measured: its latencies would be queueing time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run is to measure, and where it keeps its files."""
+    """The targets and scenarios of one run, and where it keeps its files."""
 
     targets: Sequence[str]
     scenarios: Sequence[Scenario]
@@ -34,12 +34,11 @@ class Plan:
     base_port: int
     work: Path
     home: Path
-    all_needed: bool = False
 
 
 @dataclass(slots=True)
 class Results:
-    """What one run measured: the samples of each scenario and server in the order of the rounds."""
+    """The results of one run: the samples of each scenario and server, in the order of the rounds."""
 
     plan: Plan
     skipped: dict[str, str] = field(default_factory=dict)
@@ -49,14 +48,14 @@ class Results:
 
     @property
     def failed(self) -> int:
-        """Requests of all loads that were not answered with status 2xx."""
+        """Requests of all loads that did not get status 2xx."""
         return sum(
             sample.failed for servers in self.samples.values() for samples in servers.values() for sample in samples
         )
 
 
 def run(plan: Plan, console: Console) -> Results:
-    """Start the servers, measure them in turn, and end them."""
+    """Start the servers, measure them in turn, and stop them."""
     plan.work.mkdir(parents=True, exist_ok=True)
     with _progress(console) as progress:
         task = progress.add_task("preparing", total=None)
@@ -77,7 +76,7 @@ def run(plan: Plan, console: Console) -> Results:
 
 
 class _Loads:
-    """The loads of a run in their order."""
+    """The loads of a run, in order."""
 
     def __init__(
         self, plan: Plan, setting: Setting, generators: Generators, running: dict[str, Target], results: Results
@@ -89,11 +88,11 @@ class _Loads:
         self._requests: dict[Payload, Request] = {}
         for payload in dict.fromkeys(scenario.payload for scenario in plan.scenarios):
             self._requests[payload] = write_request(payload, plan.work)
-            self._leave_out_wrong_answers(payload, setting)
+            self._check_servers(payload, setting)
         self.count = sum(map(len, results.samples.values())) * (plan.rounds + 1)
 
     def measure(self) -> Iterator[str]:
-        """Put every load on every server; yield a line before each one."""
+        """Put every load on every server. Yield a line before each load."""
         for scenario in self._plan.scenarios:
             for name in list(self._results.samples[scenario.name]):
                 yield f"warm-up {scenario.name} {name}"
@@ -105,16 +104,16 @@ class _Loads:
                     yield f"round {index + 1}/{self._plan.rounds} {scenario.name} {name}"
                     samples[name].append(self._load(scenario, name))
 
-    def _leave_out_wrong_answers(self, payload: Payload, setting: Setting) -> None:
-        """Ask every server that understands the payload, and note which of them gave the model's answer."""
-        expected = expected_answer(setting.models[payload.model], payload)
+    def _check_servers(self, payload: Payload, setting: Setting) -> None:
+        """Check every server that supports the payload. Skip those that do not return the model's outputs."""
+        expected = expected_outputs(setting.models[payload.model], payload)
         able = []
         for name, target in self._running.items():
             if payload.form not in target.forms or payload.model not in target.models:
                 continue
             try:
                 if isinstance(target, Launch):
-                    check_answer(target, payload, expected)
+                    check_server(target, payload, expected)
             except (StartError, httpx.HTTPError) as error:
                 self._results.skipped[f"{name} ({payload})"] = str(error)
             else:
@@ -125,7 +124,7 @@ class _Loads:
                 self._results.samples[scenario.name] = {name: [] for name in able}
 
     def _warm_up(self, scenario: Scenario, name: str) -> None:
-        """Put a short load on a server; leave out one that is far from keeping up with an open loop."""
+        """Put a short load on a server. Leave the server out if it cannot keep up with an open loop."""
         sample = self._load(replace(scenario, duration_s=scenario.warmup_s), name)
         if scenario.rate_per_s and falls_behind(sample, scenario.rate_per_s):
             self._results.behind.setdefault(scenario.name, {})[name] = sample.rate_per_s
@@ -137,12 +136,12 @@ class _Loads:
 
 
 def falls_behind(sample: Sample, rate_per_s: int) -> bool:
-    """Return whether a server was slow; one that refused requests is measured, so that its failures show."""
+    """Return True if a server was too slow. One that rejected requests is measured, so that its failures show."""
     return sample.failures.keys() <= {"unfinished"} and sample.rate_per_s < KEEPS_UP * rate_per_s
 
 
 def rotated(names: list[str], by: int) -> list[str]:
-    """Return the names in their order, beginning with another one in each round."""
+    """Return the names in order, starting with another one in each round."""
     first = by % len(names) if names else 0
     return names[first:] + names[:first]
 

@@ -1,4 +1,4 @@
-"""What is measured: the scenarios, read from the TOML files beside this module. Acts on files, once."""
+"""The scenarios, read from the TOML files in `loadtests/scenarios`."""
 
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ DEFAULT_DURATION_S: Final = 3
 
 
 class Kind(StrEnum):
-    """How a scenario decides when to send: on an answer (closed loop) or on the clock (open loop)."""
+    """When a scenario sends its next request: after a response (closed loop) or by the clock (open loop)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of load; an open loop also has a rate."""
+    """One load. An open loop also has a rate."""
 
     name: str
     suite: str
@@ -42,19 +42,19 @@ class Scenario:
 
     @property
     def payload(self) -> Payload:
-        """What each of its requests carries."""
+        """The content of each request."""
         return Payload(self.model, self.form, self.rows)
 
 
 def load_scenarios(suite: str, kinds: frozenset[Kind]) -> list[Scenario]:
-    """Read a suite's scenarios of these kinds: closed ones first, then open ones from the lowest rate on."""
+    """Read a suite's scenarios of these kinds: closed loops first, then open loops from the lowest rate on."""
     scenarios = [scenario for path in sorted(FOLDER.glob("*.toml")) for scenario in _read(path)]
-    wanted = [scenario for scenario in scenarios if scenario.suite == suite and scenario.kind in kinds]
-    return sorted(wanted, key=lambda scenario: (scenario.kind, scenario.rate_per_s or 0))
+    chosen = [scenario for scenario in scenarios if scenario.suite == suite and scenario.kind in kinds]
+    return sorted(chosen, key=lambda scenario: (scenario.kind, scenario.rate_per_s or 0))
 
 
 def parse_scenarios(document: dict[str, Any]) -> Iterator[Scenario]:
-    """Turn a scenario file's content into scenarios: one for each number of rows, if `rows` lists several.
+    """Turn the content of a scenario file into scenarios: one for each number of rows, if `rows` lists several.
 
     Raises:
         ValueError: a key is missing, unknown or wrong.
@@ -73,5 +73,5 @@ def parse_scenarios(document: dict[str, Any]) -> Iterator[Scenario]:
 def _read(path: Path) -> list[Scenario]:
     try:
         return list(parse_scenarios(tomllib.loads(path.read_text())))
-    except ValueError as error:  # of which the errors of tomllib and msgspec are
+    except ValueError as error:  # base class of the errors of tomllib and msgspec
         raise ValueError(f"Correct the scenario file {path.name}: {error}.") from error

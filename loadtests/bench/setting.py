@@ -1,4 +1,4 @@
-"""Where a run keeps its files and which ports it takes. Decides."""
+"""The folders and ports of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ PORTS: Final = (
     "serve-composition",
     "serve-composition-tuned",
 )
-"""What listens, in the order of the ports."""
+"""The listeners, in the order of their ports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where the benchmark keeps its files, which ports it may take, and how it tells what it is doing."""
+    """The folders and ports of a run. `tell` shows a line about its progress."""
 
     work: Path
     home: Path
@@ -49,16 +49,16 @@ class Setting:
     tell: Callable[[str], None]
 
     def port(self, name: str) -> int:
-        """Return the port of that name."""
+        """Return the port of a listener."""
         return self.base_port + PORTS.index(name)
 
     @property
     def models(self) -> dict[str, Path]:
-        """The model files that every server serves."""
+        """The files of the models that every server serves."""
         versions = {"cancer": "2", "wide": "1"}
         return {name: self.home / "models" / name / version / "model.onnx" for name, version in versions.items()}
 
     @property
     def peer_env(self) -> dict[str, str]:
-        """Variables with which the compared servers find the model and this package."""
+        """Environment variables with which the compared servers find the model and this package."""
         return {MODEL_FILE_VARIABLE: str(self.models["cancer"]), "PYTHONPATH": str(REPOSITORY)}

@@ -1,4 +1,4 @@
-"""What is measured together: each suite's servers run side by side, suite after suite. Decides."""
+"""The suites. The servers of a suite run side by side; suites run one after another."""
 
 from typing import Final
 
@@ -21,21 +21,21 @@ SUITES: Final[dict[str, tuple[str, ...]]] = {
     "replicas": ("ours", "ours-2"),
     "placement": ("ours", "ours-dedicated"),
 }
-"""The targets of each suite, in the order of their start. Its scenarios say in their files which suite is theirs."""
+"""The targets of each suite, in the order of their start. Each scenario file names its suite."""
 
 DEFAULT_SUITES: Final = "http,composition"
 ALL: Final = "all"
 
 
 def chosen_suites(names: str) -> list[str]:
-    """Return the suites that a list with commas names, or every one for `all`.
+    """Return the suites in a list separated by commas, or every suite for `all`.
 
     Raises:
         ValueError: there is no suite of that name.
     """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if wanted == [ALL]:
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    if chosen == [ALL]:
         return list(SUITES)
-    if unknown := [name for name in wanted if name not in SUITES] or ([] if wanted else ["nothing"]):
+    if unknown := [name for name in chosen if name not in SUITES] or ([] if chosen else ["nothing"]):
         raise ValueError(f"name some of {', '.join(SUITES)}, or {ALL}; not {', '.join(unknown)}")
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(chosen))

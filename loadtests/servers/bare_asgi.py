@@ -1,7 +1,7 @@
-"""The floor of the comparison: a plain ASGI application that does nothing but decode, predict and encode.
+"""The floor of the comparison: a plain ASGI application that only decodes, predicts and encodes.
 
-It has no routing, logging, validation or metrics. The model runs on the event loop itself, since a thread
-hop would cost more than this model does.
+It has no routing, logging, validation or metrics. The model runs on the event loop, since switching to a thread would
+cost more than this model does.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,7 +21,7 @@ _JSON = (b"content-type", b"application/json")
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    """Answer POST with a prediction and any other method (a health check) with 200 and an empty body."""
+    """Respond to POST with a prediction, and to any other method (a health check) with 200 and an empty body."""
     if scope["method"] == "POST":
         await _reply(send, predict(await _read(receive)))
     else:

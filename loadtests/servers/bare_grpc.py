@@ -1,6 +1,6 @@
-"""The floor of the gRPC comparison: grpc.aio on uvloop, with nothing but protobuf, NumPy and the model. Acts.
+"""The floor of the gRPC comparison: grpc.aio on uvloop, with only protobuf, NumPy and the model.
 
-It also answers the calls that perf_analyzer makes before it sends requests.
+It also serves the calls that perf_analyzer makes before it sends requests.
 """
 
 import sys
@@ -23,15 +23,15 @@ _OUTPUT_SHAPES: Final = {"label": [-1], "probabilities": [-1, _CLASSES]}
 async def infer(request: pb.ModelInferRequest, _: Any) -> pb.ModelInferResponse:
     """Predict for raw rows, on the event loop."""
     rows = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(request.inputs[0].shape)
-    answer = pb.ModelInferResponse(model_name="cancer", id=request.id)  # perf_analyzer finds its request by it
+    response = pb.ModelInferResponse(model_name="cancer", id=request.id)  # perf_analyzer finds its request by the id
     for name, array in zip(OUTPUT_NAMES, run(_SESSION, rows), strict=True):
-        answer.outputs.add(name=name, datatype=DATATYPES[name], shape=array.shape)
-        answer.raw_output_contents.append(array.tobytes())
-    return answer
+        response.outputs.add(name=name, datatype=DATATYPES[name], shape=array.shape)
+        response.raw_output_contents.append(array.tobytes())
+    return response
 
 
 async def ready(_: Any, __: Any) -> pb.ServerReadyResponse:
-    """Say that the model is there."""
+    """Report that the model is ready."""
     return pb.ServerReadyResponse(ready=True)
 
 
@@ -42,15 +42,15 @@ async def about(_: Any, __: Any) -> pb.ServerMetadataResponse:
 
 async def metadata(_: Any, __: Any) -> pb.ModelMetadataResponse:
     """Describe the model's tensors."""
-    answer = pb.ModelMetadataResponse(name="cancer", versions=["1"], platform="onnx_onnxv1")
-    answer.inputs.add(name="X", datatype="FP32", shape=[-1, _COLUMNS])
+    response = pb.ModelMetadataResponse(name="cancer", versions=["1"], platform="onnx_onnxv1")
+    response.inputs.add(name="X", datatype="FP32", shape=[-1, _COLUMNS])
     for name, shape in _OUTPUT_SHAPES.items():
-        answer.outputs.add(name=name, datatype=DATATYPES[name], shape=shape)
-    return answer
+        response.outputs.add(name=name, datatype=DATATYPES[name], shape=shape)
+    return response
 
 
 async def configuration(_: Any, __: Any) -> pb.ModelConfigResponse:
-    """Say that rows are not counted apart from the shape."""
+    """Report the model's configuration, in which the shapes include the number of rows."""
     config = pb.ModelConfig(name="cancer", platform="onnx_onnxv1")
     config.input.add(name="X", data_type=pb.TYPE_FP32, dims=[-1, _COLUMNS])
     for name, shape in _OUTPUT_SHAPES.items():
@@ -59,7 +59,7 @@ async def configuration(_: Any, __: Any) -> pb.ModelConfigResponse:
 
 
 async def statistics(_: Any, __: Any) -> pb.ModelStatisticsResponse:
-    """Count nothing."""
+    """Report empty statistics."""
     return pb.ModelStatisticsResponse(model_stats=[pb.ModelStatistics(name="cancer", version="1")])
 
 
@@ -75,7 +75,7 @@ async def main(port: int) -> None:
         "ModelStatistics": (statistics, pb.ModelStatisticsRequest),
     }
     handlers: dict[str, Any] = {
-        name: grpc.unary_unary_rpc_method_handler(call, kind.FromString, lambda answer: answer.SerializeToString())
+        name: grpc.unary_unary_rpc_method_handler(call, kind.FromString, lambda response: response.SerializeToString())
         for name, (call, kind) in calls.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))

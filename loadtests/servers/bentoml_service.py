@@ -1,7 +1,7 @@
-"""BentoML's side of the comparison: a service class with one API on V2's path. Acts.
+"""BentoML's side of the comparison: a service class with one API on V2's path.
 
-One worker in one process and no batching, which are its defaults; the method is a coroutine, which spares a thread
-hop. `loadtests/targets/python_peers.py` turns access log and metrics off.
+It has one worker in one process and no batching, which are the defaults. The method is a coroutine, which saves a
+switch to a thread. The decorator turns access log and metrics off.
 """
 
 # BentoML lives in an environment of its own, where the type checker does not look.

@@ -35,10 +35,10 @@ class OnnxModel(Model):
 
 
 class LoopbackConfig(uvicorn.Config):
-    """KServe listens on all interfaces and has no option for it; the benchmark stays on the loopback one."""
+    """uvicorn's configuration with the loopback address. KServe has no option for it and listens on all interfaces."""
 
     def __init__(self, app: Any, **options: Any) -> None:
-        """Replace the address alone."""
+        """Replace only the address."""
         super().__init__(app, **{**options, "host": "127.0.0.1"})
 
 

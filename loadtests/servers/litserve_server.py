@@ -1,4 +1,4 @@
-"""LitServe's side of the comparison: its API class behind V2's path, with one worker and no batching. Acts.
+"""LitServe's side of the comparison: its API class on V2's path, with one worker and no batching.
 
 LitServe predicts in a worker process; `fast_queue` (ZeroMQ instead of a multiprocessing queue) is its documented
 setting for speed.
@@ -23,16 +23,16 @@ class OnnxApi(litserve.LitAPI):
         self._session: Any = open_session(model_file())
 
     def decode_request(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Take the one tensor out of a V2 request."""
+        """Return the one tensor of a V2 request."""
         tensor: dict[str, Any] = request["inputs"][0]
         return tensor
 
     def predict(self, tensor: dict[str, Any]) -> dict[str, Any]:
-        """Predict."""
+        """Run the model."""
         return predict_v2(self._session, tensor)
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """Give the V2 response as it is."""
+        """Return the V2 response unchanged."""
         return output
 
 

@@ -1,4 +1,4 @@
-"""A classifier that takes its time, or ends its process: a shadow to be afraid of. Acts."""
+"""A classifier that misbehaves as a shadow: it is slow, or it ends its process."""
 
 import os
 import signal
@@ -10,8 +10,9 @@ _TRIED_WITH_LESS = 500
 
 
 class Mischief:
-    """Takes `takes_s` for each batch; after so many, if that is said, it crashes. It behaves while it is being tried,
-    with numbers that are smaller than any patient's.
+    """A classifier that sleeps `takes_s` in each batch, and crashes after `crashes_after` batches if that is given.
+
+    It behaves well while the loader tries it, which uses smaller numbers than any patient's.
     """
 
     n_features_in_ = 30
@@ -22,7 +23,7 @@ class Mischief:
         self._left = crashes_after
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """Label 1, for sure."""
+        """Return label 1 with probability 1."""
         if features.max() > _TRIED_WITH_LESS:
             time.sleep(self._takes_s)
             if self._left is not None:

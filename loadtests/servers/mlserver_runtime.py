@@ -21,7 +21,7 @@ class OnnxRuntime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Predict, in the process that the settings say."""
+        """Predict, in the process that the settings choose."""
         arrays = run(self._session, NumpyCodec.decode_input(payload.inputs[0]))
         outputs = [NumpyCodec.encode_output(name, array) for name, array in zip(OUTPUT_NAMES, arrays, strict=True)]
         return InferenceResponse(model_name=self.name, outputs=outputs)

@@ -1,6 +1,6 @@
-"""ONNX Runtime in a bare Python loop: what the model gives when there is no server and no network. Acts.
+"""ONNX Runtime in a Python loop: the model's speed without a server and a network.
 
-It prints one line like that of `post.lua`, so that its figures are read in the same way.
+It prints one line in the format of `post.lua`, so its figures are read in the same way.
 """
 
 import json
@@ -14,7 +14,7 @@ from loadtests.servers.onnx_session import open_session
 
 
 def main(model: str, file: str, rows: int, duration_s: float) -> None:
-    """Call the model on the same rows until the time is over."""
+    """Call the model on the same rows for `duration_s` seconds, and print the figures."""
     session, batch, taken_us = open_session(Path(file)), table(model, rows), []
     began_s = last_s = time.perf_counter()
     while last_s - began_s < duration_s:

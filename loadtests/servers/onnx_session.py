@@ -1,6 +1,6 @@
-"""The one way every compared server runs the model: same session options, same arrays in and out. Acts.
+"""The model as every compared server runs it: the same session options, the same arrays in and out.
 
-Servers import this in environments of their own: it needs nothing but NumPy and ONNX Runtime.
+Servers import this module in their own environments, so it needs only NumPy and ONNX Runtime.
 """
 
 import os
@@ -17,7 +17,7 @@ NUMPY_OF: Final = {"INT64": np.int64, "FP32": np.float32}
 
 
 def model_file() -> Path:
-    """Return the model file that the benchmark named in the environment."""
+    """Return the model file that the benchmark names in the environment."""
     value = os.environ.get(MODEL_FILE_VARIABLE)
     if not value:
         raise RuntimeError(f"Set {MODEL_FILE_VARIABLE} to the ONNX file that this server is to serve.")
@@ -25,7 +25,7 @@ def model_file() -> Path:
 
 
 def open_session(path: Path) -> ort.InferenceSession:
-    """Open the model on one thread, so that no server gets more of the machine than another."""
+    """Open the model with one thread, so that no server gets more of the machine than another."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -33,12 +33,12 @@ def open_session(path: Path) -> ort.InferenceSession:
 
 
 def run(session: ort.InferenceSession, rows: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
-    """Run the model; the arrays come back in the order of OUTPUT_NAMES."""
+    """Run the model. Return the arrays in the order of OUTPUT_NAMES."""
     return list(session.run(list(OUTPUT_NAMES), {"X": rows}))
 
 
 def predict_v2(session: ort.InferenceSession, tensor: dict[str, Any]) -> dict[str, Any]:
-    """Answer a V2 request's one tensor with a V2 response, for servers that do not speak V2 themselves."""
+    """Return the V2 response to a request's one tensor, for servers that do not support V2 themselves."""
     rows = np.array(tensor["data"], dtype=np.float32).reshape(tensor["shape"])
     outputs = [
         {"name": name, "datatype": DATATYPES[name], "shape": list(array.shape), "data": array.ravel().tolist()}

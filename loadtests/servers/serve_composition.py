@@ -1,6 +1,6 @@
-"""Ray Serve as its documentation composes models: FastAPI ingress, model deployment by handle, Serve's proxy. Acts.
+"""Ray Serve as its documentation composes models: Serve's proxy, a FastAPI ingress, and a model called by handle.
 
-`--tuned` lets the deployments take as many requests at once as the load has connections, where the default is five.
+With `--tuned` each replica accepts 100 ongoing requests instead of the default of five.
 """
 
 import signal
@@ -35,26 +35,26 @@ class Cancer:
 @serve.deployment
 @serve.ingress(application)
 class Ingress:
-    """What Serve's proxy hands requests to."""
+    """The deployment that gets requests from Serve's proxy."""
 
     def __init__(self, model: DeploymentHandle[Any]) -> None:
-        """Remember the model's handle."""
+        """Keep the model's handle."""
         self._model = model
 
     @application.get("/v2/health/ready")
     async def ready(self) -> dict[str, bool]:
-        """Answer once this replica runs."""
+        """Report that this replica runs."""
         return {"ready": True}
 
     @application.post("/v2/models/cancer/infer")
     async def infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Ask the model."""
-        answer: dict[str, Any] = await self._model.predict.remote(request["inputs"][0])
-        return answer
+        """Call the model."""
+        response: dict[str, Any] = await self._model.predict.remote(request["inputs"][0])
+        return response
 
 
 def main(port: int, tuned: bool) -> None:
-    """Start a cluster of this machine's own, serve on it, and end it when asked to."""
+    """Start a local cluster, serve on it, and stop it on SIGINT or SIGTERM."""
     ray.init(
         address="local",
         _node_ip_address="127.0.0.1",

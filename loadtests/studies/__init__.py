@@ -1,1 +1,1 @@
-"""Measurements of the gateway alone: steps, batches, shadows, guardrails."""
+"""Studies of the gateway alone: steps of a prediction, lanes, shadows, guardrails."""

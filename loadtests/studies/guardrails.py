@@ -1,6 +1,7 @@
-"""Whether guardrails keep their promises: rarely wrong however often one looks, quick when it is bad. Acts.
+"""A simulation that checks what guardrails promise: false alarms are rare, and a bad candidate is stopped quickly.
 
-A simulation in one process: 200 requests/s, looked at every 500 ms. `python -m loadtests.studies.guardrails [--json]`.
+Checking often must not cause false alarms. The simulation runs in one process: 200 requests/s, checked every 500 ms.
+`python -m loadtests.studies.guardrails [--json]`.
 """
 
 import json
@@ -30,7 +31,7 @@ _ROLLOUT = (0.01, 0.05, 0.25, 0.5)
 
 @dataclass(frozen=True)
 class Finding:
-    """One figure beside the most that it may be. Times are in seconds, all else are ratios."""
+    """One figure and its limit. Times are in seconds, all other figures are ratios."""
 
     promise: str
     case: str
@@ -39,15 +40,15 @@ class Finding:
 
     @property
     def met(self) -> bool:
-        """Whether the promise was kept."""
+        """True if the promise was kept."""
         return self.measured <= self.at_most
 
 
 def main(
-    runs: Annotated[int, typer.Option(min=1, help="How many canaries are simulated in each case.")] = RUNS,
+    runs: Annotated[int, typer.Option(min=1, help="Number of canaries to simulate in each case.")] = RUNS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Simulate canaries under guardrails; the exit code is 1 if a promise is not kept."""
+    """Simulate canaries under guardrails. The exit code is 1 if a promise is not kept."""
     findings = list(measure(runs, ALPHA, SEED))
     if as_json:
         rows = [asdict(finding) | {"met": finding.met} for finding in findings]
@@ -61,7 +62,10 @@ def main(
 def measure(
     runs: int, alpha: float, seed: int, looks: int = LOOKS, good_s: tuple[int, ...] = (0, 120, 1800)
 ) -> Iterator[Finding]:
-    """All findings. `looks` is how long a canary without fault is watched, `good_s` for how long others are good."""
+    """Yield all findings.
+
+    A canary without fault is watched for `looks` looks. Other canaries are good for `good_s` seconds, then bad.
+    """
     rng = np.random.default_rng(seed)
     for case, course, worse in _without_fault(looks):
         outcome = play(course, runs, alpha, rng, worse=worse)
@@ -75,10 +79,10 @@ def measure(
 
 
 def _without_fault(looks: int) -> Iterator[tuple[str, Course, bool]]:
-    """Courses in which the hypothesis that the evidence is against holds, mostly at its boundary."""
+    """Yield courses on which the null hypothesis is true, mostly at its boundary. `True` tests for "worse"."""
 
     def drifting(look: int) -> float:
-        """Between 0.5 % and 5 %, with a period of a minute."""
+        """Return a rate between 0.5 % and 5 %, with a period of a minute."""
         return 0.0275 + 0.0225 * math.sin(2 * math.pi * look * LOOK_S / 60)
 
     def ramping(look: int) -> float:
@@ -107,12 +111,12 @@ def _without_fault(looks: int) -> Iterator[tuple[str, Course, bool]]:
 
 
 def steady(looks: int, margin: float, share: float, rate: float, other_rate: float) -> Course:
-    """A course on which nothing changes."""
+    """Return a course on which nothing changes."""
     return Course(looks, margin, lambda _: share, lambda _: rate, lambda _: other_rate)
 
 
 def _sample_size(margin: float, share: float, runs: int, alpha: float, rng: np.random.Generator) -> Iterator[Finding]:
-    """1 % -> 3 %: the candidate's requests, as a multiple of those that one needs who knows both rates."""
+    """Measure the requests until 3 % beside 1 % is found, as a multiple of those needed if both rates were known."""
     theory = -math.log(alpha) / growth(share, margin, 0.03, 0.01)
     looks = math.ceil(20 * theory / share / 100)
     outcome = play(steady(looks, margin, share, 0.03, 0.01), runs, alpha, rng)
@@ -122,34 +126,38 @@ def _sample_size(margin: float, share: float, runs: int, alpha: float, rng: np.r
 
 
 def _detection(margin: float, good_s: int, runs: int, alpha: float, rng: np.random.Generator) -> Iterator[Finding]:
-    """0.1 % -> 50 % of the requests of a canary with 5 %: seconds until its weight is zero on every replica."""
+    """Measure the seconds until a canary's weight is zero on every replica.
+
+    The canary gets 5 % of the requests, and its error rate goes from 0.1 % to 50 %.
+    """
     good_looks = round(good_s / LOOK_S)
-    # The turn may fall anywhere between two looks, and anywhere in a bucket.
-    turn = good_looks + (rng.integers(0, LOOKS_PER_BUCKET, runs) if good_s else np.zeros(runs, dtype=np.int64))
+    # The change may be anywhere between two looks, and anywhere in a bucket.
+    change = good_looks + (rng.integers(0, LOOKS_PER_BUCKET, runs) if good_s else np.zeros(runs, dtype=np.int64))
     part = rng.uniform(0, 1, runs) if good_s else np.zeros(runs)
     bad, good = 0.5, 0.001
 
     def rate(look: int) -> Floats:
-        return np.where(look > turn, bad, np.where(look == turn, part * good + (1 - part) * bad, good))
+        return np.where(look > change, bad, np.where(look == change, part * good + (1 - part) * bad, good))
 
     course = Course(good_looks + 220, margin, lambda _: 0.05, rate, lambda _: good)
     outcome = play(course, runs, alpha, rng, from_look=good_looks)
-    seconds = _seconds(outcome, turn + part)
+    seconds = _seconds(outcome, change + part)
     case = f"0.1% to 50%, margin {100 * margin:g}%, after {good_s} s of being good: {{}}, s"
     yield Finding("stopped in seconds", case.format("median"), float(np.median(seconds)), MEDIAN_S)
     yield Finding("stopped in seconds", case.format("95 %"), float(np.quantile(seconds, 0.95)), SLOWEST_S)
 
 
-def _seconds(outcome: Outcome, turn: Floats) -> Floats:
-    """From the turn until the weight is zero, over the runs that were not stopped before it; never is infinite."""
+def _seconds(outcome: Outcome, change: Floats) -> Floats:
+    """Return the seconds from the change to weight zero, of the runs not stopped before. NEVER becomes infinity."""
     looked = np.where(outcome.look == NEVER, np.inf, outcome.look + 1.0)
-    return (looked[looked > turn] - turn[looked > turn]) * LOOK_S + SUMS_ADDED_S + SWAPPED_S
+    return (looked[looked > change] - change[looked > change]) * LOOK_S + SUMS_ADDED_S + SWAPPED_S
 
 
 def growth(share: float, margin: float, rate: float, other_rate: float) -> float:
-    """The most that the log of an e-process can grow with every request of the candidate, on average.
+    """Return the fastest possible growth of an e-process's log, per request of the candidate, on average.
 
-    It is the Kullback-Leibler divergence from the true law of (arm, event) to the nearest that is "not worse".
+    It is the Kullback-Leibler divergence from the true distribution of (arm, event) to the nearest one that is "not
+    worse".
     """
     low, high = sorted((other_rate, max(rate - margin, 1e-9)))
     null = np.linspace(low, high, 100_001)
@@ -167,7 +175,7 @@ def _print(findings: list[Finding], runs: int) -> None:
         met = "yes" if finding.met else "NO"
         table.add_row(finding.promise, finding.case, f"{finding.measured:.4g}", f"{finding.at_most:g}", met)
     Console(width=160).print(table)
-    print(f"{runs} runs each, seed {SEED}, alpha {ALPHA:g}.")  # noqa: T201 - belongs to the table
+    print(f"{runs} runs each, seed {SEED}, alpha {ALPHA:g}.")  # noqa: T201 - a line under the table
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What micro-batching gains: requests through a version's lane, beside the model called once for each of them. Acts.
+"""The gain of micro-batching: requests through a version's lane, compared with one call of the model for each.
 
-In one process, without a socket: 32 requests arrive in a turn of the event loop, as they do from 32 connections; the
-lane merges them, runs the model, and takes the answers apart. `python -m loadtests.studies.lanes`.
+It runs in one process, without a socket. 32 requests arrive in a turn of the event loop, as they do from 32
+connections. The lane merges them, runs the model, and splits its outputs. `python -m loadtests.studies.lanes`.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def main(rounds: Annotated[int, typer.Option(help="How often each size is measur
 
 
 def _open(home: Path) -> tuple[Callable[[], Lane], Runtime]:
-    """What opens the version's lane, on whatever loop is running; and the same version by itself."""
+    """Return a function that opens the version's lane on the running loop, and the version's runtime."""
     demo.train(home / "models", lambda _: None)
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     version = catalogue.load(*catalogue.resolve(parse_ref("cancer:2")))
@@ -66,7 +66,7 @@ def _inputs(rows: int) -> dict[str, Tensor]:
 
 
 async def _together(open_lane: Callable[[], Lane], rows: int) -> float:
-    """Requests per second, 32 of them in every turn."""
+    """Return requests per second, with 32 of them in every turn."""
     inputs, lane = _inputs(rows), open_lane()
     done, began_s = 0, time.perf_counter()
     while (elapsed_s := time.perf_counter() - began_s) < _RUN_S:
@@ -78,7 +78,7 @@ async def _together(open_lane: Callable[[], Lane], rows: int) -> float:
 
 
 def _one_by_one(runtime: Runtime, rows: int) -> float:
-    """Requests per second, one after the other."""
+    """Return requests per second, one after another."""
     inputs, outputs = _inputs(rows), [spec.name for spec in runtime.signature.outputs]
     done, began_s = 0, time.perf_counter()
     while (elapsed_s := time.perf_counter() - began_s) < _RUN_S:

@@ -1,7 +1,7 @@
-"""What a shadow that misbehaves costs the callers: the p99 of a route with it, beside the same route without. Acts.
+"""The cost of a misbehaving shadow to callers: the p99 of a route with it, compared with the route without a shadow.
 
-One replica without Ray, 200 requests/s on the clock, the routes measured in turn, several rounds. Needs h2load.
-`python -m loadtests.studies.shadows [--rounds N] [--json]`.
+One replica without Ray gets 200 requests/s in an open loop. The routes are measured in turn, in several rounds. It
+needs h2load. `python -m loadtests.studies.shadows [--rounds N] [--json]`.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _PREPARE_S = 300.0
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each route is measured.")] = 9,
-    seconds: Annotated[int, typer.Option(min=1, help="How long each time.")] = 6,
+    seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 6,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure a route without a shadow and with several that misbehave."""
@@ -61,11 +61,11 @@ def main(
             dropped = {name: _dropped(launch, name) for name in SHADOWS}
         finally:
             server.stop()
-    _tell(samples, dropped, as_json=as_json)
+    _report(samples, dropped, as_json=as_json)
 
 
 def _prepare(work: Path) -> Launch:
-    """Trains the demo's models, writes the shadows beside them, and the routes to be declared."""
+    """Train the demo's models, and write the shadows' models and the routes to declare."""
     home, pointsman = work / "var", str(Path(sys.executable).with_name("pointsman"))
     run_quietly([pointsman, "demo", "--prepare", "--home", str(home)], _PREPARE_S)
     manifest = yaml.safe_load((home / "models/cancer/1/model.yaml").read_text())
@@ -89,8 +89,8 @@ def _prepare(work: Path) -> Launch:
 def _publish(folder: Path, manifest: dict[str, Any], content: bytes) -> None:
     folder.mkdir(parents=True)
     (folder / "model.pkl").write_bytes(content)
-    described = manifest | {"file": "model.pkl", "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "model.yaml").write_text(yaml.safe_dump(described))
+    changed = manifest | {"file": "model.pkl", "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "model.yaml").write_text(yaml.safe_dump(changed))
 
 
 def _route(name: str, shadow: str | None) -> dict[str, Any]:
@@ -115,17 +115,17 @@ def _measure(launch: Launch, name: str, seconds: int, work: Path) -> Sample:
 
 
 def _dropped(launch: Launch, name: str) -> int:
-    """What the route's shadow did not get to see, or did not answer."""
+    """Return the number of requests that the route's shadow did not get, or did not answer."""
     text = httpx.get(f"{launch.url}/metrics", trust_env=False).text
     lines = [line for line in text.splitlines() if line.startswith("pointsman_shadow_dropped_total")]
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if f'route="{_slug(name)}"' in line)
 
 
-def _tell(samples: dict[str, list[Sample]], dropped: dict[str, int], *, as_json: bool) -> None:
+def _report(samples: dict[str, list[Sample]], dropped: dict[str, int], *, as_json: bool) -> None:
     table = Table(
         "shadow", "p50 ms", "p99 ms", "p99 ÷ alone: median", "lowest", "highest", "failed", "dropped", box=None
     )
-    told = []
+    rows = []
     alone = [sample.p99_us for sample in samples[ALONE]]
     for name, taken in samples.items():
         ratio = ratios([sample.p99_us for sample in taken], alone)
@@ -139,10 +139,10 @@ def _tell(samples: dict[str, list[Sample]], dropped: dict[str, int], *, as_json:
             "failed": sum(sample.failed for sample in taken),
             "dropped": dropped.get(name, 0),
         }
-        told.append(figures)
+        rows.append(figures)
         table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in figures.values()))
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(rows))
     else:
         Console().print(table)
 

@@ -1,8 +1,8 @@
-"""Plays many canaries at once and notes when a guardrail would have spoken. Decides; randomness is an argument.
+"""A simulation of many canaries at once that notes when a guardrail triggers. Randomness is an argument.
 
-What decides is `router.evidence.evidence.compare`. It would take long to ask it at each look of each run, so numpy
-keeps up, for all runs together, what it would say if it trusted the draw: that is never less, and where it does not
-reach the level there is nothing to ask.
+`router.evidence.evidence.compare` decides. Calling it at each look of each run would take long. So NumPy computes, for
+all runs together, the evidence that it would return if it relied on the draw. That is never less. Only where it
+reaches the level is `compare` called.
 """
 
 import math
@@ -26,9 +26,10 @@ NEVER = -1
 
 @dataclass(frozen=True)
 class Course:
-    """What happens: by look, the candidate's share by the weights, its rate (also by run) and the others'.
+    """The course of a simulation: by look, the candidate's share, its event rate (also by run) and the others'.
 
-    `busy` is how many times as many requests as others the candidate's units make, for a route whose units are drawn.
+    The share is that of the weights. On a route whose units are drawn, the candidate's units make `busy` times as many
+    requests as others.
     """
 
     looks: int
@@ -41,7 +42,7 @@ class Course:
 
 
 class Watch:
-    """What has been counted of all runs, and the evidence on one side, "worse" or "not worse"."""
+    """The counts of all runs, and the evidence for one side, "worse" or "not worse"."""
 
     def __init__(self, runs: int, margin: float, worse: bool, *, by_unit: bool = False) -> None:
         self._margin = margin
@@ -55,7 +56,7 @@ class Watch:
         self._bucket = 0
 
     def begin_bucket(self, bucket: int) -> None:
-        """A bucket begins: it is a new start, and older ones are merged."""
+        """Begin a bucket. It is a new start, and older starts are merged."""
         self._bucket = bucket
         self._at_start[bucket] = self._gathered
         self._at_start = {start: self._at_start[start] for start in {self._folded(start) for start in self._at_start}}
@@ -69,9 +70,9 @@ class Watch:
         self._strata = strata
 
     def add(self, share: float, counts: Counts, *, drawn: float) -> None:
-        """Counts of one look, by run: the candidate's requests and events, and the others'.
+        """Add the counts of one look, by run: the candidate's requests and events, and the others'.
 
-        `share` is the candidate's by the weights, `drawn` that of the requests.
+        `share` is the candidate's share of the weights, `drawn` its share of the requests.
         """
         key = self._bucket, share
         self._strata[key] = self._strata[key] + counts if key in self._strata else counts
@@ -80,12 +81,12 @@ class Watch:
         self._gathered = self._gathered + by_score @ np.array(scores(drawn, self._margin, self._worse)).T
 
     def at_most(self) -> Floats:
-        """No less than the log of the e-process, by run."""
+        """Return an upper bound of the log of the e-process, by run."""
         logs: Floats = np.logaddexp.reduce(self._log_weights + self._gathered + self._starts, axis=1)
         return logs
 
     def evidence(self, run: int) -> float:
-        """The log of the e-process of one run."""
+        """Return the log of the e-process of one run."""
         strata = []
         for (bucket, share), counts in self._strata.items():
             requests, events, other_requests, other_events = map(int, counts[run])
@@ -99,7 +100,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """By run: the look at which the level was reached first, or NEVER, and the candidate's requests until then."""
+    """By run, the look at which the level was first reached, or NEVER, and the candidate's requests until then."""
 
     look: Counts
     requests: Counts
@@ -108,7 +109,7 @@ class Outcome:
 def play(
     course: Course, runs: int, alpha: float, rng: np.random.Generator, *, worse: bool = True, from_look: int = 0
 ) -> Outcome:
-    """Plays a course `runs` times; what is seen before `from_look` does not count as reached."""
+    """Simulate a course `runs` times. The level cannot be reached before `from_look`."""
     needed = -math.log(alpha)
     watch = Watch(runs, course.margin, worse, by_unit=course.busy is not None)
     reached = np.full(runs, NEVER)

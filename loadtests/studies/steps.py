@@ -1,8 +1,7 @@
-"""Where a prediction's time goes: each step alone, in one process, without a socket.
+"""The time of each step of a prediction, measured alone, in one process, without a socket.
 
-Acts: `python -m loadtests.studies.steps`.
-
-The sum of the steps is less than the whole: between them, caches are cold and answers are put together.
+The sum of the steps is less than the whole, which has colder caches and also puts the response together.
+`python -m loadtests.studies.steps`.
 """
 
 import statistics
@@ -70,10 +69,10 @@ def _microseconds(step: Callable[[], object], calls: int) -> float:
 
 
 class AtOnce(EndOfTurn):
-    """The turn of a loop that has one request only: what is to be done at its end is done now."""
+    """The turn of a loop that has only one request: the work for its end runs at once."""
 
     def call(self, work: Callable[[], None]) -> None:
-        """Call `work` now."""
+        """Run `work`."""
         work()
 
 
@@ -84,8 +83,8 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     holder, seat, turn = LiveTableHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     lanes = LanePool(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
-    identity, wanted = Identity("steps", 0, 0.0), DesiredState(store, None)
-    Reconciler(identity, store, wanted, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    identity, desired = Identity("steps", 0, 0.0), DesiredState(store, None)
+    Reconciler(identity, store, desired, catalogue, lanes, holder, 60.0).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
     writer = LogWriter(seat.folder, "steps")
     recorder = Recorder(writer)
@@ -100,7 +99,7 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     outputs = [spec.name for spec in arm.manifest.outputs]
     tensors = runtime.run(request.inputs, outputs)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
-    answered = Answered("cancer", "2", _DECISION, parameters)
+    response = Answered("cancer", "2", _DECISION, parameters)
 
     def predict() -> None:
         _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))
@@ -111,17 +110,17 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         "plan": lambda: plan(live.route, _DECISION),
         "model": lambda: runtime.run(request.inputs, outputs),
         "predict (plan, lane, model, check, record, count)": predict,
-        "encode JSON": lambda: encode(answered, request, live.signature, tensors),
-        "the whole answer, JSON": lambda: _finish(endpoint.respond("POST", _PATH, {}, body, time.perf_counter())),
+        "encode JSON": lambda: encode(response, request, live.signature, tensors),
+        "the whole response, JSON": lambda: _finish(endpoint.respond("POST", _PATH, {}, body, time.perf_counter())),
     }
 
 
 async def _nothing(*_: object) -> None:
-    """Stands where the operators' application would."""
+    """Stand in for the operators' application."""
 
 
 def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Runs a coroutine that never waits."""
+    """Run a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration:

@@ -1,1 +1,1 @@
-"""How each compared server is prepared and started, and which of them a run takes."""
+"""The compared servers: how each is prepared and started."""

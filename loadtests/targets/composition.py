@@ -1,4 +1,4 @@
-"""Ray Serve's own way: ingress deployment, model deployment, Serve's HTTP proxy in front. Acts."""
+"""Ray Serve's own composition: Serve's HTTP proxy, an ingress deployment and a model deployment."""
 
 import sys
 
@@ -10,18 +10,18 @@ _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 _TUNED = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    # The setting above would also hand connections to HAProxy, past the proxy that is compared here.
+    # The setting above would also bypass the proxy that is compared here, and use HAProxy instead.
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
 }
 
 
 def composition(setting: Setting) -> Launch:
-    """With Serve's defaults."""
+    """Return the composition with Serve's defaults."""
     return _composition("serve-composition", setting, {})
 
 
 def composition_tuned(setting: Setting) -> Launch:
-    """With Serve's throughput settings, and as many requests in a replica as there are connections."""
+    """Return the composition with Serve's throughput settings and 100 ongoing requests per replica."""
     return _composition("serve-composition-tuned", setting, _TUNED, "--tuned")
 
 

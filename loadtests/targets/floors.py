@@ -1,4 +1,4 @@
-"""What does nothing but predict: the lowest cost that a server can have, and that of no server at all. Acts."""
+"""The floors of the comparison: servers that only predict, and a loop without a server."""
 
 import sys
 from typing import Final
@@ -10,7 +10,7 @@ FLOOR: Final = "bare"
 
 
 def bare(setting: Setting) -> Launch:
-    """Uvicorn with a plain ASGI application."""
+    """Return uvicorn with a plain ASGI application."""
     port = setting.port(FLOOR)
     speed = ["--http", "httptools", "--loop", "uvloop", "--no-access-log", "--lifespan", "off"]
     place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
@@ -19,12 +19,12 @@ def bare(setting: Setting) -> Launch:
 
 
 def bare_grpc(setting: Setting) -> Launch:
-    """A grpc.aio server with a plain servicer."""
+    """Return a grpc.aio server with a plain servicer."""
     port = setting.port("bare-grpc")
     command = [sys.executable, "-m", "loadtests.servers.bare_grpc", str(port)]
     return Launch("bare-grpc", port, command, setting.peer_env, forms=frozenset({Form.GRPC}))
 
 
 def onnx_loop(setting: Setting) -> Loop:
-    """ONNX Runtime called in a Python loop."""
+    """Return ONNX Runtime called in a Python loop."""
     return Loop("onnx-loop", "loadtests.servers.onnx_loop", setting.models)

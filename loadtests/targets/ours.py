@@ -1,4 +1,4 @@
-"""The gateway itself: one replica, two, the model in an application of its own, and without Ray. Acts."""
+"""The gateway: one replica, two replicas, the model in an application of its own, and without Ray."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ _RAY_START_LIMIT_S: Final = 180.0
 
 
 def prepare_home(setting: Setting) -> None:
-    """Train the demo's models into the home folder and write the wide one, unless they are there."""
+    """Train the demo's models into the home folder and write the model `wide`, unless they exist."""
     if not setting.models["cancer"].exists():
         setting.tell(f"training the demo's models into {setting.home}")
         run_quietly([_pointsman(), "demo", "--prepare", "--home", str(setting.home)], _PREPARE_LIMIT_S)
@@ -26,31 +26,31 @@ def prepare_home(setting: Setting) -> None:
 
 
 def ours(setting: Setting) -> Launch:
-    """One replica on Ray Serve."""
+    """Return one replica on Ray Serve."""
     return _gateway(OURS, setting, "--engine", "ray", "--replicas", "1")
 
 
 def ours_2(setting: Setting) -> Launch:
-    """Two replicas on Ray Serve that share the port."""
+    """Return two replicas on Ray Serve that share the port."""
     return _gateway("ours-2", _at_home("2", setting), "--engine", "ray", "--replicas", "2")
 
 
 def ours_dedicated(setting: Setting) -> Launch:
-    """One replica on Ray Serve, and the model in a Serve application of its own."""
+    """Return one replica on Ray Serve, with the model in a Serve application of its own."""
     launch = _gateway("ours-dedicated", _at_home("dedicated", setting), "--engine", "ray", "--replicas", "1")
     return replace(launch, after_ready=[_apply("cancer-dedicated", launch.port)], models=frozenset({"cancer"}))
 
 
 def ours_uvicorn(setting: Setting) -> Launch:
-    """One replica under Uvicorn, without Ray."""
+    """Return one replica under uvicorn, without Ray."""
     return _gateway("ours-uvicorn", _at_home("uvicorn", setting), "--engine", "uvicorn")
 
 
 def _at_home(suffix: str, setting: Setting) -> Setting:
-    """A home of its own, since two gateways do not share one."""
-    apart = replace(setting, home=setting.home.with_name(f"{setting.home.name}-{suffix}"))
-    prepare_home(apart)
-    return apart
+    """Return a setting with another home. Two gateways cannot share one."""
+    other = replace(setting, home=setting.home.with_name(f"{setting.home.name}-{suffix}"))
+    prepare_home(other)
+    return other
 
 
 def _gateway(name: str, setting: Setting, *options: str) -> Launch:
@@ -72,7 +72,7 @@ def _gateway(name: str, setting: Setting, *options: str) -> Launch:
 
 
 def _apply(route: str, port: int) -> list[str]:
-    """The command that declares a route of the folder `routes`."""
+    """Return the command that declares a route from the folder `routes`."""
     return [_pointsman(), "apply", "-f", str(FOLDER / "routes" / f"{route}.yaml"), *_at(port)]
 
 

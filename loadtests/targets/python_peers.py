@@ -1,4 +1,4 @@
-"""Model servers that are written in Python: MLServer, KServe, BentoML and LitServe. Acts."""
+"""Model servers written in Python: MLServer, KServe, BentoML and LitServe."""
 
 from loadtests.bench.launch import Launch
 from loadtests.bench.peers import ensure_peer
@@ -6,27 +6,27 @@ from loadtests.bench.setting import FOLDER, Setting
 
 
 def mlserver(setting: Setting) -> Launch:
-    """As `mlserver start` runs it if nothing is configured but the address."""
+    """Return MLServer as `mlserver start` runs it, with only the address configured."""
     return _mlserver_in("mlserver", setting)
 
 
 def mlserver_tuned(setting: Setting) -> Launch:
-    """The model in the server's own process; metrics, compression and debug logging off."""
+    """Return MLServer with the model in its own process, and without metrics, compression and debug logging."""
     return _mlserver_in("mlserver-tuned", setting)
 
 
 def kserve(setting: Setting) -> Launch:
-    """With the options that its model server has by default."""
+    """Return KServe's model server with its default options."""
     return _kserve_with("kserve", setting)
 
 
 def kserve_tuned(setting: Setting) -> Launch:
-    """Access log and latency log off."""
+    """Return KServe's model server without access log and latency log."""
     return _kserve_with("kserve-tuned", setting, "--configure_logging", "False", "--enable_latency_logging", "False")
 
 
 def bentoml(setting: Setting) -> Launch:
-    """One worker, no batching; access log, metrics and usage statistics off."""
+    """Return BentoML with one worker, and without batching, access log, metrics and usage statistics."""
     python = ensure_peer("bentoml", setting.work, setting.tell)
     port = setting.port("bentoml")
     service = "loadtests.servers.bentoml_service:Cancer"
@@ -36,7 +36,7 @@ def bentoml(setting: Setting) -> Launch:
 
 
 def litserve(setting: Setting) -> Launch:
-    """One API server and one worker with the fast queue, no batching; access log off."""
+    """Return LitServe with one API server, one worker and the fast queue, and without batching and access log."""
     python = ensure_peer("litserve", setting.work, setting.tell)
     port = setting.port("litserve")
     command = [str(python), "-m", "loadtests.servers.litserve_server", str(port)]

@@ -1,4 +1,4 @@
-"""Every target by its name. Decides."""
+"""Every target by its name."""
 
 from collections.abc import Callable
 from typing import Final

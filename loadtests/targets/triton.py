@@ -1,6 +1,7 @@
-"""Triton: its C++ front end with the Python backend, out of the wheel of nvidia-pytriton. Acts.
+"""Triton: its C++ front end with the Python backend, from the wheel of nvidia-pytriton.
 
-The wheel holds no ONNX Runtime backend; a model of the Python backend runs the file with the session of all others.
+The wheel has no ONNX Runtime backend. So a model of the Python backend runs the file with the same session as all
+other servers.
 """
 
 import os
@@ -37,7 +38,7 @@ _OUTPUTS: Final = {
 
 
 def triton(setting: Setting) -> Launch:
-    """One instance of each model; metrics off, and no log but warnings."""
+    """Return Triton with one instance of each model, without metrics, logging only warnings and errors."""
     python = ensure_peer("triton", setting.work, setting.tell)
     bundle = _bundle(python)
     repository = _write_repository(setting.work / "triton-models", setting.models)
@@ -57,7 +58,7 @@ def triton(setting: Setting) -> Launch:
         "triton",
         http_port,
         command,
-        # The backend's interpreter ignores PYTHONPATH; it belongs to the environment whose Python is first on PATH.
+        # The backend's interpreter ignores PYTHONPATH. It uses the environment whose Python is first on PATH.
         {"PATH": f"{python.parent}:{os.environ['PATH']}", "LD_LIBRARY_PATH": _python_library_folder()},
         forms=frozenset(Form),
         models=frozenset(setting.models),
@@ -71,7 +72,7 @@ def config(name: str, file: Path) -> str:
 
 
 def _bundle(python: Path) -> Path:
-    """The server's folder inside the environment, with the backend's stub where the backend looks for it."""
+    """Return the server's folder in the environment, after copying the backend's stub to where it is looked up."""
     bundle = python.parents[1] / "lib" / f"python{_PYTHON}" / "site-packages" / "pytriton" / "tritonserver"
     stub = bundle / "backends" / "python" / _STUB
     shutil.copyfile(bundle / "python_backend_stubs" / _PYTHON / _STUB, stub)
@@ -91,7 +92,7 @@ def _write_repository(repository: Path, files: dict[str, Path]) -> Path:
 
 
 def _python_library_folder() -> str:
-    """Where Python's shared library is, which the stub is linked with; empty if the system finds it by itself."""
+    """Return the folder of Python's shared library, which the stub needs, or "" if the system finds it without."""
     folder = Path(sysconfig.get_config_var("LIBDIR"))
     if (folder / f"libpython{_PYTHON}.so.1.0").exists():
         return str(folder)

@@ -1,4 +1,4 @@
-"""Bodies are read up to the limit, and never beyond it into memory."""
+"""Bodies are read up to the limit. Nothing beyond it is kept in memory."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from gateway.http.body import ClientDisconnected, read_body
 
 
 class Sender:
-    """Gives its chunks one by one; the last one says so. Then it waits for ever, as a client does."""
+    """Sends its chunks one by one, marks the last one, and then waits for ever, as a client does."""
 
     def __init__(self, *chunks: bytes, gone: bool = False) -> None:
         self.left = [{"type": "http.request", "body": c, "more_body": True} for c in chunks]
@@ -40,15 +40,15 @@ def test_a_body_up_to_the_limit_is_read_whole(chunks):
     assert read(Sender(*chunks), content_length=b"10") == b"0123456789"
 
 
-def test_a_declared_body_beyond_the_limit_is_read_away_and_refused(tmp_path):
+def test_a_declared_body_beyond_the_limit_is_discarded_and_refused(tmp_path):
     sender = Sender(b"0" * 9, b"0" * 9)
     with pytest.raises(TooLarge, match="larger than 10 bytes"):
         read(sender, content_length=b"18")
-    assert sender.left == []  # or else the client, which is still sending, would not read the answer
+    assert sender.left == []  # otherwise the client, which is still sending, would not read the response
 
 
 @pytest.mark.parametrize("headers", [{"content_length": b"161"}, {"content_length": b"18", "expect": b"100-continue"}])
-def test_what_is_far_too_much_or_not_yet_sent_is_not_read(headers):
+def test_a_body_far_beyond_the_limit_or_not_yet_sent_is_not_read(headers):
     sender = Sender(b"0" * 9, b"0" * 9)
     with pytest.raises(TooLarge):
         read(sender, **headers)
@@ -80,12 +80,12 @@ def test_an_undeclared_body_whose_last_chunk_crosses_the_limit_is_refused():
 
 
 @pytest.mark.parametrize("length", [b"ten", b"-1", b""])
-def test_a_length_that_is_no_number_is_refused(length):
+def test_a_length_that_is_not_a_number_is_refused(length):
     with pytest.raises(BadRequest, match="Content-Length is not a number"):
         read(Sender(b"x"), content_length=length)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": b"99"}])
-def test_a_client_that_leaves_is_not_answered(headers):
+def test_a_client_that_disconnects_gets_no_response(headers):
     with pytest.raises(ClientDisconnected):
         read(Sender(b"0123", gone=True), **headers)

@@ -1,4 +1,4 @@
-"""Predictions answered in the parser's callback: the same answers, whatever the bytes arrive as."""
+"""Predictions run in the parser's callback: the responses do not depend on how the bytes arrive."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.unit.gateway.http.support_wire import connection, head, json_request, read_answer
+from tests.unit.gateway.http.support_wire import connection, head, json_request, read_response
 
 
 def body_of(rows: int) -> bytes:
@@ -24,18 +24,18 @@ def test_a_body_that_comes_byte_by_byte_is_answered(gateway):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in head(len(body)) + body:
             opened.send(bytes([byte]))
-        status, headers, content = read_answer(opened)
+        status, headers, content = read_response(opened)
     assert status == 200
     assert headers["x-arm"] == "a"
     assert json.loads(content)["outputs"][0]["data"] == [1]
 
 
-def test_requests_sent_at_once_are_answered_in_turn(gateway):
+def test_requests_sent_at_once_are_answered_in_order(gateway):
     bodies = [body_of(rows) for rows in (1, 2, 3)]
     with connection(gateway) as opened:
         opened.sendall(b"".join(head(len(body)) + body for body in bodies))
-        answers = [read_answer(opened) for _ in bodies]
-    assert [json.loads(content)["outputs"][0]["shape"] for _, _, content in answers] == [[1], [2], [3]]
+        responses = [read_response(opened) for _ in bodies]
+    assert [json.loads(content)["outputs"][0]["shape"] for _, _, content in responses] == [[1], [2], [3]]
 
 
 def test_a_connection_is_kept_unless_the_client_says_otherwise(gateway):
@@ -43,23 +43,23 @@ def test_a_connection_is_kept_unless_the_client_says_otherwise(gateway):
     with connection(gateway) as opened:
         for _ in range(2):
             opened.sendall(head(len(body)) + body)
-            assert read_answer(opened)[0] == 200
+            assert read_response(opened)[0] == 200
         opened.sendall(head(len(body), "Connection: close") + body)
-        status, headers, _ = read_answer(opened)
+        status, headers, _ = read_response(opened)
         assert (status, headers["connection"]) == (200, "close")
         assert opened.recv(1) == b""
 
 
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(gateway):
+def test_a_client_that_waits_for_100_continue_gets_it(gateway):
     body = body_of(1)
     with connection(gateway) as opened:
         opened.sendall(head(len(body), "Expect: 100-continue"))
         assert opened.recv(100).startswith(b"HTTP/1.1 100 Continue")
         opened.sendall(body)
-        assert read_answer(opened)[0] == 200
+        assert read_response(opened)[0] == 200
 
 
-def test_a_client_that_leaves_before_its_body_does_no_harm(gateway):
+def test_a_client_that_disconnects_before_its_body_does_no_harm(gateway):
     with connection(gateway) as opened:
         opened.sendall(head(1000) + b'{"inputs"')
     assert gateway.infer().status_code == 200
@@ -71,12 +71,12 @@ def test_a_body_of_many_packets_is_answered(gateway):
     with connection(gateway) as opened:
         opened.settimeout(1)
         opened.sendall(head(len(body)) + body)
-        status, _, content = read_answer(opened)
+        status, _, content = read_response(opened)
     assert status == 200
     assert json.loads(content)["outputs"][0]["shape"] == [20_000]
 
 
-def test_an_answer_to_head_has_no_body(gateway):
+def test_a_response_to_head_has_no_body(gateway):
     body = body_of(1)
     with connection(gateway) as opened:
         opened.sendall(head(0, method="HEAD"))
@@ -93,50 +93,53 @@ def test_an_answer_to_head_has_no_body(gateway):
 def test_a_chunked_body_is_read_to_its_end(gateway, path):
     body = body_of(2)
     chunks = iter([body[:50], body[50:]])
-    answer = gateway.http.post(f"/v2/models/{path}/infer", content=chunks)
-    assert answer.status_code == (200 if path == "plain" else 404)
+    response = gateway.http.post(f"/v2/models/{path}/infer", content=chunks)
+    assert response.status_code == (200 if path == "plain" else 404)
 
 
 def test_many_requests_in_one_packet_are_answered_in_order_on_one_connection(gateway):
     with connection(gateway) as opened:
         for _ in range(3):
             opened.sendall(b"".join(json_request([[row, 0, 0, 0]], route="plain") for row in range(20)))
-            answers = [read_answer(opened) for _ in range(20)]
-            assert [answer.scores()[0, 1] for answer in answers] == [row / 8 for row in range(20)]
+            responses = [read_response(opened) for _ in range(20)]
+            assert [response.scores()[0, 1] for response in responses] == [row / 8 for row in range(20)]
 
 
-def test_refusals_and_answers_in_one_packet_come_in_order(gateway):
+def test_errors_and_predictions_in_one_packet_come_in_order(gateway):
     good, bad, lost = json_request([[1, 2, 3, 4]]), head(1) + b"{", json_request([[1, 2, 3, 4]], route="nowhere")
     with connection(gateway) as opened:
         opened.sendall(bad + good + lost + good + bad)
-        assert [read_answer(opened).status for _ in range(5)] == [400, 200, 404, 200, 400]
+        assert [read_response(opened).status for _ in range(5)] == [400, 200, 404, 200, 400]
 
 
-def test_what_is_no_http_ends_a_connection_after_the_answers_to_what_was(gateway):
+def test_bytes_that_are_not_http_end_a_connection_after_the_responses_before_them(gateway):
     with connection(gateway) as opened:
         opened.sendall(json_request([[1, 2, 3, 4]]) + b"NO SUCH THING\r\n\r\n")
-        answer = read_answer(opened)
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        response = read_response(opened)
+        assert (response.status, response.headers["connection"]) == (200, "close")
         assert opened.recv(1) == b""
     with connection(gateway) as opened:
-        opened.sendall(head(1) + b"{" + b"NO SUCH THING\r\n\r\n")  # refused before any model is asked
-        assert [read_answer(opened).headers.get("x-error") for _ in range(2)] == ["BadRequest", None]
+        opened.sendall(head(1) + b"{" + b"NO SUCH THING\r\n\r\n")  # rejected before any model runs
+        assert [read_response(opened).headers.get("x-error") for _ in range(2)] == ["BadRequest", None]
         assert opened.recv(1) == b""
 
 
 @pytest.mark.parametrize("more", ["Content-Length: 5", "Transfer-Encoding: chunked"])
-def test_a_length_that_is_said_twice_is_refused(gateway, more):
+def test_a_second_length_is_refused(gateway, more):
     with connection(gateway) as opened:
         opened.sendall(json_request([[1, 2, 3, 4]], "plain", more))
-        assert read_answer(opened).status == 400
+        assert read_response(opened).status == 400
         assert opened.recv(1) == b""
 
 
 @contextmanager
 def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Gives the route plain a model that runs in a thread: says when it has started, goes on when told to."""
+    """Make the model of the route `plain` run in a thread, and wait in it.
+
+    The first event is set when the model has started. Setting the second lets it go on.
+    """
     executor = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor
-    runtime, pace, run = executor._runtime, executor.pace, executor._runtime.run
+    runtime, latency, run = executor._runtime, executor.pace, executor._runtime.run
     started, release = threading.Event(), threading.Event()
 
     def hold(inputs, outputs):
@@ -149,25 +152,25 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
         yield started, release
     finally:
         release.set()
-        runtime.run, executor.pace = run, pace
+        runtime.run, executor.pace = run, latency
 
 
 def chunked(request: bytes) -> bytes:
-    """The same request, with its body in one chunk: it does not take the quick way."""
+    """Return the request with its body in one chunk. Without Content-Length it goes through ASGI."""
     before, _, body = request.partition(b"\r\n\r\n")
     lines = [line for line in before.split(b"\r\n") if not line.startswith(b"Content-Length")]
     return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", b"%x" % len(body), body, b"0", b"", b""])
 
 
-ways = pytest.mark.parametrize("way", [bytes, chunked], ids=["quick", "through ASGI"])
+both_paths = pytest.mark.parametrize("encoded", [bytes, chunked], ids=["callback", "ASGI"])
 
 
-@ways
-def test_a_client_that_leaves_while_the_model_runs_is_recorded_as_gone(gateway, way):
-    trace = ("5" if way is bytes else "7") * 32
+@both_paths
+def test_a_client_that_disconnects_while_the_model_runs_is_recorded(gateway, encoded):
+    trace = ("5" if encoded is bytes else "7") * 32
     with held_model(gateway) as (started, _):
         with connection(gateway) as opened:
-            opened.sendall(way(json_request([[1, 2, 3, 4]], "plain", f"Traceparent: 00-{trace}-{'6' * 16}-01")))
+            opened.sendall(encoded(json_request([[1, 2, 3, 4]], "plain", f"Traceparent: 00-{trace}-{'6' * 16}-01")))
             assert started.wait(5)
         gateway.wait_until(lambda: gateway.replica.in_flight() == 0)
     assert gateway.found(f"trace_id = '{trace}'", "outcome, status, error_code") == [
@@ -176,46 +179,47 @@ def test_a_client_that_leaves_while_the_model_runs_is_recorded_as_gone(gateway, 
     assert gateway.infer().status_code == 200
 
 
-@ways
-def test_a_client_that_ends_its_side_gets_its_answer(gateway, way):
+@both_paths
+def test_a_half_closed_client_gets_its_response(gateway, encoded):
     with held_model(gateway) as (started, release), connection(gateway) as opened:
-        opened.sendall(way(json_request([[1, 2, 3, 4]])))
+        opened.sendall(encoded(json_request([[1, 2, 3, 4]])))
         assert started.wait(5)
         opened.shutdown(socket.SHUT_WR)
-        assert opened.recv(9, socket.MSG_WAITALL | socket.MSG_PEEK) == b"HTTP/1.1 "  # which shows who has left
+        # Written at once: it shows whether the client is still there.
+        assert opened.recv(9, socket.MSG_WAITALL | socket.MSG_PEEK) == b"HTTP/1.1 "
         release.set()
-        answer = read_answer(opened)
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
-        assert answer.scores().shape == (1, 2)
+        response = read_response(opened)
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        assert response.scores().shape == (1, 2)
         assert opened.recv(1) == b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v2/models/plain", head(10) + b"{"], ids=["nothing", "a line", "a body"])
-def test_a_client_that_ends_its_side_without_a_whole_request_is_let_go(gateway, sent):
+def test_a_half_closed_client_without_a_whole_request_is_disconnected(gateway, sent):
     with connection(gateway) as opened:
         opened.sendall(sent)
         opened.shutdown(socket.SHUT_WR)
         assert opened.recv(1) == b""
 
 
-def test_a_client_that_ends_its_side_after_its_answer_is_let_go(gateway):
+def test_a_half_closed_client_after_its_response_is_disconnected(gateway):
     with connection(gateway) as opened:
         opened.sendall(json_request([[1, 2, 3, 4]]))
-        assert read_answer(opened).status == 200
+        assert read_response(opened).status == 200
         opened.shutdown(socket.SHUT_WR)
         assert opened.recv(1) == b""
 
 
 @pytest.mark.parametrize("rows", [1, 6000], ids=["small", "large"])
-def test_a_client_that_would_rather_speak_http_2_is_answered_as_it_asked(gateway, rows):
-    """As Java's client begins, unless it is told not to."""
-    asks = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
-    body = json_request(np.zeros((rows, 4)), "plain", *asks)
+def test_a_client_that_asks_for_http_2_is_answered_in_http_1(gateway, rows):
+    """Java's client sends this with its first request, unless it is configured not to."""
+    upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
+    body = json_request(np.zeros((rows, 4)), "plain", *upgrade)
     cut = body.index(b"\r\n\r\n") + 4
     for first in (cut, len(body)):
         with connection(gateway) as opened:
             opened.sendall(body[:first])
             opened.sendall(body[first:])
-            assert read_answer(opened).scores().shape == (rows, 2)
+            assert read_response(opened).scores().shape == (rows, 2)
             opened.sendall(json_request([[1, 2, 3, 4]]))
-            assert read_answer(opened).status == 200
+            assert read_response(opened).status == 200

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.unit.gateway.http.support_wire import connection, head, read_answer
+from tests.unit.gateway.http.support_wire import connection, head, read_response
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 
@@ -233,7 +233,7 @@ def test_a_body_beyond_the_limit_for_what_is_not_there_is_not_found(gateway, pat
 def test_a_body_beyond_the_limit_that_is_announced_is_never_sent(gateway):
     with connection(gateway) as opened:
         opened.sendall(head(1_300_000, "Expect: 100-continue"))
-        answer = read_answer(opened)
+        answer = read_response(opened)
         assert (answer.status, answer.headers["connection"]) == (413, "close")
         assert opened.recv(1) == b""  # what came next could be the body or a request
 

@@ -1,4 +1,4 @@
-"""Ports: shared among replicas, and with nobody else."""
+"""Replicas share a port with each other, and with no other process."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ import pytest
 from gateway.http.server import bind
 
 
-def test_replicas_share_a_port_and_others_do_not():
+def test_replicas_share_a_port_and_other_processes_do_not():
     with contextlib.closing(bind("127.0.0.1", 0)) as first:
         first.listen()
         port = first.getsockname()[1]
@@ -18,7 +18,7 @@ def test_replicas_share_a_port_and_others_do_not():
             bind("127.0.0.1", port, shared=False)
 
 
-def test_a_port_that_somebody_holds_cannot_be_shared():
+def test_a_port_that_another_process_holds_cannot_be_shared():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -26,7 +26,7 @@ def test_a_port_that_somebody_holds_cannot_be_shared():
             bind("127.0.0.1", other.getsockname()[1])
 
 
-def test_addresses_of_version_6_are_taken():
+def test_ipv6_addresses_are_accepted():
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
     with contextlib.closing(bind("::1", 0)) as bound:

@@ -1,4 +1,4 @@
-"""Large bodies over real sockets, plain and encrypted: they arrive in any pieces, and are copied at most once."""
+"""Large bodies over real sockets, plain and TLS. They arrive in any pieces and are copied at most once."""
 
 import datetime
 import gc
@@ -17,21 +17,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.http import connection as eager
+from gateway.http import connection as http_connection
 from gateway.http.upload import Upload
 from store.open import open_store
 from tests.unit.gateway.conftest import declare, publish, serve, settings
-from tests.unit.gateway.http.support_wire import binary_request, connection, head, json_request, read_answer
+from tests.unit.gateway.http.support_wire import binary_request, connection, head, json_request, read_response
 
-COLUMNS = 16_384  # 16 rows are a megabyte; so many columns are not logged
+COLUMNS = 16_384  # 16 rows are a megabyte; rows this wide are not logged
 MAX_BODY_BYTES = 8_000_000
 WEIGHTS = np.random.default_rng(0).integers(-3, 4, (COLUMNS, 2)).astype(np.float32)
 ROUTE = {"route": "broad", "arms": {"a": "broad:1"}, "split": {"a": "100%"}}
-MOST_READ_AT_ONCE = 262_144  # by uvloop, with what came behind the HTTP header
+MOST_READ_AT_ONCE = 262_144  # by uvloop: the HTTP headers and the part of the body in the same read
 
 
 def rows_of(count: int, seed: int = 0) -> Any:
-    """Small whole numbers, so that sums are exact in any order."""
+    """Return small whole numbers, so that sums are exact in any order."""
     return np.random.default_rng(seed).integers(-2, 3, (count, COLUMNS)).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 
 class Served(NamedTuple):
-    """A replica that takes large bodies, and how to speak with it."""
+    """A replica that accepts large bodies, and the TLS context to connect with."""
 
     gateway: Any
     tls: ssl.SSLContext | None
@@ -89,8 +89,8 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def pieces(content: bytes, seed: int) -> Iterator[bytes]:
-    """The same in pieces of any size, of one byte now and then."""
-    generator, at = random.Random(seed), 0  # noqa: S311  # not for secrets
+    """Yield the content in pieces of random sizes. Some are one byte."""
+    generator, at = random.Random(seed), 0  # noqa: S311  # not used for secrets
     while at < len(content):
         size = generator.choice([1, 100, 1460, 65_536, 65_537, 300_000, 1_000_000])
         yield content[at : at + size]
@@ -105,63 +105,63 @@ def test_a_body_of_megabytes_in_any_pieces_is_answered_and_the_connection_goes_o
             rows = rows_of(count, seed)
             for piece in pieces(kind(rows, "broad"), seed):
                 opened.sendall(piece)
-            assert np.array_equal(read_answer(opened).scores(), rows @ WEIGHTS)
+            assert np.array_equal(read_response(opened).scores(), rows @ WEIGHTS)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 70_000, 400_000])
-def test_what_comes_right_behind_a_large_body_is_the_next_request(served, cut):
-    """The end of the body is in one packet with what follows it: neither may be taken for the other."""
+def test_a_request_right_after_a_large_body_is_answered(served, cut):
+    """The body's end and the next request are in one packet. Neither may be taken for the other."""
     large, small = rows_of(8, 1), [[1, 2, 3, 4]]
     stream = binary_request(large, "broad") + json_request(small) + binary_request(large, "broad") + json_request(small)
     with served.connect() as opened:
         if cut:
             opened.sendall(stream[:cut])
         opened.sendall(stream[cut:])
-        answers = [read_answer(opened) for _ in range(4)]
-    assert [np.array_equal(answers[index].scores(), large @ WEIGHTS) for index in (0, 2)] == [True, True]
-    assert [answers[index].scores().shape for index in (1, 3)] == [(1, 2), (1, 2)]
+        responses = [read_response(opened) for _ in range(4)]
+    assert [np.array_equal(responses[index].scores(), large @ WEIGHTS) for index in (0, 2)] == [True, True]
+    assert [responses[index].scores().shape for index in (1, 3)] == [(1, 2), (1, 2)]
 
 
 @pytest.mark.parametrize("part", [0, 1, 1000, 60_000, 200_000])
-def test_a_large_body_that_begins_behind_a_request_that_waits_is_answered(served, part):
+def test_a_large_body_that_begins_behind_a_running_request_is_answered(served, part):
     large = rows_of(8, 2)
     first, second, third = json_request([[1, 2, 3, 4]]), binary_request(large, "broad"), json_request([[1, 2, 3, 4]])
     begun = second.index(b"\r\n\r\n") + 4 + part
     with served.connect() as opened:
         opened.sendall(first + second[:begun])
-        assert read_answer(opened).status == 200
+        assert read_response(opened).status == 200
         opened.sendall(second[begun:] + third)
-        assert np.array_equal(read_answer(opened).scores(), large @ WEIGHTS)
-        assert read_answer(opened).status == 200
+        assert np.array_equal(read_response(opened).scores(), large @ WEIGHTS)
+        assert read_response(opened).status == 200
 
 
 @pytest.mark.parametrize("excess", [0, 1])
-def test_exactly_as_much_as_is_allowed_is_taken(served, excess):
+def test_a_body_of_exactly_the_limit_is_accepted(served, excess):
     request = json_request([[1, 2, 3, 4]])
     body = request[request.index(b"\r\n\r\n") + 4 :]
     body += b" " * (MAX_BODY_BYTES + excess - len(body))
     with served.connect() as opened:
         opened.sendall(head(len(body)) + body)
-        assert read_answer(opened).status == (413 if excess else 200)
+        assert read_response(opened).status == (413 if excess else 200)
         opened.sendall(request)
-        assert read_answer(opened).status == 200
+        assert read_response(opened).status == 200
 
 
-@pytest.mark.parametrize("said", ["99999999", "9" * 30, "-1", "abc", "", "0x10", "1", "70000"])
-def test_a_header_that_lies_about_where_the_tensors_begin_is_the_callers_fault(served, said):
+@pytest.mark.parametrize("header_length", ["99999999", "9" * 30, "-1", "abc", "", "0x10", "1", "70000"])
+def test_a_wrong_header_length_is_a_bad_request(served, header_length):
     request = binary_request(rows_of(4), "broad")
     body = request[request.index(b"\r\n\r\n") + 4 :]
     with served.connect() as opened:
         opened.sendall(
-            head(len(body), f"Inference-Header-Content-Length: {said}", path="/v2/models/broad/infer") + body
+            head(len(body), f"Inference-Header-Content-Length: {header_length}", path="/v2/models/broad/infer") + body
         )
-        answer = read_answer(opened)
-        assert (answer.status, answer.headers["x-error"]) == (400, "BadRequest")
+        response = read_response(opened)
+        assert (response.status, response.headers["x-error"]) == (400, "BadRequest")
         opened.sendall(request)
-        assert read_answer(opened).status == 200
+        assert read_response(opened).status == 200
 
 
-def test_clients_that_leave_in_the_middle_of_a_body_leave_nothing_behind(served):
+def test_clients_that_disconnect_within_a_body_leave_nothing_behind(served):
     request = binary_request(rows_of(50), "broad")
     server = served.gateway.replica._listener._server.server_state
     for part in (len(request) - len(rows_of(50).tobytes()), 100_000, 1_000_000, len(request) - 1):
@@ -171,10 +171,10 @@ def test_clients_that_leave_in_the_middle_of_a_body_leave_nothing_behind(served)
     served.gateway.wait_until(lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if type(o) is Upload])
     with served.connect() as opened:
         opened.sendall(request)
-        assert read_answer(opened).status == 200
+        assert read_response(opened).status == 200
 
 
-def test_a_client_that_ends_its_side_in_the_middle_of_a_body_is_let_go(served):
+def test_a_client_that_half_closes_within_a_body_is_disconnected(served):
     if served.tls is not None:
         pytest.skip("TLS has no half-closed connections")
     with served.connect() as opened:
@@ -184,7 +184,7 @@ def test_a_client_that_ends_its_side_in_the_middle_of_a_body_is_let_go(served):
 
 
 class Watched:
-    """What the runtime got, where it was uploaded to, and how much was copied on the way."""
+    """The tensors that the runtime got, the uploads they came in, and how many bytes were copied."""
 
     def __init__(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tensors: list[Any] = []
@@ -208,20 +208,20 @@ class Watched:
             self.tensors.append(inputs["X"])
             return run(inputs, outputs)
 
-        monkeypatch.setattr(eager, "Upload", WatchedUpload)
+        monkeypatch.setattr(http_connection, "Upload", WatchedUpload)
         monkeypatch.setattr(runtime, "run", note)
 
 
-@pytest.mark.parametrize("request_id", ["", "a", "ab", "abc"])  # moves the tensor's beginning within the body
-def test_acceptance_a_tensor_of_a_megabyte_reaches_the_runtime_where_the_socket_was_read_to(
+@pytest.mark.parametrize("request_id", ["", "a", "ab", "abc"])  # shifts the tensor within the body
+def test_acceptance_a_tensor_of_a_megabyte_reaches_the_runtime_in_the_buffer_of_the_socket(
     served, monkeypatch, request_id
 ):
-    """No copy but of what came along with the HTTP header, and aligned as processors like it."""
+    """Only the bytes that came with the HTTP headers are copied, and the tensor is 64-byte aligned."""
     watched, rows = Watched(served, monkeypatch), rows_of(16)
     assert rows.nbytes == 1 << 20
     with served.connect() as opened:
         opened.sendall(binary_request(rows, "broad", request_id))
-        assert np.array_equal(read_answer(opened).scores(), rows @ WEIGHTS)
+        assert np.array_equal(read_response(opened).scores(), rows @ WEIGHTS)
     (tensor,), (upload,) = watched.tensors, watched.uploads
     assert np.shares_memory(tensor, np.frombuffer(upload.body, np.uint8))
     assert tensor.ctypes.data % 64 == 0

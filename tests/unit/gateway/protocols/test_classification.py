@@ -28,7 +28,7 @@ def test_more_than_there_are_means_all():
 
 
 @pytest.mark.parametrize(
-    ("values", "shape", "answered"),
+    ("values", "shape", "expected"),
     [
         ([0.5, 0.25, 0.75], (3,), ((1,), ["0.75:2"])),
         ([0.5, 0.25], (-1,), ((2, 1), ["0.5:0", "0.25:0"])),
@@ -39,12 +39,12 @@ def test_more_than_there_are_means_all():
         (np.empty((0, 0)), (-1, -1), ((0, 0), [])),
     ],
 )
-def test_shapes(values, shape, answered):
-    assert classes(values, 1, shape) == answered
+def test_shapes(values, shape, expected):
+    assert classes(values, 1, shape) == expected
 
 
 @pytest.mark.parametrize(
-    ("datatype", "values", "answered"),
+    ("datatype", "values", "expected"),
     [
         ("INT8", [-128, 127, 0], ["127:1", "0:2", "-128:0"]),
         ("UINT8", [0, 255, 1], ["255:1", "1:2", "0:0"]),
@@ -56,8 +56,8 @@ def test_shapes(values, shape, answered):
         ("FP64", [1, 1, 1], ["1.0:0", "1.0:1", "1.0:2"]),
     ],
 )
-def test_every_kind_of_number_has_an_order(datatype, values, answered):
-    assert classes([values], 3, datatype=datatype)[1] == answered
+def test_every_kind_of_number_has_an_order(datatype, values, expected):
+    assert classes([values], 3, datatype=datatype)[1] == expected
 
 
 def test_of_equal_values_the_first_comes_first_however_many_there_are():

@@ -1,4 +1,4 @@
-"""Content codings: what they carry is given back, and nothing they carry can hurt."""
+"""Content codings: content survives both ways, and no compressed body can exhaust memory or time."""
 
 import gzip
 import tracemalloc
@@ -39,7 +39,7 @@ def test_members_larger_than_a_step_are_read():
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
 @pytest.mark.parametrize(("size", "fits"), [(LIMIT, True), (LIMIT + 1, False), (LIMIT * 10_000, False)])
-def test_the_limit_is_on_what_comes_out(pack, size, fits):
+def test_the_limit_is_on_the_decompressed_size(pack, size, fits):
     encoding = b"gzip" if pack is gzip.compress else b"deflate"
     if fits:
         assert len(decompress(pack(bytes(size)), encoding, LIMIT)) == size
@@ -69,7 +69,7 @@ def test_thousands_of_empty_members_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding", "said"),
+    ("body", "encoding", "sentence"),
     [
         (b"x", b"br", "Content-Encoding 'br' is not supported"),
         (gzip.compress(b"x", mtime=0), b"gzip, gzip", "'gzip, gzip' is not supported"),
@@ -87,15 +87,15 @@ def test_thousands_of_empty_members_are_refused():
         (zlib.compress(b"x") + b"{}", b"deflate", "has 2 bytes more than its deflate content"),
     ],
 )
-def test_what_is_damaged_is_refused_with_a_sentence(body, encoding, said):
+def test_what_is_damaged_is_refused_with_a_sentence(body, encoding, sentence):
     with pytest.raises(BadRequest) as refusal:
         decompress(body, encoding, LIMIT)
-    assert said in str(refusal.value)
+    assert sentence in str(refusal.value)
     assert str(refusal.value).endswith(".")
 
 
 @pytest.mark.parametrize(
-    ("accepted", "chosen"),
+    ("accept_encoding", "chosen"),
     [
         (b"", None),
         (b"identity", None),
@@ -121,5 +121,5 @@ def test_what_is_damaged_is_refused_with_a_sentence(body, encoding, said):
         (b",,gzip,", "gzip"),
     ],
 )
-def test_the_answer_s_encoding_is_the_client_s_wish(accepted, chosen):
-    assert choose(accepted) == chosen
+def test_the_coding_is_the_one_the_client_prefers(accept_encoding, chosen):
+    assert choose(accept_encoding) == chosen

@@ -1,4 +1,4 @@
-"""The protocol's corner cases, one test for each that codecs can settle, through both ends of the codecs."""
+"""The protocol's corner cases that the codecs decide. Each has a test, through decoder and encoder."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import answer, binary_body, read_answer, signature
+from tests.unit.gateway.protocols.bodies import binary_body, encode_outputs, read_response, signature
 
 
 def body(data, shape, datatype="FP32", **more):
@@ -54,7 +54,7 @@ def test_case_1_dimensions_may_be_zero_in_json_and_in_binary(datatype, shape, da
     given = signature(TensorSpec("X", datatype, (-1,) * len(shape)))
     assert decode(*binary_body({"X": empty}), given).inputs["X"].shape == tuple(shape)
     for binary in (True, False):
-        assert read_answer(*answer({"y": empty}, [WantedOutput("y", binary)]))["y"].shape == tuple(shape)
+        assert read_response(*encode_outputs({"y": empty}, [WantedOutput("y", binary)]))["y"].shape == tuple(shape)
 
 
 @pytest.mark.parametrize(
@@ -82,23 +82,26 @@ def test_case_2_nothing_is_coerced_wrapped_or_cut(data, datatype):
 def test_case_2_large_integers_are_never_floats(value, datatype):
     assert read([value], [1], datatype).tolist() == [value]
     array = np.array([value], NUMPY_OF[datatype])
-    assert json.loads(answer({"y": array})[0])["outputs"][0]["data"] == [value]
+    assert json.loads(encode_outputs({"y": array})[0])["outputs"][0]["data"] == [value]
 
 
 def test_case_3_strings_are_utf_8_with_empty_ones_and_zero_bytes_in_any_shape():
     elements = [b"", "é".encode(), b"a\0b", b"\0"]
     assert read([["", "é"], ["a\0b", "\0"]], [2, 2], "BYTES").ravel().tolist() == elements
     tensor = tensor_of_bytes(elements, (2, 2))
-    assert read_answer(*answer({"y": tensor}))["y"].tolist() == tensor.tolist()
+    assert read_response(*encode_outputs({"y": tensor}))["y"].tolist() == tensor.tolist()
 
 
 def test_case_3_bytes_that_are_no_text_travel_in_binary_only():
     tensor = tensor_of_bytes([b"\xff\xfe", b""], (2,))
     given = signature(TensorSpec("X", "BYTES", (-1,)))
     assert decode(*binary_body({"X": tensor}), given).inputs["X"].tolist() == [b"\xff\xfe", b""]
-    assert read_answer(*answer({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [b"\xff\xfe", b""]
+    assert read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [
+        b"\xff\xfe",
+        b"",
+    ]
     with pytest.raises(BadRequest, match="binary_data: true"):
-        answer({"y": tensor})
+        encode_outputs({"y": tensor})
 
 
 @pytest.mark.parametrize("rest", [b"\1", b"\1\0\0", b"\2\0\0\0a", b"\1\0\0\0ab"])
@@ -117,7 +120,7 @@ def test_case_4_sixteen_bits_travel_in_binary_only(datatype):
         1.5,
         -2,
     ]
-    assert read_answer(*answer({"y": array}, [WantedOutput("y", binary=True)]))["y"].tolist() == [1.5, -2]
+    assert read_response(*encode_outputs({"y": array}, [WantedOutput("y", binary=True)]))["y"].tolist() == [1.5, -2]
     with pytest.raises(BadRequest, match=f"Tensor X: {datatype} cannot be sent as JSON"):
         decode(body([1.5, -2], [2], datatype), None, given)
     with pytest.raises(BadRequest, match=f"Output y is {datatype}, which JSON cannot carry"):
@@ -125,7 +128,9 @@ def test_case_4_sixteen_bits_travel_in_binary_only(datatype):
 
 
 def test_case_4_bf16_is_the_upper_half_of_fp32():
-    cut = b"".join(struct.pack("<f", value)[2:] for value in (1.1, -3.25))  # as tritonclient cuts, without rounding
+    cut = b"".join(
+        struct.pack("<f", value)[2:] for value in (1.1, -3.25)
+    )  # tritonclient cuts in this way, without rounding
     assert np.frombuffer(cut, NUMPY_OF["BF16"]).astype(np.float32).tolist() == [1.09375, -3.25]
 
 
@@ -136,7 +141,7 @@ TWO_OUTPUTS = signature(
 
 def test_case_5_outputs_come_as_requested():
     request = decode(body([1], [1], outputs=[{"name": "b"}, {"name": "a"}]), None, TWO_OUTPUTS)
-    content, _ = answer({"a": np.array([1.0]), "b": np.array([2.0])}, request.outputs)
+    content, _ = encode_outputs({"a": np.array([1.0]), "b": np.array([2.0])}, request.outputs)
     assert [output["name"] for output in json.loads(content)["outputs"]] == ["b", "a"]
 
 
@@ -154,7 +159,7 @@ def test_case_6_a_classification_is_sorted_clamped_bytes():
     given = signature(TensorSpec("X", "FP32", (-1,)), outputs=[TensorSpec("y", "FP32", (-1, -1))])
     outputs = [{"name": "y", "parameters": {"classification": 5}}]
     request = decode(body([1], [1], outputs=outputs), None, given)
-    (output,) = json.loads(answer({"y": np.array([[0.25, 0.75]])}, request.outputs)[0])["outputs"]
+    (output,) = json.loads(encode_outputs({"y": np.array([[0.25, 0.75]])}, request.outputs)[0])["outputs"]
     assert output == {"name": "y", "shape": [1, 2], "datatype": "BYTES", "data": ["0.75:1", "0.25:0"]}
 
 
@@ -168,10 +173,10 @@ def test_case_7_a_compressed_binary_body_is_read_with_the_length_it_had_before(e
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_case_7_a_compressed_binary_answer_keeps_the_length_of_its_json(encoding):
-    content, header_length = answer({"y": np.array([1.5])}, [WantedOutput("y", binary=True)])
+def test_case_7_a_compressed_binary_response_keeps_the_length_of_its_json(encoding):
+    content, header_length = encode_outputs({"y": np.array([1.5])}, [WantedOutput("y", binary=True)])
     plain = decompress(compress(content, encoding), encoding.encode(), 10_000)
-    assert read_answer(plain, header_length)["y"].tolist() == [1.5]
+    assert read_response(plain, header_length)["y"].tolist() == [1.5]
 
 
 def test_case_7_an_unknown_encoding_is_refused():
@@ -193,7 +198,7 @@ def test_case_10_unknown_fields_are_ignored_and_unknown_parameters_kept():
 
 def test_case_13_what_json_has_no_word_for_goes_there_and_back():
     array = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
-    (output,) = json.loads(answer({"y": array})[0])["outputs"]
+    (output,) = json.loads(encode_outputs({"y": array})[0])["outputs"]
     assert output["data"] == [None, None, None, 1]
     words = output["parameters"]["non_finite"].split()
     data = [words.pop(0) if value is None else value for value in output["data"]]

@@ -1,4 +1,4 @@
-"""Whatever comes in: a request, or a refusal that says why. Nothing else, and nothing large."""
+"""Any input gives a request, or an error that says why. It causes no other exception and no large allocation."""
 
 import json
 
@@ -66,7 +66,7 @@ def read_or_refused(decode, *arguments: object):
     try:
         request = decode(*arguments)
     except BadRequest as refusal:
-        assert str(refusal).endswith(".")  # noqa: PT017  # a request need not be refused
+        assert str(refusal).endswith(".")  # noqa: PT017  # a request may also be accepted
     else:
         assert isinstance(request, InferenceRequest)
 
@@ -117,8 +117,8 @@ def test_encodings(body, encoding):
 
 
 @given(st.binary(max_size=40))
-def test_wishes_for_an_encoding(accepted):
-    assert choose(accepted) in (None, "gzip", "deflate")
+def test_accept_encodings(accept_encoding):
+    assert choose(accept_encoding) in (None, "gzip", "deflate")
 
 
 @pytest.mark.parametrize("shape", [[2**40], [2**20, 2**20], [0, 2**62]])

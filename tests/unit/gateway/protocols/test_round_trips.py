@@ -1,4 +1,4 @@
-"""What is encoded is decoded to the same, bit for bit: every datatype, JSON and binary, in both directions."""
+"""Every datatype survives encoding and decoding bit for bit, as JSON and as binary, in both directions."""
 
 import json
 
@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor, tensor_of_bytes
-from tests.unit.gateway.protocols.bodies import answer, binary_body, read_answer, signature, spec_of
+from tests.unit.gateway.protocols.bodies import binary_body, encode_outputs, read_response, signature, spec_of
 
 _shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
 _text = st.text(max_size=5).map(str.encode)
@@ -39,17 +39,17 @@ def equal(one: Tensor, other: Tensor) -> bool:
 
 
 @given(tensors(as_json=True))
-def test_json_answers(tensor):
-    content, header_length = answer({"y": tensor})
+def test_json_responses(tensor):
+    content, header_length = encode_outputs({"y": tensor})
     assert header_length is None
-    assert equal(read_answer(content, None)["y"], tensor)
+    assert equal(read_response(content, None)["y"], tensor)
 
 
 @given(st.lists(tensors(as_json=False), min_size=1, max_size=3))
-def test_binary_answers(given_tensors):
+def test_binary_responses(given_tensors):
     outputs = {f"y{index}": tensor for index, tensor in enumerate(given_tensors)}
-    content, header_length = answer(outputs, [WantedOutput(name, binary=True) for name in outputs])
-    read = read_answer(content, header_length)
+    content, header_length = encode_outputs(outputs, [WantedOutput(name, binary=True) for name in outputs])
+    read = read_response(content, header_length)
     assert all(equal(read[name], outputs[name]) for name in outputs)
 
 
@@ -57,7 +57,7 @@ def test_binary_answers(given_tensors):
 def test_binary_requests(given_tensors):
     inputs = {f"x{index}": tensor for index, tensor in enumerate(given_tensors)}
     body, header_length = binary_body(inputs)
-    # A request's batch sizes must agree, which is not what is tried here.
+    # Fixed dimensions, because batch sizes that vary would have to agree. That is not tested here.
     specs = [spec_of(name, tensor) for name, tensor in inputs.items()]
     fixed = [type(spec)(spec.name, spec.datatype, inputs[spec.name].shape) for spec in specs]
     for content in (body, memoryview(body)):
@@ -67,7 +67,7 @@ def test_binary_requests(given_tensors):
 
 @given(tensors(as_json=True), st.booleans())
 def test_json_requests(tensor, flat):
-    content, _ = answer({"X": tensor})
+    content, _ = encode_outputs({"X": tensor})
     output = json.loads(content)["outputs"][0]
     if not flat:
         output["data"] = np.array(output["data"], object).reshape(tensor.shape).tolist()

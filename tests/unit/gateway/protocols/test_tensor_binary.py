@@ -1,4 +1,4 @@
-"""Tensors as bytes: what fits is read where it lies, and what does not fit is refused."""
+"""Tensors as bytes: aligned bytes are read without a copy, and bytes that do not fit are rejected."""
 
 import struct
 
@@ -17,7 +17,7 @@ def element(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("datatype", "shape", "content", "said"),
+    ("datatype", "shape", "content", "sentence"),
     [
         ("FP32", (2,), b"1234", "has 4 bytes, but FP32 [2] needs 8"),
         ("FP32", (1,), b"12345", "has 5 bytes, but FP32 [1] needs 4"),
@@ -44,15 +44,15 @@ def element(content: bytes) -> bytes:
         ("BYTES", (0, 10**30), b"", "cannot have the shape"),
     ],
 )
-def test_bytes_that_do_not_fit_are_refused_with_a_sentence(datatype, shape, content, said):
+def test_bytes_that_do_not_fit_are_refused_with_a_sentence(datatype, shape, content, sentence):
     with pytest.raises(BadRequest) as refusal:
         decode_tensor("X", datatype, shape, content)
-    assert said in str(refusal.value)
+    assert sentence in str(refusal.value)
     assert str(refusal.value).endswith(".")
 
 
 @pytest.mark.parametrize("datatype", NUMBERS)
-def test_an_aligned_tensor_is_read_where_it_lies(datatype):
+def test_an_aligned_tensor_is_not_copied(datatype):
     content = memoryview(np.zeros(8, np.uint64).view(np.uint8)).toreadonly()
     tensor = decode_tensor("X", datatype, (2,), content[: 2 * NUMPY_OF[datatype].itemsize])
     assert tensor.ctypes.data == np.frombuffer(content, np.uint8).ctypes.data
@@ -83,7 +83,7 @@ def test_bytes_elements_are_kept_as_they_are():
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.bool_, np.int64])
-def test_a_large_contiguous_tensor_is_not_copied_on_its_way_out(kind):
+def test_a_large_contiguous_tensor_is_encoded_without_a_copy(kind):
     array = np.zeros((100, 100), kind)
     view = encode_tensor(array)
     assert isinstance(view, memoryview)

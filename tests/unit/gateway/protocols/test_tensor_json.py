@@ -38,7 +38,7 @@ def test_data_is_read_as_the_shape_says(datatype, shape, data, values):
 
 
 @pytest.mark.parametrize(
-    ("datatype", "shape", "data", "said"),
+    ("datatype", "shape", "data", "sentence"),
     [
         ("FP32", (2, 2), b"[1,2,3]", "has 3 elements, but its shape [2, 2] needs 4"),
         ("FP32", (1,), b"[]", "has 0 elements"),
@@ -78,10 +78,10 @@ def test_data_is_read_as_the_shape_says(datatype, shape, data, values):
         ("FP32", (1,), b"[" * 100_000, "nested more than 8 levels"),
     ],
 )
-def test_data_that_does_not_fit_is_refused_with_a_sentence(datatype, shape, data, said):
+def test_data_that_does_not_fit_is_refused_with_a_sentence(datatype, shape, data, sentence):
     with pytest.raises(BadRequest) as refusal:
         decode_data("X", datatype, shape, data)
-    assert said in str(refusal.value)
+    assert sentence in str(refusal.value)
     assert str(refusal.value).endswith(".")
 
 

@@ -1,4 +1,4 @@
-"""KServe's V1: rows however they may be written, checked as strictly as V2; and predictions, row by row."""
+"""KServe's V1: every way to write rows is read, and checked as strictly as V2. Predictions are written row by row."""
 
 import json
 
@@ -10,7 +10,7 @@ from gateway.protocols.request import InferenceRequest
 from gateway.protocols.v1_http import decode, encode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import ANSWERED, signature, spec_of
+from tests.unit.gateway.protocols.bodies import RESPONSE, signature, spec_of
 
 TABLE = signature(TensorSpec("X", "FP32", (-1, 2)))
 NAMED = signature(TensorSpec("X", "FP32", (-1, 2), ("age", "class")))
@@ -120,7 +120,7 @@ def test_parameters_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("given_signature", "body", "said"),
+    ("given_signature", "body", "sentence"),
     [
         (TABLE, {}, 'Expected "instances" to be a list'),
         (TABLE, {"instances": 5}, 'Expected "instances" to be a list'),
@@ -161,12 +161,12 @@ def test_parameters_are_kept():
         (signature(*TABLE.inputs, outputs=[TensorSpec("y", "BF16", (-1,))]), {"instances": ROWS}, "Output y is BF16"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_sentence(given_signature, body, said):
-    assert said in refusal(given_signature, **body)
+def test_what_does_not_fit_is_refused_with_a_sentence(given_signature, body, sentence):
+    assert sentence in refusal(given_signature, **body)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         (b"", "The body is empty"),
         (b"{", "not a V1 prediction request"),
@@ -175,18 +175,18 @@ def test_what_does_not_fit_is_refused_with_a_sentence(given_signature, body, sai
         (b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
 )
-def test_what_is_no_request_is_refused_with_a_sentence(content, said):
+def test_what_is_no_request_is_refused_with_a_sentence(content, sentence):
     with pytest.raises(BadRequest) as refused:
         decode(content, TABLE)
-    assert said in str(refused.value)
+    assert sentence in str(refused.value)
 
 
 def predictions(*outputs: np.ndarray):
     specs = [spec_of(f"y{index}", tensor) for index, tensor in enumerate(outputs)]
-    content = encode(ANSWERED, InferenceRequest("", {}, {}, None, 1), signature(outputs=specs), outputs)
-    answer = json.loads(content)
-    assert list(answer) == ["predictions"]
-    return answer["predictions"]
+    content = encode(RESPONSE, InferenceRequest("", {}, {}, None, 1), signature(outputs=specs), outputs)
+    response = json.loads(content)
+    assert list(response) == ["predictions"]
+    return response["predictions"]
 
 
 @pytest.mark.parametrize(

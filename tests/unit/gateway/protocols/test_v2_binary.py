@@ -1,4 +1,4 @@
-"""The binary extension on its way in: JSON and bytes in one body, raw bodies, and every way to get lengths wrong."""
+"""Requests of the binary extension: JSON and bytes in one body, raw bodies, and every kind of wrong length."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ TWO = signature(TensorSpec("X", "FP32", (-1, 2)), TensorSpec("n", "INT64", (-1,)
 X, N = np.array([[1, 2], [3, 4]], np.float32), np.array([5, 6])
 
 
-def described(name: str, array: np.ndarray, **parameters: Any) -> dict[str, Any]:
+def input_of(name: str, array: np.ndarray, **parameters: Any) -> dict[str, Any]:
     datatype = {"X": "FP32", "n": "INT64"}[name]
     return {"name": name, "shape": array.shape, "datatype": datatype, "parameters": parameters}
 
@@ -54,41 +54,41 @@ def test_bytes_follow_in_the_order_of_the_request_not_of_the_signature():
 
 @pytest.mark.parametrize("binary_first", [True, False])
 def test_json_and_binary_inputs_may_be_mixed(binary_first):
-    inputs = [described("X", X, binary_data_size=16), {**described("n", N), "data": [5, 6]}]
+    inputs = [input_of("X", X, binary_data_size=16), {**input_of("n", N), "data": [5, 6]}]
     assert_both(read(inputs if binary_first else inputs[::-1], X.tobytes()))
 
 
 def test_a_header_length_with_nothing_behind_it_is_plain_json():
-    inputs = [{**described("X", X), "data": [1, 2, 3, 4]}, {**described("n", N), "data": [5, 6]}]
+    inputs = [{**input_of("X", X), "data": [1, 2, 3, 4]}, {**input_of("n", N), "data": [5, 6]}]
     assert_both(read(inputs, b""))
 
 
 @pytest.mark.parametrize("size", [-1, 1.0, "16", True])
 def test_binary_data_size_must_be_a_whole_number(size):
-    assert "it must be a whole number from 0" in refusal([described("X", X, binary_data_size=size)], X.tobytes())
+    assert "it must be a whole number from 0" in refusal([input_of("X", X, binary_data_size=size)], X.tobytes())
 
 
 @pytest.mark.parametrize(
-    ("inputs", "rest", "said"),
+    ("inputs", "rest", "sentence"),
     [
-        ([described("X", X, binary_data_size=16)], bytes(15), "Tensor X has 16 bytes; the body has 15 left"),
-        ([described("X", X, binary_data_size=2**63)], bytes(16), "the body has 16 left"),
-        ([described("X", X, binary_data_size=12)], bytes(12), "has 12 bytes, but FP32 [2, 2] needs 16"),
-        ([described("X", X, binary_data_size=16)], bytes(17), "The body has 1 bytes more than its tensors"),
-        ([{**described("X", X), "data": [1, 2, 3, 4]}], b"x", "The body has 1 bytes more"),
-        ([{**described("X", X, binary_data_size=16), "data": [1]}], bytes(16), "both data and binary_data_size"),
-        ([described("X", X)], b"", "Tensor X has no data"),
-        ([described("X", X, binary_data_size=16)] * 2, bytes(32), "An input is given twice"),
+        ([input_of("X", X, binary_data_size=16)], bytes(15), "Tensor X has 16 bytes; the body has 15 left"),
+        ([input_of("X", X, binary_data_size=2**63)], bytes(16), "the body has 16 left"),
+        ([input_of("X", X, binary_data_size=12)], bytes(12), "has 12 bytes, but FP32 [2, 2] needs 16"),
+        ([input_of("X", X, binary_data_size=16)], bytes(17), "The body has 1 bytes more than its tensors"),
+        ([{**input_of("X", X), "data": [1, 2, 3, 4]}], b"x", "The body has 1 bytes more"),
+        ([{**input_of("X", X, binary_data_size=16), "data": [1]}], bytes(16), "both data and binary_data_size"),
+        ([input_of("X", X)], b"", "Tensor X has no data"),
+        ([input_of("X", X, binary_data_size=16)] * 2, bytes(32), "An input is given twice"),
         (
-            [described("X", X[:1], binary_data_size=8), described("n", N, binary_data_size=16)],
+            [input_of("X", X[:1], binary_data_size=8), input_of("n", N, binary_data_size=16)],
             bytes(24),
             "different batch",
         ),
-        ([described("X", X, shared_memory_region="r", shared_memory_byte_size=16)], b"", "in shared memory"),
+        ([input_of("X", X, shared_memory_region="r", shared_memory_byte_size=16)], b"", "in shared memory"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_sentence(inputs, rest, said):
-    assert said in refusal(inputs, rest)
+def test_what_does_not_fit_is_refused_with_a_sentence(inputs, rest, sentence):
+    assert sentence in refusal(inputs, rest)
 
 
 def test_binary_without_the_header_is_refused():
@@ -138,7 +138,7 @@ def test_a_raw_body_of_bytes_is_the_element_itself(shape, read_as, content):
 
 
 @pytest.mark.parametrize(
-    ("specs", "content", "said"),
+    ("specs", "content", "sentence"),
     [
         (TWO.inputs, bytes(8), "the model has 2 inputs"),
         ((TensorSpec("X", "FP32", (-1, -1, -1)),), bytes(8), "which a raw body cannot tell"),
@@ -148,6 +148,6 @@ def test_a_raw_body_of_bytes_is_the_element_itself(shape, read_as, content):
         ((TensorSpec("X", "BYTES", (-1, 2)),), b"a", "a raw body is one element of BYTES"),
     ],
 )
-def test_a_raw_body_that_does_not_fit_is_refused(specs, content, said):
-    with pytest.raises(BadRequest, match=said.replace("[", r"\[")):
+def test_a_raw_body_that_does_not_fit_is_refused(specs, content, sentence):
+    with pytest.raises(BadRequest, match=sentence.replace("[", r"\[")):
         decode(content, 0, signature(*specs))

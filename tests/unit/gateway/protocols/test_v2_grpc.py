@@ -1,4 +1,4 @@
-"""The V2 protocol's messages: what is accepted, what is refused and in which words, and what is answered."""
+"""The V2 protocol's gRPC messages: requests that are accepted, requests that are rejected, and responses."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ LABEL, SCORES = TensorSpec("label", "INT64", (-1,)), TensorSpec("scores", "FP32"
 ONE = Signature(inputs=(X,), outputs=(LABEL, SCORES))
 TWO = Signature(inputs=(X, N), outputs=(LABEL, SCORES))
 TENSORS = [np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)]
-ANSWERED = Answered(
+RESPONSE = Answered(
     "route", "3", "id-1", {"decision_id": "d" * 24, "arm": "a", "reason": "WEIGHTED", "propensity": 0.25}
 )
 
@@ -41,14 +41,16 @@ def message(*inputs: dict[str, Any], raw: list[bytes] | None = None, **more: Any
 def refusal(request: ModelInferRequest, signature: Signature = ONE) -> str:
     with pytest.raises(BadRequest) as refused:
         decode(request, signature)
-    said = str(refused.value)
-    assert said.endswith(".")
-    return said
+    sentence = str(refused.value)
+    assert sentence.endswith(".")
+    return sentence
 
 
-def answer(wanted: list[WantedOutput] | None = None, *, typed: bool = False, **more: Any) -> ModelInferResponse:
+def encode_outputs(
+    requested: list[WantedOutput] | None = None, *, typed: bool = False, **more: Any
+) -> ModelInferResponse:
     given_outputs = {"specs": ONE.outputs, "tensors": TENSORS, **more}
-    content = encode(ANSWERED, wanted, given_outputs["specs"], given_outputs["tensors"], typed=typed)
+    content = encode(RESPONSE, requested, given_outputs["specs"], given_outputs["tensors"], typed=typed)
     return ModelInferResponse.FromString(content)
 
 
@@ -89,11 +91,11 @@ def test_raw_tensors_of_every_datatype_come_back_as_they_were(datatype, data):
     sent = tensors(datatype, shape, data.draw)
     signature = signature_of(datatype, shape)
     got = decode(message(tensor("X", shape, datatype), raw=[bytes(encode_tensor(sent))]), signature).inputs["X"]
-    answered = answer(specs=signature.outputs, tensors=[got])
-    (output,) = answered.outputs
+    response = encode_outputs(specs=signature.outputs, tensors=[got])
+    (output,) = response.outputs
     assert (output.name, output.datatype, tuple(output.shape)) == ("Y", datatype, shape)
     assert not output.HasField("contents")
-    back = decode_tensor("Y", datatype, tuple(output.shape), answered.raw_output_contents[0])
+    back = decode_tensor("Y", datatype, tuple(output.shape), response.raw_output_contents[0])
     assert back.tobytes() == sent.tobytes() if datatype != "BYTES" else back.tolist() == sent.tolist()
 
 
@@ -166,7 +168,7 @@ CONTENTS = {"fp32_contents": [1, 2]}
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "sentence"),
     [
         (message(tensor(), tensor(), raw=[bytes(8)] * 2), "An input is given twice."),
         (message(raw=[bytes(8)] * 2), "raw_input_contents has 2 entries for 1 inputs; each has its own."),
@@ -191,8 +193,8 @@ CONTENTS = {"fp32_contents": [1, 2]}
         ),
     ],
 )
-def test_a_request_that_does_not_fit_is_refused(request_, said):
-    assert refusal(request_).startswith(said)
+def test_a_request_that_does_not_fit_is_refused(request_, sentence):
+    assert refusal(request_).startswith(sentence)
 
 
 def test_batch_sizes_must_agree():
@@ -205,7 +207,7 @@ def test_a_tensor_of_no_elements_needs_no_bytes(raw):
     assert decode(message(tensor(shape=(0, 2)), raw=raw), ONE).inputs["X"].shape == (0, 2)
 
 
-def test_only_a_request_with_typed_contents_wants_a_typed_answer():
+def test_only_a_request_with_typed_contents_gets_a_typed_response():
     assert is_typed(message(tensor(contents=CONTENTS), raw=[]))
     assert not is_typed(message())
     assert not is_typed(message(tensor(shape=(0, 2)), raw=[]))
@@ -217,14 +219,14 @@ def test_bytes_that_are_no_message_are_refused():
 
 
 def decoded_or_refused(content: bytes) -> str:
-    """Nothing else may happen, whatever the bytes are."""
+    """Return the names of the inputs, or the sentence of the error. Any other exception fails the test."""
     try:
         return ",".join(decode(parse(content), TWO).inputs)
     except BadRequest as refused:
         return str(refused)
 
 
-BROKEN_OFF = st.integers(0, 40).map(lambda at: message().SerializeToString()[:at])
+TRUNCATED = st.integers(0, 40).map(lambda at: message().SerializeToString()[:at])
 STRANGE_TENSOR = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["X", "n", "z", ""]),
@@ -245,10 +247,10 @@ STRANGE_TENSOR = st.fixed_dictionaries(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.binary(max_size=200) | st.builds(bytes.__add__, BROKEN_OFF, st.binary(max_size=30)))
+@given(st.binary(max_size=200) | st.builds(bytes.__add__, TRUNCATED, st.binary(max_size=30)))
 def test_arbitrary_bytes_are_decoded_or_refused(content):
-    said = decoded_or_refused(content)
-    assert said == "X,n" or said.endswith(".")
+    sentence = decoded_or_refused(content)
+    assert sentence == "X,n" or sentence.endswith(".")
 
 
 @settings(deadline=None, max_examples=60)
@@ -257,14 +259,14 @@ def test_arbitrary_bytes_are_decoded_or_refused(content):
     st.lists(st.binary(max_size=32), max_size=3),
     st.lists(st.sampled_from(["label", "scores", "z"]), max_size=3),
 )
-def test_whatever_a_message_says_it_is_decoded_or_refused(inputs, raw, outputs):
+def test_arbitrary_messages_are_decoded_or_refused(inputs, raw, outputs):
     request = ModelInferRequest(inputs=inputs, raw_input_contents=raw, outputs=[{"name": name} for name in outputs])
-    said = decoded_or_refused(request.SerializeToString())
-    assert said == "X,n" or said.endswith(".")
+    sentence = decoded_or_refused(request.SerializeToString())
+    assert sentence == "X,n" or sentence.endswith(".")
 
 
-def test_an_answer_says_what_was_decided():
-    got = answer()
+def test_a_response_names_the_decision():
+    got = encode_outputs()
     assert (got.model_name, got.model_version, got.id) == ("route", "3", "id-1")
     values = {name: (p.WhichOneof("parameter_choice"), p.string_param) for name, p in got.parameters.items()}
     assert values == {
@@ -278,9 +280,9 @@ def test_an_answer_says_what_was_decided():
     assert list(got.raw_output_contents) == [t.tobytes() for t in TENSORS]
 
 
-def test_parameters_of_an_answer_keep_their_types():
-    answered = ANSWERED._replace(parameters={"a": 1, "b": True, "c": 1.0, "d": "1"})
-    got = ModelInferResponse.FromString(encode(answered, None, (), (), typed=False)).parameters
+def test_parameters_of_a_response_keep_their_types():
+    response = RESPONSE._replace(parameters={"a": 1, "b": True, "c": 1.0, "d": "1"})
+    got = ModelInferResponse.FromString(encode(response, None, (), (), typed=False)).parameters
     assert [got[name].WhichOneof("parameter_choice") for name in "abcd"] == [
         "int64_param",
         "bool_param",
@@ -291,10 +293,10 @@ def test_parameters_of_an_answer_keep_their_types():
 
 @settings(deadline=None, max_examples=60)
 @given(st.text(min_size=1), st.binary(max_size=300), st.integers(0, 70_000))
-def test_answers_are_put_together_as_protobuf_would(request_id, short, length):
+def test_responses_have_the_bytes_that_protobuf_would_write(request_id, short, length):
     specs = (TensorSpec("a", "UINT8", (-1,)), TensorSpec("b", "UINT8", (-1,)))
     parts = [np.frombuffer(short, np.uint8), np.zeros(length, np.uint8)]
-    content = encode(ANSWERED._replace(id=request_id), None, specs, parts, typed=False)
+    content = encode(RESPONSE._replace(id=request_id), None, specs, parts, typed=False)
     got = ModelInferResponse.FromString(content)
     assert got.id == request_id
     assert got.parameters["decision_id"].string_param == "d" * 24
@@ -302,21 +304,21 @@ def test_answers_are_put_together_as_protobuf_would(request_id, short, length):
     assert len(got.SerializeToString()) == len(content)
 
 
-def test_wanted_outputs_are_answered_in_their_order():
-    got = answer([WantedOutput("scores"), WantedOutput("label")])
+def test_requested_outputs_are_sent_in_their_order():
+    got = encode_outputs([WantedOutput("scores"), WantedOutput("label")])
     assert [output.name for output in got.outputs] == ["scores", "label"]
     assert list(got.raw_output_contents) == [TENSORS[1].tobytes(), TENSORS[0].tobytes()]
 
 
-def test_the_best_classes_are_answered_as_strings():
-    (output,) = (got := answer([WantedOutput("scores", True, 1)])).outputs
+def test_the_best_classes_are_sent_as_strings():
+    (output,) = (got := encode_outputs([WantedOutput("scores", True, 1)])).outputs
     assert (output.datatype, tuple(output.shape)) == ("BYTES", (2, 1))
     back = decode_tensor("scores", "BYTES", (2, 1), got.raw_output_contents[0])
     assert back.tolist() == [[b"0.75:1:yes"], [b"0.5:0:no"]]
 
 
-def test_a_typed_answer_has_contents_and_nothing_raw():
-    got = answer(typed=True)
+def test_a_typed_response_has_contents_and_nothing_raw():
+    got = encode_outputs(typed=True)
     assert not got.raw_output_contents
     label, scores = got.outputs
     assert list(label.contents.int64_contents) == [1, 0]
@@ -325,20 +327,20 @@ def test_a_typed_answer_has_contents_and_nothing_raw():
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])
-def test_a_datatype_without_a_field_makes_the_whole_answer_raw(datatype):
+def test_a_datatype_without_a_field_makes_the_whole_response_raw(datatype):
     half = TensorSpec("half", datatype, (-1,))
-    got = answer(specs=(LABEL, half), tensors=[TENSORS[0], np.ones(2, NUMPY_OF[datatype])], typed=True)
+    got = encode_outputs(specs=(LABEL, half), tensors=[TENSORS[0], np.ones(2, NUMPY_OF[datatype])], typed=True)
     assert len(got.raw_output_contents) == 2
     assert not any(output.HasField("contents") for output in got.outputs)
 
 
-def test_an_answer_in_a_stream_is_the_answer():
-    content = encode(ANSWERED, None, ONE.outputs, TENSORS, typed=False)
+def test_a_response_in_a_stream_is_the_same_response():
+    content = encode(RESPONSE, None, ONE.outputs, TENSORS, typed=False)
     streamed = ModelStreamInferResponse.FromString(encode_streamed(content))
     assert not streamed.error_message
     assert streamed.infer_response == ModelInferResponse.FromString(content)
 
 
-def test_an_error_in_a_stream_says_whose_it_is():
+def test_an_error_in_a_stream_has_the_request_s_id():
     streamed = ModelStreamInferResponse.FromString(encode_streamed_error("No.", "route", "id-1"))
     assert (streamed.error_message, streamed.infer_response.id) == ("No.", "id-1")

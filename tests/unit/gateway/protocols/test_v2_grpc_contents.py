@@ -1,4 +1,4 @@
-"""Typed contents: every datatype that has a field, and what its field may not hold."""
+"""Typed contents: every datatype that has a field, and values that the field may not hold."""
 
 import math
 from typing import Any
@@ -42,14 +42,14 @@ def test_a_number_that_a_narrow_datatype_cannot_hold_is_refused(datatype):
     bounds = np.iinfo(NUMPY_OF[datatype])
     beyond = [bounds.max + 1] if bounds.min == 0 else [bounds.max + 1, bounds.min - 1]
     for value in beyond:
-        said = refusal(datatype, (2,), **{FIELD_OF[datatype]: [0, value]})
-        assert said == f"Tensor X holds {value}, which {datatype} cannot."
+        sentence = refusal(datatype, (2,), **{FIELD_OF[datatype]: [0, value]})
+        assert sentence == f"Tensor X holds {value}, which {datatype} cannot."
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])
 def test_a_datatype_without_a_field_is_refused(datatype):
-    said = refusal(datatype, (1,), fp32_contents=[1])
-    assert said == f"Tensor X: {datatype} has no typed contents; send it in raw_input_contents."
+    sentence = refusal(datatype, (1,), fp32_contents=[1])
+    assert sentence == f"Tensor X: {datatype} has no typed contents; send it in raw_input_contents."
 
 
 def test_another_field_is_refused_even_beside_the_right_one():
@@ -60,8 +60,8 @@ def test_another_field_is_refused_even_beside_the_right_one():
 
 @pytest.mark.parametrize(("shape", "count"), [((2, 2), 3), ((), 0), ((0, 2), 1), ((2**62, 4), 1)])
 def test_another_count_than_the_shapes_is_refused(shape, count):
-    said = refusal("INT32", shape, int_contents=[1] * count)
-    assert said == f"Tensor X has {count} elements, but its shape {list(shape)} needs {math.prod(shape)}."
+    sentence = refusal("INT32", shape, int_contents=[1] * count)
+    assert sentence == f"Tensor X has {count} elements, but its shape {list(shape)} needs {math.prod(shape)}."
 
 
 def test_a_shape_that_no_array_can_have_is_refused():

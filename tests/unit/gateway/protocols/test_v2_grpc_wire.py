@@ -1,4 +1,4 @@
-"""Our .proto beside the one that tritonclient brings along: whatever we declare has its numbers and types."""
+"""Our .proto compared with tritonclient's: everything that we declare has the same numbers and types."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def test_every_method_is_the_protocols():
         assert (method.client_streaming, method.server_streaming) == (other.client_streaming, other.server_streaming)
 
 
-def test_our_names_do_not_get_into_the_way_of_a_client_in_the_same_process():
+def test_a_client_in_the_same_process_can_register_the_same_names():
     assert OURS.pool is not THEIRS.pool
     assert OURS.pool.FindMessageTypeByName("inference.ModelInferRequest") is not their_message(
         "inference.ModelInferRequest"

@@ -1,4 +1,4 @@
-"""The V2 protocol's bodies: what is accepted, what is refused and in which words, and what is answered."""
+"""The V2 protocol's JSON bodies: requests that are accepted, requests that are rejected, errors and metadata."""
 
 import json
 from typing import Any
@@ -29,9 +29,9 @@ def body(*inputs: dict[str, Any], **more: Any) -> bytes:
 def refusal(content: bytes, signature: Signature = ONE) -> str:
     with pytest.raises(BadRequest) as refused:
         decode(content, None, signature)
-    said = str(refused.value)
-    assert said.endswith(".")
-    return said
+    sentence = str(refused.value)
+    assert sentence.endswith(".")
+    return sentence
 
 
 def test_a_request_is_decoded():
@@ -64,7 +64,7 @@ def test_only_a_dimension_that_varies_is_a_batch(shape, rows):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         (b"", "The body is empty"),
         (b"{", "not a V2 inference request"),
@@ -104,8 +104,8 @@ def test_only_a_dimension_that_varies_is_a_batch(shape, rows):
         (body(tensor(shape=(0, 3), data=[])), "has shape [0, 3]"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_sentence(content, said):
-    assert said in refusal(content)
+def test_what_does_not_fit_is_refused_with_a_sentence(content, sentence):
+    assert sentence in refusal(content)
 
 
 @pytest.mark.parametrize("where", ["data", "parameters", "unknown"])
@@ -116,8 +116,8 @@ def test_deep_nesting_is_refused(where):
         "parameters": body(parameters={"a": "DEEP"}).replace(b'"DEEP"', deep),
         "unknown": body(more="DEEP").replace(b'"DEEP"', deep),
     }[where]
-    said = refusal(content)
-    assert "nested" in said or "got `array`" in said
+    sentence = refusal(content)
+    assert "nested" in sentence or "got `array`" in sentence
 
 
 WORDS = b'{"inputs":[{"name":"X","shape":[2,2],"datatype":"FP32","data":[1, NaN ,Infinity,\n-Infinity]}],"id":"[NaN,"}'
@@ -147,7 +147,7 @@ def test_other_bare_words_are_refused(was, word):
     "content", [b'["' + b'\\"NaN' * 200_000, b'["NaN' + b'"[NaN' * 200_000, b"[NaN" + b" [" * 400_000]
 )
 @pytest.mark.timeout(10)
-def test_looking_for_bare_words_takes_time_in_proportion(content):
+def test_the_search_for_bare_words_takes_linear_time(content):
     assert refusal(content)
 
 

@@ -1,4 +1,4 @@
-"""Which outputs are answered, in which order and how; and what is refused before a model runs for it."""
+"""The outputs that are sent, their order and form, and requests that are rejected before a model runs."""
 
 import json
 from typing import Any
@@ -23,8 +23,8 @@ TENSOR = {"name": "X", "shape": [1, 1], "datatype": "FP32", "data": [1]}
 INPUT = TensorSpec("X", "FP32", (-1, 1))
 
 
-def wanted(outputs: Any = None, specs: tuple[TensorSpec, ...] = OUTPUTS, **parameters: Any) -> Any:
-    """What is wanted, whichever way the request is read."""
+def requested(outputs: Any = None, specs: tuple[TensorSpec, ...] = OUTPUTS, **parameters: Any) -> Any:
+    """Return the requested outputs. A JSON and a binary request must give the same."""
     more = {"outputs": outputs, "parameters": parameters}
     body = json.dumps({"inputs": [TENSOR], **more}).encode()
     as_json = decode(body, None, signature(INPUT, outputs=specs)).outputs
@@ -37,40 +37,40 @@ def wanted(outputs: Any = None, specs: tuple[TensorSpec, ...] = OUTPUTS, **param
 
 def refusal(*arguments: Any, **more: Any) -> str:
     with pytest.raises(BadRequest) as refused:
-        wanted(*arguments, **more)
+        requested(*arguments, **more)
     assert str(refused.value).endswith(".")
     return str(refused.value)
 
 
 @pytest.mark.parametrize("outputs", [None, []])
 def test_no_requested_outputs_means_all_as_json(outputs):
-    assert wanted(outputs, OUTPUTS[:2]) is None
-    assert wanted(outputs, OUTPUTS[:2], binary_data_output=False) is None
+    assert requested(outputs, OUTPUTS[:2]) is None
+    assert requested(outputs, OUTPUTS[:2], binary_data_output=False) is None
 
 
 @pytest.mark.parametrize("outputs", [None, []])
 def test_binary_data_output_means_all_as_bytes(outputs):
-    assert wanted(outputs, binary_data_output=True) == [WantedOutput(spec.name, binary=True) for spec in OUTPUTS]
+    assert requested(outputs, binary_data_output=True) == [WantedOutput(spec.name, binary=True) for spec in OUTPUTS]
 
 
 def test_requested_outputs_keep_their_order():
-    assert wanted([{"name": "scores"}, {"name": "label"}]) == [WantedOutput("scores"), WantedOutput("label")]
+    assert requested([{"name": "scores"}, {"name": "label"}]) == [WantedOutput("scores"), WantedOutput("label")]
 
 
 @pytest.mark.parametrize("by_default", [True, False])
 @pytest.mark.parametrize("parameters", [{}, {"binary_data": True}, {"binary_data": False}])
 def test_an_output_s_own_parameter_wins(by_default, parameters):
-    (output,) = wanted([{"name": "scores", "parameters": parameters}], binary_data_output=by_default)
+    (output,) = requested([{"name": "scores", "parameters": parameters}], binary_data_output=by_default)
     assert output == WantedOutput("scores", parameters.get("binary_data", by_default))
 
 
 def test_a_classification_is_bytes_and_so_may_be_json_whatever_the_output_is():
     outputs = [{"name": name, "parameters": {"classification": 2}} for name in ("scores", "half", "brain")]
-    assert wanted(outputs) == [WantedOutput(name, False, 2) for name in ("scores", "half", "brain")]
+    assert requested(outputs) == [WantedOutput(name, False, 2) for name in ("scores", "half", "brain")]
 
 
 @pytest.mark.parametrize(
-    ("outputs", "parameters", "said"),
+    ("outputs", "parameters", "sentence"),
     [
         (
             [{"name": "nothing"}],
@@ -104,5 +104,5 @@ def test_a_classification_is_bytes_and_so_may_be_json_whatever_the_output_is():
         ({}, {}, "Expected `array | null`, got `object`"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_with_a_sentence(outputs, parameters, said):
-    assert said in refusal(outputs, **parameters)
+def test_outputs_that_cannot_be_sent_are_refused_with_a_sentence(outputs, parameters, sentence):
+    assert sentence in refusal(outputs, **parameters)

@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic: what the load generators print becomes samples, spreads and ratios."""
+"""The benchmark's arithmetic: the output of the load generators becomes samples, spreads and ratios."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_wrk_summary_becomes_a_sample() -> None:
     assert sample.failed == 2001
 
 
-def test_rate_counts_only_answers_of_status_2xx() -> None:
+def test_rate_counts_only_responses_of_status_2xx() -> None:
     assert parse_wrk(WRK_OUTPUT).rate_per_s == 2000
 
 
@@ -59,7 +59,7 @@ def test_request_held_back_by_a_stall_counts_from_when_it_was_due() -> None:
     stalled = h2load_log((0, 200, 250_000), (250_000, 200, 1000), (251_000, 200, 1000))
     sample = parse_h2load_log(stalled, requests=3, connections=1, rate_per_s=10)
     assert sample.max_us == 250_000
-    assert sample.p50_us == 151_000, "sent at 250 ms, due at 100 ms, answered in 1 ms"
+    assert sample.p50_us == 151_000, "sent at 250 ms, due at 100 ms, took 1 ms"
 
 
 def test_rows_in_any_order_give_the_same_sample() -> None:
@@ -108,7 +108,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert ratios([100, 50, 30], [50, 50, 60]) == Spread(minimum=0.5, median=1.0, maximum=2.0)
 
 
-def test_ratio_to_a_round_without_answers_is_left_out() -> None:
+def test_ratio_to_a_round_without_responses_is_left_out() -> None:
     assert ratios([100, 50], [0, 50]) == Spread(minimum=1.0, median=1.0, maximum=1.0)
 
 

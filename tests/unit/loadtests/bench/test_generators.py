@@ -1,4 +1,4 @@
-"""What the load generators are told to do."""
+"""The commands of the load generators, and loads that fail."""
 
 from pathlib import Path
 

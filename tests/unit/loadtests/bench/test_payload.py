@@ -1,4 +1,4 @@
-"""Requests carry the same rows in every form, and answers are read back in every form."""
+"""Requests carry the same rows in every form, and responses are read in every form."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.protocols import open_inference_pb2 as pb
-from loadtests.bench.check import check_answer, decode, expected_answer
+from loadtests.bench.check import check_server, decode, expected_outputs
 from loadtests.bench.grpc_client import infer_request
 from loadtests.bench.launch import Form, Launch, StartError
 from loadtests.bench.models import WIDE, WIDE_COLUMNS, wide_model, write_wide
@@ -62,8 +62,8 @@ def test_wide_request_is_a_megabyte_of_numbers() -> None:
 
 def test_wide_model_gives_the_mean_of_each_row(tmp_path: Path) -> None:
     file = write_wide(tmp_path)
-    answer = expected_answer(file, Payload(WIDE, Form.BINARY, 1))
-    assert answer["mean"] == pytest.approx([float(table(WIDE, 1).mean())], abs=1e-5)
+    outputs = expected_outputs(file, Payload(WIDE, Form.BINARY, 1))
+    assert outputs["mean"] == pytest.approx([float(table(WIDE, 1).mean())], abs=1e-5)
     assert (tmp_path / WIDE / "1" / "model.yaml").exists()
     assert f"{WIDE_COLUMNS}" in (tmp_path / WIDE / "1" / "model.yaml").read_text()
 
@@ -72,13 +72,13 @@ def test_wide_model_is_the_same_each_time_it_is_made() -> None:
     assert wide_model() == wide_model()
 
 
-def test_json_answer_is_read() -> None:
+def test_json_response_is_read() -> None:
     label = {"name": "label", "datatype": "INT64", "shape": [2], "data": [0, 1], "parameters": None}
     content = orjson.dumps({"outputs": [label]})
     assert decode(content, None) == {"label": [0, 1]}
 
 
-def test_binary_answer_is_read_in_the_order_of_its_outputs() -> None:
+def test_binary_response_is_read_in_the_order_of_its_outputs() -> None:
     label, mean = np.array([1], np.int64), np.array([[0.25, 0.5]], np.float32)
     outputs = [
         {"name": "label", "datatype": "INT64", "shape": [1], "parameters": {"binary_data_size": 8}},
@@ -86,15 +86,15 @@ def test_binary_answer_is_read_in_the_order_of_its_outputs() -> None:
         {"name": "mean", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}},
     ]
     header = orjson.dumps({"outputs": outputs})
-    answer = decode(header + label.tobytes() + mean.tobytes(), len(header))
-    assert answer == {"label": [1], "note": [3.5], "mean": [0.25, 0.5]}
+    read = decode(header + label.tobytes() + mean.tobytes(), len(header))
+    assert read == {"label": [1], "note": [3.5], "mean": [0.25, 0.5]}
 
 
-def test_wrong_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_outputs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     launch, payload = Launch("x", 1, []), Payload("cancer", Form.GRPC, 1)
     monkeypatch.setattr("loadtests.bench.grpc_client.infer", lambda *_: {"label": [0.0]})
-    check_answer(launch, payload, {"label": [0.000001]})
-    with pytest.raises(StartError, match="but the model says"):
-        check_answer(launch, payload, {"label": [1.0]})
+    check_server(launch, payload, {"label": [0.000001]})
+    with pytest.raises(StartError, match="but the model returns"):
+        check_server(launch, payload, {"label": [1.0]})
     with pytest.raises(StartError, match="'probabilities'"):
-        check_answer(launch, payload, {"label": [0.0], "probabilities": [0.5]})
+        check_server(launch, payload, {"label": [0.0], "probabilities": [0.5]})

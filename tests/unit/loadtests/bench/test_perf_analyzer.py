@@ -1,4 +1,4 @@
-"""perf_analyzer: what it is told, and how its report is read."""
+"""perf_analyzer: its command, and how its report is read."""
 
 import math
 import zipfile
@@ -67,14 +67,14 @@ def test_only_the_program_and_its_library_are_unpacked_and_can_be_run(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "sentence"),
     [
         ("#!/bin/sh\necho 'libb64.so.0d: cannot open shared object file' >&2; exit 127\n", "apt-get install libb64-0d"),
         ("#!/bin/sh\necho 'no such library' >&2; exit 127\n", "no such library"),
         ("\x7fELF of another machine", "does not run on this machine"),
     ],
 )
-def test_program_that_does_not_start_is_refused_with_the_reason(tmp_path: Path, script: str, said: str) -> None:
+def test_program_that_does_not_start_is_refused_with_the_reason(tmp_path: Path, script: str, sentence: str) -> None:
     folder = tmp_path / "perf-analyzer"
     folder.mkdir()
     program = folder / "perf_analyzer"
@@ -83,5 +83,5 @@ def test_program_that_does_not_start_is_refused_with_the_reason(tmp_path: Path, 
     (folder / ".complete").write_text(
         sha256(REQUIREMENTS.joinpath("requirements-perf-analyzer.txt").read_bytes()).hexdigest()
     )
-    with pytest.raises(StartError, match=said):
+    with pytest.raises(StartError, match=sentence):
         perf_analyzer.ensure(tmp_path, lambda _: None)

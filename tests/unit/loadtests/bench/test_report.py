@@ -1,4 +1,4 @@
-"""From samples to what is shown: ratios to ours, columns that depend on the scenario, JSON without NaN."""
+"""The report of samples: ratios to ours, columns that depend on the scenario, JSON without NaN."""
 
 import io
 import math

@@ -45,7 +45,7 @@ def test_several_numbers_of_rows_become_several_scenarios() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
         ({"kind": "open"}, "rate_per_s"),
         ({"colour": "red"}, "colour"),
@@ -53,8 +53,8 @@ def test_several_numbers_of_rows_become_several_scenarios() -> None:
         ({"rows": "x"}, "rows"),
     ],
 )
-def test_wrong_scenario_is_refused_with_what_is_wrong(change: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_wrong_scenario_is_refused_with_what_is_wrong(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         list(parse_scenarios({**CLOSED, **change}))
 
 

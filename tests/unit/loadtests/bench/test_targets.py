@@ -1,4 +1,4 @@
-"""How servers are started: ports that do not collide, and what each of them can be asked."""
+"""How servers are started: ports that do not collide, and the requests that each supports."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from loadtests.targets import composition, floors, ours, python_peers, triton
 
 @pytest.fixture
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
-    """A setting whose peers count as installed and whose homes count as prepared."""
+    """Return a setting whose peers count as installed and whose homes count as prepared."""
     monkeypatch.setattr(python_peers, "ensure_peer", lambda peer, work, _: work / peer / "bin" / "python")
     monkeypatch.setattr(ours, "prepare_home", lambda _: None)
     monkeypatch.setattr(ours, "_pointsman", lambda: "pointsman")
@@ -36,8 +36,8 @@ def test_no_two_servers_share_a_port(setting: Setting) -> None:
 
 def test_every_server_is_started_on_its_own_port(setting: Setting) -> None:
     for one in started(setting):
-        told = [*one.command, *one.env.values()]
-        assert any(str(one.port) in word for word in told), one.name
+        words = [*one.command, *one.env.values()]
+        assert any(str(one.port) in word for word in words), one.name
 
 
 def test_gateways_that_run_side_by_side_have_homes_of_their_own(setting: Setting) -> None:
@@ -45,7 +45,7 @@ def test_gateways_that_run_side_by_side_have_homes_of_their_own(setting: Setting
     assert len(homes) == 3
 
 
-def test_gateway_is_asked_in_every_form_and_serves_the_wide_route(setting: Setting) -> None:
+def test_gateway_supports_every_form_and_serves_the_wide_route(setting: Setting) -> None:
     one = ours.ours(setting)
     assert one.forms == frozenset(Form)
     assert one.models == {"cancer", "wide"}
@@ -58,12 +58,12 @@ def test_grpc_goes_to_the_grpc_port_and_to_the_only_port_if_there_is_no_other(se
     assert floors.bare_grpc(setting).grpc_address == f"127.0.0.1:{setting.port('bare-grpc')}"
 
 
-def test_models_are_asked_by_name() -> None:
+def test_urls_name_the_model() -> None:
     assert launch.Launch("x", 8, []).infer_url("wide") == "http://127.0.0.1:8/v2/models/wide/infer"
 
 
 @pytest.mark.parametrize(("name", "output"), [("cancer", "probabilities"), ("wide", "mean")])
-def test_triton_is_told_the_models_file_and_tensors(name: str, output: str) -> None:
+def test_triton_configuration_names_the_models_file_and_tensors(name: str, output: str) -> None:
     text = triton.config(name, Path("/models/model.onnx"))
     assert f'name: "{name}"' in text
     assert f'name: "{output}"' in text

@@ -1,4 +1,4 @@
-"""The simulation is held against the code that runs in the gateway, and run once with few canaries."""
+"""The simulation is compared with the code that runs in the gateway, and run once with few canaries."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_outcome():
     assert (first.requests == second.requests).all()
 
 
-def test_a_course_ends_when_all_runs_have_been_decided_and_never_is_told_apart():
+def test_a_course_ends_when_all_runs_are_decided_and_others_are_never():
     bad = play(steady(500, 0.0, 0.5, 1.0, 0.0), 20, ALPHA, np.random.default_rng(7))
     assert bad.look.max() < LOOKS_PER_BUCKET
     assert (play(steady(5, 0.0, 0.5, 0.0, 0.0), 20, ALPHA, np.random.default_rng(7)).look == NEVER).all()

@@ -1,8 +1,8 @@
-"""The usual V2 request, read in one pass: one numeric input, as bytes, or as JSON that is flat or row by row. Decides.
+"""The fast decoder for the usual V2 request: one numeric input, as bytes, or as JSON that is flat or row by row.
 
-For each signature a parser is built that knows the input's name, datatype and shape, so that most of what is to be
-checked is checked while parsing. It accepts nothing that the general way would not, and whatever it does not accept,
-it leaves to the general way, which also finds the words for a refusal.
+For each signature a parser is built that knows the input's name, datatype and shape. So most checks are made while
+parsing, in one pass. It accepts nothing that the general decoder in `v2_http` would reject. A request that it does not
+accept goes to the general decoder, which also finds the sentence for an error.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ import numpy as np
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.tensor_json import CODE_OF, NOT_IN_JSON, element_type, nested, packer
 from gateway.protocols.v2_body import Output, Scalars
-from gateway.protocols.v2_outputs import wanted_outputs
+from gateway.protocols.v2_outputs import requested_outputs
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.manifest import Signature, TensorSpec
 
 _UNUSUAL = (msgspec.DecodeError, ValueError, RecursionError, PackError, OverflowError)
-_LOOK_BYTES = 1024
+_SEARCH_BYTES = 1024
 
 _Complete = Callable[[Any, Tensor], InferenceRequest]
-"""Makes a request of what was parsed and of its tensor."""
+"""Returns the request, given what was parsed and its tensor."""
 
 
-class Quick(NamedTuple):
-    """What reads the usual requests for one signature; both give None for whatever is not usual."""
+class FastDecoder(NamedTuple):
+    """Decodes the usual requests for one signature. Both functions return None for any other request."""
 
     from_json: Callable[[bytes], InferenceRequest | None]
     from_binary: Callable[[bytes | memoryview, int], InferenceRequest | None]
@@ -40,23 +40,23 @@ class _Size(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     binary_data_size: int
 
 
-def quick_decoder(signature: Signature) -> Quick | None:
-    """The quick way for a signature; None if it has none."""
+def fast_decoder(signature: Signature) -> FastDecoder | None:
+    """Return the fast decoder for a signature, or None if there is none."""
     if len(signature.inputs) != 1:
         return None
     (spec,) = signature.inputs
     if spec.datatype not in CODE_OF or not spec.shape:
         return None
-    by_default = all(output.datatype not in NOT_IN_JSON for output in signature.outputs)
+    json_by_default = all(output.datatype not in NOT_IN_JSON for output in signature.outputs)
 
     def complete(request: Any, tensor: Tensor) -> InferenceRequest:
         outputs, parameters = None, request.parameters
-        if parameters or request.outputs or not by_default:
-            outputs = wanted_outputs(request.outputs, parameters, signature)
+        if parameters or request.outputs or not json_by_default:
+            outputs = requested_outputs(request.outputs, parameters, signature)
         size = tensor.shape[0] if spec.shape[0] == -1 else 1
         return InferenceRequest(request.id or "", parameters or {}, {spec.name: tensor}, outputs, size)
 
-    return Quick(_json_decoder(spec, complete), _binary_decoder(spec, complete))
+    return FastDecoder(_json_decoder(spec, complete), _binary_decoder(spec, complete))
 
 
 def _json_decoder(spec: TensorSpec, complete: _Complete) -> Callable[[bytes], InferenceRequest | None]:
@@ -66,8 +66,8 @@ def _json_decoder(spec: TensorSpec, complete: _Complete) -> Callable[[bytes], In
     dtype, code, is_table = NUMPY_OF[spec.datatype], CODE_OF[spec.datatype], len(spec.shape) == 2
 
     def decode(body: bytes) -> InferenceRequest | None:
-        # Only a guess at which parser is the right one: the wrong one does not accept.
-        is_nested = is_table and body.find(b"[[", 0, _LOOK_BYTES) >= 0
+        # This only guesses which parser is right. The wrong one accepts nothing.
+        is_nested = is_table and body.find(b"[[", 0, _SEARCH_BYTES) >= 0
         try:
             request = (by_row if is_nested else flat)(body)
             given = request.inputs[0]
@@ -108,7 +108,7 @@ def _binary_decoder(
 
 
 def _parser(spec: TensorSpec, *fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[bytes | memoryview], Any]:
-    """Parses requests whose one input is as the spec says, beside these fields."""
+    """Return a parser for requests whose one input matches the spec and has these further fields."""
     dimensions = [Annotated[int, msgspec.Meta(ge=0)] if size == -1 else Literal[size] for size in spec.shape]
     shape = GenericAlias(tuple, tuple(dimensions))
     known = [("name", Literal[spec.name]), ("shape", shape), ("datatype", Literal[spec.datatype])]

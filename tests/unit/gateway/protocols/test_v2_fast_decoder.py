@@ -1,4 +1,4 @@
-"""The quick way reads what the general way reads, to the bit, and leaves everything else to it."""
+"""The fast decoder reads what the general one reads, bit for bit, and leaves everything else to it."""
 
 import json
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.protocols.tensor_json import CODE_OF
+from gateway.protocols.v2_fast_decoder import fast_decoder
 from gateway.protocols.v2_http import decode
-from gateway.protocols.v2_quick import quick_decoder
 from runtimes.manifest import TensorSpec
 from tests.unit.gateway.protocols.bodies import binary_body, signature
 
@@ -20,8 +20,8 @@ X = np.array([[1, 2], [3, 4]], np.float32)
 NESTED = {**TENSOR, "data": [[1, 2], [3, 4]]}
 
 
-def generally(content, given_signature):
-    """The same request, read the general way: an unknown parameter of the tensor is what the quick way leaves to it."""
+def read_generally(content, given_signature):
+    """Return the request from the general decoder. A tensor with an unknown parameter is left to it."""
     body = json.loads(content)
     for tensor in body["inputs"]:
         tensor.setdefault("parameters", {})["anything"] = 1
@@ -34,24 +34,24 @@ def generally(content, given_signature):
 @pytest.mark.parametrize(
     "tensor", [TENSOR, NESTED, {**TENSOR, "shape": [0, 2], "data": []}], ids=["flat", "nested", "empty"]
 )
-def test_the_usual_request_is_read_quickly_and_alike(tensor, more):
+def test_the_usual_request_is_read_alike(tensor, more):
     content = json.dumps({"inputs": [tensor], **more}).encode()
-    quick, general = quick_decoder(ONE).from_json(content), generally(content, ONE)
-    np.testing.assert_array_equal(quick.inputs["X"], general.inputs["X"], strict=True)
-    assert quick._replace(inputs={}) == general._replace(inputs={})
+    fast, general = fast_decoder(ONE).from_json(content), read_generally(content, ONE)
+    np.testing.assert_array_equal(fast.inputs["X"], general.inputs["X"], strict=True)
+    assert fast._replace(inputs={}) == general._replace(inputs={})
 
 
 @pytest.mark.parametrize("datatype", CODE_OF)
-def test_every_number_is_read_quickly(datatype):
+def test_every_number_is_read_alike(datatype):
     data = [True, False] if datatype == "BOOL" else [1, 100]
     content = json.dumps({"inputs": [{"name": "X", "shape": [2], "datatype": datatype, "data": data}]}).encode()
     given_signature = signature(TensorSpec("X", datatype, (-1,)))
-    quick, general = quick_decoder(given_signature).from_json(content), generally(content, given_signature)
-    np.testing.assert_array_equal(quick.inputs["X"], general.inputs["X"], strict=True)
+    fast, general = fast_decoder(given_signature).from_json(content), read_generally(content, given_signature)
+    np.testing.assert_array_equal(fast.inputs["X"], general.inputs["X"], strict=True)
 
 
 def test_a_dimension_that_does_not_vary_is_no_batch():
-    fixed = quick_decoder(signature(TensorSpec("X", "FP32", (2, 2))))
+    fixed = fast_decoder(signature(TensorSpec("X", "FP32", (2, 2))))
     assert fixed.from_json(json.dumps({"inputs": [TENSOR]}).encode()).batch_size == 1
     assert fixed.from_binary(*binary_body({"X": X})).batch_size == 1
 
@@ -84,8 +84,8 @@ def test_a_dimension_that_does_not_vary_is_no_batch():
         {"parameters": {"a": None}},
     ],
 )
-def test_everything_else_is_left_to_the_general_way(change):
-    assert quick_decoder(ONE).from_json(json.dumps({"inputs": [{**TENSOR, **change}]}).encode()) is None
+def test_every_other_json_body_is_left_to_the_general_decoder(change):
+    assert fast_decoder(ONE).from_json(json.dumps({"inputs": [{**TENSOR, **change}]}).encode()) is None
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_everything_else_is_left_to_the_general_way(change):
         (TensorSpec("X", "FP32", (-1,)), TensorSpec("Y", "FP32", (-1,))),
     ],
 )
-def test_unusual_signatures_have_no_quick_way(specs):
-    assert quick_decoder(signature(*specs)) is None
+def test_unusual_signatures_have_no_fast_decoder(specs):
+    assert fast_decoder(signature(*specs)) is None
 
 
-def test_it_refuses_outputs_that_json_cannot_carry():
+def test_outputs_that_json_cannot_carry_are_refused():
     given_signature = signature(*ONE.inputs, outputs=[TensorSpec("y", "FP16", (-1,))])
     with pytest.raises(BadRequest, match="Output y is FP16"):
-        quick_decoder(given_signature).from_json(json.dumps({"inputs": [TENSOR]}).encode())
+        fast_decoder(given_signature).from_json(json.dumps({"inputs": [TENSOR]}).encode())
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_it_refuses_outputs_that_json_cannot_carry():
 )
 @pytest.mark.parametrize("padding", range(4))
 @pytest.mark.parametrize("array", [X, X[:0]], ids=["full", "empty"])
-def test_one_binary_tensor_is_read_quickly_and_alike(array, more, padding):
+def test_one_binary_tensor_is_read_alike(array, more, padding):
     body, header_length = binary_body({"X": array}, other="x" * padding, **more)
     both = {"inputs": [{**TENSOR, "shape": array.shape, "data": array.tolist()}], **more}
     for content in (body, memoryview(body)):
-        quick = quick_decoder(ONE).from_binary(content, header_length)
-        np.testing.assert_array_equal(quick.inputs["X"], array, strict=True)
-        assert quick.inputs["X"].flags.aligned
-        assert quick._replace(inputs={}) == generally(json.dumps(both), ONE)._replace(inputs={})
+        fast = fast_decoder(ONE).from_binary(content, header_length)
+        np.testing.assert_array_equal(fast.inputs["X"], array, strict=True)
+        assert fast.inputs["X"].flags.aligned
+        assert fast._replace(inputs={}) == read_generally(json.dumps(both), ONE)._replace(inputs={})
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,15 @@ def test_one_binary_tensor_is_read_quickly_and_alike(array, more, padding):
         ({"parameters": {"binary_data_size": 16, "shared_memory_region": "r"}}, bytes(16)),
     ],
 )
-def test_every_other_binary_body_is_left_to_the_general_way(change, rest):
+def test_every_other_binary_body_is_left_to_the_general_decoder(change, rest):
     tensor = {"name": "X", "shape": [2, 2], "datatype": "FP32", "parameters": {"binary_data_size": 16}, **change}
     head = json.dumps({"inputs": [tensor]}).encode()
-    assert quick_decoder(ONE).from_binary(head + rest, len(head)) is None
+    assert fast_decoder(ONE).from_binary(head + rest, len(head)) is None
 
 
-def test_binary_bools_are_left_to_the_general_way_which_looks_at_them():
+def test_binary_bools_are_left_to_the_general_decoder_which_checks_them():
     body, header_length = binary_body({"X": np.array([True])})
-    assert quick_decoder(signature(TensorSpec("X", "BOOL", (-1,)))).from_binary(body, header_length) is None
+    assert fast_decoder(signature(TensorSpec("X", "BOOL", (-1,)))).from_binary(body, header_length) is None
 
 
 _values = st.one_of(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(-(2**70), 2**70))
@@ -156,9 +156,9 @@ _odd = st.sampled_from([None, True, "NaN", "1", 1e39, [], [1]])
 @given(
     st.lists(st.lists(_values | _odd, max_size=3), max_size=3), st.lists(st.integers(-1, 3), max_size=3), st.booleans()
 )
-def test_whatever_comes_both_ways_agree(rows, shape, flat):
+def test_both_decoders_agree_on_any_request(rows, shape, flat):
     data = [value for row in rows for value in row] if flat else rows
     content = json.dumps({"inputs": [{**TENSOR, "shape": shape, "data": data}]}).encode()
-    quick = quick_decoder(ONE).from_json(content)
-    if quick is not None:
-        np.testing.assert_array_equal(quick.inputs["X"], generally(content, ONE).inputs["X"], strict=True)
+    fast = fast_decoder(ONE).from_json(content)
+    if fast is not None:
+        np.testing.assert_array_equal(fast.inputs["X"], read_generally(content, ONE).inputs["X"], strict=True)

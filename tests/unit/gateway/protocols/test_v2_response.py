@@ -1,4 +1,4 @@
-"""Answers: the protocol's fields, JSON or bytes, and what JSON has no word for."""
+"""V2 responses over HTTP: the protocol's fields, JSON or bytes, and numbers that JSON cannot write."""
 
 import json
 
@@ -8,13 +8,13 @@ import pytest
 from gateway.errors import BadRequest
 from gateway.protocols.request import WantedOutput
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
-from tests.unit.gateway.protocols.bodies import answer, read_answer
+from tests.unit.gateway.protocols.bodies import encode_outputs, read_response
 
 LABEL, SCORES = np.array([3, -1]), np.array([[0.5], [0.25]], np.float32)
 
 
-def test_an_answer_has_the_protocols_fields():
-    content, header_length = answer({"label": LABEL, "scores": SCORES})
+def test_a_response_has_the_protocols_fields():
+    content, header_length = encode_outputs({"label": LABEL, "scores": SCORES})
     assert header_length is None
     assert json.loads(content) == {
         "model_name": "r",
@@ -29,8 +29,8 @@ def test_an_answer_has_the_protocols_fields():
 
 
 def test_bytes_follow_the_json_in_the_order_of_the_outputs():
-    wanted = [WantedOutput("scores", binary=True), WantedOutput("label", binary=True)]
-    content, header_length = answer({"label": LABEL, "scores": SCORES}, wanted)
+    requested = [WantedOutput("scores", binary=True), WantedOutput("label", binary=True)]
+    content, header_length = encode_outputs({"label": LABEL, "scores": SCORES}, requested)
     assert json.loads(content[:header_length])["outputs"] == [
         {"name": "scores", "shape": [2, 1], "datatype": "FP32", "parameters": {"binary_data_size": 8}},
         {"name": "label", "shape": [2], "datatype": "INT64", "parameters": {"binary_data_size": 16}},
@@ -39,20 +39,22 @@ def test_bytes_follow_the_json_in_the_order_of_the_outputs():
 
 
 def test_json_and_binary_outputs_may_be_mixed():
-    wanted = [WantedOutput("scores"), WantedOutput("label", binary=True)]
-    content, header_length = answer({"label": LABEL, "scores": SCORES}, wanted)
+    requested = [WantedOutput("scores"), WantedOutput("label", binary=True)]
+    content, header_length = encode_outputs({"label": LABEL, "scores": SCORES}, requested)
     assert json.loads(content[:header_length])["outputs"][0]["data"] == [0.5, 0.25]
     assert content[header_length:] == LABEL.tobytes()
 
 
-def test_only_what_is_requested_is_answered():
-    assert list(read_answer(*answer({"label": LABEL, "scores": SCORES}, [WantedOutput("scores")]))) == ["scores"]
+def test_only_requested_outputs_are_sent():
+    assert list(read_response(*encode_outputs({"label": LABEL, "scores": SCORES}, [WantedOutput("scores")]))) == [
+        "scores"
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 100])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "words"),
     [
         ([np.nan, 1, np.inf, -np.inf], ["NaN", "Infinity", "-Infinity"]),
         ([1, -np.inf, -np.inf], ["-Infinity"]),
@@ -60,27 +62,27 @@ def test_only_what_is_requested_is_answered():
         ([np.nan, np.nan], ["NaN"]),
     ],
 )
-def test_what_json_has_no_word_for_is_null_and_said_beside_it(kind, values, said, count):
-    content, _ = answer({"y": np.array(values * count, kind), "z": np.array([1.0])})
+def test_numbers_that_json_cannot_write_are_null_and_listed_beside_it(kind, values, words, count):
+    content, _ = encode_outputs({"y": np.array(values * count, kind), "z": np.array([1.0])})
     output, other = json.loads(content)["outputs"]
     assert output["data"] == [value if np.isfinite(value) else None for value in values] * count
-    assert output["parameters"] == {"non_finite": " ".join(said * count if len(said) > 1 else said)}
+    assert output["parameters"] == {"non_finite": " ".join(words * count if len(words) > 1 else words)}
     assert "parameters" not in other
 
 
 def test_finite_numbers_whose_sum_is_not_are_finite():
     largest = np.array([np.finfo(np.float64).max] * 2)
-    assert "parameters" not in json.loads(answer({"y": largest})[0])["outputs"][0]
+    assert "parameters" not in json.loads(encode_outputs({"y": largest})[0])["outputs"][0]
 
 
 def test_arrays_are_written_row_by_row_however_they_lie_in_memory():
     array = np.arange(6).reshape(2, 3).T
-    assert json.loads(answer({"y": array})[0])["outputs"][0]["data"] == [0, 3, 1, 4, 2, 5]
+    assert json.loads(encode_outputs({"y": array})[0])["outputs"][0]["data"] == [0, 3, 1, 4, 2, 5]
 
 
 def test_a_strided_array_is_written():
-    array = np.arange(6)[::2]  # as an estimator that answers one column of a matrix gives it
-    assert json.loads(answer({"y": array})[0])["outputs"][0]["data"] == [0, 2, 4]
+    array = np.arange(6)[::2]  # an estimator that returns one column of a matrix returns such an array
+    assert json.loads(encode_outputs({"y": array})[0])["outputs"][0]["data"] == [0, 2, 4]
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -88,21 +90,24 @@ def test_a_strided_array_is_written():
 @pytest.mark.parametrize("datatype", ["FP32", "INT8", "BOOL", "BYTES"])
 def test_scalars_and_empty_tensors_are_written(datatype, shape, count, binary):
     tensor = tensor_of_bytes([b"a"] * count, shape) if datatype == "BYTES" else np.ones(shape, NUMPY_OF[datatype])
-    read = read_answer(*answer({"y": tensor}, [WantedOutput("y", binary)]))["y"]
+    read = read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary)]))["y"]
     assert (read.shape, read.dtype, read.tolist()) == (tensor.shape, tensor.dtype, tensor.tolist())
 
 
-def test_bytes_that_are_no_text_are_refused_as_json_and_given_as_bytes():
+def test_bytes_that_are_not_utf_8_are_refused_as_json_and_sent_as_bytes():
     tensor = tensor_of_bytes([b"a", b"\xff"], (2,))
-    for wanted in (None, [WantedOutput("y")]):
+    for requested in (None, [WantedOutput("y")]):
         with pytest.raises(BadRequest, match=r"not UTF-8, .* ask for it with binary_data: true\."):
-            answer({"y": tensor}, wanted)
-    assert read_answer(*answer({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [b"a", b"\xff"]
+            encode_outputs({"y": tensor}, requested)
+    assert read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [
+        b"a",
+        b"\xff",
+    ]
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_a_classification_is_answered_as_bytes(binary):
-    content, header_length = answer({"y": np.array([[0.25, 0.75]])}, [WantedOutput("y", binary, 1)])
+def test_a_classification_is_sent_as_bytes(binary):
+    content, header_length = encode_outputs({"y": np.array([[0.25, 0.75]])}, [WantedOutput("y", binary, 1)])
     output = json.loads(content[:header_length])["outputs"][0]
     assert (output["datatype"], output["shape"]) == ("BYTES", [1, 1])
-    assert read_answer(content, header_length)["y"].tolist() == [[b"0.75:1"]]
+    assert read_response(content, header_length)["y"].tolist() == [[b"0.75:1"]]
