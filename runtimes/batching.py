@@ -40,8 +40,8 @@ def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[Sequence[Tenso
     return [[tensor[start:end] for tensor in tensors] for start, end in bounds]
 
 
-def likeness(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
-    """Requests of equal likeness can be merged: the dimensions behind the first."""
+def shape_key(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
+    """Return the dimensions behind the first. Requests with equal keys can be merged."""
     return tuple([tensor.shape[1:] for tensor in inputs.values()])
 
 

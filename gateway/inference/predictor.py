@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.errors import ArmDown, TooLate, status_of
 from gateway.execution.breaker import Breaker, BreakerState
-from gateway.execution.lane import Job
+from gateway.execution.job import Job
 from gateway.inference.live_table import LiveArm, LiveRoute
 from gateway.inference.shadows import Shadows
 from gateway.telemetry.metrics import Metrics
@@ -213,7 +213,7 @@ class Predictor:
 def _reserve_s(fallbacks: Sequence[LiveArm], call: Call, deadline_s: float) -> float:
     """What the fallbacks that are left get of the time together: what they need, but half of what there is at most."""
     least_s = max(_RESERVE_S, _RESERVE_SHARE * (deadline_s - call.started_s))
-    runs_s = [_RESERVE_RUNS * arm.lane.executor.pace.expected_s(call.batch_size) for arm in fallbacks]
+    runs_s = [_RESERVE_RUNS * arm.lane.executor.latency.expected_s(call.batch_size) for arm in fallbacks]
     return min((deadline_s - time.perf_counter()) / 2, sum(max(least_s, each) for each in runs_s))
 
 
@@ -225,7 +225,7 @@ def _is_callers_deadline(call: Call, live: LiveRoute) -> bool:
 
 def _admits(breaker: Breaker, call: Call) -> bool:
     """Whether the arm may be asked. The replica's own probe neither opens a breaker nor is its trial."""
-    return breaker.phase is BreakerState.CLOSED if call.probe else breaker.admits(time.perf_counter())
+    return breaker.state is BreakerState.CLOSED if call.probe else breaker.admits(time.perf_counter())
 
 
 def _tell(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from gateway.errors import TooLate, status_of
-from gateway.execution.lane import Job
+from gateway.execution.job import Job
 from gateway.inference.live_table import LiveRoute, LiveShadow
 from inference_log.record import Comparison, Outcome, Record
 from inference_log.writer import LogWriter

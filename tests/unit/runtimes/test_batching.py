@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from runtimes.batching import is_batchable, likeness, merge, run_isolated, split
+from runtimes.batching import is_batchable, merge, run_isolated, shape_key, split
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.manifest import Manifest, Signature, TensorSpec
@@ -58,7 +58,7 @@ def elements(datatype: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[int]]:
-    """Requests of one likeness: their inputs, and how many rows each has."""
+    """Requests of one shape key: their inputs, and how many rows each has."""
     kinds = draw(st.lists(st.sampled_from(list(NUMPY_OF)), min_size=1, max_size=3))
     shapes = [tuple(draw(st.lists(st.integers(0, 3), max_size=2))) for _ in kinds]
     rows = draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
@@ -98,14 +98,14 @@ def test_parts_are_views_and_a_lone_request_is_itself():
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), min_size=2, max_size=2))
 @settings(deadline=None, max_examples=60)
-def test_requests_of_one_likeness_are_those_that_can_be_merged(shapes):
+def test_requests_of_one_shape_key_are_those_that_can_be_merged(shapes):
     one, other = ({"X": np.zeros(shape)} for shape in shapes)
     try:
         merge([one, other])
         fits = True
     except ValueError:
         fits = False
-    assert (likeness(one) == likeness(other)) == fits
+    assert (shape_key(one) == shape_key(other)) == fits
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=64))

@@ -136,7 +136,7 @@ def test_a_length_that_is_said_twice_is_refused(gateway, more):
 def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
     """Gives the route plain a model that runs in a thread: says when it has started, goes on when told to."""
     executor = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor
-    runtime, pace, run = executor._runtime, executor.pace, executor._runtime.run
+    runtime, latency, run = executor._runtime, executor.latency, executor._runtime.run
     started, release = threading.Event(), threading.Event()
 
     def hold(inputs, outputs):
@@ -144,12 +144,12 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
         release.wait(5)
         return run(inputs, outputs)
 
-    runtime.run, executor.pace = hold, LatencyModel(1.0)
+    runtime.run, executor.latency = hold, LatencyModel(1.0)
     try:
         yield started, release
     finally:
         release.set()
-        runtime.run, executor.pace = run, pace
+        runtime.run, executor.latency = run, latency
 
 
 def chunked(request: bytes) -> bytes:
