@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from gateway.telemetry.lane_metrics import LaneMetrics, read_sums
 from gateway.telemetry.metric_files import MetricFiles
 from gateway.telemetry.statistics import VersionStatistics
-from gateway.telemetry.tallies import BUCKETS_S, Tallies
+from gateway.telemetry.tallies import BUCKETS_S, Tallies, note, take
 from registry_sync.catalogue import VersionKey
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,7 +21,9 @@ class Metrics:
         self._files = MetricFiles(folder, seat)
         registry = CollectorRegistry()
         self._lanes = LaneMetrics(registry)
+        self._tallies: Tallies = {}
         self._requests = _TimedRequests(
+            self._tallies,
             Counter(
                 "pointsman_requests",
                 "Attempts to answer a prediction, by arm.",
@@ -36,7 +38,9 @@ class Metrics:
                 registry=registry,
             ),
         )
+        self._shadow_tallies: Tallies = {}
         self._shadow_requests = _TimedRequests(
+            self._shadow_tallies,
             Counter(
                 "pointsman_shadow_requests",
                 "Requests that were sent to a shadow.",
@@ -103,12 +107,12 @@ class Metrics:
         )
 
     def count(self, route: str, arm: str, version: str, status: int, duration_s: float) -> None:
-        """Note one attempt. This is on the request path; `flush` does the rest."""
-        self._requests.tallies.note((route, arm, version, status), duration_s)
+        """Note one attempt of an arm. This is on the request path; `flush` does the rest."""
+        note(self._tallies, (route, arm, version, status), duration_s)
 
     def count_shadow(self, route: str, shadow: str, version: str, status: int, duration_s: float) -> None:
         """Note one attempt of a shadow, as `count` does."""
-        self._shadow_requests.tallies.note((route, shadow, version, status), duration_s)
+        note(self._shadow_tallies, (route, shadow, version, status), duration_s)
 
     def flush(self) -> None:
         """Move what was noted into the files. One background thread calls this several times a second."""
@@ -132,13 +136,13 @@ class Metrics:
 class _TimedRequests:
     """A counter and a histogram of the same requests, and the tallies that are moved to them."""
 
-    def __init__(self, counter: Counter, histogram: Histogram) -> None:
-        self.tallies = Tallies()
+    def __init__(self, tallies: Tallies, counter: Counter, histogram: Histogram) -> None:
+        self._tallies = tallies
         self._counter = counter
         self._histogram = histogram
 
     def flush(self) -> None:
-        for (route, target, version, status), added, added_s in self.tallies.take():
+        for (route, target, version, status), added, added_s in take(self._tallies):
             self._counter.labels(route, target, version, str(status)).inc(sum(added))
             _observe(self._histogram.labels(route, target), added, added_s)
 
