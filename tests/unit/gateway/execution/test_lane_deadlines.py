@@ -27,7 +27,7 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def answer(job: Job) -> str:
+async def outcome(job: Job) -> str:
     """Wait for a job. Return its outcome and how many milliseconds it took."""
     began_s = now_s()
 
@@ -45,10 +45,10 @@ def test_a_model_that_runs_past_a_deadline_is_not_waited_for():
     async def run() -> None:
         executor = HeldExecutor()
         lane = lane_of(executor)
-        answers = await asyncio.gather(
-            answer(lane.submit(ONE, 1, now_s() + 0.02)), answer(lane.submit(ONE, 1, now_s() + 0.05))
+        outcomes = await asyncio.gather(
+            outcome(lane.submit(ONE, 1, now_s() + 0.02)), outcome(lane.submit(ONE, 1, now_s() + 0.05))
         )
-        assert answers == [f"The model did not answer within the deadline. {ms} ms" for ms in (20, 50)]
+        assert outcomes == [f"The model did not answer within the deadline. {ms} ms" for ms in (20, 50)]
         assert executor.batches == [[1, 1]]
         executor.end()  # results that are too late are dropped
 
@@ -61,7 +61,7 @@ def test_a_request_that_waits_past_its_deadline_fails_and_is_never_started():
         lane = lane_of(executor)
         first = lane.submit(ONE, 1)
         await asyncio.sleep(0)
-        late = await answer(lane.submit(ONE, 1, now_s() + 0.03))
+        late = await outcome(lane.submit(ONE, 1, now_s() + 0.03))
         assert late == "The model did not answer within the deadline. 30 ms"
         executor.end()
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ def test_requests_to_a_model_that_hangs_do_not_pile_up():
         executor = HeldExecutor(threads=2)
         lane = lane_of(executor)
         for _ in range(200):
-            assert "within the deadline" in await answer(lane.submit(ONE, 1, now_s() + 0.01))
+            assert "within the deadline" in await outcome(lane.submit(ONE, 1, now_s() + 0.01))
         assert executor.batches == [[1], [1]]  # and not 200
         lane.submit(ONE, 1, now_s() + 0.01)
         await asyncio.sleep(0)
@@ -107,7 +107,7 @@ def test_a_deadline_that_became_hopeless_in_the_queue_is_not_started():
         lane = lane_of(executor)
         lane.submit(ONE, 1)
         await asyncio.sleep(0)
-        waiting = asyncio.ensure_future(answer(lane.submit(ONE, 1, now_s() + 0.02)))
+        waiting = asyncio.ensure_future(outcome(lane.submit(ONE, 1, now_s() + 0.02)))
         patient = lane.submit(ONE, 1, now_s() + 1)
         await asyncio.sleep(0.015)
         executor.end()
@@ -159,11 +159,11 @@ def test_requests_that_arrive_within_the_wait_share_a_batch():
         jobs.append(lane.submit(ONE, 1, None, 0.01))
         await asyncio.sleep(0.003)
         assert executor.batches == []
-        assert await answer(jobs[0]) == "answered 1 ms"
+        assert await outcome(jobs[0]) == "answered 1 ms"
         assert now_s() - began_s == pytest.approx(0.01)
         assert executor.batches == [[1, 1]]
         later = lane.submit(ONE, 1, None, 0.01)
-        assert await answer(later) == "answered 10 ms"
+        assert await outcome(later) == "answered 10 ms"
 
     simulated(run)
 
@@ -186,7 +186,7 @@ def test_no_request_is_held_back_longer_than_it_may(others, began_after_ms):
         first = lane.submit(ONE, 1, None, 0.05)
         for within_s, wait_s in others:
             lane.submit(ONE, 1, None if within_s is None else now_s() + within_s, wait_s)
-        assert await answer(first) == f"answered {began_after_ms} ms"
+        assert await outcome(first) == f"answered {began_after_ms} ms"
         assert executor.batches == [[1] * (1 + len(others))]
 
     simulated(run)
@@ -197,7 +197,7 @@ def test_a_request_is_held_back_for_half_of_its_time_at_most(within_s):
     async def run() -> None:
         lane = lane_of(HeldExecutor(is_quick=True))
         half_ms = min(within_s / 2, 0.05) * 1000
-        assert await answer(lane.submit(ONE, 1, now_s() + within_s, 0.05)) == f"answered {half_ms:.0f} ms"
+        assert await outcome(lane.submit(ONE, 1, now_s() + within_s, 0.05)) == f"answered {half_ms:.0f} ms"
 
     simulated(run)
 
