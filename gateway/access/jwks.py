@@ -28,7 +28,7 @@ class JwksSource:
     """The signing keys of one replica. `current` is swapped by one assignment; it is None until the first read."""
 
     def __init__(self, location: str, fetch: Callable[[], bytes] | None = None) -> None:
-        """`location` is a file or a URL. `fetch` replaces reading it.
+        """Take a file or a URL as `location`. `fetch` replaces reading it.
 
         Raises:
             ValueError: `location` is plain HTTP over a network, or has a password in the URL.

@@ -56,7 +56,7 @@ class Lane:
         is_batching: bool,
         has_one_shape_key: bool,
     ) -> None:
-        """If `has_one_shape_key`, all requests of the version have the same shape key, which need not be compared."""
+        """Build a lane. With `has_one_shape_key`, all requests have the same shape key, so it is not compared."""
         self.key = key
         self.executor = executor
         self.breaker = Breaker()

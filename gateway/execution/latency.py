@@ -26,7 +26,7 @@ class LatencyModel:
     __slots__ = ("_fixed_s", "_last", "_per_row_s", "_scale")
 
     def __init__(self, one_row_s: float, rows: int = 1, rows_s: float | None = None) -> None:
-        """`one_row_s` is what one instance took, `rows_s` what `rows` instances took together."""
+        """Take the time of one instance, and the time `rows_s` of `rows` instances together."""
         if rows_s is None or rows < 2:
             self._per_row_s = 0.0
         else:
@@ -60,9 +60,9 @@ class LatencyModel:
 
 
 def measured_times(runtime: Runtime) -> tuple[float, int, float]:
-    """Measure one instance, and several together: seconds, how many, and their seconds.
+    """Run one instance, and several together. Return the seconds of one, the number of the others, and their seconds.
 
-    Each is the least of three runs, since the first ones warm caches.
+    Each time is the least of three runs, since the first ones warm caches.
     """
     names = [spec.name for spec in runtime.signature.outputs]
 

@@ -25,7 +25,7 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, argument: str, *, environment: Mapping[str, str], nice: int) -> None:
-        """`environment` is added to this process's own."""
+        """Start the process, with `environment` added to this process's own."""
         self._lock = threading.Lock()
         self._is_reaped = False
         self.connection, theirs = socket.socketpair()

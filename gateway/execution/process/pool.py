@@ -22,7 +22,7 @@ class ProcessPool:
     """All processes of one replica. One thread uses it, which may block."""
 
     def __init__(self, options: ProcessOptions | None) -> None:
-        """Without `options`, refuse to open any process."""
+        """Build an empty pool. Without `options` it refuses to open any process."""
         self._options = options
         self._refused: dict[LaneKey, tuple[Manifest, float, str]] = {}
         self._retired: list[ProcessExecutor] = []

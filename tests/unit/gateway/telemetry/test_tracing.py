@@ -163,7 +163,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 @pytest.fixture
 def environment(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
-    """No provider is set for the process. Changes of the environment are undone after the test."""
+    """Return a monkeypatch for the environment, in a process without a tracer provider."""
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: trace.ProxyTracerProvider())
     return monkeypatch
 
