@@ -1,1 +1,1 @@
-"""Who may do what: API keys and signed tokens, scopes, rates. `guard` is what the doors ask."""
+"""Access: API keys, signed tokens, scopes and rates. Both servers ask `guard` before each request."""

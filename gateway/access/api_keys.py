@@ -1,9 +1,9 @@
-"""API keys: how they are made, recognised and written. Decides, but for the random numbers of a new one.
+"""API keys: how they are made, recognised and written.
 
 A key reads `pk_<id>_<secret>`: 12 and 64 hexadecimal digits. The id is public and names the key in lists; the secret
-is 256 random bits. What is stored is the SHA-256 of the whole. A slow hash such as argon2 protects secrets that can
-be guessed; nobody guesses 256 random bits, and a slow hash on the path of every request would be a way to stop
-the gateway.
+is 256 random bits. The store keeps the SHA-256 of the whole key. A slow hash such as argon2 protects secrets that can
+be guessed. 256 random bits cannot be guessed, and with a slow hash on the path of every request, an attacker could
+overload the gateway.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _MAX_RATE_PER_S = 1e6
 
 
 def digest(key: bytes) -> bytes:
-    """What a key is recognised by."""
+    """Return the digest by which a key is recognised."""
     return hashlib.sha256(key).digest()
 
 
@@ -39,10 +39,12 @@ def make_key(
     burst: float | None = None,
     expires_at_s: float | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key: what to store, and what to show once. Without `burst`, a second's worth may come at once.
+    """Return a new key: the record to store, and the text to show once.
+
+    Without `burst`, the requests of one second may come at once.
 
     Raises:
-        ValueError: a name, scope, route, rate or expiry that makes no sense; the sentence says which.
+        ValueError: a name, scope, route, rate or expiry is not valid; the sentence says which.
     """
     if not (name and len(name) <= _MAX_NAME and name.isascii() and name.isprintable()):
         raise ValueError(f"A key's name has 1 to {_MAX_NAME} printable ASCII characters, not {name!r}.")
@@ -75,7 +77,7 @@ def make_key(
 
 
 def state(key: ApiKey, now_s: float) -> str:
-    """`ACTIVE`, `EXPIRED` or `REVOKED`."""
+    """Return `ACTIVE`, `EXPIRED` or `REVOKED`."""
     if key.revoked_at_s is not None:
         return "REVOKED"
     return "EXPIRED" if key.expires_at_s is not None and now_s >= key.expires_at_s else "ACTIVE"

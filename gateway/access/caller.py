@@ -1,12 +1,12 @@
-"""Scopes, and who holds which of them on which routes. Decides.
+"""Scopes, and which of them a caller holds on which routes.
 
-    predict   ask a route for predictions
+    predict   request predictions from a route
     reward    report rewards for a route's decisions
     read      see documents, status, metadata, metrics
     operate   change documents: declare, shift, start, pause, ...
 
-No scope implies another one: who shifts weights by program need not see what other routes do, and whoever operates
-at a terminal takes `operate` and `read`. What concerns no single route (the list of routes, the metrics) needs a
+No scope implies another one: a program that shifts weights need not see what other routes do. An operator at a
+terminal needs a key with `operate` and `read`. What concerns no single route (the list of routes, the metrics) needs a
 scope that is not limited to routes.
 """
 
@@ -18,26 +18,26 @@ from gateway.errors import Forbidden
 SCOPES = ("predict", "reward", "read", "operate")
 
 Grants = Mapping[str, frozenset[str] | None]
-"""Scope -> the routes it holds on; None for all of them."""
+"""The routes that each scope holds on; None for all routes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who has shown who he is; `name` is what the history calls him."""
+    """The holder of a valid key or token. `name` is the name in the history."""
 
     name: str
     grants: Grants
 
     def may(self, scope: str, route: str | None) -> bool:
-        """Whether he may do this on that route (None: on what concerns no single route)."""
+        """Return True if the caller holds the scope on the route. None stands for what concerns no single route."""
         routes = self.grants.get(scope, frozenset())
         return routes is None or route in routes
 
     def require(self, scope: str, route: str | None) -> None:
-        """Returns if he may.
+        """Raise unless the caller holds the scope on the route.
 
         Raises:
-            Forbidden: he may not; the sentence says what he lacks.
+            Forbidden: the caller does not; the sentence says what is missing.
         """
         routes = self.grants.get(scope, frozenset())
         if routes is None or route in routes:
@@ -50,9 +50,9 @@ class Caller:
 
 
 def read_grants(scopes: Iterable[str], routes: Iterable[str] | None) -> Grants:
-    """Grants of scopes such as `predict` (every route) and `predict:fraud` (one), all within `routes` (None: any).
+    """Return the grants of scopes such as `predict` (every route) and `predict:fraud` (one route).
 
-    Words that are no scope of ours grant nothing: tokens carry other services' scopes too.
+    `routes` limits all of them; None is no limit. Other words grant nothing: tokens carry scopes of other services too.
     """
     limit = None if routes is None else frozenset(routes)
     granted: dict[str, frozenset[str] | None] = {}
@@ -72,6 +72,6 @@ def read_grants(scopes: Iterable[str], routes: Iterable[str] | None) -> Grants:
 
 
 def describe(grants: Grants) -> str:
-    """`predict on fraud, read`."""
-    said = [scope if routes is None else f"{scope} on {', '.join(sorted(routes))}" for scope, routes in grants.items()]
-    return "; ".join(said) or "no scope at all"
+    """Return the grants in words, such as `predict on fraud; read`."""
+    words = [scope if routes is None else f"{scope} on {', '.join(sorted(routes))}" for scope, routes in grants.items()]
+    return "; ".join(words) or "no scope at all"

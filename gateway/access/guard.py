@@ -1,8 +1,8 @@
-"""Who may do what, asked before every prediction. Decides from what other threads bring; never waits.
+"""Admits or rejects each request by its key or token.
 
-A key is looked up by its id and compared by digest, about a microsecond; a token's signature is checked once and
-remembered. The keys that the store holds, and the keys that sign tokens, are brought by other threads and swapped in
-by one assignment. `admit` and `identify` are for the event loop's thread alone.
+A key is looked up by its id and compared by digest, which takes about a microsecond. The signature of a token is
+checked once and remembered. Nothing here waits: other threads read the API keys from the store and the signing keys
+from their source, and swap them in by one assignment. Only the event loop's thread calls `admit` and `identify`.
 """
 
 import hmac
@@ -28,25 +28,25 @@ _MISSING = (
 _UNKNOWN = "The API key is not valid: it is mistyped, or of another gateway."
 
 
-class _Held:
-    """A key as `identify` wants it."""
+class _KnownKey:
+    """A key in the form in which `identify` uses it."""
 
     __slots__ = ("bucket", "caller", "digest", "expires_at_s", "revoked")
 
-    def __init__(self, key: ApiKey, before: "_Held | None") -> None:
+    def __init__(self, key: ApiKey, before: "_KnownKey | None") -> None:
         self.digest = key.digest
         self.caller = Caller(f"key {key.name}", read_grants(key.scopes, key.routes))
         self.revoked = key.revoked_at_s is not None
         self.expires_at_s = key.expires_at_s
         self.bucket: TokenBucket | None = None
         if key.rate_per_s is not None:
-            # What was used of a key's rate is not given back because another key was added.
-            known = before.bucket if before is not None else None
-            self.bucket = known or TokenBucket(key.rate_per_s, key.burst)
+            # The bucket is kept when the keys are replaced: otherwise each change would refill it.
+            kept = before.bucket if before is not None else None
+            self.bucket = kept or TokenBucket(key.rate_per_s, key.burst)
 
 
 class AccessGuard:
-    """See `gateway.inference.service.Guard`. Knows no key until `replace_keys` was called."""
+    """See `gateway.inference.service.Guard`. It knows no key until `replace_keys` has been called."""
 
     def __init__(
         self,
@@ -58,36 +58,36 @@ class AccessGuard:
         self._tokens = tokens
         self._wall_s = wall_s
         self._clock_s = clock_s
-        self._held: Mapping[bytes, _Held] = {}
+        self._known: Mapping[bytes, _KnownKey] = {}
 
     def replace_keys(self, keys: Sequence[ApiKey]) -> None:
-        """These are the keys from now on. For the refreshing thread. A key with a rate that is none opens nothing."""
-        before = self._held
-        held: dict[bytes, _Held] = {}
+        """Replace all keys. The reconciler's thread calls this. A key with an invalid rate is left out."""
+        before = self._known
+        known: dict[bytes, _KnownKey] = {}
         for key in keys:
             key_id = key.id.encode()
             try:
-                held[key_id] = _Held(key, before.get(key_id))
+                known[key_id] = _KnownKey(key, before.get(key_id))
             except ValueError as error:
                 _log.warning("gateway.access.key_left_out", key=key.id, error=str(error))
-        self._held = held
+        self._known = known
 
     def admit(self, headers: Mapping[bytes, bytes], scope: str, route: str | None) -> None:
-        """Returns if whoever sent these headers may do this; counts as one use of his rate.
+        """Raise unless the credential in the headers has the scope on the route. Count one use of its rate.
 
         Raises:
-            Unauthenticated: no credential, or none that is valid.
-            RateLimited: the key is used more often than it may be.
-            Forbidden: the scope or the route is not his.
-            NotReady: a token cannot be checked, since the keys that sign them could not be read yet.
+            Unauthenticated: there is no credential, or it is not valid.
+            RateLimited: the key is used more often than its rate allows.
+            Forbidden: the credential has no such scope, or not on this route.
+            NotReady: a token cannot be checked, since no signing keys could be read yet.
         """
         self.identify(headers).require(scope, route)
 
     def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """Who sent these headers; counts as one use of his rate.
+        """Return the caller whose credential is in the headers. Count one use of its rate.
 
         Raises:
-            Unauthenticated, RateLimited, NotReady: as `admit`.
+            Unauthenticated, RateLimited, NotReady: as in `admit`.
         """
         sent = headers.get(b"authorization")
         if sent is None:
@@ -100,22 +100,22 @@ class AccessGuard:
             credential = _other_bearer(sent)
         if credential[:3] != PREFIX:
             return self._by_token(credential, is_bearer=sent is not None)
-        held = self._held.get(credential[ID]) if len(credential) == LENGTH else None
-        if held is None or not hmac.compare_digest(digest(credential), held.digest):
+        known = self._known.get(credential[ID]) if len(credential) == LENGTH else None
+        if known is None or not hmac.compare_digest(digest(credential), known.digest):
             raise Unauthenticated(_UNKNOWN)
-        if held.revoked:
+        if known.revoked:
             raise Unauthenticated("The API key was revoked; ask an operator for another.")
-        if held.expires_at_s is not None and self._wall_s() >= held.expires_at_s:
+        if known.expires_at_s is not None and self._wall_s() >= known.expires_at_s:
             raise Unauthenticated("The API key has expired; ask an operator for another.")
-        if held.bucket is not None:
-            wait_s = held.bucket.take(self._clock_s())
+        if known.bucket is not None:
+            wait_s = known.bucket.take(self._clock_s())
             if wait_s > 0:
                 raise RateLimited(
-                    f"The {held.caller.name} may be used {held.bucket.rate_per_s:g} times a second; "
-                    f"come back in {wait_s:.3g} s.",
+                    f"The {known.caller.name} may be used {known.bucket.rate_per_s:g} times a second; "
+                    f"try again in {wait_s:.3g} s.",
                     wait_s,
                 )
-        return held.caller
+        return known.caller
 
     def _by_token(self, credential: bytes, *, is_bearer: bool) -> Caller:
         if not is_bearer:
@@ -128,10 +128,10 @@ class AccessGuard:
 
 
 def _other_bearer(sent: bytes) -> bytes:
-    """The credential of a header that spells its scheme or its blanks in another way than most do.
+    """Return the credential of a header that spells `Bearer` in another case or has other blanks.
 
     Raises:
-        Unauthenticated: another scheme.
+        Unauthenticated: the header has another scheme.
     """
     scheme, _, credential = sent.partition(b" ")
     if scheme.lower() != b"bearer":

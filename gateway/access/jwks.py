@@ -1,7 +1,7 @@
-"""Keeps the keys that sign tokens current: from a file or a URL, in a thread of its own. Acts, level-triggered.
+"""Keeps the keys that sign tokens current, from a file or a URL, in a thread of its own.
 
-Read every five minutes; sooner, though at most every ten seconds, if a token names a key that is not known or if
-the last attempt failed. The last good set stays while the source is down.
+The source is read every five minutes. If a token names an unknown key, or the last attempt failed, it is read sooner,
+but at most every ten seconds. While the source is down, the last good keys stay.
 """
 
 import threading
@@ -25,24 +25,24 @@ _LOOK_EVERY_S = 0.5
 
 
 class JwksSource:
-    """One per replica. `current` is swapped by one assignment; None until the source was read once."""
+    """The signing keys of one replica. `current` is swapped by one assignment; it is None until the first read."""
 
     def __init__(self, location: str, fetch: Callable[[], bytes] | None = None) -> None:
-        """Takes a file or a URL; `fetch` stands in for reading it.
+        """Take a file or a URL as `location`. `fetch` replaces reading it.
 
         Raises:
-            ValueError: the location cannot be trusted: plain HTTP over a network, or a password in the URL.
+            ValueError: `location` is plain HTTP over a network, or has a password in the URL.
         """
         self.current: SigningKeys | None = None
         self._fetch = fetch or _reader(location)
         self._content = b""
-        self._asked = False
+        self._is_refresh_requested = False
         self._failed = False
         self._read_s = float("-inf")
 
-    def ask(self) -> None:
-        """Wants the keys read again before their time. For any thread; never waits."""
-        self._asked = True
+    def refresh_soon(self) -> None:
+        """Request that the keys are read again soon. Any thread may call this; it does not wait."""
+        self._is_refresh_requested = True
 
     def run(self, stop: threading.Event) -> None:
         """Ticks until `stop` is set."""
@@ -50,21 +50,21 @@ class JwksSource:
             self.tick(time.monotonic())
 
     def tick(self, now_s: float) -> None:
-        """Reads the source if it is time; never raises what the source may raise."""
-        due_s = RETRY_S if self._asked or self._failed else REREAD_S
+        """Read the source if it is time. Log its errors instead of raising them."""
+        due_s = RETRY_S if self._is_refresh_requested or self._failed else REREAD_S
         if now_s - self._read_s < due_s:
             return
         self._read_s = now_s
-        self._asked = False
+        self._is_refresh_requested = False
         try:
             self._take(self._fetch())
             self._failed = False
-        except Exception as error:  # noqa: BLE001  # a thread that ended in silence would keep revoked keys alive
+        except Exception as error:  # noqa: BLE001  # the thread must go on: without it, withdrawn keys would stay valid
             self._failed = True
             _log.warning("gateway.jwks.failed", error=str(error), kept=self.current is not None)
 
     def _take(self, content: bytes) -> None:
-        """The same content keeps the same object, and with it what was verified by it."""
+        """Replace the keys, unless the content is the same. The same object keeps the tokens that it has verified."""
         if content == self._content and self.current is not None:
             return
         keys = read_signing_keys(content)
@@ -78,8 +78,8 @@ def _reader(location: str) -> Callable[[], bytes]:
     url = urlsplit(location)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
         raise ValueError(
-            f"POINTSMAN_JWKS must be a file or an https:// URL, not {url.scheme}://: whoever answers in between could "
-            "sign tokens. Inside a cluster, mount the JWKS as a file."
+            f"POINTSMAN_JWKS must be a file or an https:// URL, not {url.scheme}://: over plain HTTP, "
+            "an attacker could replace the keys. Inside a cluster, mount the JWKS as a file."
         )
     if url.username or url.password:
         raise ValueError("POINTSMAN_JWKS must not hold a password: a JWKS is public.")

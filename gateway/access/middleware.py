@@ -1,24 +1,16 @@
-"""Asks the guard before every request that the FastAPI application answers. A plain ASGI middleware. Acts.
+"""An ASGI middleware that asks the guard before each request to the FastAPI application.
 
-Whoever is let through is the operator that the history names: the authenticated name comes first, and what the
-caller says of himself in `x-operator` follows in brackets.
+The caller is the operator that the history names. The authenticated name comes first, and the value of `x-operator`
+follows in brackets.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.caller import Caller
 from gateway.access.guard import AccessGuard
 from gateway.access.path_scopes import scope_for
 from gateway.errors import GatewayError, advice_of, status_of
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPERATOR = b"x-operator"
 _STATE = "caller"
@@ -26,14 +18,14 @@ _POLICY_VIOLATION = 1008
 
 
 class AccessMiddleware:
-    """Around one application."""
+    """The guard around one application."""
 
-    def __init__(self, app: App, guard: AccessGuard) -> None:
+    def __init__(self, app: ASGIApp, guard: AccessGuard) -> None:
         self._app = app
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Pass an admitted request on, or send an error. Close WebSockets: the application has none."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
@@ -42,34 +34,34 @@ class AccessMiddleware:
             try:
                 admitted = self._admit(scope)
             except GatewayError as error:
-                await _refuse(send, error)
+                await _send_error(send, error)
             else:
                 await self._app(admitted, receive, send)
 
     def _admit(self, scope: Scope) -> Scope:
-        wanted = scope_for(scope["method"], scope["path"])
-        if wanted is None:
+        needed = scope_for(scope["method"], scope["path"])
+        if needed is None:
             return scope
         caller = self._guard.identify(dict(scope["headers"]))
-        if not (wanted.route_later and wanted.scope in caller.grants):
-            caller.require(wanted.scope, wanted.route)
-        return _named(scope, caller)
+        if not (needed.routes_in_body and needed.scope in caller.grants):
+            caller.require(needed.scope, needed.route)
+        return _with_caller(scope, caller)
 
 
 def caller_of(scope: Scope) -> Caller | None:
-    """Who was let through, for handlers that learn later which routes are meant; None if everybody is."""
+    """Return the caller, for handlers that read the routes from the body; None if no credential was needed."""
     caller = scope.get("state", {}).get(_STATE)
     return caller if isinstance(caller, Caller) else None
 
 
-def _named(scope: Scope, caller: Caller) -> Scope:
-    said = b", ".join(value for name, value in scope["headers"] if name == _OPERATOR)
-    operator = caller.name.encode() + (b" (" + said + b")" if said else b"")
+def _with_caller(scope: Scope, caller: Caller) -> Scope:
+    claimed = b", ".join(value for name, value in scope["headers"] if name == _OPERATOR)
+    operator = caller.name.encode() + (b" (" + claimed + b")" if claimed else b"")
     headers = [each for each in scope["headers"] if each[0] != _OPERATOR]
     return {**scope, "headers": [*headers, (_OPERATOR, operator)], "state": {**scope.get("state", {}), _STATE: caller}}
 
 
-async def _refuse(send: Send, error: GatewayError) -> None:
+async def _send_error(send: Send, error: GatewayError) -> None:
     content = orjson.dumps({"error": str(error)})
     headers = [
         (b"content-type", b"application/json"),

@@ -1,4 +1,4 @@
-"""Builds the guard that the settings ask for. Acts."""
+"""Builds the guard that the settings ask for."""
 
 from typing import NamedTuple
 
@@ -21,16 +21,16 @@ class Access(NamedTuple):
 
 
 def open_access(settings: Settings) -> Access | None:
-    """None if everybody may do everything.
+    """Return the guard and the source of signing keys, or None if requests need no credential.
 
     Raises:
-        ValueError: the settings leave open who may, or contradict each other.
+        ValueError: the settings contradict each other, or would open the gateway to the network by accident.
     """
     if not require_access(settings):
         return None
     if not settings.jwks:
         if settings.jwt_issuer or settings.jwt_audience:
-            raise ValueError("POINTSMAN_JWT_ISSUER and POINTSMAN_JWT_AUDIENCE say nothing without POINTSMAN_JWKS.")
+            raise ValueError("POINTSMAN_JWT_ISSUER and POINTSMAN_JWT_AUDIENCE have no effect without POINTSMAN_JWKS.")
         return Access(AccessGuard(), None)
     if not settings.jwt_audience:
         _log.warning("gateway.access.any_audience", advice="set POINTSMAN_JWT_AUDIENCE")

@@ -1,34 +1,37 @@
-"""Which scope a path needs: one table for everything that the FastAPI application answers. Decides.
+"""The scope that each path of the FastAPI application needs, in one table.
 
-Predictions do not come by here: the doors ask the guard themselves. What is not in the table needs `read` to be
-looked at and `operate` to be changed, so a path that is added and forgotten here is closed rather than open.
+Predictions do not come through this application: `InferenceService` calls the guard for them. Their paths are in the
+table for the OpenAPI document.
+
+A path that is not in the table needs `read` for safe methods and `operate` for others. So a path that is added and
+forgotten here is closed rather than open.
 """
 
 import re
 from typing import NamedTuple
 
-LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class PathScope(NamedTuple):
-    """A scope, on a route if the path names one. `route_later`: the handler asks, once it knows the routes."""
+    """A scope, on a route if the path names one. If `routes_in_body`, the handler checks the routes that it reads."""
 
     scope: str
     route: str | None = None
-    route_later: bool = False
+    routes_in_body: bool = False
 
 
-class _Rule(NamedTuple):
-    """`look` is what GET needs, `change` what other methods need; None is nothing."""
+class Rule(NamedTuple):
+    """The scopes that safe methods and other methods need on the paths that match; None if they need no credential."""
 
     path: re.Pattern[str]
-    look: str | None
-    change: str | None
-    route_later: bool = False
+    safe: str | None
+    other: str | None
+    routes_in_body: bool = False
 
 
-def _rule(path: str, look: str | None, change: str | None, *, route_later: bool = False) -> _Rule:
-    return _Rule(re.compile(path, re.DOTALL), look, change, route_later)
+def _rule(path: str, safe: str | None, other: str | None, *, routes_in_body: bool = False) -> Rule:
+    return Rule(re.compile(path, re.DOTALL), safe, other, routes_in_body)
 
 
 _ROUTE = r"(?P<route>[^/]+)"
@@ -37,26 +40,30 @@ RULES = (
     _rule(r"/-/healthz", None, "operate"),
     _rule(r"/v2/health/(live|ready)", None, "operate"),
     _rule(rf"/api/routes/{_ROUTE}(/.*)?", "read", "operate"),
-    _rule(r"/api/apply", "read", "operate", route_later=True),  # its body names the routes
-    _rule(r"/api/restore", "read", "operate"),  # every route and every key, so `operate` on all of them
-    _rule(r"/api(/.*)?", "read", "operate"),
-    _rule(r"/v2/rewards", "read", "reward", route_later=True),
+    _rule(r"/api/apply", "read", "operate", routes_in_body=True),
+    _rule(r"/api(/.*)?", "read", "operate"),  # a restore changes every route and key, so it needs `operate` on all
+    _rule(r"/v2/rewards", "read", "reward", routes_in_body=True),  # not served yet: what the scope `reward` is for
     _rule(r"/v2/repository/index", "read", "read"),
     _rule(r"/v2/models/stats", "read", "operate"),
     _rule(rf"/v2/models/{_ROUTE}(/versions/[^/]+)?/infer/?", "read", "predict"),
-    _rule(rf"/v1/models/{_ROUTE}:(predict|explain)/?", "read", "predict"),
+    _rule(rf"/v1/models/{_ROUTE}:predict/?", "read", "predict"),
     _rule(rf"/v[12]/models/{_ROUTE}(/.*)?", "read", "operate"),
-    _rule(r"/(metrics|docs|redoc|openapi\.json|v2)(/.*)?", "read", "operate"),
+    _rule(r"/(metrics|docs|openapi\.json|v2)(/.*)?", "read", "operate"),
 )
-_OTHER = _rule(r".*", "read", "operate")
+_DEFAULT = _rule(r".*", "read", "operate")
 
 
 def scope_for(method: str, path: str) -> PathScope | None:
-    """What a request needs; None if it is open to everybody. The first rule that fits the whole path counts."""
-    for rule in (*RULES, _OTHER):
+    """Return the scope that a request needs, or None if it needs no credential.
+
+    The first rule that matches the whole path counts.
+    """
+    for rule in (*RULES, _DEFAULT):
         match = rule.path.fullmatch(path)
         if match is not None:
-            scope = rule.look if method in LOOKING else rule.change
-            later = rule.route_later and method not in LOOKING
-            return None if scope is None else PathScope(scope, match.groupdict().get("route"), later)
-    raise AssertionError("The last rule fits every path.")
+            is_safe = method in _SAFE_METHODS
+            scope = rule.safe if is_safe else rule.other
+            if scope is None:
+                return None
+            return PathScope(scope, match.groupdict().get("route"), rule.routes_in_body and not is_safe)
+    raise AssertionError("The last rule matches every path.")

@@ -1,13 +1,13 @@
-"""How often a key may be used: a token bucket. Decides; the time comes in as an argument.
+"""A token bucket, which limits how often a key may be used. It reads no clock: time is an argument.
 
 The bucket holds at most `burst` tokens and gains `rate_per_s` of them every second; each request takes one. In any
-window of `t` seconds at most `burst + rate_per_s * t` requests are therefore let through. There is one bucket per key
-and replica: with `n` replicas a key gets up to `n` times its rate, over one connection never more than once.
+window of `t` seconds at most `burst + rate_per_s * t` requests are therefore admitted. There is one bucket per key and
+replica. With `n` replicas a key gets up to `n` times its rate; over one connection it never gets more than its rate.
 """
 
 
 class TokenBucket:
-    """Used by one thread, the event loop's."""
+    """The bucket of one key. Only the event loop's thread uses it."""
 
     __slots__ = ("_at_s", "_tokens", "burst", "rate_per_s")
 
@@ -20,7 +20,7 @@ class TokenBucket:
         self._at_s = float("-inf")
 
     def take(self, now_s: float) -> float:
-        """0 if the request may go on, otherwise the seconds until one may. A clock that goes back adds nothing."""
+        """Take a token and return 0, or return the seconds until there is one. A clock that goes back adds none."""
         if now_s > self._at_s:
             self._tokens = min(self.burst, self._tokens + (now_s - self._at_s) * self.rate_per_s)
             self._at_s = now_s

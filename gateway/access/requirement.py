@@ -1,4 +1,4 @@
-"""Whether callers must show a credential. Decides; a gateway that the network can reach never is open by accident."""
+"""Decides if requests need a credential, so that a gateway that the network can reach is never open by accident."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ from gateway.settings import Settings
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Return True if only this machine can reach the address."""
     if host == "localhost":
         return True
     try:
@@ -16,17 +16,17 @@ def is_loopback(host: str) -> bool:
 
 
 def require_access(settings: Settings) -> bool:
-    """Whether callers must show a credential: as set, and on loopback only if set.
+    """Return True if requests need a credential. If POINTSMAN_ACCESS is not set, they need none on loopback.
 
     Raises:
-        ValueError: nothing is set, and the address is not loopback.
+        ValueError: POINTSMAN_ACCESS is not set, and the address is not loopback.
     """
     if settings.access:
         return settings.access == "required"
     if is_loopback(settings.host):
         return False
     raise ValueError(
-        f"The gateway would listen on {settings.host}, where others can reach it, and it is not said who may. "
+        f"The gateway would listen on {settings.host}, which other machines can reach, and POINTSMAN_ACCESS is unset. "
         "Set POINTSMAN_ACCESS=required and make the first key with "
-        "`pointsman keys create NAME --scope operate --scope read`, or set POINTSMAN_ACCESS=open to let everybody in."
+        "`pointsman keys create NAME --scope operate --scope read`, or set POINTSMAN_ACCESS=open to need no keys."
     )

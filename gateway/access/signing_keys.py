@@ -1,7 +1,8 @@
-"""The keys that sign tokens, read from a JWKS document. Decides.
+"""The keys that sign tokens, read from a JWKS document.
 
-Taken are RSA keys from 2048 bits (RS256), P-256 (ES256) and Ed25519 (EdDSA). What else the document holds is passed
-over and named: keys for encryption, other algorithms, shared secrets, private keys that should not be there.
+RSA keys from 2048 bits (RS256), P-256 keys (ES256) and Ed25519 keys (EdDSA) are taken. All others are skipped, and the
+log says why: keys for encryption, other algorithms, shared secrets, and private keys, which should not be there.
+`jwt.PyJWKSet` skips keys too, but it does not say why, and it takes shared secrets and short RSA keys.
 """
 
 from collections.abc import Mapping
@@ -24,23 +25,23 @@ class SigningKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """All that an issuer signs with now, by key id. `skipped` says why others were passed over."""
+    """The keys that an issuer signs with now, by key id. `skipped` says why each other key was skipped."""
 
     by_id: Mapping[str, SigningKey]
     skipped: tuple[str, ...] = field(default=())
 
     def find(self, key_id: object) -> SigningKey | None:
-        """The key that a token names; one that names none can mean only an only key."""
+        """Return the key that a token names. If the token names none, return the key if there is only one."""
         if key_id is None and len(self.by_id) == 1:
             return next(iter(self.by_id.values()))
         return self.by_id.get(key_id) if isinstance(key_id, str) else None
 
 
 def read_signing_keys(content: bytes) -> SigningKeys:
-    """Every usable key of a JWKS document.
+    """Return every usable key of a JWKS document.
 
     Raises:
-        ValueError: it is no JWKS, or holds no usable key.
+        ValueError: it is not a JWKS, or has no usable key.
     """
     try:
         document = orjson.loads(content)
@@ -64,7 +65,7 @@ def read_signing_keys(content: bytes) -> SigningKeys:
 
 def _signing_key(entry: object) -> SigningKey:
     if not isinstance(entry, dict):
-        raise ValueError("no object")  # noqa: TRY004  # the document's fault, not that of a caller's argument
+        raise ValueError("no object")  # noqa: TRY004  # the content of the document is wrong, not the type of an argument
     kind = " ".join(str(entry[name]) for name in ("kty", "crv") if name in entry)
     algorithm = _ALGORITHM.get(kind)
     if algorithm is None or entry.get("alg", algorithm) != algorithm:
@@ -74,7 +75,7 @@ def _signing_key(entry: object) -> SigningKey:
     if entry.get("use", "sig") != "sig":
         raise ValueError("not for signatures")
     if "d" in entry:
-        raise ValueError("private; whoever can read it can sign: publish only its public part")
+        raise ValueError("private: every reader of it can sign tokens; publish only its public part")
     try:
         key = jwt.PyJWK(entry, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:

@@ -1,6 +1,7 @@
-"""TLS for both doors, from the files that the settings name. Acts: reads them once, at start.
+"""TLS for the HTTP port and the gRPC port, from the files that the settings name.
 
-A certificate that is renewed is taken up by the next start; replacing the replicas one by one does it without a pause.
+The files are read once, at start. A renewed certificate is used from the next start on. Replacing the replicas one by
+one does that without an interruption.
 """
 
 import ssl
@@ -13,21 +14,21 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files that were read and fit each other. With `client_ca`, clients must show a certificate of that authority."""
+    """Files that could be read and fit each other. With `client_ca`, clients need a certificate of that authority."""
 
     certificate: Path
     key: Path
     client_ca: Path | None
 
     def for_uvicorn(self) -> dict[str, Any]:
-        """Arguments of `uvicorn.Config`."""
+        """Return arguments of `uvicorn.Config`."""
         arguments: dict[str, Any] = {"ssl_certfile": self.certificate, "ssl_keyfile": self.key}
         if self.client_ca is not None:
             arguments |= {"ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         return arguments
 
     def for_grpc(self) -> ssl.SSLContext:
-        """What the gRPC port's connections are made with."""
+        """Return the context for connections to the gRPC port."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         context.set_alpn_protocols(["h2"])
@@ -38,10 +39,10 @@ class Tls:
 
 
 def load_tls(settings: Settings) -> Tls | None:
-    """None if no certificate is set.
+    """Check the files. Return None if no certificate is set.
 
     Raises:
-        ValueError: a setting is missing, or a file is, or cannot be read, or does not fit; the sentence names it.
+        ValueError: a setting is missing, or a file cannot be read or does not fit the others; the sentence names it.
     """
     certificate, key, client_ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
     if certificate is None and key is None and client_ca is None:
@@ -72,11 +73,11 @@ def _require_pem(path: Path, setting: str, what: bytes) -> None:
     if what + b"-----" not in content:
         raise ValueError(f"{setting}: {path} holds no {what.decode().lower()} in PEM form.")
     if b"ENCRYPTED" in content:
-        raise ValueError(f"{setting}: {path} is encrypted, and nobody is there to type the password; decrypt it.")
+        raise ValueError(f"{setting}: {path} is encrypted, and the gateway has no password for it; decrypt it.")
 
 
 def _no_password() -> str:
-    """Instead of the question that OpenSSL would put to the terminal."""
+    """Return no password. Without this callback, OpenSSL would ask for one at the terminal."""
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Signed tokens (JWT): from the bytes of one to its caller. Decides; the keys that sign are brought by `jwks`.
+"""Signed tokens (JWT): from the bytes of a token to its caller. `gateway.access.jwks` provides the signing keys.
 
-Checking a signature takes about a hundred times as long as looking a token up, so what was checked is remembered
-by digest, until the token expires or the signing keys change. The algorithm is the signing key's, never the token's:
-a token signed with a public key as if it were a shared secret, or not signed at all, fits no key.
+Checking a signature takes about a hundred times as long as looking a token up. So checked tokens are remembered by
+digest until they expire or the signing keys change. The algorithm is the signing key's and never the token's. So a
+token that is not signed, or is signed with a public key as if it were a shared secret, fits no key.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from gateway.access.signing_keys import SigningKey, SigningKeys
 from gateway.errors import NotReady, Unauthenticated
 
 LEEWAY_S = 30.0
-"""How far the issuer's clock may be off ours."""
+"""The largest difference allowed between the issuer's clock and ours."""
 
 _REMEMBERED = 10_000
 _MAX_BYTES = 8192
@@ -29,12 +29,12 @@ Claims = Mapping[str, Any]
 
 
 class KeySource(Protocol):
-    """Where the signing keys come from: see `gateway.access.jwks`."""
+    """The source of the signing keys: see `gateway.access.jwks`."""
 
     current: SigningKeys | None
 
-    def ask(self) -> None:
-        """Somebody came with a key id that is not among the current ones."""
+    def refresh_soon(self) -> None:
+        """Request that the keys are read again, because a token names a key that is not among the current ones."""
 
 
 class _Known(NamedTuple):
@@ -43,7 +43,7 @@ class _Known(NamedTuple):
 
 
 class TokenVerifier:
-    """Used by one thread, the event loop's. Empty `issuer` or `audience` are not checked."""
+    """Verifies tokens. Only the event loop's thread uses it. An empty `issuer` or `audience` is not checked."""
 
     def __init__(self, source: KeySource, issuer: str, audience: str, wall_s: Callable[[], float] = time.time) -> None:
         self._source = source
@@ -54,10 +54,10 @@ class TokenVerifier:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def caller(self, token: bytes) -> Caller:
-        """Who a token speaks for.
+        """Return the caller that a token was issued to.
 
         Raises:
-            Unauthenticated: it is not valid; the sentence says why.
+            Unauthenticated: the token is not valid; the sentence says why.
             NotReady: no signing keys could be read yet.
         """
         if len(token) > _MAX_BYTES:
@@ -85,13 +85,13 @@ class TokenVerifier:
             key_id = jwt.get_unverified_header(token).get("kid")
             key = self._keys.find(key_id)
             if key is None:
-                self._source.ask()
+                self._source.refresh_soon()
                 raise Unauthenticated("The token is signed with a key that its issuer does not publish (its kid).")
             claims = self._decode(token, key)
             return _Known(_caller(claims), int(claims["exp"]) + LEEWAY_S)
         except tuple(_SENTENCES) as error:
             raise Unauthenticated(_sentence(error)) from error
-        # What a token may hold is up to whoever made it; some numbers reach past what PyJWT maps.
+        # The issuer may put anything into a token. PyJWT does not map all the errors that odd numbers raise.
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise Unauthenticated(_UNREADABLE) from error
 
@@ -108,10 +108,10 @@ class TokenVerifier:
 
 
 def _caller(claims: Claims) -> Caller:
-    """Who, and what he may.
+    """Return the caller with the grants that the claims name.
 
     Raises:
-        Unauthenticated: the claims that say so are of the wrong type. A limit that cannot be read must not be no limit.
+        Unauthenticated: such a claim has the wrong type. A limit that cannot be read must not count as no limit.
     """
     scopes: object = next((claims[name] for name in _SCOPE_CLAIMS if name in claims), [])
     if isinstance(scopes, str):
@@ -121,8 +121,8 @@ def _caller(claims: Claims) -> Caller:
         raise Unauthenticated(
             "The token's claims are not as they should be: scope in words, routes as a list of names."
         )
-    who = str(claims.get("sub") or claims.get("client_id") or claims.get("azp") or "without a subject")
-    plain = who.encode("ascii", "backslashreplace").decode()
+    subject = str(claims.get("sub") or claims.get("client_id") or claims.get("azp") or "without a subject")
+    plain = subject.encode("ascii", "backslashreplace").decode()
     name = "".join(each if each.isprintable() else "?" for each in plain[:_MAX_NAME])
     return Caller(f"token of {name}", read_grants(scopes, routes))
 
@@ -145,4 +145,4 @@ _SENTENCES: dict[type[Exception], str] = {
 
 
 def _sentence(error: Exception) -> str:
-    return next((said for kind, said in _SENTENCES.items() if isinstance(error, kind)), _UNREADABLE)
+    return next((sentence for kind, sentence in _SENTENCES.items() if isinstance(error, kind)), _UNREADABLE)

@@ -1,1 +1,1 @@
-"""Stepping coroutines without tasks, and work at the end of a loop iteration."""
+"""Coroutines that are stepped without tasks, and work at the end of a turn of the event loop."""

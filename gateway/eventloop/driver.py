@@ -1,8 +1,8 @@
-"""Drives a prediction's coroutine by hand, without a task. Acts.
+"""Drives a prediction's coroutine by hand, without a task.
 
-A task per request costs as much as a small model takes. But a prediction waits for one kind of thing only, `Pending`:
-so its coroutine is stepped to the first of them, and stepped again by whoever settles it. `run_in_task`
-is the bridge for callers who live in tasks.
+A task per request costs as much as a small model takes. But a prediction awaits only one kind of object, `Pending`. So
+its coroutine is stepped to the first `Pending`, and stepped again when that is settled. `run_in_task` lets an ordinary
+asyncio task await such a coroutine.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """A value that will be there later in this thread. Awaited by one coroutine; settled once."""
+    """A value that will be set later in this thread. One coroutine awaits it; it is settled once."""
 
     __slots__ = ("_error", "_resume", "_value", "settled")
 
@@ -31,13 +31,13 @@ class Pending(Generic[T]):
         return self.result()
 
     def result(self) -> T:
-        """The value; raises the error instead if there is none. To be asked of what is settled."""
+        """Return the value, or raise the error. Call this only when it is settled."""
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]  # settled without an error, it has its value
 
     def succeed(self, value: T) -> None:
-        """The value is there; who waits for it goes on at once. Settled already, nothing happens."""
+        """Set the value, and resume the coroutine that awaits it at once. Do nothing if it is settled already."""
         if not self.settled:
             self.settled = True
             self._value = value
@@ -45,7 +45,7 @@ class Pending(Generic[T]):
                 self._resume()
 
     def fail(self, error: BaseException) -> None:
-        """There will be no value. Settled already, nothing happens."""
+        """Set an error instead of a value. Do nothing if it is settled already."""
         if not self.settled:
             self.settled = True
             self._error = error
@@ -53,17 +53,20 @@ class Pending(Generic[T]):
                 self._resume()
 
     def abandon(self) -> None:
-        """Nobody waits any more."""
+        """Settle it without an outcome, because no coroutine awaits it any more."""
         self.settled = True
         self._resume = None
 
     def call_when_settled(self, resume: Callable[[], None]) -> None:
-        """What to call once this is settled, which it is not yet."""
+        """Set the function to call when this is settled. It must not be settled yet."""
         self._resume = resume
 
 
 class Driver(Generic[T]):
-    """A coroutine on its way. It may await `Pending`s and coroutines that do; `finished` gets what it returns."""
+    """Steps one coroutine, which may await `Pending` objects and coroutines that do.
+
+    `finished` is called with the value that the coroutine returns, `failed` with the exception that it raises.
+    """
 
     __slots__ = ("_failed", "_finished", "_pending", "_work")
 
@@ -79,7 +82,7 @@ class Driver(Generic[T]):
         self._pending: Pending[Any] | None = None
 
     def step(self) -> None:
-        """Runs the coroutine to the next thing that it has to wait for, or to its end."""
+        """Run the coroutine to the next `Pending` that is not settled, or to its end."""
         self._pending = None
         try:
             pending = self._work.send(None)
@@ -92,30 +95,36 @@ class Driver(Generic[T]):
             pending.call_when_settled(self.step)
 
     def _finish(self, value: T) -> None:
-        """Whoever settles what one waits for has others to settle: they must not suffer for him."""
+        """Call `finished`.
+
+        The caller resolves many requests in a loop. An exception here must not stop that loop.
+        """
         try:
             self._finished(value)
         except Exception as error:  # noqa: BLE001  # handed on, not swallowed
             self._failed(error)
 
     def cancel(self) -> None:
-        """Nobody waits for the outcome: whatever the coroutine waits for is abandoned, and it is told so."""
+        """Abandon the `Pending` that the coroutine awaits, and raise `ClientGone` in the coroutine.
+
+        Neither `finished` nor `failed` is called any more.
+        """
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.abandon()
             try:
-                self._work.throw(ClientGone("The client left before the answer was there."))
+                self._work.throw(ClientGone("The client left before the response was ready."))
             except (StopIteration, ClientGone):
                 pass
             except Exception as error:
-                if not isinstance(error.__cause__, ClientGone):  # said in a door's own words, it is no fault either
+                if not isinstance(error.__cause__, ClientGone):  # an error that wraps ClientGone is expected as well
                     raise
             else:
                 self._work.close()
 
 
 async def run_in_task(work: Coroutine[Any, None, T]) -> T:
-    """What `work` returns or raises, for a caller in a task. Cancelling the task cancels the work."""
+    """Return or raise what `work` does, for a caller in a task. Cancelling the task cancels the work."""
     outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     def finished(value: T) -> None:
@@ -126,10 +135,10 @@ async def run_in_task(work: Coroutine[Any, None, T]) -> T:
         if not outcome.done():
             outcome.set_exception(error)
 
-    driven = Driver(work, finished, failed)
-    driven.step()
+    driver = Driver(work, finished, failed)
+    driver.step()
     try:
         return await outcome
     except asyncio.CancelledError:
-        driven.cancel()
+        driver.cancel()
         raise

@@ -1,9 +1,9 @@
-"""What is done at the end of a turn of the event loop: batches are run, then answers are written. Acts.
+"""Work at the end of a turn of the event loop: first batches are run, then responses are written.
 
-In one turn of a busy loop many requests arrive. Those that wait for the same model are run together; and their
-answers are written one right after the other, because writing to a socket wakes its reader, which costs more than the
-write where the reader sleeps on another processor: the first wakes them, the others find them awake. A lone request
-is answered in its own turn all the same.
+In one turn of a busy loop many requests arrive. Those for the same model are run together. Their responses are then
+written one right after the other. Writing to a socket wakes its reader, and if the reader sleeps on another processor,
+that costs more than the write itself. The first response wakes the readers, and the others find them awake. A lone
+request still gets its response in the turn in which it arrived.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _log = structlog.get_logger()
 
 
 class EndOfTurn:
-    """One per event loop."""
+    """The work of one event loop at the end of its turns."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -25,25 +25,25 @@ class EndOfTurn:
         self._writes: list[tuple[asyncio.Transport, bytes]] = []
 
     def call(self, work: Callable[[], None]) -> None:
-        """Calls `work` before the loop waits again."""
+        """Call `work` before the loop waits again."""
         self._work.append(work)
         if not self._is_scheduled:
             self._schedule()
 
     def write(self, transport: asyncio.Transport, content: bytes) -> None:
-        """Writes `content` before the loop waits again."""
+        """Write `content` before the loop waits again."""
         self._writes.append((transport, content))
         if not self._is_scheduled:
             self._schedule()
 
     def flush(self) -> None:
-        """Writes everything that waits now."""
+        """Write everything that is waiting to be written now."""
         writes, self._writes = self._writes, []
         for transport, content in writes:
             try:
                 transport.write(content)
-            except Exception as error:  # noqa: BLE001  # the other connections do not suffer for it
-                if not transport.is_closing():  # else its client is gone, and nobody misses it
+            except Exception as error:  # noqa: BLE001  # the writes to other connections must go on
+                if not transport.is_closing():  # if it is closing, its client has left and needs no response
                     _log.error("gateway.turn.write_failed", exc_info=error)
 
     def _schedule(self) -> None:
@@ -58,6 +58,6 @@ class EndOfTurn:
                 self._work.popleft()()
         finally:
             self._is_scheduled = False
-            if self._work:  # one piece raised; the others do not suffer for it
+            if self._work:  # a piece of work raised; the others must run all the same
                 self._schedule()
             self.flush()

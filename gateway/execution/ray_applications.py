@@ -1,8 +1,8 @@
-"""Serve applications for dedicated versions, one each, named after what they run. Acts, through Ray.
+"""Serve applications for dedicated versions: one for each version, named after what it runs.
 
-Wanted and observed, level by level: whoever needs a version asks Serve for its application, which changes nothing if
-it is there. It is reached by handle alone. A version's application is never changed; another artifact, or other
-resources, is another application, so moving traffic between the two is moving it between lanes.
+Each replica that needs a version asks Serve for its application, which changes nothing if the application is there. The
+application is reached by handle alone. It is never changed: another artifact, or other resources, is another
+application. So moving traffic between the two is moving it between lanes.
 """
 
 import asyncio
@@ -19,8 +19,7 @@ from ray import serve
 
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.executor import Executor
-from gateway.execution.lane_pool import measured_times
-from gateway.execution.latency import LatencyModel
+from gateway.execution.latency import LatencyModel, measured_times
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
 from registry_sync.catalogue import Version, VersionKey
@@ -33,17 +32,17 @@ _log = structlog.get_logger()
 
 PREFIX = "pointsman-model-"
 
-_FIRST_ANSWER_S = 20.0
+_PROFILE_WITHIN_S = 20.0
 _UNUSED_FOR_S = 30.0
 _RETRY_AFTER_S = 30.0
 _HEALTH_TIMEOUT_S = 30.0
 _SHUTDOWN_S = 10.0
-_REFUSALS = (ModelFailed, InputRefused)
+_ERRORS = (ModelFailed, InputRefused)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a dedicated version says of itself once it is loaded."""
+    """What a replica has to know of a dedicated version. The version's own process measures it after loading."""
 
     is_batching: bool
     one_row_s: float
@@ -52,7 +51,7 @@ class Profile:
 
 
 class ModelReplica:
-    """The deployment: one loaded version, in a process of its own."""
+    """The Serve deployment: one loaded version, in a process of its own."""
 
     def __init__(self, registry: str, key: tuple[str, str, str], options: LoadOptions) -> None:
         configure_logs()
@@ -66,11 +65,11 @@ class ModelReplica:
         )
 
     async def profile(self) -> Profile:
-        """How fast it is, and whether its requests can be batched."""
+        """Return how fast the version is, and whether its requests can be batched."""
         return self._profile
 
     async def run(self, inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> list[tuple[str, Any]]:
-        """One outcome per request: `ok` and the outputs, or the name of an error and its sentence."""
+        """Run merged requests. Return for each `ok` and its outputs, or the name of an error and its sentence."""
         if until_wall_s is not None and time.time() > until_wall_s:
             return [("ModelFailed", "The deadline had passed before the model was reached.")] * len(rows)
         outcomes = await asyncio.to_thread(self._run, inputs, rows)
@@ -85,10 +84,7 @@ class ModelReplica:
 
 
 class RayApplications:
-    """See `gateway.execution.lane_pool.Dedicated`.
-
-    One per replica; its methods are called by one thread that may block.
-    """
+    """The applications that one replica uses: see `gateway.execution.dedicated.Dedicated`."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
@@ -98,16 +94,16 @@ class RayApplications:
         self._listed_s = -math.inf
 
     def open(self, version: Version) -> tuple[Executor, bool]:
-        """See `Dedicated.open`. Does not wait for an application that is still starting."""
+        """See `Dedicated.open`. An application that is still starting is not waited for."""
         name = _name(version)
         self._opened.setdefault(version.key, set()).add(name)
         try:
             self._require_running(name, version)
             opened = asyncio.run_coroutine_threadsafe(_reach(serve.get_app_handle(name)), self._loop)
-            handle, profile = opened.result(_FIRST_ANSWER_S)
+            handle, profile = opened.result(_PROFILE_WITHIN_S)
         except ModelRefused:
             raise
-        except Exception as error:  # whatever Ray raises: it or the application has just died, or does not answer
+        except Exception as error:  # Ray raises many kinds: it or the application died or does not answer
             raise ModelRefused(f"{version.key}: its application does not answer: {error!r}.") from error
         now_s = time.monotonic()
         self._unused_s |= dict.fromkeys(self._opened[version.key] - {name}, now_s)
@@ -121,7 +117,7 @@ class RayApplications:
         return executor, profile.is_batching
 
     def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:
-        """See `Dedicated.retain`. An application that nobody here has used for a while is ended."""
+        """See `Dedicated.retain`. An application is ended once this replica has not used it for half a minute."""
         now_s = time.monotonic()
         try:
             if is_all and now_s - self._listed_s > _UNUSED_FOR_S:
@@ -130,7 +126,7 @@ class RayApplications:
                     self._unused_s
                 )
             self._end_unused(versions, now_s)
-        except Exception as error:  # noqa: BLE001  # whatever Ray raises: there is time, and routes have no part in it
+        except Exception as error:  # noqa: BLE001  # Ray raises many kinds; ending can wait for the next call, and no route depends on it
             _log.warning("gateway.dedicated.not_ended", error=repr(error))
 
     def _require_running(self, name: str, version: Version) -> None:
@@ -140,7 +136,7 @@ class RayApplications:
         if status is None or status.status in ("NOT_STARTED", "DEPLOYING"):
             raise ModelRefused(f"{version.key} is being started in an application of its own, and is served then.")
         if status.status == "DEPLOY_FAILED" and time.time() - status.last_deployed_time_s > _RETRY_AFTER_S:
-            serve.delete(name, _blocking=False)  # what was missing or half copied may be there when it is started anew
+            serve.delete(name, _blocking=False)  # a file that was missing or half copied may be complete now
         if status.status != "RUNNING":
             raise ModelRefused(f"{version.key}: its application is {status.status}. {status.message}".strip())
 
@@ -185,13 +181,17 @@ class RayApplications:
 
 
 def _name(version: Version) -> str:
-    """Names everything that an application is made from."""
+    """Return a name that is derived from everything that the application is made from."""
     content = msgspec.json.encode([*version.key, version.manifest.resources, version.manifest.max_batch])
     return f"{PREFIX}{version.key.model}-{version.key.version}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 async def _reach(application: Any) -> tuple[Any, Profile]:
-    """On the event loop, to which a handle belongs that has options. Tensors travel with the call, not by reference."""
+    """Return a handle and the profile of an application.
+
+    This runs on the event loop, because a handle with options belongs to the loop that made it. Tensors travel with the
+    call, not by reference.
+    """
     handle = application.options(_by_reference=False)
     return handle, await handle.profile.remote()
 
@@ -200,8 +200,8 @@ def _remote(handle: Any) -> Any:
     run = handle.run
 
     async def remote(inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> Sequence[RequestResult]:
-        answers = await run.remote(inputs, list(rows), until_wall_s)
-        refusals = {error.__name__: error for error in _REFUSALS}
-        return [said if kind == "ok" else refusals[kind](said) for kind, said in answers]
+        replies = await run.remote(inputs, list(rows), until_wall_s)
+        errors = {error.__name__: error for error in _ERRORS}
+        return [content if kind == "ok" else errors[kind](content) for kind, content in replies]
 
     return remote

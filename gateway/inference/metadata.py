@@ -87,7 +87,7 @@ class Metadata:
         for name in names:
             _, arms = self._arms(name, version)
             keys = dict.fromkeys(arm.lane.key.version for arm in arms)
-            stats += [known.get(key, VersionStatistics()).described(name, key.version) for key in keys]
+            stats += [known.get(key, VersionStatistics()).v2_statistics(name, key.version) for key in keys]
         return {"model_stats": stats}
 
     def index(self, *, only_ready: bool = False) -> list[dict[str, str]]:

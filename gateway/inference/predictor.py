@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.errors import ArmDown, TooLate, status_of
 from gateway.execution.breaker import Breaker, BreakerState
-from gateway.execution.lane import Job
+from gateway.execution.job import Job
 from gateway.inference.call import Answer, Call
 from gateway.inference.live_table import LiveArm, LiveRoute
 from gateway.inference.recorder import Recorder, logged_bytes
@@ -149,7 +149,7 @@ class Predictor:
 def _reserve_s(fallbacks: Sequence[LiveArm], call: Call, deadline_s: float) -> float:
     """Return the seconds that the remaining fallbacks keep together: what they need, at most half of what is left."""
     least_s = max(_RESERVE_S, _RESERVE_SHARE * (deadline_s - call.started_s))
-    runs_s = [_RESERVE_RUNS * arm.lane.executor.pace.expected_s(call.batch_size) for arm in fallbacks]
+    runs_s = [_RESERVE_RUNS * arm.lane.executor.latency.expected_s(call.batch_size) for arm in fallbacks]
     return min((deadline_s - time.perf_counter()) / 2, sum(max(least_s, each) for each in runs_s))
 
 
@@ -161,7 +161,7 @@ def _is_callers_deadline(call: Call, live: LiveRoute) -> bool:
 
 def _admits(breaker: Breaker, call: Call) -> bool:
     """Return True if the arm may run. The replica's own probe neither opens a breaker nor serves as its trial."""
-    return breaker.phase is BreakerState.CLOSED if call.probe else breaker.admits(time.perf_counter())
+    return breaker.state is BreakerState.CLOSED if call.probe else breaker.admits(time.perf_counter())
 
 
 def _report_failure(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from gateway.errors import TooLate, status_of
-from gateway.execution.lane import Job
+from gateway.execution.job import Job
 from gateway.inference.call import Call
 from gateway.inference.live_table import LiveRoute, LiveShadow
 from gateway.inference.recorder import Recorder, logged_bytes

@@ -28,8 +28,9 @@ from gateway.control.periodic import PeriodicWork
 from gateway.control.reconciler import Identity, Reconciler
 from gateway.control.rollouts import RolloutDriver
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane_pool import Dedicated, LaneOptions, LanePool
-from gateway.execution.process.child import ProcessOptions
+from gateway.execution.dedicated import Dedicated
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.process.model import ProcessOptions
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer

@@ -1,1 +1,1 @@
-"""Metrics, spans, statistics, logs: what the other rooms write to. It imports none of them."""
+"""Metrics, spans, statistics and logs, which the other rooms write to. It imports none of them."""

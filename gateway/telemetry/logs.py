@@ -1,4 +1,4 @@
-"""How this process logs: one line per event, dotted names with fields, to standard error. Acts."""
+"""The format of this process's log: one line per event, dotted names with fields, to standard error."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure_logs() -> None:
-    """Called once per process by whoever starts it."""
+    """Configure structlog. Each process calls this once, when it starts."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

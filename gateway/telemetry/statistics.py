@@ -1,4 +1,4 @@
-"""What a version has done, summed over the replicas of a machine, as Triton's clients read it. Decides."""
+"""The statistics of model versions, as lanes count them and as the V2 statistics extension reports them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ _NS = 1_000_000_000
 class LaneStatistics:
     """Sums since a lane was opened. Times are seconds.
 
-    `succeeded` and `failed` count requests, `instances` what was in them, `runs` the batches that they ran in.
+    `succeeded` and `failed` count requests, `instances` the instances in them, `runs` the batches.
     """
 
     instances: float = 0
@@ -25,12 +25,12 @@ class LaneStatistics:
 
 @dataclass(slots=True)
 class VersionStatistics(LaneStatistics):
-    """The same over all lanes of a version, and all replicas of the machine. `last_at_s` is since the epoch."""
+    """Sums over all lanes of a version and all replicas of the machine. `last_at_s` is since the epoch."""
 
     last_at_s: float = 0.0
 
-    def described(self, route: str, version: str) -> dict[str, Any]:
-        """As the statistics extension has it. What it calls input and output is part of `compute_infer` here."""
+    def v2_statistics(self, route: str, version: str) -> dict[str, Any]:
+        """Return the object of the statistics extension. Input and output times are part of `compute_infer` here."""
         requests = self.succeeded + self.failed
         return {
             "name": route,

@@ -1,8 +1,8 @@
-"""W3C trace context, and one OpenTelemetry span per prediction where the operator wants them. Acts.
+"""W3C trace context, and one OpenTelemetry span per prediction if the operator wants spans.
 
-The trace id of a caller always goes to the log, and his context over the hop to a dedicated model. Spans are made only
-if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, or if somebody has set a tracer provider for the process; they are made after
-the answer, with the times at which things happened, and sent by a thread of the SDK's.
+The trace id of a client always goes to the inference log. Spans are made only if `OTEL_EXPORTER_OTLP_ENDPOINT` is set,
+or if a tracer provider is set for the process. A span is made after the response, with the times at which things
+happened. A thread of the SDK sends it.
 """
 
 import importlib
@@ -37,20 +37,23 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def trace_id(headers: Headers) -> str:
-    """The caller's trace id, 32 hexadecimal digits; nothing if he sent none, or none that is valid."""
+    """Return the client's trace id, 32 hexadecimal digits. Return an empty string if there is no valid one."""
     match = _match(headers)
     return "" if match is None else match["trace"].decode()
 
 
-def carry(headers: Headers) -> dict[str, str]:
-    """The caller's trace context as it goes on to whoever is asked next; empty if it is not valid."""
+def trace_context(headers: Headers) -> dict[str, str]:
+    """Return the client's trace context as the propagator reads it: `traceparent`, and `tracestate` if it is valid.
+
+    Return an empty dict if there is no valid `traceparent`.
+    """
     if _match(headers) is None:
         return {}
-    carried = {"traceparent": headers[b"traceparent"].decode("latin-1")}
+    context = {"traceparent": headers[b"traceparent"].decode("latin-1")}
     state = headers.get(b"tracestate")
     if state is not None and _TRACESTATE.fullmatch(state):
-        carried["tracestate"] = state.decode()
-    return carried
+        context["tracestate"] = state.decode()
+    return context
 
 
 def _match(headers: Headers) -> re.Match[bytes] | None:
@@ -59,12 +62,12 @@ def _match(headers: Headers) -> re.Match[bytes] | None:
         return None
     match = _TRACEPARENT.fullmatch(sent)
     if match is not None and match["more"] and match["version"] == b"00":
-        return None  # only later versions may have more to say
+        return None  # only later versions may add fields
     return match
 
 
 class Tracing:
-    """One per replica."""
+    """The spans of one replica."""
 
     def __init__(self, provider: trace.TracerProvider, close: Callable[[], None]) -> None:
         self.close = close
@@ -83,10 +86,13 @@ class Tracing:
         reason: str,
         failure: str = "",
     ) -> None:
-        """One span below the caller's. Times are nanoseconds since the epoch; `failure` is the sentence of an error."""
+        """Make one span below the client's.
+
+        Times are nanoseconds since the epoch. `failure` is the sentence of an error.
+        """
         span = self._tracer.start_span(
             f"predict {route}",
-            context=_PROPAGATOR.extract(carry(headers)),
+            context=_PROPAGATOR.extract(trace_context(headers)),
             kind=trace.SpanKind.SERVER,
             attributes={
                 "pointsman.route": route,
@@ -103,18 +109,18 @@ class Tracing:
 
 
 def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
-    """None unless the operator wants spans. `close` sends what is waiting."""
+    """Return None unless the operator wants spans. `close` of the result sends the spans that are still waiting."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
         return None
     provider = trace.get_tracer_provider()
     if not isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-        return Tracing(provider, lambda: None)  # whoever has set it also ends it
+        return Tracing(provider, lambda: None)  # the code that set the provider also shuts it down
     if not _first(environ, _ENDPOINTS):
         return None
     protocol = _first(environ, _PROTOCOLS) or "http/protobuf"
     try:
         exporter = importlib.import_module(_EXPORTERS[protocol]).OTLPSpanExporter()
-        made = _provider(environ, exporter)
+        own = _provider(environ, exporter)
     except (ImportError, KeyError) as error:
         _log.warning(
             "gateway.tracing.no_exporter",
@@ -123,11 +129,11 @@ def open_tracing(environ: Mapping[str, str]) -> Tracing | None:
             advice="pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
         )
         return None
-    return Tracing(made, lambda: _shut_down(made))
+    return Tracing(own, lambda: _shut_down(own))
 
 
 def _provider(environ: Mapping[str, str], exporter: Any) -> Any:
-    """A provider of our own: one that is set for the process could not be taken back.
+    """Return a provider of our own. A provider that is set for the process could not be removed again.
 
     Raises:
         ImportError: opentelemetry-sdk is not installed.
@@ -136,14 +142,19 @@ def _provider(environ: Mapping[str, str], exporter: Any) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: _SCOPE}), shutdown_on_exit=False)
+    is_named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    provider = TracerProvider(
+        resource=Resource.create({} if is_named else {SERVICE_NAME: _SCOPE}), shutdown_on_exit=False
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
 def _shut_down(provider: Any) -> None:
-    """Sends what is waiting. A collector that is down, which the SDK tries again, must not hold up a replica's end."""
+    """Send the spans that are waiting, within two seconds.
+
+    The SDK tries a collector that is down again and again. That must not delay the end of a replica.
+    """
     ending = threading.Thread(target=provider.shutdown, name="tracing-end", daemon=True)
     ending.start()
     ending.join(_END_S)

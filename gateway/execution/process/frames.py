@@ -1,8 +1,10 @@
-"""What a replica and a model's process say to each other, as bytes. Decides.
+"""The messages between a replica and the process of a model, as bytes.
 
-A frame is a prefix (the length of the head, and of head and tensors together), the head (a message and what its
-tensors are, in msgpack) and the tensors' bytes as they lie in memory. Head and tensors begin at multiples of 16 bytes,
-so that a tensor can be used where it was received. Nothing is pickled: neither side runs what the other sends.
+A frame has three parts. The prefix holds two lengths: of the head, and of head and tensors together. The head is a
+message and the description of its tensors, in msgpack. Then come the bytes of the tensors as they lie in memory.
+
+Head and tensors begin at multiples of 16 bytes, so that a tensor can be used where it was received. Nothing is pickled:
+neither side executes what the other sends.
 """
 
 import struct
@@ -23,14 +25,14 @@ PREFIX_BYTES = _prefix.size
 
 _ALIGNMENT_BYTES = 16
 _OK = ""
-_REFUSALS = {error.__name__: error for error in (ModelFailed, InputRefused)}
+_ERRORS = {error.__name__: error for error in (ModelFailed, InputRefused)}
 
 ByteArray = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Part = bytes | memoryview
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """What a process has to load: its argument, in JSON. The key is model, version and digest."""
+class ModelToLoad(msgspec.Struct, frozen=True):
+    """What a process has to load. It is the argument of the process, in JSON. `key` is model, version and digest."""
 
     registry: str
     key: tuple[str, str, str]
@@ -38,26 +40,26 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
-    """The model is loaded. Said once, by the process."""
+    """The model is loaded. The process sends this once."""
 
     is_batching: bool
 
 
 class ModelNotLoaded(msgspec.Struct, frozen=True, tag=1):
-    """The model cannot be loaded. Said once, by the process, which ends then."""
+    """The model cannot be loaded. The process sends this once and then ends."""
 
     sentence: str
 
 
 class RunBatch(msgspec.Struct, frozen=True, tag=2):
-    """Merged requests, of so many instances each; the names of their inputs, in the order of the tensors."""
+    """Merged requests: the number of instances of each, and the names of the inputs in the order of the tensors."""
 
     rows: tuple[int, ...]
     names: tuple[str, ...]
 
 
 class BatchResult(msgspec.Struct, frozen=True, tag=3):
-    """One outcome per request: a refusal's name and sentence, or how many of the tensors are its outputs."""
+    """One outcome per request: the name and sentence of an error, or how many of the tensors are its outputs."""
 
     outcomes: tuple[tuple[str, str, int], ...]
     duration_s: float
@@ -70,7 +72,7 @@ _decode = msgspec.msgpack.Decoder(tuple[FrameMessage, tuple[tuple[str, tuple[int
 
 
 def frame(message: FrameMessage, tensors: Sequence[Tensor] = ()) -> list[Part]:
-    """A message as parts to be sent one after the other. They may be views of the tensors."""
+    """Return a message as parts to be sent one after the other. They may be views of the tensors."""
     heads: list[tuple[str, tuple[int, ...], int]] = []
     parts: list[Part] = []
     size = 0
@@ -85,16 +87,16 @@ def frame(message: FrameMessage, tensors: Sequence[Tensor] = ()) -> list[Part]:
 
 
 def measure(prefix: ByteArray) -> tuple[int, int]:
-    """The length of the head, and of all that follows the prefix."""
+    """Return the length of the head, and of everything that follows the prefix."""
     head_bytes, total_bytes = _prefix.unpack(prefix.data)
     return head_bytes, total_bytes
 
 
 def read(content: ByteArray, head_bytes: int) -> tuple[FrameMessage, list[Tensor]]:
-    """What follows the prefix as a message. The tensors are views of `content`.
+    """Read the message and the tensors that follow the prefix. The tensors are views of `content`.
 
     Raises:
-        msgspec.MsgspecError, BadRequest: this is no frame.
+        msgspec.MsgspecError, BadRequest: this is not a frame.
     """
     message, heads = _decode(content[:head_bytes].data)
     tensors, at = [], head_bytes + len(_padding(head_bytes))
@@ -104,8 +106,8 @@ def read(content: ByteArray, head_bytes: int) -> tuple[FrameMessage, list[Tensor
     return message, tensors
 
 
-def ran(outcomes: Sequence[RequestResult], duration_s: float) -> list[Part]:
-    """The frame that says what became of a batch."""
+def result_frame(outcomes: Sequence[RequestResult], duration_s: float) -> list[Part]:
+    """Return the frame with the outcomes of a batch."""
     kinds: list[tuple[str, str, int]] = []
     tensors: list[Tensor] = []
     for outcome in outcomes:
@@ -118,10 +120,10 @@ def ran(outcomes: Sequence[RequestResult], duration_s: float) -> list[Part]:
 
 
 def outcomes_of(message: BatchResult, tensors: Sequence[Tensor]) -> list[RequestResult]:
-    """What became of the requests of a batch, in their order; the inverse of `ran`."""
+    """Return the outcomes of a batch, in the order of its requests. This is the inverse of `result_frame`."""
     rest = iter(tensors)
     return [
-        list(islice(rest, count)) if kind == _OK else _REFUSALS[kind](sentence)
+        list(islice(rest, count)) if kind == _OK else _ERRORS[kind](sentence)
         for kind, sentence, count in message.outcomes
     ]
 

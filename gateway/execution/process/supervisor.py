@@ -1,6 +1,7 @@
-"""Keeps one process of a model version alive: started again when it ends, later each time. Acts, in its own thread.
+"""Keeps the process of one model version running: when it ends, it is started again, after growing pauses.
 
-The thread blocks, so that the event loop need not; the two meet in `child`, which is None while there is nobody to ask.
+`Supervisor.supervise` starts a thread that blocks, so that the event loop need not. The two share `child`, which is
+None while no process can take a batch.
 """
 
 import threading
@@ -9,8 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.execution.process.child import ChildProcess, ProcessOptions
-from gateway.execution.process.frames import Opening
+from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import ModelRefused
 
@@ -18,19 +19,18 @@ _log = structlog.get_logger()
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
-_LIVED_LONG_S = 60.0
+_RAN_LONG_S = 60.0
 _END_S = 5.0
 
 
 class Supervisor:
-    """One per lane. `child` can be asked; while it is None, `sentence` says why."""
+    """The supervisor of one lane's process. While `child` is None, `sentence` says why."""
 
     def __init__(self, key: VersionKey, options: ProcessOptions, nice: int) -> None:
         self.child: ChildProcess | None = None
         self.sentence = "Its process is being started."
         self.is_batching = False
         self._key = key
-        self._opening = Opening(options.registry, (key.model, key.version, key.digest), options.load)
         self._options = options
         self._nice = nice
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Supervisor:
         self._thread: threading.Thread | None = None
 
     def open(self) -> ChildProcess:
-        """Starts the process, and waits until it has loaded the model.
+        """Start the process, and wait until it has loaded the model.
 
         Raises:
             ModelRefused: it does not; the sentence says why.
@@ -51,19 +51,19 @@ class Supervisor:
         self.child = child
         return child
 
-    def keep(self, ended: Callable[[ChildProcess], None]) -> None:
-        """From now on the process that was opened is replaced when it ends; `ended` is told, in another thread."""
-        self._thread = threading.Thread(target=self._keep, args=(ended,), name="keeper", daemon=True)
+    def supervise(self, ended: Callable[[ChildProcess], None]) -> None:
+        """Start the thread that replaces the process each time it ends. `ended` is called in that thread."""
+        self._thread = threading.Thread(target=self._supervise, args=(ended,), name="supervisor", daemon=True)
         self._thread.start()
 
     def discard(self, child: ChildProcess, sentence: str) -> None:
-        """Kills a process that is of no use any more; another will be started."""
+        """Kill a process that is of no use any more. Another one will be started."""
         if self.child is child:
             self.child, self.sentence = None, sentence
         child.kill()
 
     def close(self) -> None:
-        """Ends the process, and starts no other."""
+        """End the process, and start no other."""
         with self._lock:
             self._closing.set()
             newest = self._newest
@@ -80,11 +80,11 @@ class Supervisor:
             if self._closing.is_set():
                 raise ModelRefused("It is being ended.")
             try:
-                child = self._newest = ChildProcess(self._opening, self._nice)
+                child = self._newest = start_model(self._key, self._options, self._nice)
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
         try:
-            self.is_batching = child.open(self._options.open_within_s)
+            self.is_batching = await_loaded(child, self._options.open_within_s)
         except BaseException:
             child.kill()
             child.wait()
@@ -93,7 +93,7 @@ class Supervisor:
         _log.info("gateway.process.started", version=str(self._key), pid=child.pid, nice=self._nice)
         return child
 
-    def _keep(self, ended: Callable[[ChildProcess], None]) -> None:
+    def _supervise(self, ended: Callable[[ChildProcess], None]) -> None:
         child, pause_s = self._newest, FIRST_PAUSE_S
         while child is not None:
             started_s = time.monotonic()
@@ -103,17 +103,20 @@ class Supervisor:
             ended(child)
             if not self._closing.is_set():
                 _log.warning("gateway.process.ended", version=str(self._key), pid=child.pid, reason=sentence)
-            if time.monotonic() - started_s > _LIVED_LONG_S:
+            if time.monotonic() - started_s > _RAN_LONG_S:
                 pause_s = FIRST_PAUSE_S
-            child, pause_s = self._started_again(pause_s)
+            child, pause_s = self._restart(pause_s)
 
-    def _started_again(self, pause_s: float) -> tuple[ChildProcess | None, float]:
-        """The next process, which may take many attempts, and how long to wait after that one; None at the end."""
+    def _restart(self, pause_s: float) -> tuple[ChildProcess | None, float]:
+        """Try until the next process has started. Return it, and the pause before the one after it.
+
+        Return None instead of a process if the supervisor is closed meanwhile.
+        """
         while not self._closing.wait(pause_s):
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             try:
                 self.child = self._start()
-            except Exception as error:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them
+            except Exception as error:  # noqa: BLE001  # the thread must not end: nothing else would start the process
                 self.sentence = f"Its process could not be started again: {error}"
                 _log.warning("gateway.process.not_started", version=str(self._key), error=repr(error))
             else:

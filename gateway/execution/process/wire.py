@@ -1,4 +1,8 @@
-"""Frames through a socket: for those who may block, and for the event loop, which may not. Acts."""
+"""Sends and receives frames through a socket.
+
+`send` and `receive` block. `Wire` is for the event loop and never blocks. It is no asyncio transport, because a
+transport for a socket that exists already can only be had from a coroutine, and `ProcessExecutor.start` is not one.
+"""
 
 import asyncio
 import socket
@@ -14,48 +18,49 @@ from runtimes.datatypes import Tensor
 
 _log = structlog.get_logger()
 
-_MOST_PARTS = 64  # that one call is given; the kernel takes 1024
+_MOST_PARTS = 64  # for one call of sendmsg; the kernel takes 1024
 
 
 def send(connection: socket.socket, parts: Sequence[Part]) -> None:
-    """Sends a frame; blocks until it is on its way.
+    """Send a frame. Block until the kernel has taken it.
 
     Raises:
-        OSError: the other side has gone, or the socket's time limit has passed.
+        OSError: the other side has closed the connection, or the socket's time limit has passed.
     """
     connection.sendall(b"".join(parts))
 
 
 def receive(connection: socket.socket) -> tuple[FrameMessage, list[Tensor]] | None:
-    """The next frame, for which it waits; None if the other side has gone.
+    """Wait for the next frame and return it. Return None if the other side has closed the connection.
 
     Raises:
         OSError: the socket's time limit has passed.
     """
-    prefix = _filled(connection, PREFIX_BYTES)
+    prefix = _read_exactly(connection, PREFIX_BYTES)
     if prefix is None:
         return None
     head_bytes, total_bytes = measure(prefix)
-    content = _filled(connection, total_bytes)
+    content = _read_exactly(connection, total_bytes)
     return None if content is None else read(content, head_bytes)
 
 
-def _filled(connection: socket.socket, size: int) -> ByteArray | None:
-    """So many bytes, or None if there are not as many to come."""
-    memory: ByteArray = np.empty(size, np.uint8)
-    view = memory.data
+def _read_exactly(connection: socket.socket, size: int) -> ByteArray | None:
+    """Read `size` bytes. Return None if the connection ends before."""
+    content: ByteArray = np.empty(size, np.uint8)
+    view = content.data
     while view:
         count = connection.recv_into(view)
         if not count:
             return None
         view = view[count:]
-    return memory
+    return content
 
 
 class Wire:
-    """One end of a connection on the running event loop, which never waits for it. Closes what it is given.
+    """One end of a connection, on the running event loop. It owns the connection and closes it.
 
-    `received` gets every message with its tensors; `ended` is called once, if the other side goes or makes no sense.
+    `received` is called with every message and its tensors. `ended` is called once if the other side closes the
+    connection or sends something that is not a frame.
     """
 
     def __init__(
@@ -76,7 +81,7 @@ class Wire:
         self._loop.add_reader(connection, self._read)
 
     def send(self, parts: Sequence[Part]) -> None:
-        """Sends a frame, as soon as the other side takes it."""
+        """Send a frame. What the kernel does not take now is sent when it has room."""
         is_sending = bool(self._unsent)
         self._unsent.extend(memoryview(part) for part in parts if len(part))
         if not is_sending and self._is_open:
@@ -85,7 +90,7 @@ class Wire:
                 self._loop.add_writer(self._connection, self._continue)
 
     def close(self) -> None:
-        """Neither sends nor receives any more."""
+        """Close the connection. Nothing is sent or received any more."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._connection)
@@ -99,7 +104,7 @@ class Wire:
             self._loop.remove_writer(self._connection)
 
     def _write(self) -> None:
-        """As much as the kernel takes now."""
+        """Send as much as the kernel takes now."""
         try:
             sent = self._connection.sendmsg(islice(self._unsent, _MOST_PARTS))
         except BlockingIOError:
@@ -117,7 +122,7 @@ class Wire:
         self._unfilled = self._content.data
 
     def _read(self) -> None:
-        """One frame at most: the loop calls again while there is more, and looks after others meanwhile."""
+        """Read one frame at most. While there is more, the loop calls this again, after other callbacks."""
         try:
             while self._is_open:
                 count = self._connection.recv_into(self._unfilled)
@@ -133,7 +138,7 @@ class Wire:
             self._end()
 
     def _take(self) -> bool:
-        """Whether what has been received was a whole frame, or nothing that could become one."""
+        """Use what was received. Return True after a whole frame, or after something that is not a frame."""
         content, head_bytes = self._content, self._head_bytes
         try:
             if head_bytes is None:

@@ -1,12 +1,16 @@
-"""A process that runs one model version for a replica, which starts it and ends it. Acts.
+"""The main module of a process that runs one model version for a replica.
 
-    python -m gateway.execution.process.worker SOCKET LIFE OPENING
+    python -m gateway.execution.process.worker SOCKET PIPE MODEL
 
-SOCKET is one end of a connection to the replica, over which frames go to and fro
-(`gateway.execution.process.frames`): first this process says that the model is loaded, or why not; then it answers
-batch after batch. LIFE is a pipe that the replica holds the other end of. When that is closed, be it because the
-replica died, the kernel kills this process, in whatever its model is caught: a thread that watches would not get its
-turn while the model keeps the interpreter's lock. OPENING says what to load.
+SOCKET is one end of a connection to the replica, over which both sides send frames
+(`gateway.execution.process.frames`). First this process sends that the model is loaded, or why it is not. Then it
+answers batch after batch.
+
+PIPE is a pipe whose other end the replica holds. When that end is closed, for example because the replica died, the
+kernel kills this process, whatever its model is doing. A thread that watches the pipe would not do: it cannot run while
+the model holds the interpreter's lock.
+
+MODEL says what to load (`ModelToLoad`, in JSON).
 """
 
 import fcntl
@@ -20,7 +24,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.execution.process.frames import ModelLoaded, ModelNotLoaded, Opening, Part, RunBatch, frame, ran
+from gateway.execution.process.frames import (
+    ModelLoaded,
+    ModelNotLoaded,
+    ModelToLoad,
+    Part,
+    RunBatch,
+    frame,
+    result_frame,
+)
 from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
@@ -32,14 +44,14 @@ from runtimes.runtime import Runtime
 
 
 def main() -> None:
-    """Serves until the replica goes."""
-    descriptor, life, opening = sys.argv[1:]
-    _die_with(int(life))
+    """Load the model and answer batches until the replica closes the connection."""
+    descriptor, pipe, model = sys.argv[1:]
+    _die_with(int(pipe))
     connection = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
-    os.set_inheritable(int(life), False)
+    os.set_inheritable(int(pipe), False)
     try:
-        runtime, manifest = _load(msgspec.json.decode(opening, type=Opening))
+        runtime, manifest = _load(msgspec.json.decode(model, type=ModelToLoad))
     except (ModelRefused, RegistryError) as error:
         send(connection, frame(ModelNotLoaded(str(error))))
         return
@@ -53,8 +65,8 @@ def main() -> None:
             send(connection, _run(runtime, inputs, message.rows, names, row_by_row=is_batching))
 
 
-def _load(opening: Opening) -> tuple[Runtime, Manifest]:
-    version = load_pinned(opening.registry, VersionKey(*opening.key), opening.options)
+def _load(to_load: ModelToLoad) -> tuple[Runtime, Manifest]:
+    version = load_pinned(to_load.registry, VersionKey(*to_load.key), to_load.options)
     assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
     return version.runtime, version.manifest
 
@@ -66,17 +78,17 @@ def _run(
     started_s = time.perf_counter()
     try:
         outcomes = run_isolated(runtime, inputs, rows, names, row_by_row=row_by_row)
-    except Exception as error:  # noqa: BLE001  # the wrapping's fault: nobody may wait for ever
+    except Exception as error:  # noqa: BLE001  # our own bug: the waiting requests must still get an error
         outcomes = [ModelFailed(f"The model could not be run: {error!r}")] * len(rows)
-    return ran(outcomes, time.perf_counter() - started_s)
+    return result_frame(outcomes, time.perf_counter() - started_s)
 
 
-def _die_with(life: int) -> None:
-    """Has the kernel kill this process once the other end of a pipe is closed (fcntl(2), F_SETSIG)."""
-    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([life], [], [], 0)[0]:  # closed already, before the kernel was asked to look
+def _die_with(pipe: int) -> None:
+    """Let the kernel kill this process once the other end of a pipe is closed (fcntl(2), F_SETSIG)."""
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([pipe], [], [], 0)[0]:  # it was closed before the kernel was told to watch it
         os._exit(1)
 
 

@@ -22,7 +22,7 @@ import uvloop
 from onnx import TensorProto, helper, numpy_helper
 
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.executor import ReplicaExecutor
+from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from gateway.inference.live_table import LiveTable, Served, join
@@ -324,7 +324,7 @@ def join_live() -> Callable[..., LiveTable]:
                 runtime, LatencyModel(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64
             )
             lane = Lane(
-                LaneKey(key, "replica", is_shadow), executor, turn, is_batching=is_batching, has_one_likeness=True
+                LaneKey(key, "replica", is_shadow), executor, turn, is_batching=is_batching, has_one_shape_key=True
             )
             return Version(key, manifest, VersionState.READY, runtime=runtime), lane
 

@@ -1,4 +1,4 @@
-"""An issuer with a key of each kind, clocks that are numbers, and a guard over both."""
+"""An issuer with a key of each kind, a source of its public keys, and clocks that a test sets."""
 
 import json
 import time
@@ -16,7 +16,7 @@ ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
 
 class Issuer:
-    """Signs tokens; one key per algorithm, whose id is the algorithm's name."""
+    """Signs tokens. It has one key per algorithm, and the id of the key is the name of the algorithm."""
 
     def __init__(self) -> None:
         self.private: dict[str, Any] = {
@@ -26,38 +26,38 @@ class Issuer:
         }
 
     def jwk(self, algorithm: str, **more: object) -> dict[str, Any]:
-        """The public part of a key."""
+        """Return the public part of a key."""
         public = self.private[algorithm].public_key()
         encoder = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}[algorithm]
         return {**encoder.to_jwk(public, as_dict=True), "kid": algorithm, **more}
 
     def jwks(self, *algorithms: str) -> bytes:
-        """What the issuer publishes."""
+        """Return the document that the issuer publishes."""
         return json.dumps({"keys": [self.jwk(algorithm) for algorithm in algorithms or ALGORITHMS]}).encode()
 
     def token(self, algorithm: str = "ES256", headers: Mapping[str, object] | None = None, **claims: object) -> bytes:
-        """A token that is valid for a minute unless the claims say otherwise; a claim of None is left out."""
-        said = {"exp": time.time() + 60, "sub": "ada", "scope": "predict", **claims}
-        held = {name: value for name, value in said.items() if value is not None}
+        """Return a token that is valid for a minute unless the claims say otherwise. A claim of None is left out."""
+        given = {"exp": time.time() + 60, "sub": "ada", "scope": "predict", **claims}
+        held = {name: value for name, value in given.items() if value is not None}
         named = {"kid": algorithm, **(headers or {})}
-        # Not jwt.encode, which keeps claims from being as wrong as somebody else's library may make them.
+        # Not jwt.encode: it checks claims, and other libraries can issue claims that are wrong.
         return jwt.PyJWS().encode(json.dumps(held).encode(), self.private[algorithm], algorithm, named).encode()
 
 
 class Source:
-    """Signing keys as a thread would bring them."""
+    """A source of signing keys that a test sets."""
 
     def __init__(self, current: SigningKeys | None) -> None:
         self.current = current
-        self.asked = 0
+        self.refreshes = 0
 
-    def ask(self) -> None:
-        """See `JwksSource.ask`."""
-        self.asked += 1
+    def refresh_soon(self) -> None:
+        """See `JwksSource.refresh_soon`."""
+        self.refreshes += 1
 
 
 class Clock:
-    """A number that is called."""
+    """A clock that shows the time that a test sets."""
 
     def __init__(self, now_s: float) -> None:
         self.now_s = now_s

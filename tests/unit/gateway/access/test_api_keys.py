@@ -13,7 +13,7 @@ def made(name="checkout", scopes=("predict",), **more):
     return make_key(name, scopes, created_by="ada", now_s=1000.0, **more)
 
 
-def test_a_key_is_shown_in_full_and_kept_as_a_digest():
+def test_a_key_is_shown_in_full_and_stored_as_a_digest():
     key, shown = made()
     assert re.fullmatch(r"pk_[0-9a-f]{12}_[0-9a-f]{64}", shown)
     assert len(shown) == LENGTH
@@ -27,7 +27,7 @@ def test_keys_differ():
     assert len({made()[0].id for _ in range(100)}) == 100
 
 
-def test_everything_that_was_said_is_kept():
+def test_all_arguments_are_in_the_record():
     key, _ = made(scopes=["predict", "read:fraud"], routes=["fraud"], rate_per_s=2.5, burst=7, expires_at_s=2000.0)
     assert (key.name, key.scopes, key.routes) == ("checkout", ("predict", "read:fraud"), ("fraud",))
     assert (key.rate_per_s, key.burst, key.expires_at_s, key.revoked_at_s) == (2.5, 7, 2000.0, None)
@@ -40,7 +40,7 @@ def test_without_a_burst_a_seconds_worth_may_come_at_once(rate_per_s, burst):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         ({"name": ""}, "A key's name"),
         ({"name": "x" * 65}, "A key's name"),
@@ -63,8 +63,8 @@ def test_without_a_burst_a_seconds_worth_may_come_at_once(rate_per_s, burst):
         ({"expires_at_s": math.inf}, "later than now"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_arguments_that_are_not_valid_are_refused(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
         made(**arguments)
 
 

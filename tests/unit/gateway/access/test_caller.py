@@ -25,7 +25,7 @@ FRAUD, BOTH = frozenset({"fraud"}), frozenset({"fraud", "ranker"})
         (["predict:"], None, {"predict": frozenset({""})}),
     ],
 )
-def test_grants_are_what_the_words_say_within_the_limit(scopes, routes, granted):
+def test_grants_are_read_within_the_limit(scopes, routes, granted):
     assert read_grants(scopes, routes) == granted
 
 
@@ -42,12 +42,12 @@ def test_a_limit_to_routes_does_not_cover_what_concerns_all_routes():
     assert not caller.may("read", None)
 
 
-def test_a_scope_that_is_none_is_nobodys():
+def test_an_unknown_scope_is_never_granted():
     assert not Caller("key x", read_grants(SCOPES, None)).may("everything", None)
 
 
 @pytest.mark.parametrize(("route", "where"), [("ranker", "on route ranker"), (None, "on what concerns all routes")])
-def test_a_refusal_says_what_is_lacking_and_what_is_held(route, where):
+def test_a_refusal_names_the_missing_scope_and_the_grants(route, where):
     caller = Caller("key checkout", read_grants(["predict", "read:ranker", "read:fraud"], ["fraud", "ranker"]))
     caller.require("read", "ranker")
     with pytest.raises(Forbidden, match="The key checkout has no scope operate " + where) as refused:

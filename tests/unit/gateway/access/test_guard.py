@@ -1,4 +1,4 @@
-"""Who is let in, and what is said to the others."""
+"""Which credentials are admitted, and how the others are refused."""
 
 import hmac
 from dataclasses import replace
@@ -45,13 +45,13 @@ def test_a_key_is_taken_from_either_header(guard, make):
         assert guard.identify(headers).name == "key checkout"
 
 
-def test_a_token_is_taken_beside_keys(guard, issuer):
+def test_tokens_are_taken_as_well_as_keys(guard, issuer):
     guard.admit(bearer(issuer.token(scope="predict:fraud")), "predict", "fraud")
     with pytest.raises(Forbidden, match="token of ada has no scope predict on route ranker"):
         guard.admit(bearer(issuer.token(scope="predict:fraud")), "predict", "ranker")
 
 
-def test_without_a_credential_it_is_said_how_to_send_one(guard):
+def test_without_a_credential_the_error_says_how_to_send_one(guard):
     with pytest.raises(Unauthenticated, match=r"Authorization: Bearer pk_.*POINTSMAN_KEY"):
         guard.admit({b"host": b"x"}, "predict", "fraud")
 
@@ -65,7 +65,7 @@ def test_a_wrong_scope_and_a_wrong_route_are_forbidden(guard, make):
             guard.admit(bearer(shown), scope, route)
 
 
-def test_a_revoked_key_opens_nothing_from_the_next_request_on(guard, make):
+def test_a_revoked_key_is_refused_from_the_next_request_on(guard, make):
     key, shown = make()
     guard.replace_keys([key])
     guard.admit(bearer(shown), "predict", "fraud")
@@ -74,7 +74,7 @@ def test_a_revoked_key_opens_nothing_from_the_next_request_on(guard, make):
         guard.admit(bearer(shown), "predict", "fraud")
 
 
-def test_a_key_that_is_gone_opens_nothing(guard, make):
+def test_a_key_that_was_removed_is_refused(guard, make):
     key, shown = make()
     guard.replace_keys([key])
     guard.replace_keys([])
@@ -92,7 +92,7 @@ def test_a_key_expires(guard, make, wall):
         guard.admit(bearer(shown), "predict", "fraud")
 
 
-def test_whether_a_key_is_revoked_is_said_only_to_who_has_it(guard, make):
+def test_only_the_holder_of_a_key_learns_that_it_is_revoked(guard, make):
     key, shown = make()
     guard.replace_keys([replace(key, revoked_at_s=5.0)])
     with pytest.raises(Unauthenticated, match="is not valid"):
@@ -176,7 +176,7 @@ def test_a_malformed_header_is_unauthenticated_and_not_repeated(guard, make, hea
     st.binary(max_size=300), st.sampled_from([b"", b"Bearer ", b"Bearer pk_", b"Bearer pk_0123456789ab_", b"Basic "])
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_bytes_raise_anything_but_a_refusal(guard, garbage, before):
+def test_no_bytes_raise_anything_but_unauthenticated(guard, garbage, before):
     for header in (b"authorization", b"x-api-key"):
         with pytest.raises(Unauthenticated):
             guard.admit({header: before + garbage}, "predict", "fraud")
@@ -189,7 +189,7 @@ def test_a_valid_key_in_x_api_key_does_not_excuse_another_scheme(guard, make):
         guard.admit({b"authorization": b"Basic YTpi", b"x-api-key": shown.encode()}, "predict", "fraud")
 
 
-def test_a_token_is_refused_where_none_are_accepted(issuer):
+def test_a_token_is_refused_where_tokens_are_not_accepted(issuer):
     with pytest.raises(Unauthenticated, match="POINTSMAN_JWKS is unset"):
         AccessGuard().admit(bearer(issuer.token()), "predict", "fraud")
 
@@ -200,7 +200,7 @@ def test_a_key_is_held_to_its_rate(guard, make, clock):
     guard.replace_keys([key, free])
     for _ in range(2):
         guard.admit(bearer(shown), "predict", "fraud")
-    with pytest.raises(RateLimited, match=r"may be used 10 times a second; come back in 0.1 s") as refused:
+    with pytest.raises(RateLimited, match=r"may be used 10 times a second; try again in 0.1 s") as refused:
         guard.admit(bearer(shown), "predict", "fraud")
     assert refused.value.retry_after_s == pytest.approx(0.1)
     guard.admit(bearer(free_shown), "predict", "fraud")
@@ -208,7 +208,7 @@ def test_a_key_is_held_to_its_rate(guard, make, clock):
     guard.admit(bearer(shown), "predict", "fraud")
 
 
-def test_what_was_used_of_a_rate_is_not_given_back_when_keys_change(guard, make):
+def test_a_bucket_is_not_refilled_when_keys_change(guard, make):
     key, shown = make(rate_per_s=10, burst=1)
     guard.replace_keys([key])
     guard.admit(bearer(shown), "predict", "fraud")
@@ -217,7 +217,7 @@ def test_what_was_used_of_a_rate_is_not_given_back_when_keys_change(guard, make)
         guard.admit(bearer(shown), "predict", "fraud")
 
 
-def test_a_key_whose_rate_was_damaged_opens_nothing_and_the_others_do(guard, make):
+def test_a_key_with_an_invalid_rate_is_left_out(guard, make):
     (damaged, damaged_shown), (good, good_shown) = make(rate_per_s=1), make()
     with capture_logs() as logs:
         guard.replace_keys([replace(damaged, rate_per_s=0.0), good])
@@ -227,7 +227,7 @@ def test_a_key_whose_rate_was_damaged_opens_nothing_and_the_others_do(guard, mak
         guard.admit(bearer(damaged_shown), "predict", "fraud")
 
 
-def test_a_key_that_is_not_valid_uses_nobodys_rate(guard, make):
+def test_a_key_that_is_not_valid_uses_no_rate(guard, make):
     key, shown = make(rate_per_s=10, burst=1)
     guard.replace_keys([key])
     for _ in range(5):
@@ -236,7 +236,7 @@ def test_a_key_that_is_not_valid_uses_nobodys_rate(guard, make):
     guard.admit(bearer(shown), "predict", "fraud")
 
 
-def test_no_refusal_holds_the_credential(guard, make, wall, issuer):
+def test_no_error_repeats_the_credential(guard, make, wall, issuer):
     key, shown = make(rate_per_s=1, burst=1)
     revoked, revoked_shown = make()
     expired, expired_shown = make(expires_at_s=wall.now_s + 1)

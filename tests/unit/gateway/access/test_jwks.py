@@ -13,7 +13,7 @@ EVENT = "gateway.jwks"
 
 
 class Fetch:
-    """A source that says what it is told to, and counts."""
+    """A source whose content a test sets. It counts how often it is read."""
 
     def __init__(self, content: bytes) -> None:
         self.content: bytes | Exception = content
@@ -59,14 +59,14 @@ def test_it_is_read_again_every_five_minutes(source, fetch, issuer):
 def test_an_unknown_key_makes_it_read_sooner_but_not_often(source, fetch):
     source.tick(0.0)
     for now_s in range(1, 100):
-        source.ask()
+        source.refresh_soon()
         source.tick(float(now_s))
     assert fetch.times == 1 + 99 // RETRY_S
 
 
-def test_who_asks_once_makes_it_read_once(source, fetch):
+def test_one_request_makes_it_read_once(source, fetch):
     source.tick(0.0)
-    source.ask()
+    source.refresh_soon()
     for now_s in range(1, 100):
         source.tick(float(now_s))
     assert fetch.times == 2
@@ -99,7 +99,7 @@ def test_a_source_that_is_down_from_the_start_is_tried_again(source, fetch, issu
     assert source.current is not None
 
 
-def test_the_same_content_keeps_what_was_verified_by_it(source, fetch):
+def test_the_same_content_keeps_the_same_keys(source, fetch):
     source.tick(0.0)
     before = source.current
     source.tick(REREAD_S)
@@ -107,7 +107,7 @@ def test_the_same_content_keeps_what_was_verified_by_it(source, fetch):
     assert source.current is before
 
 
-def test_what_was_passed_over_is_logged(source, fetch, issuer):
+def test_skipped_keys_are_logged(source, fetch, issuer):
     fetch.content = issuer.jwks("ES256").replace(b'{"keys": [', b'{"keys": [{"kty": "oct", "kid": "shared"}, ')
     with capture_logs() as logs:
         source.tick(0.0)
@@ -128,7 +128,7 @@ def test_a_file_is_read(tmp_path, issuer):
 
 @pytest.fixture
 def served(monkeypatch) -> Iterator[Callable[[int, bytes], str]]:
-    """Serves one answer on loopback, at the URL that is returned."""
+    """Return a function that serves one response on loopback and returns its URL."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     servers: list[HTTPServer] = []
 
@@ -141,7 +141,7 @@ def served(monkeypatch) -> Iterator[Callable[[int, bytes], str]]:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Log nothing."""
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
@@ -161,7 +161,7 @@ def test_a_url_is_read(served, issuer):
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_an_answer_that_is_no_success_is_a_failure(served, issuer, status):
+def test_a_response_with_another_status_is_a_failure(served, issuer, status):
     source = JwksSource(served(status, issuer.jwks()))
     with capture_logs() as logs:
         source.tick(0.0)
@@ -179,7 +179,7 @@ def test_an_answer_that_is_no_success_is_a_failure(served, issuer, status):
         "http:///x",
     ],
 )
-def test_a_source_that_others_could_answer_for_is_refused(location):
+def test_plain_http_over_a_network_is_refused(location):
     with pytest.raises(ValueError, match="must be a file or an https:// URL"):
         JwksSource(location)
 
@@ -191,7 +191,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated():
 
 
 @pytest.mark.parametrize("location", ["https://idp.example.org/jwks", "http://localhost:9/jwks", "http://[::1]:9/jwks"])
-def test_other_urls_are_taken(location):
+def test_https_and_loopback_urls_are_taken(location):
     assert JwksSource(location).current is None
 
 

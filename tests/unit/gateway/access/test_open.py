@@ -1,4 +1,4 @@
-"""When a gateway asks for credentials, and what it is built of."""
+"""When a gateway needs credentials, and the guard that it builds."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +9,7 @@ from gateway.errors import Unauthenticated
 from gateway.settings import Settings
 
 LOOPBACK = ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"]
-REACHABLE = ["0.0.0.0", "::", "10.0.0.1", "192.168.1.5", "example.org", "", "127.0.0.1.evil.org", "localhost.evil"]  # noqa: S104  # named to be refused
+REACHABLE = ["0.0.0.0", "::", "10.0.0.1", "192.168.1.5", "example.org", "", "127.0.0.1.evil.org", "localhost.evil"]  # noqa: S104  # to be refused
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
@@ -53,12 +53,12 @@ def test_with_a_jwks_there_are_tokens(tmp_path, issuer):
 
 
 @pytest.mark.parametrize("setting", ["jwt_issuer", "jwt_audience"])
-def test_a_check_that_would_check_nothing_is_refused(setting):
-    with pytest.raises(ValueError, match="say nothing without POINTSMAN_JWKS"):
+def test_a_setting_that_would_check_nothing_is_refused(setting):
+    with pytest.raises(ValueError, match="have no effect without POINTSMAN_JWKS"):
         open_access(Settings(access="required", **{setting: "x"}))
 
 
-def test_a_jwks_without_an_audience_is_warned_of():
+def test_a_jwks_without_an_audience_logs_a_warning():
     with capture_logs() as logs:
         open_access(Settings(access="required", jwks="keys.json"))
     assert [entry["event"] for entry in logs] == ["gateway.access.any_audience"]

@@ -1,13 +1,13 @@
-"""Which scope each path needs."""
+"""The scope that each path needs."""
 
 import pytest
 
-from gateway.access.path_scopes import PathScope, scope_for
+from gateway.access.path_scopes import RULES, PathScope, scope_for
 from tests.unit.gateway.api.operators.support import bare_app
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "wanted"),
+    ("method", "path", "needed"),
     [
         ("GET", "/v2/health/live", None),
         ("GET", "/v2/health/ready", None),
@@ -30,7 +30,7 @@ from tests.unit.gateway.api.operators.support import bare_app
         ("POST", "/v2/models/fraud/load", PathScope("operate", "fraud")),
         ("POST", "/v2/repository/index", PathScope("read")),
         ("POST", "/v2/repository/models/fraud/load", PathScope("operate")),
-        ("POST", "/v2/rewards", PathScope("reward", route_later=True)),
+        ("POST", "/v2/rewards", PathScope("reward", routes_in_body=True)),
         ("GET", "/v2/rewards", PathScope("read")),
         ("GET", "/api/routes", PathScope("read")),
         ("GET", "/api/routes/fraud", PathScope("read", "fraud")),
@@ -39,7 +39,7 @@ from tests.unit.gateway.api.operators.support import bare_app
         ("POST", "/api/routes/fraud/shift", PathScope("operate", "fraud")),
         ("POST", "/api/routes/fraud/abort", PathScope("operate", "fraud")),
         ("POST", "/api/routes/", PathScope("operate")),
-        ("POST", "/api/apply", PathScope("operate", route_later=True)),
+        ("POST", "/api/apply", PathScope("operate", routes_in_body=True)),
         ("POST", "/api/apply/", PathScope("operate")),
         ("POST", "/api/restore", PathScope("operate")),
         ("GET", "/api/audit", PathScope("read")),
@@ -58,21 +58,27 @@ from tests.unit.gateway.api.operators.support import bare_app
         ("get", "/api/routes/fraud", PathScope("operate", "fraud")),
     ],
 )
-def test_a_path_needs(method, path, wanted):
-    assert scope_for(method, path) == wanted
+def test_a_path_needs_a_scope(method, path, needed):
+    assert scope_for(method, path) == needed
 
 
-def test_only_health_is_open_of_all_that_the_application_answers():
+def test_only_health_needs_no_credential():
     paths = bare_app().openapi()["paths"]
     operations = [(method.upper(), path) for path, methods in paths.items() for method in methods]
     assert len(operations) > 10
-    opened = {path for method, path in operations if scope_for(method, path) is None}
-    assert opened == {"/-/healthz", "/v2/health/live", "/v2/health/ready"}
+    open_paths = {path for method, path in operations if scope_for(method, path) is None}
+    assert open_paths == {"/-/healthz", "/v2/health/live", "/v2/health/ready"}
 
 
-def test_whoever_changes_something_needs_more_than_read():
+def test_a_change_needs_more_than_read():
     paths = bare_app().openapi()["paths"]
     for path, methods in paths.items():
         for method in set(methods) - {"get"}:
             if path != "/v2/repository/index":
                 assert scope_for(method.upper(), path).scope != "read"
+
+
+def test_each_rule_but_that_of_rewards_matches_a_path_that_is_served():
+    paths = [*bare_app().openapi()["paths"], "/docs", "/openapi.json"]
+    unserved = [rule.path.pattern for rule in RULES if not any(map(rule.path.fullmatch, paths))]
+    assert unserved == ["/v2/rewards"]

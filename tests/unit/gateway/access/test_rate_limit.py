@@ -1,4 +1,4 @@
-"""How often a key may be used."""
+"""The token bucket of a key."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ PAUSES = st.lists(st.floats(min_value=0, max_value=5), min_size=1, max_size=200)
 ROUNDING = 1e-6
 
 
-def test_a_burst_is_let_through_at_once_and_then_the_rate():
+def test_a_burst_is_admitted_at_once_and_then_the_rate():
     bucket = TokenBucket(10, 3)
     assert [bucket.take(0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert bucket.take(0.0) == pytest.approx(0.1)
@@ -21,13 +21,13 @@ def test_a_burst_is_let_through_at_once_and_then_the_rate():
     assert bucket.take(0.12) > 0
 
 
-def test_what_is_not_used_is_kept_only_up_to_the_burst():
+def test_unused_tokens_are_kept_only_up_to_the_burst():
     bucket = TokenBucket(10, 2)
     bucket.take(0.0)
     assert [bucket.take(3600.0) == 0.0 for _ in range(4)] == [True, True, False, False]
 
 
-def test_a_refused_request_costs_nothing():
+def test_a_rejected_request_takes_no_token():
     bucket = TokenBucket(1, 1)
     bucket.take(0.0)
     for _ in range(100):
@@ -35,7 +35,7 @@ def test_a_refused_request_costs_nothing():
     assert bucket.take(1.0) == 0.0
 
 
-def test_a_clock_that_goes_back_adds_nothing_and_takes_nothing():
+def test_a_clock_that_goes_back_changes_nothing():
     bucket = TokenBucket(1, 1)
     bucket.take(100.0)
     assert bucket.take(0.0) == pytest.approx(1.0)
@@ -50,7 +50,7 @@ def test_a_bucket_that_could_never_be_used_is_refused(rate_per_s, burst):
 
 
 @given(RATES, BURSTS, PAUSES)
-def test_no_window_ever_lets_more_through_than_burst_and_rate_allow(rate_per_s, burst, pauses_s):
+def test_no_window_admits_more_than_burst_and_rate_allow(rate_per_s, burst, pauses_s):
     bucket = TokenBucket(rate_per_s, burst)
     now_s, admitted_s = 1000.0, []
     for pause_s in pauses_s:
@@ -64,7 +64,7 @@ def test_no_window_ever_lets_more_through_than_burst_and_rate_allow(rate_per_s, 
 
 
 @given(RATES, BURSTS, PAUSES)
-def test_who_waits_as_long_as_told_is_let_through(rate_per_s, burst, pauses_s):
+def test_a_request_that_waits_as_long_as_returned_is_admitted(rate_per_s, burst, pauses_s):
     bucket = TokenBucket(rate_per_s, burst)
     now_s = 1000.0
     for pause_s in pauses_s:

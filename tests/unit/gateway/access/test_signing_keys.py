@@ -1,4 +1,4 @@
-"""Which keys of a JWKS are taken."""
+"""The keys of a JWKS that are taken, and those that are skipped."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_each_key_is_bound_to_one_algorithm(issuer):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"use": "enc"}, "not for signatures"),
         ({"alg": "HS256"}, "RSA HS256 is not for RS256, ES256 or EdDSA"),
@@ -40,21 +40,21 @@ def test_each_key_is_bound_to_one_algorithm(issuer):
         ({"d": "AQAB"}, "private"),
     ],
 )
-def test_a_key_of_another_kind_is_passed_over_and_named(issuer, change, said):
+def test_a_key_of_another_kind_is_skipped_with_a_reason(issuer, change, reason):
     keys = read_signing_keys(jwks({**issuer.jwk("RS256"), **change, "kid": "odd"}, issuer.jwk("ES256")))
     assert list(keys.by_id) == ["ES256"]
     assert len(keys.skipped) == 1
     assert keys.skipped[0].startswith("key odd: ")
-    assert said in keys.skipped[0]
+    assert reason in keys.skipped[0]
 
 
-def test_short_rsa_keys_and_other_curves_are_passed_over(issuer):
+def test_short_rsa_keys_and_other_curves_are_skipped(issuer):
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  # weak on purpose
     short = RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True)
     other = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key(), as_dict=True)
     keys = read_signing_keys(jwks(short, other, "text", None, issuer.jwk("EdDSA")))
     assert list(keys.by_id) == ["EdDSA"]
-    assert [said.split(": ")[0] for said in keys.skipped] == ["key 0", "key 1", "key 2", "key 3"]
+    assert [reason.split(": ")[0] for reason in keys.skipped] == ["key 0", "key 1", "key 2", "key 3"]
     assert "1024 bits are too few" in keys.skipped[0]
 
 
@@ -66,7 +66,7 @@ def test_a_private_key_is_never_repeated(issuer):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b'{"keys": {}}', b'{"keys": null}', b"<html>"])
-def test_what_is_no_jwks_is_refused(content):
+def test_other_content_than_a_jwks_is_refused(content):
     with pytest.raises(ValueError, match="It is no JWKS"):
         read_signing_keys(content)
 

@@ -1,4 +1,4 @@
-"""TLS: which files are taken, and that the HTTP door speaks it."""
+"""TLS: the files that are taken, an HTTP server and the command line with it."""
 
 import asyncio
 import datetime
@@ -23,7 +23,7 @@ PEM = serialization.Encoding.PEM
 
 
 class Authority:
-    """Signs certificates for loopback."""
+    """An authority that signs certificates for loopback."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class Authority:
         self.path.write_bytes(self._sign(self._name, self._key, is_authority=True).public_bytes(PEM))
 
     def issue(self, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-        """Files with a certificate and its key."""
+        """Return files with a certificate and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, is_authority=False)
         paths = self.folder / f"{name}.crt", self.folder / f"{name}.key"
@@ -100,7 +100,7 @@ def test_a_key_of_another_certificate_is_refused(authority):
         load_tls(settings(certificate, other))
 
 
-def test_an_encrypted_key_is_refused_without_a_question_to_the_terminal(authority):
+def test_an_encrypted_key_is_refused_without_a_prompt_at_the_terminal(authority):
     with pytest.raises(ValueError, match=r"POINTSMAN_TLS_KEY: .* is encrypted"):
         load_tls(settings(*authority.issue("server", b"password")))
 
@@ -121,14 +121,14 @@ def test_files_that_cannot_be_read_are_named(authority, tmp_path):
 def test_files_that_hold_something_else_are_named(authority, tmp_path):
     certificate, key = authority.issue("server")
     (tmp_path / "damaged.crt").write_bytes(certificate.read_bytes()[:200] + b"\n-----END CERTIFICATE-----\n")
-    for given, said in (
+    for given, sentence in (
         ((key, key), "CERTIFICATE: .*server.key holds no certificate"),
         ((certificate, certificate), "KEY: .*server.crt holds no private key"),
         ((certificate, key, key), "CLIENT_CA: .*server.key holds no certificate"),
         ((tmp_path / "damaged.crt", key), "damaged.crt or its key .* is damaged"),
         ((certificate, key, tmp_path / "damaged.crt"), "CLIENT_CA: .*damaged.crt holds no certificate that can be"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=sentence):
             load_tls(settings(*given))
 
 
@@ -137,8 +137,8 @@ async def hello(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def over_http(tls: Tls, ask: Callable[[str], str]) -> str:
-    """What a client gets from a server on loopback."""
+def over_http(tls: Tls, get: Callable[[str], str]) -> str:
+    """Return what `get` gets from a server on loopback."""
 
     async def run() -> str:
         server = uvicorn.Server(uvicorn.Config(hello, port=0, lifespan="off", log_config=None, **tls.for_uvicorn()))
@@ -147,7 +147,7 @@ def over_http(tls: Tls, ask: Callable[[str], str]) -> str:
             await asyncio.sleep(0)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            return await asyncio.to_thread(ask, f"https://127.0.0.1:{port}/")
+            return await asyncio.to_thread(get, f"https://127.0.0.1:{port}/")
         finally:
             server.should_exit = True
             await task
@@ -160,21 +160,21 @@ def client(authority: Authority, own: tuple[Path, Path] | None = None) -> Callab
     if own is not None:
         context.load_cert_chain(*own)
 
-    def ask(url: str) -> str:
-        with httpx.Client(verify=context, trust_env=False) as asking:
-            return asking.get(url).text
+    def get(url: str) -> str:
+        with httpx.Client(verify=context, trust_env=False) as http:
+            return http.get(url).text
 
-    return ask
+    return get
 
 
-def test_the_http_door_speaks_tls(authority, tmp_path):
+def test_http_over_tls(authority, tmp_path):
     tls = load_tls(settings(*authority.issue("server")))
     assert over_http(tls, client(authority)) == "hello"
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         over_http(tls, client(Authority(tmp_path, "stranger")))
 
 
-def test_the_http_door_asks_clients_for_a_certificate_of_the_authority(authority, tmp_path):
+def test_http_clients_need_a_certificate_of_the_authority(authority, tmp_path):
     tls = load_tls(settings(*authority.issue("server"), authority.path))
     assert over_http(tls, client(authority, authority.issue("ada"))) == "hello"
     for own in (None, Authority(tmp_path, "stranger").issue("eve")):
@@ -182,7 +182,7 @@ def test_the_http_door_asks_clients_for_a_certificate_of_the_authority(authority
             over_http(tls, client(authority, own))
 
 
-def test_the_command_line_trusts_the_authority_that_it_is_told_of(authority, monkeypatch):
+def test_the_command_line_trusts_the_authority_of_pointsman_ca(authority, monkeypatch):
     from gateway.cli.client import ApiClient, ApiError
 
     own = authority.issue("ada")
@@ -190,19 +190,19 @@ def test_the_command_line_trusts_the_authority_that_it_is_told_of(authority, mon
     both.write_bytes(own[0].read_bytes() + own[1].read_bytes())
     tls = load_tls(settings(*authority.issue("server"), authority.path))
 
-    def ask(url: str) -> str:
-        asking = ApiClient(url)
+    def get(url: str) -> str:
+        api = ApiClient(url)
         try:
-            asking.status()
+            api.status()
         except ApiError as error:
             return str(error)
         finally:
-            asking.close()
+            api.close()
         return ""
 
     monkeypatch.setenv("POINTSMAN_CA", str(authority.path))
     monkeypatch.setenv("POINTSMAN_CLIENT_CERTIFICATE", str(both))
-    with pytest.raises(ValueError, match="Expecting value"):  # it got through to what is no API
-        over_http(tls, ask)
+    with pytest.raises(ValueError, match="Expecting value"):  # the request reached a server that is not the API
+        over_http(tls, get)
     monkeypatch.delenv("POINTSMAN_CA")
-    assert "No gateway answers" in over_http(tls, ask)
+    assert "No gateway answers" in over_http(tls, get)

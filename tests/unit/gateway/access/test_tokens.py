@@ -1,4 +1,4 @@
-"""Signed tokens: which are taken, for whom, and for how long."""
+"""Signed tokens: which are valid, whose they are, and for how long they are remembered."""
 
 import base64
 import hashlib
@@ -55,7 +55,7 @@ def test_scopes_and_routes_are_read_from_the_usual_claims(verifier, issuer, clai
     assert dict(verifier.caller(issuer.token(**claims)).grants) == {"predict": frozenset({"fraud"})}
 
 
-def test_no_routes_are_no_access_and_no_scope_is_nothing(verifier, issuer):
+def test_an_empty_list_of_routes_and_a_missing_scope_grant_nothing(verifier, issuer):
     assert dict(verifier.caller(issuer.token(routes=[])).grants) == {}
     assert dict(verifier.caller(issuer.token(scope=None)).grants) == {}
 
@@ -64,7 +64,7 @@ def test_no_routes_are_no_access_and_no_scope_is_nothing(verifier, issuer):
     "claims",
     [{"routes": "fraud"}, {"routes": [1]}, {"routes": {"fraud": 1}}, {"scope": 5}, {"scope": {"predict": 1}}],
 )
-def test_a_limit_that_cannot_be_read_is_not_taken_for_none(verifier, issuer, claims):
+def test_a_limit_that_cannot_be_read_is_refused(verifier, issuer, claims):
     with pytest.raises(Unauthenticated, match="claims are not as they should be"):
         verifier.caller(issuer.token(**claims))
 
@@ -88,7 +88,7 @@ def test_a_very_long_name_is_cut(verifier, issuer):
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "sentence"),
     [
         ({"exp": time.time() - LEEWAY_S - 5}, "has expired"),
         ({"exp": None}, "lacks a claim"),
@@ -101,19 +101,19 @@ def test_a_very_long_name_is_cut(verifier, issuer):
         ({"sub": 5}, "neither an API key"),
     ],
 )
-def test_times_and_claims_are_checked(verifier, issuer, claims, said):
-    with pytest.raises(Unauthenticated, match=said):
+def test_times_and_claims_are_checked(verifier, issuer, claims, sentence):
+    with pytest.raises(Unauthenticated, match=sentence):
         verifier.caller(issuer.token(**claims))
 
 
 @pytest.mark.parametrize(("claim", "off_s"), [("exp", -LEEWAY_S / 2), ("nbf", LEEWAY_S / 2)])
 def test_clocks_may_differ_a_little(source, issuer, claim, off_s):
-    token = issuer.token(**{claim: time.time() + off_s})  # of now: the tests were collected a while ago
+    token = issuer.token(**{claim: time.time() + off_s})  # made now: the tests were collected a while ago
     assert TokenVerifier(source, "", "").caller(token).name == "token of ada"
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "sentence"),
     [
         ({"iss": "https://evil", "aud": "pointsman"}, "another issuer"),
         ({"aud": "pointsman"}, "lacks a claim"),
@@ -123,14 +123,14 @@ def test_clocks_may_differ_a_little(source, issuer, claim, off_s):
         ({"iss": ["https://idp"], "aud": "pointsman"}, "another issuer"),
     ],
 )
-def test_issuer_and_audience_are_checked_where_they_are_set(source, issuer, claims, said):
+def test_issuer_and_audience_are_checked_where_they_are_set(source, issuer, claims, sentence):
     verifier = TokenVerifier(source, "https://idp", "pointsman")
     verifier.caller(issuer.token(iss="https://idp", aud=["billing", "pointsman"]))
-    with pytest.raises(Unauthenticated, match=said):
+    with pytest.raises(Unauthenticated, match=sentence):
         verifier.caller(issuer.token(**claims))
 
 
-def test_an_audience_is_not_looked_at_where_none_is_set(verifier, issuer):
+def test_the_audience_is_not_checked_where_none_is_set(verifier, issuer):
     assert verifier.caller(issuer.token(aud="billing")).name == "token of ada"
 
 
@@ -168,7 +168,7 @@ def test_a_token_must_be_signed_by_the_key_that_it_names(verifier, issuer, named
             verifier.caller(token)
 
 
-def test_a_token_of_somebody_elses_key_is_refused(verifier):
+def test_a_token_that_another_key_signed_is_refused(verifier):
     token = jwt.encode(CLAIMS, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers={"kid": "ES256"})
     with pytest.raises(Unauthenticated, match="signature is not valid"):
         verifier.caller(token.encode())
@@ -188,16 +188,16 @@ def test_changed_claims_are_refused(verifier, issuer):
         verifier.caller(b".".join((head, segment(CLAIMS), signature)))
 
 
-def test_an_unknown_key_id_asks_for_the_keys_again(verifier, source, issuer):
+def test_an_unknown_key_id_requests_the_keys_again(verifier, source, issuer):
     for _ in range(3):
         with pytest.raises(Unauthenticated, match="does not publish"):
             verifier.caller(issuer.token(headers={"kid": "rotated"}))
-    assert source.asked == 3
+    assert source.refreshes == 3
     source.current = read_signing_keys(json.dumps({"keys": [issuer.jwk("ES256", kid="rotated")]}).encode())
     assert verifier.caller(issuer.token(headers={"kid": "rotated"})).name == "token of ada"
 
 
-def test_a_token_without_a_key_id_means_an_only_key(source, issuer, verifier):
+def test_a_token_without_a_key_id_uses_the_only_key(source, issuer, verifier):
     token = jwt.encode({"exp": time.time() + 60}, issuer.private["ES256"], algorithm="ES256").encode()
     with pytest.raises(Unauthenticated, match="does not publish"):
         verifier.caller(token)
@@ -235,14 +235,14 @@ def test_a_token_that_cannot_be_read_is_refused(verifier, token):
         verifier.caller(token)
 
 
-def test_claims_that_are_signed_but_mad_are_refused(verifier, issuer):
+def test_signed_claims_that_cannot_be_read_are_refused(verifier, issuer):
     for payload in (b"[" * 5000, b"[]", b"null", b"\xff", b'{"exp": 1e999}', b'{"exp": ' + b"9" * 5000 + b"}"):
         token = jwt.PyJWS().encode(payload, issuer.private["ES256"], algorithm="ES256", headers={"kid": "ES256"})
         with pytest.raises(Unauthenticated):
             verifier.caller(token.encode())
 
 
-def test_before_any_signing_key_was_read_tokens_wait(source, issuer, verifier):
+def test_before_any_signing_key_was_read_it_is_not_ready(source, issuer, verifier):
     source.current = None
     with pytest.raises(NotReady, match="Try again soon"):
         verifier.caller(issuer.token())
@@ -250,7 +250,7 @@ def test_before_any_signing_key_was_read_tokens_wait(source, issuer, verifier):
 
 @pytest.fixture
 def checks(verifier, monkeypatch):
-    """The tokens whose signatures were checked."""
+    """Return the list of tokens whose signatures are checked from now on."""
     checked: list[bytes] = []
     check = verifier._check
 
@@ -278,7 +278,7 @@ def test_a_remembered_token_expires(verifier, issuer, wall):
         verifier.caller(token)
 
 
-def test_a_key_that_is_withdrawn_takes_its_tokens_with_it(verifier, source, issuer):
+def test_tokens_of_a_withdrawn_key_are_refused(verifier, source, issuer):
     token = issuer.token("ES256")
     verifier.caller(token)
     source.current = read_signing_keys(issuer.jwks("RS256", "EdDSA"))
@@ -286,7 +286,7 @@ def test_a_key_that_is_withdrawn_takes_its_tokens_with_it(verifier, source, issu
         verifier.caller(token)
 
 
-def test_only_so_many_tokens_are_remembered_and_those_in_use_stay(verifier, issuer, checks, monkeypatch):
+def test_the_tokens_used_last_are_remembered(verifier, issuer, checks, monkeypatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED", 2)
     used, *others = [issuer.token(sub=name) for name in "abcd"]
     verifier.caller(used)

@@ -301,7 +301,7 @@ def test_outputs_that_a_manifest_names_in_another_order_later_are_answered_in_th
     tensors = asyncio.run(answer())
     assert [spec.name for spec in arm.manifest.outputs] == ["scores", "label"]
     assert [tensor.dtype for tensor in tensors] == [np.float32, np.int64]
-    assert arm.lane.executor.rows_at_best() == 1
+    assert arm.lane.executor.batch_limit() == 1
 
 
 def test_heard_is_a_moment_ago(bench):

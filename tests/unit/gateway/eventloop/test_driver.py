@@ -1,4 +1,4 @@
-"""Coroutines driven by hand: stepped by whoever settles what they wait for."""
+"""Coroutines driven by hand: stepped when what they await is settled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,13 +12,13 @@ from runtimes.errors import ModelFailed
 
 
 class Recorded:
-    """A driven coroutine, and what became of it."""
+    """A coroutine with its driver, and its outcome."""
 
     def __init__(self, work: Coroutine[Any, None, Any]) -> None:
         self.values: list[Any] = []
         self.errors: list[BaseException] = []
-        self.driven = Driver(work, self.values.append, self.errors.append)
-        self.driven.step()
+        self.driver = Driver(work, self.values.append, self.errors.append)
+        self.driver.step()
 
 
 async def sum_of(*pendings: Pending[int]) -> int:
@@ -28,16 +28,16 @@ async def sum_of(*pendings: Pending[int]) -> int:
     return total
 
 
-def test_a_coroutine_goes_on_at_once_when_what_it_waits_for_is_settled():
+def test_a_coroutine_resumes_at_once_when_what_it_awaits_is_settled():
     one, two = Pending[int](), Pending[int]()
-    driver = Recorded(sum_of(one, two))
+    recorded = Recorded(sum_of(one, two))
     one.succeed(1)
-    assert driver.values == []
+    assert recorded.values == []
     two.succeed(2)
-    assert (driver.values, driver.errors) == ([3], [])
+    assert (recorded.values, recorded.errors) == ([3], [])
 
 
-def test_what_is_settled_already_is_not_waited_for():
+def test_a_coroutine_does_not_pause_for_what_is_settled():
     one, two = Pending[int](), Pending[int]()
     one.succeed(1)
     two.succeed(2)
@@ -54,17 +54,17 @@ def test_a_failure_is_raised_where_it_is_awaited():
     before, after = Pending[int](), Pending[int]()
     before.fail(ModelFailed("before"))
     assert Recorded(forgiving(before)).values == ["caught before"]
-    driver = Recorded(forgiving(after))
+    recorded = Recorded(forgiving(after))
     after.fail(ModelFailed("after"))
-    assert driver.values == ["caught after"]
+    assert recorded.values == ["caught after"]
 
 
 def test_what_a_coroutine_raises_is_handed_on():
     pending = Pending[int]()
-    driver = Recorded(sum_of(pending))
+    recorded = Recorded(sum_of(pending))
     error = ModelFailed("no")
     pending.fail(error)
-    assert (driver.values, driver.errors) == ([], [error])
+    assert (recorded.values, recorded.errors) == ([], [error])
 
 
 @pytest.mark.parametrize("first", ["succeed", "fail"])
@@ -78,31 +78,31 @@ def test_only_the_first_to_settle_counts(first):
     pending.succeed(2)
     pending.fail(ModelFailed("late"))
     assert resumed == [True]
-    driver = Recorded(sum_of(pending))
-    said = [str(error) for error in driver.errors]
-    assert (driver.values, said) == (([1], []) if first == "succeed" else ([], ["no"]))
+    recorded = Recorded(sum_of(pending))
+    sentences = [str(error) for error in recorded.errors]
+    assert (recorded.values, sentences) == (([1], []) if first == "succeed" else ([], ["no"]))
 
 
-def test_a_cancelled_coroutine_is_told_and_nobody_gets_its_outcome():
-    pending, told = Pending[int](), []
+def test_a_cancelled_coroutine_gets_client_gone_and_no_callback_is_called():
+    pending, raised = Pending[int](), []
 
     async def work() -> int:
         try:
             return await pending
         except BaseException as error:
-            told.append(error)
+            raised.append(error)
             raise
 
-    driver = Recorded(work())
-    driver.driven.cancel()
-    assert [type(error) for error in told] == [ClientGone]
+    recorded = Recorded(work())
+    recorded.driver.cancel()
+    assert [type(error) for error in raised] == [ClientGone]
     assert pending.settled  # so that a lane does not start it
     pending.succeed(1)
-    driver.driven.cancel()
-    assert (driver.values, driver.errors, len(told)) == ([], [], 1)
+    recorded.driver.cancel()
+    assert (recorded.values, recorded.errors, len(raised)) == ([], [], 1)
 
 
-def test_a_coroutine_that_will_not_be_told_is_closed():
+def test_a_coroutine_that_ignores_client_gone_is_closed():
     closed = []
 
     async def stubborn() -> None:
@@ -114,16 +114,16 @@ def test_a_coroutine_that_will_not_be_told_is_closed():
         finally:
             closed.append(True)
 
-    Recorded(stubborn()).driven.cancel()
+    Recorded(stubborn()).driver.cancel()
     assert closed == [True]
 
 
 def test_cancelling_what_has_ended_changes_nothing():
     pending = Pending[int]()
-    driver = Recorded(sum_of(pending))
+    recorded = Recorded(sum_of(pending))
     pending.succeed(1)
-    driver.driven.cancel()
-    assert (driver.values, driver.errors) == ([1], [])
+    recorded.driver.cancel()
+    assert (recorded.values, recorded.errors) == ([1], [])
 
 
 def test_a_task_gets_what_the_work_returns_or_raises():
@@ -153,14 +153,14 @@ def test_cancelling_the_task_cancels_the_work():
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_work_that_ends_in_the_turn_in_which_its_task_is_cancelled_troubles_nobody(fails):
+def test_work_may_end_in_the_turn_in_which_its_task_is_cancelled(fails):
     async def run() -> None:
         pending = Pending[int]()
         task = asyncio.create_task(run_in_task(sum_of(pending)))
         await asyncio.sleep(0)
         task.cancel()
         if fails:
-            pending.fail(ModelFailed("no"))  # raises nothing, though nobody waits any more
+            pending.fail(ModelFailed("no"))  # raises nothing, though no task waits any more
         else:
             pending.succeed(1)
         with pytest.raises(asyncio.CancelledError):
@@ -169,7 +169,7 @@ def test_work_that_ends_in_the_turn_in_which_its_task_is_cancelled_troubles_nobo
     asyncio.run(run())
 
 
-def test_whoever_cannot_use_the_value_does_not_trouble_who_settles_it():
+def test_an_exception_of_the_callback_does_not_reach_the_code_that_settles():
     pending, errors = Pending[int](), []
 
     def refuse(_: int) -> None:
@@ -180,18 +180,18 @@ def test_whoever_cannot_use_the_value_does_not_trouble_who_settles_it():
     assert [str(error) for error in errors] == ["the connection is gone"]
 
 
-@pytest.mark.parametrize("error", [OSError("in a door's words"), KeyError("a fault")])
-def test_a_cancelled_coroutine_may_say_so_in_its_own_words_but_a_fault_stays_one(error):
+@pytest.mark.parametrize("error", [OSError("wraps ClientGone"), KeyError("a bug")])
+def test_a_cancelled_coroutine_may_wrap_client_gone_but_a_bug_is_raised(error):
     async def work() -> None:
         try:
             await Pending[int]()
         except ClientGone as gone:
             raise error from (gone if isinstance(error, OSError) else None)
 
-    driver = Recorded(work())
+    recorded = Recorded(work())
     if isinstance(error, OSError):
-        driver.driven.cancel()
+        recorded.driver.cancel()
     else:
         with pytest.raises(KeyError):
-            driver.driven.cancel()
-    assert (driver.values, driver.errors) == ([], [])
+            recorded.driver.cancel()
+    assert (recorded.values, recorded.errors) == ([], [])

@@ -1,4 +1,4 @@
-"""The end of a turn: work, and what work adds, then what is to be written, in order."""
+"""The end of a turn: first work and the work that it adds, then the writes, in order."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import structlog.testing
 from gateway.eventloop.end_of_turn import EndOfTurn
 
 
-class Wire:
+class Transport:
     """A transport that notes what is written to it."""
 
     def __init__(self, notes: list[str], name: str) -> None:
@@ -20,7 +20,7 @@ class Wire:
 
 
 def turned(begin: Callable[[EndOfTurn, list[str]], None], turns: int = 1) -> list[str]:
-    """What has been noted after so many turns of the loop."""
+    """Return the notes after some turns of the loop."""
     notes: list[str] = []
 
     async def run() -> list[str]:
@@ -40,7 +40,7 @@ def test_nothing_happens_before_the_end_of_the_turn():
 
 def test_work_added_during_work_runs_in_the_same_turn_and_writes_come_after_in_order():
     def begin(turn: EndOfTurn, notes: list[str]) -> None:
-        one, two = Wire(notes, "one"), Wire(notes, "two")
+        one, two = Transport(notes, "one"), Transport(notes, "two")
 
         def first() -> None:
             notes.append("first")
@@ -59,11 +59,11 @@ def test_work_added_during_work_runs_in_the_same_turn_and_writes_come_after_in_o
     assert turned(begin) == ["begun", "first", "second", "third", "one:a", "two:c", "one:b", "two:d"]
 
 
-def test_what_is_added_later_has_a_turn_of_its_own():
+def test_what_is_added_later_is_done_in_a_later_turn():
     notes: list[str] = []
 
     async def run() -> None:
-        turn, wire = EndOfTurn(), Wire(notes, "wire")
+        turn, wire = EndOfTurn(), Transport(notes, "wire")
         for number in range(3):
             turn.write(wire, b"%d" % number)
             notes.append("begun")
@@ -75,16 +75,16 @@ def test_what_is_added_later_has_a_turn_of_its_own():
 
 def test_a_flush_writes_at_once_and_only_once():
     def begin(turn: EndOfTurn, notes: list[str]) -> None:
-        turn.write(Wire(notes, "wire"), b"x")
+        turn.write(Transport(notes, "wire"), b"x")
         turn.flush()
 
     assert turned(begin) == ["wire:x", "begun"]
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_work_that_raises_keeps_neither_the_others_nor_the_writes_back(position):
+def test_work_that_raises_stops_neither_other_work_nor_writes(position):
     def fail() -> None:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
     def begin(turn: EndOfTurn, notes: list[str]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: notes.append(str(context["exception"])))
@@ -92,29 +92,29 @@ def test_work_that_raises_keeps_neither_the_others_nor_the_writes_back(position)
         work.insert(position, fail)
         for each in work:
             turn.call(each)
-        turn.write(Wire(notes, "wire"), b"x")
+        turn.write(Transport(notes, "wire"), b"x")
 
     notes = turned(begin, turns=3)
-    assert sorted(notes) == ["a fault of ours", "begun", "wire:x", "work", "work"]
+    assert sorted(notes) == ["a bug", "begun", "wire:x", "work", "work"]
 
 
-def test_a_transport_that_refuses_keeps_no_others_write_back():
-    class Broken(Wire):
-        is_gone = True
+def test_a_transport_that_raises_stops_no_other_write():
+    class Broken(Transport):
+        is_closed = True
 
         def write(self, content: bytes) -> None:
             raise RuntimeError(f"{content.decode()} cannot be written")
 
         def is_closing(self) -> bool:
-            return self.is_gone
+            return self.is_closed
 
     class Faulty(Broken):
-        is_gone = False
+        is_closed = False
 
     def begin(turn: EndOfTurn, notes: list[str]) -> None:
-        for wire in (Broken(notes, "gone"), Faulty(notes, "faulty"), Wire(notes, "wire")):
+        for wire in (Broken(notes, "gone"), Faulty(notes, "faulty"), Transport(notes, "wire")):
             turn.write(wire, b"x")
 
     with structlog.testing.capture_logs() as logs:
         assert turned(begin) == ["begun", "wire:x"]
-    assert [log["event"] for log in logs] == ["gateway.turn.write_failed"]  # not of the one that is gone
+    assert [log["event"] for log in logs] == ["gateway.turn.write_failed"]  # not for the closed transport

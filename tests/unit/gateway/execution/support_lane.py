@@ -1,4 +1,4 @@
-"""A lane's surroundings under a test's control: time that jumps, and an executor that ends its batches when told to."""
+"""A clock that jumps, and an executor that ends its batches when the test says so."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -13,7 +13,7 @@ from runtimes.errors import InputRefused
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop that never waits: where others would, its clock jumps."""
+    """An event loop that never waits. Where another loop would wait, its clock jumps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         select = self._selector.select
 
         def jump(timeout: float | None) -> list[Any]:
-            assert timeout is not None, "everything waits, and nothing will ever happen"
+            assert timeout is not None, "every task waits, and no timer is set"
             self.now_s += max(timeout, 0.0)
             return select(0)
 
@@ -32,7 +32,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 def simulated(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Runs a coroutine in simulated time, which is that of the lanes, too."""
+    """Run a coroutine in simulated time, which the lanes use as well."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
         with patch("gateway.execution.lane.time", clock):
@@ -40,10 +40,10 @@ def simulated(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 class HeldExecutor:
-    """Doubles, and refuses NaN. A batch ends when the test says so, or at once if `is_quick`."""
+    """Doubles its input and refuses NaN. A batch ends when the test says so, or at once if `is_quick`."""
 
     def __init__(self, threads: int = 1, most: int = 8, expected_s: float = 0.0, *, is_quick: bool = False) -> None:
-        self.pace = SimpleNamespace(expected_s=lambda rows: rows * expected_s, lower=lambda: None)
+        self.latency = SimpleNamespace(expected_s=lambda rows: rows * expected_s, lower=lambda: None)
         self.held: list[tuple[Mapping[str, Any], Sequence[int], Callable[..., None]]] = []
         self.batches: list[list[int]] = []
         self.most_held = 0
@@ -53,7 +53,7 @@ class HeldExecutor:
         """See `gateway.execution.executor.Executor`."""
         return self._is_quick or len(self.held) < self._threads
 
-    def rows_at_best(self) -> int:
+    def batch_limit(self) -> int:
         """See `gateway.execution.executor.Executor`."""
         return self._most
 
@@ -73,7 +73,7 @@ class HeldExecutor:
             self.end(len(self.held) - 1)
 
     def end(self, index: int = 0) -> None:
-        """One of the batches that are being run comes to its end."""
+        """End one of the batches that are running."""
         inputs, rows, done = self.held.pop(index)
         parts = [part for (part,) in split([inputs["X"]], rows)]
         done([InputRefused("NaN") if np.isnan(part).any() else [part * 2] for part in parts], 0.001)

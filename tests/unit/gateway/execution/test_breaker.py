@@ -1,4 +1,4 @@
-"""Every phase, every event: what a breaker lets through, and when."""
+"""Every state, every event: when a breaker admits a request."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ def closed() -> Breaker:
 
 
 def opened() -> Breaker:
-    """Its pause ends `FIRST_PAUSE_S` after `OPENED_S`."""
+    """Return an open breaker whose pause ends `FIRST_PAUSE_S` after `OPENED_S`."""
     breaker = Breaker()
     for _ in range(FAILURES_IN_A_ROW):
         breaker.failed(OPENED_S)
@@ -22,7 +22,7 @@ def opened() -> Breaker:
 
 
 def half_open() -> Breaker:
-    """Its trial was admitted when the pause was over."""
+    """Return a breaker whose test request was admitted when the pause was over."""
     breaker = opened()
     assert breaker.admits(OPENED_S + FIRST_PAUSE_S)
     return breaker
@@ -32,22 +32,19 @@ MAKE = {BreakerState.CLOSED: closed, BreakerState.OPEN: opened, BreakerState.HAL
 EARLY_S, DUE_S = OPENED_S + FIRST_PAUSE_S / 2, OPENED_S + 2 * FIRST_PAUSE_S
 
 ADMITTING = [
-    # phase, asked at, answer, phase afterwards
+    # state, time, admitted, state afterwards
     (BreakerState.CLOSED, EARLY_S, True, BreakerState.CLOSED),
     (BreakerState.CLOSED, DUE_S, True, BreakerState.CLOSED),
     (BreakerState.OPEN, EARLY_S, False, BreakerState.OPEN),
     (BreakerState.OPEN, DUE_S, True, BreakerState.HALF_OPEN),
-    (BreakerState.HALF_OPEN, OPENED_S + FIRST_PAUSE_S * 1.5, False, BreakerState.HALF_OPEN),  # the trial is on its way
-    (BreakerState.HALF_OPEN, DUE_S, True, BreakerState.HALF_OPEN),  # the trial is given up for another
+    (BreakerState.HALF_OPEN, OPENED_S + FIRST_PAUSE_S * 1.5, False, BreakerState.HALF_OPEN),  # still waiting
+    (BreakerState.HALF_OPEN, DUE_S, True, BreakerState.HALF_OPEN),  # another test request
 ]
 REPORTING = [
     (BreakerState.CLOSED, "succeeded", BreakerState.CLOSED),
     (BreakerState.CLOSED, "failed", BreakerState.CLOSED),  # one failure alone
-    (
-        BreakerState.OPEN,
-        "succeeded",
-        BreakerState.CLOSED,
-    ),  # an answer to who was let in before it opened is as good as a trial's
+    # A success of a request that was admitted before the breaker opened counts as much as one of a test request.
+    (BreakerState.OPEN, "succeeded", BreakerState.CLOSED),
     (BreakerState.OPEN, "failed", BreakerState.OPEN),
     (BreakerState.HALF_OPEN, "succeeded", BreakerState.CLOSED),
     (BreakerState.HALF_OPEN, "failed", BreakerState.OPEN),
@@ -61,25 +58,25 @@ def report(breaker: Breaker, event: str, now_s: float) -> None:
         breaker.failed(now_s)
 
 
-def test_the_tables_hold_every_phase_and_event():
-    assert {phase for phase, *_ in ADMITTING} == set(BreakerState)
-    assert {(phase, event) for phase, event, _ in REPORTING} == {
-        (p, e) for p in BreakerState for e in ("succeeded", "failed")
+def test_the_tables_hold_every_state_and_event():
+    assert {state for state, *_ in ADMITTING} == set(BreakerState)
+    assert {(state, event) for state, event, _ in REPORTING} == {
+        (s, e) for s in BreakerState for e in ("succeeded", "failed")
     }
 
 
-@pytest.mark.parametrize(("phase", "now_s", "admits", "after"), ADMITTING)
-def test_whom_it_admits(phase, now_s, admits, after):
-    breaker = MAKE[phase]()
-    assert (breaker.admits(now_s), breaker.phase) == (admits, after)
+@pytest.mark.parametrize(("state", "now_s", "admits", "after"), ADMITTING)
+def test_when_it_admits_a_request(state, now_s, admits, after):
+    breaker = MAKE[state]()
+    assert (breaker.admits(now_s), breaker.state) == (admits, after)
 
 
-@pytest.mark.parametrize(("phase", "event", "after"), REPORTING)
-def test_what_it_is_told(phase, event, after):
-    breaker = MAKE[phase]()
-    assert breaker.phase is phase
+@pytest.mark.parametrize(("state", "event", "after"), REPORTING)
+def test_each_event_leads_to_its_state(state, event, after):
+    breaker = MAKE[state]()
+    assert breaker.state is state
     report(breaker, event, EARLY_S)
-    assert breaker.phase is after
+    assert breaker.state is after
 
 
 @pytest.mark.parametrize("failures", range(1, FAILURES_IN_A_ROW))
@@ -89,17 +86,17 @@ def test_fewer_failures_than_five_in_a_row_do_not_open_it(failures):
         for _ in range(failures):
             breaker.failed(0.0)
         breaker.succeeded()
-    assert (breaker.phase, breaker.admits(0.0)) == (BreakerState.CLOSED, True)
+    assert (breaker.state, breaker.admits(0.0)) == (BreakerState.CLOSED, True)
 
 
 def test_five_failures_in_a_row_open_it_at_the_fifth():
     breaker = closed()
-    phases = []
+    states = []
     for _ in range(FAILURES_IN_A_ROW):
         breaker.failed(0.0)
-        phases.append(breaker.phase)
+        states.append(breaker.state)
     assert FAILURES_IN_A_ROW == 5
-    assert phases == [BreakerState.CLOSED] * 4 + [BreakerState.OPEN]
+    assert states == [BreakerState.CLOSED] * 4 + [BreakerState.OPEN]
 
 
 def test_a_success_while_closed_changes_nothing():
@@ -111,17 +108,17 @@ def test_a_success_while_closed_changes_nothing():
 
 def test_a_failure_while_open_does_not_prolong_the_pause():
     breaker = opened()
-    breaker.failed(EARLY_S)  # of a request that was let in before
+    breaker.failed(EARLY_S)  # of a request that was admitted before
     assert not breaker.admits(EARLY_S)
     assert breaker.admits(OPENED_S + FIRST_PAUSE_S)
 
 
-def test_only_one_trial_passes_at_a_time():
+def test_only_one_test_request_passes_at_a_time():
     breaker = opened()
     assert [breaker.admits(DUE_S) for _ in range(4)] == [True, False, False, False]
 
 
-def test_a_trial_that_reports_nothing_is_given_up_after_another_pause():
+def test_a_test_request_that_reports_nothing_is_given_up_after_another_pause():
     breaker = opened()
     assert breaker.admits(DUE_S)
     assert not breaker.admits(DUE_S + FIRST_PAUSE_S * 0.99)
@@ -142,7 +139,7 @@ def test_pauses_double_up_to_the_longest():
     assert LONGEST_PAUSE_S == 30
 
 
-def test_after_a_recovery_everything_starts_anew():
+def test_after_a_recovery_it_counts_from_zero():
     breaker = half_open()
     breaker.failed(DUE_S)  # the pause is two seconds now
     assert breaker.admits(DUE_S + 2)
@@ -150,37 +147,37 @@ def test_after_a_recovery_everything_starts_anew():
     assert repr(breaker) == repr(closed())
     for _ in range(FAILURES_IN_A_ROW - 1):
         breaker.failed(200.0)
-    assert breaker.phase is BreakerState.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     breaker.failed(200.0)
-    assert (breaker.phase, breaker.admits(200.0 + FIRST_PAUSE_S)) == (BreakerState.OPEN, True)
+    assert (breaker.state, breaker.admits(200.0 + FIRST_PAUSE_S)) == (BreakerState.OPEN, True)
 
 
-def test_it_says_where_it_stands():
+def test_its_repr_shows_the_state():
     assert repr(closed()) == "<Breaker CLOSED failures=0 pause_s=1>"
     assert repr(opened()) == "<Breaker OPEN failures=5 pause_s=1>"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ask", "succeeded", "failed"]), st.floats(0, 10)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from(["admit", "succeeded", "failed"]), st.floats(0, 10)), max_size=60))
 @settings(deadline=None, max_examples=100)
-def test_whatever_happens_an_arm_is_never_left_alone_for_longer_than_the_longest_pause(events):
+def test_no_pause_is_ever_longer_than_the_longest_pause(events):
     breaker, now_s = closed(), 0.0
     for event, later_s in events:
         now_s += later_s
-        if event == "ask":
+        if event == "admit":
             breaker.admits(now_s)
         else:
             report(breaker, event, now_s)
     assert breaker.admits(now_s + LONGEST_PAUSE_S)
 
 
-def test_a_trial_that_never_reached_the_arm_is_given_up_at_once():
+def test_a_test_request_that_never_reached_the_model_is_given_up_at_once():
     breaker = half_open()
     breaker.not_tried(EARLY_S + FIRST_PAUSE_S)
     assert [breaker.admits(EARLY_S + FIRST_PAUSE_S) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize("make", [closed, opened])
-def test_who_never_reached_the_arm_changes_nothing_else(make):
+def test_other_requests_that_never_reached_the_model_change_nothing(make):
     breaker = make()
     before = repr(breaker)
     breaker.not_tried(EARLY_S)

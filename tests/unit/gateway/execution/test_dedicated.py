@@ -1,10 +1,9 @@
-"""Batches in an application elsewhere: whatever it does, each batch has its outcomes, and once."""
+"""Batches in a Serve application: whatever it does, each batch gets its outcomes exactly once."""
 
 import asyncio
 from typing import Any
 
 import numpy as np
-import pytest
 
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.latency import LatencyModel
@@ -12,7 +11,7 @@ from runtimes.errors import ModelFailed
 
 
 class Remote:
-    """Does, call by call, what a test wants: answers, or raises, once it is told to."""
+    """An application whose calls return or raise when the test says so."""
 
     def __init__(self) -> None:
         self.calls: list[asyncio.Future[Any]] = []
@@ -28,16 +27,16 @@ async def until(true: Any) -> None:
             await asyncio.sleep(0)
 
 
-def start(remote: Remote, processes: int) -> tuple[DedicatedExecutor, list[Any]]:
-    executor, got = DedicatedExecutor(remote, LatencyModel(0.001), max_rows=8, processes=processes), []
+def start(remote: Remote) -> tuple[DedicatedExecutor, list[Any]]:
+    executor, got = DedicatedExecutor(remote, LatencyModel(0.001), max_rows=8, processes=1), []
     executor.start({"X": np.zeros((1, 1))}, [1], None, lambda outcomes, _: got.append(outcomes))
     return executor, got
 
 
-def test_an_application_that_raises_has_failed_each_request_and_makes_room():
+def test_if_an_application_raises_each_request_fails_and_there_is_room_again():
     async def run() -> None:
         remote = Remote()
-        executor, got = start(remote, processes=1)
+        executor, got = start(remote)
         await until(lambda: remote.calls)
         remote.calls[0].set_exception(OSError("the process died"))
         await until(lambda: got)
@@ -47,28 +46,14 @@ def test_an_application_that_raises_has_failed_each_request_and_makes_room():
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("first_fails", [0, 1])
-def test_of_two_attempts_that_end_together_the_one_that_answers_counts(first_fails):
+def test_the_outcomes_of_an_application_are_handed_on_once():
     async def run() -> None:
         remote = Remote()
-        _, got = start(remote, processes=2)
-        await until(lambda: len(remote.calls) == 2)  # the first one took long
-        remote.calls[first_fails].set_exception(OSError("the process died"))
-        remote.calls[1 - first_fails].set_result(["answer"])
+        executor, got = start(remote)
+        await until(lambda: remote.calls)
+        assert executor._running == 1
+        remote.calls[0].set_result(["answer"])
         await until(lambda: got)
-        assert got == [["answer"]]
-
-    asyncio.run(run())
-
-
-def test_two_attempts_that_both_fail_have_failed():
-    async def run() -> None:
-        remote = Remote()
-        _, got = start(remote, processes=2)
-        await until(lambda: len(remote.calls) == 2)
-        for call in remote.calls:
-            call.set_exception(OSError("the process died"))
-        await until(lambda: got)
-        assert [type(outcome) for outcome in got[0]] == [ModelFailed]
+        assert (got, len(remote.calls), executor._running) == ([["answer"]], 1, 0)
 
     asyncio.run(run())

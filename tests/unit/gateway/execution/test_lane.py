@@ -1,4 +1,4 @@
-"""Batches are formed from what waits, and each request is answered as if it were alone."""
+"""Batches are formed from the queue, and each request gets the outcome that it would get alone."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.errors import TooLate
 from gateway.eventloop.driver import Driver, run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane import Job, Lane, LaneKey
+from gateway.execution.job import Job
+from gateway.execution.lane import Lane, LaneKey
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import InputRefused, ModelFailed
 from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
@@ -20,8 +21,8 @@ from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
 KEY = LaneKey(VersionKey("m", "1", "0" * 64), "replica")
 
 
-def lane_of(executor: Any, *, is_batching: bool = True, has_one_likeness: bool = False) -> Lane:
-    return Lane(KEY, executor, EndOfTurn(), is_batching=is_batching, has_one_likeness=has_one_likeness)
+def lane_of(executor: Any, *, is_batching: bool = True, has_one_shape_key: bool = False) -> Lane:
+    return Lane(KEY, executor, EndOfTurn(), is_batching=is_batching, has_one_shape_key=has_one_shape_key)
 
 
 def row(value: float = 1.0, rows: int = 1, width: int = 1) -> dict[str, Any]:
@@ -32,8 +33,8 @@ async def outputs(job: Job) -> Any:
     return await job
 
 
-class Asked:
-    """A request before a lane, and what became of it."""
+class Request:
+    """A request to a lane, and its outcome."""
 
     def __init__(self, lane: Lane, inputs: dict[str, Any], within_s: float | None, wait_s: float) -> None:
         self.inputs, self.loop = inputs, asyncio.get_running_loop()
@@ -46,19 +47,19 @@ class Asked:
         except TooLate as error:
             self._settle(error)
         else:
-            self.driven = Driver(outputs(job), self._settle, self._settle)
-            self.driven.step()
+            self.driver = Driver(outputs(job), self._settle, self._settle)
+            self.driver.step()
 
     def cancel(self) -> None:
         if not self.outcomes:
             self.is_cancelled = True
-            self.driven.cancel()
+            self.driver.cancel()
 
     def _settle(self, outcome: Any) -> None:
         self.outcomes.append(outcome)
         self.settled_s = self.loop.time()
 
-    def assert_answered_as_if_alone(self) -> None:
+    def assert_outcome_as_if_alone(self) -> None:
         if self.is_cancelled:
             assert self.outcomes == []
             return
@@ -78,10 +79,10 @@ actions = st.one_of(
     st.tuples(
         st.just("submit"),
         st.integers(0, 3),  # rows
-        st.integers(1, 2),  # width, which makes two likenesses
+        st.integers(1, 2),  # width, which makes two shape keys
         st.booleans(),  # poisoned
         st.none() | milliseconds,  # deadline
-        st.just(0.0) | milliseconds,  # willing to wait for company
+        st.just(0.0) | milliseconds,  # how long it may be held back
     ),
     st.tuples(st.just("turn")),
     st.tuples(st.just("pass"), milliseconds),
@@ -99,20 +100,20 @@ actions = st.one_of(
     st.booleans(),
 )
 @settings(deadline=None, max_examples=250)
-def test_each_request_is_answered_as_if_it_were_alone_whatever_happens_around_it(
+def test_each_request_gets_the_outcome_that_it_would_get_alone(
     script, threads, most, expected_s, is_quick, is_batching
 ):
     async def run() -> None:
         executor = HeldExecutor(threads, most, expected_s, is_quick=is_quick)
         lane = lane_of(executor, is_batching=is_batching)
-        asked: list[Asked] = []
+        requests: list[Request] = []
         for action, *how in script:
             if action == "submit":
                 rows, width, is_poisoned, within_s, wait_s = how
-                value = np.nan if is_poisoned else float(len(asked))
-                asked.append(Asked(lane, row(value, rows, width), within_s, wait_s))
-            elif action == "cancel" and asked:
-                asked[how[0] % len(asked)].cancel()
+                value = np.nan if is_poisoned else float(len(requests))
+                requests.append(Request(lane, row(value, rows, width), within_s, wait_s))
+            elif action == "cancel" and requests:
+                requests[how[0] % len(requests)].cancel()
             elif action == "end" and executor.held:
                 executor.end(how[0] % len(executor.held))
             elif action == "pass":
@@ -123,8 +124,8 @@ def test_each_request_is_answered_as_if_it_were_alone_whatever_happens_around_it
         while executor.held:
             executor.end()
             await asyncio.sleep(0)
-        for each in asked:
-            each.assert_answered_as_if_alone()
+        for each in requests:
+            each.assert_outcome_as_if_alone()
         assert executor.most_held <= max(threads, is_quick)
         for batch in executor.batches:
             assert len(batch) == 1 or (is_batching and sum(batch) <= most)
@@ -133,19 +134,19 @@ def test_each_request_is_answered_as_if_it_were_alone_whatever_happens_around_it
     simulated(run)
 
 
-def test_what_arrives_in_one_turn_goes_together():
+def test_requests_of_one_turn_share_a_batch():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
         lane = lane_of(executor)
-        answers = await asyncio.gather(*(run_in_task(outputs(lane.submit(row(i), 1))) for i in range(5)))
-        assert [answer[0].tolist() for answer in answers] == [[[2.0 * i]] for i in range(5)]
+        results = await asyncio.gather(*(run_in_task(outputs(lane.submit(row(i), 1))) for i in range(5)))
+        assert [result[0].tolist() for result in results] == [[[2.0 * i]] for i in range(5)]
         await run_in_task(outputs(lane.submit(row(), 1)))
         assert executor.batches == [[1] * 5, [1]]
 
     simulated(run)
 
 
-def test_a_batch_has_no_more_instances_than_are_best_and_the_oldest_goes_first():
+def test_a_batch_keeps_to_the_limit_and_takes_the_oldest_first():
     async def run() -> None:
         executor = HeldExecutor(threads=9, most=4)
         lane = lane_of(executor)
@@ -157,7 +158,7 @@ def test_a_batch_has_no_more_instances_than_are_best_and_the_oldest_goes_first()
     simulated(run)
 
 
-def test_requests_of_other_shapes_do_not_go_together():
+def test_requests_of_different_shapes_do_not_share_a_batch():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
         lane = lane_of(executor)
@@ -181,7 +182,7 @@ def test_a_version_that_cannot_be_batched_gets_one_request_at_a_time():
     simulated(run)
 
 
-def test_what_waits_for_room_goes_together_once_there_is_some():
+def test_requests_that_wait_for_room_share_the_next_batch():
     async def run() -> None:
         executor = HeldExecutor(threads=1)
         lane = lane_of(executor)
@@ -196,33 +197,33 @@ def test_what_waits_for_room_goes_together_once_there_is_some():
     simulated(run)
 
 
-def test_whoever_left_while_he_waited_is_not_started():
+def test_a_request_that_is_cancelled_in_the_queue_is_not_started():
     async def run() -> None:
         executor = HeldExecutor(threads=1)
         lane = lane_of(executor)
-        asked = [Asked(lane, row(i), None, 0.0) for i in range(4)]
-        asked[2].cancel()
+        requests = [Request(lane, row(i), None, 0.0) for i in range(4)]
+        requests[2].cancel()
         await asyncio.sleep(0)
         assert executor.batches == [[1, 1, 1]]
-        later = [Asked(lane, row(i), None, 0.0) for i in range(2)]
+        later = [Request(lane, row(i), None, 0.0) for i in range(2)]
         await asyncio.sleep(0)
         for each in later:
             each.cancel()
         executor.end()
         await asyncio.sleep(0)
         assert executor.batches == [[1, 1, 1]]
-        assert [len(each.outcomes) for each in asked] == [1, 1, 0, 1]
+        assert [len(each.outcomes) for each in requests] == [1, 1, 0, 1]
 
     simulated(run)
 
 
 @pytest.mark.parametrize("poisoned", [[7], list(range(64))], ids=["one", "all"])
-def test_each_gets_his_own_outcome(poisoned):
+def test_each_request_gets_its_own_outcome(poisoned):
     async def run() -> None:
         lane = lane_of(HeldExecutor(most=64, is_quick=True))
-        asked = [Asked(lane, row(np.nan if i in poisoned else i), None, 0.0) for i in range(64)]
+        requests = [Request(lane, row(np.nan if i in poisoned else i), None, 0.0) for i in range(64)]
         await asyncio.sleep(0)
-        refused = [i for i, each in enumerate(asked) if isinstance(each.outcomes[0], InputRefused)]
+        refused = [i for i, each in enumerate(requests) if isinstance(each.outcomes[0], InputRefused)]
         assert refused == poisoned
         assert (lane.statistics.failed, lane.statistics.succeeded) == (len(poisoned), 64 - len(poisoned))
         assert (lane.statistics.runs, lane.statistics.instances) == (1, 64)
@@ -231,7 +232,7 @@ def test_each_gets_his_own_outcome(poisoned):
 
 
 class Failing(HeldExecutor):
-    """Raises instead of running what it is given."""
+    """Raises instead of running a batch."""
 
     def start(self, *_: Any) -> None:
         """See `gateway.execution.executor.Executor`."""
@@ -239,21 +240,21 @@ class Failing(HeldExecutor):
 
 
 @pytest.mark.parametrize("widths", [(1, 1), (1, 2)], ids=["executor", "merge"])
-def test_a_batch_that_cannot_be_started_is_answered_all_the_same(widths):
+def test_requests_of_a_batch_that_cannot_be_started_fail(widths):
     async def run() -> None:
         executor = Failing() if widths == (1, 1) else HeldExecutor(is_quick=True)
-        lane = lane_of(executor, has_one_likeness=True)
-        asked = [Asked(lane, row(width=width), None, 0.0) for width in widths]
+        lane = lane_of(executor, has_one_shape_key=True)
+        requests = [Request(lane, row(width=width), None, 0.0) for width in widths]
         await asyncio.sleep(0)
-        assert [[type(outcome) for outcome in each.outcomes] for each in asked] == [[ModelFailed]] * 2
-        later = Asked(lane_of(HeldExecutor(is_quick=True)), row(), None, 0.0)
+        assert [[type(outcome) for outcome in each.outcomes] for each in requests] == [[ModelFailed]] * 2
+        later = Request(lane_of(HeldExecutor(is_quick=True)), row(), None, 0.0)
         await asyncio.sleep(0)
         assert len(later.outcomes) == 1
 
     simulated(run)
 
 
-def test_the_replicas_own_probe_is_answered_but_not_counted():
+def test_the_replicas_own_probe_runs_but_is_not_counted():
     async def run() -> None:
         lane = lane_of(HeldExecutor(is_quick=True))
         before = replace(lane.statistics)
@@ -270,7 +271,7 @@ def test_the_replicas_own_probe_is_answered_but_not_counted():
     simulated(run)
 
 
-def test_a_full_batch_does_not_wait_for_company():
+def test_a_full_batch_is_not_held_back():
     async def run() -> None:
         executor = HeldExecutor(most=4, is_quick=True)
         lane = lane_of(executor)
@@ -290,7 +291,7 @@ def test_a_full_batch_does_not_wait_for_company():
     simulated(run)
 
 
-def test_many_quick_batches_leave_the_event_loop_to_others_now_and_then():
+def test_many_quick_batches_give_other_callbacks_their_turn():
     async def run() -> None:
         loop: Any = asyncio.get_running_loop()
 
@@ -302,28 +303,28 @@ def test_many_quick_batches_leave_the_event_loop_to_others_now_and_then():
 
         executor = Taking(is_quick=True)
         lane = lane_of(executor, is_batching=False)
-        asked = [Asked(lane, row(i), None, 0.0) for i in range(20)]
-        late = Asked(lane, row(), 0.012, 0.0)
+        requests = [Request(lane, row(i), None, 0.0) for i in range(20)]
+        late = Request(lane, row(), 0.012, 0.0)
         turns = 0
-        while not all(each.outcomes for each in asked):
+        while not all(each.outcomes for each in requests):
             await asyncio.sleep(0)
             turns += 1
         assert turns == 4
         assert isinstance(late.outcomes[0], TooLate)
-        assert late.settled_s <= late.deadline_s + 0.013  # not only at 0.040, when everybody before it was done
+        assert late.settled_s <= late.deadline_s + 0.013  # not only at 0.040, when all requests before it were done
 
     simulated(run)
 
 
-def test_a_client_that_leaves_takes_his_deadlines_timer_with_him():
+def test_a_request_that_is_cancelled_cancels_its_timer():
     async def run() -> None:
         lane = lane_of(HeldExecutor(threads=1))
-        asked = [Asked(lane, row(i), 3600.0, 0.0) for i in range(2)]
+        requests = [Request(lane, row(i), 3600.0, 0.0) for i in range(2)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         loop: Any = asyncio.get_running_loop()
         assert sum(not timer.cancelled() for timer in loop._scheduled) == 2
-        for each in asked:
+        for each in requests:
             each.cancel()
         assert not any(not timer.cancelled() for timer in loop._scheduled)
 

@@ -1,4 +1,4 @@
-"""Deadlines before a model, in simulated time: whoever cannot be answered in time is told, and nothing piles up."""
+"""Deadlines of queued requests, in simulated time: late requests get an error, and nothing piles up."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,8 @@ import pytest
 from gateway.errors import TooLate
 from gateway.eventloop.driver import run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane import Job, Lane, LaneKey
+from gateway.execution.job import Job
+from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from registry_sync.catalogue import VersionKey
 from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
@@ -19,15 +20,15 @@ ONE = {"X": np.ones((1, 1))}
 
 
 def lane_of(executor: Any) -> Lane:
-    return Lane(KEY, executor, EndOfTurn(), is_batching=True, has_one_likeness=True)
+    return Lane(KEY, executor, EndOfTurn(), is_batching=True, has_one_shape_key=True)
 
 
 def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def answer(job: Job) -> str:
-    """What became of a job, and after how many milliseconds."""
+async def outcome(job: Job) -> str:
+    """Wait for a job. Return its outcome and how many milliseconds it took."""
     began_s = now_s()
 
     async def outputs() -> Any:
@@ -44,23 +45,23 @@ def test_a_model_that_runs_past_a_deadline_is_not_waited_for():
     async def run() -> None:
         executor = HeldExecutor()
         lane = lane_of(executor)
-        answers = await asyncio.gather(
-            answer(lane.submit(ONE, 1, now_s() + 0.02)), answer(lane.submit(ONE, 1, now_s() + 0.05))
+        outcomes = await asyncio.gather(
+            outcome(lane.submit(ONE, 1, now_s() + 0.02)), outcome(lane.submit(ONE, 1, now_s() + 0.05))
         )
-        assert answers == [f"The model did not answer within the deadline. {ms} ms" for ms in (20, 50)]
+        assert outcomes == [f"The model did not answer within the deadline. {ms} ms" for ms in (20, 50)]
         assert executor.batches == [[1, 1]]
-        executor.end()  # nobody minds what comes then
+        executor.end()  # results that are too late are dropped
 
     simulated(run)
 
 
-def test_who_waits_for_room_past_his_deadline_is_told_and_never_started():
+def test_a_request_that_waits_past_its_deadline_fails_and_is_never_started():
     async def run() -> None:
         executor = HeldExecutor(threads=1)
         lane = lane_of(executor)
         first = lane.submit(ONE, 1)
         await asyncio.sleep(0)
-        late = await answer(lane.submit(ONE, 1, now_s() + 0.03))
+        late = await outcome(lane.submit(ONE, 1, now_s() + 0.03))
         assert late == "The model did not answer within the deadline. 30 ms"
         executor.end()
         await asyncio.sleep(0)
@@ -69,12 +70,12 @@ def test_who_waits_for_room_past_his_deadline_is_told_and_never_started():
     simulated(run)
 
 
-def test_before_a_model_that_hangs_nothing_piles_up():
+def test_requests_to_a_model_that_hangs_do_not_pile_up():
     async def run() -> None:
         executor = HeldExecutor(threads=2)
         lane = lane_of(executor)
         for _ in range(200):
-            assert "within the deadline" in await answer(lane.submit(ONE, 1, now_s() + 0.01))
+            assert "within the deadline" in await outcome(lane.submit(ONE, 1, now_s() + 0.01))
         assert executor.batches == [[1], [1]]  # and not 200
         lane.submit(ONE, 1, now_s() + 0.01)
         await asyncio.sleep(0)
@@ -83,7 +84,7 @@ def test_before_a_model_that_hangs_nothing_piles_up():
     simulated(run)
 
 
-def test_what_is_hopeless_is_refused_at_once_and_not_started():
+def test_a_deadline_that_cannot_be_met_is_refused_at_once():
     async def run() -> None:
         executor = HeldExecutor(expected_s=0.01)
         lane = lane_of(executor)
@@ -100,13 +101,13 @@ def test_what_is_hopeless_is_refused_at_once_and_not_started():
     simulated(run)
 
 
-def test_what_became_hopeless_while_it_waited_is_not_started():
+def test_a_deadline_that_became_hopeless_in_the_queue_is_not_started():
     async def run() -> None:
         executor = HeldExecutor(threads=1, expected_s=0.01)
         lane = lane_of(executor)
         lane.submit(ONE, 1)
         await asyncio.sleep(0)
-        waiting = asyncio.ensure_future(answer(lane.submit(ONE, 1, now_s() + 0.02)))
+        waiting = asyncio.ensure_future(outcome(lane.submit(ONE, 1, now_s() + 0.02)))
         patient = lane.submit(ONE, 1, now_s() + 1)
         await asyncio.sleep(0.015)
         executor.end()
@@ -120,7 +121,7 @@ def test_what_became_hopeless_while_it_waited_is_not_started():
     simulated(run)
 
 
-def test_nobody_is_late_because_of_his_company():
+def test_no_request_is_late_because_of_the_others_in_its_batch():
     async def run() -> None:
         executor = HeldExecutor(threads=9, most=64, expected_s=0.01)
         lane = lane_of(executor)
@@ -133,10 +134,10 @@ def test_nobody_is_late_because_of_his_company():
     simulated(run)
 
 
-def test_a_model_that_was_slow_once_is_asked_again_in_the_end():
+def test_a_model_that_was_slow_once_gets_requests_again_in_the_end():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
-        executor.pace = LatencyModel(0.1)
+        executor.latency = LatencyModel(0.1)
         lane, refused = lane_of(executor), 0
         while not executor.batches:
             try:
@@ -149,7 +150,7 @@ def test_a_model_that_was_slow_once_is_asked_again_in_the_end():
     simulated(run)
 
 
-def test_requests_that_arrive_within_the_wait_go_together():
+def test_requests_that_arrive_within_the_wait_share_a_batch():
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
         lane, began_s = lane_of(executor), now_s()
@@ -158,11 +159,11 @@ def test_requests_that_arrive_within_the_wait_go_together():
         jobs.append(lane.submit(ONE, 1, None, 0.01))
         await asyncio.sleep(0.003)
         assert executor.batches == []
-        assert await answer(jobs[0]) == "answered 1 ms"
+        assert await outcome(jobs[0]) == "answered 1 ms"
         assert now_s() - began_s == pytest.approx(0.01)
         assert executor.batches == [[1, 1]]
         later = lane.submit(ONE, 1, None, 0.01)
-        assert await answer(later) == "answered 10 ms"
+        assert await outcome(later) == "answered 10 ms"
 
     simulated(run)
 
@@ -172,36 +173,36 @@ def test_requests_that_arrive_within_the_wait_go_together():
     [
         ([], 50),
         ([(None, 0.05)], 50),
-        ([(0.02, 0.05)], 10),  # half of what he has
+        ([(0.02, 0.05)], 10),  # half of the time it has
         ([(0.02, 0.05), (0.008, 0.05), (0.03, 0.05)], 4),
         ([(None, 0.005)], 5),
-        ([(None, 0.0)], 0),  # of a route that does not wait
+        ([(None, 0.0)], 0),  # of a route without batch_wait
     ],
 )
-def test_nobody_waits_for_company_longer_than_he_may(others, began_after_ms):
+def test_no_request_is_held_back_longer_than_it_may(others, began_after_ms):
     async def run() -> None:
         executor = HeldExecutor(is_quick=True)
         lane = lane_of(executor)
         first = lane.submit(ONE, 1, None, 0.05)
         for within_s, wait_s in others:
             lane.submit(ONE, 1, None if within_s is None else now_s() + within_s, wait_s)
-        assert await answer(first) == f"answered {began_after_ms} ms"
+        assert await outcome(first) == f"answered {began_after_ms} ms"
         assert executor.batches == [[1] * (1 + len(others))]
 
     simulated(run)
 
 
 @pytest.mark.parametrize("within_s", [0.002, 0.02, 0.2])
-def test_a_wait_never_takes_more_than_half_of_what_is_left(within_s):
+def test_a_request_is_held_back_for_half_of_its_time_at_most(within_s):
     async def run() -> None:
         lane = lane_of(HeldExecutor(is_quick=True))
         half_ms = min(within_s / 2, 0.05) * 1000
-        assert await answer(lane.submit(ONE, 1, now_s() + within_s, 0.05)) == f"answered {half_ms:.0f} ms"
+        assert await outcome(lane.submit(ONE, 1, now_s() + within_s, 0.05)) == f"answered {half_ms:.0f} ms"
 
     simulated(run)
 
 
-def test_what_waits_for_room_does_not_wait_for_company_too():
+def test_a_request_that_waits_for_room_is_not_held_back_as_well():
     async def run() -> None:
         executor = HeldExecutor(threads=1)
         lane = lane_of(executor)

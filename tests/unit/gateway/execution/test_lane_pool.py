@@ -1,13 +1,13 @@
-"""One lane per version and place, for as long as a route uses it."""
+"""One lane per version and placement, for as long as a route uses it."""
 
 from typing import Any
 
 import pytest
 
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.executor import ReplicaExecutor
-from gateway.execution.lane_pool import LaneOptions, LanePool, measured_times
-from gateway.execution.latency import LatencyModel
+from gateway.execution.in_replica import ReplicaExecutor
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.latency import LatencyModel, measured_times
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
@@ -15,7 +15,7 @@ from tests.unit.gateway.inference.support import Fake
 
 
 class StubDedicated:
-    """Gives every version the same executor, or refuses."""
+    """Gives every version the same executor, or raises."""
 
     def __init__(self, refuses: bool = False) -> None:
         self.opened: list[VersionKey] = []
@@ -35,9 +35,9 @@ class StubDedicated:
 
 @pytest.fixture
 def version(signature):
-    def make(number: str = "1", runtime: Any = "fake", **said: Any) -> Version:
+    def make(number: str = "1", runtime: Any = "fake", **more: Any) -> Version:
         manifest = Manifest(
-            runtime="onnx", file="f", sha256="0" * 64, inputs=signature.inputs, outputs=signature.outputs, **said
+            runtime="onnx", file="f", sha256="0" * 64, inputs=signature.inputs, outputs=signature.outputs, **more
         )
         state = VersionState.READY if runtime is not None else VersionState.QUARANTINED
         runtime = Fake(signature, 1) if runtime == "fake" else runtime
@@ -46,18 +46,18 @@ def version(signature):
     return make
 
 
-def lanes(dedicated: Any = None, inline_below_s: float = 0.002) -> LanePool:
+def lane_pool(dedicated: Any = None, inline_below_s: float = 0.002) -> LanePool:
     return LanePool(EndOfTurn(), LaneOptions(2, inline_below_s), dedicated)
 
 
-def test_a_version_has_one_lane_per_place(version):
+def test_a_version_has_one_lane_per_placement(version):
     dedicated = StubDedicated()
-    kept = lanes(dedicated)
-    lane = kept.lane(version(), "replica")
-    assert kept.lane(version(), "replica") is lane
-    assert kept.lane(version("2"), "replica") is not lane
-    elsewhere = kept.lane(version(), "dedicated")
-    assert elsewhere is kept.lane(version(), "dedicated") is not lane
+    pool = lane_pool(dedicated)
+    lane = pool.lane(version(), "replica")
+    assert pool.lane(version(), "replica") is lane
+    assert pool.lane(version("2"), "replica") is not lane
+    elsewhere = pool.lane(version(), "dedicated")
+    assert elsewhere is pool.lane(version(), "dedicated") is not lane
     assert (elsewhere.executor, elsewhere.key.placement) == (dedicated.executor, "dedicated")
     assert dedicated.opened == [version().key]
     assert isinstance(lane.executor, ReplicaExecutor)
@@ -65,55 +65,55 @@ def test_a_version_has_one_lane_per_place(version):
 
 def test_a_lane_that_no_route_uses_is_forgotten(version):
     dedicated = StubDedicated()
-    kept = lanes(dedicated)
-    here, there = kept.lane(version(), "replica"), kept.lane(version("2"), "dedicated")
-    kept.retain({here.key, there.key})
+    pool = lane_pool(dedicated)
+    here, there = pool.lane(version(), "replica"), pool.lane(version("2"), "dedicated")
+    pool.retain({here.key, there.key})
     assert dedicated.retained == {there.key.version}
-    assert kept.lane(version(), "replica") is here
+    assert pool.lane(version(), "replica") is here
     assert dedicated.is_all
-    kept.retain(set(), is_all=False)
+    pool.retain(set(), is_all=False)
     assert (dedicated.retained, dedicated.is_all) == (set(), False)
-    assert kept.lane(version(), "replica") is not here
+    assert pool.lane(version(), "replica") is not here
 
 
-def test_a_lane_follows_what_its_versions_manifest_says(version):
-    kept = lanes()
-    lane = kept.lane(version(max_batch=8), "replica")
-    assert lane.executor.rows_at_best() <= 8
-    other = kept.lane(version(max_batch=4), "replica")
+def test_a_lane_is_replaced_when_its_versions_manifest_changes(version):
+    pool = lane_pool()
+    lane = pool.lane(version(max_batch=8), "replica")
+    assert lane.executor.batch_limit() <= 8
+    other = pool.lane(version(max_batch=4), "replica")
     assert other is not lane
-    assert other.executor.rows_at_best() <= 4
+    assert other.executor.batch_limit() <= 4
 
 
-def test_what_cannot_be_served_is_said(version):
+def test_a_version_that_cannot_be_served_is_refused_with_the_reason(version):
     with pytest.raises(ModelRefused, match="m:1 wants an application of its own, which only the engine ray"):
-        lanes().lane(version(), "dedicated")
+        lane_pool().lane(version(), "dedicated")
     with pytest.raises(ModelRefused, match="not yet"):
-        lanes(StubDedicated(refuses=True)).lane(version(), "dedicated")
+        lane_pool(StubDedicated(refuses=True)).lane(version(), "dedicated")
     with pytest.raises(ModelRefused, match="m:1 is QUARANTINED, not READY"):
-        lanes().lane(version(runtime=None), "replica")
-    with pytest.raises(ModelRefused, match="m:1 wants a process of its own, which nobody here starts"):
-        lanes().lane(version(), "process")
+        lane_pool().lane(version(runtime=None), "replica")
+    with pytest.raises(ModelRefused, match="m:1 wants a process of its own, which this gateway does not start"):
+        lane_pool().lane(version(), "process")
 
 
 def test_a_shadow_has_a_lane_and_one_thread_of_its_own_and_never_the_event_loop(version):
-    kept = lanes(inline_below_s=1.0)
-    primary, shadow = kept.lane(version(), "replica"), kept.lane(version(), "replica", is_shadow=True)
-    assert kept.lane(version(), "replica", is_shadow=True) is shadow is not primary
+    pool = lane_pool(inline_below_s=1.0)
+    primary, shadow = pool.lane(version(), "replica"), pool.lane(version(), "replica", is_shadow=True)
+    assert pool.lane(version(), "replica", is_shadow=True) is shadow is not primary
     assert (primary.key.is_shadow, shadow.key.is_shadow) == (False, True)
     assert (primary.executor.is_quick(1), shadow.executor.is_quick(1)) == (True, False)
     assert (primary.executor._threads, shadow.executor._threads) == (2, 1)
-    kept.retain({primary.key})
-    assert kept.lane(version(), "replica") is primary
-    assert kept.lane(version(), "replica", is_shadow=True) is not shadow
+    pool.retain({primary.key})
+    assert pool.lane(version(), "replica") is primary
+    assert pool.lane(version(), "replica", is_shadow=True) is not shadow
 
 
-@pytest.mark.parametrize(("said", "is_batching"), [({}, True), ({"max_batch": 1}, False)])
-def test_a_version_is_batched_unless_its_manifest_says_otherwise(version, said, is_batching):
-    assert lanes().lane(version(**said), "replica")._is_batching is is_batching
+@pytest.mark.parametrize(("more", "is_batching"), [({}, True), ({"max_batch": 1}, False)])
+def test_a_version_is_batched_unless_its_manifest_says_otherwise(version, more, is_batching):
+    assert lane_pool().lane(version(**more), "replica")._is_batching is is_batching
 
 
-def test_a_pace_is_measured_with_one_instance_and_with_several(signature, monkeypatch):
+def test_latency_is_measured_with_one_instance_and_with_several(signature, monkeypatch):
     now_s = [0.0]
 
     class Slow(Fake):
@@ -123,12 +123,12 @@ def test_a_pace_is_measured_with_one_instance_and_with_several(signature, monkey
             now_s[0] += 1 + 0.1 * len(inputs["X"]) + (10 if self.runs == 0 else 0)
             return super().run(inputs, outputs)
 
-    monkeypatch.setattr("gateway.execution.lane_pool.time.perf_counter", lambda: now_s[0])
-    pace = LatencyModel(*measured_times(Slow(signature, 1)))
-    assert [pace.expected_s(rows) for rows in (1, 10)] == pytest.approx([1.1, 2.0])
+    monkeypatch.setattr("gateway.execution.latency.time.perf_counter", lambda: now_s[0])
+    latency = LatencyModel(*measured_times(Slow(signature, 1)))
+    assert [latency.expected_s(rows) for rows in (1, 10)] == pytest.approx([1.1, 2.0])
 
 
-def test_a_model_that_does_not_take_as_many_is_served_all_the_same(version, signature):
+def test_a_model_that_takes_fewer_instances_than_are_measured_is_served(version, signature):
     class Small(Fake):
         """Takes ten instances at most."""
 
@@ -137,25 +137,25 @@ def test_a_model_that_does_not_take_as_many_is_served_all_the_same(version, sign
                 raise ModelFailed("too many")
             return super().run(inputs, outputs)
 
-    executor = lanes().lane(version(runtime=Small(signature, 1)), "replica").executor
-    assert executor.pace.expected_s(64) == executor.pace.expected_s(1)
+    executor = lane_pool().lane(version(runtime=Small(signature, 1)), "replica").executor
+    assert executor.latency.expected_s(64) == executor.latency.expected_s(1)
 
 
-def test_what_a_lane_has_done_is_told_once_and_nothing_is_left_out(version):
-    kept, told = lanes(), []
-    statistics = kept.lane(version(), "replica").statistics
+def test_the_statistics_of_a_lane_are_published_once_and_completely(version):
+    pool, counted = lane_pool(), []
+    statistics = pool.lane(version(), "replica").statistics
 
     def publish() -> None:
-        kept.publish(lambda key, added, _: told.append((key.version, added)))
+        pool.publish(lambda key, added, _: counted.append((key.version, added)))
 
     publish()
-    assert told == []
+    assert counted == []
     statistics.runs, statistics.succeeded = 1, 3
     publish()
-    statistics.instances = 3  # read by one thread, while another was about to write the rest
+    statistics.instances = 3  # one thread read them while another was still writing
     publish()
     publish()
-    assert [{field: added[field] for field in ("runs", "succeeded", "instances")} for _, added in told] == [
+    assert [{field: added[field] for field in ("runs", "succeeded", "instances")} for _, added in counted] == [
         {"runs": 1, "succeeded": 3, "instances": 0},
         {"runs": 0, "succeeded": 0, "instances": 3},
     ]

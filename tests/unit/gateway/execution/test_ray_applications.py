@@ -1,4 +1,4 @@
-"""Which applications are asked for, given up and ended: Serve's answers are the test's."""
+"""Which applications are deployed and deleted; Ray Serve is simulated."""
 
 import asyncio
 import warnings
@@ -12,16 +12,16 @@ from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Resources
 
-with warnings.catch_warnings():  # Ray's own, while it is imported
+with warnings.catch_warnings():  # Ray warns while it is imported
     warnings.simplefilter("ignore")
-    from gateway.execution import ray_applications as ray_models
+    from gateway.execution import ray_applications
     from gateway.execution.ray_applications import PREFIX, Profile, RayApplications
 
 LONG_S = 31.0
 
 
 class Serve:
-    """Ray Serve, as far as it is asked; `down` is what it raises."""
+    """The part of Ray Serve that is used. It raises `down` if that is set."""
 
     def __init__(self) -> None:
         self.applications: dict[str, Any] = {}
@@ -45,17 +45,17 @@ class Serve:
         return name
 
 
-class Bench:
-    """The applications of one replica, in a time that the test tells."""
+class Simulation:
+    """The applications of one replica, with a clock that the test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.serve, self.now_s = Serve(), 1000.0
         clock = SimpleNamespace(time=lambda: self.now_s, monotonic=lambda: self.now_s)
-        monkeypatch.setattr(ray_models, "serve", self.serve)
-        monkeypatch.setattr(ray_models, "time", clock)
-        self.models = RayApplications(Settings(registry="models"), asyncio.new_event_loop())
-        monkeypatch.setattr(self.models, "_deploy", self._deploy)
-        monkeypatch.setattr(ray_models, "_reach", lambda _: None)
+        monkeypatch.setattr(ray_applications, "serve", self.serve)
+        monkeypatch.setattr(ray_applications, "time", clock)
+        self.applications = RayApplications(Settings(registry="models"), asyncio.new_event_loop())
+        monkeypatch.setattr(self.applications, "_deploy", self._deploy)
+        monkeypatch.setattr(ray_applications, "_reach", lambda _: None)
         reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile(True, 0.001, 16, 0.002)))
         monkeypatch.setattr("gateway.execution.ray_applications.asyncio.run_coroutine_threadsafe", lambda *_: reached)
 
@@ -67,28 +67,29 @@ class Bench:
         self.serve.applications[name] = SimpleNamespace(status=status, message=message, last_deployed_time_s=self.now_s)
 
     def refused(self, version: Version) -> str:
+        """Open a version that is refused. Return the sentence."""
         with pytest.raises(ModelRefused) as refused:
-            self.models.open(version)
+            self.applications.open(version)
         return str(refused.value)
 
     def run(self, version: Version) -> str:
-        """Opens a version, and says what its application is called."""
+        """Open a version until it runs. Return the name of its application."""
         self.refused(version)
         name = self.serve.deployed[-1]
         self.set(name, "RUNNING")
-        assert self.models.open(version)[1]
+        assert self.applications.open(version)[1]
         return name
 
     def retain(self, *versions: Version, after_s: float = 0.0, is_all: bool = True) -> None:
         self.now_s += after_s
-        self.models.retain({version.key for version in versions}, is_all=is_all)
+        self.applications.retain({version.key for version in versions}, is_all=is_all)
 
 
 @pytest.fixture
-def bench(monkeypatch):
-    built = Bench(monkeypatch)
+def simulation(monkeypatch):
+    built = Simulation(monkeypatch)
     yield built
-    built.models._loop.close()
+    built.applications._loop.close()
 
 
 @pytest.fixture
@@ -107,93 +108,93 @@ def version(signature):
     return make
 
 
-def test_an_application_is_started_once_and_reached_when_it_runs(bench, version):
-    assert "is being started" in bench.refused(version())
-    assert "is being started" in bench.refused(version())
-    (name,) = bench.serve.deployed
-    bench.set(name, "RUNNING")
-    assert bench.models.open(version())[1]
-    assert bench.serve.deployed == [name]
+def test_an_application_is_started_once_and_used_when_it_runs(simulation, version):
+    assert "is being started" in simulation.refused(version())
+    assert "is being started" in simulation.refused(version())
+    (name,) = simulation.serve.deployed
+    simulation.set(name, "RUNNING")
+    assert simulation.applications.open(version())[1]
+    assert simulation.serve.deployed == [name]
 
 
-def test_an_application_that_takes_long_to_start_is_not_ended_meanwhile(bench, version):
+def test_an_application_that_takes_long_to_start_is_not_ended(simulation, version):
     for _ in range(10):
-        assert "is being started" in bench.refused(version())
-        bench.retain(version(), after_s=LONG_S, is_all=False)
-    assert (len(bench.serve.deployed), bench.serve.deleted) == (1, [])
+        assert "is being started" in simulation.refused(version())
+        simulation.retain(version(), after_s=LONG_S, is_all=False)
+    assert (len(simulation.serve.deployed), simulation.serve.deleted) == (1, [])
 
 
-def test_an_application_that_nobody_uses_is_ended_after_a_while(bench, version):
-    name = bench.run(version())
-    bench.retain(version(), after_s=LONG_S)
-    bench.retain()
-    bench.retain(after_s=LONG_S / 2)
-    assert bench.serve.deleted == []
-    bench.retain(after_s=LONG_S)
-    assert bench.serve.deleted == [name]
-    bench.retain(after_s=LONG_S)
-    assert bench.serve.deleted == [name]
+def test_an_application_that_no_route_uses_is_ended_after_a_while(simulation, version):
+    name = simulation.run(version())
+    simulation.retain(version(), after_s=LONG_S)
+    simulation.retain()
+    simulation.retain(after_s=LONG_S / 2)
+    assert simulation.serve.deleted == []
+    simulation.retain(after_s=LONG_S)
+    assert simulation.serve.deleted == [name]
+    simulation.retain(after_s=LONG_S)
+    assert simulation.serve.deleted == [name]
 
 
-def test_an_application_that_is_used_again_in_time_stays(bench, version):
-    bench.run(version())
-    bench.retain()
-    bench.retain(after_s=LONG_S / 2)
-    bench.models.open(version())
-    bench.retain(version(), after_s=LONG_S)
-    bench.retain(version(), after_s=LONG_S)
-    assert bench.serve.deleted == []
+def test_an_application_that_is_used_again_in_time_stays(simulation, version):
+    simulation.run(version())
+    simulation.retain()
+    simulation.retain(after_s=LONG_S / 2)
+    simulation.applications.open(version())
+    simulation.retain(version(), after_s=LONG_S)
+    simulation.retain(version(), after_s=LONG_S)
+    assert simulation.serve.deleted == []
 
 
-def test_other_resources_are_another_application_and_the_old_one_serves_until_the_new_one_does(bench, version):
-    old, wanted = bench.run(version()), version(min_replicas=2, max_replicas=2)
-    assert "is being started" in bench.refused(wanted)
-    bench.retain(wanted, after_s=LONG_S)
-    bench.retain(wanted, after_s=LONG_S)
-    assert bench.serve.deleted == []
-    new = bench.serve.deployed[-1]
-    bench.set(new, "RUNNING")
-    bench.models.open(wanted)
-    bench.retain(wanted, after_s=LONG_S)
-    assert (new != old, bench.serve.deleted) == (True, [old])
+def test_other_resources_are_another_application_and_the_old_one_serves_meanwhile(simulation, version):
+    old, wanted = simulation.run(version()), version(min_replicas=2, max_replicas=2)
+    assert "is being started" in simulation.refused(wanted)
+    simulation.retain(wanted, after_s=LONG_S)
+    simulation.retain(wanted, after_s=LONG_S)
+    assert simulation.serve.deleted == []
+    new = simulation.serve.deployed[-1]
+    simulation.set(new, "RUNNING")
+    simulation.applications.open(wanted)
+    simulation.retain(wanted, after_s=LONG_S)
+    assert (new != old, simulation.serve.deleted) == (True, [old])
 
 
-def test_what_replicas_that_are_gone_have_left_is_ended_when_it_is_known_that_nobody_wants_it(bench, version):
-    used = bench.run(version())
+def test_applications_that_other_replicas_left_behind_are_ended_if_no_route_needs_them(simulation, version):
+    used = simulation.run(version())
     orphan = f"{PREFIX}m-0-abc"
-    bench.set(orphan, "RUNNING")
-    bench.set("pointsman", "RUNNING")
+    simulation.set(orphan, "RUNNING")
+    simulation.set("pointsman", "RUNNING")
     for _ in range(3):
-        bench.retain(version(), after_s=LONG_S, is_all=False)
-    assert bench.serve.deleted == []
+        simulation.retain(version(), after_s=LONG_S, is_all=False)
+    assert simulation.serve.deleted == []
     for _ in range(3):
-        bench.retain(version(), after_s=LONG_S)
-    assert bench.serve.deleted == [orphan]
-    assert set(bench.serve.applications) == {used, "pointsman"}
+        simulation.retain(version(), after_s=LONG_S)
+    assert simulation.serve.deleted == [orphan]
+    assert set(simulation.serve.applications) == {used, "pointsman"}
 
 
-def test_an_application_that_could_not_be_started_says_why_and_is_started_anew_after_a_while(bench, version):
-    bench.refused(version())
-    (name,) = bench.serve.deployed
-    bench.set(name, "DEPLOY_FAILED", "no module named torch")
-    assert bench.refused(version()) == "m:1: its application is DEPLOY_FAILED. no module named torch"
-    assert bench.serve.deleted == []
-    bench.now_s += LONG_S
-    assert "no module named torch" in bench.refused(version())
-    assert bench.serve.deleted == [name]
-    bench.refused(version())
-    assert bench.serve.deployed == [name, name]
+def test_an_application_that_failed_to_start_says_why_and_is_started_again_later(simulation, version):
+    simulation.refused(version())
+    (name,) = simulation.serve.deployed
+    simulation.set(name, "DEPLOY_FAILED", "no module named torch")
+    assert simulation.refused(version()) == "m:1: its application is DEPLOY_FAILED. no module named torch"
+    assert simulation.serve.deleted == []
+    simulation.now_s += LONG_S
+    assert "no module named torch" in simulation.refused(version())
+    assert simulation.serve.deleted == [name]
+    simulation.refused(version())
+    assert simulation.serve.deployed == [name, name]
 
 
-def test_a_serve_that_does_not_answer_is_no_fault_of_the_refresh(bench, version):
-    name = bench.run(version())
-    bench.serve.down = RuntimeError("the controller is gone")
-    assert "m:2: its application does not answer: RuntimeError('the controller is gone')." in bench.refused(
+def test_while_serve_is_down_opening_is_refused_and_ending_is_tried_again(simulation, version):
+    name = simulation.run(version())
+    simulation.serve.down = RuntimeError("the controller is gone")
+    assert "m:2: its application does not answer: RuntimeError('the controller is gone')." in simulation.refused(
         version("2")
     )
     for _ in range(3):
-        bench.retain(after_s=LONG_S)
-    bench.serve.down = None
-    bench.retain()
-    bench.retain(after_s=LONG_S)
-    assert name in bench.serve.deleted
+        simulation.retain(after_s=LONG_S)
+    simulation.serve.down = None
+    simulation.retain()
+    simulation.retain(after_s=LONG_S)
+    assert name in simulation.serve.deleted

@@ -139,7 +139,7 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
     The first event is set when the model has started. Setting the second lets it go on.
     """
     executor = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor
-    runtime, latency, run = executor._runtime, executor.pace, executor._runtime.run
+    runtime, latency, run = executor._runtime, executor.latency, executor._runtime.run
     started, release = threading.Event(), threading.Event()
 
     def hold(inputs, outputs):
@@ -147,12 +147,12 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
         release.wait(5)
         return run(inputs, outputs)
 
-    runtime.run, executor.pace = hold, LatencyModel(1.0)
+    runtime.run, executor.latency = hold, LatencyModel(1.0)
     try:
         yield started, release
     finally:
         release.set()
-        runtime.run, executor.pace = run, latency
+        runtime.run, executor.latency = run, latency
 
 
 def chunked(request: bytes) -> bytes:

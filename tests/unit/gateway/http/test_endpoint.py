@@ -277,19 +277,19 @@ def test_a_malformed_deadline_is_refused(gateway, asked):
 def slow_route(gateway):
     """Gives the route a model that takes its time, in a thread."""
     executor, release = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor, threading.Event()
-    runtime, pace = executor._runtime, executor.pace
+    runtime, latency = executor._runtime, executor.latency
     run = runtime.run
 
     def wait(inputs, outputs):
         release.wait(5)
         return run(inputs, outputs)
 
-    runtime.run, executor.pace = wait, LatencyModel(1.0)
+    runtime.run, executor.latency = wait, LatencyModel(1.0)
     try:
         yield release
     finally:
         release.set()
-        runtime.run, executor.pace = run, pace
+        runtime.run, executor.latency = run, latency
 
 
 def test_beyond_the_limit_of_requests_in_flight_callers_are_told_to_wait(gateway, monkeypatch):

@@ -63,7 +63,7 @@ def test_an_answer_in_between_starts_the_count_anew(bench, join_live, signature)
         fail(bench, live, FAILURES_IN_A_ROW - 1)
         arm.raises = None
         bench.predict(live)
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED
 
 
 def test_while_an_arm_is_down_its_fallback_answers(bench, join_live, signature):
@@ -75,7 +75,7 @@ def test_while_an_arm_is_down_its_fallback_answers(bench, join_live, signature):
     for _ in range(3):
         assert bench.predict(live).arm.arm.name == "b"
     assert arm.runs == runs
-    assert (breaker(live, 0).phase, breaker(live, 1).phase) == (BreakerState.OPEN, BreakerState.CLOSED)
+    assert (breaker(live, 0).state, breaker(live, 1).state) == (BreakerState.OPEN, BreakerState.CLOSED)
     assert [row["error_code"] for row in bench.rows()[-2:]] == ["ArmDown", ""]
 
 
@@ -90,7 +90,7 @@ def test_an_arm_comes_back_after_a_trial(bench, join_live, signature, later):
     arm.raises = None
     later(FIRST_PAUSE_S)
     assert bench.predict(live).reason == "WEIGHTED"
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED
 
 
 def test_a_client_that_leaves_during_the_trial_leaves_it_to_another(bench, join_live, signature, later):
@@ -123,7 +123,7 @@ def test_values_that_a_model_refuses_are_the_callers_fault(bench, join_live, sig
 
     live = join_live({"a": Picky(signature, 1)})
     fail(bench, live, 2 * FAILURES_IN_A_ROW, InputRefused)
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED
     assert {(row["status"], row["error_code"]) for row in bench.rows()} == {(422, "InputRefused")}
 
 
@@ -133,7 +133,7 @@ def test_a_callers_own_tiny_deadline_does_not_open_it(bench, join_live, signatur
     live = join_live({"a": arm}, mean_s=0.0015, inline_below_s=0.001, **spec)
     fail(bench, live, 2 * FAILURES_IN_A_ROW, TooLate, within_s=0.004)
     arm.gate.set()
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize("fallback", [{}, {"fallback": "b"}], ids=["alone", "with a fallback"])
@@ -149,7 +149,7 @@ def test_an_arm_that_lets_the_routes_deadline_pass_again_and_again_is_down(
         with contextlib.suppress(TooLate, ArmDown):
             bench.predict(live)
     arm.gate.set()
-    assert breaker(live).phase is BreakerState.OPEN
+    assert breaker(live).state is BreakerState.OPEN
 
 
 def test_a_whole_batch_of_failures_counts_as_many(bench, join_live, signature):
@@ -159,19 +159,19 @@ def test_a_whole_batch_of_failures_counts_as_many(bench, join_live, signature):
         await asyncio.gather(*(bench.ask(live) for _ in range(FAILURES_IN_A_ROW)), return_exceptions=True)
 
     bench.run(many())
-    assert breaker(live).phase is BreakerState.OPEN
+    assert breaker(live).state is BreakerState.OPEN
 
 
 def test_the_replicas_own_probe_neither_opens_it_nor_is_its_trial(bench, join_live, signature, later):
     arm = Fake(signature, 1, ModelFailed("no"))
     live = join_live({"a": arm})
     fail(bench, live, 2 * FAILURES_IN_A_ROW, probe=True)
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED
     fail(bench, live, FAILURES_IN_A_ROW)
     later(FIRST_PAUSE_S)
     arm.raises = None
     fail(bench, live, 1, ArmDown, probe=True)
-    assert breaker(live).phase is BreakerState.OPEN
+    assert breaker(live).state is BreakerState.OPEN
     assert bench.predict(live).reason == "WEIGHTED"
     fail_between = FAILURES_IN_A_ROW - 1
     arm.raises = ModelFailed("no")
@@ -180,7 +180,7 @@ def test_the_replicas_own_probe_neither_opens_it_nor_is_its_trial(bench, join_li
     bench.predict(live, probe=True)  # says nothing of what callers send
     arm.raises = ModelFailed("no")
     fail(bench, live, 1)
-    assert breaker(live).phase is BreakerState.OPEN
+    assert breaker(live).state is BreakerState.OPEN
     assert len(bench.rows()) == 2 * FAILURES_IN_A_ROW + 1  # and it is never in the log
 
 
@@ -211,4 +211,4 @@ def test_a_trial_whose_values_are_refused_shows_that_the_arm_works(bench, join_l
     arm.broken = False
     later(FIRST_PAUSE_S)
     fail(bench, live, 2, InputRefused)
-    assert breaker(live).phase is BreakerState.CLOSED
+    assert breaker(live).state is BreakerState.CLOSED

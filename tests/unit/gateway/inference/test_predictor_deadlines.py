@@ -133,7 +133,7 @@ def test_a_deadline_that_has_passed_starts_no_model(bench, join_live, signature)
 def test_an_arm_that_is_known_to_be_too_slow_leaves_the_time_to_its_fallback(bench, join_live, signature):
     slow, spare = Fake(signature, 1), Fake(signature, 2)
     live = join_live({"a": slow, "b": spare}, mean_s=1.0, fallback="b", deadline="100ms")
-    live.routes["r"].arms[1].lane.executor.pace = LatencyModel(0.001)
+    live.routes["r"].arms[1].lane.executor.latency = LatencyModel(0.001)
     assert bench.predict(live).arm.arm.name == "b"
     assert (slow.runs, spare.runs) == (0, 1)
 

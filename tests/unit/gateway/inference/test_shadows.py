@@ -37,7 +37,7 @@ def a_shadow(executor: Any, name: str = "s", **said: Any) -> LiveShadow:
         executor,
         EndOfTurn(),
         is_batching=True,
-        has_one_likeness=True,
+        has_one_shape_key=True,
     )
     given = {
         "primaries": frozenset({0, 1}),
@@ -236,7 +236,7 @@ def test_a_shadow_that_is_late_is_recorded_as_such_and_one_that_must_be_is_not_a
             ("waiting", 504, "timeout", "TooLate"),
         ]
         assert [each.comparison for each in made.records()] == [None, None]
-        executor.pace = SimpleNamespace(expected_s=lambda _: 0.2, lower=lambda: None)
+        executor.latency = SimpleNamespace(expected_s=lambda _: 0.2, lower=lambda: None)
         made.offer("hopeless")
         await asyncio.sleep(0.04)
         assert made.shadows.dropped == {("r", "s", "late"): 1}
@@ -262,14 +262,14 @@ def test_a_shadow_that_fails_again_and_again_is_left_alone_for_a_moment(bench):
         assert len(made.records()) == FAILURES_IN_A_ROW
         executor.end = succeed
         await asyncio.sleep(1.1)
-        executor.pace = SimpleNamespace(expected_s=lambda _: 2.0, lower=lambda: None)
+        executor.latency = SimpleNamespace(expected_s=lambda _: 2.0, lower=lambda: None)
         made.offer("a trial that would be late")
         await asyncio.sleep(0.04)
-        executor.pace = SimpleNamespace(expected_s=lambda _: 0.0, lower=lambda: None)
+        executor.latency = SimpleNamespace(expected_s=lambda _: 0.0, lower=lambda: None)
         assert made.shadows.dropped.pop(("r", "s", "late")) == 1
         made.offer("trial")
         await asyncio.sleep(0.04)
-        assert live_shadow.lane.breaker.phase is BreakerState.CLOSED
+        assert live_shadow.lane.breaker.state is BreakerState.CLOSED
 
     simulated(run)
 

@@ -1,4 +1,4 @@
-"""Metrics of one replica, of its neighbours, and of those that held its seat before."""
+"""Metrics of one replica, of its neighbours, and of the replicas that held its seat before."""
 
 import math
 import threading
@@ -10,7 +10,7 @@ from gateway.telemetry.metrics import Metrics
 
 
 def samples(metrics: Metrics, live: set[int], name: str) -> dict[tuple, float]:
-    """Value by label values (in the order of the labels' names)."""
+    """Return the value for each tuple of label values, in the order of the label names."""
     families = text_string_to_metric_families(metrics.render(live).decode())
     return {
         tuple(value for _, value in sorted(sample.labels.items())): sample.value
@@ -20,7 +20,7 @@ def samples(metrics: Metrics, live: set[int], name: str) -> dict[tuple, float]:
     }
 
 
-def test_requests_are_counted_by_what_was_asked_and_answered(tmp_path):
+def test_requests_are_counted_by_route_arm_version_and_status(tmp_path):
     metrics = Metrics(tmp_path, 0)
     for _ in range(3):
         metrics.count("r", "a", "1", 200, 0.002)
@@ -38,7 +38,7 @@ def test_requests_are_counted_by_what_was_asked_and_answered(tmp_path):
     assert samples(metrics, {0}, "pointsman_requests_total")["a", "r", "200", "1"] == 4
 
 
-def test_durations_fall_into_their_buckets(tmp_path):
+def test_durations_fall_into_tsuccessor_buckets(tmp_path):
     metrics = Metrics(tmp_path, 0)
     for duration_s in (0.0001, 0.00011, 0.003, 20.0):
         metrics.count("r", "a", "1", 200, duration_s)
@@ -68,7 +68,7 @@ def test_nothing_is_lost_while_it_is_flushed(tmp_path):
     assert samples(metrics, {0}, "pointsman_requests_total") == {("a", "r", "200", "1"): 20_000}
 
 
-def test_whoever_is_asked_answers_for_all_and_a_successor_continues(tmp_path):
+def test_each_replica_reports_for_all_and_a_successor_continues(tmp_path):
     first = Metrics(tmp_path, 0)
     first.count("r", "a", "1", 200, 0.001)
     first.flush()
@@ -79,11 +79,11 @@ def test_whoever_is_asked_answers_for_all_and_a_successor_continues(tmp_path):
     second.in_flight.set(2)
     assert samples(second, {0, 1}, "pointsman_requests_total") == {("a", "r", "200", "1"): 2}
     assert samples(second, {0, 1}, "pointsman_in_flight") == {(): 7}
-    assert samples(second, {1}, "pointsman_in_flight") == {(): 2}  # the dead hold nothing in hand
-    heir = Metrics(tmp_path, 0)
-    heir.count("r", "a", "1", 200, 0.001)
-    heir.flush()
-    assert samples(heir, {0, 1}, "pointsman_requests_total") == {("a", "r", "200", "1"): 3}
+    assert samples(second, {1}, "pointsman_in_flight") == {(): 2}  # a replica that has ended has no requests in flight
+    successor = Metrics(tmp_path, 0)
+    successor.count("r", "a", "1", 200, 0.001)
+    successor.flush()
+    assert samples(successor, {0, 1}, "pointsman_requests_total") == {("a", "r", "200", "1"): 3}
 
 
 def test_shadows_are_counted_apart_from_arms(tmp_path):
@@ -103,14 +103,14 @@ def test_shadows_are_counted_apart_from_arms(tmp_path):
     assert samples(metrics, {0}, "pointsman_request_seconds_count") == {("a", "r"): 1}
 
 
-def test_what_the_dead_said_of_guardrails_is_forgotten(tmp_path):
+def test_guardrail_values_of_replicas_that_ended_are_removed(tmp_path):
     Metrics(tmp_path, 0).guardrails.labels("r", "canary", "errors").set(0.001)
     second = Metrics(tmp_path, 1)
     assert samples(second, {0, 1}, "pointsman_guardrail_p_value") == {("canary", "errors", "r"): 0.001}
     assert samples(second, {1}, "pointsman_guardrail_p_value") == {}
 
 
-def test_a_replica_counts_what_it_answered(gateway):
+def test_a_replica_counts_its_responses(gateway):
     def counted(name: str, **labels: str) -> float:
         return sum(
             sample.value

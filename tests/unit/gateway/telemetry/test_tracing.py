@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from structlog.testing import capture_logs
 
-from gateway.telemetry.tracing import Tracing, carry, open_tracing, trace_id
+from gateway.telemetry.tracing import Tracing, open_tracing, trace_context, trace_id
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GOOD = f"00-{TRACE}-{SPAN}-01"
@@ -39,7 +39,7 @@ def headers(parent: str | bytes, state: bytes | None = None) -> dict[bytes, byte
 )
 def test_a_valid_trace_context_is_taken(parent):
     assert trace_id(headers(parent)) == TRACE
-    assert carry(headers(parent)) == {"traceparent": parent}
+    assert trace_context(headers(parent)) == {"traceparent": parent}
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_a_valid_trace_context_is_taken(parent):
 def test_an_invalid_trace_context_is_none(parent):
     sent = headers(parent, b"vendor=1")
     assert trace_id(sent) == ""
-    assert carry(sent) == {}
+    assert trace_context(sent) == {}
 
 
 def test_no_trace_context_is_none():
     assert trace_id({b"host": b"x"}) == ""
-    assert carry({b"tracestate": b"vendor=1"}) == {}
+    assert trace_context({b"tracestate": b"vendor=1"}) == {}
 
 
 @given(st.binary(max_size=80))
@@ -87,11 +87,11 @@ def test_no_bytes_make_it_fail(parent):
 
 
 @pytest.mark.parametrize(
-    ("state", "carried"),
+    ("state", "taken"),
     [(b"vendor=1,other=2", "vendor=1,other=2"), (b"", None), (b"x" * 513, None), (b"a=\xff", None), (b"a=1\nb", None)],
 )
-def test_a_trace_state_goes_on_if_it_can_be_sent(state, carried):
-    assert carry(headers(GOOD, state)).get("tracestate") == carried
+def test_a_trace_state_is_taken_if_it_is_valid(state, taken):
+    assert trace_context(headers(GOOD, state)).get("tracestate") == taken
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def tracing(provider) -> Tracing:
     return Tracing(provider, provider.shutdown)
 
 
-def test_a_prediction_is_one_span_below_the_callers(tracing, exporter):
+def test_a_prediction_is_one_span_below_the_clients(tracing, exporter):
     tracing.record_prediction(headers(GOOD, b"vendor=1"), **PREDICTION)
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.kind) == ("predict fraud", trace.SpanKind.SERVER)
@@ -130,7 +130,7 @@ def test_a_prediction_is_one_span_below_the_callers(tracing, exporter):
     assert span.status.status_code is trace.StatusCode.UNSET
 
 
-def test_without_a_caller_that_traces_it_is_a_trace_of_its_own(tracing, exporter):
+def test_without_a_trace_context_a_prediction_is_a_trace_of_its_own(tracing, exporter):
     for sent in ({}, headers("rubbish"), {}):
         tracing.record_prediction(sent, **PREDICTION)
     spans = exporter.get_finished_spans()
@@ -138,19 +138,19 @@ def test_without_a_caller_that_traces_it_is_a_trace_of_its_own(tracing, exporter
     assert len({span.context.trace_id for span in spans}) == 3
 
 
-def test_what_is_current_in_the_process_is_not_taken_for_the_caller(tracing, provider, exporter):
+def test_the_current_span_of_the_process_is_not_taken_for_the_parent(tracing, provider, exporter):
     with provider.get_tracer("other").start_as_current_span("other"):
         tracing.record_prediction({}, **PREDICTION)
     assert exporter.get_finished_spans()[0].parent is None
 
 
-def test_a_failure_is_said(tracing, exporter):
+def test_a_failure_sets_the_status_of_the_span(tracing, exporter):
     tracing.record_prediction(headers(GOOD), **PREDICTION, failure="The model failed.")
     (span,) = exporter.get_finished_spans()
     assert (span.status.status_code, span.status.description) == (trace.StatusCode.ERROR, "The model failed.")
 
 
-def test_a_caller_that_does_not_sample_is_followed(exporter):
+def test_the_sampling_decision_of_the_client_is_followed(exporter):
     provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(1.0)), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing = Tracing(provider, provider.shutdown)
@@ -163,7 +163,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 @pytest.fixture
 def environment(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
-    """No provider is set for the process, and what is set here is taken back."""
+    """Return a monkeypatch for the environment, in a process without a tracer provider."""
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: trace.ProxyTracerProvider())
     return monkeypatch
 
@@ -177,11 +177,11 @@ def environment(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
         {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_nobody_who_did_not_ask_for_spans_gets_them(environment, environ):
+def test_there_are_no_spans_unless_the_operator_wants_them(environment, environ):
     assert open_tracing(environ) is None
 
 
-def test_a_provider_that_the_process_has_is_used_and_left_open(environment, provider, exporter):
+def test_a_provider_that_is_set_for_the_process_is_used_and_left_open(environment, provider, exporter):
     environment.setattr(trace, "get_tracer_provider", lambda: provider)
     tracing = open_tracing({})
     tracing.record_prediction(headers(GOOD), **PREDICTION)
@@ -212,7 +212,7 @@ def test_an_endpoint_alone_is_enough(environment, exporter, environ, service):
     assert span.resource.attributes["service.name"] == service
 
 
-def test_a_collector_that_hangs_does_not_hold_up_the_end(environment):
+def test_a_collector_that_hangs_does_not_delay_the_end(environment):
     released = threading.Event()
 
     class Hanging(InMemorySpanExporter):
@@ -246,7 +246,7 @@ def test_the_exporter_that_the_protocol_names_is_imported(environment):
     assert [name.split(".")[4] for name in imported] == ["http", "grpc"]
 
 
-def test_a_protocol_that_nobody_knows_is_logged(environment):
+def test_an_unknown_protocol_is_logged(environment):
     with capture_logs() as logs:
         assert open_tracing({**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}) is None
     assert logs[0]["protocol"] == "carrier-pigeon"

@@ -1,4 +1,4 @@
-"""Models for processes: one that does what the numbers it is given say, and what a test needs to have it run."""
+"""Models for child processes, and what a test needs to run them."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,10 @@ import uvloop
 from onnx import TensorProto, helper
 
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane import Job, Lane
+from gateway.execution.job import Job
+from gateway.execution.lane import Lane
 from gateway.execution.lane_pool import LaneOptions, LanePool
-from gateway.execution.process.child import ProcessOptions
+from gateway.execution.process.model import ProcessOptions
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.datatypes import NUMPY_OF
 from runtimes.load import LoadOptions
@@ -30,10 +31,10 @@ SLEEP, CRASH, RAISE, HOLD, LEAVE, NICE, THREADS = -1, -2, -3, -4, -5, -6, -7
 
 
 class Moody:
-    """Answers the sum of each row, unless the least of their first numbers says otherwise."""
+    """Returns the sum of each row, or does what the least of their first numbers (`SLEEP`, `CRASH`, ...) stands for."""
 
     def predict(self, features: Any) -> Any:
-        """As an estimator of scikit-learn does."""
+        """Predict as an estimator of scikit-learn does."""
         first = int(features[:, 0].min(initial=0))
         if first == SLEEP:
             time.sleep(60)
@@ -53,39 +54,39 @@ class Moody:
 
 
 class Unloadable:
-    """Crashes, or sleeps, the process that runs it for the first time."""
+    """Crashes the process that runs it first, or sleeps there."""
 
     def __init__(self, *, sleeps: bool) -> None:
         self.sleeps = sleeps
 
     def predict(self, features: Any) -> Any:  # noqa: ARG002  # an estimator's
-        """As an estimator of scikit-learn does not."""
+        """Crash or sleep."""
         if self.sleeps:
             time.sleep(60)
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def publish_file(root: Path, file: str, content: bytes, **said: Any) -> Version:
-    """A version of a directory registry, as a replica knows it whose processes run it."""
+def publish_file(root: Path, file: str, content: bytes, **more: Any) -> Version:
+    """Write a version to a directory registry. Return it as a replica has it that runs it in a process."""
     folder = root / "m" / "1"
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()
     manifest = Manifest(
-        runtime="onnx" if file.endswith(".onnx") else "sklearn", file=file, sha256=digest, placement="process", **said
+        runtime="onnx" if file.endswith(".onnx") else "sklearn", file=file, sha256=digest, placement="process", **more
     )
     (folder / file).write_bytes(content)
     (folder / "model.yaml").write_text(manifest_to_yaml(manifest))
     return Version(VersionKey("m", "1", digest), manifest, VersionState.READY)
 
 
-def publish_estimator(root: Path, estimator: Any, **said: Any) -> Version:
-    """An estimator of two numbers, which answers one."""
+def publish_estimator(root: Path, estimator: Any, **more: Any) -> Version:
+    """Publish an estimator that takes two numbers and returns one."""
     signature = {"inputs": (TensorSpec("X", "FP64", (-1, 2)),), "outputs": (TensorSpec("y", "FP64", (-1,)),)}
-    return publish_file(root, "model.pkl", pickle.dumps(estimator), **signature, **said)
+    return publish_file(root, "model.pkl", pickle.dumps(estimator), **signature, **more)
 
 
 def publish_echo(root: Path, *datatypes: str) -> Version:
-    """An ONNX model that answers what it is given, in any datatype."""
+    """Publish an ONNX model that returns its inputs, in any datatype."""
     kinds = {
         name: helper.np_dtype_to_tensor_dtype(dtype) for name, dtype in NUMPY_OF.items() if dtype.kind in "biuf"
     } | {
@@ -102,25 +103,25 @@ def publish_echo(root: Path, *datatypes: str) -> Version:
     return publish_file(root, "model.onnx", model.SerializeToString(), inputs=specs[0], outputs=specs[1])
 
 
-def lanes_of(root: Path, **options: Any) -> LanePool:
-    """Lanes that may start processes."""
+def pool_of(root: Path, **options: Any) -> LanePool:
+    """Return a lane pool that may start processes."""
     processes = ProcessOptions(str(root), LoadOptions(allow_pickle=True), **options)
     return LanePool(EndOfTurn(), LaneOptions(2, 0.002, processes), None)
 
 
-async def answer(lane: Lane, *numbers: float, within_s: float | None = None) -> Any:
-    """What the lane answers to one row: tensors, or an error."""
-    return await settled(ask(lane, *numbers, within_s=within_s))
+async def predict(lane: Lane, *numbers: float, within_s: float | None = None) -> Any:
+    """Submit one row and wait. Return the outputs or the error."""
+    return await settled(submit(lane, *numbers, within_s=within_s))
 
 
-def ask(lane: Lane, *numbers: float, within_s: float | None = None) -> Job:
-    """One row before a lane."""
+def submit(lane: Lane, *numbers: float, within_s: float | None = None) -> Job:
+    """Submit one row."""
     deadline_s = None if within_s is None else time.perf_counter() + within_s
     return lane.submit({"X": np.array([numbers or (1, 2)], np.float64)}, 1, deadline_s)
 
 
 async def settled(job: Job) -> Any:
-    """What became of a job."""
+    """Wait for a job. Return its outputs or its error."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     if not job.settled:
         job.call_when_settled(lambda: done.set_result(None))
@@ -128,30 +129,30 @@ async def settled(job: Job) -> Any:
             await done
     try:
         return job.result()
-    except Exception as error:  # noqa: BLE001  # whatever a test looks at
+    except Exception as error:  # noqa: BLE001  # the test looks at it
         return error
 
 
 def child_of(lane: Lane) -> psutil.Process:
-    """The process that answers for a lane now."""
-    return psutil.Process(lane.executor._keeper.child.pid)  # type: ignore[attr-defined]  # it is a ProcessExecutor
+    """Return the process that a lane uses now."""
+    return psutil.Process(lane.executor._supervisor.child.pid)  # type: ignore[attr-defined]  # it is a ProcessExecutor
 
 
 async def until(is_true: Callable[[], Any], within_s: float = 30) -> None:
-    """Waits for something that happens elsewhere."""
+    """Wait until something has happened in another thread or process."""
     async with asyncio.timeout(within_s):
         while not is_true():
             await asyncio.sleep(0.005)
 
 
 def running(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Runs a test on a loop as replicas have it."""
+    """Run a test on the event loop that replicas use."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work())
 
 
 def descriptors() -> int:
-    """How many sockets and pipes this process has open; files come and go with other tests' threads."""
+    """Count the sockets and pipes that this process has open. Threads of other tests open and close files."""
     kinds = ("socket:", "pipe:")
     found = 0
     for path in Path("/proc/self/fd").iterdir():
@@ -161,7 +162,7 @@ def descriptors() -> int:
 
 
 def children() -> Sequence[psutil.Process]:
-    """Processes that this one has started and that have not been reaped."""
+    """Return the processes that this one has started and that have not been reaped."""
     return [
         child
         for child in psutil.Process().children()

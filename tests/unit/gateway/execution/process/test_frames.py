@@ -1,4 +1,4 @@
-"""What goes into a frame comes out of it: every datatype, every shape, every outcome."""
+"""A frame is read as it was written: every datatype, every shape, every outcome."""
 
 import ml_dtypes
 import numpy as np
@@ -16,8 +16,8 @@ from gateway.execution.process.frames import (
     frame,
     measure,
     outcomes_of,
-    ran,
     read,
+    result_frame,
 )
 from runtimes.datatypes import NUMPY_OF, tensor_bytes, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed
@@ -36,7 +36,7 @@ def tensors(draw):
 
 
 def through(parts):
-    """As the other side has it, byte by byte."""
+    """Read parts as the other side does."""
     received = np.frombuffer(b"".join(parts), np.uint8).copy()
     head_bytes, total_bytes = measure(received[:PREFIX_BYTES])
     assert PREFIX_BYTES + total_bytes == len(received)
@@ -59,9 +59,9 @@ def test_a_frame_is_read_as_it_was_written(sent, rows):
 
 
 @given(st.lists(st.lists(tensors(), max_size=3) | st.sampled_from([ModelFailed, InputRefused]), max_size=4))
-def test_outcomes_are_those_that_were(outcomes):
+def test_outcomes_are_read_as_they_were_written(outcomes):
     outcomes = [each("because") if isinstance(each, type) else each for each in outcomes]
-    message, got = through(ran(outcomes, 0.25))
+    message, got = through(result_frame(outcomes, 0.25))
     assert isinstance(message, BatchResult)
     assert message.duration_s == 0.25
     for one, other in zip(outcomes, outcomes_of(message, got), strict=True):

@@ -1,4 +1,4 @@
-"""Frames through a socket that takes and gives what it likes."""
+"""Frames through a socket that takes and gives any number of bytes."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ def pair():
 
 
 class End:
-    """The event loop's end of a connection, and what came through it."""
+    """The event loop's end of a connection, and what it has received."""
 
     def __init__(self, connection) -> None:
         self.got, self.ends = [], 0
@@ -31,7 +31,7 @@ class End:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 100, 300_000])
-def test_what_one_side_sends_the_other_gets(pair, rows):
+def test_each_side_receives_what_the_other_sends(pair, rows):
     async def run():
         end = End(pair[0])
         tensor = np.arange(rows * 2, dtype=np.float64).reshape(rows, 2)
@@ -67,7 +67,7 @@ def test_frames_may_come_in_pieces_or_together(pair):
     running(run)
 
 
-def test_a_side_that_does_not_read_holds_nobody_up(pair):
+def test_a_side_that_does_not_read_does_not_block_the_other(pair):
     async def run():
         end = End(pair[0])
         tensor = np.zeros(1_000_000)
@@ -79,17 +79,17 @@ def test_a_side_that_does_not_read_holds_nobody_up(pair):
         other.start()
         await until(lambda: not end.wire._unsent)
         other.join()
-        assert not asyncio.get_running_loop().remove_writer(pair[0])  # else it would be called for ever
+        assert not asyncio.get_running_loop().remove_writer(pair[0])  # a writer that stays is called for ever
         end.wire.close()
 
     running(run)
 
 
-@pytest.mark.parametrize("last_words", [b"", b"\x05", b"\xff" * 12, b"\x01\0\0\0\x10\0\0\0\0\0\0\0" + b"\xc1" * 16])
-def test_the_end_is_told_once_whether_the_other_side_goes_or_makes_no_sense(pair, last_words):
+@pytest.mark.parametrize("content", [b"", b"\x05", b"\xff" * 12, b"\x01\0\0\0\x10\0\0\0\0\0\0\0" + b"\xc1" * 16])
+def test_ended_is_called_once_if_the_other_side_closes_or_sends_no_frame(pair, content):
     async def run():
         end = End(pair[0])
-        pair[1].sendall(last_words)
+        pair[1].sendall(content)
         pair[1].shutdown(socket.SHUT_WR)
         await until(lambda: end.ends)
         end.wire.send(frame(RunBatch((1,), ())))
@@ -99,7 +99,7 @@ def test_the_end_is_told_once_whether_the_other_side_goes_or_makes_no_sense(pair
     running(run)
 
 
-def test_whoever_sends_to_a_side_that_has_gone_is_told_so(pair):
+def test_ended_is_called_if_the_other_side_is_closed_while_sending(pair):
     async def run():
         end = End(pair[0])
         pair[1].close()
@@ -110,7 +110,7 @@ def test_whoever_sends_to_a_side_that_has_gone_is_told_so(pair):
     running(run)
 
 
-def test_whoever_blocks_is_told_that_the_other_side_has_gone(pair):
+def test_receive_returns_none_if_the_other_side_closes(pair):
     pair[1].sendall(b"\x05")
     pair[1].close()
     assert receive(pair[0]) is None

@@ -1,4 +1,4 @@
-"""Where a batch runs: on the event loop while it is quick, else in threads of its version's own, as many as allowed."""
+"""Quick batches run on the event loop, slow ones in threads of their version's own, as many as allowed."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.execution.executor import ReplicaExecutor
+from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.latency import LatencyModel
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Signature, TensorSpec
@@ -18,7 +18,7 @@ QUICK_S, SLOW_S, INLINE_BELOW_S = 0.001, 0.1, 0.01
 
 
 class Doubling:
-    """Says where it ran; a gate may hold it up, and it may raise."""
+    """A model that doubles its input and notes the thread it ran in. A gate can hold it up, and it can raise."""
 
     def __init__(self, raises: BaseException | None = None) -> None:
         self.signature = SIGNATURE
@@ -36,12 +36,12 @@ class Doubling:
         return [inputs["X"] * 2]
 
 
-def executor(runtime: Doubling, pace: LatencyModel, threads: int = 2, max_rows: int = 64) -> ReplicaExecutor:
-    return ReplicaExecutor(runtime, pace, threads=threads, inline_below_s=INLINE_BELOW_S, max_rows=max_rows)
+def executor(runtime: Doubling, latency: LatencyModel, threads: int = 2, max_rows: int = 64) -> ReplicaExecutor:
+    return ReplicaExecutor(runtime, latency, threads=threads, inline_below_s=INLINE_BELOW_S, max_rows=max_rows)
 
 
 class Outcomes:
-    """What the executor calls when it is done."""
+    """The callback of an executor: keeps the outcomes it is called with."""
 
     def __init__(self) -> None:
         self.got: list[tuple[Sequence[Any], float]] = []
@@ -60,7 +60,7 @@ class Outcomes:
                 await self.event.wait()
 
 
-def ran(work: Coroutine[Any, Any, None]) -> None:
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
@@ -77,7 +77,7 @@ def test_a_quick_batch_is_done_before_start_returns_and_on_the_loop():
         assert runtime.threads == [threading.current_thread()]
         assert 0 < duration_s < 1
 
-    ran(run())
+    run_loop(run())
 
 
 def test_a_slow_batch_runs_in_a_thread_and_is_done_on_the_loop():
@@ -92,16 +92,16 @@ def test_a_slow_batch_runs_in_a_thread_and_is_done_on_the_loop():
         assert runtime.threads[0].name.startswith("model")
         assert done.threads == [threading.current_thread()]
 
-    ran(run())
+    run_loop(run())
 
 
 def test_a_batch_is_as_slow_as_all_its_instances_together():
-    pace = LatencyModel(QUICK_S, 11, 0.011)  # a millisecond each
-    built = executor(Doubling(), pace)
+    latency = LatencyModel(QUICK_S, 11, 0.011)  # a millisecond each
+    built = executor(Doubling(), latency)
     assert (built.is_quick(9), built.is_quick(11)) == (True, False)
-    assert built.rows_at_best() in (9, 10)  # so that it stays on the loop
-    assert executor(Doubling(), pace, max_rows=4).rows_at_best() == 4
-    assert executor(Doubling(), LatencyModel(SLOW_S, 11, 2 * SLOW_S)).rows_at_best() == 64  # in a thread anyway
+    assert built.batch_limit() in (9, 10)  # so that it stays on the loop
+    assert executor(Doubling(), latency, max_rows=4).batch_limit() == 4
+    assert executor(Doubling(), LatencyModel(SLOW_S, 11, 2 * SLOW_S)).batch_limit() == 64  # in a thread anyway
 
 
 def test_there_is_room_for_as_many_slow_batches_as_threads_and_for_quick_ones_always():
@@ -119,27 +119,27 @@ def test_there_is_room_for_as_many_slow_batches_as_threads_and_for_quick_ones_al
         assert built.has_room(50)
         assert len({thread.name for thread in runtime.threads}) == 2
 
-    ran(run())
+    run_loop(run())
 
 
 def test_every_version_has_threads_of_its_own():
     async def run() -> None:
-        hanging, other, never, done = Doubling(), Doubling(), Outcomes(), Outcomes()
+        hanging, other, hung, done = Doubling(), Doubling(), Outcomes(), Outcomes()
         hanging.gate.clear()
         stuck = executor(hanging, LatencyModel(SLOW_S), threads=1)
-        stuck.start(batch(), [1], None, never)
+        stuck.start(batch(), [1], None, hung)
         executor(other, LatencyModel(SLOW_S), threads=1).start(batch(), [1], None, done)
         await done.arrive()
-        assert never.got == []
+        assert hung.got == []
         hanging.gate.set()
-        await never.arrive()
+        await hung.arrive()
 
-    ran(run())
+    run_loop(run())
 
 
 @pytest.mark.parametrize("took_s", [QUICK_S, SLOW_S], ids=["on the loop", "in a thread"])
 @pytest.mark.parametrize("error", [ModelFailed("no"), ZeroDivisionError("not wrapped")])
-def test_whatever_a_model_raises_is_an_outcome_for_each(took_s, error):
+def test_an_exception_of_a_model_is_an_outcome_for_each_request(took_s, error):
     async def run() -> None:
         done = Outcomes()
         executor(Doubling(error), LatencyModel(took_s)).start(batch(3), [1, 2], None, done)
@@ -148,46 +148,46 @@ def test_whatever_a_model_raises_is_an_outcome_for_each(took_s, error):
         assert [type(outcome) for outcome in outcomes] == [ModelFailed, ModelFailed]
         assert all(str(error) in str(outcome) for outcome in outcomes)
 
-    ran(run())
+    run_loop(run())
 
 
-def test_what_a_run_took_is_observed():
+def test_the_duration_of_each_run_is_observed():
     async def run() -> None:
-        runtime, pace, done = Doubling(), LatencyModel(SLOW_S), Outcomes()
-        built = executor(runtime, pace)
+        runtime, latency, done = Doubling(), LatencyModel(SLOW_S), Outcomes()
+        built = executor(runtime, latency)
         for count in range(1, 100):
             if built.is_quick(1):
                 break
             built.start(batch(), [1], None, done)
             await done.arrive(count)
         assert built.is_quick(1)
-        assert count > 10  # not at the first glance
+        assert count > 10  # not after the first run
 
-    ran(run())
+    run_loop(run())
 
 
-def test_where_no_thread_can_be_had_the_batch_fails_and_makes_room(monkeypatch):
+def test_if_no_thread_can_be_started_the_batch_fails_and_makes_room(monkeypatch):
     async def run() -> None:
         built, done = executor(Doubling(), LatencyModel(SLOW_S), threads=1), Outcomes()
 
         def refuse(*_: object) -> None:
             raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr("gateway.execution.executor.ThreadPoolExecutor.submit", refuse)
+        monkeypatch.setattr("gateway.execution.in_replica.ThreadPoolExecutor.submit", refuse)
         built.start(batch(2), [1, 1], None, done)
         ((outcomes, _),) = done.got
         assert [type(outcome) for outcome in outcomes] == [ModelFailed] * 2
         assert built.has_room(1)
 
-    ran(run())
+    run_loop(run())
 
 
 @pytest.mark.parametrize("took_s", [QUICK_S, SLOW_S], ids=["on the loop", "in a thread"])
-def test_a_model_that_wants_to_end_the_process_has_only_failed(took_s):
+def test_a_model_that_calls_exit_has_only_failed(took_s):
     async def run() -> None:
         done = Outcomes()
         executor(Doubling(SystemExit(1)), LatencyModel(took_s)).start(batch(), [1], None, done)
         await done.arrive()
         assert isinstance(done.got[0][0][0], ModelFailed)
 
-    ran(run())
+    run_loop(run())

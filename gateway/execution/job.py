@@ -1,0 +1,35 @@
+"""One request in the queue of a lane."""
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.eventloop.driver import Pending
+from runtimes.batching import Inputs
+from runtimes.datatypes import Tensor
+
+
+class Job(Pending[Sequence[Tensor]]):
+    """A request to one version; await it for the outputs. `deadline_s` and `queued_s` are of `time.perf_counter`."""
+
+    __slots__ = ("deadline_s", "inputs", "model_s", "probe", "queued_s", "rows", "timer")
+
+    def __init__(
+        self, inputs: Inputs, rows: int, deadline_s: float | None, queued_s: float, *, probe: bool = False
+    ) -> None:
+        super().__init__()
+        self.probe = probe
+        self.inputs = inputs
+        self.rows = rows
+        self.deadline_s = deadline_s
+        self.queued_s = queued_s
+        self.model_s = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+    def abandon(self) -> None:
+        """See `Pending.abandon`.
+
+        Its timer is cancelled: it would keep the inputs in memory until the deadline, which may be an hour away.
+        """
+        super().abandon()
+        if self.timer is not None:
+            self.timer.cancel()

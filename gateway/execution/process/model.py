@@ -1,0 +1,103 @@
+"""Child processes of models: how one is started, waited for while it loads, and run before it gets batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.frames import (
+    BatchResult,
+    ModelLoaded,
+    ModelNotLoaded,
+    ModelToLoad,
+    RunBatch,
+    frame,
+    outcomes_of,
+)
+from gateway.execution.process.wire import receive, send
+from registry_sync.catalogue import VersionKey
+from runtimes.datatypes import Tensor
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from runtimes.load import LoadOptions
+from runtimes.manifest import Signature
+
+_WORKER = "gateway.execution.process.worker"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """What processes of models need, and their time limits.
+
+    `registry` is the setting of that name, `load` what the operator allows. A process must have loaded its model
+    within `open_within_s`. A process that works on a batch for `hang_after_s` is killed, unless a deadline says
+    otherwise. A process whose version no route uses any more ends after `linger_s`.
+    """
+
+    registry: str
+    load: LoadOptions
+    open_within_s: float = 60.0
+    hang_after_s: float = 10.0
+    linger_s: float = 30.0
+
+
+def start_model(key: VersionKey, options: ProcessOptions, nice: int) -> ChildProcess:
+    """Start a process that loads a version, with as many threads as the version would have in the replica.
+
+    Raises:
+        OSError: as `ChildProcess`.
+    """
+    to_load = ModelToLoad(options.registry, (key.model, key.version, key.digest), options.load)
+    threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
+    return ChildProcess(_WORKER, msgspec.json.encode(to_load).decode(), environment=threads, nice=nice)
+
+
+def await_loaded(child: ChildProcess, within_s: float) -> bool:
+    """Wait until the process has loaded its model. Return True if its requests can be batched.
+
+    Raises:
+        ModelRefused: the model cannot be loaded, is not loaded within the time, or ended the process.
+    """
+    child.connection.settimeout(within_s)
+    try:
+        received = receive(child.connection)
+    except TimeoutError as error:
+        child.kill()
+        raise ModelRefused(f"Its process had not loaded it after {within_s:g} s.") from error
+    except OSError:
+        received = None
+    if received is None:
+        child.kill()
+        raise ModelRefused(f"{child.wait()} while it was loading the model.")
+    message = received[0]
+    if isinstance(message, ModelNotLoaded):
+        raise ModelRefused(message.sentence)
+    return isinstance(message, ModelLoaded) and message.is_batching
+
+
+class BlockingModel:
+    """See `runtimes.runtime.Runtime`. `run` blocks; it is used before the event loop has the connection."""
+
+    def __init__(self, child: ChildProcess, signature: Signature) -> None:
+        self.signature = signature
+        self._child = child
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:  # noqa: ARG002  # all
+        """See `Runtime.run`."""
+        rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
+        try:
+            send(self._child.connection, frame(RunBatch((rows,), tuple(inputs)), list(inputs.values())))
+            received = receive(self._child.connection)
+        except OSError as error:
+            raise ModelRefused(f"Its process does not answer: {error!r}.") from error
+        if received is None:
+            self._child.kill()
+            raise ModelRefused(f"{self._child.wait()} while its latency was being measured.")
+        message, tensors = received
+        if not isinstance(message, BatchResult):
+            raise ModelRefused(f"Its process answers {message!r}.")
+        (outcome,) = outcomes_of(message, tensors)
+        if isinstance(outcome, InputRefused | ModelFailed):
+            raise ModelFailed(str(outcome))
+        return outcome
