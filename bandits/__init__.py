@@ -1,1 +1,5 @@
-"""Pure bandit policies: sums and a context in, weights out. The first policies arrive with the reward loop."""
+"""Pure bandit policies: sums and a context in, weights out.
+
+There is no policy yet. The first ones come with the reward loop. Policies do not import the router, and the router does
+not import them.
+"""

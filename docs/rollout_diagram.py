@@ -1,13 +1,13 @@
-"""Prints the picture of a rollout's phases: `python docs/rollout_diagram.py > docs/rollout.mmd`. Acts on stdout."""
+"""Print the diagram of a rollout's phases: `python docs/rollout_diagram.py > docs/rollout.mmd`."""
 
 import sys
 from collections.abc import Iterator
 
-from router.document.phase import OPERATORS_WORDS, TRANSITIONS, Event, Phase
+from router.document.phase import OPERATOR_EVENTS, TRANSITIONS, Event, Phase
 
 
 def lines() -> Iterator[str]:
-    """A Mermaid state diagram; in parentheses is what comes to pass without an operator."""
+    """Yield a Mermaid state diagram. Events that happen without an operator are in parentheses."""
     yield "stateDiagram-v2"
     yield f"    [*] --> {next(iter(TRANSITIONS))}"
     for phase, row in TRANSITIONS.items():
@@ -18,7 +18,7 @@ def lines() -> Iterator[str]:
 
 
 def _word(event: Event) -> str:
-    return str(event) if event in OPERATORS_WORDS else f"({event})"
+    return str(event) if event in OPERATOR_EVENTS else f"({event})"
 
 
 if __name__ == "__main__":

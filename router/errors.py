@@ -1,15 +1,11 @@
-"""What the router refuses.
+"""The errors of the router.
 
-RouterError
-├── Rejected        the caller asked for something the document or the route does not allow
-├── UnknownRoute    no route of that name is being served
-├── UnknownVersion  the route exists, but no arm serves the version, alias or arm that was asked for
-└── Corrupt         what was read back from a store is not a valid document
+The message of each is a sentence for the caller. The gateway's OpenAPI page shows the docstrings.
 """
 
 
 class RouterError(Exception):
-    """Base of everything the router raises; the message is a sentence for the caller."""
+    """The base of everything that the router raises."""
 
 
 class Rejected(RouterError):
@@ -25,4 +21,4 @@ class UnknownVersion(RouterError):
 
 
 class Corrupt(RouterError):
-    """A stored document cannot be read back."""
+    """What was read back from a store is not a valid document."""

@@ -1,9 +1,16 @@
-"""A route and a call in, a plan out. Decides.
+"""A route and a call in, a plan out.
 
-The cases, in this order: pinned by version in the path -> forced by header -> not admitted to the draw (outside of
-the target, of the layer, or held out) -> sticky by unit -> by weight. A pinned or forced decision has no propensity,
-for it was not drawn, and no fallback: who asks for one arm wants to see it. Who is not admitted gets the trusted arm,
-without a propensity either. Layers and holdouts look at the unit, or else at the decision id, as the draw does.
+The cases are tried in this order:
+
+1. The path pins a version.
+2. A header forces an arm.
+3. The request is not admitted to the draw: it is outside the target, outside the layer, or held out.
+4. The request has a unit, whose bucket gives the arm.
+5. The request has no unit. The bucket of its decision id gives the arm.
+
+A pinned or forced plan has no propensity, because its arm was not drawn. It has no fallbacks, because the caller wants
+to see that one arm. A request that is not admitted gets the trusted arm, also without a propensity. Layers and
+holdouts look at the unit or, without one, at the decision id, as the draw does.
 """
 
 from enum import StrEnum
@@ -16,21 +23,21 @@ from router.snapshot import Admission, Arm, Route
 
 
 class Reason(StrEnum):
-    """Why this arm. Spelled alike in the answer's headers, in the log and in metrics."""
+    """Why this arm. Response headers, the log and the metrics use the same words."""
 
     PINNED = "PINNED"  # the path named a version or alias
     FORCED = "FORCED"  # the x-force-arm header named an arm
     NOT_TARGETED = "NOT_TARGETED"  # the request does not fulfil the route's condition
-    OTHER_LAYER = "OTHER_LAYER"  # the unit is outside of the route's range of its layer
+    OTHER_LAYER = "OTHER_LAYER"  # the unit is outside the route's range of its layer
     HELD_OUT = "HELD_OUT"  # the unit is in the holdout
     STICKY = "STICKY"  # drawn by the unit's bucket: the same unit gets the same arm
     WEIGHTED = "WEIGHTED"  # drawn for this request alone
-    FALLBACK = "FALLBACK"  # the arm that was decided failed or was too late
-    SHADOW = "SHADOW"  # answered as well, unseen by the caller
+    FALLBACK = "FALLBACK"  # the arm of the plan failed or was too late
+    SHADOW = "SHADOW"  # a shadow's answer, which the caller does not see
 
 
 class Plan(NamedTuple):
-    """Which arm to run, and which to run one after the other if it fails; indices into `route.arms`."""
+    """The arm to run, and the arms to try in turn if it fails. All are indices into `route.arms`."""
 
     primary: int
     fallbacks: tuple[int, ...]
@@ -41,15 +48,18 @@ class Plan(NamedTuple):
 def plan(
     route: Route,
     decision_id: str,
+    *,
     unit: str | None = None,
     forced_arm: str | None = None,
     pinned_version: str | None = None,
     is_targeted: bool = True,
 ) -> Plan:
-    """Decides one request. The draw is a function of the route's seed and the unit, or else the decision id.
+    """Return the plan of one request.
+
+    The draw is a function of the route's seed and the unit or, without a unit, the decision id.
 
     Raises:
-        UnknownVersion: no arm serves the pinned version or alias, or bears the forced name.
+        UnknownVersion: if no arm has the pinned version or alias, or the forced name.
     """
     if pinned_version is not None:
         return Plan(_pinned(route, pinned_version), (), Reason.PINNED, None)
@@ -57,17 +67,17 @@ def plan(
         return Plan(_forced(route, forced_arm), (), Reason.FORCED, None)
     key = decision_id if unit is None else unit
     if route.admission is not None:
-        refused = _refused(route.admission, key, is_targeted)
-        if refused is not None:
-            otherwise = route.admission.otherwise
-            return Plan(otherwise, route.fallbacks[otherwise], refused, None)
+        exclusion = _exclusion(route.admission, key, is_targeted)
+        if exclusion is not None:
+            trusted = route.admission.trusted
+            return Plan(trusted, route.fallbacks[trusted], exclusion, None)
     primary = route.table[bucket(route.seed_state, key)]
     reason = Reason.WEIGHTED if unit is None else Reason.STICKY
     return Plan(primary, route.fallbacks[primary], reason, route.arms[primary].propensity)
 
 
-def _refused(admission: Admission, key: str, is_targeted: bool) -> Reason | None:
-    """Why a request does not take part in the draw; None if it does."""
+def _exclusion(admission: Admission, key: str, is_targeted: bool) -> Reason | None:
+    """Return why a request takes no part in the draw, or None if it does."""
     if admission.has_target and not is_targeted:
         return Reason.NOT_TARGETED
     if admission.layer is not None and not is_in_layer(admission.layer, key):
@@ -78,10 +88,10 @@ def _refused(admission: Admission, key: str, is_targeted: bool) -> Reason | None
 
 
 def find_version(route: Route, version: str) -> Arm:
-    """The arm that serves a version or alias, the first one declared if several do.
+    """Return the arm that serves a version or alias. If several do, return the one that was declared first.
 
     Raises:
-        UnknownVersion: none does; the sentence lists what there is.
+        UnknownVersion: if none does. The sentence lists the versions that are served.
     """
     return route.arms[_pinned(route, version)]
 

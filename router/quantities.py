@@ -1,12 +1,12 @@
-"""Reads the quantities people write in documents: shares (`90%`, `0.9`) and durations (`200ms`, `10m`). Decides."""
+"""Parse and print the quantities in documents: shares (`90%`, `0.9`) and durations (`200ms`, `10m`)."""
 
 import re
 from fractions import Fraction
 
 from router.errors import Rejected
-from router.refusals import shown
+from router.refusals import short_repr
 
-# Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
+# The exponent is limited because Fraction("1e999999999") would be computed digit by digit.
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h|d)")
 _DECIMALS = 30
@@ -22,17 +22,17 @@ _SECONDS = {
 
 
 def parse_share(value: object, what: str) -> Fraction:
-    """A share of the traffic, exactly: `"90%"` and `0.9` are both 9/10.
+    """Read a share of the traffic exactly. `"90%"` and `0.9` are both 9/10.
 
     Raises:
-        Rejected: not a number or percentage, outside [0, 1], or too fine to be written down.
+        Rejected: if it is neither a number nor a percentage, is outside [0, 1], or has more than 30 decimals.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {shown(value)}.")
-    text = (value if isinstance(value, str) else shown(value)).strip()
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {short_repr(value)}.")
+    text = (value if isinstance(value, str) else short_repr(value)).strip()
     number = text.removesuffix("%").rstrip()
     if not _NUMBER.fullmatch(number):
-        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {shown(value)}.")
+        raise Rejected(f"{what} must be a share such as 90% or 0.9, not {short_repr(value)}.")
     share = Fraction(number) / (100 if text.endswith("%") else 1)
     if not 0 <= share <= 1:
         raise Rejected(f"{what} is {value}; a share lies between 0% and 100%.")
@@ -42,24 +42,24 @@ def parse_share(value: object, what: str) -> Fraction:
 
 
 def parse_percent(value: object, what: str) -> Fraction:
-    """A share written in percent, the unit sign being optional: `20` and `"20%"` are both 1/5.
+    """Read a share that is given in percent, with or without the sign. `20` and `"20%"` are both 1/5.
 
     Raises:
-        Rejected: not a number, or outside [0, 100].
+        Rejected: if it is not a number, or is outside [0, 100].
     """
-    text = (value if isinstance(value, str) else shown(value)).strip().removesuffix("%").strip()
+    text = (value if isinstance(value, str) else short_repr(value)).strip().removesuffix("%").strip()
     return parse_share(f"{text}%", what)
 
 
 def parse_duration_s(value: object, what: str) -> float:
-    """A duration in seconds, of whole microseconds: `"200ms"` is 0.2.
+    """Read a duration as seconds. `"200ms"` is 0.2.
 
     Raises:
-        Rejected: no unit, not a number, zero, a fraction of a microsecond, or more than a year.
+        Rejected: if it has no unit, is not a number, is zero, holds a fraction of a microsecond, or exceeds a year.
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {shown(value)}.")
+        raise Rejected(f"{what} must be a duration with its unit, such as 200ms, 10s or 5m, not {short_repr(value)}.")
     seconds = Fraction(match[1]) * _SECONDS[match[2]]
     if not 0 < seconds <= _LONGEST_S or (seconds * 1_000_000).denominator != 1:
         raise Rejected(f"{what} is {value}; it must be a whole number of microseconds, at least one and at most 365d.")
@@ -67,19 +67,22 @@ def parse_duration_s(value: object, what: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as `parse_duration_s` reads it, exact to the microsecond, in the largest unit that is whole."""
+    """Return a duration in the largest unit of which it is a whole number, exact to the microsecond.
+
+    `parse_duration_s` reads it back.
+    """
     micros = Fraction(round(seconds * 1_000_000), 1_000_000)
     unit = max((name for name in _SECONDS if (micros / _SECONDS[name]).denominator == 1), key=_SECONDS.__getitem__)
     return f"{micros / _SECONDS[unit]}{unit}"
 
 
 def format_percent(share: Fraction) -> str:
-    """`Fraction(9, 10)` as `90%`; at most two decimals, which is the resolution of a slot."""
+    """Return `Fraction(9, 10)` as `90%`, with at most two decimals, which is the resolution of a slot."""
     return f"{float(share * 100):.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def format_share(share: Fraction) -> str:
-    """A share that `parse_share` has read, exactly: `1.5%`, with as many decimals as it takes."""
+    """Return a share of `parse_share` exactly, with as many decimals as it needs, such as `1.5%`."""
     digits = f"{int(share * 10**_DECIMALS):0{_DECIMALS + 1}d}"
     point = len(digits) - _DECIMALS + 2
     return f"{int(digits[:point])}.{digits[point:]}".rstrip("0").rstrip(".") + "%"

@@ -1,6 +1,6 @@
-"""The compiled, immutable view of all routes that a replica serves from. Decides.
+"""The snapshot: the compiled, immutable view of all routes that a replica serves from.
 
-`compile_route` joins a document with what the registry says its arms are now; the hash names exactly the content
+`compile_route` joins a document with the versions to which the registry binds its arms now. The hash covers all content
 that decides a draw, so two replicas with the same hash route alike.
 """
 
@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from router.document.document import Document, to_dict
 from router.document.phase import PINNED
-from router.document.quarantine import find
+from router.document.quarantine import find_quarantined
 from router.draw.assignment import BUCKETS, seed_state
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import owners
@@ -22,7 +22,7 @@ from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One arm as served: the version it is bound to now, pinned by digest, and its weight in slots."""
+    """One arm as served: the version to which it is bound now, pinned by digest, and its weight in slots."""
 
     name: str
     model: str
@@ -33,13 +33,16 @@ class Arm:
 
     @property
     def propensity(self) -> float:
-        """The probability with which a draw gives this arm."""
+        """The probability that a draw gives this arm."""
         return self.slots / BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A shadow as served. It answers what one of `primaries` has answered, if the unit's bucket is below its sample."""
+    """A shadow as served.
+
+    It gets the requests that one of `primaries` has answered, if the unit's bucket is below `sample_slots`.
+    """
 
     name: str
     model: str
@@ -55,9 +58,9 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Who takes part in a route's draw at all; the others get the trusted arm, `otherwise`."""
+    """Which requests take part in a route's draw. The others get the arm with the index `trusted`."""
 
-    otherwise: int
+    trusted: int
     has_target: bool
     layer: Layer | None
     holdout: Holdout | None
@@ -65,9 +68,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route as served. `table[bucket]` is the index of the arm that owns the bucket.
+    """One route as served.
 
-    `fallbacks[arm]` are the indices of the arms to try, one after the other, where that arm fails.
+    `table[bucket]` is the index of the arm that owns the bucket. `fallbacks[arm]` are the indices of the arms to try in
+    turn if that arm fails.
     """
 
     name: str
@@ -105,33 +109,34 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What a registry says an arm's reference is right now."""
+    """The version to which a registry binds a reference right now."""
 
     version: str
     digest: str
 
 
 def references(document: Document) -> dict[str, ArmRef]:
-    """What has to be resolved to serve a document: every arm and every shadow that is no arm, by name.
+    """Return the references to resolve before a document can be served, by name.
 
-    The candidate of a rollout is the version that it began with, whatever its alias says by now.
+    These are every arm, and every shadow that is not an arm. The candidate of a rollout is the version with which the
+    rollout began, whatever version its alias names by now.
     """
     spec, state = document.spec, document.rollout
     refs = dict(spec.arms)
     if spec.rollout is not None and state is not None and state.candidate is not None and state.phase in PINNED:
         of = spec.rollout.of
         refs[of] = ArmRef(spec.arms[of].model, version=state.candidate.version)
-    return refs | {shadow.name: shadow.ref for shadow in document.watching if shadow.ref is not None}
+    return refs | {shadow.name: shadow.ref for shadow in document.active_shadows if shadow.ref is not None}
 
 
 def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
-    """A document and the pins of its `references` as a servable route.
+    """Compile a document and the pins of its `references` into a route that can be served.
 
-    A shadow that has no pin is left out, and so is an arm that has neither a pin nor any weight.
+    Leave out shadows without a pin, and arms that have neither a pin nor any weight.
 
     Raises:
-        KeyError: an arm that is needed has no pin.
-        Corrupt: the document's slot table is broken.
+        KeyError: if an arm that is needed has no pin.
+        Corrupt: if the document's slot table is broken.
     """
     spec, weights = document.spec, document.weights
     arms = tuple(
@@ -147,7 +152,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         if name in pins or weights[name]
     )
     index = {arm.name: position for position, arm in enumerate(arms)}
-    usable = {arm.name for arm in arms if find(document, arm.model, arm.digest) is None}
+    usable = {arm.name for arm in arms if find_quarantined(document, arm.model, arm.digest) is None}
     kind, _, source = (spec.unit or "").partition(":" if (spec.unit or "").startswith("header:") else ".")
     return Route(
         name=spec.route,
@@ -160,7 +165,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         unit_parameter=source if kind == "parameters" else None,
         fallbacks=tuple(_chain(spec, name, index, usable) for name in index),
         admission=_admission(spec, index),
-        shadows=tuple(_shadow(spec, each, pins, index) for each in document.watching if each.name in pins),
+        shadows=tuple(_shadow(spec, each, pins, index) for each in document.active_shadows if each.name in pins),
         slower_than_us=tuple(each.slower_than_us for each in spec.guardrails if each.slower_than_us),
         deadline_s=spec.deadline_s,
         batch_wait_s=spec.batch_wait_s or 0.0,
@@ -169,7 +174,10 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
 
 
 def _chain(spec: RouteSpec, arm: str, index: Mapping[str, int], usable: Container[str]) -> tuple[int, ...]:
-    """The fallbacks of an arm, one after the other, but for those in quarantine or left out; never in a circle."""
+    """Return the fallbacks of an arm in turn, without the arms that are in quarantine or left out.
+
+    The parser has rejected circles.
+    """
     fallbacks, chain = spec.fallbacks or {}, []
     while arm in fallbacks:
         arm = fallbacks[arm]
@@ -179,9 +187,9 @@ def _chain(spec: RouteSpec, arm: str, index: Mapping[str, int], usable: Containe
 
 
 def _admission(spec: RouteSpec, index: Mapping[str, int]) -> Admission | None:
-    if spec.otherwise is None or not spec.is_exclusive:
+    if spec.trusted_arm is None or not spec.is_exclusive:
         return None
-    return Admission(index[spec.otherwise], spec.target is not None, spec.layer, spec.holdout)
+    return Admission(index[spec.trusted_arm], spec.target is not None, spec.layer, spec.holdout)
 
 
 def _shadow(spec: RouteSpec, shadow: ShadowSpec, pins: Mapping[str, Pin], index: Mapping[str, int]) -> Shadow:
@@ -202,7 +210,7 @@ def _shadow(spec: RouteSpec, shadow: ShadowSpec, pins: Mapping[str, Pin], index:
 
 
 def assemble(routes: Iterable[Route]) -> Snapshot:
-    """Routes as one snapshot, in the order of their names."""
+    """Put routes into one snapshot, in the order of their names."""
     by_name = {route.name: route for route in sorted(routes, key=lambda route: route.name)}
     return Snapshot(routes=by_name, hash=_content_hash([route.hash for route in by_name.values()]))
 

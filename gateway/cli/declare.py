@@ -14,7 +14,7 @@ from gateway.cli.output import print_json, sentences
 from gateway.cli.route_files import Declared, read_declared
 from gateway.cli.wait import await_live
 from router.spec.parse import parse_spec
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 
 File = Annotated[
     Path, typer.Option("--file", "-f", help="A YAML file with one route, or several after ---; or a folder of them.")
@@ -29,11 +29,11 @@ class _Pair(NamedTuple):
 
     @property
     def wanted(self) -> dict[str, Any]:
-        return spec_to_dict(self.declared.spec)
+        return unparse_spec(self.declared.spec)
 
     @property
     def known(self) -> dict[str, Any] | None:
-        return None if self.stored is None else spec_to_dict(parse_spec(self.stored["spec"]))
+        return None if self.stored is None else unparse_spec(parse_spec(self.stored["spec"]))
 
     @property
     def version(self) -> int:

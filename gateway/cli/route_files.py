@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from router.errors import Rejected
-from router.refusals import shown
+from router.refusals import short_repr
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
 
@@ -110,4 +110,4 @@ def _parsed(path: Path, raw: Any) -> RouteSpec:
     try:
         return parse_spec(raw)
     except Rejected as error:
-        raise ValueError(f"{path}, route {shown(raw['route'])}: {error}") from error
+        raise ValueError(f"{path}, route {short_repr(raw['route'])}: {error}") from error

@@ -54,7 +54,7 @@ def bind(
             without[name] = str(error)
     _check_candidate(document, arms)
     refuse_quarantined(document, candidates(arms))
-    for shadow in document.watching:
+    for shadow in document.active_shadows:
         try:
             found = held.get(shadow.name) or _obtain(catalogue, shadow.placement, refs[shadow.name], retry)
             shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
@@ -70,7 +70,7 @@ def _by_need(document: Document) -> list[str]:
 
 def _is_needed(document: Document, arm: str) -> bool:
     spec = document.spec
-    return document.weights[arm] > 0 or arm == spec.otherwise or arm in (spec.fallbacks or {}).values()
+    return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
 
 
 def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
@@ -86,7 +86,7 @@ def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
         with contextlib.suppress(RegistryError, ModelRefused):
             key, manifest = catalogue.resolve(refs[name])
             found.add(LaneKey(key, placement_of(spec, manifest)))
-    for shadow in document.watching:
+    for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
             key, _ = catalogue.resolve(refs[shadow.name])
             found.add(LaneKey(key, placement_named(shadow.placement), is_shadow=True))

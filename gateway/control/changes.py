@@ -190,7 +190,7 @@ class Changes:
         """Only where there is a quarantine is the registry asked: a shift should not depend on it."""
         if document.quarantine:
             spec, refs, weights = document.spec, references(document), document.weights
-            asked = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.otherwise)}
+            asked = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
             nothing = Candidate("", "")
             bound = {arm: self.candidate(refs[arm]) if arm in asked else nothing for arm in spec.arms}
             refuse_quarantined(document, bound)

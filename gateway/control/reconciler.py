@@ -227,7 +227,7 @@ class Reconciler:
         """Those that can run now. Nobody waits for the others: they come with a later tick, or stay a warning."""
         shadows: dict[str, tuple[Version, Lane]] = {}
         missing = dict(bound.without)
-        for shadow in document.watching:
+        for shadow in document.active_shadows:
             version = bound.shadows.get(shadow.name)
             if version is None:
                 continue

@@ -17,8 +17,8 @@ from router.document.commands import apply
 from router.document.document import Candidate, Document
 from router.errors import Rejected, RouterError
 from router.evidence import guardrails
-from router.evidence.due import Move, abort_due, follow_due, is_moving, step_due
-from router.evidence.guardrails import Finding, findings
+from router.evidence.due import DueChange, abort_due, follow_due, may_be_due, step_due
+from router.evidence.guardrails import GuardrailFinding, findings
 from router.evidence.sums import REQUESTS, SumKey, Sums
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
@@ -35,7 +35,7 @@ FRESH_S = 60
 class Observation(NamedTuple):
     """What is known of a route: its guardrails' findings, and the candidate's requests since its step began."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[GuardrailFinding, ...]
     samples: int
     totals: Sums
 
@@ -62,8 +62,10 @@ class Observer:
             del self._recent[route]
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
         weights = self._weights_since(document, {key.policy_version for key in totals})
-        found = findings(document, versions, weights, totals, recent) if document.spec.guardrails else ()
-        return Observation(found, guardrails.samples(document, totals), totals)
+        found: tuple[GuardrailFinding, ...] = ()
+        if document.spec.guardrails:
+            found = findings(document, versions=versions, weights=weights, totals=totals, recent=recent)
+        return Observation(found, guardrails.count_samples(document, totals), totals)
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """By bucket. Read before the totals, so that they never exceed them."""
@@ -105,7 +107,7 @@ class RolloutDriver:
         documents: Callable[[], Mapping[str, Document]],
         candidates: Callable[[str], Mapping[str, Candidate] | None],
     ) -> None:
-        self.verdicts: Mapping[str, tuple[Finding, ...]] = {}
+        self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._failing: Mapping[str, str] = {}
@@ -119,11 +121,11 @@ class RolloutDriver:
 
         First what is bad goes, everywhere: nothing that takes time may keep it.
         """
-        verdicts: dict[str, tuple[Finding, ...]] = {}
+        verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         going_on: list[tuple[str, Document, int]] = []
         failing: dict[str, str] = {}
         for route, document in self._documents().items():
-            bound = self._candidates(route) if is_moving(document) else None
+            bound = self._candidates(route) if may_be_due(document) else None
             if bound is None:
                 continue
             with self._noted(route, failing):
@@ -152,7 +154,7 @@ class RolloutDriver:
             if self._failing.get(route) != failing[route]:  # not twice a second, for as long as it lasts
                 _log.warning("gateway.advance.failed", route=route, error=str(error))
 
-    def _follow(self, document: Document, now_s: float) -> Move | None:
+    def _follow(self, document: Document, now_s: float) -> DueChange | None:
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
@@ -165,14 +167,14 @@ class RolloutDriver:
             return None
         return move
 
-    def _make(self, route: str, document: Document, move: Move) -> None:
+    def _make(self, route: str, document: Document, move: DueChange) -> None:
         note = Note(OURSELVES, move.what, move.why)
         try:
             entry = self._changes.change(route, lambda _: move.command, note, expected=document.version)
         except Conflict:  # another replica, or an operator, was quicker
             return
-        if move.found is not None:
-            arm, guardrail = move.found.arm, move.found.guardrail
+        if move.finding is not None:
+            arm, guardrail = move.finding.arm, move.finding.guardrail
             self.aborts[route, arm, guardrail] = self.aborts.get((route, arm, guardrail), 0) + 1
             _log.error("gateway.guardrail.aborted", route=route, arm=arm, guardrail=guardrail, why=move.why)
         else:

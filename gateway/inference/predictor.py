@@ -43,7 +43,14 @@ class Predictor:
             ClientGone: the client has left.
         """
         route = live.route
-        decided = plan(route, call.decision_id, call.unit, call.forced_arm, call.pinned_version, call.is_targeted)
+        decided = plan(
+            route,
+            call.decision_id,
+            unit=call.unit,
+            forced_arm=call.forced_arm,
+            pinned_version=call.pinned_version,
+            is_targeted=call.is_targeted,
+        )
         deadline_s = call.deadline_s
         if route.deadline_s is not None:
             own_s = call.started_s + route.deadline_s

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from router.evidence.evidence import Stratum, compare, pairs, scores, start_weight
 from router.evidence.sums import BUCKET_S
-from router.evidence.time_buckets import folded
+from router.evidence.time_buckets import block_start_s
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -95,7 +95,7 @@ class Watch:
         return evidence.against if self._worse else evidence.in_favour
 
     def _folded(self, bucket: int) -> int:
-        return folded(bucket * BUCKET_S, self._bucket * BUCKET_S) // BUCKET_S
+        return block_start_s(bucket * BUCKET_S, self._bucket * BUCKET_S) // BUCKET_S
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,6 @@
-"""The state of one route, and every command that changes it."""
+"""The state of one route, and every command that changes it.
+
+Begin with `document.py` (the state and its stored form), then read `commands.py` (one function per command).
+`phase.py` is the state machine of a rollout and `rollout.py` what each transition does to weights, step and clock.
+`declare.py`, `shift.py` and `quarantine.py` hold the commands of those names.
+"""

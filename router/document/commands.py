@@ -1,6 +1,6 @@
-"""What operators, and rollouts by themselves, may ask of a document, and what comes of it. Decides.
+"""The commands that change a document. Operators give them, and so do rollouts and guardrails by themselves.
 
-`apply(document, command)` returns the next document or raises `Rejected`; it never changes its argument. Times are
+`apply(document, command)` returns the next document or raises `Rejected`. It never changes its argument. Times are
 seconds since the epoch.
 """
 
@@ -10,20 +10,20 @@ from fractions import Fraction
 from typing import Any
 
 from router.document import rollout
-from router.document.declare import declared, first
+from router.document.declare import first_document, redeclare
 from router.document.document import Candidate, Document
-from router.document.phase import PINNED, UNDER_WAY, Event, Phase, after
-from router.document.quarantine import find, quarantined, released
-from router.document.shift import check_arm, shifted, taken_away
+from router.document.phase import PINNED, UNDER_WAY, Event, Phase, next_phase
+from router.document.quarantine import add_to_quarantine, find_quarantined, release
+from router.document.shift import check_arm, slots_after_shift, slots_without
 from router.draw.slots import reallocate
 from router.errors import Rejected
-from router.refusals import shown
+from router.refusals import short_repr
 from router.spec.spec import RouteSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Make the route what `spec` says; slots move as little as the new weights allow."""
+    """Make the route what `spec` declares. Slots move as little as the new weights allow."""
 
     spec: RouteSpec
     at_s: float = 0.0
@@ -31,14 +31,14 @@ class Declare:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Give the named arms these weights; what is left goes to the others in proportion to what they have."""
+    """Give the named arms these weights. The rest goes to the others in proportion to what they have."""
 
     weights: Mapping[str, Fraction]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin the rollout of the candidate, to which its arm is bound now."""
+    """Begin the rollout of the candidate, which is the version to which its arm is bound now."""
 
     candidate: Candidate
     at_s: float
@@ -51,7 +51,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on after a pause, or approve the next step."""
+    """Continue after a pause, or approve the next step."""
 
     at_s: float
 
@@ -65,7 +65,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class PromoteShadow:
-    """Make the version that is a shadow the candidate, and begin its rollout."""
+    """Make the version of a shadow the candidate, and begin its rollout."""
 
     shadow: str
     candidate: Candidate
@@ -76,7 +76,7 @@ class PromoteShadow:
 class Abort:
     """Take all traffic from an arm and put its version in quarantine.
 
-    `arm` may be left out in a rollout; `bound` is the version that serves it now.
+    In a rollout `arm` may be left out. `bound` is the version that serves it now.
     """
 
     at_s: float
@@ -87,7 +87,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Go back to what an earlier version of the document said. What is in quarantine stays there."""
+    """Go back to the content of an earlier version of the document. What is in quarantine stays there."""
 
     to: Document
     at_s: float
@@ -95,7 +95,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let a version out of quarantine. What was held against it before is forgotten: a new trial begins."""
+    """Let a version out of quarantine. A new trial begins, so earlier evidence does not count."""
 
     version: str
     at_s: float = 0.0
@@ -103,60 +103,59 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The rollout's step is over."""
+    """End the rollout's step and begin the next one."""
 
     at_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The rollout's step is over, and the next one needs approval."""
+    """End the rollout's step and wait for approval of the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """The alias of the rollout's candidate names another version now."""
+    """Begin the rollout anew, because the alias of its candidate names another version now."""
 
     candidate: Candidate
     at_s: float
 
 
-Asked = Declare | Shift | Start | Pause | Resume | Promote | PromoteShadow | Abort | Undo | Release
-"""What operators say."""
-Command = Asked | Advance | Hold | Follow
+OperatorCommand = Declare | Shift | Start | Pause | Resume | Promote | PromoteShadow | Abort | Undo | Release
+Command = OperatorCommand | Advance | Hold | Follow
 
 
 def apply(document: Document | None, command: Command) -> Document:
-    """The next document.
+    """Return the next document.
 
     Raises:
-        Rejected: the command is not allowed on this document.
+        Rejected: if the command is not allowed on this document.
     """
     if document is None:
         if not isinstance(command, Declare):
             raise Rejected("There is no such route yet; declare it first with `pointsman apply -f FILE`.")
-        return first(command.spec, command.at_s)
+        return first_document(command.spec, command.at_s)
     changed: Document = _APPLY[type(command)](document, command)
     return replace(changed, version=document.version + 1)
 
 
 def _shift(document: Document, command: Shift) -> Document:
-    spec, weights = document.spec, shifted(document, command.weights)
+    spec, weights = document.spec, slots_after_shift(document, command.weights)
     slots = reallocate(document.slots, weights)
     if spec.rollout is None or document.rollout is None:
         return replace(document, spec=replace(spec, split=weights), slots=slots)
-    phase = after(document.rollout.phase, Event.SHIFT)
+    phase = next_phase(document.rollout.phase, Event.SHIFT)
     return replace(document, slots=slots, rollout=replace(document.rollout, phase=phase))
 
 
 def _promote_shadow(document: Document, command: PromoteShadow) -> Document:
-    """The shadow's version becomes the candidate's; a shadow that is the candidate's arm already just begins."""
+    """Make the shadow's version the candidate. If the shadow is the candidate's arm already, only begin the rollout."""
     spec = document.spec
     current, _ = rollout.spec_and_state(document)
     shadow = next((each for each in spec.shadows if each.name == command.shadow), None)
     if shadow is None:
         names = ", ".join(each.name for each in spec.shadows) or "none"
-        raise Rejected(f"Route {spec.route} has no shadow {shown(command.shadow)}; there: {names}.")
+        raise Rejected(f"Route {spec.route} has no shadow {short_repr(command.shadow)}; there: {names}.")
     if shadow.arm not in (None, current.of):
         raise Rejected(
             f"Shadow {shadow.arm} is another arm of the route; what can be promoted is arm {current.of}, or a version."
@@ -179,20 +178,23 @@ def _abort(document: Document, command: Abort) -> Document:
         raise Rejected(f"Say which arm of {spec.route} is to be aborted; its arms are {', '.join(spec.arms)}.")
     if not document.weights[command.arm]:
         raise Rejected(f"Arm {command.arm} has no traffic that could be taken from it.")
-    if spec.is_exclusive and command.arm == spec.otherwise:
-        raise Rejected(f"Arm {command.arm} answers those who take no part in the draw; declare another fallback first.")
-    weights = taken_away(document, command.arm)
+    if spec.is_exclusive and command.arm == spec.trusted_arm:
+        raise Rejected(
+            f"Arm {command.arm} answers the requests that take no part in the draw; declare another fallback first."
+        )
+    weights = slots_without(document, command.arm)
     limits = {
         arm: replace(limit, floor=0) if arm == command.arm else limit for arm, limit in (spec.limits or {}).items()
     }
     emptied = replace(
         document, spec=replace(spec, split=weights, limits=limits or None), slots=reallocate(document.slots, weights)
     )
-    return quarantined(emptied, spec.arms[command.arm].model, command.bound, command.at_s, command.why)
+    model = spec.arms[command.arm].model
+    return add_to_quarantine(emptied, model=model, candidate=command.bound, at_s=command.at_s, why=command.why)
 
 
 def _undo(document: Document, command: Undo) -> Document:
-    """The slots are the very ones of then, so every unit is back where it was. Nothing is set in motion by itself."""
+    """Restore the slots of that version, so every unit is back at its arm. A rollout that was under way is PAUSED."""
     then = command.to
     if then.spec.route != document.spec.route:
         raise Rejected(f"The document is of route {document.spec.route}, the earlier one of route {then.spec.route}.")
@@ -210,7 +212,7 @@ def _undo(document: Document, command: Undo) -> Document:
     )
     if then.spec.rollout is not None and state is not None and state.candidate is not None:
         of = then.spec.rollout.of
-        held = find(document, then.spec.arms[of].model, state.candidate.digest)
+        held = find_quarantined(document, then.spec.arms[of].model, state.candidate.digest)
         if held is not None and state.phase in PINNED:
             raise Rejected(
                 f"Version {then.version} rolled out {held.model}:{held.version}, which is in quarantine: "
@@ -220,12 +222,12 @@ def _undo(document: Document, command: Undo) -> Document:
 
 
 def _release(document: Document, command: Release) -> Document:
-    out = released(document, command.version)
+    out = release(document, command.version)
     return replace(out, trial_version=document.version + 1, trial_s=command.at_s)
 
 
 _APPLY: dict[type, Callable[[Document, Any], Document]] = {
-    Declare: lambda document, command: declared(document, command.spec, command.at_s),
+    Declare: lambda document, command: redeclare(document, command.spec, command.at_s),
     Shift: _shift,
     Start: lambda document, command: rollout.begin(document, Event.START, command.candidate, command.at_s),
     Pause: lambda document, _: rollout.pause(document),

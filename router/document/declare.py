@@ -1,4 +1,4 @@
-"""What a declaration makes of a document. Decides."""
+"""Applying a declaration to a document."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,26 +8,27 @@ from router.document.document import Document, RolloutState
 from router.document.phase import UNDER_WAY, Phase
 from router.draw.slots import SlotTable, allocate, reallocate
 from router.errors import Rejected
-from router.spec.parse import check_limits
+from router.spec.parse_limits import check_limits
 from router.spec.spec import RouteSpec
 
 
-def first(spec: RouteSpec, at_s: float) -> Document:
-    """The first version of a route's document."""
+def first_document(spec: RouteSpec, at_s: float) -> Document:
+    """Return the first version of a route's document."""
     state = None if spec.rollout is None else RolloutState()
     return Document(version=1, spec=spec, slots=allocate(_declared_slots(spec)), rollout=state, trial_s=at_s)
 
 
-def declared(document: Document, spec: RouteSpec, at_s: float) -> Document:
-    """The document with another declaration; slots move as little as its weights allow.
+def redeclare(document: Document, spec: RouteSpec, at_s: float) -> Document:
+    """Return the document with another declaration. Slots move as little as its weights allow.
 
     Raises:
-        Rejected: it is of another route, changes what is being rolled out, or limits it to less than it has.
+        Rejected: if the declaration is of another route, changes what is being rolled out, or limits an arm to less
+            traffic than it has.
     """
     known = document.spec
     if known.route != spec.route:
         raise Rejected(f"The document is of route {known.route}, the declaration of route {spec.route}.")
-    state = None if spec.rollout is None else rollout.redeclared(document, spec)
+    state = None if spec.rollout is None else rollout.redeclared_state(document, spec)
     is_kept = state is not None and state.candidate is not None
     before = document.rollout
     if before is not None and before.phase in UNDER_WAY - {Phase.PAUSED} and not is_kept:
@@ -39,21 +40,21 @@ def declared(document: Document, spec: RouteSpec, at_s: float) -> Document:
     changed = replace(document, spec=spec, slots=slots, rollout=state)
     if state is not None and state.phase in UNDER_WAY:
         check_limits(changed.weights, spec.limits)
-    if _tried(known) == _tried(spec):
+    if _trial_subject(known) == _trial_subject(spec):
         return changed
     return replace(changed, trial_version=document.version + 1, trial_s=at_s)
 
 
 def _kept_slots(document: Document, spec: RouteSpec) -> SlotTable:
-    """The candidate keeps what it has, and so does everybody else, unless arms have come or gone."""
+    """Return slots in which every arm keeps what it has. If arms were added or removed, only the candidate does."""
     if spec.rollout is None or document.spec.arms.keys() == spec.arms.keys():
         return document.slots
     return reallocate(document.slots, rollout.slots_at(spec, document.weights[spec.rollout.of]))
 
 
-def _tried(spec: RouteSpec) -> object:
-    """What guardrails' evidence is about."""
-    return spec.arms, spec.guardrails, spec.guarded, spec.rollout is None
+def _trial_subject(spec: RouteSpec) -> object:
+    """Return the parts of a spec that the guardrails' evidence is about."""
+    return spec.arms, spec.guardrails, spec.guarded_arms, spec.rollout is None
 
 
 def _declared_slots(spec: RouteSpec) -> Mapping[str, int]:

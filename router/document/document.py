@@ -1,7 +1,8 @@
-"""The document of a route: what was declared, and the state that commands change. Decides.
+"""The document of a route: what was declared, and the state that commands change.
 
-`Document` adds to the declared spec the slot table, which depends on the history of weights, where a rollout
-stands, what was quarantined, and a dense version. `to_dict`/`from_dict` are the stored form.
+To the declared spec, `Document` adds the slot table, the state of the rollout, the quarantine, and a version number
+without gaps. The slot table is state because it depends on the history of weights. `to_dict` and `from_dict` convert a
+document to and from its stored form.
 """
 
 from collections.abc import Mapping
@@ -13,12 +14,12 @@ from router.draw.slots import SlotRun, SlotTable, counts
 from router.errors import Corrupt, Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import GuardrailKind, RouteSpec, ShadowSpec
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The version that an arm was bound to when it was put to the test."""
+    """The version to which an arm was bound when its trial began."""
 
     version: str
     digest: str
@@ -26,10 +27,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """Where a rollout stands. `step` is the index of the step that it is in, or was in last.
+    """The state of a rollout.
 
-    `since_s` is when that step began, in seconds since the epoch, and `since_version` the document's version then.
-    The `candidate` is the version that is rolled out, whatever its alias says by now (None: there is none yet).
+    `step` is the index of the current step, or of the last one. `since_s` is when that step began, in seconds since the
+    epoch, and `since_version` is the document's version then. `candidate` is the version that is rolled out, whatever
+    version its alias names by now. It is None before the first start.
     """
 
     phase: Phase = Phase.READY
@@ -40,8 +42,8 @@ class RolloutState:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A version that was taken out of traffic, when (seconds since the epoch) and why. No arm gets it any weight."""
+class QuarantinedVersion:
+    """A version that was taken out of traffic at `at_s` (seconds since the epoch). No arm may give it any weight."""
 
     model: str
     version: str
@@ -51,29 +53,30 @@ class Quarantined:
 
     @property
     def because(self) -> str:
-        """Why, as the end of a sentence."""
+        """The reason, as the end of a sentence."""
         return f"{self.why.rstrip('. ')}."
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The versioned state of one route. Versions are dense and start at 1.
+    """The versioned state of one route. Versions start at 1 and have no gaps.
 
-    Guardrails look at what came since `trial_version`, which was written at `trial_s` (seconds since the epoch).
+    Guardrails look at requests since `trial_version`, which was written at `trial_s` (seconds since the epoch).
     """
 
     version: int
     spec: RouteSpec
     slots: SlotTable
     rollout: RolloutState | None = None
-    quarantine: tuple[Quarantined, ...] = ()
+    quarantine: tuple[QuarantinedVersion, ...] = ()
     trial_version: int = 1
     trial_s: float = 0.0
 
     @property
-    def watching(self) -> tuple[ShadowSpec, ...]:
-        """The declared shadows, and while it may be needed, the one of a guardrail of disagreement: the trusted arm,
-        beside those that are guarded.
+    def active_shadows(self) -> tuple[ShadowSpec, ...]:
+        """The declared shadows and, until a rollout is over, the shadow that a guardrail of disagreement needs.
+
+        That shadow is the trusted arm. It also gets the requests that the guarded arms answer.
         """
         spec, state = self.spec, self.rollout
         if state is not None and state.phase in (Phase.PROMOTED, Phase.ABORTED):
@@ -81,10 +84,13 @@ class Document:
         declared = {shadow.arm for shadow in spec.shadows}
         return spec.shadows + tuple(
             ShadowSpec(
-                sample_slots=each.sample_slots, arm=spec.otherwise, against=spec.guarded, tolerance=each.tolerance
+                sample_slots=each.sample_slots,
+                arm=spec.trusted_arm,
+                against=spec.guarded_arms,
+                tolerance=each.tolerance,
             )
             for each in spec.guardrails
-            if each.kind is GuardrailKind.DISAGREEMENT and spec.otherwise not in declared
+            if each.kind is GuardrailKind.DISAGREEMENT and spec.trusted_arm not in declared
         )
 
     @property
@@ -95,10 +101,10 @@ class Document:
 
 
 def to_dict(document: Document) -> dict[str, Any]:
-    """The stored form of a document."""
+    """Return the stored form of a document."""
     stored: dict[str, Any] = {
         "version": document.version,
-        "spec": spec_to_dict(document.spec),
+        "spec": unparse_spec(document.spec),
         "slots": {arm: [list(run) for run in runs] for arm, runs in document.slots.items()},
         "trial": [document.trial_version, document.trial_s],
     }
@@ -119,10 +125,10 @@ def to_dict(document: Document) -> dict[str, Any]:
 
 
 def from_dict(raw: Mapping[str, Any]) -> Document:
-    """Reads a stored document back.
+    """Read a stored document back.
 
     Raises:
-        Corrupt: it is not a document, or its parts disagree.
+        Corrupt: if it is not a document, or its parts disagree.
     """
     try:
         trial_version, trial_s = raw.get("trial", (1, 0.0))
@@ -131,7 +137,7 @@ def from_dict(raw: Mapping[str, Any]) -> Document:
             spec=parse_spec(raw["spec"]),
             slots={arm: tuple(_run(run) for run in runs) for arm, runs in raw["slots"].items()},
             rollout=None if raw.get("rollout") is None else _state(raw["rollout"]),
-            quarantine=tuple(_quarantined(each) for each in raw.get("quarantine", ())),
+            quarantine=tuple(_quarantined_version(each) for each in raw.get("quarantine", ())),
             trial_version=_whole(trial_version),
             trial_s=float(trial_s),
         )
@@ -166,9 +172,11 @@ def _state(raw: Mapping[str, Any]) -> RolloutState:
     )
 
 
-def _quarantined(raw: Any) -> Quarantined:
+def _quarantined_version(raw: Any) -> QuarantinedVersion:
     model, version, digest, at_s, why = raw
-    return Quarantined(_text(model), _text(version), _text(digest), float(at_s), _text(why))
+    return QuarantinedVersion(
+        model=_text(model), version=_text(version), digest=_text(digest), at_s=float(at_s), why=_text(why)
+    )
 
 
 def _run(raw: Any) -> SlotRun:

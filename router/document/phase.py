@@ -1,13 +1,17 @@
-"""The phases of a rollout, and what leads from one to another. Decides.
+"""The phases of a rollout, and the events that lead from one to another.
 
-Everything that can change a rollout's phase is in the table below. This file does not know who asks, nor what time
-it is.
+The table below holds everything that can change a rollout's phase. This module knows neither the source of an event nor
+the time.
 
-A rollout is READY until an operator starts it. It is PROGRESSING through its steps while time and samples come in; a
-step that needs approval leaves it WAITING until somebody resumes it. PAUSED keeps the weights that it has; whoever
-shifts weights by hand pauses it, too. PROMOTED, the candidate has all the traffic; ABORTED, it has none, and its
-version is in quarantine. Both may be started anew, and what was promoted may still be aborted. When the alias of the
-candidate moves on meanwhile, the rollout FOLLOWs: the new version begins at the first step.
+- READY: no operator has started the rollout yet.
+- PROGRESSING: the rollout goes through its steps while time passes and samples are counted.
+- WAITING: a step that needs approval is over. The rollout stays there until an operator resumes it.
+- PAUSED: the weights stay as they are. An operator who shifts weights by hand also pauses the rollout.
+- PROMOTED: the candidate has all the traffic. It may still be aborted.
+- ABORTED: the candidate has no traffic, and its version is in quarantine.
+
+A rollout that is PROMOTED or ABORTED may be started again. If the candidate's alias names another version while the
+rollout is PROGRESSING or WAITING, the rollout follows it: the new version begins at the first step.
 """
 
 from enum import StrEnum
@@ -27,7 +31,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a rollout: operators' words, and what comes to pass by itself."""
+    """What can happen to a rollout, by an operator's command or by itself."""
 
     START = "start"
     PAUSE = "pause"
@@ -80,23 +84,23 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
 }
 
 UNDER_WAY = frozenset({Phase.PROGRESSING, Phase.WAITING, Phase.PAUSED})
-"""The candidate is being tried."""
+"""The phases in which the candidate is on trial."""
 
 PINNED = UNDER_WAY | {Phase.PROMOTED}
-"""The candidate serves as the version that it began with."""
+"""The phases in which the candidate serves the version with which the rollout began."""
 
-OPERATORS_WORDS = (Event.START, Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.ABORT, Event.SHIFT)
-"""The events that are commands."""
+OPERATOR_EVENTS = (Event.START, Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.ABORT, Event.SHIFT)
+"""The events that are operators' commands. The others happen by themselves."""
 
 
-def after(phase: Phase, event: Event) -> Phase:
-    """The phase that an event leads to.
+def next_phase(phase: Phase, event: Event) -> Phase:
+    """Return the phase to which an event leads.
 
     Raises:
-        Rejected: the phase does not allow it; the sentence says what it allows.
+        Rejected: if the phase does not allow the event. The sentence lists the events that it allows.
     """
     allowed = TRANSITIONS[phase]
     if event not in allowed:
-        words = ", ".join(event for event in OPERATORS_WORDS if event in allowed)
+        words = ", ".join(event for event in OPERATOR_EVENTS if event in allowed)
         raise Rejected(f"The rollout is {phase}, where {event} is not possible; possible are: {words}.")
     return allowed[event]

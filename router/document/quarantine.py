@@ -1,33 +1,33 @@
-"""Versions that were taken out of traffic stay out until somebody releases them by name. Decides."""
+"""The quarantine of a route: versions that were taken out of traffic, until an operator releases them by name."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from router.document.document import Candidate, Document, Quarantined
+from router.document.document import Candidate, Document, QuarantinedVersion
 from router.errors import Rejected
 
 
-def find(document: Document, model: str, digest: str) -> Quarantined | None:
-    """Why a version is in quarantine on this route; None if it is not. What counts is its content."""
+def find_quarantined(document: Document, model: str, digest: str) -> QuarantinedVersion | None:
+    """Return a version's entry in the quarantine of this route, or None. Versions of the same content are the same."""
     for each in document.quarantine:
         if (each.model, each.digest) == (model, digest):
             return each
     return None
 
 
-def quarantined(document: Document, model: str, candidate: Candidate, at_s: float, why: str) -> Document:
-    """The document with one more version in quarantine."""
-    if find(document, model, candidate.digest) is not None:
+def add_to_quarantine(document: Document, *, model: str, candidate: Candidate, at_s: float, why: str) -> Document:
+    """Return the document with one more version in quarantine."""
+    if find_quarantined(document, model, candidate.digest) is not None:
         return document
-    added = Quarantined(model, candidate.version, candidate.digest, at_s, why)
+    added = QuarantinedVersion(model=model, version=candidate.version, digest=candidate.digest, at_s=at_s, why=why)
     return replace(document, quarantine=(*document.quarantine, added))
 
 
-def released(document: Document, version: str) -> Document:
-    """The document without a version in quarantine.
+def release(document: Document, version: str) -> Document:
+    """Return the document without a version in quarantine.
 
     Raises:
-        Rejected: it is not there.
+        Rejected: if the version is not in quarantine.
     """
     kept = tuple(each for each in document.quarantine if each.version != version)
     if len(kept) == len(document.quarantine):
@@ -37,15 +37,17 @@ def released(document: Document, version: str) -> Document:
 
 
 def refuse_quarantined(document: Document, bound: Mapping[str, Candidate]) -> None:
-    """Makes sure that no arm gives a version in quarantine any traffic. `bound` says what each arm is bound to.
+    """Reject a document in which an arm gives traffic to a version in quarantine.
+
+    `bound` holds the version to which each arm is bound.
 
     Raises:
-        Rejected: one does.
+        Rejected: if an arm does.
     """
     spec = document.spec
     for arm, slots in document.weights.items():
-        is_serving = slots > 0 or (spec.is_exclusive and arm == spec.otherwise)
-        held = find(document, spec.arms[arm].model, bound[arm].digest) if is_serving else None
+        is_serving = slots > 0 or (spec.is_exclusive and arm == spec.trusted_arm)
+        held = find_quarantined(document, spec.arms[arm].model, bound[arm].digest) if is_serving else None
         if held is not None:
             raise Rejected(
                 f"Arm {arm} would serve {held.model}:{held.version}, which is in quarantine: {held.because} "

@@ -1,14 +1,15 @@
-"""How a rollout moves: each function gives the next document, or says that it may not be. Decides; time is an argument.
+"""How a rollout moves. Each function returns the next document, or raises `Rejected`. Time is an argument.
 
-`router.document.phase` says what may follow what; this file says what becomes of weights, step and clock.
+`router.document.phase` says which event may follow in which phase. This module says what an event does to the weights,
+the step and the clock.
 """
 
 from dataclasses import replace
 from fractions import Fraction
 
 from router.document.document import Candidate, Document, RolloutState
-from router.document.phase import TRANSITIONS, UNDER_WAY, Event, Phase, after
-from router.document.quarantine import find, quarantined
+from router.document.phase import TRANSITIONS, UNDER_WAY, Event, Phase, next_phase
+from router.document.quarantine import add_to_quarantine, find_quarantined
 from router.draw.assignment import BUCKETS
 from router.draw.slots import quantise, reallocate
 from router.errors import Rejected
@@ -16,10 +17,10 @@ from router.spec.spec import RolloutSpec, RouteSpec
 
 
 def spec_and_state(document: Document) -> tuple[RolloutSpec, RolloutState]:
-    """Both halves of a rollout.
+    """Return the declared half and the changing half of a rollout.
 
     Raises:
-        Rejected: the route has none.
+        Rejected: if the route has no rollout.
     """
     if document.spec.rollout is None or document.rollout is None:
         raise Rejected(f"Route {document.spec.route} is a split, not a rollout; `pointsman shift` moves its traffic.")
@@ -27,54 +28,54 @@ def spec_and_state(document: Document) -> tuple[RolloutSpec, RolloutState]:
 
 
 def slots_at(spec: RouteSpec, candidate_slots: int) -> dict[str, int]:
-    """Every arm's slots while the candidate has this many: the base shares the rest."""
-    assert spec.rollout is not None  # noqa: S101  # for the type checker; the callers have looked
+    """Return every arm's slots while the candidate has this many. The base shares the rest."""
+    assert spec.rollout is not None  # noqa: S101  # for the type checker; the callers have checked it
     rest = Fraction(BUCKETS - candidate_slots, BUCKETS)
     weights = {arm: rest * spec.rollout.base.get(arm, Fraction(0)) for arm in spec.arms}
     return quantise({**weights, spec.rollout.of: Fraction(candidate_slots, BUCKETS)})
 
 
 def begin(document: Document, event: Event, candidate: Candidate, at_s: float) -> Document:
-    """START or FOLLOW: the candidate gets the first step's weight, and its trial begins.
+    """Give the candidate the first step's weight and begin its trial. The event is START or FOLLOW.
 
     Raises:
-        Rejected: the phase does not allow it, or the candidate is in quarantine.
+        Rejected: if the phase does not allow it, or the candidate is promoted already or in quarantine.
     """
     rollout, state = spec_and_state(document)
-    phase = after(state.phase, event)
+    phase = next_phase(state.phase, event)
     model = document.spec.arms[rollout.of].model
     if state.phase is Phase.PROMOTED and state.candidate is not None and state.candidate.digest == candidate.digest:
         raise Rejected(
             f"{model}:{candidate.version} is promoted already; bind arm {rollout.of} to another version first."
         )
-    held = find(document, model, candidate.digest)
+    held = find_quarantined(document, model, candidate.digest)
     if held is not None:
         raise Rejected(
             f"{model}:{candidate.version} is in quarantine: {held.because} "
             f"`pointsman release {document.spec.route} {held.version}` lets it back."
         )
     begun = replace(document, trial_version=document.version + 1, trial_s=at_s)
-    return _entered(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate))
+    return _enter_step(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate))
 
 
 def pause(document: Document) -> Document:
-    """Keeps the weights that there are.
+    """Pause the rollout with its present weights.
 
     Raises:
-        Rejected: the phase does not allow it.
+        Rejected: if the phase does not allow it.
     """
     _, state = spec_and_state(document)
-    return replace(document, rollout=replace(state, phase=after(state.phase, Event.PAUSE)))
+    return replace(document, rollout=replace(state, phase=next_phase(state.phase, Event.PAUSE)))
 
 
 def resume(document: Document, at_s: float) -> Document:
-    """From PAUSED the step begins anew; from WAITING the next one begins, or the rollout ends.
+    """Begin the step anew if the rollout is PAUSED. If it is WAITING, begin the next step or end the rollout.
 
     Raises:
-        Rejected: the phase does not allow it, or the step is above the candidate's ceiling.
+        Rejected: if the phase does not allow it, or the step is above the candidate's ceiling.
     """
     rollout, state = spec_and_state(document)
-    phase = after(state.phase, Event.RESUME)
+    phase = next_phase(state.phase, Event.RESUME)
     is_next = state.phase is Phase.WAITING
     ceiling = ceiling_of(document.spec)
     if (_next_slots(document) if is_next else rollout.steps[state.step].slots) > ceiling:
@@ -83,66 +84,70 @@ def resume(document: Document, at_s: float) -> Document:
             f"`pointsman promote {document.spec.route}` gives it everything."
         )
     resumed = replace(state, phase=phase, since_s=at_s)
-    return _advanced(replace(document, rollout=resumed), at_s) if is_next else _entered(document, resumed)
+    return _begin_next_step(replace(document, rollout=resumed), at_s) if is_next else _enter_step(document, resumed)
 
 
 def promote(document: Document, at_s: float) -> Document:
-    """Gives the candidate everything; a person may do that at any step, and above its ceiling.
+    """Give the candidate everything. An operator may do that at any step, and above the candidate's ceiling.
 
     Raises:
-        Rejected: the phase does not allow it.
+        Rejected: if the phase does not allow it.
     """
-    return _finished(document, Event.PROMOTE, at_s)
+    return _finish(document, Event.PROMOTE, at_s)
 
 
 def abort(document: Document, at_s: float, why: str) -> Document:
-    """Takes everything from the candidate, and puts its version in quarantine.
+    """Take everything from the candidate, and put its version in quarantine.
 
     Raises:
-        Rejected: the phase does not allow it.
+        Rejected: if the phase does not allow it.
     """
     rollout, state = spec_and_state(document)
-    phase = after(state.phase, Event.ABORT)
+    phase = next_phase(state.phase, Event.ABORT)
     slots = reallocate(document.slots, slots_at(document.spec, 0))
     aborted = replace(document, slots=slots, rollout=replace(state, phase=phase, since_s=at_s))
     if state.candidate is None:
         return aborted
-    return quarantined(aborted, document.spec.arms[rollout.of].model, state.candidate, at_s, why)
+    model = document.spec.arms[rollout.of].model
+    return add_to_quarantine(aborted, model=model, candidate=state.candidate, at_s=at_s, why=why)
 
 
 def advance(document: Document, at_s: float) -> Document:
-    """The step is over: the next one begins, or after the last, everything is the candidate's.
+    """End the step and begin the next one. After the last step, give the candidate everything.
 
     Raises:
-        Rejected: the phase does not allow it, or the next step needs a person's word.
+        Rejected: if the phase does not allow it, or the next step needs an operator's approval.
     """
-    advanced = _advanced(document, at_s)
+    advanced = _begin_next_step(document, at_s)
     if _needs_approval(document):
         raise Rejected(f"The next step of route {document.spec.route} needs approval: `pointsman resume`.")
     return advanced
 
 
-def _advanced(document: Document, at_s: float) -> Document:
+def _begin_next_step(document: Document, at_s: float) -> Document:
     _, state = spec_and_state(document)
     following = _next_step(document)
     if following is None or _next_slots(document) == BUCKETS:
-        return _finished(document, Event.FINISH, at_s)
-    phase = after(state.phase, Event.ADVANCE)
-    return _entered(document, replace(state, phase=phase, step=following, since_s=at_s))
+        return _finish(document, Event.FINISH, at_s)
+    phase = next_phase(state.phase, Event.ADVANCE)
+    return _enter_step(document, replace(state, phase=phase, step=following, since_s=at_s))
 
 
 def hold(document: Document) -> Document:
-    """The step is over, and the next one needs approval.
+    """End the step and wait for approval of the next one.
 
     Raises:
-        Rejected: the phase does not allow it.
+        Rejected: if the phase does not allow it.
     """
     _, state = spec_and_state(document)
-    return replace(document, rollout=replace(state, phase=after(state.phase, Event.HOLD)))
+    return replace(document, rollout=replace(state, phase=next_phase(state.phase, Event.HOLD)))
 
 
-def due(document: Document, now_s: float, samples: int) -> Event | None:
-    """What is to happen by itself now: ADVANCE, HOLD or nothing. `samples` are the candidate's since the step began."""
+def due_event(document: Document, now_s: float, samples: int) -> Event | None:
+    """Return the event that is due now: ADVANCE, HOLD or None.
+
+    `samples` counts the candidate's requests since the step began.
+    """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.phase is not Phase.PROGRESSING:
         return None
@@ -152,20 +157,23 @@ def due(document: Document, now_s: float, samples: int) -> Event | None:
     return Event.HOLD if _needs_approval(document) else Event.ADVANCE
 
 
-def follows(document: Document, bound: Candidate) -> bool:
-    """Whether the rollout is to begin anew, because the alias of its candidate names another version now."""
+def must_follow(document: Document, bound: Candidate) -> bool:
+    """Return True if the rollout must begin anew, because the alias of its candidate names another version now.
+
+    A version in quarantine is not followed.
+    """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.candidate is None or bound.digest == state.candidate.digest:
         return False
     is_moving = Event.FOLLOW in TRANSITIONS[state.phase]
-    return is_moving and find(document, document.spec.arms[rollout.of].model, bound.digest) is None
+    return is_moving and find_quarantined(document, document.spec.arms[rollout.of].model, bound.digest) is None
 
 
-def redeclared(document: Document, spec: RouteSpec) -> RolloutState:
-    """The state that a rollout keeps when its route is declared anew.
+def redeclared_state(document: Document, spec: RouteSpec) -> RolloutState:
+    """Return the state of the rollout after its route is declared anew.
 
-    Raises:
-        Rejected: what is being rolled out would change on the way.
+    If the declaration changes what is rolled out, that is a new state. Otherwise the state is kept. If the steps have
+    changed, `step` is the last one that the candidate's weight has reached.
     """
     state, known = document.rollout, document.spec
     if spec.rollout is None or state is None or known.rollout is None:
@@ -183,7 +191,7 @@ def redeclared(document: Document, spec: RouteSpec) -> RolloutState:
 
 
 def ceiling_of(spec: RouteSpec) -> int:
-    """The most slots that the candidate may get without a person's word."""
+    """Return the most slots that the candidate may get without an operator's approval."""
     limit = None if spec.rollout is None or spec.limits is None else spec.limits.get(spec.rollout.of)
     return BUCKETS if limit is None else limit.ceiling
 
@@ -194,30 +202,33 @@ def _needs_approval(document: Document) -> bool:
 
 
 def _next_step(document: Document) -> int | None:
-    """The first step that gives the candidate more than it has. Steps may have been declared anew since it began."""
+    """Return the first step that gives the candidate more than it has.
+
+    The current index says nothing about it, because the steps may have been declared anew.
+    """
     rollout, _ = spec_and_state(document)
     reached = document.weights[rollout.of]
     return next((index for index, step in enumerate(rollout.steps) if step.slots > reached), None)
 
 
 def _next_slots(document: Document) -> int:
-    """The candidate's slots once the step is over."""
+    """Return the candidate's slots after this step."""
     rollout, _ = spec_and_state(document)
     following = _next_step(document)
     return BUCKETS if following is None else rollout.steps[following].slots
 
 
-def _entered(document: Document, state: RolloutState) -> Document:
-    """The document at the step of `state`."""
+def _enter_step(document: Document, state: RolloutState) -> Document:
+    """Return the document at the step of `state`."""
     rollout, _ = spec_and_state(document)
     slots = slots_at(document.spec, rollout.steps[state.step].slots)
     entered = replace(state, since_version=document.version + 1)
     return replace(document, slots=reallocate(document.slots, slots), rollout=entered)
 
 
-def _finished(document: Document, event: Event, at_s: float) -> Document:
+def _finish(document: Document, event: Event, at_s: float) -> Document:
     rollout, state = spec_and_state(document)
-    phase = after(state.phase, event)
+    phase = next_phase(state.phase, event)
     slots = reallocate(document.slots, slots_at(document.spec, BUCKETS))
     return replace(
         document, slots=slots, rollout=replace(state, phase=phase, step=len(rollout.steps) - 1, since_s=at_s)

@@ -1,4 +1,4 @@
-"""How weights move between the arms of a route: by an operator's word, or away from an arm. Decides."""
+"""How weights move between the arms of a route: to given weights, or away from one arm."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -8,15 +8,15 @@ from router.draw.assignment import BUCKETS
 from router.draw.slots import quantise
 from router.errors import Rejected
 from router.quantities import format_percent
-from router.refusals import shown
-from router.spec.parse import check_limits
+from router.refusals import short_repr
+from router.spec.parse_limits import check_limits
 
 
-def shifted(document: Document, weights: Mapping[str, Fraction]) -> dict[str, int]:
-    """Every arm's slots when the named arms have these weights; the others share what is left as they share now.
+def slots_after_shift(document: Document, weights: Mapping[str, Fraction]) -> dict[str, int]:
+    """Return every arm's slots if the named arms have these weights. The others share the rest as they share now.
 
     Raises:
-        Rejected: an arm that there is not, weights that cannot be, or that the arms' limits do not allow.
+        Rejected: if an arm is unknown, or the weights are impossible or not within the arms' limits.
     """
     spec = document.spec
     if not weights:
@@ -25,32 +25,34 @@ def shifted(document: Document, weights: Mapping[str, Fraction]) -> dict[str, in
         check_arm(document, arm)
         if weight < 0:
             raise Rejected(f"The weight of arm {arm} is negative.")
-    slots = quantise(_completed(document, weights))
+    slots = quantise(_complete(document, weights))
     check_limits(slots, spec.limits)
     return slots
 
 
 def check_arm(document: Document, arm: str) -> None:
-    """Returns if the route has the arm.
+    """Reject an arm that the route does not have.
 
     Raises:
-        Rejected: it has not.
+        Rejected: if the route does not have it.
     """
     spec = document.spec
     if arm not in spec.arms:
-        raise Rejected(f"Route {spec.route} has no arm {shown(arm)}; its arms are {', '.join(spec.arms)}.")
+        raise Rejected(f"Route {spec.route} has no arm {short_repr(arm)}; its arms are {', '.join(spec.arms)}.")
 
 
-def taken_away(document: Document, arm: str) -> dict[str, int]:
-    """Every arm's slots when this one has none. The others share what it had as they share now; what that puts above
-    an arm's ceiling goes to the rest of them, and in the end to the arm that is trusted.
+def slots_without(document: Document, arm: str) -> dict[str, int]:
+    """Return every arm's slots if this arm has none.
+
+    The others share its slots as they share now. What exceeds the ceiling of one of them goes to the rest. If none of
+    the rest has traffic now, it goes to the trusted arm, or to the only arm that is left.
 
     Raises:
-        Rejected: there is no arm that could have it.
+        Rejected: if no arm can take the slots.
     """
     fixed = {arm: Fraction(0)}
     while True:
-        weights = _handed_over(document, arm, fixed)
+        weights = _weights_without(document, arm, fixed)
         above = {
             other: Fraction(limit.ceiling, BUCKETS)
             for other, limit in (document.spec.limits or {}).items()
@@ -61,21 +63,23 @@ def taken_away(document: Document, arm: str) -> dict[str, int]:
         fixed |= above
 
 
-def _handed_over(document: Document, arm: str, fixed: Mapping[str, Fraction]) -> dict[str, Fraction]:
+def _weights_without(document: Document, arm: str, fixed: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """Return every arm's weight if the arms of `fixed` have these."""
     others = [other for other in document.spec.arms if other not in fixed]
     if not any(document.weights[other] for other in others):
-        heir = document.spec.otherwise if document.spec.otherwise in others else others[0] if len(others) == 1 else None
-        if heir is None:
+        trusted = document.spec.trusted_arm
+        taker = trusted if trusted in others else others[0] if len(others) == 1 else None
+        if taker is None:
             raise Rejected(
                 f"No other arm may have the traffic of arm {arm}: they have none now, or are at their ceilings; "
                 "shift it to one of them first."
             )
-        fixed = {**dict.fromkeys(others, Fraction(0)), **fixed, heir: 1 - sum(fixed.values(), Fraction(0))}
-    return _completed(document, fixed)
+        fixed = {**dict.fromkeys(others, Fraction(0)), **fixed, taker: 1 - sum(fixed.values(), Fraction(0))}
+    return _complete(document, fixed)
 
 
-def _completed(document: Document, named: Mapping[str, Fraction]) -> dict[str, Fraction]:
-    """Every arm's weight: the others' in proportion to what they have now. Keeps the order of the arms."""
+def _complete(document: Document, named: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """Add the weights of the other arms, in proportion to what they have now. Keep the order of the arms."""
     if named.keys() == document.spec.arms.keys():
         return {arm: named[arm] for arm in document.spec.arms}
     rest = 1 - sum(named.values(), Fraction(0))

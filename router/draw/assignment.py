@@ -1,9 +1,12 @@
-"""Turns a seed and a key into a bucket in [0, 10000), or into a place in a layer. Decides.
+"""Hashing a seed and a key to a bucket in [0, 10000), or to a place in a layer in [0, 1000).
 
-Both hashes are GrowthBook's, so that a front end with their SDK decides alike. Weights and holdouts use version 2,
-`fnv32a(str(fnv32a(seed + unit))) mod 10000`, over UTF-16 code units. The seed's part of the inner hash is the
-same for every call of a route, so it is computed once (`seed_state`) and continued (`bucket`). Layers use version 1,
-`fnv32a(unit + seed) mod 1000`, as their namespaces do; with its seed behind the unit there is nothing to keep.
+Both hashes are GrowthBook's, so that a front end with their SDK draws the same arm.
+
+- Weights and holdouts use version 2, `fnv32a(str(fnv32a(seed + unit))) mod 10000`, over UTF-16 code units. The seed's
+  part of the inner hash is the same for every call of a route. `seed_state` computes it once, and `bucket` continues
+  from it.
+- Layers use version 1, `fnv32a(unit + seed) mod 1000`, as GrowthBook's namespaces do. There the seed comes after the
+  unit, so nothing can be computed in advance.
 """
 
 BUCKETS = 10_000
@@ -15,7 +18,7 @@ _MASK = 0xFFFFFFFF
 
 
 def fnv32a(text: str, state: int = _OFFSET_BASIS) -> int:
-    """FNV-1a, 32 bits, over the UTF-16 code units of `text`, continuing from `state`.
+    """Compute FNV-1a of 32 bits over the UTF-16 code units of `text`, continuing from `state`.
 
     Source: Fowler, Noll, Vo (draft-eastlake-fnv), with 16-bit units as JavaScript SDKs see a string.
     """
@@ -30,15 +33,15 @@ def _utf16_code_units(text: str) -> memoryview:
 
 
 def seed_state(seed: str) -> int:
-    """The inner hash after the seed: pass it to `bucket` with each key."""
+    """Return the state of the inner hash after the seed. Pass it to `bucket` with each key."""
     return fnv32a(seed)
 
 
 def bucket(state: int, key: str) -> int:
-    """The bucket in [0, 10000) of `key` under the seed whose `seed_state` is `state`."""
+    """Return the bucket in [0, 10000) of `key` under the seed whose `seed_state` is `state`."""
     return fnv32a(str(fnv32a(key, state))) % BUCKETS
 
 
 def place(seed: str, key: str) -> int:
-    """The place in [0, 1000) of `key` under `seed`: GrowthBook's hash, version 1."""
+    """Return the place in [0, 1000) of `key` under `seed`, by version 1 of GrowthBook's hash."""
     return fnv32a(key + seed) % PLACES

@@ -1,11 +1,12 @@
-"""Layers, which keep experiments apart, and holdouts, which keep units out of all of them. Decides.
+"""Layers, which keep experiments apart, and holdouts, which keep units out of all experiments.
 
-A layer is a line of 1,000 places on which every unit has one. Routes that name the same layer and disjoint ranges of it
-never share a unit. The place is GrowthBook's (`inNamespace`), so that a front end with their SDK agrees. Its hash is
-weak where names are alike: of the first halves of `layer-3` and `layer-7`, 3 % of the units are in both, not a quarter.
-So name layers by different words. Splits and holdouts are drawn by the better hash, independently of every layer.
+A layer is a line of 1,000 places. Every unit has one place on it. Routes that name the same layer and disjoint ranges
+of it never share a unit. The place is GrowthBook's (`inNamespace`), so that a front end with their SDK agrees. Its hash
+is weak for names that are alike: of the first halves of `layer-3` and `layer-7`, 3 % of the units are in both, not a
+quarter. So name layers by different words. Splits and holdouts are drawn by the better hash, independently of every
+layer.
 
-A holdout is a share of the buckets under a seed of its own; routes that hold out under one seed hold out the same
+A holdout is a share of the buckets under a seed of its own. Routes that hold out under one seed hold out the same
 units.
 """
 
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The part [start, end) of the layer `name`, both of them whole thousandths."""
+    """The part [start, end) of the layer `name`. Both limits are whole thousandths."""
 
     name: str
     start: float
@@ -36,7 +37,7 @@ class Layer:
 class Holdout:
     """`share_slots` of 10,000 buckets, drawn under `seed`.
 
-    The seed is hashed behind a word of its own: a route whose split has the same seed is drawn independently.
+    A prefix goes before the seed, so that a split with the same seed is drawn independently.
     """
 
     share_slots: int
@@ -48,20 +49,20 @@ class Holdout:
 
 
 def is_in_layer(layer: Layer, key: str) -> bool:
-    """Whether the route with this range of the layer may have the unit."""
+    """Return True if the unit's place is in this range of the layer."""
     return layer.start <= place(f"__{layer.name}", key) / PLACES < layer.end
 
 
 def is_held_out(holdout: Holdout, key: str) -> bool:
-    """Whether the unit is kept out. Costs one hash."""
+    """Return True if the unit is held out. This costs one hash."""
     return bucket(holdout.state, key) < holdout.share_slots
 
 
 def parse_layer(raw: object) -> Layer:
-    """Reads `{name: checkout, range: [0%, 50%]}`.
+    """Read `{name: checkout, range: [0%, 50%]}`.
 
     Raises:
-        Rejected: other keys, no name, or a range that is empty, backwards or finer than a thousandth.
+        Rejected: if it has other keys or no name, or its range is empty, backwards or finer than a thousandth.
     """
     if not isinstance(raw, dict) or set(raw) != {"name", "range"}:
         raise Rejected("layer must have a name and a range, such as {name: checkout, range: [0%, 50%]}.")
@@ -74,7 +75,10 @@ def parse_layer(raw: object) -> Layer:
         raise Rejected(f"layer.range must be two shares, such as [0%, 50%], not {limits!r}.")
     start, end = (_parse_limit(limit) for limit in limits)
     if start >= end:
-        raise Rejected(f"layer.range goes from {format_percent(start)} to {format_percent(end)}; nobody is in there.")
+        raise Rejected(
+            f"layer.range goes from {format_percent(start)} to {format_percent(end)}; "
+            "the second limit must be above the first."
+        )
     return Layer(name, float(start), float(end))
 
 
@@ -85,16 +89,16 @@ def _parse_limit(raw: object) -> Fraction:
     return limit
 
 
-def layer_to_dict(layer: Layer) -> dict[str, Any]:
-    """The layer as an operator would write it; `parse_layer` reads it back."""
+def unparse_layer(layer: Layer) -> dict[str, Any]:
+    """Return the layer as an operator would write it. `parse_layer` reads it back."""
     return {"name": layer.name, "range": [_percent(layer.start), _percent(layer.end)]}
 
 
 def parse_holdout(raw: object, default_seed: str) -> Holdout:
-    """Reads `5%`, or `{share: 5%, seed: q4-2026}`.
+    """Read `5%`, or `{share: 5%, seed: q4-2026}`.
 
     Raises:
-        Rejected: other keys, an unprintable seed, or a share that is not in whole slots.
+        Rejected: if it has other keys, an unprintable seed, or a share that is not a whole number of slots.
     """
     share: object = raw
     seed: object = default_seed
@@ -111,16 +115,16 @@ def parse_holdout(raw: object, default_seed: str) -> Holdout:
     return Holdout(int(slots), seed)
 
 
-def holdout_to_dict(holdout: Holdout) -> dict[str, Any]:
-    """The holdout as an operator would write it; `parse_holdout` reads it back, whatever the default seed."""
+def unparse_holdout(holdout: Holdout) -> dict[str, Any]:
+    """Return the holdout as an operator would write it. `parse_holdout` reads it back under any default seed."""
     return {"share": format_percent(Fraction(holdout.share_slots, BUCKETS)), "seed": holdout.seed}
 
 
 def check_exclusive(layers_by_route: Mapping[str, Layer]) -> None:
-    """Returns if no two routes have a part of a layer in common.
+    """Reject routes of which two have a part of a layer in common.
 
     Raises:
-        Rejected: two have; the sentence names both, and what of the layer is free.
+        Rejected: if two have. The sentence names both, and the ranges of the layer that are free.
     """
     for (one, here), (other, there) in combinations(layers_by_route.items(), 2):
         if here.name == there.name and max(here.start, there.start) < min(here.end, there.end):
@@ -132,7 +136,7 @@ def check_exclusive(layers_by_route: Mapping[str, Layer]) -> None:
 
 
 def _free(taken: list[Layer]) -> str:
-    """What no layer of `taken` covers."""
+    """Return the ranges that no layer of `taken` covers, as text."""
     free: list[str] = []
     end = 0.0
     for layer in sorted([*taken, Layer("", 1.0, 1.0)], key=lambda layer: layer.start):

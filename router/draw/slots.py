@@ -1,11 +1,13 @@
-"""The slot table: who owns each of the 10,000 buckets of a route, and how ownership moves. Decides.
+"""The slot table: which arm owns each of the 10,000 buckets of a route, and how ownership moves.
 
-Each arm holds its slots as a stack of runs `(start, length)` in the order in which it took them. When weights
-change, only arms whose share falls give slots up, and they give up the ones they took last; only arms whose share
-rises take them. Two things follow: the share of buckets that changes hands is the total variation distance of the
-weights, which is the least possible, so nobody leaves a growing arm; and a ramp between two arms that goes up and
-comes back down gives every bucket back to the arm it came from. (With more arms, the arm that ramped gets back
-exactly its own; the others may have exchanged buckets among themselves.)
+Each arm holds its slots as a stack of runs `(start, length)` in the order in which it took them. When weights change,
+only arms whose share falls give slots up, and they give up the ones that they took last. Only arms whose share rises
+take slots. Two things follow.
+
+- The share of buckets that changes hands is the total variation distance of the weights. That is the least possible,
+  so no unit leaves an arm that grows.
+- A ramp between two arms that goes up and comes back down gives every bucket back to the arm from which it came. With
+  more arms, the arm that ramped gets exactly its own slots back; the others may have exchanged slots among themselves.
 """
 
 from collections.abc import Mapping
@@ -20,13 +22,13 @@ SlotTable = Mapping[str, tuple[SlotRun, ...]]
 
 
 def quantise(weights: Mapping[str, Fraction]) -> dict[str, int]:
-    """Weights as whole slots that sum to 10,000, by largest remainder (ties to the arm named first).
+    """Turn weights into whole slots that sum to 10,000, by largest remainder. The arm named first wins a tie.
 
     Raises:
-        Rejected: the weights do not sum to 1; they are never repaired.
+        Rejected: if the weights do not sum to 1. They are never repaired.
     """
     total = sum(weights.values(), Fraction(0))
-    # A float such as 1/3 cannot be written exactly in a document: half a slot over all arms is forgiven.
+    # A document cannot hold a share such as 1/3 exactly, so the sum may be off by half a slot over all arms.
     if abs(total - 1) > Fraction(1, 2 * BUCKETS):
         raise Rejected(
             f"The weights sum to {format_percent(total)}; they must sum to 100%. "
@@ -41,19 +43,19 @@ def quantise(weights: Mapping[str, Fraction]) -> dict[str, int]:
 
 
 def counts(table: SlotTable) -> dict[str, int]:
-    """How many slots each arm owns."""
+    """Count the slots of each arm."""
     return {arm: sum(length for _, length in runs) for arm, runs in table.items()}
 
 
 def allocate(slots: Mapping[str, int]) -> dict[str, tuple[SlotRun, ...]]:
-    """A first table: contiguous ranges in the order of the arms."""
+    """Return a first table, which gives contiguous ranges to the arms in their order."""
     return reallocate({next(iter(slots)): ((0, BUCKETS),)}, slots)
 
 
 def reallocate(table: SlotTable, slots: Mapping[str, int]) -> dict[str, tuple[SlotRun, ...]]:
-    """The table with the fewest moves from `table` in which every arm owns `slots[arm]`.
+    """Return the table in which every arm owns `slots[arm]`, with the fewest moves from `table`.
 
-    Arms that are missing from `slots` lose everything; arms that are new start empty.
+    Arms that are missing from `slots` lose everything. New arms start empty.
     """
     stacks = {arm: list(table.get(arm, ())) for arm in slots}
     pool: list[SlotRun] = []
@@ -68,7 +70,7 @@ def reallocate(table: SlotTable, slots: Mapping[str, int]) -> dict[str, tuple[Sl
 
 
 def _release(stack: list[SlotRun], count: int) -> list[SlotRun]:
-    """Pops `count` slots, the ones taken last first (the high end of a run)."""
+    """Pop `count` slots, those taken last first. Of a run, pop the high end."""
     released: list[SlotRun] = []
     while count > 0:
         start, length = stack.pop()
@@ -81,7 +83,7 @@ def _release(stack: list[SlotRun], count: int) -> list[SlotRun]:
 
 
 def _take(stack: list[SlotRun], pool: list[SlotRun], count: int) -> None:
-    """Pushes `count` slots from the low end of the pool."""
+    """Push `count` slots from the low end of the pool."""
     while count > 0:
         start, length = pool.pop(0)
         taken = min(length, count)
@@ -95,10 +97,10 @@ def _take(stack: list[SlotRun], pool: list[SlotRun], count: int) -> None:
 
 
 def owners(table: SlotTable, arms: Mapping[str, int]) -> bytes:
-    """The table laid out for lookup: byte `b` is the index (from `arms`) of the arm that owns bucket `b`.
+    """Lay the table out for lookup: byte `b` is the index (from `arms`) of the arm that owns bucket `b`.
 
     Raises:
-        Corrupt: a bucket has no owner or two.
+        Corrupt: if a bucket has no owner or two owners.
     """
     layout = bytearray(BUCKETS)
     owned = 0

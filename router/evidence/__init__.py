@@ -1,1 +1,6 @@
-"""What sums say of the arms: evidence, verdicts, guardrails, and what is due."""
+"""What the sums say about the arms.
+
+Begin with `sums.py` (what is counted), then read `guardrails.py` (which counts are compared) and `evidence.py` (the
+statistics, with their sources). `verdict.py` turns evidence into a state and a sentence. `due.py` says which change
+follows. `time_buckets.py` merges old counts, and `intervals.py` holds confidence intervals for shadows.
+"""

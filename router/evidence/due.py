@@ -1,4 +1,7 @@
-"""What is to happen to a route by itself: a bad arm goes first, then a new version is followed, then steps. Decides."""
+"""The change that is due to a route by itself.
+
+The gateway tries three changes in this order: abort a bad arm, follow a new version, go to the next step.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,53 +10,61 @@ from router.document import rollout
 from router.document.commands import Abort, Advance, Command, Follow, Hold
 from router.document.document import Candidate, Document
 from router.document.phase import UNDER_WAY, Event
-from router.evidence.guardrails import Finding
+from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import VerdictState
 
 
-class Move(NamedTuple):
-    """A change that is due, what it is called in the history, and why; with the guardrail that demands it, if any."""
+class DueChange(NamedTuple):
+    """A change that is due.
+
+    `what` is its name in the history. `finding` is None unless a guardrail demands the change.
+    """
 
     command: Command
     what: str
     why: str
-    found: Finding | None = None
+    finding: GuardrailFinding | None = None
 
 
-def is_moving(document: Document) -> bool:
-    """Whether there may be something to do by itself."""
+def may_be_due(document: Document) -> bool:
+    """Return True if a change to the document may become due by itself."""
     if document.rollout is not None:
         return document.rollout.phase in UNDER_WAY
     return bool(document.spec.guardrails)
 
 
 def abort_due(
-    document: Document, findings: tuple[Finding, ...], bound: Mapping[str, Candidate], now_s: float
-) -> Move | None:
-    """The arm that is to lose its traffic, if a guardrail found one. `bound` is what serves each arm now."""
+    document: Document, findings: tuple[GuardrailFinding, ...], bound: Mapping[str, Candidate], now_s: float
+) -> DueChange | None:
+    """Return the abort of the first unhealthy arm with traffic, or None. `bound` is what serves each arm now."""
     weights = document.weights
-    for found in findings:
-        if found.verdict.state is VerdictState.UNHEALTHY and weights[found.arm]:
-            why = found.verdict.reason
-            command = Abort(now_s, why, found.arm, bound[found.arm])
-            return Move(command, f"abort {found.arm}: {found.guardrail}", why, found)
+    for finding in findings:
+        if finding.verdict.state is VerdictState.UNHEALTHY and weights[finding.arm]:
+            why = finding.verdict.reason
+            command = Abort(now_s, why, finding.arm, bound[finding.arm])
+            return DueChange(command, f"abort {finding.arm}: {finding.guardrail}", why, finding)
     return None
 
 
-def follow_due(document: Document, named: Candidate, now_s: float) -> Move | None:
-    """Whether the rollout begins anew, because its candidate's alias names another version now."""
-    if not rollout.follows(document, named):
+def follow_due(document: Document, named: Candidate, now_s: float) -> DueChange | None:
+    """Return the new beginning of a rollout whose candidate's alias names another version now, or None."""
+    if not rollout.must_follow(document, named):
         return None
     why = f"The alias names version {named.version} now."
-    return Move(Follow(named, now_s), f"follow to {named.version}", why)
+    return DueChange(Follow(named, now_s), f"follow to {named.version}", why)
 
 
-def step_due(document: Document, samples: int, now_s: float) -> Move | None:
-    """Whether the rollout's step is over; `samples` are the candidate's requests since it began."""
-    event = rollout.due(document, now_s, samples)
+def step_due(document: Document, samples: int, now_s: float) -> DueChange | None:
+    """Return the end of the rollout's step if it is over, or None.
+
+    `samples` counts the candidate's requests since the step began.
+    """
+    event = rollout.due_event(document, now_s, samples)
     if event is None:
         return None
     why = f"The step is over, with {samples} request{'' if samples == 1 else 's'}."
     if event is Event.HOLD:
-        return Move(Hold(), "hold", f"{why} The next one needs approval: `pointsman resume {document.spec.route}`.")
-    return Move(Advance(now_s), "advance", why)
+        return DueChange(
+            Hold(), "hold", f"{why} The next one needs approval: `pointsman resume {document.spec.route}`."
+        )
+    return DueChange(Advance(now_s), "advance", why)

@@ -1,30 +1,31 @@
-"""What the guardrails of a route say of its arms, from the sums. Decides.
+"""The findings of a route's guardrails on its arms, from the sums.
 
-Requests are compared stratum by stratum: within one policy version, whose weights say how likely each arm was to be
-drawn, and within a stretch of time. Of the last hour the stretches are short, so that an arm which has turned bad
-lately is not excused by how good it was before; what is older is one stretch per policy version.
+Requests are compared stratum by stratum. A stratum is one policy version, whose weights say how likely each arm was to
+be drawn, within one block of time. Recent blocks are short, so that an arm that has turned bad is not excused by a good
+past. What is older than the sums that are kept by bucket is one block per policy version.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from router.document.document import Document
 from router.draw.assignment import BUCKETS
-from router.evidence.evidence import Stratum, bound, compare
+from router.evidence.evidence import Stratum, compare, compare_to_bound
 from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, Sums, slow, total
-from router.evidence.time_buckets import folded
-from router.evidence.verdict import Counted, Verdict, judge, spend
+from router.evidence.time_buckets import block_start_s
+from router.evidence.verdict import EventCount, Verdict, judge, spend
 from router.quantities import format_duration
 from router.spec.spec import Guardrail, GuardrailKind
 
-Weights = Mapping[int, Mapping[str, int]]
+SlotsByVersion = Mapping[int, Mapping[str, int]]
 """The slots of each arm, by policy version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one guardrail says of one arm."""
+class GuardrailFinding:
+    """The verdict of one guardrail on one arm."""
 
     arm: str
     guardrail: str
@@ -32,69 +33,72 @@ class Finding:
 
 
 def findings(
-    document: Document, versions: Mapping[str, str], weights: Weights, totals: Sums, recent: Sums
-) -> tuple[Finding, ...]:
-    """Every guardrail's word on every arm that it watches.
+    document: Document, *, versions: Mapping[str, str], weights: SlotsByVersion, totals: Sums, recent: Sums
+) -> tuple[GuardrailFinding, ...]:
+    """Return the finding of every guardrail on every arm that it watches.
 
-    `versions` says which model version serves each arm now: what another one did under the same name does not count
-    for it, and of an arm that none serves nothing is said. `weights` has the policy versions since
-    `document.trial_version`; `totals` are sums over all time, read after `recent`, which are by bucket.
+    `versions` holds the model version that serves each arm now. Counts of another version of the arm are left out, and
+    an arm that no version serves gets no finding. `weights` must hold the policy versions since
+    `document.trial_version`. `totals` are sums over all time. They must be read after `recent`, which are by bucket.
     """
     spec = document.spec
-    alpha = spend(float(spec.alpha), len(spec.guardrails) * len(spec.guarded))
+    alpha = spend(float(spec.alpha), len(spec.guardrails) * len(spec.guarded_arms))
+    inputs = _Inputs(document, weights, totals, recent)
     return tuple(
-        Finding(
-            arm,
-            name_of(guardrail),
-            _judge(document, arm, guardrail, versions[arm], weights, totals, recent, alpha),
+        GuardrailFinding(
+            arm=arm,
+            guardrail=name_of(guardrail),
+            verdict=_judge(inputs, arm=arm, version=versions[arm], guardrail=guardrail, alpha=alpha),
         )
-        for arm in spec.guarded
+        for arm in spec.guarded_arms
         if arm in versions
         for guardrail in spec.guardrails
     )
 
 
 def name_of(guardrail: Guardrail) -> str:
-    """What a guardrail is called in histories, metrics and status."""
+    """Return the name of a guardrail in the history, the metrics and the status."""
     if guardrail.kind is GuardrailKind.SLOWER_THAN:
         return f"{guardrail.kind} {format_duration(guardrail.slower_than_us / 1e6)}"
     return str(guardrail.kind)
 
 
-def _judge(
-    document: Document,
-    arm: str,
-    guardrail: Guardrail,
-    version: str,
-    weights: Weights,
-    totals: Sums,
-    recent: Sums,
-    alpha: float,
-) -> Verdict:
+class _Inputs(NamedTuple):
+    """The arguments of `findings` that are the same for every arm and guardrail."""
+
+    document: Document
+    weights: SlotsByVersion
+    totals: Sums
+    recent: Sums
+
+
+def _judge(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
     if guardrail.kind is GuardrailKind.DISAGREEMENT:
-        return _judge_disagreement(document, arm, guardrail, version, totals, alpha)
+        return _judge_disagreement(inputs, arm=arm, version=version, guardrail=guardrail, alpha=alpha)
     event, what = _event(guardrail)
-    strata = list(_strata(document, arm, event, version, weights, totals, recent))
+    strata = list(_strata(inputs, arm, event, version))
     return judge(
         what=what,
         arm=arm,
-        evidence=compare(strata, float(guardrail.margin), by_unit=not _is_drawn_each_time(document)),
+        evidence=compare(strata, float(guardrail.margin), by_unit=not _is_drawn_each_time(inputs.document)),
         alpha=alpha,
-        counted=Counted(sum(each.events for each in strata), sum(each.requests for each in strata)),
+        counted=EventCount(sum(each.events for each in strata), sum(each.requests for each in strata)),
         allowed=float(guardrail.margin),
-        others=Counted(sum(each.other_events for each in strata), sum(each.other_requests for each in strata)),
+        others=EventCount(sum(each.other_events for each in strata), sum(each.other_requests for each in strata)),
     )
 
 
 def _is_drawn_each_time(document: Document) -> bool:
-    """Whether an arm's share of the requests is its weight: not if units stay with their arms, nor if the version that
-    counts may have come to its arm in the middle of a policy version.
+    """Return True if an arm's share of the requests is its weight.
+
+    It is not if units stay with their arms. Nor is it in a split, where the version that is counted may have come to
+    its arm in the middle of a policy version.
     """
     return document.spec.unit is None and document.spec.rollout is not None
 
 
 def _event(guardrail: Guardrail) -> tuple[str, str]:
-    """The name of the sum that counts a guardrail's events, and what happened to them."""
+    """Return the name of the sum of a guardrail's events, and what happened to those requests."""
     if guardrail.kind is GuardrailKind.ERRORS:
         return ERRORS, "failed"
     if guardrail.kind is GuardrailKind.MISSING_OUTPUTS:
@@ -103,36 +107,35 @@ def _event(guardrail: Guardrail) -> tuple[str, str]:
     return slow(guardrail.slower_than_us), f"took longer than {threshold}"
 
 
-def _judge_disagreement(
-    document: Document, arm: str, guardrail: Guardrail, version: str, totals: Sums, alpha: float
-) -> Verdict:
-    """Pairs of the trusted arm beside this one, and of this one beside the trusted arm."""
-    trusted = document.spec.otherwise
+def _judge_disagreement(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
+    """Judge the pairs of this arm and the trusted arm, whichever of both was the primary."""
+    document = inputs.document
+    trusted = document.spec.trusted_arm
 
     def is_pair(key: SumKey) -> bool:
-        beside = (key.arm, key.against) == (trusted, arm) and key.against_version == version
-        before = (key.arm, key.against) == (arm, trusted) and key.model_version == version
-        return key.policy_version >= document.trial_version and (beside or before)
+        is_primary = (key.arm, key.against) == (trusted, arm) and key.against_version == version
+        is_shadow = (key.arm, key.against) == (arm, trusted) and key.model_version == version
+        return key.policy_version >= document.trial_version and (is_primary or is_shadow)
 
     counted = {
-        name: sum(value for key, value in totals.items() if key.name == name and is_pair(key))
+        name: sum(value for key, value in inputs.totals.items() if key.name == name and is_pair(key))
         for name in (PAIRS, FLIPS)
     }
     return judge(
         what=f"differ from what {trusted} answers",
         arm=arm,
-        evidence=bound(counted[PAIRS], counted[FLIPS], float(guardrail.margin)),
+        evidence=compare_to_bound(counted[PAIRS], counted[FLIPS], float(guardrail.margin)),
         alpha=alpha,
-        counted=Counted(counted[FLIPS], counted[PAIRS]),
+        counted=EventCount(counted[FLIPS], counted[PAIRS]),
         allowed=float(guardrail.margin),
         others=None,
         things="answers",
     )
 
 
-def _strata(
-    document: Document, arm: str, event: str, version: str, weights: Weights, totals: Sums, recent: Sums
-) -> Iterable[Stratum]:
+def _strata(inputs: _Inputs, arm: str, event: str, version: str) -> Iterable[Stratum]:
+    """Yield the strata of one arm and one event. The first one is empty and marks the start of the trial."""
+    document, weights, totals, recent = inputs
     oldest_s = min((key.bucket_s for key in recent), default=0)
     newest_s = max((key.bucket_s for key in recent), default=0)
     first_s = int(document.trial_s) // BUCKET_S * BUCKET_S
@@ -147,19 +150,26 @@ def _strata(
     for key, value in totals.items():
         add(key, value, first_s)
     for key, value in recent.items():
-        begins_s = folded(key.bucket_s, newest_s)
-        if begins_s > first_s and begins_s >= oldest_s:  # else part of it is kept by the bucket no more
+        begins_s = block_start_s(key.bucket_s, newest_s)
+        if begins_s > first_s and begins_s >= oldest_s:  # an older block has lost some of its buckets
             add(key, value, begins_s)
             add(key, -value, first_s)
-    yield Stratum(0.5, 0, 0, 0, 0, first_s)  # whatever came first, the comparison began here
+    yield Stratum(share=0.5, requests=0, events=0, other_requests=0, other_events=0, bucket_s=first_s)
     for (policy_version, begins_s), (requests, events, other_requests, other_events) in sorted(cells.items()):
         share = weights.get(policy_version, {}).get(arm, 0) / BUCKETS
         if policy_version >= document.trial_version and 0 < share < 1:
-            yield Stratum(share, requests, events, other_requests, other_events, begins_s)
+            yield Stratum(
+                share=share,
+                requests=requests,
+                events=events,
+                other_requests=other_requests,
+                other_events=other_events,
+                bucket_s=begins_s,
+            )
 
 
-def samples(document: Document, totals: Sums) -> int:
-    """Drawn requests of a rollout's candidate since its step began."""
+def count_samples(document: Document, totals: Sums) -> int:
+    """Count the drawn requests of a rollout's candidate since its step began."""
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.candidate is None:
         return 0

@@ -1,15 +1,15 @@
-"""Confidence intervals that may be looked at all the time: they hold at every moment at once. Decides."""
+"""Confidence sequences: intervals that hold at all times at once, so they may be checked at any time."""
 
 import math
 from collections.abc import Callable
 
 
 def share_interval(events: int, trials: int, alpha: float) -> tuple[float, float]:
-    """An exact confidence sequence for the share of events; (0, 1) without data.
+    """Return an exact confidence sequence for the share of events. Without data it is (0, 1).
 
-    It holds every p with p^k (1-p)^(n-k) > alpha B(k + 1, n - k + 1): the ratio of the uniform mixture of likelihoods
-    to that of p is a martingale under p (Robbins, "Statistical methods related to the law of the iterated logarithm",
-    1970, section 3), so it exceeds 1/alpha at any time with probability at most alpha.
+    It holds every p with p^k (1-p)^(n-k) > alpha B(k + 1, n - k + 1). The ratio of the uniform mixture of likelihoods
+    to the likelihood of p is a martingale under p (Robbins, "Statistical methods related to the law of the iterated
+    logarithm", 1970, section 3). So it exceeds 1/alpha at any time with probability at most alpha.
     """
     if trials == 0:
         return 0.0, 1.0
@@ -28,9 +28,9 @@ def share_interval(events: int, trials: int, alpha: float) -> tuple[float, float
 
 
 def mean_interval(
-    count: int, total: float, total_squared: float, alpha: float, tuned_for: int = 5000
+    count: int, total: float, total_squared: float, alpha: float, *, tuned_for: int = 5000
 ) -> tuple[float, float]:
-    """An asymptotic confidence sequence for a mean, from sums; the whole line where fewer than two were counted."""
+    """Return an asymptotic confidence sequence for a mean, from sums. Below two values it is the whole line."""
     if count < 2:
         return -math.inf, math.inf
     mean = total / count
@@ -40,11 +40,11 @@ def mean_interval(
 
 
 def half_width(count: int, variance_of_mean: float, alpha: float, tuned_for: int) -> float:
-    """How far an asymptotic confidence sequence reaches to either side of an estimate from `count` observations.
+    """Return how far an asymptotic confidence sequence reaches to either side of an estimate from `count` observations.
 
-    Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
-    sequences" (2024), theorem 2.2 and the tuning of its appendix: it is narrowest at about `tuned_for` observations,
-    which must stay the same for as long as one looks.
+    Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
+    sequences" (2024), theorem 2.2, with the tuning of its appendix. The sequence is narrowest at about `tuned_for`
+    observations. That number must stay the same for the whole sequence.
     """
     rho_squared = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / tuned_for
     scaled = count * rho_squared + 1
@@ -53,7 +53,7 @@ def half_width(count: int, variance_of_mean: float, alpha: float, tuned_for: int
 
 
 def _boundary(excluded: Callable[[float], bool], outside: float, inside: float) -> float:
-    """Where `excluded` changes between an end of [0, 1] and the observed share, on the side of the end."""
+    """Bisect for the place where `excluded` changes between an end of [0, 1] and the observed share."""
     for _ in range(60):
         middle = (outside + inside) / 2
         outside, inside = (middle, inside) if excluded(middle) else (outside, middle)

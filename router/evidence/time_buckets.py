@@ -1,9 +1,9 @@
-"""How old buckets of time are merged, so that a verdict looks at few of them. Decides; time is an argument.
+"""Merging old time buckets, so that a verdict has few of them to look at. Time is an argument.
 
-A guardrail wants to know what happened lately by the bucket, and what happened long ago only roughly. So the older
-a bucket, the longer the block that it is merged into: blocks double in length, are aligned to multiples of their
-length, and end at least `FINENESS` times their length ago. That leaves about `FINENESS * log2(n)` of n buckets: some
-25 of half an hour, 50 of a day.
+A guardrail needs recent counts by the bucket, and old counts only roughly. So the older a bucket is, the longer is the
+block into which it is merged. Blocks double in length, are aligned to multiples of their length, and end at least
+`FINENESS` times their length ago. That leaves about `FINENESS * log2(n)` of n buckets: some 25 of half an hour, and 50
+of a day.
 """
 
 from router.evidence.sums import BUCKET_S
@@ -11,10 +11,10 @@ from router.evidence.sums import BUCKET_S
 FINENESS = 4
 
 
-def folded(bucket_s: int, newest_s: int) -> int:
-    """When the block begins that a bucket belongs to, as of the newest bucket.
+def block_start_s(bucket_s: int, newest_s: int) -> int:
+    """Return the start of the block to which a bucket belongs, as of the newest bucket.
 
-    Folding again later gives what folding once at the later time gives, so it does not matter who has folded when.
+    Merging twice gives the same as merging once at the later time, so earlier merges do not matter.
     """
     bucket, newest = bucket_s // BUCKET_S, newest_s // BUCKET_S
     length = 1

@@ -1,4 +1,4 @@
-"""What a guardrail says of an arm: a state, and a sentence with the numbers. Decides."""
+"""The verdict of a guardrail on an arm: a state, and a sentence with the numbers."""
 
 import math
 from collections.abc import Iterable
@@ -9,16 +9,16 @@ from router.evidence.evidence import Evidence
 
 
 class VerdictState(StrEnum):
-    """What is known."""
+    """What the counts say about an arm."""
 
-    HEALTHY = "HEALTHY"  # not worse than allowed: that it is can be ruled out
-    UNHEALTHY = "UNHEALTHY"  # worse than allowed: that it is not can be ruled out
-    UNDECIDED = "UNDECIDED"  # neither can be ruled out (yet); also without any data
+    HEALTHY = "HEALTHY"  # "worse than allowed" is ruled out
+    UNHEALTHY = "UNHEALTHY"  # "not worse than allowed" is ruled out
+    UNDECIDED = "UNDECIDED"  # neither is ruled out yet, or there are no data
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`p_value` bounds the probability of as much evidence against an arm, at any time, that is not worse."""
+    """A verdict. For an arm that is not worse, `p_value` bounds the probability of as much evidence at any time."""
 
     state: VerdictState
     reason: str
@@ -26,8 +26,8 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Events among so many requests (or whatever is counted)."""
+class EventCount:
+    """The number of events among a number of requests or answers."""
 
     events: int
     requests: int
@@ -43,15 +43,15 @@ def judge(
     arm: str,
     evidence: Evidence,
     alpha: float,
-    counted: Counted,
+    counted: EventCount,
     allowed: float,
-    others: Counted | None,
+    others: EventCount | None,
     things: str = "requests",
 ) -> Verdict:
-    """The verdict on one arm by one guardrail at level `alpha`.
+    """Return the verdict on one arm by one guardrail at level `alpha`.
 
-    `what` is what happened to the events ("failed", "took longer than 50ms"). `allowed` is by how much the rate may
-    exceed that of the others, or, where there are none to compare with, how high it may be.
+    `what` says what an event is ("failed", "took longer than 50ms"). `allowed` is by how much the rate may exceed that
+    of `others`. If `others` is None, it is how high the rate may be.
     """
     p_value = _p_value(evidence.against)
     if not counted.requests:
@@ -76,7 +76,7 @@ def judge(
 
 
 def worst(verdicts: Iterable[Verdict]) -> VerdictState:
-    """UNHEALTHY if any verdict is, HEALTHY if all are; else UNDECIDED, as it is without any."""
+    """Return UNHEALTHY if any verdict is, HEALTHY if all are, and otherwise UNDECIDED, also if there are none."""
     states = {verdict.state for verdict in verdicts}
     if VerdictState.UNHEALTHY in states:
         return VerdictState.UNHEALTHY
@@ -84,15 +84,15 @@ def worst(verdicts: Iterable[Verdict]) -> VerdictState:
 
 
 def spend(alpha: float, guardrails: int) -> float:
-    """The level of each guardrail so that all together are wrong with probability at most `alpha` (Bonferroni).
+    """Return the level of each guardrail at which all together are wrong with probability at most `alpha` (Bonferroni).
 
-    An arm that is watched by a guardrail counts as one: two arms with three guardrails each are six.
+    Each guardrail counts once for each arm that it watches: two arms with three guardrails are six.
     """
     return alpha / max(guardrails, 1)
 
 
 def _p_value(evidence: float) -> float:
-    """By Ville's inequality; no evidence at all is 1."""
+    """Return the p-value by Ville's inequality. Without evidence it is 1."""
     return math.exp(-max(evidence, 0.0))
 
 

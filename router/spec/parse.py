@@ -1,18 +1,25 @@
-"""Reads the route that an operator declares (YAML or JSON, already a dict), or says what is wrong with it. Decides."""
+"""Parsing the route that an operator declares. YAML or JSON is a dict by now.
+
+Every refusal is a sentence that names the key and says what is allowed.
+"""
 
 import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from router.draw.assignment import BUCKETS
 from router.draw.layers import parse_holdout, parse_layer
 from router.draw.slots import quantise
 from router.errors import Rejected
 from router.quantities import format_duration, parse_duration_s, parse_share
-from router.refusals import check_keys, shown
+from router.refusals import check_keys, short_repr
 from router.spec.condition import check_condition
-from router.spec.parse_guardrails import parse_guardrails, parse_shadows
+from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
+from router.spec.parse_guardrails import parse_guardrails
+from router.spec.parse_limits import check_limits, parse_limits
 from router.spec.parse_rollout import parse_rollout
+from router.spec.parse_shadows import parse_shadows
 from router.spec.references import parse_name, parse_ref
 from router.spec.spec import DEFAULT_ALPHA, ArmRef, Limits, RolloutSpec, RouteSpec
 
@@ -27,14 +34,13 @@ _KEYS = (
 _KINDS = ("split", "rollout")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
 _LEAST_ALPHA, _MOST_ALPHA = Fraction(1, 10_000), Fraction(1, 5)
-_ALL_SLOTS = 10_000
 
 
 def parse_spec(raw: object) -> RouteSpec:
-    """Checks a declared route.
+    """Read a declared route.
 
     Raises:
-        Rejected: with a sentence that names the key and says what is allowed.
+        Rejected: if it is not a legal declaration.
     """
     if not isinstance(raw, dict):
         raise Rejected("A route must be a mapping with the keys route, arms, and split or rollout.")
@@ -46,11 +52,10 @@ def parse_spec(raw: object) -> RouteSpec:
     kinds = [kind for kind in _KINDS if raw.get(kind) is not None]
     if len(kinds) != 1:
         raise Rejected(f"Route {route} must have either split or rollout; it has {' and '.join(kinds) or 'none'}.")
-    limits = _parse_limits(raw.get("limits"), arms)
+    limits = parse_limits(raw.get("limits"), arms)
     split = None if "split" not in kinds else _parse_split(raw["split"], arms, limits)
     rollout = None if "rollout" not in kinds else parse_rollout(raw["rollout"], arms)
-    fallbacks = _parse_fallbacks(raw.get("fallback"), arms)
-    otherwise = _otherwise(raw.get("fallback"), rollout)
+    fallbacks = parse_fallbacks(raw.get("fallback"), arms)
     seed = _parse_seed(raw.get("seed"), route)
     spec = RouteSpec(
         route=route,
@@ -60,7 +65,7 @@ def parse_spec(raw: object) -> RouteSpec:
         rollout=rollout,
         unit=_parse_unit(raw.get("unit")),
         fallbacks=fallbacks,
-        otherwise=otherwise,
+        trusted_arm=find_trusted_arm(raw.get("fallback"), rollout),
         deadline_s=None if raw.get("deadline") is None else parse_duration_s(raw["deadline"], "deadline"),
         batch_wait_s=_parse_batch_wait(raw.get("batch_wait")),
         placement=parse_placement(raw.get("placement"), "placement"),
@@ -77,30 +82,30 @@ def parse_spec(raw: object) -> RouteSpec:
 
 
 def _check_together(spec: RouteSpec) -> None:
-    """What no key is wrong about by itself."""
-    trusted = spec.otherwise
+    """Reject keys that contradict each other, though each is right by itself."""
+    trusted = spec.trusted_arm
     for key in ("target", "layer", "holdout", "guardrails"):
         if getattr(spec, key) and trusted is None:
             raise Rejected(
                 f"{key} needs an arm that is trusted: say `fallback: ARM`"
                 f"{' (or rollout.from: ARM)' if spec.rollout is not None else ''}."
             )
-    if spec.guardrails and not spec.guarded:
+    if spec.guardrails and not spec.guarded_arms:
         raise Rejected("guardrails compare the other arms with the fallback, but this route has no other arm.")
     limit = (spec.limits or {}).get(trusted or "")
-    if spec.guardrails and limit is not None and limit.ceiling < _ALL_SLOTS:
+    if spec.guardrails and limit is not None and limit.ceiling < BUCKETS:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")
     if spec.rollout is not None:
         _check_rollout(spec, spec.rollout)
 
 
 def _check_rollout(spec: RouteSpec, rollout: RolloutSpec) -> None:
-    if spec.otherwise == rollout.of:
+    if spec.trusted_arm == rollout.of:
         raise Rejected(f"fallback names {rollout.of}, which is rolled out; the arm that is trusted is another.")
     for arm, limit in (spec.limits or {}).items():
         if limit.floor:
             raise Rejected(f"limits gives arm {arm} a floor; in a rollout every arm may come to have nothing.")
-        most = rollout.steps[0].slots if arm == rollout.of else round(rollout.base.get(arm, 0) * _ALL_SLOTS)
+        most = rollout.steps[0].slots if arm == rollout.of else round(rollout.base.get(arm, 0) * BUCKETS)
         if most > limit.ceiling:
             raise Rejected(
                 f"limits gives arm {arm} a ceiling of {limit.ceiling / 100:g}%, "
@@ -121,49 +126,16 @@ def _parse_split(raw: object, arms: Mapping[str, ArmRef], limits: Mapping[str, L
         raise Rejected("split must give every arm its share, such as `{stable: 90%, canary: 10%}`.")
     for arm in raw:
         if arm not in arms:
-            raise Rejected(f"split names arm {shown(arm)}, which is not among the arms ({', '.join(arms)}).")
+            raise Rejected(f"split names arm {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
     slots = quantise({arm: parse_share(raw.get(arm, 0), f"The weight of arm {arm}") for arm in arms})
     check_limits(slots, limits)
     return slots
 
 
-def check_limits(slots: Mapping[str, int], limits: Mapping[str, Limits] | None) -> None:
-    """Holds weights against the arms' limits.
-
-    Raises:
-        Rejected: a weight is below its floor or above its ceiling.
-    """
-    for arm, limit in (limits or {}).items():
-        if not limit.floor <= slots[arm] <= limit.ceiling:
-            raise Rejected(
-                f"Arm {arm} would get {slots[arm] / 100:g}%, but its limits are {limit.floor / 100:g}% to "
-                f"{limit.ceiling / 100:g}%."
-            )
-
-
-def _parse_limits(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, Limits] | None:
-    if raw is None:
-        return None
-    if not isinstance(raw, dict) or not raw:
-        raise Rejected("limits must name arms, such as `{canary: {ceiling: 20%}}`.")
-    limits = {}
-    for arm, limit in raw.items():
-        if arm not in arms:
-            raise Rejected(f"limits names arm {shown(arm)}, which is not among the arms ({', '.join(arms)}).")
-        if not isinstance(limit, dict) or not limit or limit.keys() - {"floor", "ceiling"}:
-            raise Rejected(f"limits.{arm} must have floor, ceiling or both, such as `{{ceiling: 20%}}`.")
-        floor = round(parse_share(limit.get("floor", 0), f"limits.{arm}.floor") * _ALL_SLOTS)
-        ceiling = round(parse_share(limit.get("ceiling", 1), f"limits.{arm}.ceiling") * _ALL_SLOTS)
-        if floor > ceiling:
-            raise Rejected(f"limits.{arm} has a floor above its ceiling.")
-        limits[arm] = Limits(floor, ceiling)
-    return limits
-
-
 def _parse_seed(raw: object, route: str) -> str:
     if raw is None:
         return route
-    if not isinstance(raw, str) or not raw or not raw.isprintable():  # lone surrogates cannot be stored nor shown
+    if not isinstance(raw, str) or not raw or not raw.isprintable():  # a lone surrogate cannot be stored or printed
         raise Rejected("seed must be a non-empty string of printable characters.")
     return raw
 
@@ -172,45 +144,8 @@ def _parse_unit(raw: object) -> str | None:
     if raw is None:
         return None
     if not isinstance(raw, str) or not _UNIT.fullmatch(raw):
-        raise Rejected(f"unit must be header:<name> or parameters.<name>, not {shown(raw)}.")
+        raise Rejected(f"unit must be header:<name> or parameters.<name>, not {short_repr(raw)}.")
     return raw.lower() if raw.startswith("header:") else raw
-
-
-def _parse_fallbacks(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, str] | None:
-    if raw is None:
-        return None
-    named = {arm: raw for arm in arms if arm != raw} if isinstance(raw, str) else raw
-    if not isinstance(named, dict) or (not named and not isinstance(raw, str)):
-        raise Rejected("fallback must be an arm, or say for each arm which one answers where it fails.")
-    for arm in (*named, *named.values(), *([raw] if isinstance(raw, str) else [])):
-        if not isinstance(arm, str) or arm not in arms:
-            raise Rejected(f"fallback names {shown(arm)}, which is not among the arms ({', '.join(arms)}).")
-    for arm in named:
-        _follow(named, arm)
-    return named
-
-
-def _follow(fallbacks: Mapping[str, str], arm: str) -> None:
-    """Goes from fallback to fallback.
-
-    Raises:
-        Rejected: they go in a circle.
-    """
-    passed = [arm]
-    while passed[-1] in fallbacks:
-        after = fallbacks[passed[-1]]
-        if after in passed:
-            raise Rejected(f"fallback goes in a circle: {' -> '.join([*passed, after])}.")
-        passed.append(after)
-
-
-def _otherwise(raw: object, rollout: RolloutSpec | None) -> str | None:
-    """The arm that is trusted: the one fallback of all, or the one that a rollout starts from."""
-    if isinstance(raw, str):
-        return raw
-    if rollout is not None and len(rollout.base) == 1:
-        return next(iter(rollout.base))
-    return None
 
 
 def _parse_batch_wait(raw: object) -> float | None:
@@ -224,13 +159,13 @@ def _parse_batch_wait(raw: object) -> float | None:
 
 
 def parse_placement(raw: object, what: str) -> str | None:
-    """Where versions run; None says nothing about it.
+    """Read where versions run. None leaves it to the versions.
 
     Raises:
-        Rejected: there is no such placement.
+        Rejected: if there is no such placement.
     """
     if raw is not None and raw not in PLACEMENTS:
-        raise Rejected(f"{what} must be {', '.join(PLACEMENTS[:-1])} or {PLACEMENTS[-1]}, not {shown(raw)}.")
+        raise Rejected(f"{what} must be {', '.join(PLACEMENTS[:-1])} or {PLACEMENTS[-1]}, not {short_repr(raw)}.")
     return None if raw is None else str(raw)
 
 

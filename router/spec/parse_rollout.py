@@ -1,4 +1,4 @@
-"""Reads the rollout of a declared route. Decides."""
+"""Parsing the rollout of a declared route."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -7,7 +7,7 @@ from itertools import pairwise
 from router.draw.assignment import BUCKETS
 from router.errors import Rejected
 from router.quantities import format_percent, parse_duration_s, parse_share
-from router.refusals import check_keys, shown
+from router.refusals import check_keys, short_repr
 from router.spec.spec import ArmRef, RolloutSpec, Step
 
 MAX_STEPS = 100
@@ -18,17 +18,17 @@ _STEP_KEYS = ("weight", "every", "samples", "approve")
 
 
 def parse_rollout(raw: object, arms: Mapping[str, ArmRef]) -> RolloutSpec:
-    """Checks a rollout.
+    """Read a rollout.
 
     Raises:
-        Rejected: with a sentence that names the key and says what is allowed.
+        Rejected: if it is not a legal rollout.
     """
     if not isinstance(raw, dict):
         raise Rejected("rollout must say of what, in which steps and how fast: {of: canary, steps: [5%], every: 10m}.")
     check_keys(raw, _KEYS, "rollout")
     of = raw.get("of")
     if not isinstance(of, str) or of not in arms:
-        raise Rejected(f"rollout.of names {shown(of)}, which is not among the arms ({', '.join(arms)}).")
+        raise Rejected(f"rollout.of names {short_repr(of)}, which is not among the arms ({', '.join(arms)}).")
     return RolloutSpec(of=of, base=_parse_base(raw.get("from"), of, arms), steps=_parse_steps(raw))
 
 
@@ -43,10 +43,12 @@ def _parse_base(raw: object, of: str, arms: Mapping[str, ArmRef]) -> dict[str, F
         raw = others[0]
     named = {raw: 1} if isinstance(raw, str) else raw
     if not isinstance(named, dict) or not named:
-        raise Rejected(f"rollout.from must be an arm, or shares of arms, not {shown(raw)}.")
+        raise Rejected(f"rollout.from must be an arm, or shares of arms, not {short_repr(raw)}.")
     for arm in named:
         if arm not in others:
-            raise Rejected(f"rollout.from names {shown(arm)}, which is not among the other arms ({', '.join(others)}).")
+            raise Rejected(
+                f"rollout.from names {short_repr(arm)}, which is not among the other arms ({', '.join(others)})."
+            )
     shares = {arm: parse_share(share, f"rollout.from.{arm}") for arm, share in named.items()}
     total = sum(shares.values(), Fraction(0))
     if total != 1:
@@ -75,7 +77,7 @@ def _parse_step(raw: object, what: str, common: Mapping[str, object]) -> Step:
         raise Rejected(f"{what} gives the arm nothing; the least is 0.01%.")
     approve = own.get("approve", False)
     if not isinstance(approve, bool):
-        raise Rejected(f"{what}.approve must be true or false, not {shown(approve)}.")
+        raise Rejected(f"{what}.approve must be true or false, not {short_repr(approve)}.")
     every, samples = own.get("every", common.get("every")), own.get("samples", common.get("samples"))
     if every is None and samples is None and not approve and slots < BUCKETS:
         raise Rejected(f"{what} would be over at once: say every (such as 10m), samples (such as 1000) or approve.")
@@ -89,5 +91,5 @@ def _parse_step(raw: object, what: str, common: Mapping[str, object]) -> Step:
 
 def _parse_samples(raw: object, what: str) -> int:
     if type(raw) is not int or not 1 <= raw <= MAX_SAMPLES:
-        raise Rejected(f"{what} must be a whole number of requests, at least 1, not {shown(raw)}.")
+        raise Rejected(f"{what} must be a whole number of requests, at least 1, not {short_repr(raw)}.")
     return raw

@@ -1,24 +1,27 @@
-"""Regular expressions that operators write, and callers' values are held against. Decides.
+"""Rejecting regular expressions whose match could take long.
 
-Python's matcher tries the ways in which a pattern can match one after the other, on the event loop, and a caller can
-send the value for which it has to try all of them. So the ways are counted beforehand, from the parsed pattern, and a
-pattern that has too many is refused: repeats multiply (`.*` has as many ways as the value has characters), repeats of
-repeats and of alternatives raise to a power, alternatives add up. Unless it begins with ^, a pattern is tried at each
-character.
+Operators write the patterns, and callers send the values. Python's matcher tries the ways in which a pattern can match
+one after the other, on the event loop, and a caller can send the value for which it must try all of them. So the ways
+are counted beforehand, from the parsed pattern, and a pattern with too many ways is rejected:
+
+- Repeats multiply. `.*` has as many ways as the value has characters.
+- Repeats of repeats and of alternatives raise to a power.
+- Alternatives add up.
+- Unless it begins with ^, a pattern is tried at each character.
 """
 
 import re
+import reprlib
 from collections.abc import Iterable
 
-# The parser's tree has no public name (`sre_parse` warns); pyproject.toml pins the Python version whose tree this is.
+# The parser has no public name (`sre_parse` warns). Its tree is that of the Python version that pyproject.toml pins.
 from re import _parser  # type: ignore[attr-defined]  # typeshed describes only what is public
-from reprlib import repr as shown
 from typing import Any
 
 from router.errors import Rejected
 
 LONGEST_VALUE = 1_024
-"""Characters of a value that is matched at all; a longer one matches nothing."""
+"""The most characters of a value that is matched. A longer value matches nothing."""
 
 _LONGEST_PATTERN = 256
 _MOST_WAYS = 5_000_000
@@ -27,13 +30,13 @@ _ANCHORS = ("AT_BEGINNING", "AT_BEGINNING_STRING")
 
 
 def check_pattern(pattern: object, what: str) -> None:
-    """Returns if the pattern compiles and no value takes long.
+    """Reject a pattern that does not compile, or that may take long to match.
 
     Raises:
-        Rejected: it does not, or one may.
+        Rejected: if it does not compile, or has too many ways to match.
     """
     if not isinstance(pattern, str):
-        raise Rejected(f"{what} must be a regular expression in quotes, not {shown(pattern)}.")
+        raise Rejected(f"{what} must be a regular expression in quotes, not {reprlib.repr(pattern)}.")
     if len(pattern) > _LONGEST_PATTERN:
         raise Rejected(f"{what} has {len(pattern)} characters; a regular expression may have {_LONGEST_PATTERN}.")
     try:
@@ -50,7 +53,7 @@ def check_pattern(pattern: object, what: str) -> None:
 
 
 def _ways(items: Iterable[tuple[Any, Any]]) -> int:
-    """In how many ways a sequence can match, as far as they are worth counting."""
+    """Count the ways in which a sequence can match, up to the limit."""
     ways = 1
     for operation, argument in items:
         ways = min(ways * _ways_of(str(operation), argument), _MOST_WAYS + 1)
@@ -71,11 +74,14 @@ def _ways_of(operation: str, argument: Any) -> int:
         return _ways(argument[1])
     if operation == "GROUPREF_EXISTS":
         return _ways(argument[1]) + _ways(argument[2] or ())
-    return LONGEST_VALUE if operation == "GROUPREF" else 1  # it compares as many characters as its group has
+    return LONGEST_VALUE if operation == "GROUPREF" else 1  # a group reference compares each character of its group
 
 
 def _ways_repeated(ways: int, may_be_empty: bool, least: int, most: int) -> int:
-    """The sum of ways^k over k from `least` to `most`; what may be empty is repeated without getting anywhere."""
+    """Return the sum of ways^k over k from `least` to `most`.
+
+    A body that may be empty counts as two ways at least, because it can repeat without consuming a character.
+    """
     if may_be_empty:
         ways = max(ways, 2)
     if ways == 1:

@@ -1,36 +1,37 @@
-"""Reads names, and what an arm is bound to. Decides."""
+"""Parsing names, and the references to which arms are bound."""
 
 import re
 
 from router.errors import Rejected
-from router.refusals import shown
+from router.refusals import short_repr
 from router.spec.spec import ArmRef
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def parse_name(value: object, what: str) -> str:
-    """A name that is good for paths, labels and columns.
+    """Return a name that can stand in paths, labels and columns.
 
     Raises:
-        Rejected: it is not.
+        Rejected: if it cannot.
     """
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise Rejected(
-            f"{what} must be a name of letters, digits, dots, dashes and underscores (at most 128), not {shown(value)}."
+            f"{what} must be a name of letters, digits, dots, dashes and underscores (at most 128), "
+            f"not {short_repr(value)}."
         )
     return value
 
 
 def parse_ref(text: object, what: str = "An arm") -> ArmRef:
-    """`fraud@champion` or `fraud:17`.
+    """Read `fraud@champion` or `fraud:17`.
 
     Raises:
-        Rejected: neither of the two forms.
+        Rejected: if the text has neither form.
     """
     if isinstance(text, str):
         for separator, key in (("@", "alias"), (":", "version")):
             model, found, rest = text.partition(separator)
             if found and _NAME.fullmatch(model) and _NAME.fullmatch(rest):
                 return ArmRef(model=model, **{key: rest})
-    raise Rejected(f"{what} must be bound to model@alias or model:version, not {shown(text)}.")
+    raise Rejected(f"{what} must be bound to model@alias or model:version, not {short_repr(text)}.")

@@ -1,4 +1,4 @@
-"""What an operator declares of a route, checked: the nouns. Decides nothing; `router.spec.parse` makes them.
+"""The nouns of a declared route. `router.spec.parse` checks a declaration and builds them.
 
 Shares of traffic are whole slots of 1/10,000. Arms keep the order in which they were declared.
 """
@@ -16,7 +16,7 @@ DEFAULT_ALPHA = Fraction(1, 100)
 
 @dataclass(frozen=True, slots=True)
 class ArmRef:
-    """What an arm is bound to: `model@alias` follows the registry's alias, `model:version` never moves."""
+    """The reference to which an arm is bound. `model@alias` follows the registry's alias; `model:version` is fixed."""
 
     model: str
     alias: str | None = None
@@ -28,10 +28,10 @@ class ArmRef:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a rollout: the candidate's weight, and what must have come to pass before the next.
+    """One step of a rollout: the candidate's weight, and the conditions for the next step.
 
-    `every_s` has to go by, `samples` drawn requests have to be counted for the candidate; then, if `approve`, an
-    operator has to resume.
+    `every_s` seconds must pass, and `samples` drawn requests must be counted for the candidate. If `approve` is set, an
+    operator must then resume the rollout.
     """
 
     slots: int
@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """A rollout of the arm `of`. The arms of `base` share what is left, in these proportions, which sum to 1."""
+    """A rollout of the arm `of`. The arms of `base` share the rest in these proportions, which sum to 1."""
 
     of: str
     base: Mapping[str, Fraction]
@@ -50,7 +50,7 @@ class RolloutSpec:
 
 
 class GuardrailKind(StrEnum):
-    """What a guardrail watches."""
+    """The event that a guardrail watches."""
 
     ERRORS = "errors"  # requests that the arm did not answer
     SLOWER_THAN = "slower_than"  # requests that took longer than a threshold
@@ -60,10 +60,10 @@ class GuardrailKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """What is not allowed to get worse. `margin` is by how much a rate may exceed that of the other arms.
+    """A rate that must not get worse. It may exceed the rate of the other arms by `margin`.
 
-    For a disagreement, which has no other arms, it is the rate that is allowed; `sample_slots` of the requests are
-    compared, and predictions that differ by `tolerance` at most agree.
+    A disagreement has no other arms to compare with. There `margin` is the rate that is allowed, `sample_slots` of the
+    requests are compared, and predictions agree if they differ by at most `tolerance`.
     """
 
     kind: GuardrailKind
@@ -75,10 +75,10 @@ class Guardrail:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSpec:
-    """A shadow: an arm of the route, by name, or another version; exactly one of `arm` and `ref` is given.
+    """A shadow: an arm of the route, by name, or another version. Exactly one of `arm` and `ref` is given.
 
-    `against` limits it to requests that these arms answered; empty, to those of all others. `placement` is where it
-    runs.
+    It gets the requests that the arms of `against` answered. If `against` is empty, it gets those of all other arms.
+    `placement` says where it runs.
     """
 
     sample_slots: int
@@ -91,7 +91,7 @@ class ShadowSpec:
 
     @property
     def name(self) -> str:
-        """What the log and the metrics call it."""
+        """The name in the log and the metrics."""
         return self.arm if self.arm is not None else str(self.ref)
 
 
@@ -105,12 +105,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """A route as declared; it has either a split or a rollout. `unit` is None when each request is its own unit.
+    """A route as declared. It has either a split or a rollout.
 
-    `fallbacks` names for an arm the one that answers where it fails; `otherwise` is the arm that is trusted, which also
-    answers those who are outside of the target or the layer, or in the holdout. `batch_wait_s` is how long a request
-    may wait for company; `placement` overrules what the versions say. `alpha` is the probability with which the
-    guardrails together may be wrong.
+    - `unit` is None if each request is its own unit.
+    - `fallbacks` maps an arm to the arm that answers if it fails.
+    - `trusted_arm` also answers requests outside the target or the layer, and those in the holdout.
+    - `batch_wait_s` limits how long a request may wait for others to share its batch.
+    - `placement` overrides the placement that the versions declare.
+    - `alpha` bounds the probability that any of the guardrails is wrong.
     """
 
     route: str
@@ -120,7 +122,7 @@ class RouteSpec:
     rollout: RolloutSpec | None = None
     unit: str | None = None
     fallbacks: Mapping[str, str] | None = None
-    otherwise: str | None = None
+    trusted_arm: str | None = None
     deadline_s: float | None = None
     batch_wait_s: float | None = None
     placement: str | None = None
@@ -134,14 +136,14 @@ class RouteSpec:
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether some requests do not take part in the draw; the trusted arm answers them."""
+        """True if some requests may take no part in the draw. The trusted arm answers those."""
         return self.target is not None or self.layer is not None or self.holdout is not None
 
     @property
-    def guarded(self) -> tuple[str, ...]:
-        """The arms that guardrails watch: the one that is rolled out, or all but the one that is trusted."""
+    def guarded_arms(self) -> tuple[str, ...]:
+        """The arms that the guardrails watch: the arm that is rolled out or, in a split, all but the trusted arm."""
         if not self.guardrails:
             return ()
         if self.rollout is not None:
             return (self.rollout.of,)
-        return tuple(arm for arm in self.arms if arm != self.otherwise)
+        return tuple(arm for arm in self.arms if arm != self.trusted_arm)

@@ -1,4 +1,4 @@
-"""A route as an operator would write it. Decides.
+"""Turning a spec back into the declaration that an operator would write.
 
 `router.spec.parse.parse_spec` reads it back to the same spec.
 """
@@ -8,75 +8,77 @@ from fractions import Fraction
 from typing import Any
 
 from router.draw.assignment import BUCKETS
-from router.draw.layers import holdout_to_dict, layer_to_dict
+from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
 from router.spec.spec import DEFAULT_ALPHA, Guardrail, GuardrailKind, Limits, RolloutSpec, RouteSpec, ShadowSpec, Step
 
 
-def spec_to_dict(spec: RouteSpec) -> dict[str, Any]:
-    """The keys that `parse_spec` reads; those that say what is the default are left out."""
-    written: dict[str, Any] = {"route": spec.route, "arms": {name: str(ref) for name, ref in spec.arms.items()}}
+def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
+    """Return the keys that `parse_spec` reads, without those that hold the default."""
+    required: dict[str, Any] = {"route": spec.route, "arms": {name: str(ref) for name, ref in spec.arms.items()}}
     optional = {
         "split": {arm: _percent(slots) for arm, slots in (spec.split or {}).items()},
-        "rollout": spec.rollout and _rollout(spec.rollout),
+        "rollout": spec.rollout and _unparse_rollout(spec.rollout),
         "unit": spec.unit,
-        "fallback": spec.fallbacks is not None and _fallback(spec),
+        "fallback": spec.fallbacks is not None and _unparse_fallback(spec),
         "deadline": spec.deadline_s and format_duration(spec.deadline_s),
         "batch_wait": spec.batch_wait_s and format_duration(spec.batch_wait_s),
         "placement": spec.placement,
-        "guardrails": [_guardrail(each) for each in spec.guardrails],
+        "guardrails": [_unparse_guardrail(each) for each in spec.guardrails],
         "alpha": spec.alpha != DEFAULT_ALPHA and format_share(spec.alpha),
-        "shadow": [_shadow(each) for each in spec.shadows],
-        "limits": {arm: _limits(limits) for arm, limits in (spec.limits or {}).items()},
+        "shadow": [_unparse_shadow(each) for each in spec.shadows],
+        "limits": {arm: _unparse_limits(limits) for arm, limits in (spec.limits or {}).items()},
         "target": spec.target,
-        "layer": spec.layer and layer_to_dict(spec.layer),
-        "holdout": spec.holdout and holdout_to_dict(spec.holdout),
+        "layer": spec.layer and unparse_layer(spec.layer),
+        "holdout": spec.holdout and unparse_holdout(spec.holdout),
         "seed": spec.seed != spec.route and spec.seed,
     }
-    return written | {key: value for key, value in optional.items() if value}
+    return required | {key: value for key, value in optional.items() if value}
 
 
 def _percent(slots: int) -> str:
     return format_percent(Fraction(slots, BUCKETS))
 
 
-def _fallback(spec: RouteSpec) -> str | dict[str, str]:
-    """One name where there is one trusted arm for all others."""
+def _unparse_fallback(spec: RouteSpec) -> str | dict[str, str]:
+    """Return the trusted arm's name if it is the fallback of all other arms, else a mapping."""
     named = dict(spec.fallbacks or {})
-    if spec.otherwise is not None and named == {arm: spec.otherwise for arm in spec.arms if arm != spec.otherwise}:
-        return spec.otherwise
+    if spec.trusted_arm is not None and named == {
+        arm: spec.trusted_arm for arm in spec.arms if arm != spec.trusted_arm
+    }:
+        return spec.trusted_arm
     return named
 
 
-def _rollout(rollout: RolloutSpec) -> dict[str, Any]:
-    """What most steps have in common is said once."""
+def _unparse_rollout(rollout: RolloutSpec) -> dict[str, Any]:
+    """Return the rollout. What most steps have in common is declared once, beside the steps."""
     base = list(rollout.base.items())
     common = max(rollout.steps, key=lambda step: (not step.approve, step.slots < BUCKETS))
     every_s = common.every_s if all(step.every_s for step in rollout.steps) else 0.0
-    written: dict[str, Any] = {
+    declared: dict[str, Any] = {
         "of": rollout.of,
         "from": base[0][0] if len(base) == 1 else {arm: format_share(share) for arm, share in base},
-        "steps": [_step(step, every_s, common.samples) for step in rollout.steps],
+        "steps": [_unparse_step(step, every_s, common.samples) for step in rollout.steps],
     }
     if every_s:
-        written["every"] = format_duration(every_s)
+        declared["every"] = format_duration(every_s)
     if common.samples != 1 or not every_s:
-        written["samples"] = common.samples
-    return written
+        declared["samples"] = common.samples
+    return declared
 
 
-def _step(step: Step, every_s: float, samples: int) -> dict[str, Any] | str:
-    written: dict[str, Any] = {"weight": _percent(step.slots)}
+def _unparse_step(step: Step, every_s: float, samples: int) -> dict[str, Any] | str:
+    declared: dict[str, Any] = {"weight": _percent(step.slots)}
     if step.every_s != every_s:
-        written["every"] = format_duration(step.every_s)
+        declared["every"] = format_duration(step.every_s)
     if step.samples != samples:
-        written["samples"] = step.samples
+        declared["samples"] = step.samples
     if step.approve:
-        written["approve"] = True
-    return written if len(written) > 1 else _percent(step.slots)
+        declared["approve"] = True
+    return declared if len(declared) > 1 else _percent(step.slots)
 
 
-def _guardrail(guardrail: Guardrail) -> dict[str, Any]:
+def _unparse_guardrail(guardrail: Guardrail) -> dict[str, Any]:
     margin = format_share(guardrail.margin)
     if guardrail.kind is GuardrailKind.SLOWER_THAN:
         return {str(guardrail.kind): format_duration(guardrail.slower_than_us / 1e6), "worse_by": margin}
@@ -90,25 +92,25 @@ def _guardrail(guardrail: Guardrail) -> dict[str, Any]:
     return {str(guardrail.kind): options}
 
 
-def _shadow(shadow: ShadowSpec) -> dict[str, Any]:
-    written: dict[str, Any] = {"arm": shadow.name}
+def _unparse_shadow(shadow: ShadowSpec) -> dict[str, Any]:
+    declared: dict[str, Any] = {"arm": shadow.name}
     if shadow.sample_slots != BUCKETS:
-        written["sample"] = _percent(shadow.sample_slots)
+        declared["sample"] = _percent(shadow.sample_slots)
     if shadow.against:
-        written["against"] = shadow.against[0] if len(shadow.against) == 1 else list(shadow.against)
+        declared["against"] = shadow.against[0] if len(shadow.against) == 1 else list(shadow.against)
     if shadow.deadline_s != 1.0:
-        written["deadline"] = format_duration(shadow.deadline_s)
+        declared["deadline"] = format_duration(shadow.deadline_s)
     if shadow.placement != "process":
-        written["placement"] = shadow.placement
+        declared["placement"] = shadow.placement
     if shadow.tolerance:
-        written["tolerance"] = shadow.tolerance
-    return written
+        declared["tolerance"] = shadow.tolerance
+    return declared
 
 
-def _limits(limits: Limits) -> Mapping[str, str]:
-    written = {}
+def _unparse_limits(limits: Limits) -> Mapping[str, str]:
+    declared = {}
     if limits.floor:
-        written["floor"] = _percent(limits.floor)
+        declared["floor"] = _percent(limits.floor)
     if limits.ceiling != BUCKETS:
-        written["ceiling"] = _percent(limits.ceiling)
-    return written or {"ceiling": "100%"}
+        declared["ceiling"] = _percent(limits.ceiling)
+    return declared or {"ceiling": "100%"}

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from router.document.document import Document, RolloutState
 from router.document.phase import Phase
-from router.document.quarantine import find
+from router.document.quarantine import find_quarantined
 from router.document.rollout import ceiling_of
 from router.draw.assignment import BUCKETS
 from router.quantities import format_percent
@@ -74,7 +74,7 @@ def _held(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
 
 def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
     route, model = document.spec.route, document.spec.arms[rollout.of].model
-    if state.candidate is None or find(document, model, state.candidate.digest) is None:
+    if state.candidate is None or find_quarantined(document, model, state.candidate.digest) is None:
         return f"`pointsman start {route}` begins it again."
     version = state.candidate.version
     return (

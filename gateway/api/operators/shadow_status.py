@@ -24,7 +24,7 @@ def comparisons(document: Document, totals: Sums) -> list[ShadowStatus]:
 
     `totals` are the sums over all time since the trial began.
     """
-    names = [shadow.name for shadow in document.watching]
+    names = [shadow.name for shadow in document.active_shadows]
     counted: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     for key, value in totals.items():
         if key.name in _COUNTED and key.arm in names:

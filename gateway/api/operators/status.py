@@ -29,7 +29,7 @@ FORGOTTEN_S = 60.0
 def is_counted(document: Document) -> bool:
     """Whether status shows sums of this route."""
     spec = document.spec
-    return bool(spec.rollout or spec.guardrails or document.watching)
+    return bool(spec.rollout or spec.guardrails or document.active_shadows)
 
 
 def status(

@@ -77,7 +77,7 @@ class StatusReader:
     def _look(self, document: Document, now_s: float) -> Observation:
         refs = references(document)
         try:
-            versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded}
+            versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded_arms}
         except (RegistryError, ModelRefused):  # which version serves an arm cannot be told: the rest still can
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)

@@ -8,7 +8,7 @@ from router.document.document import Document
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.quantities import format_percent
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 from store.interface import Entry, NumberedEntry
 
 
@@ -71,7 +71,7 @@ def _parts(document: Document) -> dict[str, Any]:
     return {
         "route": document.spec.route,
         "version": document.version,
-        "spec": spec_to_dict(document.spec),
+        "spec": unparse_spec(document.spec),
         "weights": shares(document),
         "rollout": standing(document),
         "quarantine": [

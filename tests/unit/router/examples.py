@@ -25,7 +25,7 @@ ROLLOUT: dict[str, Any] = {
 
 T0 = 1_000_000.0
 STEP_S = 600.0
-"""How long a step of `ROLLOUT` takes."""
+"""The length of a step of `ROLLOUT`."""
 
 V1 = Candidate("1", "digest-1")
 V2 = Candidate("2", "digest-2")
@@ -33,7 +33,7 @@ V3 = Candidate("3", "digest-3")
 
 
 def compiled(document: Document) -> Route:
-    """A document with pins as they come: every alias names version 9, and every version has a digest of its own."""
+    """Compile a document. Every alias names version 9, and every version has a digest of its own."""
     refs = references(document)
     return compile_route(
         document, {name: Pin(ref.version or "9", f"digest-{ref.version or 9}") for name, ref in refs.items()}

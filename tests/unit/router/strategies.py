@@ -1,4 +1,4 @@
-"""Every legal declaration, generated as what `parse_spec` makes of it."""
+"""Strategies for every legal declaration, as `parse_spec` returns it."""
 
 import string
 from fractions import Fraction
@@ -46,14 +46,14 @@ def durations(longest_us: int = YEAR_US) -> st.SearchStrategy[float]:
 
 @st.composite
 def decimals(draw: st.DrawFn, least: Fraction, most: Fraction) -> Fraction:
-    """Shares that a person can write down."""
+    """Draw a share with at most 30 decimals."""
     unit = 10 ** draw(st.sampled_from([3, 4, 18, 30]))
     return Fraction(draw(st.integers(-(-least * unit // 1), most * unit // 1)), unit)
 
 
 @st.composite
 def parted(draw: st.DrawFn, arms: list[str]) -> dict[str, Fraction]:
-    """Shares that sum to 1."""
+    """Draw shares that sum to 1."""
     cuts = sorted(draw(st.lists(decimals(Fraction(0), Fraction(1)), min_size=len(arms) - 1, max_size=len(arms) - 1)))
     ends = [*cuts, Fraction(1)]
     return {arm: end - start for arm, start, end in zip(arms, [Fraction(0), *cuts], ends, strict=True)}
@@ -80,7 +80,7 @@ def rollouts(draw: st.DrawFn, arms: list[str]) -> RolloutSpec:
 
 @st.composite
 def fallbacks(draw: st.DrawFn, arms: list[str]) -> dict[str, str] | None:
-    """For some arms, one that comes later in some order: so they never go in a circle."""
+    """Draw for some arms an arm that comes later in some order, so that there is no circle."""
     order = draw(st.permutations(arms))
     chosen = [arm for arm in order[:-1] if draw(st.booleans())]
     return {arm: draw(st.sampled_from(order[order.index(arm) + 1 :])) for arm in chosen} or None
@@ -125,7 +125,7 @@ def shadows(draw: st.DrawFn, arms: list[str]) -> tuple[ShadowSpec, ...]:
 
 @st.composite
 def limits(draw: st.DrawFn, least: dict[str, int], may_have_floor: bool, trusted: str | None) -> dict[str, Limits]:
-    """Limits that allow the arms what they have at first."""
+    """Draw limits that allow each arm its first weight."""
     made = {}
     for arm, own in least.items():
         if draw(st.booleans()):
@@ -141,15 +141,15 @@ def specs(draw: st.DrawFn) -> RouteSpec:
     of_arms = list(arms)
     rollout = draw(rollouts(of_arms)) if len(arms) > 1 and draw(st.booleans()) else None
     split = None if rollout is not None else quantise(draw(parted(of_arms)))
-    otherwise = next(iter(rollout.base)) if rollout is not None and len(rollout.base) == 1 else None
+    trusted = next(iter(rollout.base)) if rollout is not None and len(rollout.base) == 1 else None
     named = draw(fallbacks(of_arms))
     if draw(st.booleans()):
-        otherwise = draw(st.sampled_from([arm for arm in of_arms if rollout is None or arm != rollout.of]))
-        named = {arm: otherwise for arm in of_arms if arm != otherwise}
+        trusted = draw(st.sampled_from([arm for arm in of_arms if rollout is None or arm != rollout.of]))
+        named = {arm: trusted for arm in of_arms if arm != trusted}
     least = split or {arm: round(share * BUCKETS) for arm, share in rollout.base.items()} | {
         rollout.of: rollout.steps[0].slots
     }
-    has_others = otherwise is not None and len(arms) > 1
+    has_others = trusted is not None and len(arms) > 1
     start = draw(st.integers(0, PLACES - 1))
     layer = Layer(draw(names), start / PLACES, draw(st.integers(start + 1, PLACES)) / PLACES)
     return RouteSpec(
@@ -160,15 +160,15 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         rollout=rollout,
         unit=draw(st.none() | units),
         fallbacks=named,
-        otherwise=otherwise,
+        trusted_arm=trusted,
         deadline_s=draw(st.none() | durations()),
         batch_wait_s=draw(st.none() | durations(1_000_000)),
         placement=draw(st.none() | st.sampled_from(PLACEMENTS)),
         guardrails=draw(guardrails()) if has_others else (),
         alpha=draw(st.just(DEFAULT_ALPHA) | decimals(Fraction(1, 10_000), Fraction(1, 5))),
         shadows=draw(shadows(of_arms)),
-        limits=draw(st.none() | limits(least, rollout is None, otherwise)) or None,
-        target=draw(st.none() | st.sampled_from(TARGETS)) if otherwise else None,
-        layer=draw(st.none() | st.just(layer)) if otherwise else None,
-        holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if otherwise else None,
+        limits=draw(st.none() | limits(least, rollout is None, trusted)) or None,
+        target=draw(st.none() | st.sampled_from(TARGETS)) if trusted else None,
+        layer=draw(st.none() | st.just(layer)) if trusted else None,
+        holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if trusted else None,
     )

@@ -16,13 +16,13 @@ UNITS = [f"user-{number}" for number in range(10_000)]
 
 @pytest.fixture
 def route(declared):
-    """Arms a 90 % (m:1, the fallback), b 10 % (m:2), c 0 % (m@next, which is 9 today)."""
+    """Return a route of the arms a 90 % (m:1, the fallback), b 10 % (m:2), c 0 % (m@next, which is 9)."""
     arms = {"a": "m:1", "b": "m:2", "c": "m@next"}
     return compiled(declared(a="90%", b="10%", c="0%", arms=arms, fallback="a"))
 
 
 def unit_of(route: Route, arm: str) -> str:
-    """Some unit whose bucket this arm owns."""
+    """Return a unit whose bucket this arm owns."""
     return next(unit for unit in UNITS if route.arms[route.table[bucket(route.seed_state, unit)]].name == arm)
 
 
@@ -72,7 +72,7 @@ def test_fallbacks_are_tried_one_after_the_other(declared, fallback, chains):
 
 
 @pytest.mark.parametrize(
-    ("ask", "words"),
+    ("arguments", "words"),
     [
         ({"pinned_version": "7"}, r"Route r serves no version or alias '7'; it serves 1 \(a\), 2 \(b\), 9 \(c\)"),
         ({"pinned_version": "champion"}, "no version or alias 'champion'"),
@@ -81,9 +81,9 @@ def test_fallbacks_are_tried_one_after_the_other(declared, fallback, chains):
         ({"forced_arm": ""}, "has no arm ''"),
     ],
 )
-def test_what_no_arm_serves_is_refused_with_what_there_is(route, ask, words):
+def test_what_no_arm_serves_is_refused_with_what_there_is(route, arguments, words):
     with pytest.raises(UnknownVersion, match=words):
-        plan(route, "d", **ask)
+        plan(route, "d", **arguments)
 
 
 def test_a_version_is_found_by_number_or_alias_and_the_first_declared_wins(declared):
@@ -96,7 +96,7 @@ def test_a_version_is_found_by_number_or_alias_and_the_first_declared_wins(decla
 @pytest.mark.parametrize("reason", [Reason.STICKY, Reason.WEIGHTED])
 def test_the_share_of_draws_is_the_propensity(route, reason):
     drawn = [plan(route, "d", unit=key) if reason is Reason.STICKY else plan(route, key) for key in UNITS]
-    # 10 % of 10,000 has a standard deviation of sqrt(10,000 * .1 * .9) = 30; one point of percent is 3.3 of them.
+    # 10 % of 10,000 has a standard deviation of sqrt(10,000 * .1 * .9) = 30. The bound is 3.3 of them.
     assert 900 < sum(one.primary == 1 for one in drawn) < 1100
     assert {(one.primary, one.propensity) for one in drawn} == {(0, 0.9), (1, 0.1)}
     assert {one.reason for one in drawn} == {reason}
@@ -107,14 +107,14 @@ def test_a_unit_gets_the_same_arm_whatever_the_decision(route):
         assert len({plan(route, f"decision-{number}", unit=unit) for number in range(20)}) == 1
 
 
-def test_nobody_leaves_a_canary_that_grows(declared):
+def test_no_unit_leaves_a_canary_that_grows(declared):
     before = declared(a="90%", b="10%")
     grown = compiled(apply(before, Shift({"b": Fraction(20, 100)})))
     small = compiled(before)
     old = {unit for unit in UNITS if plan(small, "d", unit=unit).primary == 1}
     new = {unit for unit in UNITS if plan(grown, "d", unit=unit).primary == 1}
     assert old < new
-    # 20 % of 10,000 has a standard deviation of sqrt(10,000 * .2 * .8) = 40; five of them.
+    # 20 % of 10,000 has a standard deviation of sqrt(10,000 * .2 * .8) = 40. The bound is five of them.
     assert 1800 < len(new) < 2200
     assert plan(grown, "d", unit=next(iter(old))).propensity == 0.2
 

@@ -1,4 +1,4 @@
-"""Who takes no part in the draw gets the trusted arm, without a propensity."""
+"""A request that takes no part in the draw gets the trusted arm, without a propensity."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from tests.unit.router.examples import compiled
 
 UNITS = [f"user-{number}" for number in range(2000)]
 LAYER = {"name": "checkout", "range": ["0%", "50%"]}
-EVERYBODY = {"name": "checkout", "range": ["0%", "100%"]}
+WHOLE_LAYER = {"name": "checkout", "range": ["0%", "100%"]}
 TARGET = {"headers.x-country": "nl"}
 
 
 @pytest.fixture
 def route(declared):
-    """Everybody gets b, but who is trusted is a, whose fallback chain is empty."""
+    """Return a route in which the draw gives b, and the trusted arm a has no fallback."""
 
     def make(**keys):
         return compiled(declared(a="0%", b="100%", fallback="a", **keys))
@@ -22,12 +22,12 @@ def route(declared):
     return make
 
 
-def test_without_conditions_everybody_takes_part(route):
+def test_without_conditions_every_request_takes_part(route):
     assert route().admission is None
     assert plan(route(), "d", unit="u", is_targeted=False) == Plan(1, (0,), Reason.STICKY, 1.0)
 
 
-def test_who_is_outside_of_the_target_gets_the_trusted_arm(route):
+def test_a_request_outside_the_target_gets_the_trusted_arm(route):
     targeted = route(target=TARGET)
     assert plan(targeted, "d", unit="u", is_targeted=False) == Plan(0, (), Reason.NOT_TARGETED, None)
     assert plan(targeted, "d", unit="u", is_targeted=True) == Plan(1, (0,), Reason.STICKY, 1.0)
@@ -37,7 +37,7 @@ def test_a_condition_counts_only_where_there_is_one(route):
     assert plan(route(holdout="0%"), "d", unit="u", is_targeted=False).reason is Reason.STICKY
 
 
-def test_who_is_outside_of_the_layer_gets_the_trusted_arm(route):
+def test_a_unit_outside_the_layer_gets_the_trusted_arm(route):
     layered, layer = route(layer=LAYER), parse_layer(LAYER)
     seen = {is_in_layer(layer, unit): plan(layered, "d", unit=unit) for unit in UNITS}
     assert seen == {
@@ -46,14 +46,14 @@ def test_who_is_outside_of_the_layer_gets_the_trusted_arm(route):
     }
 
 
-def test_who_is_held_out_gets_the_trusted_arm(route):
+def test_a_unit_that_is_held_out_gets_the_trusted_arm(route):
     held, holdout = route(holdout={"share": "50%", "seed": "q4"}), parse_holdout({"share": "50%", "seed": "q4"}, "")
     seen = {is_held_out(holdout, unit): plan(held, "d", unit=unit) for unit in UNITS}
     assert seen == {False: Plan(1, (0,), Reason.STICKY, 1.0), True: Plan(0, (), Reason.HELD_OUT, None)}
 
 
 def test_a_request_without_a_unit_is_looked_at_by_its_decision(route):
-    held = route(holdout="50%", layer=EVERYBODY)
+    held = route(holdout="50%", layer=WHOLE_LAYER)
     reasons = {plan(held, key).reason for key in UNITS}
     assert reasons == {Reason.WEIGHTED, Reason.HELD_OUT}
     for key in UNITS[:100]:
@@ -65,8 +65,8 @@ def test_a_request_without_a_unit_is_looked_at_by_its_decision(route):
     [
         ({"target": TARGET, "layer": LAYER, "holdout": "100%"}, False, Reason.NOT_TARGETED),
         ({"target": TARGET, "layer": LAYER, "holdout": "100%"}, True, Reason.OTHER_LAYER),
-        ({"target": TARGET, "layer": EVERYBODY, "holdout": "100%"}, True, Reason.HELD_OUT),
-        ({"target": TARGET, "layer": EVERYBODY, "holdout": "0%"}, True, Reason.STICKY),
+        ({"target": TARGET, "layer": WHOLE_LAYER, "holdout": "100%"}, True, Reason.HELD_OUT),
+        ({"target": TARGET, "layer": WHOLE_LAYER, "holdout": "0%"}, True, Reason.STICKY),
     ],
 )
 def test_the_first_reason_is_said(route, keys, is_targeted, reason):
@@ -87,9 +87,9 @@ def test_the_trusted_arm_has_its_own_fallbacks(ready):
 
 
 def test_the_holdout_does_not_depend_on_the_draw(declared):
-    """Of those who are not held out, as many get b as its weight says: one seed for both would leave a alone."""
+    """Of the units that are not held out, b gets its weight. With one hash for both, one arm would get them all."""
     route = compiled(declared(a="50%", b="50%", fallback="a", holdout="50%", seed="one"))
     drawn = [plan(route, "d", unit=unit) for unit in UNITS]
     taking_part = [one.primary for one in drawn if one.reason is Reason.STICKY]
-    # About 1,000 take part; half of them have a standard deviation of sqrt(1,000 * .5 * .5) = 16; five of them.
+    # About 1,000 take part. Half of them have a standard deviation of sqrt(1,000 * .5 * .5) = 16. The bound is five.
     assert abs(sum(taking_part) - len(taking_part) / 2) < 80

@@ -1,4 +1,4 @@
-"""Shares and durations as people write them."""
+"""Shares and durations as operators write them."""
 
 import re
 from fractions import Fraction

@@ -1,9 +1,9 @@
-"""What refusals show of what was given."""
+"""The short form of values in refusals, and the check of keys."""
 
 import pytest
 
 from router.errors import Rejected
-from router.refusals import check_keys, shown
+from router.refusals import check_keys, short_repr
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from router.refusals import check_keys, shown
     ],
 )
 def test_what_was_given_is_recognised(value, text):
-    assert shown(value) == text
+    assert short_repr(value) == text
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["x" * 10**6] * 100, {str(n): [[[[[[[[n]]]]]]]] for n in range(1000)}])
 def test_what_is_long_is_shown_shortly(value):
-    assert len(shown(value)) < 1000
+    assert len(short_repr(value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The compiled view: how it reads, and what its hash names."""
+"""The compiled snapshot: how it prints, and what its hash covers."""
 
 import json
 from dataclasses import replace

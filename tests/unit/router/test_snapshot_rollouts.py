@@ -1,4 +1,4 @@
-"""What is compiled of rollouts, shadows, guardrails and quarantines."""
+"""How rollouts, shadows, guardrails and quarantines are compiled."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_a_rollout_is_compiled_like_a_split_of_its_weights(begun):
     assert compiled(begun()).kind == "rollout"
 
 
-def test_shadows_are_compiled_with_whom_they_answer_beside(ready):
+def test_shadows_are_compiled_with_their_primaries(ready):
     shadows = [
         {"arm": "m:7", "sample": "20%", "deadline": "3s", "placement": "replica", "tolerance": 0.5},
         {"arm": "canary"},
@@ -90,7 +90,7 @@ def test_who_takes_part_is_compiled(ready):
     assert compiled(ready(holdout="5%")).admission == Admission(0, False, None, parse_holdout("5%", "r"))
 
 
-def test_what_is_in_quarantine_is_nobodys_fallback(declared, after):
+def test_what_is_in_quarantine_is_not_a_fallback(declared, after):
     document = declared(a="40%", b="40%", c="20%", fallback={"a": "b", "b": "c"})
     assert compiled(document).fallbacks == ((1, 2), (2,), ())
     aborted = apply(document, Abort(T0, "It fails.", arm="b", bound=V2))

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.cli.route_files import read_declared
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 from tests.support.paths import ROOT
 
 SPLIT = "arms: {a: 'linear:1'}\nsplit: {a: 100%}\n"
@@ -89,7 +89,7 @@ def test_words_that_are_booleans_elsewhere_are_words(tmp_path):
     write(tmp_path, a_yaml=text + "target: {headers.x-country: {$in: [no, se]}, parameters.new: true}\n")
     (declared,) = read_declared(tmp_path)
     assert list(declared.spec.arms) == ["on", "off"]
-    written = spec_to_dict(declared.spec)
+    written = unparse_spec(declared.spec)
     assert written["fallback"] == "off"
     assert written["target"] == {"headers.x-country": {"$in": ["no", "se"]}, "parameters.new": True}
 

@@ -11,7 +11,7 @@ from gateway.cli.print_status import print_route, print_status
 from gateway.control.rollouts import Observation
 from router.document.commands import Abort, Declare, Start, apply
 from router.document.document import Candidate
-from router.evidence.guardrails import Finding
+from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
@@ -37,7 +37,7 @@ def document():
 @pytest.fixture
 def evidence():
     reason = "5 of 100 (5%) requests of canary failed [sic]."
-    finding = Finding("canary", "errors", Verdict(VerdictState.UNDECIDED, reason, 0.2))
+    finding = GuardrailFinding("canary", "errors", Verdict(VerdictState.UNDECIDED, reason, 0.2))
     counted = {
         SumKey(0, 2, "stable", "17", "", REQUESTS): 1900, SumKey(0, 2, "canary", "18", "", REQUESTS): 100,
         SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,

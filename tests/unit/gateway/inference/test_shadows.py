@@ -312,7 +312,7 @@ def test_one_that_cannot_be_compared_costs_the_others_nothing(bench):
         made.offer("good, too")
         await asyncio.sleep(0.04)
         assert {record.decision_id for record in made.records()} == {"good", "good, too"}
-        assert all(hand.requests == hand.size_bytes == 0 for hand in made.shadows._hands.values())
+        assert all(hand.requests == hand.size_bytes == 0 for hand in made.shadows._loads.values())
 
     simulated(run)
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.inference.live_table import LiveTableHolder
 from gateway.replica.publish import Publisher
 from gateway.telemetry.metrics import Metrics
-from router.evidence.guardrails import Finding
+from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import Verdict, VerdictState
 
 
@@ -55,8 +55,8 @@ def bench(tmp_path) -> Bench:
     return Bench(tmp_path)
 
 
-def found(p_value: float, guardrail: str = "errors") -> Finding:
-    return Finding("canary", guardrail, Verdict(VerdictState.UNDECIDED, "", p_value))
+def found(p_value: float, guardrail: str = "errors") -> GuardrailFinding:
+    return GuardrailFinding("canary", guardrail, Verdict(VerdictState.UNDECIDED, "", p_value))
 
 
 def test_what_shadows_did_not_get_to_see_is_published_once(bench):

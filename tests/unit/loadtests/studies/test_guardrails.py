@@ -9,7 +9,7 @@ from loadtests.studies.guardrails import ALPHA, SEED, growth, measure, steady
 from loadtests.studies.simulation import LOOKS_PER_BUCKET, NEVER, Watch, play
 from router.evidence.evidence import Stratum, compare
 from router.evidence.sums import BUCKET_S
-from router.evidence.time_buckets import folded
+from router.evidence.time_buckets import block_start_s
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.01])
@@ -29,7 +29,7 @@ def test_the_simulated_evidence_is_that_of_the_gateway_and_within_its_bound(marg
     newest_s = strata[-1][-1]
     for run in (0, 1):
         seen = [
-            Stratum(share, *(int(count) for count in counts[run]), folded(bucket_s, newest_s))
+            Stratum(share, *(int(count) for count in counts[run]), block_start_s(bucket_s, newest_s))
             for share, counts, bucket_s in strata
         ]
         evidence = compare(seen, margin, by_unit=by_unit)[0 if worse else 1]

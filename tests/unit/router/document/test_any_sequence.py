@@ -1,4 +1,4 @@
-"""Whatever is asked in whatever order, this stays true of a document."""
+"""Properties of a document that hold after any sequence of commands."""
 
 import json
 from fractions import Fraction
@@ -27,8 +27,8 @@ from router.document.commands import (
 )
 from router.document.document import Candidate, Document, from_dict, to_dict
 from router.document.phase import PINNED, UNDER_WAY, Event, Phase
-from router.document.quarantine import find, refuse_quarantined
-from router.document.rollout import due, follows
+from router.document.quarantine import find_quarantined, refuse_quarantined
+from router.document.rollout import due_event, must_follow
 from router.draw.assignment import BUCKETS
 from router.draw.slots import owners
 from router.errors import Rejected
@@ -68,14 +68,14 @@ class Machine(RuleBasedStateMachine):
         return self.history[-1]
 
     def bound(self, document: Document) -> dict[str, Candidate]:
-        """What the registry says of each reference, as the gateway asks for it."""
+        """Return the version to which the registry binds each reference, as the gateway does."""
         return {
             name: self.aliases[ref.alias] if ref.alias is not None else VERSIONS[int(ref.version) - 1]
             for name, ref in references(document).items()
         }
 
-    def ask(self, command: Command) -> bool:
-        """What the gateway does with a command: apply it, and see to it that it serves nothing from quarantine."""
+    def run(self, command: Command) -> bool:
+        """Apply a command as the gateway does. Reject it if an arm would serve a version in quarantine."""
         document = self.history[-1] if self.history else None
         before = None if document is None else json.dumps(to_dict(document))
         try:
@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
             spec = parse_spec(raw)
         except Rejected:
             spec = parse_spec({**raw, "limits": None})
-        assert self.ask(Declare(spec, self.now_s))
+        assert self.run(Declare(spec, self.now_s))
 
     @rule(raw=declarations())
     def declare(self, raw: dict[str, Any]) -> None:
@@ -102,18 +102,18 @@ class Machine(RuleBasedStateMachine):
             spec = parse_spec(raw)
         except Rejected:
             return
-        self.ask(Declare(spec, self.now_s))
+        self.run(Declare(spec, self.now_s))
 
     @rule(seconds=st.sampled_from([1.0, 9.0, 10.0, 100.0]), samples=st.sampled_from([0, 5]))
     def tick(self, seconds: float, samples: int) -> None:
         self.now_s += seconds
-        event = due(self.document, self.now_s, samples)
+        event = due_event(self.document, self.now_s, samples)
         command = {None: None, Event.ADVANCE: Advance(self.now_s), Event.HOLD: Hold()}[event]
-        assert command is None or self.ask(command)
+        assert command is None or self.run(command)
 
     @rule(alias=st.sampled_from(["one", "two"]), version=st.sampled_from(VERSIONS))
     def move_alias(self, alias: str, version: Candidate) -> None:
-        """Arms follow only if nothing from quarantine comes into traffic by it; the gateway sees to that."""
+        """Let arms follow their alias unless that would serve a version in quarantine, as the gateway does."""
         before = dict(self.aliases)
         self.aliases[alias] = version
         try:
@@ -124,20 +124,20 @@ class Machine(RuleBasedStateMachine):
         rollout = self.document.spec.rollout
         if rollout is not None and self.document.spec.arms[rollout.of].alias is not None:
             now = self.aliases[self.document.spec.arms[rollout.of].alias]
-            if follows(self.document, now):
-                assert self.ask(Follow(now, self.now_s))
+            if must_follow(self.document, now):
+                assert self.run(Follow(now, self.now_s))
 
     @rule(arm=st.sampled_from("abc"), share=SHARES, other=st.sampled_from("abc"), more=SHARES)
     def shift(self, arm: str, share: Fraction, other: str, more: Fraction) -> None:
-        self.ask(Shift({arm: share, other: more}))
+        self.run(Shift({arm: share, other: more}))
 
     @rule(which=st.sampled_from([Pause(), Hold()]))
     def stand_still(self, which: Command) -> None:
-        self.ask(which)
+        self.run(which)
 
     @rule(what=st.sampled_from([Resume, Promote, Advance]))
     def go_on(self, what: Any) -> None:
-        self.ask(what(self.now_s))
+        self.run(what(self.now_s))
 
     def candidate(self) -> Candidate:
         ref = self.document.spec.arms["b"]
@@ -145,30 +145,30 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        self.ask(Start(self.candidate(), self.now_s))
+        self.run(Start(self.candidate(), self.now_s))
 
     @rule(shadow=st.sampled_from(["m:4", "b"]))
     def promote_shadow(self, shadow: str) -> None:
-        self.ask(PromoteShadow(shadow, VERSIONS[3] if shadow == "m:4" else self.candidate(), self.now_s))
+        self.run(PromoteShadow(shadow, VERSIONS[3] if shadow == "m:4" else self.candidate(), self.now_s))
 
     @rule(arm=st.sampled_from([None, "a", "b", "c"]))
     def abort(self, arm: str | None) -> None:
         bound = None if arm is None else self.bound(self.document)[arm]
-        self.ask(Abort(self.now_s, "It fails.", arm, bound))
+        self.run(Abort(self.now_s, "It fails.", arm, bound))
 
     @precondition(lambda self: self.history and self.history[-1].quarantine)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        assert self.ask(Release(data.draw(st.sampled_from(self.document.quarantine)).version))
+        assert self.run(Release(data.draw(st.sampled_from(self.document.quarantine)).version))
 
     @rule(data=st.data())
     def undo(self, data: st.DataObject) -> None:
         then = data.draw(st.sampled_from(self.history))
         kept = self.document.quarantine
-        if self.ask(Undo(then, self.now_s)):
+        if self.run(Undo(then, self.now_s)):
             assert self.document.slots == then.slots
             assert self.document.quarantine == kept
-            assert due(self.document, self.now_s + 1e6, 10**6) is None
+            assert due_event(self.document, self.now_s + 1e6, 10**6) is None
 
     @invariant()
     def versions_are_dense(self) -> None:
@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
             assert (state.candidate is None) == (state.phase is Phase.READY)
             assert state.phase not in UNDER_WAY or own <= (document.spec.limits or {}).get("b", _ALL).ceiling
             if state.phase in PINNED:
-                assert find(document, document.spec.arms[rollout.of].model, state.candidate.digest) is None
+                assert find_quarantined(document, document.spec.arms[rollout.of].model, state.candidate.digest) is None
 
     @invariant()
     def nothing_in_quarantine_answers(self) -> None:
@@ -209,7 +209,7 @@ class Machine(RuleBasedStateMachine):
             held = {each.digest for each in document.quarantine}
             served = {index for index, arm in enumerate(route.arms) if arm.slots}
             served |= {index for chain in route.fallbacks for index in chain}
-            served |= set() if route.admission is None else {route.admission.otherwise}
+            served |= set() if route.admission is None else {route.admission.trusted}
             assert not held & {route.arms[index].digest for index in served}
 
 

@@ -1,4 +1,4 @@
-"""Commands that are about the whole document: going back, and making a shadow the candidate."""
+"""Commands on the whole document: undo, and making a shadow the candidate."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +20,7 @@ from router.document.commands import (
 )
 from router.document.document import RolloutState, to_dict
 from router.document.phase import Phase
-from router.document.rollout import due
+from router.document.rollout import due_event
 from router.errors import Rejected
 from router.spec.spec import ArmRef
 from tests.unit.router.examples import STEP_S, T0, V2, V3
@@ -60,7 +60,7 @@ def test_undo_sets_nothing_in_motion(begun, after, command):
     undone = apply(now, Undo(then, LATER))
     assert undone.slots == then.slots
     assert undone.rollout == replace(then.rollout, phase=Phase.PAUSED, since_s=LATER, since_version=undone.version)
-    assert due(undone, LATER + 10 * STEP_S, 10**6) is None
+    assert due_event(undone, LATER + 10 * STEP_S, 10**6) is None
     resumed = apply(undone, Resume(LATER))
     assert (resumed.rollout.phase, resumed.slots) == (Phase.PROGRESSING, then.slots)
 
@@ -77,7 +77,7 @@ def test_undo_keeps_the_quarantine_and_brings_nothing_back_from_it(begun, ready,
     first, then = ready(), begun()
     shifted = apply(then, Shift({"canary": Fraction(0)}))
     aborted = after(shifted, Abort(T0, "It fails."))
-    for version in (then, shifted):  # also where it had nothing: a resume would give it some
+    for version in (then, shifted):  # also if it had no traffic then, because a resume would give it some
         with pytest.raises(Rejected, match=rf"Version {version.version} rolled out m:2, which is in quarantine: It f"):
             apply(aborted, Undo(version, LATER))
     assert apply(aborted, Undo(first, LATER)).quarantine == aborted.quarantine

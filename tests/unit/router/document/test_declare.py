@@ -1,4 +1,4 @@
-"""What a declaration moves, and what it lets be."""
+"""What a declaration changes in a document, and what it keeps."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift, apply
 from router.document.document import Document, RolloutState
 from router.document.phase import Phase
-from router.document.rollout import due
+from router.document.rollout import due_event
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from tests.unit.router.document.test_shift import moved, percent
@@ -101,10 +101,10 @@ def test_another_deadline_moves_nothing_whatever_the_phase(begun, ready, command
 @pytest.mark.parametrize(
     ("steps", "step", "following"),
     [
-        (["2%", "10%", "50%"], 0, 1000),  # it has 5 %: the step that comes next is the one above
+        (["2%", "10%", "50%"], 0, 1000),  # the candidate has 5 %, so the next step is the first one above
         (["1%", "5%", "6%", "25%"], 1, 600),
-        (["10%", "50%"], 0, 1000),  # and no step is left out
-        (["1%", "2%"], 1, 10_000),  # the last step is behind it
+        (["10%", "50%"], 0, 1000),  # no step is left out
+        (["1%", "2%"], 1, 10_000),  # the candidate has passed the last step
     ],
 )
 def test_other_steps_move_nothing_now(begun, ready, steps, step, following):
@@ -112,8 +112,8 @@ def test_other_steps_move_nothing_now(begun, ready, steps, step, following):
     after = apply(before, Declare(ready(steps=steps, every="20m").spec, at_s=LATER))
     assert after.slots == before.slots
     assert after.rollout == replace(before.rollout, step=step)
-    assert due(after, T0 + 1.9 * STEP_S, 10**6) is None
-    assert due(after, T0 + 2 * STEP_S, 10**6) is not None
+    assert due_event(after, T0 + 1.9 * STEP_S, 10**6) is None
+    assert due_event(after, T0 + 2 * STEP_S, 10**6) is not None
     assert apply(after, Advance(LATER)).weights["canary"] == following
 
 

@@ -1,4 +1,4 @@
-"""What is stored of a route, and what is not taken for one."""
+"""The stored form of a document, and damaged forms that are corrupt."""
 
 import json
 from dataclasses import replace

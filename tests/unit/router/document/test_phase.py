@@ -1,4 +1,4 @@
-"""The table of phases: all that is in it, and all that is not."""
+"""The table of phases: every transition that it allows, and every one that it does not."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from router.document.commands import (
     apply,
 )
 from router.document.document import Document, RolloutState, to_dict
-from router.document.phase import OPERATORS_WORDS, PINNED, TRANSITIONS, UNDER_WAY, Event, Phase, after
+from router.document.phase import OPERATOR_EVENTS, PINNED, TRANSITIONS, UNDER_WAY, Event, Phase, next_phase
 from router.document.rollout import slots_at
 from router.draw.slots import reallocate
 from router.errors import Rejected
@@ -45,7 +45,7 @@ COMMANDS = {
 
 
 def in_phase(document: Document, phase: Phase, step: int) -> Document:
-    """A rollout that stands there, whatever it takes to get there."""
+    """Return the rollout in this phase and step."""
     share = {Phase.READY: 0, Phase.ABORTED: 0, Phase.PROMOTED: 10_000}.get(phase)
     slots = slots_at(document.spec, document.spec.rollout.steps[step].slots if share is None else share)
     state = RolloutState(phase=phase, step=step, since_s=T0, candidate=None if phase is Phase.READY else V2)
@@ -53,7 +53,7 @@ def in_phase(document: Document, phase: Phase, step: int) -> Document:
 
 
 def _named_alike(words: str) -> str:
-    """One command asks for both events; which of them it is depends on the step."""
+    """Replace finish by advance. One command stands for both events, and the step decides which it is."""
     return words.replace("where finish", "where advance")
 
 
@@ -74,10 +74,10 @@ def test_every_phase_has_a_row_and_every_event_a_place():
 
 @pytest.mark.parametrize(("phase", "event"), ILLEGAL)
 def test_illegal_moves_raise_and_change_nothing(route, phase, event):
-    possible = ", ".join(word for word in OPERATORS_WORDS if word in TRANSITIONS[phase])
+    possible = ", ".join(word for word in OPERATOR_EVENTS if word in TRANSITIONS[phase])
     words = f"The rollout is {phase}, where {event} is not possible; possible are: {possible}."
     with pytest.raises(Rejected) as refused:
-        after(phase, event)
+        next_phase(phase, event)
     assert str(refused.value) == words
     document = in_phase(route, phase, step_for(event))
     before = to_dict(document)
@@ -90,7 +90,7 @@ def test_illegal_moves_raise_and_change_nothing(route, phase, event):
 
 @pytest.mark.parametrize(("phase", "event"), LEGAL)
 def test_legal_moves_lead_where_the_table_says(route, phase, event):
-    assert after(phase, event) is TRANSITIONS[phase][event]
+    assert next_phase(phase, event) is TRANSITIONS[phase][event]
     document = in_phase(route, phase, step_for(event))
     for command in COMMANDS[event]:
         moved = apply(document, command)
@@ -104,10 +104,10 @@ def test_what_a_phase_says_of_the_candidate():
     assert {phase for phase in Phase if Event.ABORT in TRANSITIONS[phase]} == PINNED
 
 
-@pytest.mark.parametrize("event", OPERATORS_WORDS)
+@pytest.mark.parametrize("event", OPERATOR_EVENTS)
 def test_a_split_has_no_phases(declared, event):
     document = declared(a="90%", b="10%")
-    if event not in (Event.SHIFT, Event.ABORT):  # these two a split has as well
+    if event not in (Event.SHIFT, Event.ABORT):  # a split has these two as well
         for command in COMMANDS[event]:
             with pytest.raises(Rejected, match="Route r is a split, not a rollout; `pointsman shift` moves its traffi"):
                 apply(document, command)

@@ -1,40 +1,40 @@
-"""What was taken out of traffic stays out until it is released by name."""
+"""A version that was taken out of traffic stays out until it is released by name."""
 
 import pytest
 
 from router.document.commands import Abort, Declare, Release, apply
-from router.document.document import Candidate, Quarantined
-from router.document.quarantine import find, quarantined, refuse_quarantined
+from router.document.document import Candidate, QuarantinedVersion
+from router.document.quarantine import add_to_quarantine, find_quarantined, refuse_quarantined
 from router.errors import Rejected
 from tests.unit.router.examples import T0, V1, V2, V3
 
-HELD = Quarantined("m", "2", "digest-2", T0, "It fails.")
+HELD = QuarantinedVersion("m", "2", "digest-2", T0, "It fails.")
 
 
 @pytest.fixture
 def held(declared):
-    """Arm b was aborted, whose version was 2."""
+    """Return a document in which arm b, of version 2, was aborted."""
     return apply(declared(a="90%", b="10%"), Abort(T0, "It fails.", arm="b", bound=V2))
 
 
 def test_what_counts_is_the_content(held):
     assert held.quarantine == (HELD,)
-    assert find(held, "m", V2.digest) == HELD
-    assert find(held, "m", V3.digest) is None
-    assert find(held, "other", V2.digest) is None
+    assert find_quarantined(held, "m", V2.digest) == HELD
+    assert find_quarantined(held, "m", V3.digest) is None
+    assert find_quarantined(held, "other", V2.digest) is None
 
 
 def test_the_same_version_is_there_once(held):
-    again = quarantined(held, "m", Candidate("2-again", V2.digest), T0 + 1, "Again.")
+    again = add_to_quarantine(held, model="m", candidate=Candidate("2-again", V2.digest), at_s=T0 + 1, why="Again.")
     assert again is held
-    assert quarantined(held, "m", V3, T0 + 1, "It, too.").quarantine == (
+    assert add_to_quarantine(held, model="m", candidate=V3, at_s=T0 + 1, why="It, too.").quarantine == (
         HELD,
-        Quarantined("m", "3", "digest-3", T0 + 1, "It, too."),
+        QuarantinedVersion("m", "3", "digest-3", T0 + 1, "It, too."),
     )
 
 
 def test_a_release_is_by_version(held):
-    both = quarantined(held, "m", V3, T0, "It, too.")
+    both = add_to_quarantine(held, model="m", candidate=V3, at_s=T0, why="It, too.")
     released = apply(both, Release("2"))
     assert [each.version for each in released.quarantine] == ["3"]
     assert (released.slots, released.spec) == (both.slots, both.spec)
@@ -56,7 +56,7 @@ def test_where_nothing_is_nothing_is_released(declared):
     [
         ({"a": "100%", "b": "0%"}, {"a": V1, "b": V2}, False),
         ({"a": "90%", "b": "10%"}, {"a": V1, "b": V2}, True),
-        ({"a": "90%", "b": "10%"}, {"a": V1, "b": V3}, False),  # its alias names another one by now
+        ({"a": "90%", "b": "10%"}, {"a": V1, "b": V3}, False),  # its alias names another version by now
         ({"a": "90%", "b": "10%"}, {"a": V2, "b": V3}, True),
     ],
 )

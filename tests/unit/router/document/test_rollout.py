@@ -1,11 +1,11 @@
-"""Rollouts that go by themselves: time and samples come in as numbers."""
+"""Rollouts that advance by themselves. Time and samples are arguments."""
 
 import pytest
 
 from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, apply
 from router.document.document import Candidate, Document
 from router.document.phase import Event, Phase
-from router.document.rollout import due, follows
+from router.document.rollout import due_event, must_follow
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
@@ -13,13 +13,13 @@ from tests.unit.router.examples import STEP_S, T0, V2, V3
 
 
 def tick(document: Document, now_s: float, samples: int = 10**6) -> Document:
-    """What any replica does, again and again."""
-    command = {None: None, Event.ADVANCE: Advance(now_s), Event.HOLD: Hold()}[due(document, now_s, samples)]
+    """Apply the event that is due, as every replica does periodically."""
+    command = {None: None, Event.ADVANCE: Advance(now_s), Event.HOLD: Hold()}[due_event(document, now_s, samples)]
     return document if command is None else apply(document, command)
 
 
 def stands(document: Document) -> tuple[str, int, int]:
-    """The phase, the step, and the candidate's slots."""
+    """Return the phase, the step, and the candidate's slots."""
     return str(document.rollout.phase), document.rollout.step, document.weights["canary"]
 
 
@@ -68,7 +68,7 @@ def test_a_step_begins_when_it_is_entered_not_when_it_was_due(begun):
     [
         ({}, 599.9, 10, None),
         ({}, 600, 10, Event.ADVANCE),
-        ({}, 600, 0, None),  # no time is long enough for a candidate that nobody has asked
+        ({}, 600, 0, None),  # a candidate without a request never advances
         ({"every": None, "samples": 50}, 0, 49, None),
         ({"every": None, "samples": 50}, 0, 50, Event.ADVANCE),
         ({"samples": 50}, 599, 50, None),
@@ -82,13 +82,13 @@ def test_a_step_begins_when_it_is_entered_not_when_it_was_due(begun):
     ],
 )
 def test_when_a_step_is_over(begun, keys, seconds, samples, event):
-    assert due(begun(**keys), T0 + seconds, samples) is event
+    assert due_event(begun(**keys), T0 + seconds, samples) is event
 
 
 def test_only_what_is_progressing_is_ever_due(begun, declared, after):
     held = apply(begun(), Hold())
     for document in (held, after(begun(), Shift({"canary": 0})), declared(a="100%")):
-        assert due(document, T0 + 10 * STEP_S, 10**6) is None
+        assert due_event(document, T0 + 10 * STEP_S, 10**6) is None
 
 
 def test_a_last_step_of_everything_is_the_promotion_itself(begun):
@@ -114,12 +114,12 @@ def test_approval_of_the_last_step_is_the_promotion(begun):
 @pytest.mark.parametrize(
     "keys", [{"steps": [{"weight": "1%", "approve": True}, "5%"]}, {"limits": {"canary": {"ceiling": "2%"}}}]
 )
-def test_nobody_advances_what_needs_a_persons_word(begun, keys):
+def test_a_step_that_needs_approval_is_not_advanced(begun, keys):
     with pytest.raises(Rejected, match="The next step of route r needs approval: `pointsman resume`"):
         apply(begun(**keys), Advance(T0 + STEP_S))
 
 
-def test_nobody_advances_what_waits_for_approval(begun):
+def test_a_rollout_that_waits_for_approval_is_not_advanced(begun):
     held = tick(begun(steps=[{"weight": "50%", "approve": True}]), T0 + STEP_S)
     with pytest.raises(Rejected, match="The rollout is WAITING, where finish is not possible"):
         apply(held, Advance(T0 + STEP_S))
@@ -152,22 +152,22 @@ def test_each_step_moves_no_more_than_it_must(begun):
 
 def test_a_rollout_follows_the_alias_of_its_candidate(begun):
     document = tick(begun(), T0 + STEP_S)
-    assert not follows(document, V2)
-    assert not follows(document, Candidate("2-again", V2.digest))  # another name, the same content
-    assert follows(document, V3)
+    assert not must_follow(document, V2)
+    assert not must_follow(document, Candidate("2-again", V2.digest))  # another name for the same content
+    assert must_follow(document, V3)
     moved = apply(document, Follow(V3, T0 + 900))
     assert stands(moved) == ("PROGRESSING", 0, 100)
     assert (moved.rollout.candidate, moved.rollout.since_s, moved.rollout.since_version) == (V3, T0 + 900, 4)
-    assert (moved.trial_version, moved.trial_s) == (4, T0 + 900)  # what was seen of version 2 does not count
+    assert (moved.trial_version, moved.trial_s) == (4, T0 + 900)  # requests of version 2 do not count
 
 
 def test_what_waits_follows_and_what_does_not_move_stays(begun, ready, declared, after):
     waiting = apply(begun(), Hold())
-    assert follows(waiting, V3)
+    assert must_follow(waiting, V3)
     assert apply(waiting, Follow(V3, T0)).rollout.phase is Phase.PROGRESSING
     paused = after(begun(), Shift({"canary": 0}))
     for document in (paused, ready(), declared(a="100%")):
-        assert not follows(document, V3)
+        assert not must_follow(document, V3)
 
 
 def test_the_candidate_serves_as_the_version_that_it_began_with(begun, ready):

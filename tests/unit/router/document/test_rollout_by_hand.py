@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 
 from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Resume, Shift, Start, apply
-from router.document.document import Quarantined
+from router.document.document import QuarantinedVersion
 from router.document.phase import TRANSITIONS, Event, Phase
-from router.document.rollout import due, follows
+from router.document.rollout import due_event, must_follow
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
@@ -22,7 +22,7 @@ TO = {
     Phase.PAUSED: (Pause(),),
     Phase.PROMOTED: (Promote(T0),),
 }
-"""The ways from PROGRESSING to where an abort is possible."""
+"""The commands from PROGRESSING to each phase in which an abort is possible."""
 
 
 def test_a_start_gives_the_first_step_and_begins_the_trial(ready):
@@ -37,19 +37,19 @@ def test_a_pause_keeps_the_weights_and_a_resume_begins_the_step_anew(begun, afte
     stepped = apply(begun(), Advance(T0 + STEP_S))
     paused = apply(stepped, Pause())
     assert paused.slots == stepped.slots
-    assert due(paused, LATER, 10**6) is None
+    assert due_event(paused, LATER, 10**6) is None
     resumed = apply(paused, Resume(LATER))
     assert (resumed.slots, resumed.rollout.step) == (stepped.slots, 1)
     assert (resumed.rollout.since_s, resumed.rollout.since_version) == (LATER, resumed.version)
-    assert due(resumed, LATER + STEP_S - 1, 10**6) is None
-    assert due(resumed, LATER + STEP_S, 10**6) is Event.ADVANCE
+    assert due_event(resumed, LATER + STEP_S - 1, 10**6) is None
+    assert due_event(resumed, LATER + STEP_S, 10**6) is Event.ADVANCE
 
 
 def test_a_pause_takes_no_approval_for_granted(begun, after):
     held = apply(begun(steps=[{"weight": "1%", "approve": True}, "5%"]), Hold())
     resumed = after(held, Pause(), Resume(LATER))
     assert (resumed.rollout.phase, resumed.weights["canary"]) == (Phase.PROGRESSING, 100)
-    assert due(resumed, LATER + STEP_S, 10**6) is Event.HOLD
+    assert due_event(resumed, LATER + STEP_S, 10**6) is Event.HOLD
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if Event.SHIFT in TRANSITIONS[phase]])
@@ -76,7 +76,7 @@ def test_a_promotion_gives_everything_from_wherever_it_is(begun, after, phase):
     assert document.weights == {"stable": 0, "canary": 10_000}
     assert (document.rollout.phase, document.rollout.since_s) == (Phase.PROMOTED, LATER)
     assert references(document)["canary"] == ArmRef("m", version="2")
-    assert due(document, LATER + 10 * STEP_S, 10**6) is None
+    assert due_event(document, LATER + 10 * STEP_S, 10**6) is None
 
 
 @pytest.mark.parametrize("phase", TO)
@@ -84,7 +84,7 @@ def test_an_abort_takes_everything_and_quarantines(begun, after, phase):
     document = after(begun(), *TO[phase], Abort(LATER, "It fails."))
     assert document.weights == {"stable": 10_000, "canary": 0}
     assert (document.rollout.phase, document.rollout.since_s) == (Phase.ABORTED, LATER)
-    assert document.quarantine == (Quarantined("m", "2", "digest-2", LATER, "It fails."),)
+    assert document.quarantine == (QuarantinedVersion("m", "2", "digest-2", LATER, "It fails."),)
 
 
 def test_an_abort_gives_every_unit_its_arm_back(ready, after):
@@ -116,7 +116,7 @@ def test_what_was_aborted_does_not_start_again_until_it_is_released(begun, after
 
 def test_a_rollout_does_not_follow_into_quarantine(begun, after):
     second = after(begun(), Abort(T0, "It fails."), Start(V3, T0))
-    assert not follows(second, V2)
+    assert not must_follow(second, V2)
 
 
 def test_what_was_promoted_may_start_again_with_another_version(begun, after):

@@ -22,7 +22,7 @@ def percent(**shares: float | str) -> dict[str, Fraction]:
 
 
 def moved(before: Document, after: Document) -> int:
-    """Slots whose owner differs, by the name of the arm."""
+    """Count the slots whose owner differs, by the name of the arm."""
     index = {arm: number for number, arm in enumerate({**before.slots, **after.slots})}
     return sum(map(ne, owners(before.slots, index), owners(after.slots, index)))
 
@@ -41,7 +41,7 @@ def test_a_shift_gives_the_named_arm_its_share_and_the_rest_in_proportion(declar
         ({"a": "90%", "b": "10%"}, {"b": 20}, [8000, 2000]),
         ({"a": "90%", "b": "10%"}, {"b": 0}, [10_000, 0]),
         ({"a": "90%", "b": "10%"}, {"b": 100}, [0, 10_000]),
-        ({"a": "100%", "b": "0%"}, {"a": 90}, [9000, 1000]),  # one arm is left: it has the rest, whatever it had
+        ({"a": "100%", "b": "0%"}, {"a": 90}, [9000, 1000]),  # the only arm left gets the rest, even if it had none
         ({"a": "50%", "b": "50%"}, {"a": 30, "b": 70}, [3000, 7000]),
         ({"a": "50%", "b": "30%", "c": "20%"}, {"a": 10, "b": 20}, [1000, 2000, 7000]),
         ({"a": "60%", "b": "40%", "c": "0%"}, {"c": 0.01}, [5999, 4000, 1]),  # 5999.4 and 3999.6
@@ -114,11 +114,11 @@ def abort(arm: str) -> Abort:
     ("before", "more", "after"),
     [
         ({"a": "60%", "b": "10%", "c": "30%"}, {}, {"a": 6667, "b": 0, "c": 3333}),  # 60:30
-        ({"a": "0%", "b": "100%"}, {}, {"a": 10_000, "b": 0}),  # the only other one
-        ({"a": "0%", "b": "100%", "c": "0%"}, {"fallback": "c"}, {"a": 0, "b": 0, "c": 10_000}),  # who is trusted
+        ({"a": "0%", "b": "100%"}, {}, {"a": 10_000, "b": 0}),  # the only other arm
+        ({"a": "0%", "b": "100%", "c": "0%"}, {"fallback": "c"}, {"a": 0, "b": 0, "c": 10_000}),  # the trusted arm
         ({"a": "90%", "b": "5%", "c": "5%"}, {"limits": {"c": {"ceiling": "5%"}}}, {"a": 9500, "b": 0, "c": 500}),
         (
-            {"a": "0%", "b": "95%", "c": "5%"},  # c may not have more, and nobody else has any: so who is trusted
+            {"a": "0%", "b": "95%", "c": "5%"},  # c is at its ceiling and a has none, so a gets it as the trusted arm
             {"limits": {"c": {"ceiling": "5%"}}, "fallback": "a"},
             {"a": 9500, "b": 0, "c": 500},
         ),
@@ -146,11 +146,11 @@ def test_what_is_taken_from_an_arm_goes_to_the_others_up_to_their_ceilings(decla
         (
             {"a": "50%", "b": "50%"},
             {"fallback": "b", "holdout": "5%"},
-            "Arm b answers those who take no part in the draw; declare another fallback first",
+            "Arm b answers the requests that take no part in the draw; declare another fallback first",
         ),
     ],
 )
-def test_an_arm_whose_traffic_nobody_can_have_is_not_aborted(declared, before, more, words):
+def test_an_arm_whose_traffic_no_arm_can_take_is_not_aborted(declared, before, more, words):
     document = declared(**before, **more)
     with pytest.raises(Rejected, match=words):
         apply(document, abort("b"))

@@ -52,7 +52,7 @@ def test_growthbook_puts_units_into_the_same_buckets():
 
 
 def test_seed_and_unit_are_hashed_as_one_string():
-    # Two halves of a surrogate pair too: JavaScript joins them to one emoji.
+    # This holds for the two halves of a surrogate pair, which JavaScript joins to one emoji.
     assert bucket(seed_state("ab"), "c") == bucket(seed_state("a"), "bc")
     assert bucket(seed_state("seed\ud83d"), "\ude00") == bucket(seed_state("seed"), "😀")
 
@@ -83,7 +83,7 @@ def test_buckets_are_uniform(kind):
     for number in range(100_000):
         counts[bucket(state, kind.format(number))] += 1
     # 10 keys are expected per bucket. Chi-squared with 9,999 degrees of freedom has mean 9,999 and standard deviation
-    # sqrt(2 * 9,999) = 141.4; within five of them, 9,292 to 10,706. The lower bound would catch a counter in disguise.
+    # sqrt(2 * 9,999) = 141.4. Five of them give 9,292 to 10,706. The lower bound would catch a mere counter.
     chi_squared = sum((count - 10) ** 2 / 10 for count in counts)
     assert 9_292 < chi_squared < 10_706
 
@@ -94,5 +94,5 @@ def test_seeds_draw_independently_of_each_other():
     for number in range(50_000):
         unit = f"user-{number}"
         table[bucket(one, unit) // 1000][bucket(other, unit) // 1000] += 1
-    # 500 are expected per cell; 99 degrees of freedom: mean 99, standard deviation sqrt(198) = 14.1, and five of them.
+    # 500 are expected per cell. 99 degrees of freedom: mean 99, standard deviation sqrt(198) = 14.1. The bound is five.
     assert sum((count - 500) ** 2 / 500 for row in table for count in row) < 99 + 5 * 14.1

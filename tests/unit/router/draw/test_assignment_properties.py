@@ -1,7 +1,7 @@
-"""What assignment promises, seen from the units: who moves, who stays, who shares what with whom.
+"""What assignment promises for units: which move, which stay, and which draws are independent.
 
-`test_slots.py` looks at the slot table by itself. Here, weights are arbitrary shares and units are hashed. Where a
-statement is statistical, its keys are fixed and its error is stated; a failure is a finding, not bad luck.
+`test_slots.py` tests the slot table by itself. Here, weights are arbitrary shares and units are hashed. A statistical
+test has fixed keys and states its error, so a failure is a finding and not bad luck.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ ARMS = ("a", "b", "c", "d", "e", "f")
 INDEX = {arm: position for position, arm in enumerate(ARMS)}
 UNITS = [f"user-{number}" for number in range(20_000)]
 SIGMAS = 5  # a normal variable is further off once in 1.7 million
-ALPHA = 0.001  # of each test of independence; with fixed keys it holds or it does not
+ALPHA = 0.001  # the level of each test of independence; the keys are fixed, so the result is always the same
 
 parts = st.lists(st.integers(0, 10**9), min_size=2, max_size=len(ARMS)).filter(any)
 """Weights before they are divided by their sum."""
@@ -38,7 +38,7 @@ def weights_of(numbers: list[int]) -> dict[str, Fraction]:
 
 
 def distance(one: dict[str, Fraction], other: dict[str, Fraction]) -> Fraction:
-    """The total variation distance: half the sum of what the weights of each arm differ by."""
+    """Return the total variation distance: half the sum of the differences of each arm's weights."""
     return sum((abs(one.get(arm, Fraction(0)) - other.get(arm, Fraction(0))) for arm in ARMS), Fraction(0)) / 2
 
 
@@ -47,7 +47,7 @@ def shares(slots: dict[str, int]) -> dict[str, Fraction]:
 
 
 def arms_of(table, seed: str, units: list[str]) -> list[str]:
-    """The arm of each unit."""
+    """Return the arm of each unit."""
     layout, state = owners(table, INDEX), seed_state(seed)
     return [ARMS[layout[bucket(state, unit)]] for unit in units]
 
@@ -62,7 +62,7 @@ def test_the_share_that_moves_is_the_distance_of_any_weights(history):
         before, table = owners(table, INDEX), reallocate(table, slots[step])
         moved = Fraction(sum(was != now for was, now in zip(before, owners(table, INDEX), strict=True)), BUCKETS)
         assert moved == distance(shares(slots[step - 1]), shares(slots[step]))
-        # What was written differs from what is realised by less than a slot for each arm, before and after.
+        # The declared weight of each arm differs from the realised one by less than a slot, before and after.
         assert abs(moved - distance(wanted[step - 1], wanted[step])) < Fraction(len(ARMS), BUCKETS)
 
 
@@ -79,7 +79,7 @@ def test_a_propensity_is_the_share_of_the_slots_exactly(first, then):
 @given(parts)
 @settings(deadline=None, max_examples=25)
 def test_a_plan_has_the_propensity_of_the_arm_that_it_draws(numbers):
-    """Through document and snapshot: what is logged is the share of the table that is drawn from."""
+    """The propensity that is logged is the arm's share of the table from which the arm is drawn."""
     arms = ARMS[: len(numbers)]
     split = {arm: str(float(weight)) for arm, weight in weights_of(numbers).items()}
     spec = parse_spec({"route": "r", "arms": dict.fromkeys(arms, "m:1"), "split": split})
@@ -92,7 +92,7 @@ def test_a_plan_has_the_propensity_of_the_arm_that_it_draws(numbers):
 @given(st.lists(st.integers(0, BUCKETS), min_size=2, max_size=6), st.integers(1, 99))
 @settings(deadline=None, max_examples=25)
 def test_no_unit_leaves_an_arm_while_it_grows(shares_of_canary, skew):
-    """Whatever the others do meanwhile: they share the rest anew at every step."""
+    """The others share the rest anew at every step, which makes no difference."""
     units = UNITS[:2_000]
     table, inside = None, set[str]()
     for number, canary in enumerate(sorted(shares_of_canary)):
@@ -150,7 +150,7 @@ def test_realised_shares_are_the_slots_within_binomial_error(numbers, seed):
 def test_disjoint_ranges_of_a_layer_never_share_a_key(cuts, key, name):
     limits = sorted({0, *cuts, PLACES})
     layers = [Layer(name, start / PLACES, end / PLACES) for start, end in pairwise(limits)]
-    assert sum(is_in_layer(layer, key) for layer in layers) == 1  # and together, they have everyone
+    assert sum(is_in_layer(layer, key) for layer in layers) == 1  # together, they have every key
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (0.5, 1.0), (0.25, 0.3), (0.999, 1.0)])
@@ -162,24 +162,24 @@ def test_a_range_of_a_layer_has_its_share_of_the_units(name, start, end):
 
 
 def tenths(seed: str) -> list[int]:
-    """In which tenth of a split's buckets each unit is."""
+    """Return for each unit in which tenth of a split's buckets it is."""
     state = seed_state(seed)
     return [bucket(state, unit) // 1_000 for unit in UNITS]
 
 
 def halves(layer: str) -> list[int]:
-    """Whether each unit is in the first half of the layer."""
+    """Return 1 for each unit in the first half of the layer, else 0."""
     return [int(is_in_layer(Layer(layer, 0.0, 0.5), unit)) for unit in UNITS]
 
 
 def held_out(seed: str) -> list[int]:
-    """Whether each unit is in a holdout of 10 %."""
+    """Return 1 for each unit in a holdout of 10 %, else 0."""
     holdout = Holdout(1_000, seed)
     return [int(is_held_out(holdout, unit)) for unit in UNITS]
 
 
 def p_independent(one: list[int], other: list[int]) -> float:
-    """Of Pearson's chi-squared test on the table of both, without a correction."""
+    """Return the p-value of Pearson's chi-squared test on the table of both, without a correction."""
     counts = Counter(zip(one, other, strict=True))
     rows, columns = sorted(set(one)), sorted(set(other))
     return chi2_contingency([[counts[row, column] for column in columns] for row in rows], correction=False).pvalue
@@ -205,11 +205,11 @@ def test_what_is_drawn_under_different_seeds_is_independent(one, other):
 def test_layers_of_like_names_are_not_independent_as_their_docstring_says():
     one, other = halves("layer-3"), halves("layer-7")
     both = sum(map(mul, one, other)) / len(UNITS)
-    assert both < 0.05  # independent, a quarter
+    assert both < 0.05  # it would be a quarter if they were independent
 
 
 def test_seeds_are_independent_pair_by_pair():
-    """Not only those of one lucky pair: of 105 pairs, 1 % should look dependent at 1 %."""
+    """Of 105 pairs, 1 % should look dependent at the level of 1 %."""
     drawn = [[number // 2 for number in tenths(f"route-{number}")[:4_000]] for number in range(15)]
     alarms = sum(p_independent(one, other) < 0.01 for one, other in combinations(drawn, 2))
     # Binomial(105, .01): more than 6 with probability .0001.

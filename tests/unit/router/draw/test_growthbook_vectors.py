@@ -1,4 +1,4 @@
-"""GrowthBook's public vectors of hashing and of namespaces, which are our layers; some of them without the file."""
+"""GrowthBook's public vectors of hashing and of namespaces, which are our layers. Some are copied into this file."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def cases() -> dict[str, list[Any]]:
 
 
 def test_every_vector_of_the_hash(cases):
-    rows = [row for row in cases["hash"] if row[2] in (1, 2)]  # of a version there is not, the vector expects null
+    rows = [row for row in cases["hash"] if row[2] in (1, 2)]  # for an unknown version the vector expects null
     assert len(rows) >= 14
     assert [hashed(*row[:3]) for row in rows] == [row[3] for row in rows]
 

@@ -1,4 +1,4 @@
-"""Layers and holdouts as operators write them; who is in them is in test_assignment_properties."""
+"""Layers and holdouts as operators write them. test_assignment_properties checks which units they hold."""
 
 import pytest
 from hypothesis import given
@@ -9,11 +9,11 @@ from router.draw.layers import (
     Holdout,
     Layer,
     check_exclusive,
-    holdout_to_dict,
     is_held_out,
-    layer_to_dict,
     parse_holdout,
     parse_layer,
+    unparse_holdout,
+    unparse_layer,
 )
 from router.errors import Rejected
 
@@ -34,7 +34,7 @@ def test_a_layer_is_a_name_and_a_range(limits, expected):
 def test_a_layer_that_is_written_is_read_back(limits):
     start, end = limits
     layer = Layer("l", start / PLACES, end / PLACES)
-    assert parse_layer(layer_to_dict(layer)) == layer
+    assert parse_layer(unparse_layer(layer)) == layer
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_layer_that_is_written_is_read_back(limits):
         ({"name": "l", "range": [0, 0.5, 1]}, "two shares"),
         ({"name": "l", "range": ["0%", "150%"]}, "between 0% and 100%"),
         ({"name": "l", "range": ["0%", None]}, "A limit of layer.range must be a share"),
-        ({"name": "l", "range": ["60%", "40%"]}, "from 60% to 40%; nobody"),
-        ({"name": "l", "range": ["40%", "40%"]}, "from 40% to 40%; nobody"),
+        ({"name": "l", "range": ["60%", "40%"]}, "from 60% to 40%; the second limit must be above the first"),
+        ({"name": "l", "range": ["40%", "40%"]}, "from 40% to 40%; the second limit must be above the first"),
         ({"name": "l", "range": ["0%", "0.05%"]}, r"is 0.05%; .* steps of 0.1%"),
     ],
 )
@@ -97,7 +97,7 @@ def test_ranges_that_overlap_are_refused_with_both_routes_and_what_is_free(layer
 def test_a_holdout_is_a_share_and_perhaps_a_seed(raw, expected):
     holdout = parse_holdout(raw, "fraud")
     assert holdout == expected
-    assert parse_holdout(holdout_to_dict(holdout), "another") == expected
+    assert parse_holdout(unparse_holdout(holdout), "another") == expected
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_is_no_holdout_is_refused(raw, words):
         parse_holdout(raw, "fraud")
 
 
-def test_nobody_and_everybody_can_be_held_out():
+def test_no_unit_and_every_unit_can_be_held_out():
     assert not any(is_held_out(Holdout(0, "s"), str(number)) for number in range(500))
     assert all(is_held_out(Holdout(10_000, "s"), str(number)) for number in range(500))
 

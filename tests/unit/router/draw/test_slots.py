@@ -18,7 +18,7 @@ INDEX = {arm: position for position, arm in enumerate(ARMS)}
 
 @st.composite
 def splits(draw: st.DrawFn, least: int = 1, most: int = len(ARMS)) -> dict[str, int]:
-    """Slots that sum to 10,000, over arms in any order; some may be empty."""
+    """Draw slots that sum to 10,000, over arms in any order. Some may be empty."""
     arms = draw(st.permutations(ARMS))[: draw(st.integers(least, most))]
     size = len(arms) - 1
     cuts = sorted(draw(st.lists(st.integers(0, BUCKETS), min_size=size, max_size=size)))
@@ -27,7 +27,7 @@ def splits(draw: st.DrawFn, least: int = 1, most: int = len(ARMS)) -> dict[str, 
 
 @st.composite
 def tables(draw: st.DrawFn) -> SlotTable:
-    """A table with a history of up to four changes."""
+    """Draw a table with a history of up to four changes."""
     table = allocate(draw(splits()))
     for split in draw(st.lists(splits(), max_size=3)):
         table = reallocate(table, split)
@@ -66,7 +66,7 @@ def test_the_share_that_moves_is_the_total_variation_distance(table, split):
 
 @given(tables(), splits())
 @settings(deadline=None, max_examples=50)
-def test_nobody_leaves_an_arm_whose_share_grows_or_stays(table, split):
+def test_no_unit_leaves_an_arm_whose_share_grows_or_stays(table, split):
     old, new = layout(table), layout(reallocate(table, split))
     kept = {INDEX[arm] for arm, slots in counts(table).items() if split.get(arm, 0) >= slots}
     assert all(now == was for was, now in zip(old, new, strict=True) if was in kept)
@@ -86,7 +86,7 @@ def test_the_published_example_moves_as_little_as_is_possible():
     assert moved(before, after) == 1500  # d gives 2500 - 1000, a takes them
 
 
-def test_a_growing_canary_keeps_everybody():
+def test_a_growing_canary_keeps_all_its_units():
     before = allocate({"a": 9500, "b": 500})
     after = reallocate(before, {"a": 9000, "b": 1000})
     assert moved(before, after) == 500
@@ -96,7 +96,7 @@ def test_a_growing_canary_keeps_everybody():
 @given(st.integers(0, BUCKETS), st.lists(st.integers(0, BUCKETS), max_size=5), st.lists(st.integers(0, BUCKETS)))
 @settings(deadline=None, max_examples=50)
 def test_a_ramp_of_two_arms_comes_back_to_the_same_owners_by_whatever_steps(start, up, down):
-    """As the design has it: 5 % -> 10 % -> 5 %, and longer ones."""
+    """The ramps are 5 % -> 10 % -> 5 %, and longer ones."""
     steps = [step for step in (*sorted(up), *sorted(down, reverse=True)) if step >= start]
     first = table = allocate({"a": BUCKETS - start, "b": start})
     for step in (*steps, start):
@@ -120,7 +120,7 @@ def test_a_ramp_of_many_arms_that_retraces_its_steps_comes_back_to_the_same_owne
 
 
 def _with_share(split: dict[str, int], canary: str, share: int) -> dict[str, int]:
-    """The canary at `share`, the others in proportion."""
+    """Return the slots with the canary at `share` and the others in proportion."""
     rest = BUCKETS - split[canary]
     others = {arm: Fraction(slots * (BUCKETS - share), rest * BUCKETS) for arm, slots in split.items() if arm != canary}
     return quantise({arm: others.get(arm, Fraction(share, BUCKETS)) for arm in split})
@@ -173,7 +173,7 @@ def test_a_ramp_of_three_arms_that_retraces_its_steps_comes_back_to_the_same_own
         pytest.param(
             [
                 {"b": 4500, "a": 4500, "c": 1000},
-                {"a": 4000, "b": 4000, "c": 2000},  # the arms in another order than the first time
+                {"a": 4000, "b": 4000, "c": 2000},  # the arms are in another order than the first time
                 {"a": 4500, "b": 4500, "c": 1000},
             ],
             id="arms declared in another order",
@@ -186,7 +186,7 @@ def test_a_ramp_that_goes_back_another_way_has_its_weights_and_moves_the_least(s
         old, table = table, reallocate(table, step)
         assert counts(table) == step
         assert moved(old, table) == sum(abs(step[arm] - before[arm]) for arm in step) // 2
-    # The arm that ramped has exactly its first slots again; a and b may have exchanged some of theirs.
+    # The arm that ramped has exactly its first slots again. The others may have exchanged some of theirs.
     assert [owner == INDEX["c"] for owner in layout(table)] == [owner == INDEX["c"] for owner in layout(first)]
 
 

@@ -1,4 +1,4 @@
-"""What happens by itself: a bad arm goes first, a new version is followed, a step that is over makes room."""
+"""Changes that are due: the abort of a bad arm, following a new version, and the next step."""
 
 from fractions import Fraction
 
@@ -6,8 +6,8 @@ import pytest
 
 from router.document.commands import Abort, Advance, Declare, Follow, Hold, Pause, Promote, Resume, Shift, Start, apply
 from router.document.document import Candidate, Document
-from router.evidence.due import abort_due, follow_due, is_moving, step_due
-from router.evidence.guardrails import Finding
+from router.evidence.due import abort_due, follow_due, may_be_due, step_due
+from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.router.examples import STEP_S, T0, V1, V2, V3
@@ -18,8 +18,8 @@ WHY = "6 of 12 (50%) requests of canary failed."
 
 def found(
     arm: str = "canary", state: VerdictState = VerdictState.UNHEALTHY, guardrail: str = "errors", why: str = WHY
-) -> Finding:
-    return Finding(arm, guardrail, Verdict(state, why, 0.001))
+) -> GuardrailFinding:
+    return GuardrailFinding(arm, guardrail, Verdict(state, why, 0.001))
 
 
 def split(**more) -> Document:
@@ -28,29 +28,29 @@ def split(**more) -> Document:
     return apply(None, Declare(parse_spec({**raw, **more}), T0))
 
 
-def test_a_rollout_moves_from_its_start_to_its_end(ready, after):
+def test_a_rollout_may_be_due_from_its_start_to_its_end(ready, after):
     document = ready()
     begun = after(document, Start(V2, T0))
     waiting = after(begun, Hold())
     moving = [begun, waiting, after(begun, Pause()), after(begun, Shift({"canary": Fraction(1, 2)}))]
     still = [document, after(begun, Promote(T0)), after(begun, Abort(T0, "bad"))]
-    assert [is_moving(each) for each in moving] == [True] * 4
-    assert [is_moving(each) for each in still] == [False] * 3
+    assert [may_be_due(each) for each in moving] == [True] * 4
+    assert [may_be_due(each) for each in still] == [False] * 3
 
 
-def test_a_split_moves_only_if_somebody_guards_it():
-    assert not is_moving(split())
-    assert is_moving(split(guardrails=[{"errors": {"worse_by": "1%"}}]))
+def test_a_split_may_be_due_only_if_it_has_guardrails():
+    assert not may_be_due(split())
+    assert may_be_due(split(guardrails=[{"errors": {"worse_by": "1%"}}]))
 
 
 def test_an_arm_that_is_unhealthy_is_aborted_with_the_reason(begun):
     document, unhealthy = begun(), found()
-    move = abort_due(
+    change = abort_due(
         document, (found(state=VerdictState.HEALTHY, guardrail="missing_outputs"), unhealthy), BOUND, T0 + 5
     )
-    assert move.command == Abort(T0 + 5, WHY, "canary", V2)
-    assert (move.what, move.why, move.found) == ("abort canary: errors", WHY, unhealthy)
-    after = apply(document, move.command)
+    assert change.command == Abort(T0 + 5, WHY, "canary", V2)
+    assert (change.what, change.why, change.finding) == ("abort canary: errors", WHY, unhealthy)
+    after = apply(document, change.command)
     assert after.weights == {"stable": 10_000, "canary": 0}
     assert [(held.version, held.why) for held in after.quarantine] == [("2", WHY)]
 
@@ -65,17 +65,17 @@ def test_nothing_is_taken_from_an_arm_that_has_nothing():
     document = split(split={"stable": "50%", "b": "50%", "c": 0})
     bound = {"stable": V1, "b": V2, "c": V3}
     assert abort_due(document, (found("c"),), bound, T0) is None
-    move = abort_due(document, (found("c"), found("b")), bound, T0)
-    assert move.command.arm == "b"
-    gone = apply(document, move.command)
+    change = abort_due(document, (found("c"), found("b")), bound, T0)
+    assert change.command.arm == "b"
+    gone = apply(document, change.command)
     assert abort_due(gone, (found("c"), found("b")), bound, T0) is None
 
 
 def test_of_a_split_each_arm_is_aborted_by_itself():
     document = split(guardrails=[{"errors": {"worse_by": "1%"}}])
     bound = {"stable": V1, "b": V2, "c": V3}
-    move = abort_due(document, (found("b"), found("c")), bound, T0)
-    first = apply(document, move.command)
+    change = abort_due(document, (found("b"), found("c")), bound, T0)
+    first = apply(document, change.command)
     assert first.weights["b"] == 0
     assert sum(first.weights.values()) == 10_000
     second = apply(first, abort_due(first, (found("b"), found("c")), bound, T0).command)
@@ -85,10 +85,10 @@ def test_of_a_split_each_arm_is_aborted_by_itself():
 
 def test_a_version_that_the_alias_names_now_is_followed(begun):
     document = begun()
-    move = follow_due(document, V3, T0 + 5)
-    assert (move.command, move.what, move.found) == (Follow(V3, T0 + 5), "follow to 3", None)
-    assert move.why == "The alias names version 3 now."
-    assert apply(document, move.command).rollout.candidate == V3
+    change = follow_due(document, V3, T0 + 5)
+    assert (change.command, change.what, change.finding) == (Follow(V3, T0 + 5), "follow to 3", None)
+    assert change.why == "The alias names version 3 now."
+    assert apply(document, change.command).rollout.candidate == V3
 
 
 def test_the_same_content_under_another_name_is_nothing_new(begun):
@@ -102,7 +102,7 @@ def test_what_is_in_quarantine_is_not_followed(begun, after):
 
 
 @pytest.mark.parametrize("command", [Pause(), Promote(T0), Abort(T0, "bad")])
-def test_nobody_follows_who_does_not_move(begun, after, command):
+def test_a_rollout_that_stands_still_follows_nothing(begun, after, command):
     assert follow_due(after(begun(), command), V3, T0) is None
 
 
@@ -110,19 +110,19 @@ def test_a_step_that_is_over_leads_to_the_next(begun):
     document = begun()
     assert step_due(document, 40, T0 + STEP_S - 1) is None
     assert step_due(document, 0, T0 + STEP_S) is None
-    move = step_due(document, 40, T0 + STEP_S)
-    assert (move.command, move.what, move.why) == (
+    change = step_due(document, 40, T0 + STEP_S)
+    assert (change.command, change.what, change.why) == (
         Advance(T0 + STEP_S), "advance", "The step is over, with 40 requests."
     )  # fmt: skip
-    assert apply(document, move.command).weights["canary"] == 500
+    assert apply(document, change.command).weights["canary"] == 500
 
 
 def test_a_step_that_needs_approval_waits_for_it(begun, after):
     document = begun(steps=[{"weight": "1%", "approve": True}, "5%"])
-    move = step_due(document, 40, T0 + STEP_S)
-    assert (move.command, move.what) == (Hold(), "hold")
-    assert move.why.endswith("The next one needs approval: `pointsman resume r`.")
-    waiting = after(document, move.command)
+    change = step_due(document, 40, T0 + STEP_S)
+    assert (change.command, change.what) == (Hold(), "hold")
+    assert change.why.endswith("The next one needs approval: `pointsman resume r`.")
+    waiting = after(document, change.command)
     assert step_due(waiting, 400, T0 + 9 * STEP_S) is None
     assert after(waiting, Resume(T0 + STEP_S)).weights["canary"] == 500
 

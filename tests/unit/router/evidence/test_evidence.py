@@ -1,4 +1,4 @@
-"""The evidence is held against its definition, by enumerating every outcome of a few requests."""
+"""The evidence is compared with its definition, by enumerating every outcome of a few requests."""
 
 import math
 from functools import cache
@@ -17,15 +17,15 @@ from router.evidence.evidence import (
     ODDS_IN_FAVOUR,
     Evidence,
     Stratum,
-    bound,
     compare,
+    compare_to_bound,
     log_sum,
     pairs,
     scores,
     start_weight,
 )
 from router.evidence.sums import BUCKET_S
-from router.evidence.time_buckets import folded
+from router.evidence.time_buckets import block_start_s
 
 ALPHA = 0.01
 NEEDED = -math.log(ALPHA)
@@ -36,7 +36,7 @@ OLDEST = Stratum(0.05, 0, 0, 0, 0, 0)
 
 
 def outcomes(n, share, rate, other_rate, bucket_s=0):
-    """(probability, stratum) of everything that n requests can come to."""
+    """Yield the (probability, stratum) of every outcome of n requests."""
     for requests in range(n + 1):
         for events, others in product(range(requests + 1), range(n - requests + 1)):
             probability = (
@@ -86,9 +86,9 @@ strata = st.lists(
 
 
 def best_stop(margin, side, next_steps, steps, by_unit=False, counts=(0, 0, 0, 0)):
-    """What the best rule of when to stop, and an adversary who picks the next step, make of the e-process on average.
+    """Return the highest mean of the e-process under any stopping rule and any choice of the next step.
 
-    `next_steps` are the adversary's choices: for each, the (probability, counts to add) of what may come.
+    An adversary chooses among `next_steps`. Each holds the (probability, counts to add) of its outcomes.
     """
 
     @cache
@@ -108,17 +108,17 @@ def best_stop(margin, side, next_steps, steps, by_unit=False, counts=(0, 0, 0, 0
 CANDIDATE, OTHER = 0, 2
 
 
-def asked(arm, rate):
-    """One request of an arm."""
+def one_request(arm, rate):
+    """Return the outcomes of one request of an arm."""
     fine, failed = [0, 0, 0, 0], [0, 0, 0, 0]
     fine[arm] = failed[arm] = failed[arm + 1] = 1
     return [(1 - rate, tuple(fine)), (rate, tuple(failed))]
 
 
 def drawn(rate, other_rate, share=0.3):
-    """One request whose arm is drawn."""
-    candidate = [(share * p, counts) for p, counts in asked(CANDIDATE, rate)]
-    return candidate + [((1 - share) * p, counts) for p, counts in asked(OTHER, other_rate)]
+    """Return the outcomes of one request whose arm is drawn."""
+    candidate = [(share * p, counts) for p, counts in one_request(CANDIDATE, rate)]
+    return candidate + [((1 - share) * p, counts) for p, counts in one_request(OTHER, other_rate)]
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -133,20 +133,20 @@ def test_no_rule_of_when_to_stop_gains_even_if_the_rates_drift_together(side, ma
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("other_rate", RATES)
 def test_where_units_are_drawn_it_does_not_matter_whose_request_comes_next(side, margin, other_rate):
-    anyone = [asked(CANDIDATE, other_rate + margin), asked(OTHER, other_rate)]
+    anyone = [one_request(CANDIDATE, other_rate + margin), one_request(OTHER, other_rate)]
     assert best_stop(margin, side, anyone, 12, by_unit=True) <= ROUNDING
 
 
 def test_where_requests_are_drawn_the_draw_is_part_of_the_evidence():
-    """Hence the other way for units: whoever can choose whose request comes next makes evidence out of nothing."""
-    anyone = [asked(CANDIDATE, 0.03), asked(OTHER, 0.03)]
+    """So units need the other way: a choice of whose request comes next would make evidence out of nothing."""
+    anyone = [one_request(CANDIDATE, 0.03), one_request(OTHER, 0.03)]
     assert best_stop(0.0, 0, anyone, 12) > 1.05
 
 
 @given(strata, st.sampled_from(MARGINS), st.sampled_from(RATES), st.sampled_from([0.01, 0.3]), st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_evidence_of_all_buckets_is_no_more_than_that_of_a_supermartingale(before, margin, other_rate, share, worse):
-    """Held against the definition: the mean over starts and pairs of the products of the scores of every request."""
+    """The definition is the mean over starts and pairs of the products of the scores of every request."""
     before = [OLDEST, *before, Stratum(share, 3, 1, 9, 0, 77 * BUCKET_S)]
     terms = []
     for start in range(201):
@@ -180,7 +180,7 @@ def test_only_the_sums_matter_neither_order_nor_how_they_were_added(given_strata
 def test_merging_old_buckets_never_adds_evidence(given_strata, margin):
     starts = [Stratum(0.05, 0, 0, 0, 0, bucket * BUCKET_S) for bucket in range(201)]
     whole = [*starts, *given_strata]
-    merged = [stratum._replace(bucket_s=folded(stratum.bucket_s, 250 * BUCKET_S)) for stratum in whole]
+    merged = [stratum._replace(bucket_s=block_start_s(stratum.bucket_s, 250 * BUCKET_S)) for stratum in whole]
     for by_unit in (True, False):
         more, less = (compare(one, margin, by_unit=by_unit) for one in (whole, merged))
         assert all(less[side] <= more[side] + 1e-9 for side in (0, 1))
@@ -194,7 +194,7 @@ def test_scores_are_ratios_to_the_nearest_rates_that_are_allowed(margin, share, 
         return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
 
     for event, no_event, other_event, other_no_event in scores(share, margin, worse):
-        if event == no_event == 0:  # as good as the others, with no margin: it is allowed itself
+        if event == no_event == 0:  # as good as the others, which is allowed without a margin too
             continue
         null, rate = solve(event, no_event)
         other_null, other = solve(other_event, other_no_event)
@@ -209,7 +209,7 @@ def test_scores_are_ratios_to_the_nearest_rates_that_are_allowed(margin, share, 
 
 
 def solve(event, no_event):
-    """(null, rate) from ln(rate / null) and ln((1 - rate) / (1 - null))."""
+    """Return (null, rate) from ln(rate / null) and ln((1 - rate) / (1 - null))."""
     a, b = math.exp(event), math.exp(no_event)
     null = (1 - b) / (a - b)
     return null, a * null
@@ -241,7 +241,7 @@ def test_an_outage_that_hits_all_arms_is_not_held_against_the_canary():
 
 
 def test_a_ramp_during_an_outage_is_not_held_against_the_canary():
-    """Added up over both weights it looks worse (26 % against 3 %), while it is the same under each of them."""
+    """Added up over both weights the canary looks worse (26 % against 3 %), but it is the same under each of them."""
     quiet = Stratum(0.01, 20, 0, 1980, 20, 0)
     outage = Stratum(0.5, 1000, 500, 1000, 500, 60)
     assert compare([quiet, outage], 0.0).against < NEEDED
@@ -270,7 +270,7 @@ def test_without_anything_to_compare_there_is_no_evidence(nothing):
 @pytest.mark.parametrize("by_unit", [True, False])
 @pytest.mark.parametrize("requests", [5, 100, 5000])
 def test_a_canary_that_fails_nothing_is_not_aborted_however_many_requests_it_gets(by_unit, requests):
-    """By the weights it would be 500."""
+    """By its weight the canary would get 500."""
     assert compare([Stratum(0.05, requests, 0, 9500, 10)], 0.01, by_unit=by_unit).against < NEEDED
 
 
@@ -293,14 +293,14 @@ def test_weights_sum_to_one():
 @pytest.mark.parametrize("limit", [0.001, 0.05, 0.5, 0.99])
 def test_a_rate_at_its_bound_gains_on_neither_side(limit):
     for side in (0, 1):
-        mean = sum(binom.pmf(k, 12, limit) * math.exp(bound(12, k, limit)[side]) for k in range(13))
+        mean = sum(binom.pmf(k, 12, limit) * math.exp(compare_to_bound(12, k, limit)[side]) for k in range(13))
         assert mean <= ROUNDING
 
 
 def test_a_rate_is_found_above_its_bound_and_below_it():
-    assert bound(200, 30, 0.05).against >= NEEDED
-    assert bound(400, 4, 0.05).in_favour >= NEEDED
-    assert bound(0, 0, 0.05) == pytest.approx((0, 0))
+    assert compare_to_bound(200, 30, 0.05).against >= NEEDED
+    assert compare_to_bound(400, 4, 0.05).in_favour >= NEEDED
+    assert compare_to_bound(0, 0, 0.05) == pytest.approx((0, 0))
 
 
 @pytest.mark.parametrize(
@@ -313,4 +313,4 @@ def test_a_rate_is_found_above_its_bound_and_below_it():
     ],
 )
 def test_a_bound_at_the_end_of_the_scale_is_refuted_by_one_event(trials, events, limit, evidence):
-    assert bound(trials, events, limit) == evidence
+    assert compare_to_bound(trials, events, limit) == evidence

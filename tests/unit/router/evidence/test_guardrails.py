@@ -1,4 +1,4 @@
-"""What is compared with what: by policy version and time, of one model version, since the trial began."""
+"""Which counts are compared: by policy version and time, of one model version, since the trial began."""
 
 from collections import Counter
 from fractions import Fraction
@@ -9,9 +9,9 @@ from router.document.commands import Advance, Declare, Shift, Start, apply
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.evidence import Evidence
-from router.evidence.guardrails import findings, name_of, samples
+from router.evidence.guardrails import count_samples, findings, name_of
 from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, slow
-from router.evidence.time_buckets import folded
+from router.evidence.time_buckets import block_start_s
 from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.router.examples import T0, V2, V3
@@ -23,7 +23,7 @@ STEPS = {"of": "canary", "steps": ["1%", "5%"], "every": "1m"}
 
 
 def rollout(*guards: dict, **more) -> Document:
-    """A rollout of canary at version 2 of the document, with version 2 of the model as the candidate."""
+    """Return a rollout of canary at version 2 of the document, with version 2 of the model as the candidate."""
     arms = {"stable": "m@champion", "canary": "m@challenger"}
     raw = {"route": "r", "arms": arms, "rollout": STEPS, "guardrails": list(guards or [ERRORS_GUARD]), **more}
     return apply(apply(None, Declare(parse_spec(raw), T0)), Start(V2, T0))
@@ -48,7 +48,7 @@ def counts(requests: int, events: int, event: str = ERRORS, **more) -> Counter:
 
 
 class Compared:
-    """Notes what is compared, and lets it be compared."""
+    """Records the strata that are compared, and compares them."""
 
     def __init__(self, monkeypatch) -> None:
         self.strata: list[list[tuple]] = []
@@ -61,8 +61,8 @@ class Compared:
         return self._compare(strata, margin, by_unit=by_unit)
 
     @property
-    def said(self) -> list[tuple]:
-        """The strata of the one comparison, without the one that only says when it began."""
+    def rows(self) -> list[tuple]:
+        """The strata of the only comparison, without the first one, which marks the start."""
         (strata,) = self.strata
         assert strata[0] == (0.5, 0, 0, 0, 0, FIRST_S)
         return strata[1:]
@@ -74,7 +74,13 @@ def compared(monkeypatch) -> Compared:
 
 
 def judge(document, totals, recent=None, weights=None, versions=None):
-    return findings(document, versions or VERSIONS, weights or {2: document.weights}, totals, recent or {})
+    return findings(
+        document,
+        versions=versions or VERSIONS,
+        weights=weights or {2: document.weights},
+        totals=totals,
+        recent=recent or {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ def test_requests_are_compared_by_policy_version_with_its_weights(compared):
     totals = counts(10, 1) + counts(900, 9, arm="stable")
     totals += counts(50, 2, policy=3) + counts(950, 8, arm="stable", policy=3)
     judge(second, totals, weights={2: first.weights, 3: second.weights})
-    assert compared.said == [(0.01, 10, 1, 900, 9, FIRST_S), (0.05, 50, 2, 950, 8, FIRST_S)]
+    assert compared.rows == [(0.01, 10, 1, 900, 9, FIRST_S), (0.05, 50, 2, 950, 8, FIRST_S)]
     assert compared.margin == 0.01
 
 
@@ -129,22 +135,22 @@ def test_nothing_counts_from_before_the_trial(compared):
     totals = counts(10, 10, policy=1) + counts(7, 1) + counts(70, 0, arm="stable", policy=1)
     recent = counts(10, 10, policy=1, bucket_s=FIRST_S + 100) + counts(4, 1, bucket_s=FIRST_S + 100)
     judge(document, totals, recent, weights={1: {"stable": 5000, "canary": 5000}, 2: document.weights})
-    assert compared.said == [(0.01, 3, 0, 0, 0, FIRST_S), (0.01, 4, 1, 0, 0, FIRST_S + 100)]
+    assert compared.rows == [(0.01, 3, 0, 0, 0, FIRST_S), (0.01, 4, 1, 0, 0, FIRST_S + 100)]
 
 
 def test_what_another_version_did_under_the_arms_name_does_not_count(compared):
     totals = counts(10, 9, model="1.9") + counts(20, 1)
-    totals += counts(500, 3, arm="stable") + counts(400, 2, arm="stable", model="0")  # the champion has moved
+    totals += counts(500, 3, arm="stable") + counts(400, 2, arm="stable", model="0")  # the alias of stable has changed
     recent = counts(5, 5, model="1.9", bucket_s=FIRST_S + 50) + counts(6, 1, bucket_s=FIRST_S + 50)
     judge(rollout(), totals, recent)
-    assert compared.said == [(0.01, 14, 0, 900, 5, FIRST_S), (0.01, 6, 1, 0, 0, FIRST_S + 50)]
+    assert compared.rows == [(0.01, 14, 0, 900, 5, FIRST_S), (0.01, 6, 1, 0, 0, FIRST_S + 50)]
 
 
 def test_versions_says_whose_requests_count(compared):
     document = rollout()
     totals = counts(10, 9) + counts(20, 1, model="3") + counts(500, 3, arm="stable")
     judge(document, totals, versions={**VERSIONS, "canary": V3.version})
-    assert compared.said == [(0.01, 20, 1, 500, 3, FIRST_S)]
+    assert compared.rows == [(0.01, 20, 1, 500, 3, FIRST_S)]
 
 
 def test_policy_versions_in_which_nothing_can_be_compared_are_left_out(compared):
@@ -152,8 +158,8 @@ def test_policy_versions_in_which_nothing_can_be_compared_are_left_out(compared)
     for policy in (2, 3, 4, 5):
         totals += counts(10, 1, policy=policy) + counts(100, 1, arm="stable", policy=policy)
     everything, nothing = {"stable": 0, "canary": 10_000}, {"stable": 10_000, "canary": 0}
-    judge(rollout(), totals, weights={2: {"stable": 9900, "canary": 100}, 3: everything, 4: nothing})  # 5: unknown
-    assert compared.said == [(0.01, 10, 1, 100, 1, FIRST_S)]
+    judge(rollout(), totals, weights={2: {"stable": 9900, "canary": 100}, 3: everything, 4: nothing})  # 5 is unknown
+    assert compared.rows == [(0.01, 10, 1, 100, 1, FIRST_S)]
 
 
 def test_what_came_lately_is_kept_apart_from_what_came_before(compared):
@@ -162,7 +168,7 @@ def test_what_came_lately_is_kept_apart_from_what_came_before(compared):
     recent = counts(5, 1, bucket_s=late_s) + counts(45, 2, arm="stable", bucket_s=late_s)
     recent += counts(4, 1, bucket_s=late_s + 10) + counts(44, 0, arm="stable", bucket_s=late_s + 10)
     judge(rollout(), totals, recent)
-    assert compared.said == [
+    assert compared.rows == [
         (0.01, 991, 0, 8911, 18, FIRST_S),
         (0.01, 5, 1, 45, 2, late_s),
         (0.01, 4, 1, 44, 0, late_s + 10),
@@ -178,35 +184,35 @@ def test_old_buckets_are_merged_and_nothing_is_lost(compared):
         totals[each._replace(bucket_s=0)] += value
     totals += counts(100, 0)
     judge(rollout(), totals, recent)
-    blocks = {folded(each.bucket_s, FIRST_S + 3990) for each in recent}
-    begins = [stratum[-1] for stratum in compared.said]
-    # The oldest block begins before what is kept: part of it may be gone, so all of it counts as old.
+    blocks = {block_start_s(each.bucket_s, FIRST_S + 3990) for each in recent}
+    begins = [stratum[-1] for stratum in compared.rows]
+    # The oldest block begins before the oldest bucket, so part of it may be gone. All of it counts as old.
     assert begins == [FIRST_S, *sorted(block for block in blocks if block >= FIRST_S + 600)]
     assert min(blocks) < FIRST_S + 600
     assert len(begins) < 35
-    assert [sum(column) for column in list(zip(*compared.said, strict=True))[1:5]] == [780, 340, 2720, 340]
+    assert [sum(column) for column in list(zip(*compared.rows, strict=True))[1:5]] == [780, 340, 2720, 340]
 
 
 @pytest.mark.parametrize("meanwhile", [0, 1, 7])
 def test_what_is_counted_between_the_two_readings_makes_no_remainder_negative(compared, meanwhile):
-    """Recent sums are read first, so the totals have all of theirs."""
+    """Recent sums are read first, so the totals include all of them."""
     late_s = FIRST_S + 1000
     recent = counts(5, 2, bucket_s=late_s) + counts(50, 1, arm="stable", bucket_s=late_s)
     totals = counts(5 + meanwhile, 2 + meanwhile) + counts(50 + meanwhile, 1, arm="stable")
     judge(rollout(), totals, recent)
-    assert all(count >= 0 for stratum in compared.said for count in stratum[1:5])
-    assert sum(stratum[1] for stratum in compared.said) == 5 + meanwhile
+    assert all(count >= 0 for stratum in compared.rows for count in stratum[1:5])
+    assert sum(stratum[1] for stratum in compared.rows) == 5 + meanwhile
 
 
 def test_a_replica_whose_clock_is_behind_counts_from_the_beginning(compared):
     early_s = FIRST_S - 5 * BUCKET_S
     judge(rollout(), counts(5, 2), counts(5, 2, bucket_s=early_s))
-    assert compared.said == [(0.01, 5, 2, 0, 0, FIRST_S)]
+    assert compared.rows == [(0.01, 5, 2, 0, 0, FIRST_S)]
 
 
 def test_the_beginning_is_there_before_anything_is_counted(compared):
     judge(rollout(), {})
-    assert compared.said == []
+    assert compared.rows == []
 
 
 def test_a_good_past_does_not_protect_a_canary_that_has_turned_bad():
@@ -231,13 +237,13 @@ def test_each_guardrail_counts_its_own_events(compared, guard, event, words):
     for other in {ERRORS, MISSING, slow(50_000), slow(20_000)} - {event}:
         totals += Counter({key(other): 19, key(other, arm="stable"): 99})
     (found,) = judge(rollout(guard), totals)
-    assert compared.said == [(0.01, 20, 3, 100, 1, FIRST_S)]
+    assert compared.rows == [(0.01, 20, 3, 100, 1, FIRST_S)]
     assert found.verdict.reason.startswith(f"3 of 20 (15%) requests of canary {words}, against 1 of 100 (1%) of")
 
 
 def pairs(number: int, flips: int, arm: str, against: str, model: str = "1", policy: int = 2) -> Counter:
-    said = {"arm": arm, "against": against, "model": model, "policy": policy}
-    return Counter({key(PAIRS, **said): number, key(FLIPS, **said): flips})
+    keys = {"arm": arm, "against": against, "model": model, "policy": policy}
+    return Counter({key(PAIRS, **keys): number, key(FLIPS, **keys): flips})
 
 
 def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
@@ -266,7 +272,7 @@ def test_in_a_split_all_but_the_trusted_arm_are_watched_each_against_all_others(
     document = split()
     totals = counts(30, 3, arm="b", policy=1) + counts(20, 2, arm="c", policy=1) + counts(50, 5, arm="stable", policy=1)
     versions = {"stable": "1", "b": "2", "c": "3"}
-    found = findings(document, versions, {1: document.weights}, totals, {})
+    found = findings(document, versions=versions, weights={1: document.weights}, totals=totals, recent={})
     assert [each.arm for each in found] == ["b", "c"]
     assert [strata[1:] for strata in compared.strata] == [
         [(0.3, 30, 3, 70, 7, FIRST_S)],
@@ -277,7 +283,9 @@ def test_in_a_split_all_but_the_trusted_arm_are_watched_each_against_all_others(
 def test_alpha_is_spent_over_all_guardrails_of_all_arms():
     document = split(ERRORS_GUARD, {"missing_outputs": {"worse_by": "1%"}}, alpha="2%")
     totals = counts(30, 3, arm="b", policy=1) + counts(50, 5, arm="stable", policy=1)
-    found = findings(document, {"stable": "1", "b": "2", "c": "3"}, {1: document.weights}, totals, {})
+    found = findings(
+        document, versions={"stable": "1", "b": "2", "c": "3"}, weights={1: document.weights}, totals=totals, recent={}
+    )
     assert len(found) == 4
     assert found[0].verdict.reason.endswith("alpha 0.005.")
 
@@ -285,7 +293,9 @@ def test_alpha_is_spent_over_all_guardrails_of_all_arms():
 def test_of_an_arm_that_is_not_served_nothing_is_said():
     document = split()
     totals = counts(30, 30, arm="b", policy=1) + counts(500, 5, arm="stable", policy=1)
-    found = findings(document, {"stable": "1", "b": "2"}, {1: document.weights}, totals, {})
+    found = findings(
+        document, versions={"stable": "1", "b": "2"}, weights={1: document.weights}, totals=totals, recent={}
+    )
     assert [(each.arm, each.verdict.state) for each in found] == [("b", VerdictState.UNHEALTHY)]
 
 
@@ -294,15 +304,15 @@ def test_samples_are_the_candidates_since_its_step_began():
     assert document.rollout.since_version == 3
     totals = counts(100, 0) + counts(7, 1, policy=3) + counts(5, 0, policy=4)
     totals += counts(50, 0, policy=3, model="1.9") + counts(500, 0, arm="stable", policy=3)
-    assert samples(document, totals) == 12
+    assert count_samples(document, totals) == 12
 
 
 def test_nothing_has_samples_before_it_began():
     declared = apply(
         None, Declare(parse_spec({"route": "r", "arms": {"a": "m:1", "b": "m:2"}, "rollout": STEPS | {"of": "b"}}))
     )
-    assert samples(declared, counts(5, 0, arm="b", policy=1)) == 0
-    assert samples(split(), counts(5, 0, arm="b", policy=1)) == 0
+    assert count_samples(declared, counts(5, 0, arm="b", policy=1)) == 0
+    assert count_samples(split(), counts(5, 0, arm="b", policy=1)) == 0
 
 
 @pytest.mark.parametrize(("unit", "by_unit"), [(None, False), ("header:x-user-id", True)])
@@ -312,7 +322,7 @@ def test_whether_units_stay_with_their_arms_is_told(compared, unit, by_unit):
 
 
 def test_a_split_may_change_versions_under_its_weights_which_is_told(compared):
-    findings(split(), {"b": "2"}, {}, {}, {})
+    findings(split(), versions={"b": "2"}, weights={}, totals={}, recent={})
     assert compared.by_unit is True
 
 
@@ -320,5 +330,5 @@ def test_weights_that_were_shifted_by_hand_are_what_is_compared_by(compared):
     document = apply(split(), Shift({"b": Fraction(1, 10)}))
     assert document.trial_version == 1
     totals = counts(10, 1, arm="b", policy=2) + counts(90, 1, arm="stable", policy=2)
-    findings(document, {"b": "2"}, {2: document.weights}, totals, {})
-    assert compared.said == [(0.1, 10, 1, 90, 1, FIRST_S)]
+    findings(document, versions={"b": "2"}, weights={2: document.weights}, totals=totals, recent={})
+    assert compared.rows == [(0.1, 10, 1, 90, 1, FIRST_S)]

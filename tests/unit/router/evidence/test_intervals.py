@@ -1,4 +1,4 @@
-"""Intervals are held against their definitions, a published vector and simulations."""
+"""Intervals are compared with their definitions, a published vector and simulations."""
 
 import math
 
@@ -15,7 +15,7 @@ def test_the_published_vector_of_a_relative_effect():
     variance_a = (squared_a - total_a * mean_a) / (count_a - 1)
     variance_b = (squared_b - total_b * mean_b) / (count_b - 1)
     effect = mean_b / mean_a - 1
-    # The delta method for a ratio of independent means.
+    # This is the delta method for a ratio of independent means.
     variance = variance_b / (count_b * mean_a**2) + variance_a * mean_b**2 / (count_a * mean_a**4)
     half = half_width(count_a + count_b, variance, alpha=0.05, tuned_for=1000)
     assert (effect, math.sqrt(variance)) == pytest.approx((0.50336, 0.33341), abs=1e-5)

@@ -5,13 +5,18 @@ import math
 import pytest
 
 from router.evidence.evidence import Evidence
-from router.evidence.verdict import Counted, Verdict, VerdictState, judge, spend, worst
+from router.evidence.verdict import EventCount, Verdict, VerdictState, judge, spend, worst
 
 ALPHA = 0.01
 
 
 def verdict(against, in_favour, **changed):
-    given = {"counted": Counted(12, 240), "others": Counted(31, 4560), "allowed": 0.01, "what": "failed"} | changed
+    given = {
+        "counted": EventCount(12, 240),
+        "others": EventCount(31, 4560),
+        "allowed": 0.01,
+        "what": "failed",
+    } | changed
     return judge(arm="canary", evidence=Evidence(against, in_favour), alpha=ALPHA, **given)
 
 
@@ -22,7 +27,7 @@ def verdict(against, in_favour, **changed):
         (4.5, -3.0, VerdictState.UNDECIDED),
         (-3.0, 4.7, VerdictState.HEALTHY),
         (-3.0, 4.5, VerdictState.UNDECIDED),
-        (4.7, 4.7, VerdictState.UNHEALTHY),  # it was good for long and is bad now
+        (4.7, 4.7, VerdictState.UNHEALTHY),  # the arm was good for long and is bad now
         (0.0, 0.0, VerdictState.UNDECIDED),
         (math.inf, -math.inf, VerdictState.UNHEALTHY),
     ],
@@ -58,8 +63,8 @@ def test_no_data_is_undecided_and_says_so(evidence):
         arm="canary",
         evidence=evidence,
         alpha=ALPHA,
-        counted=Counted(0, 0),
-        others=Counted(2, 500),
+        counted=EventCount(0, 0),
+        others=EventCount(2, 500),
         allowed=0.01,
     )
     assert nothing.state is VerdictState.UNDECIDED

@@ -1,4 +1,4 @@
-"""Targeting conditions: what is let through, and with which sentence the rest is refused."""
+"""Targeting conditions: what is accepted, and with which sentence the rest is rejected."""
 
 import datetime
 
@@ -90,7 +90,7 @@ def test_what_is_not_of_the_language_is_refused_with_its_path(condition, sentenc
 
 
 def nested(levels: int) -> dict:
-    """A condition of `levels` mappings within each other."""
+    """Return a condition of `levels` nested mappings."""
     condition: dict = {"unit": "a"}
     for _ in range(levels - 1):
         condition = {"$not": condition}
@@ -104,7 +104,7 @@ def test_eight_levels_are_enough():
 
 
 def test_a_condition_without_an_end_is_refused():
-    """YAML can write one, with an anchor."""
+    """A file of YAML can hold such a condition, with an anchor."""
     condition: dict = {"unit": "a"}
     condition["$not"] = condition
     with pytest.raises(Rejected, match="nested more than 8 deep"):

@@ -1,4 +1,4 @@
-"""What operators declare of any route, and the sentences that refuse it."""
+"""The keys of any declared route, and the sentences that reject them."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_full_declaration_is_read():
         seed="spring",
         unit="header:x-user-id",  # names of headers are compared in lower case
         fallbacks={"canary": "stable"},
-        otherwise="stable",
+        trusted_arm="stable",
         deadline_s=0.2,
         batch_wait_s=0.002,
         placement="dedicated",
@@ -25,9 +25,9 @@ def test_a_full_declaration_is_read():
 
 def test_what_is_not_said_has_a_default():
     spec = parse_spec({"route": "r", "arms": {"a": "m:1", "b": "m:2"}, "split": {"b": 1}})
-    assert (spec.seed, spec.unit, spec.fallbacks, spec.otherwise, spec.deadline_s) == ("r", None, None, None, None)
+    assert (spec.seed, spec.unit, spec.fallbacks, spec.trusted_arm, spec.deadline_s) == ("r", None, None, None, None)
     assert (spec.batch_wait_s, spec.placement, spec.alpha, spec.limits) == (None, None, DEFAULT_ALPHA, None)
-    assert (spec.guarded, spec.is_exclusive) == ((), False)
+    assert (spec.guarded_arms, spec.is_exclusive) == ((), False)
     assert spec.split == {"a": 0, "b": 10_000}
 
 

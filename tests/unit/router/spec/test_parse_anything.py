@@ -1,4 +1,4 @@
-"""Whatever a caller sends, it is read or `Rejected`, with a sentence that is not endless."""
+"""Any declaration is either read or rejected with a sentence of limited length."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 from tests.unit.router.examples import ROLLOUT, SPLIT
 from tests.unit.router.strategies import specs
 
@@ -63,8 +63,8 @@ def test_anything_is_read_or_rejected(raw):
 @example(ROLLOUT, {"alpha": "1e-99"})
 def test_a_declaration_with_anything_in_it_is_read_or_rejected(declared, change):
     spec = read({**declared, **change})
-    if spec is not None:  # and what is accepted can be stored
-        assert parse_spec(json.loads(json.dumps(spec_to_dict(spec)))) == spec
+    if spec is not None:  # an accepted declaration can be stored
+        assert parse_spec(json.loads(json.dumps(unparse_spec(spec)))) == spec
 
 
 def _places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -80,7 +80,7 @@ def _put(raw: Any, path: tuple[Any, ...], value: object) -> Any:
     return changed
 
 
-@given(specs().map(spec_to_dict), st.data())
+@given(specs().map(unparse_spec), st.data())
 @settings(deadline=None, max_examples=200)
 def test_a_damaged_declaration_is_read_or_rejected(raw, data):
     path = data.draw(st.sampled_from(_places(raw)))
@@ -93,7 +93,7 @@ def test_the_examples_are_read(declared):
 
 
 HUGE = 10**5000
-"""Python refuses to print it, and so do test reports; a file of YAML can say it in hexadecimal."""
+"""Python and test reports refuse to print this number. A file of YAML can hold it in hexadecimal."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Who answers where an arm fails, and who is trusted: the fallbacks."""
+"""Fallbacks, and the arm that is trusted."""
 
 import pytest
 
@@ -27,7 +27,7 @@ OF_C = {"of": "c", "steps": ["5%"], "every": "1m"}
 )
 def test_fallbacks_and_the_arm_that_is_trusted(declared, fallbacks, trusted):
     spec = parse_spec(declared)
-    assert (spec.fallbacks, spec.otherwise) == (fallbacks, trusted)
+    assert (spec.fallbacks, spec.trusted_arm) == (fallbacks, trusted)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_needs_a_trusted_arm_is_refused_without_one(key, value):
     rollout = {"route": "r", "arms": ARMS, "rollout": {**OF_C, "from": {"a": 0.5, "b": 0.5}}}
     with pytest.raises(Rejected, match=rf"{key} needs .* `fallback: ARM` \(or rollout.from: ARM\)\.$"):
         parse_spec({**rollout, key: value})
-    assert parse_spec({**rollout, "fallback": "a", key: value}).otherwise == "a"
+    assert parse_spec({**rollout, "fallback": "a", key: value}).trusted_arm == "a"
 
 
 def test_what_is_rolled_out_is_not_trusted_yet():

@@ -1,4 +1,4 @@
-"""Guardrails as operators declare them, and whom they watch."""
+"""Guardrails as operators declare them, and the arms that they watch."""
 
 from fractions import Fraction
 
@@ -97,6 +97,6 @@ ERRORS = {"errors": {"worse_by": 0}}
 
 
 def test_a_rollout_watches_its_candidate_and_a_split_all_but_the_fallback():
-    assert parse_spec({**ROLLOUT, "guardrails": [ERRORS]}).guarded == ("canary",)
-    assert parse_spec({**SPLIT, "guardrails": [ERRORS]}).guarded == ("b", "c")
-    assert parse_spec(SPLIT).guarded == ()
+    assert parse_spec({**ROLLOUT, "guardrails": [ERRORS]}).guarded_arms == ("canary",)
+    assert parse_spec({**SPLIT, "guardrails": [ERRORS]}).guarded_arms == ("b", "c")
+    assert parse_spec(SPLIT).guarded_arms == ()

@@ -47,7 +47,7 @@ def test_the_base_may_be_several_arms_in_the_order_of_the_arms():
         ({"every": "1m"}, Step(500, every_s=60.0)),
         ({"samples": 20}, Step(500, samples=20)),
         ({"steps": [{"weight": "5%", "approve": True}]}, Step(500, approve=True)),
-        ({"steps": ["100%"]}, Step(10_000)),  # all at once: over with the first answer
+        ({"steps": ["100%"]}, Step(10_000)),  # the rollout is over after the first request
     ],
 )
 def test_a_step_ends_for_one_reason_at_least(only, step):

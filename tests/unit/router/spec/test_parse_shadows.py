@@ -4,7 +4,7 @@ import pytest
 
 from router.errors import Rejected
 from router.spec.parse import parse_spec
-from router.spec.parse_guardrails import MAX_SHADOWS
+from router.spec.parse_shadows import MAX_SHADOWS
 from router.spec.spec import ArmRef, ShadowSpec
 
 SPLIT = {"route": "r", "arms": {"a": "m:1", "b": "m:2", "c": "m:3"}, "split": {"a": 1}}

@@ -1,4 +1,4 @@
-"""Which regular expressions are let near a caller's value."""
+"""Which regular expressions are accepted, and which could take long to match."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Names, and what arms are bound to."""
+"""Names, and the references to which arms are bound."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A declaration is written as it is read."""
+"""A spec is turned back into the declaration from which it was read."""
 
 import json
 from fractions import Fraction
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from router.spec.parse import parse_spec
 from router.spec.spec import Guardrail, GuardrailKind
-from router.spec.unparse import spec_to_dict
+from router.spec.unparse import unparse_spec
 from tests.unit.router.examples import ROLLOUT, SPLIT
 from tests.unit.router.strategies import specs
 
@@ -17,7 +17,7 @@ from tests.unit.router.strategies import specs
 @given(specs())
 @settings(deadline=None, max_examples=150)
 def test_a_spec_is_written_as_it_is_read(spec):
-    read = parse_spec(json.loads(json.dumps(spec_to_dict(spec))))
+    read = parse_spec(json.loads(json.dumps(unparse_spec(spec))))
     assert read == spec
     assert list(read.arms) == list(spec.arms)
     assert list(read.split or ()) == list(spec.split or ())
@@ -26,17 +26,17 @@ def test_a_spec_is_written_as_it_is_read(spec):
 @given(specs())
 @settings(deadline=None, max_examples=30)
 def test_a_spec_survives_a_file_of_yaml(spec):
-    assert parse_spec(yaml.safe_load(yaml.safe_dump(spec_to_dict(spec)))) == spec
+    assert parse_spec(yaml.safe_load(yaml.safe_dump(unparse_spec(spec)))) == spec
 
 
 @pytest.mark.parametrize(
-    ("declared", "key", "written"),
+    ("declared", "key", "expected"),
     [
         (SPLIT, "split", {"stable": "90%", "canary": "10%"}),
         (SPLIT, "fallback", "stable"),
         (SPLIT, "deadline", "200ms"),
-        ({**SPLIT, "fallback": {"canary": "stable"}}, "fallback", {"canary": "stable"}),  # stable is not said trusted
-        ({**ROLLOUT, "fallback": {"canary": "stable"}}, "fallback", "stable"),  # here it is, for the rollout is from it
+        ({**SPLIT, "fallback": {"canary": "stable"}}, "fallback", {"canary": "stable"}),  # no arm is declared trusted
+        ({**ROLLOUT, "fallback": {"canary": "stable"}}, "fallback", "stable"),  # the rollout starts from stable
         (
             ROLLOUT,
             "rollout",
@@ -77,13 +77,13 @@ def test_a_spec_survives_a_file_of_yaml(spec):
         ({**SPLIT, "holdout": "5%"}, "holdout", {"share": "5%", "seed": "spring"}),
     ],
 )  # fmt: skip
-def test_people_recognise_what_they_wrote(declared, key, written):
-    assert spec_to_dict(parse_spec(declared))[key] == written
+def test_people_recognise_what_they_wrote(declared, key, expected):
+    assert unparse_spec(parse_spec(declared))[key] == expected
 
 
 @pytest.mark.parametrize("key", ["target", "alpha", "shadow", "limits", "guardrails", "rollout", "layer", "holdout"])
 def test_what_was_not_said_is_not_written(key):
-    assert key not in spec_to_dict(parse_spec(SPLIT))
+    assert key not in unparse_spec(parse_spec(SPLIT))
 
 
 def test_a_target_without_a_condition_is_none():
@@ -94,4 +94,4 @@ def test_a_very_fine_share_is_kept_exactly():
     above = "0.123456789012345678901234567891"
     spec = parse_spec({**SPLIT, "guardrails": [{"disagreement": {"above": above}}]})
     assert spec.guardrails == (Guardrail(GuardrailKind.DISAGREEMENT, Fraction(above), sample_slots=10_000),)
-    assert parse_spec(spec_to_dict(spec)) == spec
+    assert parse_spec(unparse_spec(spec)) == spec

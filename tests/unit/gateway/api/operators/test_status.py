@@ -8,7 +8,7 @@ from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status
 from gateway.control.rollouts import Observation
 from router.document.commands import Declare, apply
-from router.evidence.guardrails import Finding
+from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
@@ -62,8 +62,8 @@ def test_a_replica_tells_its_problems_and_warnings_and_what_is_wrong_with_the_st
     assert (told.problems, told.warnings, told.trouble) == ({"r": "p"}, {"r": "w"}, "t")
 
 
-def finding(guardrail: str, state: VerdictState) -> Finding:
-    return Finding("b", guardrail, Verdict(state, f"{guardrail} is {state}.", 0.5))
+def finding(guardrail: str, state: VerdictState) -> GuardrailFinding:
+    return GuardrailFinding("b", guardrail, Verdict(state, f"{guardrail} is {state}.", 0.5))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Who answers beside others: declared shadows, and the trusted arm where a guardrail compares answers."""
+"""Which shadows a document has: those declared and, if a guardrail compares answers, the trusted arm."""
 
 import pytest
 
@@ -14,7 +14,7 @@ TRUSTED = ShadowSpec(1000, arm="stable", against=("canary",), tolerance=0.5)
 
 
 @pytest.mark.parametrize(
-    ("declared", "watching"),
+    ("declared", "active_shadows"),
     [
         (SPLIT, ()),
         ({**SPLIT, "shadow": [{"arm": "m:7"}]}, (ShadowSpec(10_000, ref=ArmRef("m", version="7")),)),
@@ -24,12 +24,12 @@ TRUSTED = ShadowSpec(1000, arm="stable", against=("canary",), tolerance=0.5)
         ({**ROLLOUT, "guardrails": [ERRORS, FLIPS]}, (TRUSTED,)),
     ],
 )
-def test_for_disagreement_the_trusted_arm_answers_beside_the_others(declared, watching):
-    assert apply(None, Declare(parse_spec(declared))).watching == watching
+def test_for_disagreement_the_trusted_arm_answers_beside_the_others(declared, active_shadows):
+    assert apply(None, Declare(parse_spec(declared))).active_shadows == active_shadows
 
 
 @pytest.mark.parametrize(
-    ("commands", "is_watched"),
+    ("commands", "is_active"),
     [
         ([], True),
         ([Hold()], True),
@@ -38,8 +38,8 @@ def test_for_disagreement_the_trusted_arm_answers_beside_the_others(declared, wa
         ([Abort(T0, "It fails.")], False),
     ],
 )
-def test_once_a_rollout_is_over_only_what_was_declared_answers(begun, after, commands, is_watched):
+def test_once_a_rollout_is_over_only_what_was_declared_answers(begun, after, commands, is_active):
     shadow = [{"arm": "m:7"}]
     document = after(begun(guardrails=[FLIPS], shadow=shadow), *commands)
     declared = (ShadowSpec(10_000, ref=ArmRef("m", version="7")),)
-    assert document.watching == ((*declared, TRUSTED) if is_watched else declared)
+    assert document.active_shadows == ((*declared, TRUSTED) if is_active else declared)
