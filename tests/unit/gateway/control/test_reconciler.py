@@ -511,8 +511,8 @@ def test_a_routes_condition_is_compiled_with_it(bench, declare):
     )
     route = bench.tick().routes["r"]
     inputs = {"X": np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32)}
-    assert route.target.matches({b"x-country": b"se"}, {}, inputs, None)
-    assert not route.target.matches({b"x-country": b"se"}, {}, {"X": inputs["X"][::-1]}, None)
+    assert route.targeting.matches({b"x-country": b"se"}, {}, inputs, None)
+    assert not route.targeting.matches({b"x-country": b"se"}, {}, {"X": inputs["X"][::-1]}, None)
     assert route.route.admission.has_target
 
 
