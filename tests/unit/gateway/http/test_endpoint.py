@@ -1,4 +1,4 @@
-"""Inference over a real socket: what a client sends, what it gets, and what the log says of it."""
+"""Predictions over a real socket: request, response, and the rows of the log."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1
 
 
 def refused(answer, status: int) -> str:
-    """The sentence of an answer that is an error."""
+    """Return the sentence of an error response."""
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["error"]
@@ -80,7 +80,7 @@ def test_requested_outputs_come_in_their_order(gateway):
     assert [(output["name"], output["datatype"]) for output in outputs] == [("scores", "FP32"), ("label", "INT64")]
     answer = gateway.infer(outputs=[{"name": "scores"}])
     assert [output["name"] for output in answer.json()["outputs"]] == ["scores"]
-    assert gateway.rows(answer)[0]["predicted_label"] is not None  # the log has all of them
+    assert gateway.rows(answer)[0]["predicted_label"] is not None  # the log keeps all outputs that it can
 
 
 @pytest.mark.parametrize(("version", "arm", "served"), [("1", "a", "1"), ("2", "b", "2"), ("challenger", "b", "2")])
@@ -235,7 +235,7 @@ def test_a_body_beyond_the_limit_that_is_announced_is_never_sent(gateway):
         opened.sendall(head(1_300_000, "Expect: 100-continue"))
         answer = read_response(opened)
         assert (answer.status, answer.headers["connection"]) == (413, "close")
-        assert opened.recv(1) == b""  # what came next could be the body or a request
+        assert opened.recv(1) == b""  # the next bytes could be the body or a request
 
 
 @pytest.mark.parametrize("data", ["[" * 50_000 + "]" * 50_000, '[1,2,3,4]}],"id":"\udcff"}'], ids=["deep", "not UTF-8"])
@@ -275,7 +275,7 @@ def test_a_malformed_deadline_is_refused(gateway, asked):
 
 @contextmanager
 def slow_route(gateway):
-    """Gives the route a model that takes its time, in a thread."""
+    """Give the route a model that waits in a thread."""
     executor, release = gateway.replica._holder.current.routes["plain"].arms[0].lane.executor, threading.Event()
     runtime, latency = executor._runtime, executor.latency
     run = runtime.run

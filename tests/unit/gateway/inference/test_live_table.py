@@ -1,4 +1,4 @@
-"""What is computed once per snapshot: the log's contexts and the answer's headers."""
+"""The live table: what is computed once per snapshot. Log contexts and response headers."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from runtimes.errors import ModelFailed
 
 
 class Silent:
-    """A runtime that is never run."""
+    """A runtime that never runs."""
 
     def __init__(self, signature) -> None:
         self.signature = signature

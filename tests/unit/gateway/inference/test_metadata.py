@@ -1,4 +1,4 @@
-"""The protocol's read side."""
+"""Metadata of the server and of routes, over HTTP."""
 
 import pytest
 
@@ -79,4 +79,4 @@ def test_every_error_names_its_class(gateway):
 
 
 def test_a_route_may_be_called_infer(gateway):
-    assert gateway.http.get("/v2/models/infer").status_code == 404  # it is not declared; if it were: 200
+    assert gateway.http.get("/v2/models/infer").status_code == 404  # no route has this name; otherwise it would be 200

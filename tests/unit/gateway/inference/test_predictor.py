@@ -1,4 +1,4 @@
-"""Attempts and fallbacks, with runtimes that raise or are held up; every attempt is a row."""
+"""Attempts and fallbacks, with runtimes that raise or wait. Every attempt is a row."""
 
 import asyncio
 import threading
@@ -258,7 +258,7 @@ def test_predictions_of_a_route_that_waits_for_company_are_one_run(bench, join_l
 
 
 class Picky(Fake):
-    """Raises on the value 13, as a model may on an index that it does not know."""
+    """Raises on the value 13, as a model may for an unknown index."""
 
     def run(self, inputs, outputs):
         """See `runtimes.runtime.Runtime.run`."""

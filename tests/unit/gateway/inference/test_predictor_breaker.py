@@ -1,4 +1,4 @@
-"""An arm that fails again and again is left alone; the others, and the callers' own faults, do not count."""
+"""An arm that fails repeatedly gets no requests for a while. Failures of other arms and of callers do not count."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def bench(tmp_path):
 
 @pytest.fixture
 def later(monkeypatch):
-    """Lets time pass for breakers."""
+    """Moves the clock that breakers read."""
     passed = [0.0]
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + passed[0], time_ns=time.time_ns)
     monkeypatch.setattr("gateway.inference.predictor.time", clock)
@@ -177,11 +177,11 @@ def test_the_replicas_own_probe_neither_opens_it_nor_is_its_trial(bench, join_li
     arm.raises = ModelFailed("no")
     fail(bench, live, fail_between)
     arm.raises = None
-    bench.predict(live, probe=True)  # says nothing of what callers send
+    bench.predict(live, probe=True)  # a probe neither opens nor closes the breaker
     arm.raises = ModelFailed("no")
     fail(bench, live, 1)
     assert breaker(live).state is BreakerState.OPEN
-    assert len(bench.rows()) == 2 * FAILURES_IN_A_ROW + 1  # and it is never in the log
+    assert len(bench.rows()) == 2 * FAILURES_IN_A_ROW + 1  # a probe is not in the log
 
 
 def test_a_trial_that_is_not_started_is_left_to_the_next(bench, join_live, signature, later):

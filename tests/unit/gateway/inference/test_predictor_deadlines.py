@@ -1,4 +1,4 @@
-"""Deadlines of predictions, with real threads and a real clock: models are held up for as long as the test lasts."""
+"""Deadlines of predictions, with real threads and a real clock. Models wait until the test ends."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def bench(tmp_path):
 
 @pytest.fixture
 def held(signature):
-    """A model that does not come back before the end of the test."""
+    """A model that does not return before the test ends."""
     arm = Fake(signature, 1, held=True)
     yield arm
     arm.gate.set()
@@ -70,7 +70,7 @@ def test_the_fallback_answers_within_the_deadline_of_an_arm_that_does_not(bench,
     first, second = bench.rows()
     assert (first["outcome"], first["status"], first["error_code"]) == ("timeout", 504, "TooLate")
     assert (second["outcome"], second["role"]) == ("ok", "fallback")
-    assert first["latency_ms"] == pytest.approx(300, abs=30)  # the fallback was left four times what it takes
+    assert first["latency_ms"] == pytest.approx(300, abs=30)  # the fallback keeps the time of four runs
     assert second["latency_ms"] < 400
 
 
@@ -93,7 +93,7 @@ def test_of_several_fallbacks_each_is_left_some_time(bench, join_live, signature
         ("ok", "fallback"),
     ]
     first, second, third = (row["latency_ms"] for row in bench.rows())
-    assert first == pytest.approx(400, abs=40)  # four runs are left to each of the others
+    assert first == pytest.approx(400, abs=40)  # each of the others keeps the time of four runs
     assert second == pytest.approx(500, abs=40)
     assert third < 600
 

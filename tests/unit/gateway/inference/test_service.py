@@ -29,7 +29,7 @@ class Guard:
 
 
 class StubPredictor:
-    """Notes the calls that it gets and the requests that are rejected. It waits once where `waits` is set."""
+    """Notes the calls that it gets and the requests that are rejected."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -129,7 +129,7 @@ def test_decision_ids_are_24_hexadecimal_digits_and_differ():
         ({"x_deadline_ms": b"300", "parameters": {"timeout": 250_000}}, 0.25),
         ({"x_deadline_ms": b"300", "parameters": {"timeout": 250_000}, "time_left_s": 0.2}, 0.2),
         ({"x_deadline_ms": b"100", "time_left_s": 0.2}, 0.1),
-        ({"parameters": {"timeout": 0}, "x_deadline_ms": b"100"}, 0.1),  # 0 is the protocol's word for none
+        ({"parameters": {"timeout": 0}, "x_deadline_ms": b"100"}, 0.1),  # in the protocol, 0 means no timeout
         ({"parameters": {"timeout": 0}, "time_left_s": 0.2}, 0.2),
     ],
 )
@@ -275,7 +275,7 @@ def test_the_response_names_version_and_decision(front):
 
 
 class Asked:
-    """A target that notes what it is asked, and says no."""
+    """A condition that notes its arguments and never holds."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

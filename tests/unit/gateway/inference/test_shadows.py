@@ -1,4 +1,4 @@
-"""A shadow answers later, unseen; it has so much in hand and no more, and what it does not get is counted."""
+"""Shadows run after the response. They hold a bounded number of requests; what they miss is counted."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ def context(against: str) -> Context:
 
 
 def a_shadow(executor: Any, name: str = "s", **said: Any) -> LiveShadow:
-    """A shadow of arms 0 and 1 on a lane of its own."""
+    """A shadow of arms 0 and 1 with its own lane."""
     lane = Lane(
         LaneKey(VersionKey("m", "2", "0" * 64), "replica", True),
         executor,
@@ -52,7 +52,7 @@ def a_shadow(executor: Any, name: str = "s", **said: Any) -> LiveShadow:
 
 
 class Bench:
-    """Shadows of a route, a log, and what they have noted; to be used on a simulated loop."""
+    """Shadows of a route, with a log and the counted metrics, for a simulated event loop."""
 
     def __init__(self, folder: Any, *shadows: LiveShadow) -> None:
         self.writer = LogWriter(folder, "w")
@@ -63,7 +63,7 @@ class Bench:
         self.live: Any = SimpleNamespace(route=SimpleNamespace(name="r"), shadows=shadows)
 
     def offer(self, decision_id: str = "d", value: float = 1.0, primary: int = 0, rows: int = 1, **more: Any) -> None:
-        """A request that an arm has answered with the double of its value."""
+        """Offer a request that an arm has answered with twice its value."""
         inputs = {"X": np.full((rows, 1), value)}
         call = Call(decision_id, 0.0, inputs, rows, request_id="q", trace_id="t", unit_hash="u", **more)
         self.shadows.offer(self.live, call, primary, [inputs["X"] * 2], 0.004)
@@ -78,7 +78,7 @@ class Bench:
 
 
 def simulated(work: Any) -> None:
-    """Runs a test in simulated time, which is that of the shadows and of the lanes, too."""
+    """Run a test in simulated time, which shadows and lanes read, too."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         now = runner.get_loop().time
         clock = SimpleNamespace(perf_counter=now, time_ns=lambda: int(now() * 1e9))
@@ -101,7 +101,7 @@ def test_an_answer_is_compared_and_recorded_beside_the_primarys(bench):
         made.offer(value=1.0, primary=1, rows=2)
         assert executor.held == []
         await asyncio.sleep(0.012)
-        executor.held[0][0]["X"][1] += 0.5  # so that the second instance is answered with one more
+        executor.held[0][0]["X"][1] += 0.5  # so the second output grows by one
         await asyncio.sleep(0.1)
         executor.end()
         await asyncio.sleep(0.04)
@@ -186,7 +186,7 @@ def test_a_shadow_that_hangs_has_so_many_in_hand_and_the_others_are_dropped(benc
             made.offer(str(number))
             await asyncio.sleep(0.012)
         assert made.shadows.dropped == {("r", "slow", "full"): 30}
-        assert len(made.records()) == MOST_REQUESTS + 30  # of the other shadow, which goes on
+        assert len(made.records()) == MOST_REQUESTS + 30  # records of the other shadow, which goes on
         slow.lane.executor.end()
         await asyncio.sleep(0.04)
         made.offer("again")
@@ -286,7 +286,7 @@ def test_many_that_end_together_are_looked_at_a_few_at_a_time(bench):
         settle = made.shadows._settle
 
         def slow_settle(*each: Any) -> None:
-            asyncio.get_running_loop().now_s += 0.0001  # what a comparison takes
+            asyncio.get_running_loop().now_s += 0.0001  # the time of one comparison
             turns.append(asyncio.get_running_loop().turn)
             settle(*each)
 

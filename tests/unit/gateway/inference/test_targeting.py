@@ -1,4 +1,4 @@
-"""Which requests a target lets in: where attributes come from, and that no request makes it raise."""
+"""Targeting: where attributes come from, which requests match, and that no request raises."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def test_what_a_request_does_not_have_is_null(path):
     [
         (b"8", {"$gt": 5, "$lt": 10}, True),
         (b"11", {"$gt": 5, "$lt": 10}, False),
-        (b"8", {"$gt": "5"}, True),  # as texts
+        (b"8", {"$gt": "5"}, True),  # compared as text
         (b"10", {"$gt": "5"}, False),
         (b" 8.5e0 ", {"$gte": 8.5}, True),
         (b"eight", {"$gt": 5}, False),

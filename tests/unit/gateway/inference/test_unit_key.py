@@ -1,4 +1,4 @@
-"""The key that units are hashed with: made once, for its owner's eyes only."""
+"""The key that hashes units: made once, readable by its owner only."""
 
 import stat
 import threading
