@@ -1,5 +1,8 @@
-"""The gateway's process.
+"""The gateway's process. `gateway.replica.replica` is where all parts are put together; begin reading there.
 
-Read the rooms in the order of a request: http | grpc, access, protocols,
-inference, execution; then control, api, replica, cli.
+A prediction takes this way: `http` or `grpc` read the request, `inference` chooses the arm and records the decision,
+`execution` runs the model. `protocols` decodes and encodes; `access` checks the caller.
+A change takes this way: `api` reads the operator's request, `control` writes the document and, on each replica, builds
+the new live table, `inference` serves from it.
+`cli` is the command line, `telemetry` the metrics and logs, `eventloop` what requests share of the event loop.
 """

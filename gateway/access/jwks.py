@@ -4,8 +4,6 @@ Read every five minutes; sooner, though at most every ten seconds, if a token na
 the last attempt failed. The last good set stays while the source is down.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +19,7 @@ _log = structlog.get_logger()
 REREAD_S = 300.0
 RETRY_S = 10.0
 _TIMEOUT_S = 5.0
-_LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5
 
 
 class JwksSource:
@@ -43,11 +41,6 @@ class JwksSource:
     def ask(self) -> None:
         """Wants the keys read again before their time. For any thread; never waits."""
         self._asked = True
-
-    def run(self, stop: threading.Event) -> None:
-        """Ticks until `stop` is set."""
-        while not stop.wait(_LOOK_EVERY_S):
-            self.tick(time.monotonic())
 
     def tick(self, now_s: float) -> None:
         """Reads the source if it is time; never raises what the source may raise."""
