@@ -1,4 +1,4 @@
-"""The gateway's process. `gateway.replica.replica` is where all parts are put together; begin reading there.
+"""The gateway's process. Begin reading at `gateway.replica.replica`, which builds, starts and stops all parts.
 
 A prediction takes this way: `http` or `grpc` read the request, `inference` chooses the arm and records the decision,
 `execution` runs the model. `protocols` decodes and encodes; `access` checks the caller.

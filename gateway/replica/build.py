@@ -1,10 +1,16 @@
 """Builds the parts of one replica, the lowest first. Nothing here starts a thread or listens on a port."""
 
+import os
+import socket
+import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.access.guard import AccessGuard
+from gateway.access.jwks import JwksSource
 from gateway.access.middleware import AccessMiddleware
-from gateway.access.tls import Tls
+from gateway.access.open import open_access
+from gateway.access.tls import Tls, load_tls
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.control.audit import AuditTrail
@@ -22,6 +28,7 @@ from gateway.execution.process.child import ProcessOptions
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
+from gateway.http.endpoint import InferenceEndpoint
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
@@ -30,13 +37,32 @@ from gateway.inference.shadows import Shadows
 from gateway.inference.unit_key import load_unit_key
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.tracing import Tracing
-from inference_log.spool import held_seats
+from gateway.telemetry.tracing import Tracing, open_tracing
+from inference_log.ship import Shipper
+from inference_log.sinks.directory import DirectorySink
+from inference_log.spool import Seat, held_seats, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
 from runtimes.load import LoadOptions
 from store.interface import Store
+from store.open import open_store
+
+
+class Shared(NamedTuple):
+    """What several parts use. `guard` is None if every caller may do everything."""
+
+    settings: Settings
+    guard: AccessGuard | None
+    jwks: JwksSource | None
+    tls: Tls | None
+    tracing: Tracing | None
+    seat: Seat
+    identity: Identity
+    writer: LogWriter
+    metrics: Metrics
+    store: Store
+    turn: EndOfTurn
 
 
 class Execution(NamedTuple):
@@ -47,7 +73,7 @@ class Execution(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """What answers one prediction. `holder` has the live table."""
+    """What answers predictions. `holder` has the live table."""
 
     holder: LiveTableHolder
     shadows: Shadows
@@ -67,8 +93,34 @@ class Control(NamedTuple):
     audit: AuditTrail
 
 
-def build_execution(settings: Settings, turn: EndOfTurn, dedicated: Dedicated | None) -> Execution:
+def open_shared(settings: Settings) -> Shared:
+    """Take a seat, and open the log, the metrics and the store.
+
+    Raises:
+        ValueError: the settings do not define which callers are allowed, or name files that cannot be used.
+    """
+    access, tls = open_access(settings), load_tls(settings)
+    tracing = open_tracing(os.environ)
+    seat = take_seat(settings.spool)
+    name = f"{socket.gethostname()}-{seat.number}"
+    return Shared(
+        settings=settings,
+        guard=access.guard if access is not None else None,
+        jwks=access.jwks if access is not None else None,
+        tls=tls,
+        tracing=tracing,
+        seat=seat,
+        identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
+        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}"),
+        metrics=Metrics(settings.metrics_dir, seat.number),
+        store=open_store(settings.store),
+        turn=EndOfTurn(),
+    )
+
+
+def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
+    settings = shared.settings
     options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
     lane_options = LaneOptions(
         threads=settings.model_threads,
@@ -76,21 +128,19 @@ def build_execution(settings: Settings, turn: EndOfTurn, dedicated: Dedicated | 
         processes=ProcessOptions(settings.registry, options),
     )
     catalogue = Catalogue(open_registry(settings.registry), options)
-    return Execution(catalogue, LanePool(turn, lane_options, dedicated))
+    return Execution(catalogue=catalogue, lanes=LanePool(shared.turn, lane_options, dedicated))
 
 
-def build_inference(
-    settings: Settings, *, writer: LogWriter, metrics: Metrics, guard: AccessGuard | None, tracing: Tracing | None
-) -> Inference:
+def build_inference(shared: Shared) -> Inference:
     """Build the service for predictions, with an empty live table."""
-    holder = LiveTableHolder()
-    shadows = Shadows(writer, metrics)
+    settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
+    shadows = Shadows(shared.writer, metrics)
     service = InferenceService(
         holder,
-        Predictor(writer, metrics, shadows),
+        Predictor(shared.writer, metrics, shadows),
         metrics,
-        guard,
-        tracing,
+        shared.guard,
+        shared.tracing,
         secret=load_unit_key(settings.home),
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
@@ -98,74 +148,64 @@ def build_inference(
     return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, metrics.lane_sums))
 
 
-def build_control(
-    settings: Settings,
-    *,
-    identity: Identity,
-    store: Store,
-    writer: LogWriter,
-    execution: Execution,
-    holder: LiveTableHolder,
-    guard: AccessGuard | None,
-) -> Control:
+def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
     """Build the reconciler of the live table, the changes of documents, and the work that all replicas share."""
+    settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
     desired = DesiredState(store, LastKnownFile(settings.memory, settings.store))
     reconciler = Reconciler(
-        identity=identity,
+        identity=shared.identity,
         store=store,
         desired=desired,
-        catalogue=execution.catalogue,
+        catalogue=catalogue,
         lanes=execution.lanes,
         holder=holder,
         registry_every_s=settings.registry_every_s,
-        take_keys=guard.replace_keys if guard is not None else None,
+        take_keys=shared.guard.replace_keys if shared.guard is not None else None,
     )
     view = ReplicaView(desired, holder, reconciler)
-    changes = Changes(store, execution.catalogue, identity.name, view)
+    changes = Changes(store, catalogue, name, view)
     return Control(
         desired=desired,
         reconciler=reconciler,
         view=view,
         changes=changes,
-        counter=LogCounter(store, writer),
-        rollouts=RolloutDriver(store, execution.catalogue, changes, view),
-        audit=AuditTrail(store, writer, identity.name),
+        counter=LogCounter(store, shared.writer),
+        rollouts=RolloutDriver(store, catalogue, changes, view),
+        audit=AuditTrail(store, shared.writer, name),
     )
 
 
-def build_app(
-    settings: Settings,
-    *,
-    store: Store,
-    metrics: Metrics,
-    execution: Execution,
-    inference: Inference,
-    control: Control,
-    guard: AccessGuard | None,
-) -> Any:
-    """Build the ASGI application for everything but predictions: metadata, the operators' API, metrics."""
-    operate = operate_router(store, execution.catalogue, control.changes, control.desired, control.view)
-    app = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
-    return app if guard is None else AccessMiddleware(app, guard)
+def build_endpoint(shared: Shared, execution: Execution, inference: Inference, control: Control) -> InferenceEndpoint:
+    """Build the HTTP endpoint: predictions, and behind them the application for everything else."""
+    settings, metrics, guard = shared.settings, shared.metrics, shared.guard
+    operate = operate_router(shared.store, execution.catalogue, control.changes, control.desired, control.view)
+    app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
+    if guard is not None:
+        app = AccessMiddleware(app, guard)
+    return InferenceEndpoint(inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes)
 
 
-def build_grpc(
-    settings: Settings,
-    *,
-    inference: Inference,
-    view: ReplicaView,
-    turn: EndOfTurn,
-    guard: AccessGuard | None,
-    tls: Tls | None,
-) -> GrpcServer | None:
+def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
     """Build the gRPC server; None if the settings give it no port."""
-    if not settings.grpc_port:
+    if not shared.settings.grpc_port:
         return None
-    metadata = GrpcMetadata(inference.metadata, view.is_ready, guard)
+    metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
     return GrpcServer(
         {**metadata.methods(), **GrpcInference(inference.service).methods()},
         view.is_ready,
-        turn,
-        max_message_bytes=settings.max_body_bytes,
-        tls=tls.for_grpc() if tls is not None else None,
+        shared.turn,
+        max_message_bytes=shared.settings.max_body_bytes,
+        tls=shared.tls.for_grpc() if shared.tls is not None else None,
+    )
+
+
+def build_shipper(shared: Shared, counter: LogCounter) -> Shipper:
+    """Build what turns segments into Parquet. It deletes a segment only after `counter` has counted it."""
+    return Shipper(
+        shared.settings.spool,
+        shared.seat.folder,
+        shared.writer,
+        DirectorySink(Path(shared.settings.log)),
+        may_delete=counter.finish,
+        deleted=counter.deleted,
     )

@@ -1,19 +1,11 @@
-"""One replica: builds all parts, starts them and stops them in order. The only place that knows all parts."""
+"""One replica: has its parts built (`gateway.replica.build`), starts them, and stops them in order."""
 
 import asyncio
 import gc
-import os
-import socket
 import sys
 import time
-from pathlib import Path
 
-from gateway.access.open import open_access
-from gateway.access.tls import load_tls
-from gateway.control.report import Identity
-from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane_pool import Dedicated
-from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.server import HttpServer
 from gateway.replica.background import (
     ThreadGroup,
@@ -23,20 +15,21 @@ from gateway.replica.background import (
     show_heartbeat,
     watch_neighbours,
 )
-from gateway.replica.build import build_app, build_control, build_execution, build_grpc, build_inference
+from gateway.replica.build import (
+    build_control,
+    build_endpoint,
+    build_execution,
+    build_grpc,
+    build_inference,
+    build_shipper,
+    open_shared,
+)
 from gateway.replica.fence import Fence
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
 from gateway.replica.watchdog import Watchdog
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.tracing import open_tracing
-from inference_log.ship import Shipper
-from inference_log.sinks.directory import DirectorySink
-from inference_log.spool import take_seat
-from inference_log.writer import LogWriter
-from store.open import open_store
 
 _SETTLE_S = 10.0
 _SWITCH_INTERVAL_S = 0.001
@@ -51,69 +44,35 @@ class Replica:
     """
 
     def __init__(self, settings: Settings, dedicated: Dedicated | None = None) -> None:
-        access, tls = open_access(settings), load_tls(settings)
-        guard = access.guard if access is not None else None
-        self._settings = settings
-        self._jwks = access.jwks if access is not None else None
-        self._tracing = open_tracing(os.environ)
-        self._seat = take_seat(settings.spool)
-        identity = Identity(name=f"{socket.gethostname()}-{self._seat.number}", pid=os.getpid(), started_s=time.time())
-        writer = LogWriter(self._seat.folder, f"{identity.name}-{time.time_ns() // 1_000_000}")
-        metrics = Metrics(settings.metrics_dir, self._seat.number)
-        self._store = open_store(settings.store)
-        turn = EndOfTurn()
-
-        execution = build_execution(settings, turn, dedicated)
-        inference = build_inference(settings, writer=writer, metrics=metrics, guard=guard, tracing=self._tracing)
-        control = build_control(
-            settings,
-            identity=identity,
-            store=self._store,
-            writer=writer,
-            execution=execution,
-            holder=inference.holder,
-            guard=guard,
-        )
-        app = build_app(
-            settings,
-            store=self._store,
-            metrics=metrics,
-            execution=execution,
-            inference=inference,
-            control=control,
-            guard=guard,
-        )
-        self._endpoint = InferenceEndpoint(inference.service, app, turn, max_body_bytes=settings.max_body_bytes)
-        self._http = HttpServer(self._endpoint, tls.for_uvicorn() if tls is not None else None)
-        self._grpc = build_grpc(settings, inference=inference, view=control.view, turn=turn, guard=guard, tls=tls)
-        self._shipper = Shipper(
-            settings.spool,
-            self._seat.folder,
-            writer,
-            DirectorySink(Path(settings.log)),
-            may_delete=control.counter.finish,
-            deleted=control.counter.deleted,
-        )
+        shared = open_shared(settings)
+        execution = build_execution(shared, dedicated)
+        inference = build_inference(shared)
+        control = build_control(shared, execution, inference.holder)
+        self._endpoint = build_endpoint(shared, execution, inference, control)
+        self._http = HttpServer(self._endpoint, shared.tls.for_uvicorn() if shared.tls is not None else None)
+        self._grpc = build_grpc(shared, inference, control.view)
+        self._shipper = build_shipper(shared, control.counter)
         self._publisher = Publisher(
-            metrics=metrics,
+            metrics=shared.metrics,
             lanes=execution.lanes,
             view=control.view,
-            writer=writer,
+            writer=shared.writer,
             shipper=self._shipper,
             counter=control.counter,
             rollouts=control.rollouts,
             shadows=inference.shadows,
             in_flight=self.in_flight,
         )
-        self._lanes = execution.lanes
+        self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
+        self._seat, self._store = shared.seat, shared.store
+        self._lanes, self._control = execution.lanes, control
         self._holder, self._shadows = inference.holder, inference.shadows
-        self._control = control
-        self._fence = Fence(settings.spool, self._seat.number, settings.wedged_after_s)
+        self._fence = Fence(settings.spool, shared.seat.number, settings.wedged_after_s)
         self._watchdog: Watchdog | None = None
         self._threads = ThreadGroup()
         self._shipping = ThreadGroup()  # stopped when nothing is appended to the log any more
         self._heartbeat = ThreadGroup()
-        self._heartbeat.start("heartbeat", show_heartbeat, self._seat)
+        self._heartbeat.start("heartbeat", show_heartbeat, shared.seat)
 
     async def start(self) -> None:
         """Load every version that has weight, then listen.

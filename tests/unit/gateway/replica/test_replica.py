@@ -80,7 +80,7 @@ def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
     key, shown = make_key("shop", ["predict"], created_by="ada", now_s=0.0)
     store.add_key(key)
     declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
-    monkeypatch.setattr("gateway.replica.replica.open_store", lambda _: store)
+    monkeypatch.setattr("gateway.replica.build.open_store", lambda _: store)
     chosen, allowed = settings_of(tmp_path, access="required"), {"authorization": f"Bearer {shown}"}
     with contextmanager(serving)(chosen) as first:
         assert first.infer(headers=allowed).status_code == 200
