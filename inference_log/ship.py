@@ -5,7 +5,6 @@ segment that cannot be turned into rows at all is set aside and never tried agai
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -62,13 +61,8 @@ class Shipper:
         self._deleted = deleted
         self._stored: set[Path] = set()
 
-    def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, tick_s: float = 1.0) -> None:
-        """Until `stop` is set; then once more, so that a replica that ends in order leaves nothing behind."""
-        while not stop.wait(tick_s):
-            self._tick(max_age_s, max_bytes)
-        self._tick(0.0, 0)
-
-    def _tick(self, max_age_s: float, max_bytes: int) -> None:
+    def tick(self, max_age_s: float, max_bytes: int) -> None:
+        """Close the active segment if it is that old or large, then ship what is closed. Log any exception."""
         try:
             self._writer.sync()
             self._writer.rotate(max_age_s, max_bytes)

@@ -4,8 +4,6 @@ The source is read every five minutes. If a token names an unknown key, or the l
 but at most every ten seconds. While the source is down, the last good keys stay.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +19,7 @@ _log = structlog.get_logger()
 REREAD_S = 300.0
 RETRY_S = 10.0
 _TIMEOUT_S = 5.0
-_LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5
 
 
 class JwksSource:
@@ -43,11 +41,6 @@ class JwksSource:
     def refresh_soon(self) -> None:
         """Request that the keys are read again soon. Any thread may call this; it does not wait."""
         self._is_refresh_requested = True
-
-    def run(self, stop: threading.Event) -> None:
-        """Ticks until `stop` is set."""
-        while not stop.wait(_LOOK_EVERY_S):
-            self.tick(time.monotonic())
 
     def tick(self, now_s: float) -> None:
         """Read the source if it is time. Log its errors instead of raising them."""

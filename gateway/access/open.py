@@ -14,7 +14,7 @@ _log = structlog.get_logger()
 
 
 class Access(NamedTuple):
-    """The guard, and the source of signing keys whose `tick` and `run` a thread must call; None if there is none."""
+    """The guard, and the source of signing keys whose `tick` a thread must call; None if there is none."""
 
     guard: AccessGuard
     jwks: JwksSource | None

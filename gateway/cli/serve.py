@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from gateway.access.tls import load_tls
 from gateway.cli.output import Progress, sentences
 from gateway.control.last_known import LastKnownFile
-from gateway.http.server import bind
 from gateway.replica import ray_environment
+from gateway.replica.ports import bind_port
 from gateway.settings import Settings
 from store.open import open_store
 
@@ -155,7 +155,7 @@ def _await_port(host: str, port: int, progress: Progress) -> None:
     waiting = False
     while True:
         try:
-            with closing(bind(host, port, shared=False)):
+            with closing(bind_port(host, port, shared=False)):
                 return
         except OSError as error:
             if time.monotonic() > until_s or error.errno != errno.EADDRINUSE:

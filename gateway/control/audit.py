@@ -1,16 +1,15 @@
-"""Notes every change of every document in the log, automatic ones included. Acts.
+"""Writes every change of every document into the log, automatic changes included.
 
-The store knows how far the log has got; each replica looks, and one that finds changes which are not in the log yet
-notes them and moves the mark. A replica notes its own changes at once and leaves those of others alone for as long
-as their makers need. Where two note the same change, or one dies before it moves the mark, the change is in the log
-twice and shown once.
+The store holds a mark: the number of the last change that is in the log. Every replica compares the mark with the
+store's revision. A replica that finds changes after the mark writes them and moves the mark. It writes its own changes
+at once. It leaves those of other replicas alone for a few seconds, so that their makers can write them. If two replicas
+write the same change, or one dies before it moves the mark, the change is in the log twice and is shown once.
 """
 
 import json
 from itertools import takewhile
 
-import structlog
-
+from gateway.telemetry.periodic import LogOnce
 from inference_log.record import Audit
 from inference_log.writer import LogWriter
 from router.document.document import to_dict
@@ -18,13 +17,11 @@ from router.draw.assignment import BUCKETS
 from store.errors import StoreUnavailable
 from store.interface import Change, NumberedEntry, Store
 
-_log = structlog.get_logger()
-
-_AT_ONCE = 100
+_CHANGES_PER_TICK = 100
 
 
 class AuditTrail:
-    """One per replica. `failures` is how often the store or the disk could not do its part."""
+    """One per replica. `failures` counts how often the store or the disk failed."""
 
     def __init__(self, store: Store, writer: LogWriter, replica: str, patience_s: float = 5.0) -> None:
         self.failures = 0
@@ -33,27 +30,25 @@ class AuditTrail:
         self._replica = replica
         self._patience_s = patience_s
         self._audited = -1
-        self._answers = True
+        self._outage = LogOnce("gateway.audit.store_failed")
 
     def tick(self, now_s: float) -> None:
-        """Notes what is to be noted now (seconds since the epoch); never raises what the store may raise."""
+        """Write the changes that are due at `now_s`, in seconds since the epoch. Never raise a store error."""
         try:
-            self._look(now_s)
-            self._answers = True
+            self._write_due(now_s)
+            self._outage.note("")
         except StoreUnavailable as error:
             self.failures += 1
-            if self._answers:  # said once, not at every tick until it is back
-                _log.warning("gateway.audit.store_failed", error=str(error))
-            self._answers = False
+            self._outage.note(str(error))
 
-    def _look(self, now_s: float) -> None:
+    def _write_due(self, now_s: float) -> None:
         number = self._store.revision().number
         if number == self._audited:
             return
         before = self._audited = self._store.audited()
         if number == before:
             return
-        changes = self._store.changes(before, _AT_ONCE)
+        changes = self._store.changes(before, _CHANGES_PER_TICK)
         after = before
         for numbered in takewhile(lambda each: self._is_due(each.entry.change, now_s), changes):
             if not self._writer.note(_audit(numbered)):

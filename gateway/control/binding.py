@@ -1,4 +1,8 @@
-"""Binds the arms and shadows of a document to loaded versions. Acts, through the catalogue."""
+"""Binds the arms and shadows of a document to model versions: looks them up in the registry and loads them.
+
+`bind` is the only way in which a version is loaded for a route: when a replica builds its live table, before an
+operator's command is written, when routes are declared, and before a rollout follows its alias.
+"""
 
 import contextlib
 from collections.abc import Mapping
@@ -21,8 +25,8 @@ from runtimes.manifest import Manifest, Placement, Signature
 class Binding(NamedTuple):
     """READY versions by arm and by shadow.
 
-    `without` names, with the reason, what cannot be had and is not needed: shadows, and arms that nobody is sent to. An
-    abort must not fail because the version that it takes out of traffic cannot be loaded.
+    `without` gives the reason for each name that cannot be served and is not needed: shadows, and arms that get no
+    traffic. An abort must not fail because the version that it takes out of traffic cannot be loaded.
     """
 
     arms: dict[str, Version]
@@ -33,14 +37,16 @@ class Binding(NamedTuple):
 def bind(
     catalogue: Catalogue, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
 ) -> Binding:
-    """A READY version for every arm that is needed, and for what else can be had; those that run elsewhere have no
-    runtime. What is `held` for a name already is taken as it is, and the registry is not asked for it.
+    """Load a READY version for every arm that is needed, and for every other arm and shadow where that is possible.
+
+    A version that runs in another process gets no runtime here. A version in `held` is taken as it is for its name,
+    without asking the registry. `retry` loads quarantined versions again.
 
     Raises:
         UnknownModel: the registry has no such model, version or alias.
-        ModelRefused: a version is quarantined by the catalogue, or is not what the rollout began with.
+        ModelRefused: a version is quarantined by the catalogue, or differs from the one the rollout began with.
         RegistryUnavailable: the registry does not answer.
-        Rejected: the arms' signatures differ, or an arm would serve what is in quarantine on this route.
+        Rejected: the arms' signatures differ, or an arm would serve a version in quarantine on this route.
     """
     spec, refs = document.spec, references(document)
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
@@ -63,23 +69,51 @@ def bind(
     return Binding(arms, shadows, without)
 
 
-def _by_need(document: Document) -> list[str]:
-    """The arms, those first that are needed: by their signature the others are judged."""
-    return sorted(document.spec.arms, key=lambda arm: not _is_needed(document, arm))
+def candidate_of(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+    """Return the version that a reference names now; while the registry does not answer, the last one it named.
+
+    Raises:
+        UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
+    """
+    key, _ = catalogue.resolve(ref)
+    return Candidate(key.version, key.digest)
 
 
-def _is_needed(document: Document, arm: str) -> bool:
-    spec = document.spec
-    return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
+def candidate_now(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+    """Return the version that a reference names now, as the registry itself answers.
+
+    Raises:
+        UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
+    """
+    key, _ = catalogue.resolve_now(ref)
+    return Candidate(key.version, key.digest)
 
 
 def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
-    """What each arm is bound to, as the router has it."""
+    """Return the version of each arm in the router's form."""
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
 
 
+def require_released(catalogue: Catalogue, document: Document) -> None:
+    """Reject a document under which an arm would serve a version that is in quarantine on its route.
+
+    The registry is asked only if the route has a quarantine: a shift must not depend on the registry.
+
+    Raises:
+        Rejected: an arm would serve such a version.
+        UnknownModel, ModelRefused, RegistryUnavailable: the version of an arm cannot be found out.
+    """
+    if not document.quarantine:
+        return
+    spec, refs, weights = document.spec, references(document), document.weights
+    serving = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
+    nothing = Candidate("", "")
+    found = {arm: candidate_of(catalogue, refs[arm]) if arm in serving else nothing for arm in spec.arms}
+    refuse_quarantined(document, found)
+
+
 def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
-    """The versions that a document names right now, and where they would run; without those that cannot be resolved."""
+    """Return the versions that a document names now, each with its placement; leave out what cannot be resolved."""
     spec, refs = document.spec, references(document)
     found = set()
     for name in spec.arms:
@@ -94,19 +128,29 @@ def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
 
 
 def placement_of(spec: RouteSpec, manifest: Manifest) -> Placement:
-    """Where a route wants a version to run: as the route says, or else as the version does."""
+    """Return where a version runs on a route: the route's placement, or else the version's own."""
     return manifest.placement if spec.placement is None else placement_named(spec.placement)
 
 
 def placement_named(name: str) -> Placement:
-    """A placement that `router.spec.parse` has checked."""
+    """Return the placement of that name, which `router.spec.parse` has checked."""
     if name == "dedicated":
         return "dedicated"
     return "process" if name == "process" else "replica"
 
 
+def _by_need(document: Document) -> list[str]:
+    """Return the arms, needed ones first: the other arms must have the signature of the first one."""
+    return sorted(document.spec.arms, key=lambda arm: not _is_needed(document, arm))
+
+
+def _is_needed(document: Document, arm: str) -> bool:
+    spec = document.spec
+    return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
+
+
 def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
-    """The version, if it is READY and has the signature of the arms that there are."""
+    """Return the version if it is READY and has the signature of the arms found so far."""
     if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     for name, other in arms.items():
@@ -116,7 +160,7 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
 
 
 def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: bool) -> Version:
-    """The version, loaded into this process unless it runs elsewhere."""
+    """Return the version, loaded into this process unless it runs in another one."""
     key, manifest = catalogue.resolve(ref)
     if (manifest.placement if placement is None else placement) != "replica":
         return Version(key, manifest, VersionState.READY)
@@ -124,11 +168,11 @@ def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: boo
 
 
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:
-    """What is rolled out is pinned by content, not only by name."""
+    """Refuse a candidate whose artifact has changed: a rollout pins its candidate by digest, not only by name."""
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.candidate is None or rollout.of not in arms:
         return
-    if state.phase not in PINNED:  # it has no traffic; that it is not what it was must not undo an abort
+    if state.phase not in PINNED:  # the candidate has no traffic; its changed artifact must not undo an abort
         return
     served = arms[rollout.of].key
     if served.version == state.candidate.version and served.digest != state.candidate.digest:
@@ -147,6 +191,6 @@ def _check_signature(what: str, version: Version, other_what: str, other: Versio
 
 
 def _shape_of(version: Version) -> list[tuple[str, str, tuple[int, ...]]]:
-    """A signature without what is only for the log's readers."""
+    """Return the signature without the parts that only the log's readers use."""
     signature: Signature = version.manifest.signature
     return [(spec.name, spec.datatype, spec.shape) for spec in (*signature.inputs, *signature.outputs)]

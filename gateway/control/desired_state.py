@@ -1,7 +1,7 @@
-"""What the store wants this replica to serve, as far as the store can be believed. Acts, by reading it.
+"""The documents that the store wants this replica to serve, as far as the store can be believed.
 
-A store that was emptied, replaced or set back is not believed: the replica stays with what it knows, says so, and
-offers it back (`restored`). Nobody's routes vanish because a server lost its memory.
+A store that was emptied, replaced or set back is not believed. The replica goes on with the documents it knows, reports
+the trouble, and can put them back into the store (`restore`). So a store server that lost its data takes no route away.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -16,19 +16,20 @@ _LOST = "`pointsman restore` puts back what the replicas serve; until then nothi
 
 
 class DesiredState:
-    """One per replica, used by one thread, read by others.
+    """One per replica; changed by one thread, read by others.
 
-    `trouble` is why the store is not believed, or empty; `corrupt` says of routes why they cannot be read; `is_heard`,
-    whether the store has answered since the start.
+    `known` is the last state of the store that was believed. `trouble` is why the store is not believed now, or empty.
+    `corrupt` gives the reason for each route whose document cannot be read. `was_read` is True once the store has
+    answered since the start.
     """
 
-    def __init__(self, store: Store, memory: LastKnownFile | None) -> None:
+    def __init__(self, store: Store, last_known: LastKnownFile | None) -> None:
         self.trouble = ""
-        self.known = StoreState() if memory is None else memory.load()
+        self.known = StoreState() if last_known is None else last_known.load()
         self.corrupt: Mapping[str, str] = {}
-        self.is_heard = False
+        self.was_read = False
         self._store = store
-        self._memory = memory
+        self._last_known = last_known
         self._keys_revision = -1
 
     @property
@@ -37,34 +38,34 @@ class DesiredState:
         return {route: entry.document for route, entry in self.known.entries.items()}
 
     def look(self) -> bool:
-        """Whether there is something new since the last look.
+        """Read the store. Return True if something is new since the last look.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
         revision, known = self._store.revision(), self.known.revision
-        is_first = not self.is_heard
+        is_first = not self.was_read
         trouble = self._distrust(revision, is_first=is_first)
         if trouble or (revision == known and not is_first and not self.trouble):
-            self.trouble, self.is_heard = trouble, True
+            self.trouble, self.was_read = trouble, True
             return False
         entries, corrupt = self._read()
-        self.is_heard = True
+        self.was_read = True
         is_other = revision.identity != known.identity
         behind = [route for route, entry in self.known.entries.items() if _is_behind(entry, entries, corrupt)]
         if behind and not is_other:
             self.trouble = f"The store was set back: of {', '.join(behind)} it has an older version, or none. {_LOST}"
             return False
-        if is_other and known.identity and self._memory is not None:
-            self._memory.set_aside(known.identity)
+        if is_other and known.identity and self._last_known is not None:
+            self._last_known.set_aside(known.identity)
         kept = {route: entry for route, entry in self.known.entries.items() if route in corrupt and not is_other}
         self.corrupt = corrupt
         self._know(StoreState(revision, kept | entries, self.known.keys))
-        self.trouble = ""  # only now: whoever asks meanwhile is told what was true until here
+        self.trouble = ""  # last: until the new state is in place, other threads must see the trouble
         return True
 
     def look_for_keys(self) -> Sequence[ApiKey] | None:
-        """The keys, if they have changed since the last look.
+        """Return the keys if they have changed since the last look, or else None.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -78,7 +79,7 @@ class DesiredState:
         return keys
 
     def restore(self) -> Sequence[str]:
-        """Puts what is known back into the store; the routes that were written, none if nothing is known.
+        """Put the known documents and keys back into the store. Return the routes that were written; none if unknown.
 
         Raises:
             Conflict: the store has other routes of its own.
@@ -90,7 +91,10 @@ class DesiredState:
         return self._store.restore(known.revision.identity, list(known.entries.values()), known.keys)
 
     def _distrust(self, revision: Revision, *, is_first: bool) -> str:
-        """Who starts anew takes other routes as they are, but not that there are none."""
+        """Return why the store is not believed, or an empty text.
+
+        After a restart, accept a store with another identity, but not an empty one.
+        """
         known = self.known.revision
         if not known.identity or revision.identity == known.identity or (is_first and revision.identity):
             return ""
@@ -116,8 +120,8 @@ class DesiredState:
 
     def _know(self, known: StoreState) -> None:
         self.known = known
-        if self._memory is not None:
-            self._memory.keep(known)
+        if self._last_known is not None:
+            self._last_known.keep(known)
 
 
 def _is_behind(known: Entry, entries: Mapping[str, Entry], corrupt: Container[str]) -> bool:

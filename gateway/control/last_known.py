@@ -1,7 +1,7 @@
-"""What a machine remembers of the store, so that its replicas can start, and serve, while the store is away. Acts.
+"""The file with the last known state of the store. With it replicas can start and serve while the store is away.
 
-One file per home, replaced as a whole whenever something changes. It belongs to the store of one URL: pointed at
-another store, a gateway remembers nothing.
+There is one file per home. It is replaced as a whole whenever something changes. It belongs to the store of one URL: a
+gateway that is pointed at another store ignores it.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class StoreState(msgspec.Struct, frozen=True):
-    """What a store said last: where it stood, the newest version of each document, and the keys."""
+    """The last known state of a store: its revision, the newest version of each document, and the keys."""
 
     revision: Revision = Revision("", 0)
     entries: Mapping[str, Entry] = {}
@@ -38,7 +38,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class LastKnownFile:
-    """The file. Several replicas of a machine may write it; what the last one wrote is there."""
+    """The file. Several replicas of a machine may write it; the last writer wins."""
 
     def __init__(self, path: Path, store_url: str) -> None:
         self._path = path
@@ -46,7 +46,7 @@ class LastKnownFile:
         self._kept = StoreState()
 
     def load(self) -> StoreState:
-        """What is remembered; nothing, if there is no file, or it is damaged or another store's."""
+        """Read the state. It is empty if there is no file, or if the file is damaged or of another store."""
         try:
             file = msgspec.json.decode(self._path.read_bytes(), type=_File)
             entries = [Entry(from_dict(document), change) for document, change in file.documents]
@@ -60,7 +60,7 @@ class LastKnownFile:
         return self._kept
 
     def set_aside(self, identity: str) -> None:
-        """Keeps a copy of the file under the identity of the store that is given up for another one."""
+        """Copy the file under the identity of its store, before the state of another store replaces it."""
         kept = self._path.with_name(f"{self._path.stem}.{identity}{self._path.suffix}")
         try:
             shutil.copyfile(self._path, kept)
@@ -69,15 +69,15 @@ class LastKnownFile:
         else:
             _log.warning("gateway.memory.set_aside", path=str(kept))
 
-    def keep(self, remembered: StoreState) -> None:
-        """Replaces the file if there is something new; a disk that cannot take it is only logged."""
-        if remembered == self._kept:
+    def keep(self, state: StoreState) -> None:
+        """Replace the file if the state has changed. A disk error is logged, not raised."""
+        if state == self._kept:
             return
         file = _File(
-            self._store,
-            remembered.revision,
-            [(to_dict(entry.document), entry.change) for entry in remembered.entries.values()],
-            list(remembered.keys),
+            store=self._store,
+            revision=state.revision,
+            documents=[(to_dict(entry.document), entry.change) for entry in state.entries.values()],
+            keys=list(state.keys),
         )
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
@@ -89,4 +89,4 @@ class LastKnownFile:
         except OSError as error:
             _log.warning("gateway.memory.not_kept", path=str(self._path), error=str(error))
             return
-        self._kept = remembered
+        self._kept = state

@@ -1,169 +1,103 @@
-"""Lets rollouts advance, and takes bad arms out of traffic. Acts on the store; level-triggered, in a thread.
+"""Advances rollouts, and takes bad arms out of traffic. Runs in a background thread.
 
-Every replica looks, some twice a second. What is to be done follows from the document, the sums and the time, and is
-written with compare-and-set: whoever is first has done it, and the others find it done.
+Every replica looks, some twice a second. What has to be done follows from the document, the sums and the time, and is
+written with compare-and-set. The first replica makes the change, and the others find it made.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import structlog
 
+from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
+from gateway.control.observer import Observer
+from gateway.control.replica_view import ReplicaView
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import apply
-from router.document.document import Candidate, Document
+from router.document.document import Document
 from router.errors import Rejected, RouterError
-from router.evidence import guardrails
 from router.evidence.due import DueChange, abort_due, follow_due, may_be_due, step_due
-from router.evidence.guardrails import GuardrailFinding, findings
-from router.evidence.sums import REQUESTS, SumKey, Sums
+from router.evidence.guardrails import GuardrailFinding
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
 from store.interface import Store
 
 _log = structlog.get_logger()
 
-RECENT_S = 3600
-"""How far back sums are looked at by the bucket."""
-FRESH_S = 60
-"""Of these, what is read again at every look. What comes to older buckets still counts in the totals."""
-
-
-class Observation(NamedTuple):
-    """What is known of a route: its guardrails' findings, and the candidate's requests since its step began."""
-
-    findings: tuple[GuardrailFinding, ...]
-    samples: int
-    totals: Sums
-
-
-class Observer:
-    """Reads what there is to know of routes. Used by one thread."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._weights: dict[str, dict[int, Mapping[str, int]]] = defaultdict(dict)
-        self._recent: dict[str, Sums] = {}
-
-    def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Observation:
-        """`versions` says which model version serves each arm; `now_s` is seconds since the epoch.
-
-        Raises:
-            StoreUnavailable: the store does not answer.
-            Corrupt: an earlier document cannot be read back.
-        """
-        route = document.spec.route
-        recent = self._recent_sums(route, int(now_s)) if document.spec.guardrails else {}
-        totals = self._store.sums(route, document.trial_version)
-        if not _fits(recent, totals, document.trial_version):  # the store has lost what was read before
-            del self._recent[route]
-            recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
-        weights = self._weights_since(document, {key.policy_version for key in totals})
-        found: tuple[GuardrailFinding, ...] = ()
-        if document.spec.guardrails:
-            found = findings(document, versions=versions, weights=weights, totals=totals, recent=recent)
-        return Observation(found, guardrails.count_samples(document, totals), totals)
-
-    def _recent_sums(self, route: str, now_s: int) -> Sums:
-        """By bucket. Read before the totals, so that they never exceed them."""
-        known = self._recent.get(route)
-        fresh = self._store.recent_sums(route, now_s - (RECENT_S if known is None else FRESH_S))
-        kept = {key: value for key, value in (known or {}).items() if key.bucket_s >= now_s - RECENT_S}
-        self._recent[route] = {**kept, **fresh}
-        return self._recent[route]
-
-    def _weights_since(self, document: Document, policy_versions: set[int]) -> Mapping[int, Mapping[str, int]]:
-        """The weights of the versions that sums are of. A version never changes, so it is read once."""
-        known = self._weights[document.spec.route]
-        for version in policy_versions - known.keys():
-            entry = self._store.version(document.spec.route, version)
-            if entry is not None:
-                known[version] = entry.document.weights
-        for version in known.keys() - policy_versions:
-            del known[version]
-        return known
-
-
-def _fits(recent: Sums, totals: Sums, since_version: int) -> bool:
-    """Whether the totals have the requests that there are by the bucket, of the versions of which there are totals."""
-    oldest = min((key.policy_version for key in totals), default=since_version)
-    counted: dict[SumKey, int] = defaultdict(int)
-    for key, value in recent.items():
-        if key.policy_version >= oldest and key.name == REQUESTS:
-            counted[key._replace(bucket_s=0)] += value
-    return all(value <= totals.get(key, 0) for key, value in counted.items())
+_Trouble = set[tuple[str, str]]
+"""Route and error sentence."""
 
 
 class RolloutDriver:
-    """One per replica. `verdicts` is what the guardrails said last, by route; `aborts` counts what was taken out."""
+    """One per replica.
 
-    def __init__(
-        self,
-        store: Store,
-        changes: Changes,
-        documents: Callable[[], Mapping[str, Document]],
-        candidates: Callable[[str], Mapping[str, Candidate] | None],
-    ) -> None:
+    `verdicts` are the guardrails' last findings, by route. `aborts` counts the arms that were taken out of traffic, by
+    route, arm and guardrail.
+    """
+
+    def __init__(self, store: Store, catalogue: Catalogue, changes: Changes, view: ReplicaView) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
-        self._failing: Mapping[str, str] = {}
+        self._trouble: _Trouble = set()
         self._observer = Observer(store)
+        self._catalogue = catalogue
         self._changes = changes
-        self._documents = documents
-        self._candidates = candidates
+        self._view = view
 
     def tick(self, now_s: float) -> None:
-        """Looks at every route once; never raises what the store or the registry may raise.
+        """Look at every route once, at `now_s` in seconds since the epoch. Never raise a store or registry error.
 
-        First what is bad goes, everywhere: nothing that takes time may keep it.
+        Bad arms of all routes go first. Following an alias may take long, and must not delay an abort.
         """
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
-        going_on: list[tuple[str, Document, int]] = []
-        failing: dict[str, str] = {}
-        for route, document in self._documents().items():
-            bound = self._candidates(route) if may_be_due(document) else None
-            if bound is None:
+        remaining: list[tuple[str, Document, int]] = []
+        trouble: _Trouble = set()
+        for route, document in self._view.documents.items():
+            serving = self._view.candidates(route) if may_be_due(document) else None
+            if serving is None:
                 continue
-            with self._noted(route, failing):
-                evidence = self._observer.look(document, {arm: each.version for arm, each in bound.items()}, now_s)
-                verdicts[route] = evidence.findings
-                move = abort_due(document, evidence.findings, bound, now_s)
+            with self._noted(route, trouble):
+                versions = {arm: each.version for arm, each in serving.items()}
+                observation = self._observer.look(document, versions, now_s)
+                verdicts[route] = observation.findings
+                move = abort_due(document, observation.findings, serving, now_s)
                 if move is None:
-                    going_on.append((route, document, evidence.samples))
+                    remaining.append((route, document, observation.samples))
                 else:
                     self._make(route, document, move)
         self.verdicts = verdicts
-        for route, document, samples in going_on:
-            with self._noted(route, failing):
+        for route, document, samples in remaining:
+            with self._noted(route, trouble):
                 move = self._follow(document, now_s) or step_due(document, samples, now_s)
                 if move is not None:
                     self._make(route, document, move)
-        self._failing = failing
+        self._trouble = trouble
 
     @contextmanager
-    def _noted(self, route: str, failing: dict[str, str]) -> Iterator[None]:
+    def _noted(self, route: str, trouble: _Trouble) -> Iterator[None]:
+        """Log an error of the route and go on. A sentence that lasts is not logged again at every tick."""
         try:
             yield
         except (StoreError, RouterError, RegistryError, ModelRefused) as error:
             self.failures += 1
-            failing[route] = str(error)
-            if self._failing.get(route) != failing[route]:  # not twice a second, for as long as it lasts
+            trouble.add((route, str(error)))
+            if (route, str(error)) not in self._trouble:
                 _log.warning("gateway.advance.failed", route=route, error=str(error))
 
     def _follow(self, document: Document, now_s: float) -> DueChange | None:
+        """Return the move to the version that the candidate's alias names now, if that is another one."""
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
         try:
-            named = self._changes.named_now(document.spec.arms[rollout.of])
+            named = candidate_now(self._catalogue, document.spec.arms[rollout.of])
             move = follow_due(document, named, now_s)
             if move is not None:
-                self._changes.require_loadable(apply(document, move.command))
-        except (RegistryError, ModelRefused, Rejected):  # nothing follows a registry that is away, or a broken version
+                bind(self._catalogue, apply(document, move.command))
+        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the new version cannot be served
             return None
         return move
 
@@ -171,7 +105,7 @@ class RolloutDriver:
         note = Note(OURSELVES, move.what, move.why)
         try:
             entry = self._changes.change(route, lambda _: move.command, note, expected=document.version)
-        except Conflict:  # another replica, or an operator, was quicker
+        except Conflict:  # another replica or an operator came first
             return
         if move.finding is not None:
             arm, guardrail = move.finding.arm, move.finding.guardrail

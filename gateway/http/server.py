@@ -26,26 +26,6 @@ _KEEP_ALIVE_S = 75
 _LAST_RESPONSES_S = 10
 
 
-def bind(host: str, port: int, *, shared: bool = True) -> socket.socket:
-    """A bound socket, which others may share if `shared`. It does not accept connections yet.
-
-    Raises:
-        OSError: the port is held by somebody who does not share it, or by anybody if not `shared`.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, port))
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers. The process has its own."""
 

@@ -1,4 +1,4 @@
-"""The replica's question to itself: does a prediction still come out of every route? Acts."""
+"""The replica's own health check: it sends a prediction to every route."""
 
 import asyncio
 import contextlib
@@ -21,11 +21,11 @@ class Unhealthy(Exception):
     """The replica's own request did not come back as it should."""
 
 
-async def probe(door: InferenceEndpoint, holder: LiveTableHolder) -> None:
-    """Sends each route a request of zeros, through everything that a caller's goes through but the socket.
+async def probe(endpoint: InferenceEndpoint, holder: LiveTableHolder) -> None:
+    """Send each route a request of zeros, through everything but the socket that a client's request goes through.
 
-    A model that fails is not this replica's fault: another replica would run the same model. Neither is a slow one, or
-    a queue before it; a loop that hangs is the watchdog's.
+    A model that fails does not make the replica unhealthy, for another replica would run the same model. Neither does a
+    slow model or a full queue. A hanging event loop is the watchdog's concern.
 
     Raises:
         Unhealthy: the gateway itself fails.
@@ -33,16 +33,16 @@ async def probe(door: InferenceEndpoint, holder: LiveTableHolder) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_S):
             for live in holder.current.routes.values():
-                _require_answer(live.route.name, await _ask(door, live))
+                _require_no_fault(live.route.name, await _send(endpoint, live))
 
 
-def _require_answer(route: str, response: Response) -> None:
+def _require_no_fault(route: str, response: Response) -> None:
     if response.status >= 500 and ERROR_HEADER.encode() not in dict(response.headers):
         raise Unhealthy(f"Route {route} answers {response.status} to the replica's own request.")
 
 
-async def _ask(door: InferenceEndpoint, live: LiveRoute) -> Response:
-    """What the door answers. Binary, which every datatype can be."""
+async def _send(endpoint: InferenceEndpoint, live: LiveRoute) -> Response:
+    """Send the request and return the response. It is binary, the one encoding that every datatype has."""
     arrays = example_inputs(live.signature)
     contents = [bytes(encode_tensor(array)) for array in arrays.values()]
     inputs = [
@@ -57,4 +57,4 @@ async def _ask(door: InferenceEndpoint, live: LiveRoute) -> Response:
     head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
     headers = {b"inference-header-content-length": str(len(head)).encode()}
     path, body = f"/v2/models/{live.route.name}/infer", b"".join([head, *contents])
-    return await run_in_task(door.respond("POST", path, headers, body, time.perf_counter(), probe=True))
+    return await run_in_task(endpoint.respond("POST", path, headers, body, time.perf_counter(), probe=True))

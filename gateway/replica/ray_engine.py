@@ -1,9 +1,9 @@
-"""Runs the replicas as a Ray Serve deployment on a cluster of this machine's own. Acts.
+"""Runs the replicas as a Ray Serve deployment on a local Ray cluster of their own.
 
-Ray Serve owns placement, restarts and rolling upgrades; it is not in the byte path: its proxies are off, and each
-replica listens itself. The cluster shares this process's fate: the kernel ends it when this process ends.
+Ray Serve does placement, restarts and rolling upgrades. Requests do not pass through it: its proxies are off, and each
+replica listens itself. The kernel ends the cluster when this process ends.
 
-`gateway.replica.ray_environment` must have been prepared before this module is imported.
+Call `gateway.replica.ray_environment.prepare` before importing this module.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
 
 _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
-_LAST_WORDS_S = 25.0  # added to the drain: requests in hand, the last segments
+_LAST_WORK_S = 25.0  # added to the drain: requests in hand, the last segments
 _CPUS_PER_REPLICA = 0.1  # a claim for placement, not a limit; leaves room for the surge of a rolling upgrade
 
 
@@ -51,29 +51,29 @@ class GatewayReplica:
         await self._replica.start()
 
     async def check_health(self) -> None:
-        """Asked by Serve; raising means unhealthy."""
+        """Return if the replica is healthy, or raise. Serve calls this."""
         await self._replica.check()
 
     async def __del__(self) -> None:
-        """Called, once, by Serve's graceful shutdown."""
+        """Stop the replica. Serve's graceful shutdown calls this once."""
         await self._replica.stop()
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM, wherever the process was; like KeyboardInterrupt, nothing but the end may catch it."""
+    """SIGINT or SIGTERM, raised wherever the process was. Like KeyboardInterrupt, only `run` may catch it."""
 
 
 def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[], None]) -> None:
-    """Starts cluster and replicas, serves until SIGINT or SIGTERM, then takes everything down in order."""
+    """Start the cluster and the replicas, serve until SIGINT or SIGTERM, then stop everything in order."""
     try:
         _handle_signals(_interrupt)
         on_step("starting Ray")
-        with _saying_why("Ray"):
+        with _explained("Ray"):
             address = start_cluster()
-        _handle_signals(_interrupt)  # again: Ray has put a handler of its own in the place of SIGTERM's
+        _handle_signals(_interrupt)  # again: Ray has replaced the handler of SIGTERM by its own
         (settings.home / ADDRESS_FILE).write_text(address)  # for `ray status --address` and the like
         on_step(f"starting {settings.replicas} replicas")
-        with _saying_why("The replicas"):
+        with _explained("The replicas"):
             deploy(settings)
         _handle_signals(_interrupt)
         on_ready()
@@ -87,8 +87,8 @@ def run(settings: Settings, on_step: Callable[[str], None], on_ready: Callable[[
 
 
 @contextlib.contextmanager
-def _saying_why(what: str) -> Iterator[None]:
-    """Turns whatever Ray's parts raise into one sentence."""
+def _explained(what: str) -> Iterator[None]:
+    """Turn any exception of Ray into an error with one sentence."""
     try:
         yield
     except Exception as error:
@@ -97,7 +97,7 @@ def _saying_why(what: str) -> Iterator[None]:
 
 
 def start_cluster() -> str:
-    """A fresh Ray cluster on this machine's loopback, and Serve on it without proxies. Returns its address."""
+    """Start a Ray cluster on this machine's loopback, and Serve on it without proxies. Return its address."""
     ray.init(
         address="local",
         _node_ip_address="127.0.0.1",
@@ -116,9 +116,9 @@ def start_cluster() -> str:
 
 
 def deploy(settings: Settings, generation: int = 1) -> None:
-    """Starts the replicas, or replaces them one by one where they differ. Returns when all of them serve.
+    """Start the replicas, or replace one by one those that differ. Return when all of them serve.
 
-    Serve compares what replicas are made from; another `generation` makes them differ though no setting does.
+    Serve compares the arguments of replicas. Another `generation` replaces them although no setting has changed.
     """
     deployment: Any = serve.deployment(
         GatewayReplica,
@@ -128,7 +128,7 @@ def deploy(settings: Settings, generation: int = 1) -> None:
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         graceful_shutdown_wait_loop_s=0.1,
-        graceful_shutdown_timeout_s=settings.drain_s + _LAST_WORDS_S,
+        graceful_shutdown_timeout_s=settings.drain_s + _LAST_WORK_S,
         ray_actor_options={"num_cpus": _CPUS_PER_REPLICA},
     )
     application = deployment.bind(settings.model_dump(mode="json"), generation)
@@ -136,14 +136,14 @@ def deploy(settings: Settings, generation: int = 1) -> None:
 
 
 def connect_cluster(settings: Settings) -> None:
-    """Joins the cluster that another process started with the same settings."""
+    """Connect to the cluster that another process has started with the same settings."""
     ray.init(address=(settings.home / ADDRESS_FILE).read_text(), log_to_driver=False, logging_level=logging.ERROR)
 
 
 def stop_cluster() -> None:
-    """Serve first, which drains the replicas, then Ray."""
+    """Stop Serve, which drains the replicas, and then Ray."""
     if ray.is_initialized():
-        # Ray prints, as a failure, that its controller ended when it was told to.
+        # Ray prints the ordered end of its controller as a failure.
         nowhere = io.StringIO()
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             serve.shutdown()

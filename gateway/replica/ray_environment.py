@@ -1,6 +1,6 @@
-"""What Ray reads from the environment, much of it while it is being imported. Acts on the environment.
+"""The environment variables that Ray reads, many of them while it is being imported.
 
-Call `prepare` before anything imports Ray. What the operator has set himself stays.
+Call `prepare` before anything imports Ray. A variable that the operator has set stays as it is.
 """
 
 import os
@@ -16,7 +16,7 @@ _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray runs workers at niceness 15 by default: whatever else the machine does would come before predictions.
+    # Ray runs workers at niceness 15 by default: every other process would then come before predictions.
     "RAY_worker_niceness": "0",
     # A replica's threads would otherwise multiply with the machine's cores.
     "OMP_NUM_THREADS": "1",
@@ -24,7 +24,7 @@ _VARIABLES = {
 
 
 def prepare(settings: Settings) -> None:
-    """Sets the variables, and makes the token that whoever speaks to this home's cluster needs."""
+    """Set the variables, and create the token that every process needs to connect to this home's cluster."""
     token = settings.home / _TOKEN_FILE
     if not token.exists():
         token.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Runs one replica in this process, without Ray: for laptops and fast tests. Acts."""
+"""Runs one replica in this process, without Ray: for laptops and fast tests."""
 
 import asyncio
 import signal
@@ -12,10 +12,10 @@ from gateway.telemetry.logs import configure_logs
 
 
 def run(settings: Settings, on_ready: Callable[[], None]) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM.
 
     Raises:
-        OSError: the port is held by somebody else.
+        OSError: another process holds the port.
     """
     configure_logs()
     uvloop.run(_serve(settings, on_ready))

@@ -1,6 +1,6 @@
-"""Ends a process whose event loop no longer turns, so that its supervisor replaces it. Acts.
+"""Ends a process whose event loop hangs, so that its supervisor replaces it.
 
-The kernel goes on handing connections to a process that only hangs; to end it is the one thing that stops this.
+The kernel goes on handing connections to a process that hangs. Only the end of the process stops this.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 def _end(silent_s: float) -> None:
-    # Straight to the descriptor: locks of logging or of buffered streams may be held by what hangs.
+    # Straight to the descriptor: the hanging code may hold the locks of logging or of buffered streams.
     os.write(sys.stderr.fileno(), f"gateway.replica.watchdog.wedged silent_s={silent_s:.1f}: ending\n".encode())
     os._exit(_EXIT_CODE)
 
@@ -32,12 +32,12 @@ class Watchdog:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Called on the loop."""
+        """Start watching. Call this on the event loop."""
         self._beat()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """From now on nothing is ended."""
+        """Stop watching: from now on the process is not ended."""
         self._stop.set()
 
     def _beat(self) -> None:
@@ -50,7 +50,7 @@ class Watchdog:
         while not self._stop.wait(self._period_s):
             now_s = time.monotonic()
             if now_s - looked_s > self._limit_s / 2:
-                # This thread did not run either: the whole process was stopped. The loop gets its time anew.
+                # This thread did not run either: the whole process was stopped. Give the loop its full time again.
                 self._beat_s = now_s
             looked_s = now_s
             if now_s - self._beat_s > self._limit_s:

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from gateway.cli import demo
 from gateway.control.desired_state import DesiredState
-from gateway.control.reconciler import Identity, Reconciler
+from gateway.control.reconciler import Reconciler
+from gateway.control.report import Identity
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.http.endpoint import InferenceEndpoint
@@ -83,8 +84,15 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     holder, seat, turn = LiveTableHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     lanes = LanePool(turn, LaneOptions(threads=1, inline_below_s=1.0), None)
-    identity, desired = Identity("steps", 0, 0.0), DesiredState(store, None)
-    Reconciler(identity, store, desired, catalogue, lanes, holder, 60.0).tick(time.monotonic())
+    Reconciler(
+        identity=Identity("steps", 0, 0.0),
+        store=store,
+        desired=DesiredState(store, None),
+        catalogue=catalogue,
+        lanes=lanes,
+        holder=holder,
+        registry_every_s=60.0,
+    ).tick(time.monotonic())
     metrics = Metrics(home / "metrics", seat.number)
     writer = LogWriter(seat.folder, "steps")
     recorder = Recorder(writer)

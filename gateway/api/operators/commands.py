@@ -13,8 +13,9 @@ from gateway.api.operators.headers import BIND, ETAG, NOBODY, READ, IfMatch, Who
 from gateway.api.operators.preconditions import seen_version
 from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
-from gateway.control.binding import bind
+from gateway.control.binding import bind, candidate_of
 from gateway.control.changes import Changes, Note
+from gateway.control.replica_view import ReplicaView
 from registry_sync.catalogue import Catalogue
 from router.document.commands import (
     Abort,
@@ -42,10 +43,10 @@ _NOTHING = Ask()
 _PROMOTE, _ABORT, _UNDO = PromoteBody(), AbortBody(), UndoBody()
 
 
-def command_router(changes: Changes, catalogue: Catalogue) -> APIRouter:
+def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) -> APIRouter:
     """A handler for each command."""
     router = APIRouter(prefix="/routes/{route}")
-    commands = _Commands(changes, catalogue)
+    commands = _Commands(changes, catalogue, view)
 
     @router.post("/shift", responses=_LOADING)
     def shift(
@@ -125,9 +126,10 @@ def command_router(changes: Changes, catalogue: Catalogue) -> APIRouter:
 class _Commands:
     """Makes commands; those that need to know what an arm is bound to now are put together here."""
 
-    def __init__(self, changes: Changes, catalogue: Catalogue) -> None:
+    def __init__(self, changes: Changes, catalogue: Catalogue, view: ReplicaView) -> None:
         self._changes = changes
         self._catalogue = catalogue
+        self._view = view
 
     def make(
         self, route: str, ask: Callable[[Document], Command], note: Note, if_match: str | None, response: Response
@@ -150,9 +152,9 @@ class _Commands:
     def start(self, known: Document) -> Start:
         """With what the candidate's arm is bound to now."""
         rollout, _ = spec_and_state(known)
-        candidate = self._changes.candidate(known.spec.arms[rollout.of])
+        candidate = candidate_of(self._catalogue, known.spec.arms[rollout.of])
         for arm in rollout.base:
-            if self._changes.candidate(known.spec.arms[arm]) == candidate:
+            if candidate_of(self._catalogue, known.spec.arms[arm]) == candidate:
                 raise Rejected(
                     f"Arm {rollout.of} is bound to what arm {arm} serves already, version {candidate.version}; there "
                     "is nothing to roll out."
@@ -164,15 +166,15 @@ class _Commands:
         rollout, _ = spec_and_state(known)
         refs = {shadow.name: shadow.ref for shadow in known.spec.shadows}
         ref = refs.get(name) or known.spec.arms[rollout.of]
-        return PromoteShadow(name, self._changes.candidate(ref), time.time())
+        return PromoteShadow(name, candidate_of(self._catalogue, ref), time.time())
 
     def abort(self, known: Document, arm: str | None, why: str) -> Abort:
         """A rollout knows its candidate; of a split's arm it is found out what it is bound to now."""
         if arm is None or known.rollout is not None:
             return Abort(time.time(), why, arm)
         check_arm(known, arm)
-        serving = self._changes.serving(known.spec.route)  # which may be what the alias has left behind
-        bound = serving[arm] if arm in serving else self._changes.candidate(known.spec.arms[arm])
+        serving = self._view.candidates(known.spec.route) or {}  # which may be what the alias has left behind
+        bound = serving[arm] if arm in serving else candidate_of(self._catalogue, known.spec.arms[arm])
         return Abort(time.time(), why, arm, bound)
 
     def undo(self, known: Document, to: int | None) -> Undo:

@@ -4,8 +4,6 @@ The handlers block and therefore run in FastAPI's thread pool, never on the requ
 goes through `gateway.control.changes`.
 """
 
-from collections.abc import Callable
-
 from fastapi import APIRouter
 
 from gateway.api.operators.commands import command_router
@@ -14,8 +12,9 @@ from gateway.api.operators.routes import route_router
 from gateway.api.operators.status_reader import StatusReader
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
+from gateway.control.replica_view import ReplicaView
 from registry_sync.catalogue import Catalogue
-from store.interface import Report, Store
+from store.interface import Store
 
 
 def operate_router(
@@ -23,17 +22,12 @@ def operate_router(
     catalogue: Catalogue,
     changes: Changes,
     wanted: DesiredState,
-    own_report: Callable[[], Report],
-    heard_s: Callable[[], float],
+    view: ReplicaView,
 ) -> APIRouter:
-    """Everything below `/api`.
-
-    `own_report` is what this replica would tell the store; `heard_s`, when the store last answered, by the monotonic
-    clock.
-    """
+    """Everything below `/api`."""
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
-    router.include_router(command_router(changes, catalogue))
-    survey = StatusReader(store, changes, wanted, own_report, heard_s)
+    router.include_router(command_router(changes, catalogue, view))
+    survey = StatusReader(store, catalogue, view)
     router.include_router(overview_router(store, catalogue, wanted, survey))
     return router

@@ -14,7 +14,7 @@ from gateway.api.operators.responses import (
 )
 from gateway.api.operators.shadow_status import comparisons
 from gateway.api.operators.views import described, standing
-from gateway.control.rollouts import Observation
+from gateway.control.observer import Observation
 from router.document.document import Document
 from router.evidence.sums import ERRORS, REQUESTS, total
 from router.evidence.verdict import worst

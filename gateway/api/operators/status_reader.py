@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.api.operators.responses import Status, StoreState, StoreStatus
 from gateway.api.operators.status import is_counted, status
-from gateway.control.changes import Changes
-from gateway.control.desired_state import DesiredState
-from gateway.control.rollouts import Observation, Observer
+from gateway.control.binding import candidate_of
+from gateway.control.observer import Observation, Observer
+from gateway.control.replica_view import ReplicaView
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.document import Document
 from router.errors import Corrupt
@@ -20,28 +21,19 @@ from store.interface import Report, Store
 
 
 class StatusReader:
-    """One per replica; used by many threads. `heard_s` says when the store last answered, by the monotonic clock."""
+    """One per replica; used by many threads."""
 
-    def __init__(
-        self,
-        store: Store,
-        changes: Changes,
-        wanted: DesiredState,
-        own_report: Callable[[], Report],
-        heard_s: Callable[[], float],
-    ) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue, view: ReplicaView) -> None:
         self._store = store
-        self._changes = changes
-        self._wanted = wanted
-        self._own_report = own_report
-        self._heard_s = heard_s
+        self._catalogue = catalogue
+        self._view = view
         self._observer = Observer(store)
         self._lock = threading.Lock()  # of the observer, which is one thread's at a time
 
     def take(self, now_s: float) -> Status:
         """What there is to say now (seconds since the epoch), whatever the store does."""
-        known: Mapping[str, Document] = self._wanted.documents
-        trouble = self._wanted.trouble
+        known: Mapping[str, Document] = self._view.documents
+        trouble = self._view.trouble
         evidence: Mapping[str, Observation] = {}
         try:
             reports: Sequence[Report] = self._store.reports()
@@ -49,11 +41,11 @@ class StatusReader:
                 known = self._documents()
                 evidence = self._evidence(known, now_s)
         except StoreUnavailable as error:
-            return status(self._store_status("UNREACHABLE", str(error)), known, [self._own_report()], {}, now_s)
+            return status(self._store_status("UNREACHABLE", str(error)), known, [self._view.report()], {}, now_s)
         return status(self._store_status("LOST" if trouble else "REACHABLE", trouble), known, reports, evidence, now_s)
 
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
-        stale_s = max(0.0, time.monotonic() - self._heard_s())
+        stale_s = max(0.0, time.monotonic() - self._view.store_contact_s)
         return StoreStatus(state=state, trouble=trouble, stale_s=round(stale_s, 3))
 
     def _documents(self) -> Mapping[str, Document]:
@@ -61,7 +53,7 @@ class StatusReader:
         try:
             return self._store.documents()
         except Corrupt:
-            return self._wanted.documents
+            return self._view.documents
 
     def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Observation]:
         evidence = {}
@@ -77,7 +69,7 @@ class StatusReader:
     def _look(self, document: Document, now_s: float) -> Observation:
         refs = references(document)
         try:
-            versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded_arms}
+            versions = {arm: candidate_of(self._catalogue, refs[arm]).version for arm in document.spec.guarded_arms}
         except (RegistryError, ModelRefused):  # which version serves an arm cannot be told: the rest still can
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)

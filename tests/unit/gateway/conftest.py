@@ -230,7 +230,7 @@ class Running:
         self._started.set()
         await self._end.wait()
         # A connection that a failing test left hanging need not hold the others up.
-        for connection in list(self.replica._listener._server.server_state.connections):
+        for connection in list(self.replica._http._server.server_state.connections):
             connection.transport.abort()
         await self.replica.stop()
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,9 +65,7 @@ class Spool:
 
     def tick_once(self) -> None:
         """Ship everything, as a replica does when it stops in good order."""
-        stop = threading.Event()
-        stop.set()
-        self.shipper.run(stop, 3600, 1_000_000)
+        self.shipper.tick(0.0, 0)
 
     def shipped(self, column: str = "decision_id") -> list:
         if not list(self.log.rglob("*.parquet")):
@@ -123,15 +120,10 @@ def test_a_segment_becomes_parquet_that_two_engines_read_with_its_keys(spool, ma
 def test_the_active_segment_is_not_shipped(spool, tmp_path, make_context, make_record, write_segment):
     spool.writer.append(make_context(), make_record)
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=9)], 9)
-    stop = threading.Event()
-    running = threading.Thread(target=spool.shipper.run, args=(stop, 3600, 1_000_000, 0.001))
-    running.start()
-    until_s = time.monotonic() + 5
-    while spool.shipped() != ["d9"] and time.monotonic() < until_s:
-        time.sleep(0.005)
+    spool.shipper.tick(3600, 1_000_000)
+    assert spool.shipped() == ["d9"]
     assert segments(spool.folder) == [spool.writer.active_path]
-    stop.set()
-    running.join()
+    spool.tick_once()
     assert spool.shipped() == ["d0", "d9"]
 
 

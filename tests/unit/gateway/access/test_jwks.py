@@ -193,10 +193,3 @@ def test_a_password_in_the_url_is_refused_and_not_repeated():
 @pytest.mark.parametrize("location", ["https://idp.example.org/jwks", "http://localhost:9/jwks", "http://[::1]:9/jwks"])
 def test_https_and_loopback_urls_are_taken(location):
     assert JwksSource(location).current is None
-
-
-def test_the_thread_ends_when_it_is_told(source, fetch):
-    stop = threading.Event()
-    stop.set()
-    source.run(stop)
-    assert fetch.times == 0

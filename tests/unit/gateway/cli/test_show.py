@@ -8,7 +8,7 @@ from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import status
 from gateway.cli.client import ApiClient
 from gateway.cli.print_status import print_route, print_status
-from gateway.control.rollouts import Observation
+from gateway.control.observer import Observation
 from router.document.commands import Abort, Declare, Start, apply
 from router.document.document import Candidate
 from router.evidence.guardrails import GuardrailFinding

@@ -1,4 +1,4 @@
-"""Every change is in the log, whoever made it and whoever dies; two replicas rarely note the same one."""
+"""Every change gets into the log, whichever replica made it or dies; two replicas rarely write the same one."""
 
 import itertools
 import json
@@ -28,17 +28,17 @@ SPEC = parse_spec({"route": "fraud", "arms": {"a": "m:1", "b": "m:2"}, "split": 
 
 
 class Changes:
-    """The part of a store that is about changes; each may be made to fail, before or after it is done."""
+    """The part of a store that is about changes. Each call can be made to fail, before or after it is done."""
 
     def __init__(self) -> None:
         self.made: list[NumberedEntry] = []
         self.mark = 0
         self.asked: list[str] = []
         self.fails: set[str] = set()
-        self.loses_the_answer_of: set[str] = set()
+        self.loses_the_reply_of: set[str] = set()
 
     def make(self, by: str, at_s: float = NOW_S, why: str = "") -> None:
-        """One more version of the route."""
+        """Add a version of the route."""
         number = len(self.made) + 1
         document = Document(version=number, spec=SPEC, slots=allocate({"a": 7500, "b": 2500}))
         self.made.append(NumberedEntry(number, Entry(document, Change("ann", at_s, "declare", why, f"id{number}", by))))
@@ -70,7 +70,7 @@ class Changes:
         if name in self.fails:
             raise StoreUnavailable("The store does not answer.")
         done = work()
-        if name in self.loses_the_answer_of:
+        if name in self.loses_the_reply_of:
             raise StoreUnavailable("The store does not answer.")
         return done
 
@@ -86,7 +86,7 @@ def trail(tmp_path, store) -> AuditTrail:
 
 
 def noted(folder: Path) -> list[Audit]:
-    """What is in the segments of a folder."""
+    """Return the changes in the segments of a folder."""
     read = [read_segment(path.read_bytes()) for path in segments(folder)]
     return [audit for segment in read if segment is not None for audit in segment.audits]
 
@@ -127,7 +127,7 @@ def test_the_document_that_is_noted_can_be_read_back(trail, store, tmp_path):
 def test_own_changes_are_noted_at_once_and_those_of_others_after_a_while(trail, store, tmp_path):
     store.make("host-0")
     store.make("host-1")
-    store.make("host-0")  # waits behind the other's: the mark says that all before it is in the log
+    store.make("host-0")  # it waits behind the other replica's: the mark covers all changes before it
     trail.tick(NOW_S + 4.9)
     assert (numbers(tmp_path), store.mark) == ([1], 1)
     trail.tick(NOW_S + 5)
@@ -172,7 +172,7 @@ def test_more_changes_than_are_read_at_once_are_noted_one_look_after_the_other(t
 @pytest.mark.parametrize("applied", [False, True])
 def test_while_the_store_is_gone_nothing_is_lost(trail, store, tmp_path, verb, applied):
     store.make("host-0")
-    broken = store.loses_the_answer_of if applied else store.fails
+    broken = store.loses_the_reply_of if applied else store.fails
     broken.add(verb)
     trail.tick(NOW_S)
     assert trail.failures == 1
@@ -206,12 +206,12 @@ def test_two_replicas_over_sqlite_show_each_change_once_whoever_dies(tmp_path):
     for round_s in range(6):
         change("host-0", NOW_S + round_s)
         change("host-1", NOW_S + round_s)
-        # Each time other objects, as after a restart; the first replica dies before it can move the mark.
+        # New objects each time, as after a restart; the first replica dies before it can move the mark.
         AuditTrail(_WithoutMark(store), writers[0], "host-0", patience_s=1.0).tick(NOW_S + round_s)
         AuditTrail(store, writers[1], "host-1", patience_s=1.0).tick(NOW_S + round_s)
     AuditTrail(store, writers[1], "host-1").tick(NOW_S + 60)
     log, spool = tmp_path / "log", tmp_path / "spool"
-    assert sum(len(numbers(seat.folder)) for seat in seats) > 12  # some are there twice
+    assert sum(len(numbers(seat.folder)) for seat in seats) > 12  # some changes are there twice
     assert run_query(log, spool, "SELECT version FROM audit ORDER BY version")[1] == [(n,) for n in range(1, 13)]
     assert store.audited() == store.revision().number == 12
     for seat in seats:

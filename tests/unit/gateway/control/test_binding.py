@@ -1,11 +1,11 @@
-"""Arms and shadows are bound to versions that are loaded and that take and give the same tensors."""
+"""Arms and shadows are binding to loaded versions that have one signature."""
 
 import re
 from fractions import Fraction
 
 import pytest
 
-from gateway.control.binding import bind, candidates, places
+from gateway.control.binding import bind, candidate_now, candidate_of, candidates, places
 from gateway.execution.lane import LaneKey
 from registry_sync.catalogue import Catalogue, VersionState
 from registry_sync.errors import RegistryUnavailable, UnknownModel
@@ -14,6 +14,7 @@ from router.document.commands import Abort, Declare, Release, Shift, Start, appl
 from router.document.document import Candidate, Document
 from router.errors import Rejected
 from router.spec.parse import parse_spec
+from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions
 
@@ -41,17 +42,17 @@ def names(catalogue: Catalogue, made: Document) -> set[tuple[str, str, bool]]:
 
 
 def test_versions_and_aliases_are_bound(catalogue):
-    bound = bind(catalogue, document("linear:1", "linear@challenger"))
-    assert [str(version.key) for version in bound.arms.values()] == ["linear:1", "linear:2"]
-    assert all(version.runtime is not None for version in bound.arms.values())
-    assert candidates(bound.arms) == {
-        arm: Candidate(version.key.version, version.key.digest) for arm, version in bound.arms.items()
+    binding = bind(catalogue, document("linear:1", "linear@challenger"))
+    assert [str(version.key) for version in binding.arms.values()] == ["linear:1", "linear:2"]
+    assert all(version.runtime is not None for version in binding.arms.values())
+    assert candidates(binding.arms) == {
+        arm: Candidate(version.key.version, version.key.digest) for arm, version in binding.arms.items()
     }
 
 
 def test_arms_of_one_version_share_its_runtime(catalogue):
-    bound = bind(catalogue, document("linear:1", "linear@champion")).arms
-    assert bound["arm0"].runtime is bound["arm1"].runtime
+    binding = bind(catalogue, document("linear:1", "linear@champion")).arms
+    assert binding["arm0"].runtime is binding["arm1"].runtime
 
 
 def test_another_signature_is_rejected(catalogue):
@@ -69,9 +70,9 @@ def test_another_signature_is_rejected(catalogue):
     ],
 )
 def test_an_arm_that_nobody_needs_may_be_missing(catalogue, ref, words):
-    bound = bind(catalogue, document("linear:1", ref, "linear:2"))
-    assert (list(bound.arms), list(bound.without)) == (["arm0", "arm2"], ["arm1"])
-    assert re.search(words, bound.without["arm1"])
+    binding = bind(catalogue, document("linear:1", ref, "linear:2"))
+    assert (list(binding.arms), list(binding.without)) == (["arm0", "arm2"], ["arm1"])
+    assert re.search(words, binding.without["arm1"])
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_an_arm_that_somebody_needs_may_not_be_missing(catalogue, more):
 
 
 def test_signatures_are_those_of_what_is_needed(catalogue):
-    """Not of whoever is named first: an arm that nobody needs must not take the route away from those who serve."""
+    """The first arm named does not count if it is not needed: it must not take the route away from the serving arms."""
     made = document("wide:1", "linear:1", "linear:2", split={"arm0": 0, "arm1": "50%", "arm2": "50%"})
     assert list(bind(catalogue, made).without) == ["arm0"]
 
@@ -106,11 +107,23 @@ def test_what_the_registry_does_not_have_is_unknown(catalogue):
 
 
 def test_a_registry_that_is_away_is_not_needed_for_what_is_bound_already(catalogue, own_registry):
-    bound = bind(catalogue, document("linear:1"))
+    binding = bind(catalogue, document("linear:1"))
     own_registry.rename(own_registry.with_name("away"))
-    assert bind(catalogue, document("linear:1")) == bound
+    assert bind(catalogue, document("linear:1")) == binding
     with pytest.raises(RegistryUnavailable):
         bind(catalogue, document("linear:2"))
+
+
+def test_a_candidate_that_was_never_looked_up_needs_the_registry(catalogue, own_registry):
+    bind(catalogue, rollout())
+    ref = parse_ref("linear@challenger")
+    assert candidate_now(catalogue, ref) == candidate_of(catalogue, ref)
+    own_registry.rename(own_registry.with_name("away"))
+    with pytest.raises(RegistryUnavailable):
+        candidate_of(Catalogue(DirectoryRegistry(own_registry), LoadOptions()), ref)
+    assert candidate_of(catalogue, ref).version == "2"
+    with pytest.raises(RegistryUnavailable):
+        candidate_now(catalogue, ref)
 
 
 def test_a_candidate_stays_what_it_was_when_its_alias_moves(catalogue, own_registry):
@@ -144,12 +157,12 @@ def test_what_is_in_quarantine_gets_no_traffic_under_another_name_either(catalog
 
 def test_shadows_are_bound_beside_the_arms(catalogue):
     shadows = [{"arm": "linear@challenger", "placement": "replica"}, {"arm": "arm1", "placement": "replica"}]
-    bound = bind(catalogue, document("linear:1", "linear:2", shadow=shadows))
-    assert {name: str(version.key) for name, version in bound.shadows.items()} == {
+    binding = bind(catalogue, document("linear:1", "linear:2", shadow=shadows))
+    assert {name: str(version.key) for name, version in binding.shadows.items()} == {
         "linear@challenger": "linear:2",
         "arm1": "linear:2",
     }
-    assert bound.without == {}
+    assert binding.without == {}
 
 
 @pytest.mark.parametrize(
@@ -162,15 +175,15 @@ def test_shadows_are_bound_beside_the_arms(catalogue):
 )
 def test_a_shadow_that_cannot_be_had_is_named_and_the_arms_are_served(catalogue, ref, words):
     shadow = [{"arm": ref, "placement": "replica"}, {"arm": "linear:2", "placement": "replica"}]
-    bound = bind(catalogue, document("linear:1", shadow=shadow))
-    assert (list(bound.arms), list(bound.shadows), list(bound.without)) == (["arm0"], ["linear:2"], [ref])
-    assert re.search(words, bound.without[ref])
+    binding = bind(catalogue, document("linear:1", shadow=shadow))
+    assert (list(binding.arms), list(binding.shadows), list(binding.without)) == (["arm0"], ["linear:2"], [ref])
+    assert re.search(words, binding.without[ref])
 
 
 def test_what_runs_elsewhere_is_not_loaded_here(catalogue):
     shadow = [{"arm": "linear:2"}]
-    bound = bind(catalogue, document("linear:1", shadow=shadow, placement="dedicated"))
-    assert [(version.state, version.runtime) for version in (*bound.arms.values(), *bound.shadows.values())] == [
+    binding = bind(catalogue, document("linear:1", shadow=shadow, placement="dedicated"))
+    assert [(version.state, version.runtime) for version in (*binding.arms.values(), *binding.shadows.values())] == [
         (VersionState.READY, None)
     ] * 2
     assert catalogue.versions() == []

@@ -1,4 +1,4 @@
-"""A store is believed unless it has lost what it had: then replicas stay with what they know, and offer it back."""
+"""A store is believed unless it has lost data. Then replicas keep what they know, and can put it back."""
 
 import pytest
 
@@ -20,18 +20,18 @@ def key(key_id: str) -> ApiKey:
 
 
 class Machine:
-    """A machine with a store beside it, and replicas that come and go."""
+    """A machine with a store beside it, and replicas that start and end."""
 
     def __init__(self, folder, declare) -> None:
         self.store = Served(folder)
-        self.memory_path = folder / "remembered.json"
+        self.last_known_path = folder / "remembered.json"
         self._declare = declare
 
     def declare(self, name: str, version: str = "1") -> None:
         self._declare(self.store, route(name, version))
 
-    def replica(self, *, has_memory: bool = True) -> DesiredState:
-        return DesiredState(self.store, LastKnownFile(self.memory_path, URL) if has_memory else None)
+    def replica(self, *, has_file: bool = True) -> DesiredState:
+        return DesiredState(self.store, LastKnownFile(self.last_known_path, URL) if has_file else None)
 
 
 @pytest.fixture
@@ -41,28 +41,28 @@ def machine(tmp_path, declare):
     made.store.real.close()
 
 
-def serves(wanted: DesiredState) -> dict[str, int]:
-    return {name: document.version for name, document in wanted.documents.items()}
+def serves(desired: DesiredState) -> dict[str, int]:
+    return {name: document.version for name, document in desired.documents.items()}
 
 
 def test_what_the_store_has_is_wanted_once_it_is_new(machine):
-    wanted = machine.replica()
-    assert (wanted.look(), serves(wanted)) == (True, {})
-    assert wanted.look() is False
+    desired = machine.replica()
+    assert (desired.look(), serves(desired)) == (True, {})
+    assert desired.look() is False
     machine.declare("r")
-    assert (wanted.look(), serves(wanted)) == (True, {"r": 1})
-    assert wanted.look() is False
+    assert (desired.look(), serves(desired)) == (True, {"r": 1})
+    assert desired.look() is False
     machine.declare("r", "2")
     machine.declare("other")
-    assert (wanted.look(), serves(wanted), wanted.trouble) == (True, {"other": 1, "r": 2}, "")
+    assert (desired.look(), serves(desired), desired.trouble) == (True, {"other": 1, "r": 2}, "")
 
 
 def test_without_news_the_store_is_asked_one_question(machine):
     machine.declare("r")
-    wanted = machine.replica()
-    wanted.look()
+    desired = machine.replica()
+    desired.look()
     machine.store.asked.clear()
-    wanted.look()
+    desired.look()
     assert machine.store.asked == ["revision"]
 
 
@@ -76,7 +76,7 @@ def test_while_the_store_is_away_what_is_remembered_is_wanted(machine):
     started = machine.replica()
     with pytest.raises(StoreUnavailable):
         started.look()
-    assert (serves(started), started.is_heard, started.trouble) == ({"r": 1}, False, "")
+    assert (serves(started), started.was_read, started.trouble) == ({"r": 1}, False, "")
     assert [each.id for each in started.known.keys] == ["k"]
     machine.store.is_away = False
     machine.declare("r", "2")
@@ -93,15 +93,15 @@ def test_the_first_look_is_news_even_if_it_says_what_is_remembered(machine):
 def test_a_store_that_has_lost_its_routes_changes_nothing(machine):
     machine.declare("r")
     machine.store.add_key(key("k"))
-    wanted = machine.replica()
-    wanted.look()
-    wanted.look_for_keys()
+    desired = machine.replica()
+    desired.look()
+    desired.look_for_keys()
     machine.store.lose()
-    assert wanted.look() is False
-    assert wanted.look_for_keys() is None
-    assert serves(wanted) == {"r": 1}
-    assert [each.id for each in wanted.known.keys] == ["k"]
-    assert wanted.trouble.startswith("The store has lost its routes. `pointsman restore` puts back")
+    assert desired.look() is False
+    assert desired.look_for_keys() is None
+    assert serves(desired) == {"r": 1}
+    assert [each.id for each in desired.known.keys] == ["k"]
+    assert desired.trouble.startswith("The store has lost its routes. `pointsman restore` puts back")
 
 
 def test_a_store_that_was_emptied_while_nobody_looked_changes_nothing(machine):
@@ -112,7 +112,7 @@ def test_a_store_that_was_emptied_while_nobody_looked_changes_nothing(machine):
     assert started.look() is False
     assert serves(started) == {"r": 1}
     assert "has lost its routes" in started.trouble
-    assert started.is_heard
+    assert started.was_read
 
 
 def test_what_is_put_back_is_believed_by_every_replica(machine):
@@ -122,7 +122,7 @@ def test_what_is_put_back_is_believed_by_every_replica(machine):
     machine.store.add_key(key("k"))
     machine.store.add_key(key("revoked"))
     machine.store.revoke_key("revoked", 9.0)
-    replicas = [machine.replica(), machine.replica(has_memory=False)]
+    replicas = [machine.replica(), machine.replica(has_file=False)]
     for each in replicas:
         each.look()
         each.look_for_keys()
@@ -145,10 +145,10 @@ def test_what_is_put_back_is_believed_by_every_replica(machine):
 
 def test_what_another_replica_put_back_in_part_is_not_believed_until_the_rest_is(machine):
     machine.declare("r")
-    behind = machine.replica(has_memory=False)
+    behind = machine.replica(has_file=False)
     behind.look()
     machine.declare("r", "2")
-    ahead = machine.replica(has_memory=False)
+    ahead = machine.replica(has_file=False)
     ahead.look()
     machine.store.lose()
     behind.look()
@@ -164,54 +164,54 @@ def test_a_store_that_was_set_back_is_not_believed(machine):
     backup = machine.store.back_up()
     machine.declare("r", "2")
     machine.declare("other")
-    wanted = machine.replica()
-    wanted.look()
+    desired = machine.replica()
+    desired.look()
     machine.store.set_back(backup)
-    assert wanted.look() is False
-    assert serves(wanted) == {"r": 2, "other": 1}
-    assert wanted.trouble.startswith("The store was set back: of other, r it has an older version, or none.")
-    assert machine.replica().look() is False  # who starts anew remembers, and does not believe it either
-    assert sorted(wanted.restore()) == ["other", "r"]
-    assert (wanted.look(), wanted.trouble, serves(wanted)) == (True, "", {"r": 2, "other": 1})
+    assert desired.look() is False
+    assert serves(desired) == {"r": 2, "other": 1}
+    assert desired.trouble.startswith("The store was set back: of other, r it has an older version, or none.")
+    assert machine.replica().look() is False  # a new replica reads the file, and does not believe the store either
+    assert sorted(desired.restore()) == ["other", "r"]
+    assert (desired.look(), desired.trouble, serves(desired)) == (True, "", {"r": 2, "other": 1})
 
 
 def test_a_store_that_was_set_back_and_grew_again_is_still_not_believed(machine):
     machine.declare("r")
     backup = machine.store.back_up()
     machine.declare("r", "2")
-    wanted = machine.replica(has_memory=False)
-    wanted.look()
+    desired = machine.replica(has_file=False)
+    desired.look()
     machine.store.set_back(backup)
-    machine.declare("other")  # by somebody who never knew what was lost
+    machine.declare("other")  # by a writer that never saw the lost data
     machine.declare("another")
-    assert wanted.look() is False
-    assert "set back: of r it has an older version" in wanted.trouble
-    assert serves(wanted) == {"r": 2}
-    wanted.restore()
-    assert wanted.look() is True
-    assert (wanted.trouble, serves(wanted)) == ("", {"r": 2, "other": 1, "another": 1})
+    assert desired.look() is False
+    assert "set back: of r it has an older version" in desired.trouble
+    assert serves(desired) == {"r": 2}
+    desired.restore()
+    assert desired.look() is True
+    assert (desired.trouble, serves(desired)) == ("", {"r": 2, "other": 1, "another": 1})
 
 
 def test_trouble_does_not_flicker_while_the_store_is_looked_at(machine):
     machine.declare("r")
     backup = machine.store.back_up()
     machine.declare("r", "2")
-    wanted = machine.replica()
-    wanted.look()
+    desired = machine.replica()
+    desired.look()
     machine.store.set_back(backup)
-    wanted.look()
+    desired.look()
     seen, routes = [], machine.store.real.routes
 
     def look() -> list:
-        seen.append(wanted.trouble)
+        seen.append(desired.trouble)
         return routes()
 
     machine.store.real.routes = look
-    wanted.look()
+    desired.look()
     machine.store.is_away = True
     with pytest.raises(StoreUnavailable):
-        wanted.look()
-    seen.append(wanted.trouble)
+        desired.look()
+    seen.append(desired.trouble)
     assert len(seen) == 2
     assert all("was set back" in each for each in seen)
 
@@ -251,25 +251,25 @@ def test_another_store_is_taken_as_it_is_even_if_its_first_reading_fails(machine
 
 
 def test_a_store_that_is_new_and_empty_is_believed_by_who_knows_nothing(machine):
-    wanted = machine.replica()
-    wanted.look()
-    assert (wanted.trouble, wanted.restore()) == ("", [])
+    desired = machine.replica()
+    desired.look()
+    assert (desired.trouble, desired.restore()) == ("", [])
     machine.declare("r")
-    wanted.look()
+    desired.look()
     machine.store.lose()
-    wanted.look()
-    assert "has lost its routes" in wanted.trouble  # so the store got an identity with its first document
+    desired.look()
+    assert "has lost its routes" in desired.trouble  # so the store got an identity with its first document
 
 
 def test_a_document_that_cannot_be_read_keeps_its_last_good_form(machine):
     machine.declare("r")
     machine.declare("other")
-    wanted = machine.replica()
-    wanted.look()
+    desired = machine.replica()
+    desired.look()
     machine.store.damage("r")
     machine.declare("other", "2")
-    assert wanted.look() is True
-    assert (serves(wanted), list(wanted.corrupt), wanted.trouble) == ({"r": 1, "other": 2}, ["r"], "")
+    assert desired.look() is True
+    assert (serves(desired), list(desired.corrupt), desired.trouble) == ({"r": 1, "other": 2}, ["r"], "")
     started = machine.replica()
     started.look()
     assert (serves(started), list(started.corrupt)) == ({"r": 1, "other": 2}, ["r"])
@@ -278,9 +278,9 @@ def test_a_document_that_cannot_be_read_keeps_its_last_good_form(machine):
 def test_a_document_that_was_never_good_is_only_named(machine):
     machine.declare("r")
     machine.store.damage("r")
-    wanted = machine.replica()
-    wanted.look()
-    assert (serves(wanted), list(wanted.corrupt)) == ({}, ["r"])
+    desired = machine.replica()
+    desired.look()
+    assert (serves(desired), list(desired.corrupt)) == ({}, ["r"])
 
 
 def test_the_last_good_form_of_another_store_is_not_kept(machine):
@@ -295,12 +295,12 @@ def test_the_last_good_form_of_another_store_is_not_kept(machine):
 
 
 def test_keys_are_given_when_they_have_changed(machine):
-    wanted = machine.replica()
-    wanted.look()
-    assert wanted.look_for_keys() == []
-    assert wanted.look_for_keys() is None
+    desired = machine.replica()
+    desired.look()
+    assert desired.look_for_keys() == []
+    assert desired.look_for_keys() is None
     machine.store.add_key(key("k"))
-    assert [each.id for each in wanted.look_for_keys()] == ["k"]
+    assert [each.id for each in desired.look_for_keys()] == ["k"]
     machine.store.revoke_key("k", 2.0)
-    assert [each.revoked_at_s for each in wanted.look_for_keys()] == [2.0]
+    assert [each.revoked_at_s for each in desired.look_for_keys()] == [2.0]
     assert [each.revoked_at_s for each in machine.replica().known.keys] == [2.0]

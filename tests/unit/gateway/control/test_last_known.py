@@ -1,4 +1,4 @@
-"""What a machine remembers of its store: written as a whole, for its owner alone, and worth nothing elsewhere."""
+"""The last known state of a store: a file that is replaced whole, is readable by its owner only, and fits one store."""
 
 import os
 import stat
@@ -30,13 +30,13 @@ def path(tmp_path) -> Path:
 
 
 @pytest.fixture
-def remembered() -> StoreState:
+def state() -> StoreState:
     return StoreState(Revision("identity", 7), {"r": entry(), "other": entry("other")}, [KEY])
 
 
-def test_what_was_kept_is_remembered_by_the_next_one(path, remembered):
-    LastKnownFile(path, URL).keep(remembered)
-    assert LastKnownFile(path, URL).load() == remembered
+def test_what_was_kept_is_remembered_by_the_next_one(path, state):
+    LastKnownFile(path, URL).keep(state)
+    assert LastKnownFile(path, URL).load() == state
 
 
 def test_nothing_is_remembered_at_first_and_nobody_complains(path):
@@ -45,8 +45,8 @@ def test_nothing_is_remembered_at_first_and_nobody_complains(path):
     assert lines == []
 
 
-def test_what_another_store_said_is_not_remembered(path, remembered):
-    LastKnownFile(path, URL).keep(remembered)
+def test_what_another_store_said_is_not_remembered(path, state):
+    LastKnownFile(path, URL).keep(state)
     assert LastKnownFile(path, "sqlite:///p.db").load() == StoreState()
 
 
@@ -63,8 +63,8 @@ def test_what_another_store_said_is_not_remembered(path, remembered):
     ],
     ids=["cut", "empty", "null", "no text", "no document", "no spec", "no key"],
 )
-def test_a_damaged_file_is_as_good_as_none_and_is_said(path, remembered, damage):
-    LastKnownFile(path, URL).keep(remembered)
+def test_a_damaged_file_is_as_good_as_none_and_is_said(path, state, damage):
+    LastKnownFile(path, URL).keep(state)
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     assert path.read_bytes() != whole
@@ -73,19 +73,19 @@ def test_a_damaged_file_is_as_good_as_none_and_is_said(path, remembered, damage)
     assert [(line["event"], line["path"]) for line in lines] == [("gateway.memory.unreadable", str(path))]
 
 
-def test_a_damaged_file_is_replaced_by_what_is_known(path, remembered):
+def test_a_damaged_file_is_replaced_by_what_is_known(path, state):
     path.parent.mkdir()
     path.write_bytes(b"damaged")
-    memory = LastKnownFile(path, URL)
-    memory.load()
-    memory.keep(remembered)
-    assert LastKnownFile(path, URL).load() == remembered
+    file = LastKnownFile(path, URL)
+    file.load()
+    file.keep(state)
+    assert LastKnownFile(path, URL).load() == state
 
 
-def test_only_its_owner_may_read_it_and_it_holds_no_password(path, remembered):
+def test_only_its_owner_may_read_it_and_it_holds_no_password(path, state):
     before = os.umask(0)
     try:
-        LastKnownFile(path, URL).keep(remembered)
+        LastKnownFile(path, URL).keep(state)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -93,9 +93,9 @@ def test_only_its_owner_may_read_it_and_it_holds_no_password(path, remembered):
     assert not any(word in content for word in (b"hunter2", b"pointsman:", b"store.example"))
 
 
-def test_whoever_reads_meanwhile_sees_the_old_one_or_the_new_one(path, remembered, monkeypatch):
-    memory = LastKnownFile(path, URL)
-    memory.keep(remembered)
+def test_whoever_reads_meanwhile_sees_the_old_one_or_the_new_one(path, state, monkeypatch):
+    file = LastKnownFile(path, URL)
+    file.keep(state)
     replace, seen = Path.replace, []
 
     def look(fresh: Path, target: Path) -> Path:
@@ -106,27 +106,27 @@ def test_whoever_reads_meanwhile_sees_the_old_one_or_the_new_one(path, remembere
 
     monkeypatch.setattr(Path, "replace", look)
     changed = StoreState(Revision("identity", 8), {"r": entry(who="bea")}, [])
-    memory.keep(changed)
-    assert seen == [remembered, changed]
+    file.keep(changed)
+    assert seen == [state, changed]
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_what_is_known_already_is_not_written_again(path, remembered):
-    memory = LastKnownFile(path, URL)
-    memory.keep(remembered)
+def test_what_is_known_already_is_not_written_again(path, state):
+    file = LastKnownFile(path, URL)
+    file.keep(state)
     written = path.stat().st_ino
-    memory.keep(StoreState(remembered.revision, dict(remembered.entries), list(remembered.keys)))
+    file.keep(StoreState(state.revision, dict(state.entries), list(state.keys)))
     following = LastKnownFile(path, URL)
     following.keep(following.load())
     assert path.stat().st_ino == written
 
 
-def test_a_disk_that_cannot_take_it_is_only_logged_and_is_tried_again(path, remembered):
+def test_a_disk_that_cannot_take_it_is_only_logged_and_is_tried_again(path, state):
     path.parent.parent.joinpath("home").write_text("a file where the folder should be")
-    memory = LastKnownFile(path, URL)
+    file = LastKnownFile(path, URL)
     with capture_logs() as lines:
-        memory.keep(remembered)
+        file.keep(state)
     assert [line["event"] for line in lines] == ["gateway.memory.not_kept"]
     path.parent.unlink()
-    memory.keep(remembered)
-    assert LastKnownFile(path, URL).load() == remembered
+    file.keep(state)
+    assert LastKnownFile(path, URL).load() == state

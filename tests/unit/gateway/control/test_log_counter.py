@@ -1,4 +1,4 @@
-"""The counter step by step: what it asks of the store and when, and what it keeps."""
+"""The log counter step by step: what it asks of the store and when, and what it keeps."""
 
 import random
 import threading
@@ -38,7 +38,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_two_replicas_that_count_one_segment_at_once_count_it_once(tmp_path, store, machine, seed):
-    # Whenever one is about to write, the other one counts some pieces, of another size, of the same segment.
+    # Whenever one counter is about to write, the other counts some pieces, of another size, of the same segment.
     for _ in range(300):
         machine.append(CANARY, NOON_US)
     path = machine.writer.rotate(0, 0)
@@ -79,7 +79,7 @@ def test_threads_that_append_count_and_ship_at_once_agree(tmp_path, store):
         thread.join()
     machine.roll()
     machine.counter.tick()
-    assert (requests(store), machine.counter.failures, machine.roller.failures) == (5000, 0, 0)
+    assert (requests(store), machine.counter.failures, machine.shipper.failures) == (5000, 0, 0)
     assert (store.ends, machine.counter.behind_bytes) == ({}, 0)
     machine.seat.release()
 
@@ -119,7 +119,7 @@ def test_while_the_store_is_gone_nothing_is_lost_and_little_is_done(machine, sto
     assert machine.counter.behind_bytes > 0
     if not applied:
         assert machine.counter.behind_bytes > 100 * 50
-        assert store.asked == ["counted", "count", "count", "counted", "counted"]  # nothing is decoded for nothing
+        assert store.asked == ["counted", "count", "count", "counted", "counted"]  # no piece is decoded in vain
     store.after_write = store.before_write = lambda: None
     machine.counter.tick()
     assert (requests(store), machine.counter.behind_bytes) == (101, 0)
@@ -201,7 +201,8 @@ def test_a_segment_that_cannot_be_read_holds_up_no_other(machine, store, tmp_pat
     machine.counter.tick()
     machine.counter.tick()
     assert requests(store) == 1
-    assert machine.counter.failures == 1 + 2  # what cannot be decoded is said once, what cannot be read every time
+    # A segment that cannot be decoded is a failure once; one that cannot be read is a failure every time.
+    assert machine.counter.failures == 1 + 2
     assert "a-00000000.segment" not in store.ends
 
 

@@ -1,4 +1,4 @@
-"""Live sums equal the log, to the integer, whoever dies when and whatever the store does."""
+"""Live sums equal the log, to the integer, whichever process dies when and whatever the store does."""
 
 import itertools
 import math
@@ -42,11 +42,11 @@ while True:
 """
 THRESHOLD_MS = 50.0
 LATENCY_US = 1500
-"""What `make_record` says unless it is told otherwise."""
+"""The latency of `make_record` without changes."""
 
 
 def rebuilt(log: Path) -> Multiset:
-    """What the Parquet files say of requests, reckoned row by row and not by the code under test."""
+    """Return the sums of the Parquet files' rows, computed without the code under test."""
     sums: Multiset[SumKey] = Multiset()
     for path in log.glob("inferences/route=fraud/*/*.parquet"):
         for row in pq.ParquetFile(path).read().to_pylist():
@@ -85,7 +85,7 @@ class World:
         self._contexts = {(arm, version): context_of(arm, version) for arm in arms for version in (1, 2)}
 
     def live(self, steps: int) -> None:
-        """So many steps at random, then a calm end in good order."""
+        """Run that many random steps, then end everything in order."""
         dice = self._fate.dice
         for step in range(steps):
             index = dice.randrange(2)
@@ -138,7 +138,7 @@ def test_live_sums_are_those_of_the_log_whoever_dies_when(tmp_path, seed):
     assert all_segments(tmp_path / "spool") == []
     assert store.added == world.appended
     from_log = rebuilt(tmp_path / "log")
-    names = {key.name for key in from_log}  # how a shadow's answers differ stands in the log per row, not as sums
+    names = {key.name for key in from_log}  # the log has a shadow's differences per row, not as sums
     assert {key: value for key, value in store.added.items() if key.name in names} == from_log
 
 
@@ -169,6 +169,6 @@ def test_a_kill_by_the_system_loses_and_doubles_nothing(tmp_path):
     live = sum(value for key, value in sqlite.sums("fraud", 0).items() if key.name == "requests")
     kept = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "log").rglob("*.parquet"))
     assert live == kept
-    assert 0 <= kept - answered <= 3  # appended, but killed before it could say so
+    assert 0 <= kept - answered <= 3  # appended, but killed before it could print
     heir.seat.release()
     sqlite.close()

@@ -15,11 +15,11 @@ from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import Method
 from gateway.grpc.server import SERVICE, GrpcServer
-from gateway.http.server import bind
 from gateway.inference.call import Answer
 from gateway.inference.service import Prediction
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from gateway.protocols.request import Answered, Headers, InferenceRequest
+from gateway.replica.ports import bind_port
 from router.errors import UnknownRoute
 from router.plan import Reason
 from runtimes.manifest import Signature, TensorSpec
@@ -126,7 +126,7 @@ async def serving(
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
     listener = GrpcServer(methods, is_ready, EndOfTurn(), max_message_bytes=max_message_bytes, tls=tls)
-    bound = bind(host, port)
+    bound = bind_port(host, port)
     await listener.start(bound)
     try:
         async with channel_to(bound.getsockname()[1], host) as channel:

@@ -17,7 +17,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
-from gateway.http.server import bind
+from gateway.replica.ports import bind_port
 from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
 
 MESSAGE = request().SerializeToString()
@@ -40,7 +40,7 @@ def test_a_port_that_somebody_holds_cannot_be_had():
         other.bind(("127.0.0.1", 0))
         other.listen()
         with pytest.raises(OSError, match="in use"):
-            bind("127.0.0.1", other.getsockname()[1])
+            bind_port("127.0.0.1", other.getsockname()[1])
 
 
 def test_replicas_share_a_port():
@@ -66,7 +66,7 @@ def test_addresses_of_version_6_are_taken():
 
 def test_connections_of_the_dead_are_noticed():
     async def run() -> None:
-        bound = bind("127.0.0.1", 0)
+        bound = bind_port("127.0.0.1", 0)
         listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
         await listener.start(bound)
         assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -238,7 +238,7 @@ def test_draining_cancels_what_takes_too_long():
 def test_draining_ends_at_once_if_nobody_is_connected():
     async def run() -> None:
         listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
-        await listener.start(bind("127.0.0.1", 0))
+        await listener.start(bind_port("127.0.0.1", 0))
         await asyncio.wait_for(listener.drain(60), PATIENCE_S)
         await listener.drain(60)
 

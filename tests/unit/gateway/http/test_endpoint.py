@@ -293,7 +293,7 @@ def slow_route(gateway):
 
 
 def test_beyond_the_limit_of_requests_in_flight_callers_are_told_to_wait(gateway, monkeypatch):
-    monkeypatch.setattr(gateway.replica._door.service, "_max_in_flight", 2)
+    monkeypatch.setattr(gateway.replica._endpoint.service, "_max_in_flight", 2)
     answers = []
     with slow_route(gateway) as release:
         threads = [threading.Thread(target=lambda: answers.append(gateway.infer())) for _ in range(2)]

@@ -163,7 +163,7 @@ def test_a_wrong_header_length_is_a_bad_request(served, header_length):
 
 def test_clients_that_disconnect_within_a_body_leave_nothing_behind(served):
     request = binary_request(rows_of(50), "broad")
-    server = served.gateway.replica._listener._server.server_state
+    server = served.gateway.replica._http._server.server_state
     for part in (len(request) - len(rows_of(50).tobytes()), 100_000, 1_000_000, len(request) - 1):
         with served.connect() as opened:
             opened.sendall(request[:part])

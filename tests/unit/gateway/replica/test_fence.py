@@ -1,4 +1,4 @@
-"""A neighbour is ended only after it has shown no life for long, and only if it is who took the seat."""
+"""A neighbour is killed only after a long time without a heartbeat, and only if it still holds its seat."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ LIMIT_S = 5.0
 
 @pytest.fixture
 def neighbour(tmp_path):
-    """A process that holds a seat and shows life once, when it takes it."""
+    """Start a process that holds a seat and gives one heartbeat, when it takes the seat."""
     script = _HOLD.format(str(tmp_path)) + "; print('held', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -63,7 +63,7 @@ def test_who_has_not_been_running_himself_starts_to_watch_anew(fence, ended, nei
 def test_a_seat_that_is_only_looked_into_names_nobody(fence, ended, neighbour, tmp_path):
     neighbour.kill()
     neighbour.wait()
-    with abandoned(tmp_path):  # as the roller does, for as long as it ships
+    with abandoned(tmp_path):  # as the shipper does while it ships
         assert holder(tmp_path, 0) is None
         for now_s in range(20):
             fence.look(float(now_s))

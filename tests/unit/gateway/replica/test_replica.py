@@ -1,4 +1,4 @@
-"""A replica's own life: it checks itself, ends in order, and takes over what others left."""
+"""A replica checks itself, ends in order, and ships what other replicas left."""
 
 import asyncio
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
 
     lane = gateway.replica._holder.current.routes["plain"].arms[0].lane
     monkeypatch.setattr(lane.executor._runtime, "run", fail)
-    monkeypatch.setattr(lane, "breaker", Breaker())  # for the time of this test
+    monkeypatch.setattr(lane, "breaker", Breaker())  # for this test only
     assert gateway.infer("plain").status_code == 500
     check(gateway)
     for _ in range(FAILURES_IN_A_ROW):
@@ -44,7 +44,7 @@ def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
 
 
 def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
-    monkeypatch.setattr("gateway.http.endpoint._success", None)  # a fault of ours, wherever it may lie
+    monkeypatch.setattr("gateway.http.endpoint._success", None)  # stands for any bug of ours
     with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
         check(gateway)
 
@@ -67,7 +67,7 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
 
 
 class Lasting(Served):
-    """Outlives the replicas that close it."""
+    """Stays open when a replica closes it."""
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -80,7 +80,7 @@ def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
     key, shown = make_key("shop", ["predict"], created_by="ada", now_s=0.0)
     store.add_key(key)
     declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
-    monkeypatch.setattr("gateway.replica.replica.open_store", lambda _: store)
+    monkeypatch.setattr("gateway.replica.build.open_store", lambda _: store)
     chosen, allowed = settings_of(tmp_path, access="required"), {"authorization": f"Bearer {shown}"}
     with contextmanager(serving)(chosen) as first:
         assert first.infer(headers=allowed).status_code == 200
@@ -93,7 +93,7 @@ def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
 
 
 def test_what_is_answered_is_counted_within_moments(gateway):
-    """The steward does it, in its thread."""
+    """A background thread counts them."""
     policy = gateway.replica._holder.current.routes["half"].route.document_version
 
     def requests() -> int:
@@ -108,7 +108,7 @@ def test_what_is_answered_is_counted_within_moments(gateway):
 
 
 def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
-    """From the answers to the log, the sums, the verdict, the document and back into the snapshot."""
+    """From the responses to the log, the sums, the verdict, the document and back into the live table."""
     store, holder = gateway.replica._store, gateway.replica._holder
     guarded = {
         "route": "guarded",

@@ -16,6 +16,8 @@ from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
+from gateway.control.replica_view import ReplicaView
+from gateway.inference.live_table import LiveTableHolder
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.evidence.sums import SumKey
@@ -36,7 +38,7 @@ ROLLOUT: dict[str, Any] = {
 def bare_app() -> FastAPI:
     """The application without anything behind its handlers: all that its OpenAPI page needs."""
     nothing: Any = None
-    operate = operate_router(nothing, nothing, nothing, nothing, nothing, nothing)
+    operate = operate_router(nothing, nothing, nothing, nothing, nothing)
     return create_app(nothing, operate, bytes)
 
 
@@ -60,12 +62,11 @@ class Operated:
         self.path = path
         self.store = Shut(SQLiteStore(path))
         self.wanted = DesiredState(self.store, None)
-        self.heard_s = time.monotonic()
+        self.store_contact_s = time.monotonic()
+        view = ReplicaView(self.wanted, LiveTableHolder(), self)
         catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
-        self.changes = Changes(self.store, catalogue, "here", lambda: self.wanted.trouble)
-        operate = operate_router(
-            self.store, catalogue, self.changes, self.wanted, lambda: self.report(), lambda: self.heard_s
-        )
+        self.changes = Changes(self.store, catalogue, "here", view)
+        operate = operate_router(self.store, catalogue, self.changes, self.wanted, view)
         nothing: Any = None
         self.app = create_app(nothing, operate, bytes)
 

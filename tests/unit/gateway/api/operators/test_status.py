@@ -6,7 +6,7 @@ import pytest
 
 from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status
-from gateway.control.rollouts import Observation
+from gateway.control.observer import Observation
 from router.document.commands import Declare, apply
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, REQUESTS, SumKey

@@ -1,0 +1,83 @@
+"""Reads the live sums of a route from the store and evaluates its guardrails."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from router.document.document import Document
+from router.evidence import guardrails
+from router.evidence.guardrails import GuardrailFinding, findings
+from router.evidence.sums import REQUESTS, SumKey, Sums
+from store.interface import Store
+
+RECENT_S = 3600
+"""How far back sums are read by time bucket."""
+FRESH_S = 60
+"""How far back time buckets are read again at every look. What is added to older buckets counts in the totals only."""
+
+
+class Observation(NamedTuple):
+    """The state of a route: its guardrails' findings, and the candidate's requests since its step began."""
+
+    findings: tuple[GuardrailFinding, ...]
+    samples: int
+    totals: Sums
+
+
+class Observer:
+    """Reads the sums of routes and keeps what does not change between two looks. Used by one thread at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._weights: dict[str, dict[int, Mapping[str, int]]] = defaultdict(dict)
+        self._recent: dict[str, Sums] = {}
+
+    def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Observation:
+        """Return the state of the document's route at `now_s`, in seconds since the epoch.
+
+        `versions` maps each arm to the model version that serves it.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+            Corrupt: an earlier document cannot be read back.
+        """
+        route = document.spec.route
+        recent = self._recent_sums(route, int(now_s)) if document.spec.guardrails else {}
+        totals = self._store.sums(route, document.trial_version)
+        if not _fits(recent, totals, document.trial_version):  # the store has lost sums that were read before
+            del self._recent[route]
+            recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
+        weights = self._weights_since(document, {key.policy_version for key in totals})
+        found: tuple[GuardrailFinding, ...] = ()
+        if document.spec.guardrails:
+            found = findings(document, versions=versions, weights=weights, totals=totals, recent=recent)
+        return Observation(found, guardrails.count_samples(document, totals), totals)
+
+    def _recent_sums(self, route: str, now_s: int) -> Sums:
+        """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""
+        known = self._recent.get(route)
+        fresh = self._store.recent_sums(route, now_s - (RECENT_S if known is None else FRESH_S))
+        kept = {key: value for key, value in (known or {}).items() if key.bucket_s >= now_s - RECENT_S}
+        self._recent[route] = {**kept, **fresh}
+        return self._recent[route]
+
+    def _weights_since(self, document: Document, policy_versions: set[int]) -> Mapping[int, Mapping[str, int]]:
+        """Return the weights of the document versions that have sums. A version never changes, so read it once."""
+        known = self._weights[document.spec.route]
+        for version in policy_versions - known.keys():
+            entry = self._store.version(document.spec.route, version)
+            if entry is not None:
+                known[version] = entry.document.weights
+        for version in known.keys() - policy_versions:
+            del known[version]
+        return known
+
+
+def _fits(recent: Sums, totals: Sums, since_version: int) -> bool:
+    """Return True if the totals hold at least the requests of the time buckets, for the versions in the totals."""
+    oldest = min((key.policy_version for key in totals), default=since_version)
+    counted: dict[SumKey, int] = defaultdict(int)
+    for key, value in recent.items():
+        if key.policy_version >= oldest and key.name == REQUESTS:
+            counted[key._replace(bucket_s=0)] += value
+    return all(value <= totals.get(key, 0) for key, value in counted.items())

@@ -1,0 +1,50 @@
+"""What one replica knows and serves, for the parts that only read it."""
+
+from collections.abc import Mapping
+
+from gateway.control.desired_state import DesiredState
+from gateway.control.reconciler import Reconciler
+from gateway.inference.live_table import LiveTableHolder
+from router.document.document import Candidate, Document
+from store.interface import Report
+
+
+class ReplicaView:
+    """A read-only view of the desired state, the live table and the reconciler. Any thread may read it."""
+
+    def __init__(self, desired: DesiredState, holder: LiveTableHolder, reconciler: Reconciler) -> None:
+        self._desired = desired
+        self._holder = holder
+        self._reconciler = reconciler
+
+    @property
+    def trouble(self) -> str:
+        """Why the store is not believed and must not be changed, or empty."""
+        return self._desired.trouble
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """The newest documents, by route."""
+        return self._desired.documents
+
+    @property
+    def store_contact_s(self) -> float:
+        """When the store last answered, by the monotonic clock."""
+        return self._reconciler.store_contact_s
+
+    @property
+    def revision(self) -> int:
+        """The store's revision from which the live table was built."""
+        return self._holder.current.revision
+
+    def is_ready(self) -> bool:
+        """Return True if every declared route is served as it is declared."""
+        return not self._holder.current.problems
+
+    def candidates(self, route: str) -> Mapping[str, Candidate] | None:
+        """Return the version that serves each arm of a route now; None if the route is not served here."""
+        return self._holder.candidates(route)
+
+    def report(self) -> Report:
+        """Return the report of this replica."""
+        return self._reconciler.report()

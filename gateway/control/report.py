@@ -1,0 +1,31 @@
+"""What a replica reports to the store: its identity, what it serves, what is wrong."""
+
+import time
+from dataclasses import dataclass
+
+from gateway.inference.live_table import LiveTable
+from store.interface import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which replica this is. `started_s` is in seconds since the epoch."""
+
+    name: str
+    pid: int
+    started_s: float
+
+
+def make_report(identity: Identity, live: LiveTable, trouble: str) -> Report:
+    """Return the report of now. `trouble` is what is wrong with the store as this replica sees it, or empty."""
+    return Report(
+        replica=identity.name,
+        pid=identity.pid,
+        at_s=time.time(),
+        started_s=identity.started_s,
+        snapshot_hash=live.snapshot.hash,
+        routes={name: route.document_version for name, route in live.snapshot.routes.items()},
+        problems=live.problems,
+        warnings=live.warnings,
+        trouble=trouble,
+    )

@@ -1,0 +1,214 @@
+"""Builds the parts of one replica, the lowest first. Nothing here starts a thread or listens on a port."""
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway.access.guard import AccessGuard
+from gateway.access.jwks import JwksSource
+from gateway.access.middleware import AccessMiddleware
+from gateway.access.open import open_access
+from gateway.access.tls import Tls, load_tls
+from gateway.api.app import create_app
+from gateway.api.operators.router import operate_router
+from gateway.control.audit import AuditTrail
+from gateway.control.changes import Changes
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.log_counter import LogCounter
+from gateway.control.reconciler import Reconciler
+from gateway.control.replica_view import ReplicaView
+from gateway.control.report import Identity
+from gateway.control.rollouts import RolloutDriver
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.dedicated import Dedicated
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.process.model import ProcessOptions
+from gateway.grpc.inference import GrpcInference
+from gateway.grpc.metadata import GrpcMetadata
+from gateway.grpc.server import GrpcServer
+from gateway.http.endpoint import InferenceEndpoint
+from gateway.inference.live_table import LiveTableHolder
+from gateway.inference.metadata import Metadata
+from gateway.inference.predictor import Predictor
+from gateway.inference.recorder import Recorder
+from gateway.inference.service import InferenceService
+from gateway.inference.shadows import Shadows
+from gateway.inference.unit_key import load_unit_key
+from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import Tracing, open_tracing
+from inference_log.ship import Shipper
+from inference_log.sinks.directory import DirectorySink
+from inference_log.spool import Seat, held_seats, take_seat
+from inference_log.writer import LogWriter
+from registry_sync.catalogue import Catalogue
+from registry_sync.open import open_registry
+from runtimes.load import LoadOptions
+from store.interface import Store
+from store.open import open_store
+
+
+class Shared(NamedTuple):
+    """What several parts use. `guard` is None if every caller may do everything."""
+
+    settings: Settings
+    guard: AccessGuard | None
+    jwks: JwksSource | None
+    tls: Tls | None
+    tracing: Tracing | None
+    seat: Seat
+    identity: Identity
+    writer: LogWriter
+    metrics: Metrics
+    store: Store
+    turn: EndOfTurn
+
+
+class Execution(NamedTuple):
+    """What runs models: the loaded versions and their lanes."""
+
+    catalogue: Catalogue
+    lanes: LanePool
+
+
+class Inference(NamedTuple):
+    """What answers predictions. `holder` has the live table."""
+
+    holder: LiveTableHolder
+    shadows: Shadows
+    service: InferenceService
+    metadata: Metadata
+
+
+class Control(NamedTuple):
+    """What reads documents, changes them, and does the work that all replicas share."""
+
+    desired: DesiredState
+    reconciler: Reconciler
+    view: ReplicaView
+    changes: Changes
+    counter: LogCounter
+    rollouts: RolloutDriver
+    audit: AuditTrail
+
+
+def open_shared(settings: Settings) -> Shared:
+    """Take a seat, and open the log, the metrics and the store.
+
+    Raises:
+        ValueError: the settings do not define which callers are allowed, or name files that cannot be used.
+    """
+    access, tls = open_access(settings), load_tls(settings)
+    tracing = open_tracing(os.environ)
+    seat = take_seat(settings.spool)
+    name = f"{socket.gethostname()}-{seat.number}"
+    return Shared(
+        settings=settings,
+        guard=access.guard if access is not None else None,
+        jwks=access.jwks if access is not None else None,
+        tls=tls,
+        tracing=tracing,
+        seat=seat,
+        identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
+        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}"),
+        metrics=Metrics(settings.metrics_dir, seat.number),
+        store=open_store(settings.store),
+        turn=EndOfTurn(),
+    )
+
+
+def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
+    """Build the catalogue over the registry, and the lanes."""
+    settings = shared.settings
+    options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
+    lane_options = LaneOptions(
+        threads=settings.model_threads,
+        inline_below_s=settings.inline_below_ms / 1000,
+        processes=ProcessOptions(settings.registry, options),
+    )
+    catalogue = Catalogue(open_registry(settings.registry), options)
+    return Execution(catalogue=catalogue, lanes=LanePool(shared.turn, lane_options, dedicated))
+
+
+def build_inference(shared: Shared) -> Inference:
+    """Build the service for predictions, with an empty live table."""
+    settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
+    recorder = Recorder(shared.writer)
+    shadows = Shadows(recorder, metrics)
+    service = InferenceService(
+        holder,
+        Predictor(recorder, metrics, shadows),
+        metrics,
+        shared.guard,
+        shared.tracing,
+        secret=load_unit_key(settings.home),
+        max_in_flight=settings.max_in_flight,
+        max_instances=settings.max_instances,
+    )
+    return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, metrics.lane_sums))
+
+
+def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
+    """Build the reconciler of the live table, the changes of documents, and the work that all replicas share."""
+    settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
+    desired = DesiredState(store, LastKnownFile(settings.memory, settings.store))
+    reconciler = Reconciler(
+        identity=shared.identity,
+        store=store,
+        desired=desired,
+        catalogue=catalogue,
+        lanes=execution.lanes,
+        holder=holder,
+        registry_every_s=settings.registry_every_s,
+        take_keys=shared.guard.replace_keys if shared.guard is not None else None,
+    )
+    view = ReplicaView(desired, holder, reconciler)
+    changes = Changes(store, catalogue, name, view)
+    return Control(
+        desired=desired,
+        reconciler=reconciler,
+        view=view,
+        changes=changes,
+        counter=LogCounter(store, shared.writer),
+        rollouts=RolloutDriver(store, catalogue, changes, view),
+        audit=AuditTrail(store, shared.writer, name),
+    )
+
+
+def build_endpoint(shared: Shared, execution: Execution, inference: Inference, control: Control) -> InferenceEndpoint:
+    """Build the HTTP endpoint: predictions, and behind them the application for everything else."""
+    settings, metrics, guard = shared.settings, shared.metrics, shared.guard
+    operate = operate_router(shared.store, execution.catalogue, control.changes, control.desired, control.view)
+    app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
+    if guard is not None:
+        app = AccessMiddleware(app, guard)
+    return InferenceEndpoint(inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes)
+
+
+def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
+    """Build the gRPC server; None if the settings give it no port."""
+    if not shared.settings.grpc_port:
+        return None
+    metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
+    return GrpcServer(
+        {**metadata.methods(), **GrpcInference(inference.service).methods()},
+        view.is_ready,
+        shared.turn,
+        max_message_bytes=shared.settings.max_body_bytes,
+        tls=shared.tls.for_grpc() if shared.tls is not None else None,
+    )
+
+
+def build_shipper(shared: Shared, counter: LogCounter) -> Shipper:
+    """Build what turns segments into Parquet. It deletes a segment only after `counter` has counted it."""
+    return Shipper(
+        shared.settings.spool,
+        shared.seat.folder,
+        shared.writer,
+        DirectorySink(Path(shared.settings.log)),
+        may_delete=counter.finish,
+        deleted=counter.deleted,
+    )

@@ -1,0 +1,49 @@
+"""A reconciler over a real store and a real registry, whose ticks come when a test asks for them."""
+
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.reconciler import Reconciler
+from gateway.control.report import Identity
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.inference.live_table import LiveTableHolder
+from registry_sync.catalogue import Catalogue
+from registry_sync.registries.directory import DirectoryRegistry
+from runtimes.load import LoadOptions
+from tests.unit.gateway.support_store import Served
+
+ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
+TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}
+DAMAGED = {"route": "r", "arms": {"a": "damaged:1"}, "split": {"a": "100%"}}
+OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
+
+
+class Bench:
+    """One replica's reconciler; the time of each tick is given."""
+
+    def __init__(self, root, registry, store: Served | None = None) -> None:
+        self.store = store or Served(root)
+        self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
+        self.holder = LiveTableHolder()
+        self.now_s = 100.0
+        self.keys: list[list[str]] = []
+        self.lanes = LanePool(EndOfTurn(), LaneOptions(2, 0.002), None)
+        self.desired = DesiredState(self.store, LastKnownFile(root / "remembered.json", "redis://store.example"))
+        self.reconciler = Reconciler(
+            identity=Identity("me", 7, 1.0),
+            store=self.store,
+            desired=self.desired,
+            catalogue=self.catalogue,
+            lanes=self.lanes,
+            holder=self.holder,
+            registry_every_s=10.0,
+            take_keys=lambda keys: self.keys.append([key.id for key in keys]),
+        )
+
+    def tick(self, after_s: float = 0.1):
+        self.now_s += after_s
+        self.reconciler.tick(self.now_s)
+        return self.holder.current
+
+    def version(self, route: str = "r") -> str:
+        return self.holder.current.routes[route].route.arms[0].version

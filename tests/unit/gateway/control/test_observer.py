@@ -1,0 +1,124 @@
+"""The sums and guardrails of a route are read completely, and each only once."""
+
+from gateway.control.observer import RECENT_S, Observer
+from router.evidence import guardrails
+from router.evidence.sums import FLIPS, PAIRS, SumKey
+from tests.unit.gateway.control.support_rollouts import SPLIT, T0
+
+
+def test_requests_of_another_version_are_no_samples(site):
+    site.begin(rollout={"of": "canary", "steps": ["10%", "50%"], "samples": 100})
+    site.count("canary", 500, model="1")
+    site.count("stable", 500)
+    site.tick()
+    assert site.stands() == ("PROGRESSING", 1000)
+
+
+def test_what_was_before_the_trial_is_no_evidence(site):
+    site.declare(SPLIT)
+    site.count("stable", 100, route="s")
+    site.count("b", 60, errors=2, route="s")
+    site.tick()
+    assert site.driver.verdicts["s"][0].verdict.reason.startswith("2 of 60")
+    site.now_s += 20
+    site.declare(SPLIT, guardrails=[{"errors": {"worse_by": "2%"}}])
+    site.tick()
+    assert site.driver.verdicts["s"][0].verdict.reason == "No requests of b have been counted yet."
+
+
+def test_what_another_version_said_differently_is_not_held_against_this_one(site):
+    site.declare(SPLIT, guardrails=[{"disagreement": {"above": "5%"}}])
+    before = site.document("s").version
+    keys = [SumKey(0, before, "stable", "1", "b", name, "7") for name in (PAIRS, FLIPS)]  # it was b's then
+    assert site.store.real.count("before", 0, 1, {"s": dict(zip(keys, (100, 50), strict=True))}) == 1
+    site.tick()
+    assert site.document("s").weights["b"] == 5000
+
+
+def test_what_comes_in_between_two_readings_is_counted_once(site, monkeypatch):
+    """No stratum is negative, and no request counts twice, while another replica counts at the same time."""
+    compared, compare = [], guardrails.compare
+
+    def note(strata, margin, **more):
+        compared.append(strata)
+        return compare(strata, margin, **more)
+
+    monkeypatch.setattr(guardrails, "compare", note)
+    site.begin()
+    site.count("stable", 100, errors=2)
+    site.count("canary", 12)
+    site.now_s += 30
+    read = site.store.real.sums
+
+    def sums(route: str, since_version: int):
+        site.count("canary", 5, errors=5)
+        site.count("stable", 50, errors=1)
+        return read(route, since_version)
+
+    site.store.real.sums = sums
+    site.tick()
+    ((_, *strata),) = compared
+    assert all(number >= 0 for stratum in strata for number in stratum)
+    assert [sum(column) for column in zip(*strata, strict=True)][1:5] == [17, 5, 150, 3]
+
+
+def test_a_version_of_a_document_is_read_once(site):
+    site.begin()
+    site.count("stable", 100)
+    site.count("canary", 10)
+    site.tick(after_s=60)
+    site.count("stable", 10)
+    site.count("canary", 10)
+    for _ in range(5):
+        site.tick()
+    assert site.store.asked.count("version") == 2
+
+
+def test_only_the_last_hour_is_read_by_the_bucket(site):
+    site.begin()
+    observer, asked = Observer(site.store), []
+    recent = site.store.real.recent_sums
+
+    def recent_sums(route: str, since_s: int):
+        asked.append(since_s)
+        return recent(route, since_s)
+
+    site.store.real.recent_sums = recent_sums
+    observer.look(site.document(), {"stable": "1", "canary": "2"}, T0 + 0.7)
+    assert asked == [T0 - RECENT_S]
+
+
+def test_without_guardrails_only_samples_are_looked_at(site):
+    site.begin(guardrails=[])
+    site.count("canary", 12)
+    observation = Observer(site.store).look(site.document(), {"stable": "1", "canary": "2"}, T0)
+    assert (observation.findings, observation.samples) == ((), 12)
+    assert "recent_sums" not in site.store.asked
+
+
+def test_sums_that_the_store_has_lost_are_not_taken_from_what_is_left(site, monkeypatch):
+    compared, compare = [], guardrails.compare
+
+    def note(strata, margin, **more):
+        compared.append(strata)
+        return compare(strata, margin, **more)
+
+    site.begin(rollout={"of": "canary", "steps": ["10%", "50%"], "every": "10m"})
+    for _ in range(6):
+        site.count("stable", 1000, errors=2)
+        site.count("canary", 100, errors=1)
+        site.tick(after_s=10)
+    site.tick(after_s=90)
+    before = site.what()
+    identity, entries = site.store.revision().identity, list(site.store.history("r", 9))[::-1]
+    site.store.lose()
+    site.store.restore(identity, entries, [])
+    site._counted = 0
+    site.count("stable", 20)
+    site.count("canary", 2)
+    monkeypatch.setattr(guardrails, "compare", note)
+    site.tick()
+    ((_, *strata),) = compared
+    assert all(number >= 0 for stratum in strata for number in stratum)
+    assert [sum(column) for column in zip(*strata, strict=True)][1:5] == [2, 0, 20, 0]
+    assert site.what() == before
