@@ -1,4 +1,4 @@
-"""Reads the quantities people write in documents: shares (`90%`, `0.9`) and durations (`200ms`, `10m`). Decides."""
+"""Read and write the quantities of documents: shares (`90%`, `0.9`) and durations (`200ms`, `10m`)."""
 
 import re
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 from router.errors import Rejected
 from router.refusals import shown
 
-# Bounded on purpose: Fraction("1e999999999") would be computed digit by digit.
+# The lengths are bounded because Fraction("1e999999999") would be computed digit by digit.
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h|d)")
 _DECIMALS = 30
@@ -19,13 +19,14 @@ _SECONDS = {
     "h": Fraction(3600),
     "d": Fraction(86400),
 }
+_WHOLE_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def parse_share(value: object, what: str) -> Fraction:
-    """A share of the traffic, exactly: `"90%"` and `0.9` are both 9/10.
+    """Read a share of the traffic exactly: `"90%"` and `0.9` are both 9/10.
 
     Raises:
-        Rejected: not a number or percentage, outside [0, 1], or too fine to be written down.
+        Rejected: the value is not a number or percentage, lies outside [0, 1], or has more than 30 decimals.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Rejected(f"{what} must be a share such as 90% or 0.9, not {shown(value)}.")
@@ -42,20 +43,21 @@ def parse_share(value: object, what: str) -> Fraction:
 
 
 def parse_percent(value: object, what: str) -> Fraction:
-    """A share written in percent, the unit sign being optional: `20` and `"20%"` are both 1/5.
+    """Read a share that is written in percent. The sign is optional: `20` and `"20%"` are both 1/5.
 
     Raises:
-        Rejected: not a number, or outside [0, 100].
+        Rejected: the value is not a number, or lies outside [0, 100].
     """
     text = (value if isinstance(value, str) else shown(value)).strip().removesuffix("%").strip()
     return parse_share(f"{text}%", what)
 
 
 def parse_duration_s(value: object, what: str) -> float:
-    """A duration in seconds, of whole microseconds: `"200ms"` is 0.2.
+    """Read a duration of whole microseconds, and return it in seconds: `"200ms"` is 0.2.
 
     Raises:
-        Rejected: no unit, not a number, zero, a fraction of a microsecond, or more than a year.
+        Rejected: the value has no unit, is not a number, is zero, is not a whole number of microseconds, or exceeds
+            365 days.
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -67,19 +69,37 @@ def parse_duration_s(value: object, what: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as `parse_duration_s` reads it, exact to the microsecond, in the largest unit that is whole."""
+    """Write a duration as `parse_duration_s` reads it: exact to the microsecond, in the largest unit that is whole."""
     micros = Fraction(round(seconds * 1_000_000), 1_000_000)
     unit = max((name for name in _SECONDS if (micros / _SECONDS[name]).denominator == 1), key=_SECONDS.__getitem__)
     return f"{micros / _SECONDS[unit]}{unit}"
 
 
+def format_rough_duration(seconds: float) -> str:
+    """Write a duration for people: `0.4s`, `42s`, `3m 20s`, `2h 5m`.
+
+    The result has at most two units, and leaves the smaller one out where it is zero.
+    """
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = round(seconds)
+    index = next(index for index, (_, length) in enumerate(_WHOLE_UNITS) if whole >= length)
+    name, length = _WHOLE_UNITS[index]
+    text = f"{whole // length}{name}"
+    if index + 1 < len(_WHOLE_UNITS):
+        smaller_name, smaller = _WHOLE_UNITS[index + 1]
+        if whole % length // smaller:
+            text += f" {whole % length // smaller}{smaller_name}"
+    return text
+
+
 def format_percent(share: Fraction) -> str:
-    """`Fraction(9, 10)` as `90%`; at most two decimals, which is the resolution of a slot."""
+    """Write `Fraction(9, 10)` as `90%`, with at most two decimals: that is the resolution of a slot."""
     return f"{float(share * 100):.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def format_share(share: Fraction) -> str:
-    """A share that `parse_share` has read, exactly: `1.5%`, with as many decimals as it takes."""
+    """Write a share that `parse_share` has read exactly, with as many decimals as it takes: `1.5%`."""
     digits = f"{int(share * 10**_DECIMALS):0{_DECIMALS + 1}d}"
     point = len(digits) - _DECIMALS + 2
     return f"{int(digits[:point])}.{digits[point:]}".rstrip("0").rstrip(".") + "%"

@@ -91,7 +91,7 @@ class Replica:
         self._lanes = LanePool(
             turn, LaneOptions(settings.model_threads, settings.inline_below_ms / 1000, processes), dedicated
         )
-        wanted = DesiredState(self._store, LastKnownFile(settings.memory, settings.store))
+        wanted = DesiredState(self._store, LastKnownFile(settings.last_known_file, settings.store))
         if guard is not None:
             guard.replace_keys(wanted.known.keys)  # until the store says which they are
         self._refresher = Reconciler(
@@ -133,12 +133,12 @@ class Replica:
         )
         describer = Metadata(self._holder, metrics.lane_sums)
         operate = operate_router(
-            self._store,
-            catalogue,
-            changes,
-            wanted,
-            self._refresher.report,
-            lambda: self._refresher.heard_s,
+            store=self._store,
+            catalogue=catalogue,
+            changes=changes,
+            wanted=wanted,
+            own_report=self._refresher.report,
+            last_contact_s=lambda: self._refresher.heard_s,
         )
         app: Any = create_app(describer, operate, lambda: metrics.render(held_seats(settings.spool)))
         if guard is not None:

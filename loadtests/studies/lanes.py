@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli import demo
+from gateway.cli import demo_models
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Lane
 from gateway.execution.lane_pool import LaneOptions, LanePool
@@ -52,7 +52,7 @@ def main(rounds: Annotated[int, typer.Option(help="How often each size is measur
 
 def _open(home: Path) -> tuple[Callable[[], Lane], Runtime]:
     """What opens the version's lane, on whatever loop is running; and the same version by itself."""
-    demo.train(home / "models", lambda _: None)
+    demo_models.train(home / "models", lambda _: None)
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     version = catalogue.obtain(*catalogue.resolve(parse_ref("cancer:2")))
     if version.runtime is None:

@@ -1,7 +1,7 @@
-"""What operators ask over HTTP: everything below `/api`, in three groups. Puts them together.
+"""Builds the router of everything below `/api` from its three groups: documents, commands, overviews.
 
-The handlers block and therefore run in FastAPI's thread pool, never on the request path. Whatever changes a document
-goes through `gateway.control.changes`.
+The handlers block and therefore run in FastAPI's thread pool, never on the event loop of the request path. Every change
+of a document goes through `gateway.control.changes`.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,24 @@ from store.interface import Report, Store
 
 
 def operate_router(
+    *,
     store: Store,
     catalogue: Catalogue,
     changes: Changes,
     wanted: DesiredState,
     own_report: Callable[[], Report],
-    heard_s: Callable[[], float],
+    last_contact_s: Callable[[], float],
 ) -> APIRouter:
-    """Everything below `/api`.
+    """Build the router of everything below `/api`.
 
-    `own_report` is what this replica would tell the store; `heard_s`, when the store last answered, by the monotonic
-    clock.
+    `own_report` returns the report that this replica writes to the store. `last_contact_s` returns when the store last
+    answered, by the monotonic clock.
     """
+    status_reader = StatusReader(
+        store=store, changes=changes, wanted=wanted, own_report=own_report, last_contact_s=last_contact_s
+    )
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
     router.include_router(command_router(changes, catalogue))
-    survey = StatusReader(store, changes, wanted, own_report, heard_s)
-    router.include_router(overview_router(store, catalogue, wanted, survey))
+    router.include_router(overview_router(store, catalogue, wanted, status_reader))
     return router

@@ -1,12 +1,12 @@
-"""Gathers what status says, from the store or, while it is away, from what this replica knows. Acts on the store."""
+"""Reads what status shows: from the store or, while the store does not answer, from what this replica knows."""
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.api.operators.responses import Status, StoreState, StoreStatus
-from gateway.api.operators.status import is_counted, status
+from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
+from gateway.api.operators.status import is_counted, replica_views, status_view
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.rollouts import Observation, Observer
@@ -20,26 +20,31 @@ from store.interface import Report, Store
 
 
 class StatusReader:
-    """One per replica; used by many threads. `heard_s` says when the store last answered, by the monotonic clock."""
+    """The reader of one replica, used by many threads.
+
+    `own_report` returns this replica's report. `last_contact_s` returns when the store last answered, by the monotonic
+    clock.
+    """
 
     def __init__(
         self,
+        *,
         store: Store,
         changes: Changes,
         wanted: DesiredState,
         own_report: Callable[[], Report],
-        heard_s: Callable[[], float],
+        last_contact_s: Callable[[], float],
     ) -> None:
         self._store = store
         self._changes = changes
         self._wanted = wanted
         self._own_report = own_report
-        self._heard_s = heard_s
+        self._last_contact_s = last_contact_s
         self._observer = Observer(store)
-        self._lock = threading.Lock()  # of the observer, which is one thread's at a time
+        self._lock = threading.Lock()  # the observer may be used by only one thread at a time
 
-    def take(self, now_s: float) -> Status:
-        """What there is to say now (seconds since the epoch), whatever the store does."""
+    def read(self, now_s: float) -> Status:
+        """Return the status at `now_s` (seconds since the epoch). A store that does not answer is no error."""
         known: Mapping[str, Document] = self._wanted.documents
         trouble = self._wanted.trouble
         evidence: Mapping[str, Observation] = {}
@@ -49,15 +54,25 @@ class StatusReader:
                 known = self._documents()
                 evidence = self._evidence(known, now_s)
         except StoreUnavailable as error:
-            return status(self._store_status("UNREACHABLE", str(error)), known, [self._own_report()], {}, now_s)
-        return status(self._store_status("LOST" if trouble else "REACHABLE", trouble), known, reports, evidence, now_s)
+            store = self._store_status("UNREACHABLE", str(error))
+            return status_view(store, known, [self._own_report()], {}, now_s=now_s)
+        store = self._store_status("LOST" if trouble else "REACHABLE", trouble)
+        return status_view(store, known, reports, evidence, now_s=now_s)
+
+    def read_replicas(self, now_s: float) -> list[ReplicaStatus]:
+        """Return the part of the status that is about the replicas. This reads no document and no sums."""
+        try:
+            reports: Sequence[Report] = self._store.reports()
+        except StoreUnavailable:
+            reports = [self._own_report()]
+        return replica_views(reports, now_s)
 
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
-        stale_s = max(0.0, time.monotonic() - self._heard_s())
+        stale_s = max(0.0, time.monotonic() - self._last_contact_s())
         return StoreStatus(state=state, trouble=trouble, stale_s=round(stale_s, 3))
 
     def _documents(self) -> Mapping[str, Document]:
-        """One damaged document hides none of the others: then they are those that this replica has read."""
+        """Return the store's documents. If one is damaged, return those that this replica has read before."""
         try:
             return self._store.documents()
         except Corrupt:
@@ -69,16 +84,16 @@ class StatusReader:
             for route, document in documents.items():
                 if is_counted(document):
                     try:
-                        evidence[route] = self._look(document, now_s)
-                    except Corrupt:  # an earlier version of this route's document cannot be read; others can
+                        evidence[route] = self._observe(document, now_s)
+                    except Corrupt:  # an earlier version of this document cannot be read; other routes are not affected
                         continue
         return evidence
 
-    def _look(self, document: Document, now_s: float) -> Observation:
+    def _observe(self, document: Document, now_s: float) -> Observation:
         refs = references(document)
         try:
             versions = {arm: self._changes.candidate(refs[arm]).version for arm in document.spec.guarded}
-        except (RegistryError, ModelRefused):  # which version serves an arm cannot be told: the rest still can
+        except (RegistryError, ModelRefused):  # the version of an arm is unknown: show the counts without guardrails
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)
         return self._observer.look(document, versions, now_s)

@@ -10,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.access.path_scopes import scope_for
-from gateway.api.openapi import NAME, raises
+from gateway.api.error_responses import raises
+from gateway.api.openapi import NAME
 from gateway.errors import ERROR_HEADER, STATUS_OF, ClientGone, status_of
 from router.errors import Rejected
 from router.spec.parse import parse_spec

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.cli.output import Progress
-from gateway.cli.serve import read_settings
+from gateway.cli.settings_flags import read_settings
 from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
 from tests.unit.gateway.cli.kit import refused

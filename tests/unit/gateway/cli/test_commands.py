@@ -103,7 +103,7 @@ def test_what_was_put_back_is_said(run, monkeypatch):
 
 def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
     monkeypatch.setattr("gateway.cli.wait._CONVERGE_S", 0.0)
-    monkeypatch.setattr(ApiClient, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
+    monkeypatch.setattr(ApiClient, "replicas", lambda _: [{"replica": "x", "state": "LIVE", "routes": {}}])
     result = here("start", rolled)
     assert "live on 0 of 1 replicas" in result.stdout
     assert "Not every replica serves the change yet" in refused(result)
@@ -116,7 +116,7 @@ def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypat
         entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
         if request.method == "POST":
             sent.append((request.url.path, request.headers["if-match"], json.loads(request.content)))
-        return httpx.Response(200, json={"replicas": []} if request.url.path == "/api/status" else entry)
+        return httpx.Response(200, json=[] if request.url.path == "/api/replicas" else entry)
 
     original = httpx.Client
     monkeypatch.setattr(

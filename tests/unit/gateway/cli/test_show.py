@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.api.operators.responses import StoreStatus
-from gateway.api.operators.status import status
+from gateway.api.operators.status import status_view
 from gateway.cli.client import ApiClient
 from gateway.cli.print_status import print_route, print_status
 from gateway.control.rollouts import Observation
@@ -48,7 +48,7 @@ def evidence():
 
 def told(store, documents, evidence, **more):
     reports = [report("here", at_s=NOW_S, started_s=NOW_S - 3661, routes={"fraud": 2}, problems={}, **more)]
-    return status(store, documents, reports, evidence, NOW_S).model_dump(mode="json")
+    return status_view(store, documents, reports, evidence, now_s=NOW_S).model_dump(mode="json")
 
 
 def test_a_route_is_a_line(capsys, document, evidence):

@@ -36,7 +36,9 @@ ROLLOUT: dict[str, Any] = {
 def bare_app() -> FastAPI:
     """The application without anything behind its handlers: all that its OpenAPI page needs."""
     nothing: Any = None
-    operate = operate_router(nothing, nothing, nothing, nothing, nothing, nothing)
+    operate = operate_router(
+        store=nothing, catalogue=nothing, changes=nothing, wanted=nothing, own_report=nothing, last_contact_s=nothing
+    )
     return create_app(nothing, operate, bytes)
 
 
@@ -60,11 +62,16 @@ class Operated:
         self.path = path
         self.store = Shut(SQLiteStore(path))
         self.wanted = DesiredState(self.store, None)
-        self.heard_s = time.monotonic()
+        self.last_contact_s = time.monotonic()
         catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.changes = Changes(self.store, catalogue, "here", lambda: self.wanted.trouble)
         operate = operate_router(
-            self.store, catalogue, self.changes, self.wanted, lambda: self.report(), lambda: self.heard_s
+            store=self.store,
+            catalogue=catalogue,
+            changes=self.changes,
+            wanted=self.wanted,
+            own_report=lambda: self.report(),
+            last_contact_s=lambda: self.last_contact_s,
         )
         nothing: Any = None
         self.app = create_app(nothing, operate, bytes)

@@ -58,7 +58,7 @@ def test_a_trial_begins_with_the_rollout(both):
 
 
 def test_while_the_store_answers_it_is_reachable(both):
-    both.heard_s -= 1.5
+    both.last_contact_s -= 1.5
     status = both.get("/api/status")
     assert (status["store"]["state"], status["store"]["trouble"]) == ("REACHABLE", "")
     assert 1.5 <= status["store"]["stale_s"] < 20

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.api.operators.responses import StoreStatus
-from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status
+from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status_view
 from gateway.control.rollouts import Observation
 from router.document.commands import Declare, apply
 from router.evidence.guardrails import Finding
@@ -27,7 +27,7 @@ def document(spec=SPLIT):
 
 def of(*reports: Report, evidence=None, spec=SPLIT):
     documents = {"r": document(spec)}
-    return status(STORE, documents, reports, {} if evidence is None else {"r": evidence}, NOW_S)
+    return status_view(STORE, documents, reports, {} if evidence is None else {"r": evidence}, now_s=NOW_S)
 
 
 def serving(replica: str, version: int | None, age_s: float = 0.0, **more):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.api.operators.preconditions import replaced_version, seen_version
+from gateway.api.operators.headers import replaced_version, seen_version
 from gateway.errors import BadRequest, PreconditionMissing
 
 
