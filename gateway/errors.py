@@ -29,7 +29,7 @@ class Forbidden(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """The key has used up its rate; `retry_after_s` says when the caller may try again."""
+    """The key has used up its rate. The header retry-after says when the caller may try again."""
 
     def __init__(self, sentence: str, retry_after_s: float) -> None:
         super().__init__(sentence)

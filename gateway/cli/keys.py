@@ -37,7 +37,7 @@ def create(
     route: Annotated[
         list[str] | None, typer.Option("--route", help="Limit all scopes to this route. Repeatable.")
     ] = None,
-    rate: Annotated[float | None, typer.Option("--rate", help="Requests per second and replica.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Requests per second, in each replica.")] = None,
     burst: Annotated[
         float | None, typer.Option("--burst", help="Requests that may arrive at once.", show_default="a second's worth")
     ] = None,

@@ -41,7 +41,7 @@ def serve(
 
 
 def run(settings: Settings, progress: Progress) -> None:
-    """Run the replicas until the process is told to end."""
+    """Run the replicas until the process ends."""
     from gateway.access.open import open_access  # takes 0.2 s to import, which only a gateway that starts should pay
 
     open_access(settings)  # reports a wrong setting here, at the terminal, and not in a replica's log

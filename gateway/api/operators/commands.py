@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Response
 
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
-from gateway.api.operators.headers import ETAG, NOBODY, IfMatch, Who, seen_version, with_etag
+from gateway.api.operators.headers import ETAG, UNKNOWN, IfMatch, Who, seen_version, with_etag
 from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
 from gateway.control.binding import bind
@@ -53,7 +53,7 @@ class _Target(NamedTuple):
     response: Response
 
 
-async def _target(route: RouteName, response: Response, if_match: IfMatch = None, who: Who = NOBODY) -> _Target:
+async def _target(route: RouteName, response: Response, if_match: IfMatch = None, who: Who = UNKNOWN) -> _Target:
     return _Target(route, if_match, who, response)
 
 

@@ -14,7 +14,7 @@ from store.interface import Entry
 ETAG: dict[str, Any] = {
     "headers": {"etag": {"description": "The document's version.", "required": True, "schema": {"type": "string"}}}
 }
-NOBODY = "unknown"
+UNKNOWN = "unknown"
 """The operator's name in the history if a request does not give one."""
 
 _MAX_VERSION_DIGITS = 18

@@ -37,48 +37,41 @@ _ROLLOUT: dict[str, Any] = {
 }
 _OBJECTS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
 
+_PROPERTIES: dict[str, Any] = {
+    "route": _NAMED,
+    "arms": {"type": "object", "minProperties": 1, "additionalProperties": _ARM_REF},
+    "split": _SHARES,
+    "rollout": _ROLLOUT,
+    "unit": {"type": "string", "description": "`header:NAME` or `parameters.NAME`; absent: each request by itself."},
+    "fallback": {
+        "type": ["string", "object"],
+        "description": "The trusted arm, which answers when another cannot; or an object: the fallback of each arm.",
+    },
+    "deadline": _DURATION,
+    "batch_wait": _DURATION,
+    "placement": {"type": "string", "enum": list(PLACEMENTS)},
+    "guardrails": {**_OBJECTS, "description": "Such as {errors: {worse_by: 1%}}."},
+    "alpha": {**_SHARE, "description": "The probability that the guardrails together may be wrong; 1 % if absent."},
+    "shadow": {**_OBJECTS, "description": "Such as {arm: fraud:17, sample: 20%}."},
+    "limits": {"type": "object", "description": "By arm, such as {floor: 5%, ceiling: 20%}."},
+    "target": {
+        "type": "object",
+        "description": "A condition in GrowthBook's language that selects the requests that take part.",
+    },
+    "layer": {"type": "object", "description": "Such as {name: checkout, range: [0%, 50%]}."},
+    "holdout": {"type": ["string", "number", "object"], "description": "The share of the units that takes no part."},
+    "seed": {"type": "string", "minLength": 1},
+}
+
 RouteSpec = Annotated[
     dict[str, Any],
     WithJsonSchema(
         {
             "type": "object",
             "title": "RouteSpec",
-            "description": "A declared route, with a split or a rollout. `route` may be left out if the path names it.",
+            "description": "A declared route, with a split or a rollout. `route` is optional if the path names it.",
             "required": ["arms"],
-            "properties": {
-                "route": _NAMED,
-                "arms": {"type": "object", "minProperties": 1, "additionalProperties": _ARM_REF},
-                "split": _SHARES,
-                "rollout": _ROLLOUT,
-                "unit": {
-                    "type": "string",
-                    "description": "`header:NAME` or `parameters.NAME`; absent: every request is a unit of its own.",
-                },
-                "fallback": {
-                    "type": ["string", "object"],
-                    "description": "The trusted arm, which answers when another cannot; or an object with the fallback of each arm.",
-                },
-                "deadline": _DURATION,
-                "batch_wait": _DURATION,
-                "placement": {"type": "string", "enum": list(PLACEMENTS)},
-                "guardrails": {**_OBJECTS, "description": "Such as {errors: {worse_by: 1%}}."},
-                "alpha": {
-                    **_SHARE,
-                    "description": "The probability that the guardrails together may be wrong; 1 % if absent.",
-                },
-                "shadow": {**_OBJECTS, "description": "Such as {arm: fraud:17, sample: 20%}."},
-                "limits": {"type": "object", "description": "By arm, such as {floor: 5%, ceiling: 20%}."},
-                "target": {
-                    "type": "object",
-                    "description": "A condition in GrowthBook's language that selects the requests that take part.",
-                },
-                "layer": {"type": "object", "description": "Such as {name: checkout, range: [0%, 50%]}."},
-                "holdout": {
-                    "type": ["string", "number", "object"],
-                    "description": "The share of the units that takes no part.",
-                },
-                "seed": {"type": "string", "minLength": 1},
-            },
+            "properties": _PROPERTIES,
         }
     ),
 ]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 from gateway.access.middleware import caller_of
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
-from gateway.api.operators.headers import ETAG, NOBODY, Who, replaced_version, with_etag
+from gateway.api.operators.headers import ETAG, UNKNOWN, Who, replaced_version, with_etag
 from gateway.api.operators.requests import ApplyBody
 from gateway.api.operators.responses import Changed, Described
 from gateway.api.operators.route_schema import RouteSpec
@@ -46,7 +46,7 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         response: Response,
         if_match: Annotated[str | None, Header()] = None,
         if_none_match: Annotated[str | None, Header()] = None,
-        who: Who = NOBODY,
+        who: Who = UNKNOWN,
         why: str = "",
     ) -> Changed:
         """Declare a route. If-Match names the version that is replaced; If-None-Match: * means that it is new."""
@@ -58,7 +58,7 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         return with_etag(entry, response)
 
     @router.post("/apply", responses=raises(Conflict, Moved, *BIND_ERRORS, *READ_ERRORS))
-    def apply_routes(body: ApplyBody, request: Request, who: Who = NOBODY) -> list[Changed]:
+    def apply_routes(body: ApplyBody, request: Request, who: Who = UNKNOWN) -> list[Changed]:
         """Declare several routes, or none. `expected` is the version that is replaced, 0 for a new route."""
         specs = [parse_spec(each.spec) for each in body.routes]
         expected = {spec.route: each.expected for spec, each in zip(specs, body.routes, strict=True)}

@@ -1,4 +1,4 @@
-"""Tables: whatever the width of the terminal, nothing is left out of them."""
+"""Tables never leave anything out, whatever the width of the terminal."""
 
 import io
 

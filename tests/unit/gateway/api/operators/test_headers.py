@@ -1,4 +1,4 @@
-"""Which version a caller has seen."""
+"""The version of a document that If-Match and If-None-Match name."""
 
 import pytest
 

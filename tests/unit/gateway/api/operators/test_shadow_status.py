@@ -1,4 +1,4 @@
-"""Shadows in numbers: what is counted of which version and arm, and intervals that hold what they are of."""
+"""The status of shadows: what is counted for which version and arm, and intervals that contain the true value."""
 
 import pytest
 
