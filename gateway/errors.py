@@ -1,20 +1,6 @@
-"""What the gateway refuses or cannot do, and the one table that gives each class its HTTP and its gRPC status.
+"""The errors that the gateway itself raises, and the table that gives every error class its HTTP and gRPC status.
 
-GatewayError
-├── BadRequest            the request is malformed or does not fit the model
-├── Unauthenticated       the caller did not say who he is, or not credibly
-├── Forbidden             the caller is known, but may not do this
-├── RateLimited           the caller asks more often than his key allows
-├── TooLarge              the body is larger than allowed
-├── UnknownService        the health of a service was asked for that is not served
-├── WrongMethod           the path is right, the method is not
-├── PreconditionMissing   a change does not say which version it replaces
-├── Overloaded            too many requests in flight; try again soon
-├── NotReady              the route exists, but is not being served now
-├── ArmDown               the arm failed so often that it is left alone for a moment
-├── TooLate               the deadline passed before an answer was there
-├── ClientGone            nobody waits for the answer any more
-└── EngineFailed          what runs the replicas did not start
+The first line of each class's docstring appears on the OpenAPI page as the meaning of its `x-error` value.
 """
 
 import math
@@ -27,7 +13,7 @@ from store.errors import Conflict, Foreign, Moved, StoreUnavailable
 
 
 class GatewayError(Exception):
-    """Base of everything the gateway itself raises; the message is a sentence for the caller."""
+    """The base class of the gateway's own errors. The message is a sentence for the caller."""
 
 
 class BadRequest(GatewayError):
@@ -35,15 +21,15 @@ class BadRequest(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """No credentials, or credentials that are not valid."""
+    """The credentials are missing or not valid."""
 
 
 class Forbidden(GatewayError):
-    """The credentials are valid, but their scopes or routes do not cover what is asked."""
+    """The credentials are valid, but their scopes or routes do not cover the request."""
 
 
 class RateLimited(GatewayError):
-    """The caller's key has used its rate up; `retry_after_s` says when it may ask again."""
+    """The key has used up its rate. The header retry-after says when the caller may try again."""
 
     def __init__(self, sentence: str, retry_after_s: float) -> None:
         super().__init__(sentence)
@@ -55,7 +41,7 @@ class TooLarge(GatewayError):
 
 
 class UnknownService(GatewayError):
-    """The health of a service was asked for that is not served here."""
+    """The gateway does not serve the service of this health check."""
 
 
 class WrongMethod(GatewayError):
@@ -63,7 +49,7 @@ class WrongMethod(GatewayError):
 
 
 class PreconditionMissing(GatewayError):
-    """A change needs If-Match (or If-None-Match: *) so that nobody overwrites what he has not seen."""
+    """The change does not name the version that it replaces (If-Match, or If-None-Match: * for a new route)."""
 
 
 class Overloaded(GatewayError):
@@ -75,27 +61,27 @@ class NotReady(GatewayError):
 
 
 class ArmDown(GatewayError):
-    """The arm's circuit breaker is open: it has failed too often lately to be asked."""
+    """The arm's circuit breaker is open: the arm has failed too often lately."""
 
 
 class TooLate(GatewayError):
-    """The deadline passed, or so little time is left that an answer could not make it."""
+    """The deadline passed, or too little time is left for the model to answer before it."""
 
 
 class ClientGone(GatewayError):
-    """The client closed its connection or cancelled its call before the answer was there."""
+    """The client closed its connection or cancelled its call before the response was ready."""
 
 
 class EngineFailed(GatewayError):
-    """What runs the replicas did not start."""
+    """The engine that runs the replicas did not start."""
 
 
 ERROR_HEADER = "x-error"
-"""Names the class of the error on every answer that is one. Missing from a 5xx, it was a fault of the gateway."""
+"""The header that names the error class of a response. A 5xx without it is a fault of the gateway itself."""
 
 
 class ErrorStatus(NamedTuple):
-    """What an error class is called on the wire: in HTTP, and in gRPC (the numbers of `grpc.StatusCode`)."""
+    """The HTTP status of an error class, and its gRPC status (the numbers of `grpc.StatusCode`)."""
 
     http: int
     grpc: int
@@ -133,25 +119,25 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     RegistryUnavailable: ErrorStatus(503, _UNAVAILABLE),
     TooLate: ErrorStatus(504, _DEADLINE_EXCEEDED),
 }
-"""Statuses by class. A class that is not here is a fault of ours: 500, INTERNAL."""
+"""The statuses of each error class. Any other class is a fault of the gateway: 500, INTERNAL."""
 
 _FAULT = ErrorStatus(500, _INTERNAL)
 
 
 def status_of(error: BaseException) -> ErrorStatus:
-    """The statuses that say what `error` means."""
+    """Return the statuses of `error`."""
     return STATUS_OF.get(type(error), _FAULT) if isinstance(error, Exception) else _FAULT
 
 
 def advice_of(error: Exception) -> list[tuple[bytes, bytes]]:
-    """HTTP headers that tell a program what happened and what to do next."""
-    advice = [(ERROR_HEADER.encode(), type(error).__name__.encode())]
+    """Return the HTTP headers that tell a program what happened and what to do next."""
+    headers = [(ERROR_HEADER.encode(), type(error).__name__.encode())]
     if isinstance(error, Overloaded):
-        advice.append((b"retry-after", b"1"))
+        headers.append((b"retry-after", b"1"))
     if isinstance(error, RateLimited):
-        advice.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
     if isinstance(error, Unauthenticated):
-        advice.append((b"www-authenticate", b"Bearer"))
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
-        advice.append((b"allow", b"POST"))
-    return advice
+        headers.append((b"allow", b"POST"))
+    return headers

@@ -1,4 +1,4 @@
-"""Every setting, read once at start from the environment (prefix `POINTSMAN_`) or from flags of `serve`. Decides."""
+"""Every setting. Settings are read once at start, from the environment (prefix `POINTSMAN_`) or flags of `serve`."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,13 +8,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Frozen; passed down from the composition root, never read from the environment elsewhere."""
+    """The settings of one process: frozen, and passed down to every part that needs them."""
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
-    grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC door; 0 for none.")
+    grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 for none.")
     engine: Literal["ray", "uvicorn"] = "ray"
     replicas: int = Field(2, ge=1, le=64)
     home: Path = Path("var")
@@ -26,17 +26,24 @@ class Settings(BaseSettings):
     onnx_threads: int = Field(1, ge=1, le=64)
 
     access: Literal["", "open", "required"] = Field(
-        "", description="required: a key or token for everything; open: for nothing. Unset: open on loopback only."
+        "",
+        description="required: all but health needs a key or token; open: nothing does. Unset: open on loopback only.",
     )
-    jwks: str = Field("", description="File or URL of the JWKS that signs bearer tokens; none if empty.")
+    jwks: str = Field(
+        "", description="File or URL of the JWKS that verifies bearer tokens. Empty: tokens are not accepted."
+    )
     jwt_issuer: str = Field("", description="The issuer that bearer tokens must name.")
     jwt_audience: str = Field("", description="The audience that bearer tokens must name.")
-    tls_certificate: Path | None = Field(None, description="PEM chain for both ports; with tls_key.")
+    tls_certificate: Path | None = Field(None, description="PEM chain for both ports; needs tls_key.")
     tls_key: Path | None = None
-    tls_client_ca: Path | None = Field(None, description="PEM of the authority that clients' certificates must be of.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM of the authority that must have signed clients' certificates."
+    )
 
-    max_in_flight: int = Field(1024, ge=1, description="Requests a replica works on before it answers 429.")
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Also of a decompressed body.")
+    max_in_flight: int = Field(
+        1024, ge=1, description="Requests that a replica handles at a time. Above that it answers 429."
+    )
+    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Also the limit of a decompressed body.")
     max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)
@@ -45,13 +52,15 @@ class Settings(BaseSettings):
     advance_every_ms: int = Field(
         500,
         ge=50,
-        description="How often a replica counts what it has served, and looks whether a rollout may advance.",
+        description="How often a replica counts its requests, and checks if a rollout may advance.",
     )
     registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
     drain_s: float = Field(
-        2.0, ge=0, le=10, description="How long keep-alive clients are told to leave before the end."
+        2.0, ge=0, le=10, description="How long keep-alive clients are given to leave before a replica ends."
     )
-    wedged_after_s: float = Field(5.0, gt=0, description="A loop that has not turned for so long is ended.")
+    wedged_after_s: float = Field(
+        5.0, gt=0, description="A replica whose event loop is blocked for this long is ended."
+    )
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
 
@@ -62,7 +71,7 @@ class Settings(BaseSettings):
         return self
 
     def resolved(self) -> "Settings":
-        """The same with absolute paths and with every default that depends on `home` filled in."""
+        """Return a copy with absolute paths and with every default that depends on `home` filled in."""
         home = self.home.expanduser().absolute()
         filled: dict[str, Any] = {
             "home": home,
@@ -74,15 +83,15 @@ class Settings(BaseSettings):
 
     @property
     def spool(self) -> Path:
-        """Where log segments wait to become Parquet."""
+        """The folder of log segments that are not Parquet yet."""
         return self.home / "spool"
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the replicas of this machine share their metrics."""
+        """The folder in which the replicas of this machine share their metrics."""
         return self.home / "metrics"
 
     @property
-    def memory(self) -> Path:
-        """Where this machine remembers what its store said last."""
+    def last_known_file(self) -> Path:
+        """The file with the last state of the store that this machine has seen."""
         return self.home / "remembered.json"

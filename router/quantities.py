@@ -19,6 +19,7 @@ _SECONDS = {
     "h": Fraction(3600),
     "d": Fraction(86400),
 }
+_WHOLE_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def parse_share(value: object, what: str) -> Fraction:
@@ -74,6 +75,24 @@ def format_duration(seconds: float) -> str:
     micros = Fraction(round(seconds * 1_000_000), 1_000_000)
     unit = max((name for name in _SECONDS if (micros / _SECONDS[name]).denominator == 1), key=_SECONDS.__getitem__)
     return f"{micros / _SECONDS[unit]}{unit}"
+
+
+def format_rough_duration(seconds: float) -> str:
+    """Write a duration for people: `0.4s`, `42s`, `3m 20s`, `2h 5m`.
+
+    The result has at most two units, and leaves the smaller one out where it is zero.
+    """
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = round(seconds)
+    index = next(index for index, (_, length) in enumerate(_WHOLE_UNITS) if whole >= length)
+    name, length = _WHOLE_UNITS[index]
+    text = f"{whole // length}{name}"
+    if index + 1 < len(_WHOLE_UNITS):
+        smaller_name, smaller = _WHOLE_UNITS[index + 1]
+        if whole % length // smaller:
+            text += f" {whole % length // smaller}{smaller_name}"
+    return text
 
 
 def format_percent(share: Fraction) -> str:

@@ -1,1 +1,1 @@
-"""The FastAPI application: metadata, the operators' API, the OpenAPI page."""
+"""The FastAPI application: metadata of routes, the operators' API, the OpenAPI page."""

@@ -1,4 +1,4 @@
-"""The product's table of contents: what is served where, and what each error class answers."""
+"""The FastAPI application: its handlers, and the response for each error class."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,10 @@ from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from gateway.api.metadata import describe_router
+from gateway.api.error_responses import NOT_FOUND
+from gateway.api.metadata import metadata_router
 from gateway.api.openapi import install, operation_id
-from gateway.api.openapi_inference import INFERENCE_SCHEMAS, inference_paths
+from gateway.api.openapi_inference import inference_page
 from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
 from gateway.http.body import BodyLimit
 from gateway.inference.metadata import SERVER_VERSION, Metadata
@@ -18,41 +19,41 @@ from gateway.protocols.v2_http import encode_error
 from gateway.telemetry.metrics import CONTENT_TYPE
 
 _MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a limit of their own
-_ERROR_NAMES = {400: BadRequest.__name__, 404: "NotFound", 405: WrongMethod.__name__}
+_ERROR_NAMES = {400: BadRequest.__name__, 404: NOT_FOUND, 405: WrongMethod.__name__}
 
 
-def create_app(describer: Metadata, operate: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
-    """Everything but inference, which `gateway.http.endpoint` answers before it gets here."""
-    app = FastAPIOffline(  # the page's scripts come from here, too: a closed cluster has no other place
+def create_app(metadata: Metadata, operators: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
+    """Build the application of everything but predictions, which `gateway.http.endpoint` serves before it."""
+    app = FastAPIOffline(  # serves the scripts of /docs itself, because a closed cluster has no access to a CDN
         title="Pointsman",
         version=SERVER_VERSION,
         redoc_url=None,
         static_url="/docs/static",
         generate_unique_id_function=operation_id,
     )
-    app.include_router(describe_router(describer))
-    app.include_router(operate)
+    app.include_router(metadata_router(metadata))
+    app.include_router(operators)
 
     @app.get("/metrics", tags=["Metrics"], response_class=PlainTextResponse)
     def metrics() -> Response:
-        """All replicas of this machine, for Prometheus."""
+        """Return the metrics of all replicas of this machine, for Prometheus."""
         return Response(render_metrics(), media_type=CONTENT_TYPE)
 
-    install(app, inference_paths, INFERENCE_SCHEMAS)
+    install(app, inference_page)
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     for error_class in STATUS_OF:
-        app.add_exception_handler(error_class, _say)
-    app.add_exception_handler(HTTPException, _say_http)
-    app.add_exception_handler(RequestValidationError, _say_invalid)
-    app.add_exception_handler(Exception, _say_fault)
+        app.add_exception_handler(error_class, _on_known_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Exception, _on_fault)
     return app
 
 
-async def _say(_: Request, error: Exception) -> Response:
+async def _on_known_error(_: Request, error: Exception) -> Response:
     return _error(status_of(error).http, str(error), {ERROR_HEADER: type(error).__name__})
 
 
-async def _say_http(request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     sentence = {
@@ -63,14 +64,14 @@ async def _say_http(request: Request, error: Exception) -> Response:
     return _error(status, sentence, {ERROR_HEADER: _ERROR_NAMES.get(status, type(error).__name__), **headers})
 
 
-async def _say_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid_request(_: Request, error: Exception) -> Response:
     faults = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-    return _error(400, f"The request is not valid: {said}.", {ERROR_HEADER: "BadRequest"})
+    sentence = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    return _error(400, f"The request is not valid: {sentence}.", {ERROR_HEADER: BadRequest.__name__})
 
 
-async def _say_fault(_: Request, __: Exception) -> Response:
-    """A fault of ours. The error is raised again behind this, which is how it comes into the log."""
+async def _on_fault(_: Request, __: Exception) -> Response:
+    """Return the response for a fault of ours. Starlette raises the error again after this, and so it is logged."""
     return _error(500, "The gateway failed; its log says why.", {})
 
 

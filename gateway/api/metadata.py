@@ -1,4 +1,4 @@
-"""The read side of V2 and V1 over HTTP. Acts."""
+"""The handlers of V2 and V1 that describe the server and its routes: everything but predictions."""
 
 from typing import Annotated, Any
 
@@ -6,8 +6,9 @@ from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from gateway.api import metadata_models as answers
-from gateway.api.openapi import Error, RouteName, VersionName, raises
+from gateway.api import metadata_models as schemas
+from gateway.api.error_responses import Error, raises
+from gateway.api.openapi import RouteName, VersionName
 from gateway.errors import NotReady
 from gateway.inference.metadata import Metadata
 from router.errors import UnknownRoute, UnknownVersion
@@ -17,112 +18,112 @@ _VERSION_ERRORS = raises(UnknownRoute, UnknownVersion, NotReady)
 
 
 class IndexBody(BaseModel):
-    """`{"ready": true}` leaves out what is not being served."""
+    """`{"ready": true}` leaves out the versions that are not served."""
 
     ready: bool = False
 
 
-def describe_router(describer: Metadata) -> APIRouter:  # noqa: C901  # a list of handlers, each of one line
-    """Everything below `/v2` and `/v1` but predictions."""
+def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of handlers, each of one line
+    """Build the router of everything below `/v2` and `/v1` but predictions."""
     router = APIRouter(tags=["Open Inference Protocol"])
 
-    @router.get("/v2", response_model=answers.Server)
+    @router.get("/v2", response_model=schemas.Server)
     def server() -> dict[str, Any]:
-        """Name, version and extensions of this server."""
-        return describer.server()
+        """Return the name, version and extensions of this server."""
+        return metadata.server()
 
-    @router.get("/v2/health/live", response_model=answers.Live)
+    @router.get("/v2/health/live", response_model=schemas.Live)
     async def live() -> dict[str, bool]:
-        """Whether this replica answers."""
+        """Return 200 while this replica responds."""
         return {"live": True}
 
-    @router.get("/v2/health/ready", response_model=answers.Ready, responses={503: {"model": answers.Ready}})
+    @router.get("/v2/health/ready", response_model=schemas.Ready, responses={503: {"model": schemas.Ready}})
     async def ready() -> JSONResponse:
-        """Whether every declared route is being served as declared."""
-        problems = describer.problems()
+        """Return 200 if every declared route is served as declared."""
+        problems = metadata.problems()
         if problems:
             return JSONResponse({"ready": False, "error": " ".join(problems.values())}, 503)
         return JSONResponse({"ready": True})
 
-    @router.get("/v2/models", response_model=answers.Names)
+    @router.get("/v2/models", response_model=schemas.Names)
     def models() -> dict[str, list[str]]:
-        """The routes that are being served."""
-        return {"models": describer.names()}
+        """Return the names of the routes that are served."""
+        return {"models": metadata.names()}
 
-    @router.get("/v2/models/stats", response_model=answers.Statistics)
+    @router.get("/v2/models/stats", response_model=schemas.Statistics)
     def all_statistics() -> dict[str, Any]:
-        """What every version behind a route has done on this machine."""
-        return describer.statistics()
+        """Return the statistics of every version behind a route, on this machine."""
+        return metadata.statistics()
 
-    @router.get("/v2/models/{route}", response_model=answers.RouteMetadata, responses=_ROUTE_ERRORS)
+    @router.get("/v2/models/{route}", response_model=schemas.RouteMetadata, responses=_ROUTE_ERRORS)
     def route_metadata(route: RouteName) -> dict[str, Any]:
-        """Inputs, outputs and versions of a route."""
-        return describer.metadata(route)
+        """Return the inputs, outputs and versions of a route."""
+        return metadata.metadata(route)
 
     @router.get(
-        "/v2/models/{route}/versions/{version}", response_model=answers.RouteMetadata, responses=_VERSION_ERRORS
+        "/v2/models/{route}/versions/{version}", response_model=schemas.RouteMetadata, responses=_VERSION_ERRORS
     )
     def version_metadata(route: RouteName, version: VersionName) -> dict[str, Any]:
-        """The same, of one version or alias."""
-        return describer.metadata(route, version)
+        """Return the inputs and outputs of one version or alias of a route."""
+        return metadata.metadata(route, version)
 
-    @router.get("/v2/models/{route}/ready", response_model=answers.NamedReady, responses=_ROUTE_ERRORS)
+    @router.get("/v2/models/{route}/ready", response_model=schemas.NamedReady, responses=_ROUTE_ERRORS)
     def route_ready(route: RouteName) -> dict[str, Any]:
-        """200 if the route is being served."""
-        describer.require_ready(route)
+        """Return 200 if the route is served."""
+        metadata.require_ready(route)
         return {"name": route, "ready": True}
 
     @router.get(
-        "/v2/models/{route}/versions/{version}/ready", response_model=answers.NamedReady, responses=_VERSION_ERRORS
+        "/v2/models/{route}/versions/{version}/ready", response_model=schemas.NamedReady, responses=_VERSION_ERRORS
     )
     def version_ready(route: RouteName, version: VersionName) -> dict[str, Any]:
-        """200 if an arm of the route serves that version or alias."""
-        describer.require_ready(route, version)
+        """Return 200 if an arm of the route serves this version or alias."""
+        metadata.require_ready(route, version)
         return {"name": route, "ready": True}
 
-    @router.get("/v2/models/{route}/config", response_model=answers.RouteConfig, responses=_ROUTE_ERRORS)
+    @router.get("/v2/models/{route}/config", response_model=schemas.RouteConfig, responses=_ROUTE_ERRORS)
     def route_config(route: RouteName) -> dict[str, Any]:
-        """A route as Triton's clients want it described."""
-        return describer.config(route)
+        """Return the configuration of a route in the format of Triton's clients."""
+        return metadata.config(route)
 
     @router.get(
-        "/v2/models/{route}/versions/{version}/config", response_model=answers.RouteConfig, responses=_VERSION_ERRORS
+        "/v2/models/{route}/versions/{version}/config", response_model=schemas.RouteConfig, responses=_VERSION_ERRORS
     )
     def version_config(route: RouteName, version: VersionName) -> dict[str, Any]:
-        """The same, of one version or alias."""
-        return describer.config(route, version)
+        """Return the configuration of one version or alias in the format of Triton's clients."""
+        return metadata.config(route, version)
 
-    @router.get("/v2/models/{route}/stats", response_model=answers.Statistics, responses=_ROUTE_ERRORS)
+    @router.get("/v2/models/{route}/stats", response_model=schemas.Statistics, responses=_ROUTE_ERRORS)
     def route_statistics(route: RouteName) -> dict[str, Any]:
-        """What the versions behind a route have done on this machine."""
-        return describer.statistics(route)
+        """Return the statistics of the versions behind a route, on this machine."""
+        return metadata.statistics(route)
 
     @router.get(
-        "/v2/models/{route}/versions/{version}/stats", response_model=answers.Statistics, responses=_VERSION_ERRORS
+        "/v2/models/{route}/versions/{version}/stats", response_model=schemas.Statistics, responses=_VERSION_ERRORS
     )
     def version_statistics(route: RouteName, version: VersionName) -> dict[str, Any]:
-        """The same, of one version or alias."""
-        return describer.statistics(route, version)
+        """Return the statistics of one version or alias, on this machine."""
+        return metadata.statistics(route, version)
 
-    @router.post("/v2/repository/index", response_model=list[answers.IndexEntry])
+    @router.post("/v2/repository/index", response_model=list[schemas.IndexEntry])
     def index(body: Annotated[IndexBody | None, Body()] = None) -> list[dict[str, str]]:
-        """Every declared route and version, with its state."""
-        return describer.index(only_ready=body is not None and body.ready)
+        """Return every declared route and version with its state."""
+        return metadata.index(only_ready=body is not None and body.ready)
 
-    @router.get("/v1/models", response_model=answers.Names)
+    @router.get("/v1/models", response_model=schemas.Names)
     def v1_models() -> dict[str, list[str]]:
-        """The routes that are being served."""
-        return {"models": describer.names()}
+        """Return the names of the routes that are served."""
+        return {"models": metadata.names()}
 
     @router.get(
         "/v1/models/{route}",
-        response_model=answers.NamedReady,
-        responses={**raises(UnknownRoute), 503: {"model": answers.NamedReady | Error}},
+        response_model=schemas.NamedReady,
+        responses={**raises(UnknownRoute), 503: {"model": schemas.NamedReady | Error}},
     )
     def v1_ready(route: RouteName) -> JSONResponse:
-        """Whether the route is being served."""
+        """Return 200 if the route is served, and 503 if it is not."""
         try:
-            describer.require_ready(route)
+            metadata.require_ready(route)
         except NotReady:
             return JSONResponse({"name": route, "ready": False}, 503)
         return JSONResponse({"name": route, "ready": True})

@@ -1,4 +1,4 @@
-"""What clients are told of routes and their versions: checked by pydantic, shown on the OpenAPI page. Decides."""
+"""The responses that describe routes and their versions: pydantic models, shown on the OpenAPI page."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ Shape = list[Annotated[int, Field(ge=-1)]]
 
 
 class Server(BaseModel):
-    """Name, version and extensions."""
+    """The name, version and extensions of the server."""
 
     name: str
     version: str
@@ -19,33 +19,33 @@ class Server(BaseModel):
 
 
 class Live(BaseModel):
-    """Whether this replica answers."""
+    """True while this replica responds."""
 
     live: bool
 
 
 class Ready(BaseModel):
-    """Whether every declared route is being served as declared; if not, why."""
+    """True if every declared route is served as declared; otherwise the reason."""
 
     ready: bool
     error: str | None = None
 
 
 class NamedReady(BaseModel):
-    """Whether this route is being served."""
+    """True if this route is served."""
 
     name: str
     ready: bool
 
 
 class Names(BaseModel):
-    """The routes that are being served."""
+    """The names of the routes that are served."""
 
     models: list[str]
 
 
 class Tensor(BaseModel):
-    """One input or output; -1 stands for a size that varies."""
+    """One input or output. In a shape, -1 stands for a size that varies."""
 
     name: str
     datatype: Datatype
@@ -53,7 +53,7 @@ class Tensor(BaseModel):
 
 
 class RouteMetadata(BaseModel):
-    """A route as the protocol describes models."""
+    """A route in the protocol's description of a model."""
 
     name: str
     versions: list[str]
@@ -63,7 +63,7 @@ class RouteMetadata(BaseModel):
 
 
 class ConfiguredTensor(BaseModel):
-    """One input or output, without the batch's dimension where instances are batched."""
+    """One input or output. If instances are batched, the dimension of the batch is left out."""
 
     name: str
     data_type: str
@@ -71,7 +71,7 @@ class ConfiguredTensor(BaseModel):
 
 
 class RouteConfig(BaseModel):
-    """A route as Triton's clients want it described."""
+    """The configuration of a route in the format of Triton's clients."""
 
     name: str
     platform: str
@@ -82,14 +82,14 @@ class RouteConfig(BaseModel):
 
 
 class Duration(BaseModel):
-    """How often, and for how long in all."""
+    """A number of events, and their total duration."""
 
     count: int
     ns: int
 
 
 class InferenceStatistics(BaseModel):
-    """Requests by outcome, and where their time went."""
+    """Requests by outcome, and the time spent in each stage."""
 
     success: Duration
     fail: Duration
@@ -100,7 +100,7 @@ class InferenceStatistics(BaseModel):
 
 
 class VersionStatistics(BaseModel):
-    """What one version has done on this machine."""
+    """The statistics of one version on this machine."""
 
     name: str
     version: str
@@ -112,13 +112,13 @@ class VersionStatistics(BaseModel):
 
 
 class Statistics(BaseModel):
-    """What versions have done on this machine."""
+    """The statistics of versions on this machine."""
 
     model_stats: list[VersionStatistics]
 
 
 class IndexEntry(BaseModel):
-    """A declared route and one version behind it."""
+    """A declared route and one version behind it, with its state."""
 
     name: str
     version: str

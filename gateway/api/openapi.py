@@ -1,65 +1,31 @@
-"""The OpenAPI page, made true: what FastAPI knows of its handlers, completed with what it cannot know. Decides.
+"""The OpenAPI page: what FastAPI knows of its handlers, completed with what it cannot know.
 
-FastAPI does not see the doors (`gateway.api.openapi_inference` describes them by hand), who may ask
-(`access.path_scopes`), nor what an error looks like on the wire (`errors.STATUS_OF`). The last two are read from the
-tables that decide them, so the page cannot say anything else than the gateway does.
+FastAPI does not know the operations that the HTTP endpoint serves before it (`gateway.api.openapi_inference`), the
+scope of each path (`gateway.access.path_scopes`) and the format of errors (`gateway.api.error_responses`). Scopes and
+errors are read from the tables that decide them, so the page cannot contradict the gateway.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import FastAPI, Path, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access.caller import SCOPES
 from gateway.access.path_scopes import scope_for
-from gateway.errors import (
-    ERROR_HEADER,
-    STATUS_OF,
-    BadRequest,
-    Forbidden,
-    NotReady,
-    RateLimited,
-    TooLarge,
-    Unauthenticated,
-)
+from gateway.api.error_responses import FAULT, NOT_FOUND, Error, Schema, names_in, responses_of
+from gateway.errors import ERROR_HEADER, BadRequest, Forbidden, NotReady, RateLimited, TooLarge, Unauthenticated
 from gateway.protocols.paths import is_prediction
 
-Schema = dict[str, Any]
-
 NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-"""What a route, an arm, a model, a version or an alias may be called."""
+"""The pattern of the names of routes, arms, models, versions and aliases."""
 RouteName = Annotated[str, Path(description="A route.", json_schema_extra={"pattern": NAME})]
 VersionName = Annotated[str, Path(description="A version or alias of an arm.", json_schema_extra={"pattern": NAME})]
 
-
-class Error(BaseModel):
-    """What went wrong and, where possible, what to do about it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    error: str = Field(description="A sentence.", min_length=1)
-
-
-_ERROR: Schema = {"$ref": "#/components/schemas/Error"}
-_ACCESS = (Unauthenticated, Forbidden, RateLimited, NotReady)
-_NOT_FOUND = "NotFound"
-_STATUS = {error.__name__: status.http for error, status in STATUS_OF.items()} | {_NOT_FOUND: 404}
-_SENTENCE = {error.__name__: (error.__doc__ or "").partition("\n")[0] for error in STATUS_OF} | {
-    _NOT_FOUND: "There is nothing at this path; no name has a slash in it."
-}
-_FAULT: Schema = {
-    "description": f"A fault of the gateway, if there is no header {ERROR_HEADER}; its log says what happened.",
-    "content": {"application/json": {"schema": _ERROR}},
-}
-_ADVICE: dict[int, dict[str, Schema]] = {
-    401: {"www-authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}}},
-    429: {"retry-after": {"description": "In how many seconds.", "schema": {"type": "integer", "minimum": 1}}},
-}
+_ACCESS_ERRORS = (Unauthenticated, Forbidden, RateLimited, NotReady)
 _SECURITY_SCHEMES: Schema = {
     "bearer": {
         "type": "http",
@@ -74,57 +40,53 @@ _SECURITY_SCHEMES: Schema = {
     },
 }
 _DESCRIPTION = f"""
-Serves predictions (Open Inference Protocol V2, and KServe's V1) and is steered by one versioned document per route.
+Serves predictions (Open Inference Protocol V2, and KServe's V1). One versioned document per route controls them.
 
-**Errors.** Every answer from 400 on is `{{"error": "a sentence"}}`; its header `{ERROR_HEADER}` names the class of the
-error. A path that exists, asked with another method, is answered 405.
+**Errors.** Every response with a status of 400 or above is `{{"error": "a sentence"}}`. Its header `{ERROR_HEADER}`
+names the class of the error. A path that exists, but not with the method of the request, gives 405.
 
 **Access.** Where access is required, the caller's key or token must have the scope that each operation names:
-one of {", ".join(f"`{scope}`" for scope in SCOPES)}. Where it is open, nothing need be sent.
+one of {", ".join(f"`{scope}`" for scope in SCOPES)}. Where access is open, no credential is needed.
 """
 
 
-def raises(*errors: type[Exception]) -> dict[int | str, Schema]:
-    """An operation's errors as FastAPI's `responses` wants them. Each must be in `STATUS_OF`."""
-    return _responses(error.__name__ for error in errors)
-
-
-def install(app: FastAPI, paths: Callable[[], Mapping[str, Schema]], schemas: Mapping[str, Schema]) -> None:
-    """Has `app` answer for its own handlers and for other paths, which the door in front of it answers."""
+def install(app: FastAPI, inference_page: Callable[[], Schema]) -> None:
+    """Make `app` serve a page of its own handlers and of the operations in `inference_page`."""
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
             page = get_openapi(
                 title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes, tags=app.openapi_tags
             )
-            app.openapi_schema = _completed(page, paths(), schemas)
+            app.openapi_schema = _completed(page, inference_page())
         return app.openapi_schema
 
     @cache
-    def written() -> bytes:
+    def encoded() -> bytes:
         return orjson.dumps(openapi())
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI's documentation gives
-    # FastAPI's own handler would write the page on the event loop: for a tenth of a second, no prediction would go on.
+    # FastAPI's own handler builds the page on the event loop, which would stop predictions for a tenth of a second.
+    # FastAPI(openapi_url=None) would not add that handler, but FastAPIOffline needs the URL for /docs.
     app.router.routes[:] = [route for route in app.routes if getattr(route, "path", None) != app.openapi_url]
 
     @app.get("/openapi.json", include_in_schema=False)
     def show() -> Response:
-        return Response(written(), media_type="application/json")
+        return Response(encoded(), media_type="application/json")
 
 
 def operation_id(route: APIRoute) -> str:
-    """The handler's name, which generated clients call their methods after."""
+    """Return the handler's name. Generated clients name their methods after it."""
     return route.name
 
 
-def _completed(page: Schema, paths: Mapping[str, Schema], schemas: Mapping[str, Schema]) -> Schema:
-    known = page["components"]["schemas"]
+def _completed(page: Schema, inference: Schema) -> Schema:
+    schemas = page["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
-        known.pop(unused, None)
-    known |= {**schemas, "Error": Error.model_json_schema()}
+        schemas.pop(unused, None)
+    schemas |= {**inference["components"]["schemas"], "Error": Error.model_json_schema()}
     page["components"]["securitySchemes"] = _SECURITY_SCHEMES
-    page["paths"] = dict(paths) | page["paths"]
+    page["paths"] = inference["paths"] | page["paths"]
     for path, operations in page["paths"].items():
         for method, operation in operations.items():
             _complete(method.upper(), path, operation)
@@ -132,54 +94,28 @@ def _completed(page: Schema, paths: Mapping[str, Schema], schemas: Mapping[str, 
 
 
 def _complete(method: str, path: str, operation: Schema) -> None:
-    """Adds what is true of every operation of its kind."""
+    """Add the scope and the errors that every operation of this kind has."""
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
-        del responses["422"]  # what is not valid is answered 400, see `gateway.api.app`
-    names = [name for response in responses.values() for name in _names(response)]
+        del responses["422"]  # `gateway.api.app` answers 400 to a request that is not valid
+    names = [name for response in responses.values() for name in names_in(response)]
     if "requestBody" in operation:
         names += [BadRequest.__name__, TooLarge.__name__]
     elif any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
         names.append(BadRequest.__name__)
     if "{" in path and not is_prediction(path):
-        names.append(_NOT_FOUND)
+        names.append(NOT_FOUND)
     wanted = scope_for(method, path)
     if wanted is None:
         operation["security"] = []
     else:
-        names += [error.__name__ for error in _ACCESS]
+        names += [error.__name__ for error in _ACCESS_ERRORS]
         operation["security"] = [{scheme: [wanted.scope]} for scheme in _SECURITY_SCHEMES]
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the scope `{wanted.scope}`."
-    for status, response in _responses(names).items():
+    for status, response in responses_of(names).items():
         kept = responses.get(str(status), {})
-        if not kept or _names(kept):  # otherwise the handler has described an answer of its own
+        if not kept or names_in(kept):  # other responses are described by their handler
             headers = kept.get("headers", {}) | response["headers"]
             responses[str(status)] = {**response, "headers": headers}
-    responses.setdefault("500", _FAULT)
+    responses.setdefault("500", FAULT)
     operation["responses"] = dict(sorted(responses.items()))
-
-
-def _names(response: Schema) -> list[str]:
-    """The error classes that one of our responses stands for."""
-    names: list[str] = response.get("headers", {}).get(ERROR_HEADER, {}).get("schema", {}).get("enum", [])
-    return names
-
-
-def _responses(names: Iterable[str]) -> dict[int | str, Schema]:
-    by_status: dict[int, list[str]] = {}
-    for name in dict.fromkeys(names):
-        by_status.setdefault(_STATUS[name], []).append(name)
-    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
-
-
-def _response(status: int, names: list[str]) -> Schema:
-    said = [f"`{name}`: {_SENTENCE[name]}" for name in names]
-    if status == 500:
-        said.append(_FAULT["description"])
-    schema = {"type": "string", "enum": names}
-    header = {"description": "The class of the error.", "required": status != 500, "schema": schema}
-    return {
-        "description": "\n\n".join(said),
-        "headers": {ERROR_HEADER: header, **_ADVICE.get(status, {})},
-        "content": {"application/json": {"schema": _ERROR}},
-    }

@@ -1,1 +1,1 @@
-"""The command line: `pointsman`. One file per group of commands; the HTTP API does the work."""
+"""The command line, `pointsman`: one file for each group of commands. Most of them call the operators' HTTP API."""

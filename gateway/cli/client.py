@@ -1,8 +1,8 @@
-"""Speaks the operators' HTTP API for the command line. Acts.
+"""The client of the operators' HTTP API that the command line uses.
 
-What it shows of itself comes from the environment, so that no credential stands in a list of processes or a history of
-commands: `POINTSMAN_KEY` (an API key or a token) and, for TLS, `POINTSMAN_CA` (PEM of the authority that signed the
-gateway's certificate) and `POINTSMAN_CLIENT_CERTIFICATE` (PEM with a certificate of ours and its key).
+Credentials come from the environment, so that none appears in a list of processes or in a shell's history:
+`POINTSMAN_KEY` holds an API key or a token. For TLS there are `POINTSMAN_CA` (PEM of the authority that signed the
+gateway's certificate) and `POINTSMAN_CLIENT_CERTIFICATE` (PEM with the client's certificate and its key).
 """
 
 import getpass
@@ -21,9 +21,9 @@ _NOT_FOUND = 404
 
 
 class ApiError(Exception):
-    """The gateway refused, or cannot be reached; the message is for the person at the terminal.
+    """The gateway rejected a request, or cannot be reached. The message is a sentence for the operator.
 
-    `status` is that of the answer; None: there was none.
+    `status` is the HTTP status of the response, or None if there was no response.
     """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
@@ -32,10 +32,10 @@ class ApiError(Exception):
 
 
 def operator_name() -> str:
-    """Who is at the terminal, for the history."""
+    """Return the login name of the operator, for the history."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # in a container, the user may have no name
         return "unknown"
 
 
@@ -49,7 +49,10 @@ def _credential(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
-    """Whom to believe that he is the gateway, and what to show him; True for what the machine believes anyway."""
+    """Return the TLS context with the authority to trust and the certificate to present.
+
+    True stands for the authorities that the machine trusts, and no certificate.
+    """
     authority, certificate = environ.get("POINTSMAN_CA"), environ.get("POINTSMAN_CLIENT_CERTIFICATE")
     if not authority and not certificate:
         return True
@@ -57,20 +60,20 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
         context = ssl.create_default_context(cafile=authority or None)
         if certificate:
             context.load_cert_chain(certificate)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # the base class of ssl.SSLError
         raise ApiError(f"POINTSMAN_CA or POINTSMAN_CLIENT_CERTIFICATE cannot be used: {error}.") from error
     return context
 
 
 def _path(route: str) -> str:
-    """Where a route is; whatever its name is, it leads nowhere else."""
+    """Return the path of a route. The name is quoted, so that it cannot lead to another path."""
     if not route:
         raise ApiError("Say which route; `pointsman status` lists them.")
     return f"/api/routes/{quote(route, safe='')}"
 
 
 class ApiClient:
-    """One gateway, named by its URL."""
+    """A client of one gateway, which is named by its URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -88,19 +91,19 @@ class ApiClient:
             ) from error
 
     def close(self) -> None:
-        """Closes its connections."""
+        """Close the connections."""
         self._http.close()
 
     def routes(self) -> list[dict[str, Any]]:
-        """Every declared route."""
-        return self._ask("GET", "/api/routes")  # type: ignore[no-any-return]
+        """Return the documents of all routes."""
+        return self._request("GET", "/api/routes")  # type: ignore[no-any-return]
 
     def route(self, name: str) -> dict[str, Any]:
-        """One route's document."""
-        return self._ask("GET", _path(name))  # type: ignore[no-any-return]
+        """Return the document of one route."""
+        return self._request("GET", _path(name))  # type: ignore[no-any-return]
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """One route's document, or None if it is not declared."""
+        """Return the document of one route, or None if the route is not declared."""
         try:
             return self.route(name)
         except ApiError as error:
@@ -109,51 +112,58 @@ class ApiClient:
             return None
 
     def apply(self, routes: Sequence[dict[str, Any]], why: str) -> list[dict[str, Any]]:
-        """Declares routes, all or none; each is `{"spec": ..., "expected": the version last seen, 0 for none}`."""
-        return self._ask("POST", "/api/apply", json={"routes": routes, "why": why})  # type: ignore[no-any-return]
+        """Declare all of these routes or none. Each is `{"spec": ..., "expected": VERSION}`, 0 for a new route."""
+        return self._request("POST", "/api/apply", json={"routes": routes, "why": why})  # type: ignore[no-any-return]
 
     def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
-        """Commands a route that was last seen at version `seen`; if somebody was quicker, nothing is done."""
+        """Send a command for a route at version `seen`. If the route has changed since, the gateway rejects it."""
         headers = {"if-match": f'"{seen}"'}
-        return self._ask("POST", f"{_path(name)}/{command}", json=body, headers=headers)  # type: ignore[no-any-return]
+        path = f"{_path(name)}/{command}"
+        return self._request("POST", path, json=body, headers=headers)  # type: ignore[no-any-return]
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
-        """The newest versions of one route first."""
-        return self._ask("GET", f"{_path(name)}/history", params={"limit": limit})  # type: ignore[no-any-return]
+        """Return the versions of one route, the newest first."""
+        return self._request("GET", f"{_path(name)}/history", params={"limit": limit})  # type: ignore[no-any-return]
 
     def audit(self, limit: int) -> list[dict[str, Any]]:
-        """The newest changes of all routes first."""
-        return self._ask("GET", "/api/audit", params={"limit": limit})  # type: ignore[no-any-return]
+        """Return the changes of all routes, the newest first."""
+        return self._request("GET", "/api/audit", params={"limit": limit})  # type: ignore[no-any-return]
 
     def restore(self) -> dict[str, Any]:
-        """Has the gateway put back into its store what that has lost."""
-        return self._ask("POST", "/api/restore")  # type: ignore[no-any-return]
+        """Tell the gateway to write back what its store has lost."""
+        return self._request("POST", "/api/restore")  # type: ignore[no-any-return]
 
     def status(self) -> dict[str, Any]:
-        """What is wanted and what each replica serves."""
-        return self._ask("GET", "/api/status")  # type: ignore[no-any-return]
+        """Return what is wanted and what each replica serves."""
+        return self._request("GET", "/api/status")  # type: ignore[no-any-return]
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """Return the last report of each replica."""
+        return self._request("GET", "/api/replicas")  # type: ignore[no-any-return]
 
     def models(self) -> list[dict[str, Any]]:
-        """The versions that a replica holds."""
-        return self._ask("GET", "/api/models")  # type: ignore[no-any-return]
+        """Return the model versions that one replica holds."""
+        return self._request("GET", "/api/models")  # type: ignore[no-any-return]
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            answer = self._read(path, **arguments) if method == "GET" else self._http.request(method, path, **arguments)
+            response = (
+                self._get(path, **arguments) if method == "GET" else self._http.request(method, path, **arguments)
+            )
         except httpx.HTTPError as error:
             raise ApiError(
                 f"No gateway answers at {self._url} ({error}). Start one with `make up`, or name another with --url."
             ) from error
-        if answer.is_success:
-            return answer.json()
+        if response.is_success:
+            return response.json()
         try:
-            sentence = answer.json()["error"]
+            sentence = response.json()["error"]
         except (ValueError, KeyError, TypeError):
-            sentence = f"The gateway answered {answer.status_code}: {answer.text[:200]}"
-        raise ApiError(sentence, answer.status_code)
+            sentence = f"The gateway answered {response.status_code}: {response.text[:200]}"
+        raise ApiError(sentence, response.status_code)
 
-    def _read(self, path: str, **arguments: Any) -> httpx.Response:
-        """Asks again if the replica that was asked ends or hangs: the next connection may meet another one."""
+    def _get(self, path: str, **arguments: Any) -> httpx.Response:
+        """Send a GET, and again if the replica ends or hangs: the next connection may reach another replica."""
         for _ in range(_READ_TRIES - 1):
             try:
                 return self._http.get(path, timeout=_READ_TIMEOUT_S, **arguments)

@@ -1,24 +1,21 @@
-"""`pointsman shift, start, pause, resume, promote, abort, undo, release, restore`: commands, over the HTTP API.
+"""`pointsman shift, start, pause, resume, promote, abort, undo, release, restore`: commands sent to the HTTP API.
 
-Each names the version that it has just read: of two operators at once, one is told that the other was quicker.
+Each command first reads the route and then names the version that it has read. If two operators send commands at the
+same time, the gateway rejects the second one and says so.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.client import ApiClient
 from gateway.cli.options import DEFAULT_URL, Json, RouteName, Url, Why
-from gateway.cli.output import print_json, sentences
+from gateway.cli.output import errors_printed, print_json
 from gateway.cli.wait import await_live
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands."""
-    for command in (shift, start, pause, resume, promote, abort, undo, release, restore):
-        app.command()(command)
-
-
+@errors_printed()
 def shift(
     route: RouteName,
     weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT", help="Such as canary=20.")],
@@ -26,37 +23,29 @@ def shift(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Give arms weights; what is left goes to the others in proportion. Pauses a rollout."""
-    with sentences():
-        parsed = {}
-        for pair in weights:
-            arm, found, share = pair.partition("=")
-            if not found or not arm or not share:
-                raise ValueError(f"{pair!r} is not of the form ARM=PERCENT, such as canary=20.")
-            if arm in parsed:
-                raise ValueError(f"Arm {arm} is named twice.")
-            parsed[arm] = share
-        _command(url, route, "shift", {"weights": parsed, "why": why}, as_json)
+    """Set the weights of arms. The other arms share the rest in proportion. Pauses a rollout."""
+    _send(url, route, "shift", as_json, weights=_parse_weights(weights), why=why)
 
 
+@errors_printed()
 def start(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
-    """Begin the rollout, with the version that its arm is bound to now."""
-    with sentences():
-        _command(url, route, "start", {"why": why}, as_json)
+    """Begin the rollout with the version that its arm is bound to now."""
+    _send(url, route, "start", as_json, why=why)
 
 
+@errors_printed()
 def pause(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
-    """Keep the weights of a rollout as they are. Its guardrails go on watching."""
-    with sentences():
-        _command(url, route, "pause", {"why": why}, as_json)
+    """Keep the weights of a rollout as they are. Its guardrails keep watching."""
+    _send(url, route, "pause", as_json, why=why)
 
 
+@errors_printed()
 def resume(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
-    """Begin a rollout's step anew after a pause, or approve the next one."""
-    with sentences():
-        _command(url, route, "resume", {"why": why}, as_json)
+    """Restart the current step of a paused rollout, or approve the next step."""
+    _send(url, route, "resume", as_json, why=why)
 
 
+@errors_printed()
 def promote(
     route: RouteName,
     shadow: Annotated[
@@ -66,63 +55,74 @@ def promote(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Give the candidate of a rollout all the traffic; or make a shadow the candidate."""
-    with sentences():
-        _command(url, route, "promote", {"shadow": shadow, "why": why}, as_json)
+    """Give all traffic to the candidate of a rollout, or make a shadow the candidate."""
+    _send(url, route, "promote", as_json, shadow=shadow, why=why)
 
 
+@errors_printed()
 def abort(
     route: RouteName,
-    arm: Annotated[str | None, typer.Argument(metavar="ARM", help="In a rollout it may be left out.")] = None,
+    arm: Annotated[str | None, typer.Argument(metavar="ARM", help="Optional in a rollout.")] = None,
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
     """Take all traffic from an arm, and put its version in quarantine."""
-    with sentences():
-        _command(url, route, "abort", {"arm": arm, "why": why}, as_json)
+    _send(url, route, "abort", as_json, arm=arm, why=why)
 
 
+@errors_printed()
 def undo(
     route: RouteName,
     to: Annotated[
-        int | None, typer.Option("--to", min=1, help="The version to go back to; the one before if left out.")
+        int | None, typer.Option("--to", min=1, help="The version to go back to. Without it: the previous one.")
     ] = None,
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Go back to an earlier version of the route. A rollout that was under way then is paused."""
-    with sentences():
-        _command(url, route, "undo", {"to": to, "why": why}, as_json)
+    """Go back to an earlier version of the route. If a rollout was running in that version, it is now paused."""
+    _send(url, route, "undo", as_json, to=to, why=why)
 
 
+@errors_printed()
 def release(
     route: RouteName,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as 18, where fraud:18 is in quarantine.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as 18, if fraud:18 is in quarantine.")],
     url: Url = DEFAULT_URL,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Let a model version out of quarantine. It gets no traffic by that."""
-    with sentences():
-        _command(url, route, "release", {"version": version, "why": why}, as_json)
+    """Release a model version from quarantine. This alone gives it no traffic."""
+    _send(url, route, "release", as_json, version=version, why=why)
 
 
+@errors_printed()
 def restore(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Put what the gateway serves back into a store that has lost it."""
-    with sentences():
-        restored = ApiClient(url).restore()
-        if as_json:
-            print_json(restored)
-        elif restored["routes"]:
-            typer.echo(f"Put back: {', '.join(restored['routes'])}.")
-        else:
-            typer.echo("The store has everything; nothing was put back.")
+    """Write the routes that the gateway serves back into a store that has lost them."""
+    restored = ApiClient(url).restore()
+    if as_json:
+        print_json(restored)
+    elif restored["routes"]:
+        typer.echo(f"Put back: {', '.join(restored['routes'])}.")
+    else:
+        typer.echo("The store has everything; nothing was put back.")
 
 
-def _command(url: str, route: str, command: str, body: dict[str, Any], as_json: bool) -> None:
-    """Makes a command on the version that is there now, and waits until it is served."""
+def _send(url: str, route: str, command: str, as_json: bool, **body: Any) -> None:
+    """Send a command for the current version of the route, and wait until every replica serves the result."""
     client = ApiClient(url)
     seen = client.route(route)["version"]
     await_live(client, [client.command(route, command, body, seen)], as_json)
+
+
+def _parse_weights(pairs: Sequence[str]) -> dict[str, str]:
+    weights: dict[str, str] = {}
+    for pair in pairs:
+        arm, found, share = pair.partition("=")
+        if not found or not arm or not share:
+            raise ValueError(f"{pair!r} is not of the form ARM=PERCENT, such as canary=20.")
+        if arm in weights:
+            raise ValueError(f"Arm {arm} is named twice.")
+        weights[arm] = share
+    return weights

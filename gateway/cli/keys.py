@@ -1,4 +1,7 @@
-"""`pointsman keys`: make, list and revoke API keys, in the store itself, so that the first one needs no gateway."""
+"""`pointsman keys`: make, list and revoke API keys.
+
+The commands open the store directly, so that the first key can be made before a gateway runs.
+"""
 
 import time
 from collections.abc import Generator
@@ -12,8 +15,8 @@ import typer
 from gateway.access.api_keys import make_key, state
 from gateway.access.caller import SCOPES, describe, read_grants
 from gateway.cli.client import operator_name
-from gateway.cli.output import print_json, print_table, sentences
-from gateway.cli.serve import Home, read_settings
+from gateway.cli.output import errors_printed, print_json, print_table
+from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 from store.api_key import ApiKey
 from store.interface import Store
@@ -26,26 +29,26 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is; the history names it.")],
+    name: Annotated[str, typer.Argument(help="The owner of the key. The history shows this name.")],
     scope: Annotated[
         list[str],
-        typer.Option("--scope", help=f"{', '.join(SCOPES)}; or on one route: predict:fraud. May be repeated."),
+        typer.Option("--scope", help=f"{', '.join(SCOPES)}; or for one route: predict:fraud. Repeatable."),
     ],
     route: Annotated[
-        list[str] | None, typer.Option("--route", help="Limit all scopes to this route. May be repeated.")
+        list[str] | None, typer.Option("--route", help="Limit all scopes to this route. Repeatable.")
     ] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Requests per second, in each replica.")] = None,
     burst: Annotated[
-        float | None, typer.Option("--burst", help="Requests that may come at once.", show_default="a second's worth")
+        float | None, typer.Option("--burst", help="Requests that may arrive at once.", show_default="a second's worth")
     ] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="In how long, such as 30d.")] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="Time until the key expires, such as 30d.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it: this once, since only its digest is kept."""
-    with sentences(), _store(home) as store:
+    """Make a key and print it. It is printed only once, because the store keeps only its digest."""
+    with errors_printed(), _store(home) as store:
         now_s = time.time()
-        key, shown = make_key(
+        key, secret = make_key(
             name,
             scope,
             created_by=operator_name(),
@@ -58,20 +61,20 @@ def create(
         if not store.add_key(key):
             raise ValueError("By chance there is a key with the same id already; nothing was made. Try again.")
         if as_json:
-            print_json({**_described(key, now_s), "key": shown})
+            print_json({**_public(key, now_s), "key": secret})
             return
-        typer.echo(f"Key {key.name} (id {key.id}): {_may(key)}. It is shown this once; send it as Bearer.", err=True)
-        typer.echo(shown)
+        typer.echo(f"Key {key.name} (id {key.id}): {_allows(key)}. It is shown this once; send it as Bearer.", err=True)
+        typer.echo(secret)
 
 
 @app.command("list")
 def list_keys(home: Home = None, as_json: Json = False) -> None:
-    """Show every key that was made, and what it may do."""
-    with sentences(), _store(home) as store:
+    """Show every key that was made, and what it allows."""
+    with errors_printed(), _store(home) as store:
         now_s = time.time()
         listed = store.keys()
         if as_json:
-            print_json([_described(key, now_s) for key in listed])
+            print_json([_public(key, now_s) for key in listed])
             return
         print_table(
             ["ID", "NAME", "STATE", "MAY", "RATE", "CREATED (UTC)", "BY", "EXPIRES (UTC)"],
@@ -80,7 +83,7 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
                     key.id,
                     key.name,
                     state(key, now_s),
-                    _may(key),
+                    _allows(key),
                     None if key.rate_per_s is None else f"{key.rate_per_s:g}/s, {key.burst:g} at once",
                     _when(key.created_at_s),
                     key.created_by,
@@ -93,18 +96,18 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `keys list` shows.")],
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Take a key back for good; running replicas refuse it within a second."""
-    with sentences(), _store(home) as store:
+    """Revoke a key for good. Running replicas reject it within a second."""
+    with errors_printed(), _store(home) as store:
         now_s = time.time()
         key = store.revoke_key(key_id, now_s)
         if key is None:
             raise ValueError("There is no key with that id; `pointsman keys list` shows them.")
         if as_json:
-            print_json(_described(key, now_s))
+            print_json(_public(key, now_s))
         else:
             typer.echo(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC.")
 
@@ -118,12 +121,12 @@ def _store(home: Home) -> Generator[Store, None, None]:
         store.close()
 
 
-def _described(key: ApiKey, now_s: float) -> dict[str, Any]:
-    """All but the digest, which is nobody's business."""
+def _public(key: ApiKey, now_s: float) -> dict[str, Any]:
+    """Return the fields of a key without its digest."""
     return {**{name: value for name, value in asdict(key).items() if name != "digest"}, "state": state(key, now_s)}
 
 
-def _may(key: ApiKey) -> str:
+def _allows(key: ApiKey) -> str:
     return describe(read_grants(key.scopes, key.routes))
 
 

@@ -1,10 +1,10 @@
-"""The entry point: `pointsman COMMAND`. Gathers the groups of commands."""
+"""The entry point: `pointsman COMMAND`. It registers every command."""
 
 import typer
 
-from gateway.cli import commands, declare, keys, log
-from gateway.cli import serve as serving
-from gateway.cli import show as look
+from gateway.cli import commands, declare, keys, log, show
+from gateway.cli.demo import demo
+from gateway.cli.serve import serve
 
 app = typer.Typer(
     name="pointsman",
@@ -13,14 +13,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-serving.register(app)
-declare.register(app)
-commands.register(app)
-look.register(app)
+for _command in (
+    serve, demo,
+    declare.apply, declare.diff, declare.get,
+    commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.abort, commands.undo,
+    commands.release, commands.restore,
+    show.status, show.history, show.models,
+):  # fmt: skip
+    app.command()(_command)
 app.add_typer(log.app, name="log")
 app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     app()

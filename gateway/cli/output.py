@@ -1,8 +1,8 @@
-"""What commands print: tables for people, JSON for programs, sentences for errors."""
+"""What commands print: tables for people, JSON for programs, one sentence for an error."""
 
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,19 +24,21 @@ _GAP = 2
 _PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
 
-# What operators have written, such as a reason, is shown as it is, square brackets included.
+# Text that operators wrote, such as a reason, is printed unchanged: rich must not interpret square brackets in it.
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output; NaN and infinities, for which JSON has no word, as null."""
+    """Print one JSON value. NaN and infinities become null, because JSON cannot represent them."""
     content = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     sys.stdout.write(content.decode() + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A plain table. On a terminal prose is folded; nothing is ever left out, and where that is not enough, the
-    terminal breaks the lines.
+    """Print a plain table.
+
+    On a terminal the columns of `_PROSE` are folded. Nothing is left out: where folding is not enough, the terminal
+    breaks the lines.
     """
     texts = [["" if value is None else str(value) for value in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -52,31 +54,36 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console.print(table, crop=False)
 
 
+def format_weights(weights: Mapping[str, str]) -> str:
+    """Write weights as `stable=95% canary=5%`."""
+    return " ".join(f"{arm}={weight}" for arm, weight in weights.items())
+
+
 @contextmanager
-def sentences(exit_code: int = 1) -> Generator[None, None, None]:
-    """Turns what the packages refuse into one line on standard error, and an exit code."""
+def errors_printed(exit_code: int = 1) -> Generator[None, None, None]:
+    """Print an error that a package raises as one line on standard error, and exit. It is a decorator, too."""
     try:
         yield
     except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
-        typer.echo(f"pointsman: {_said(error)}", err=True)
+        typer.echo(f"pointsman: {_sentence(error)}", err=True)
         raise typer.Exit(exit_code) from error
 
 
-def _said(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} cannot be used: {error.strerror}."
     return str(error)
 
 
 class Progress:
-    """Says what is being done as soon as it begins, and how long the step before took."""
+    """Prints each step when it begins, and how long it took when it ends."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
         self._step = ""
 
     def step(self, text: str) -> None:
-        """Begins a step, unless it is the one under way."""
+        """Begin a step, unless it is the current one already."""
         if text == self._step:
             return
         self.done()
@@ -84,7 +91,7 @@ class Progress:
         typer.echo(f"· {text} …", err=True)
 
     def done(self) -> None:
-        """Ends the step that is under way."""
+        """End the current step, if there is one."""
         if self._step:
             typer.echo(f"✓ {self._step} ({time.monotonic() - self._began_s:.1f} s)", err=True)
         self._step = ""

@@ -1,17 +1,17 @@
-"""How `pointsman status` shows what the gateway says: a line for each route, or all there is of one."""
+"""Prints what `pointsman status` shows: one line for each route, or all details of one route."""
 
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.cli.output import console, print_table
+from gateway.cli.output import console, format_weights, print_table
 from gateway.cli.wait import phase_of
-from router.spoken import spoken_duration, spoken_weights
+from router.quantities import format_rough_duration
 
 
 def print_status(status: Mapping[str, Any]) -> None:
-    """All routes, and all replicas; first the store, if something is wrong with it."""
+    """Print all routes and all replicas. If something is wrong with the store, print that first."""
     _print_store(status["store"])
     print_table(
         ["ROUTE", "VERSION", "PHASE", "WEIGHTS", "GUARDRAILS", "SHADOWS", "LIVE ON ALL"],
@@ -20,7 +20,7 @@ def print_status(status: Mapping[str, Any]) -> None:
                 route["route"],
                 route["version"],
                 phase_of(route),
-                spoken_weights(route["weights"]),
+                format_weights(route["weights"]),
                 route["worst"],
                 "; ".join(map(_in_short, route["shadows"])),
                 _live(route, status["store"]),
@@ -36,8 +36,8 @@ def print_status(status: Mapping[str, Any]) -> None:
                 replica["replica"],
                 replica["pid"],
                 replica["state"],
-                spoken_duration(replica["age_s"]),
-                spoken_duration(replica["up_s"]),
+                format_rough_duration(replica["age_s"]),
+                format_rough_duration(replica["up_s"]),
                 replica["snapshot"],
                 " ".join(f"{name}@{version}" for name, version in replica["routes"].items()),
                 " ".join([*replica["problems"].values(), *replica["warnings"].values(), replica["trouble"]]).strip(),
@@ -48,7 +48,7 @@ def print_status(status: Mapping[str, Any]) -> None:
 
 
 def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-    """One route, with the sentences."""
+    """Print all details of one route, with the sentences that explain them."""
     _print_store(status["store"])
     live = {
         "yes": "live on all replicas",
@@ -74,20 +74,20 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
 def _print_store(store: Mapping[str, Any]) -> None:
     if store["state"] != "REACHABLE":
         console.print(
-            f"The store is {store['state']}, last heard of {spoken_duration(store['stale_s'])} ago; "
+            f"The store is {store['state']}, last heard of {format_rough_duration(store['stale_s'])} ago; "
             f"below is what this replica knows. {store['trouble']}\n"
         )
 
 
 def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
-    """Whether all replicas serve it; None: without the store, one replica knows nothing of the others."""
+    """Return `yes` if all replicas serve the route. Return None without the store: a replica then knows only itself."""
     if store["state"] == "UNREACHABLE":
         return None
     return "yes" if route["converged"] else "no"
 
 
 def _since(rollout: Mapping[str, Any]) -> str:
-    """While a rollout is under way, what is known is when its step began, not when it was paused."""
+    """Return when the phase began. For a rollout that has not ended, only the beginning of its step is known."""
     if rollout["since_s"] is None:
         return ""
     when = f"{_when(rollout['since_s'])} UTC"
@@ -96,15 +96,15 @@ def _since(rollout: Mapping[str, Any]) -> str:
 
 def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:
     for replica in replicas:
-        for said in (replica["problems"].get(route), replica["warnings"].get(route)):
-            if said:
-                console.print(f"{replica['replica']}: {said}")
+        for sentence in (replica["problems"].get(route), replica["warnings"].get(route)):
+            if sentence:
+                console.print(f"{replica['replica']}: {sentence}")
 
 
 def _print_arms(route: Mapping[str, Any]) -> None:
     counts = {each["arm"]: each for each in route["counts"]}
     if counts and route["trial_s"]:
-        ago = spoken_duration(time.time() - route["trial_s"])
+        ago = format_rough_duration(time.time() - route["trial_s"])
         console.print(f"Drawn requests are counted since the trial began, {ago} ago.")
     print_table(
         ["ARM", "BOUND TO", "WEIGHT", "REQUESTS", "ERRORS"],

@@ -1,4 +1,4 @@
-"""Reads declared routes from YAML files, for `apply` and `diff`. Acts on files."""
+"""Reads declared routes from YAML files, for `apply` and `diff`."""
 
 import re
 from collections.abc import Iterator
@@ -14,19 +14,21 @@ from router.spec.spec import RouteSpec
 
 _SUFFIXES = (".yaml", ".yml")
 _BOOL = "tag:yaml.org,2002:bool"
-_MOST_SAID = 20
+_MOST_FAULTS = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which only true and false are booleans, as in its version 1.2: an arm may be called `on`, and a country
-    `no`. A key that stands twice in one mapping, of which one would be lost without a word, is refused.
+    """A YAML loader that differs from PyYAML's in two points.
+
+    Only true and false are booleans, as in YAML 1.2: an arm may be called `on`, and a country `no`. A mapping that has
+    the same key twice is an error: PyYAML would silently keep the last value.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """The mapping, as it is written.
+        """Compose a mapping node.
 
         Raises:
-            yaml.YAMLError: a key stands in it twice.
+            yaml.YAMLError: the mapping has a key twice.
         """
         node = super().compose_mapping_node(anchor)
         seen = set()
@@ -45,18 +47,18 @@ _Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|
 
 
 class Declared(NamedTuple):
-    """A route, and the file that declares it."""
+    """A route and the file that declares it."""
 
     path: Path
     spec: RouteSpec
 
 
 def read_declared(path: Path) -> list[Declared]:
-    """The routes of a file, or of every YAML file below a folder; hidden files and folders are left out.
+    """Read the routes of a file, or of every YAML file below a folder except hidden files and folders.
 
     Raises:
-        ValueError: there is none, or one is not valid YAML or not a route, with a line for each that is not; a route
-            is declared twice.
+        ValueError: there is no route; a file is not valid YAML or holds something that is not a route (the message has
+            a line for each such file, at most 20); or a route is declared twice.
         OSError: a file cannot be read.
     """
     declared: list[Declared] = []
@@ -67,8 +69,8 @@ def read_declared(path: Path) -> list[Declared]:
         except ValueError as error:
             faults.append(str(error))
     if faults:
-        more = len(faults) - _MOST_SAID
-        raise ValueError("\n".join(faults[:_MOST_SAID] + ([f"… and {more} more files."] if more > 0 else [])))
+        more = len(faults) - _MOST_FAULTS
+        raise ValueError("\n".join(faults[:_MOST_FAULTS] + ([f"… and {more} more files."] if more > 0 else [])))
     if not declared:
         raise ValueError(f"{path} declares no route.")
     seen: dict[str, Path] = {}

@@ -1,4 +1,4 @@
-"""Waits until every replica serves what was changed, and says so. Acts, by asking for the status."""
+"""Waits until every live replica serves a change, and prints the result."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,49 +7,51 @@ from typing import Any
 import typer
 
 from gateway.cli.client import ApiClient
-from gateway.cli.output import Progress, print_json
-from router.spoken import spoken_weights
+from gateway.cli.output import Progress, format_weights, print_json
 
-_CONVERGE_S = 60.0  # a dedicated version starts a process first
+_CONVERGE_S = 60.0  # long enough for a dedicated version, which starts a process first
 _POLL_S = 0.05
-_SAY_AFTER_S = 2.0
+_PROGRESS_AFTER_S = 2.0
 
 
 def await_live(
     client: ApiClient, entries: Sequence[dict[str, Any]], as_json: bool, outcomes: Mapping[str, str] | None = None
 ) -> None:
-    """Waits until the live replicas serve these versions. `outcomes` says of routes what became of them.
+    """Wait until the live replicas serve these versions, and print them.
+
+    `outcomes` says for each route whether it was created, changed or left unchanged.
 
     Raises:
-        ValueError: they do not serve them within a minute.
+        ValueError: a replica does not serve them within a minute.
     """
     progress = Progress()
     began_s = time.monotonic()
     wanted = {entry["route"]: entry["version"] for entry in entries}
     live = _applied(client, wanted)
     while not all(live.values()) and time.monotonic() - began_s < _CONVERGE_S:
-        if time.monotonic() - began_s > _SAY_AFTER_S and not as_json:
+        if time.monotonic() - began_s > _PROGRESS_AFTER_S and not as_json:
             progress.step("waiting for every replica")
         time.sleep(_POLL_S)
         live = _applied(client, wanted)
     took_s = time.monotonic() - began_s
-    said = outcomes or {}
     if as_json:
-        shown = [{**entry, "live_on": live, "took_s": round(took_s, 3)} for entry in entries]
-        print_json([{**each, "outcome": said[each["route"]]} if said else each for each in shown])
-    for entry in entries if not as_json else ():
-        typer.echo(
-            f"{entry['route']} {_verb(said.get(entry['route']))} version {entry['version']}{_phase(entry)} "
-            f"({spoken_weights(entry['weights'])}), "
-            f"live on {sum(live.values())} of {len(live)} replicas after {took_s:.2f} s"
-        )
+        results = [{**entry, "live_on": live, "took_s": round(took_s, 3)} for entry in entries]
+        print_json([{**each, "outcome": outcomes[each["route"]]} if outcomes else each for each in results])
+    else:
+        for entry in entries:
+            outcome = outcomes[entry["route"]] if outcomes else None
+            typer.echo(
+                f"{entry['route']} {_verb(outcome)} version {entry['version']}{_phase(entry)} "
+                f"({format_weights(entry['weights'])}), "
+                f"live on {sum(live.values())} of {len(live)} replicas after {took_s:.2f} s"
+            )
     if not all(live.values()):
         raise ValueError("Not every replica serves the change yet; `pointsman status` shows which, and why.")
 
 
-def phase_of(described: Mapping[str, Any]) -> str:
-    """`PROGRESSING 2/5`; empty for a split."""
-    rollout = described["rollout"]
+def phase_of(document: Mapping[str, Any]) -> str:
+    """Return `PROGRESSING 2/5`, or an empty text for a split."""
+    rollout = document["rollout"]
     if rollout is None:
         return ""
     return f"{rollout['phase']} {rollout['step']}/{rollout['of_steps']}" if rollout["step"] else str(rollout["phase"])
@@ -67,9 +69,9 @@ def _phase(entry: Mapping[str, Any]) -> str:
 
 
 def _applied(client: ApiClient, wanted: Mapping[str, int]) -> dict[str, bool]:
-    """Live replica -> whether it serves at least the wanted version of every route."""
+    """Return, for each live replica, True if it serves at least the wanted version of every route."""
     return {
         replica["replica"]: all(replica["routes"].get(name, 0) >= version for name, version in wanted.items())
-        for replica in client.status()["replicas"]
+        for replica in client.replicas()
         if replica["state"] == "LIVE"
     }

@@ -154,7 +154,7 @@ def build_inference(shared: Shared) -> Inference:
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
     """Build the reconciler of the live table, the changes of documents, and the work that all replicas share."""
     settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
-    desired = DesiredState(store, LastKnownFile(settings.memory, settings.store))
+    desired = DesiredState(store, LastKnownFile(settings.last_known_file, settings.store))
     reconciler = Reconciler(
         identity=shared.identity,
         store=store,
@@ -181,7 +181,13 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
 def build_endpoint(shared: Shared, execution: Execution, inference: Inference, control: Control) -> InferenceEndpoint:
     """Build the HTTP endpoint: predictions, and behind them the application for everything else."""
     settings, metrics, guard = shared.settings, shared.metrics, shared.guard
-    operate = operate_router(shared.store, execution.catalogue, control.changes, control.desired, control.view)
+    operate = operate_router(
+        store=shared.store,
+        catalogue=execution.catalogue,
+        changes=control.changes,
+        desired=control.desired,
+        view=control.view,
+    )
     app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
     if guard is not None:
         app = AccessMiddleware(app, guard)

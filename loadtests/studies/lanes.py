@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli import demo
+from gateway.cli import demo_models
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Lane
 from gateway.execution.lane_pool import LaneOptions, LanePool
@@ -52,7 +52,7 @@ def main(rounds: Annotated[int, typer.Option(help="How often each size is measur
 
 def _open(home: Path) -> tuple[Callable[[], Lane], Runtime]:
     """Return a function that opens the version's lane on the running loop, and the version's runtime."""
-    demo.train(home / "models", lambda _: None)
+    demo_models.train(home / "models", lambda _: None)
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     version = catalogue.load(*catalogue.resolve(parse_ref("cancer:2")))
     if version.runtime is None:

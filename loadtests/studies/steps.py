@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli import demo
+from gateway.cli import demo_models
 from gateway.control.desired_state import DesiredState
 from gateway.control.reconciler import Reconciler
 from gateway.control.report import Identity
@@ -78,9 +78,9 @@ class AtOnce(EndOfTurn):
 
 
 def _steps(home: Path) -> dict[str, Callable[[], object]]:
-    demo.train(home / "models", lambda _: None)
+    demo_models.train(home / "models", lambda _: None)
     store = open_store(f"sqlite:///{home / 'store.db'}")
-    demo.declare(store)
+    demo_models.declare(store)
     holder, seat, turn = LiveTableHolder(), take_seat(home / "spool"), AtOnce()
     catalogue = Catalogue(DirectoryRegistry(home / "models"), LoadOptions())
     lanes = LanePool(turn, LaneOptions(threads=1, inline_below_s=1.0), None)

@@ -46,7 +46,7 @@ def bounded(examples: int) -> settings:
 def read_page() -> Any:
     """The page needs nothing of what stands behind the handlers."""
     nothing: Any = None
-    operate = operate_router(nothing, nothing, nothing, nothing, nothing)
+    operate = operate_router(store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing)
     return schemathesis.openapi.from_dict(create_app(nothing, operate, bytes).openapi())
 
 

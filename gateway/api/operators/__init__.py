@@ -1,1 +1,1 @@
-"""Everything below /api."""
+"""The operators' API: everything below `/api`."""

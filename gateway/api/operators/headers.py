@@ -1,4 +1,4 @@
-"""What the operators' handlers have in common: headers, errors, and the answer to a change."""
+"""The headers of the operators' API: If-Match, If-None-Match, ETag and x-operator."""
 
 from typing import Annotated, Any
 
@@ -6,41 +6,74 @@ from fastapi import Header, Response
 from pydantic import AfterValidator
 
 from gateway.api.operators.responses import Changed
-from gateway.api.operators.views import changed, etag
+from gateway.api.operators.views import change_view
 from gateway.control.changes import OURSELVES
-from registry_sync.errors import RegistryUnavailable, UnknownModel
-from router.errors import Corrupt, Rejected
-from runtimes.errors import ModelRefused
-from store.errors import StoreUnavailable
+from gateway.errors import BadRequest, PreconditionMissing
 from store.interface import Entry
 
-READ = (Corrupt, StoreUnavailable)
-"""What reading a document may raise."""
-BIND = (Rejected, UnknownModel, ModelRefused, RegistryUnavailable)
-"""What finding the versions behind a document may raise."""
 ETAG: dict[str, Any] = {
     "headers": {"etag": {"description": "The document's version.", "required": True, "schema": {"type": "string"}}}
 }
+UNKNOWN = "unknown"
+"""The operator's name in the history if a request does not give one."""
+
+_MAX_VERSION_DIGITS = 18
 
 
-def _not_ours(who: str) -> str:
-    """Nobody's change shall look like one that was made by itself."""
+def _check_operator(who: str) -> str:
+    """Reject the operator name `pointsman`: it marks automatic changes."""
     if who == OURSELVES:
         raise ValueError(f"{OURSELVES} is who makes changes by itself; name another")
     return who
 
 
 Who = Annotated[
-    str, Header(alias="x-operator", description="Who asks; kept in the history."), AfterValidator(_not_ours)
+    str,
+    Header(alias="x-operator", description="The operator's name, kept in the history."),
+    AfterValidator(_check_operator),
 ]
 IfMatch = Annotated[
     str | None,
-    Header(alias="if-match", description="The version that you have seen; if it is not the newest, nothing is done."),
+    Header(
+        alias="if-match",
+        description="The version that you have read. If the document has a newer version, nothing is changed.",
+    ),
 ]
-NOBODY = "unknown"
+
+
+def seen_version(if_match: str | None) -> int | None:
+    """Return the version in If-Match, or None without that header.
+
+    Raises:
+        BadRequest: the header is not a version.
+    """
+    if if_match is None:
+        return None
+    version = if_match.strip().strip('"')
+    if not (version.isascii() and version.isdigit() and len(version) <= _MAX_VERSION_DIGITS):
+        raise BadRequest(f'If-Match is {if_match}; it must be a version such as "3".')
+    return int(version)
+
+
+def replaced_version(if_match: str | None, if_none_match: str | None) -> int:
+    """Return the version that a declaration replaces, 0 for a new route.
+
+    Raises:
+        PreconditionMissing: the request has neither If-Match nor If-None-Match: *.
+        BadRequest: If-Match is not a version.
+    """
+    if if_match is None and if_none_match == "*":
+        return 0
+    seen = seen_version(if_match)
+    if seen is None:
+        raise PreconditionMissing(
+            'Say which version you are replacing with If-Match: "VERSION" (GET shows it as ETag), '
+            "or that the route is new with If-None-Match: *."
+        )
+    return seen
 
 
 def with_etag(entry: Entry, response: Response) -> Changed:
-    """The answer that shows an entry."""
-    response.headers["etag"] = etag(entry.document)
-    return changed(entry)
+    """Return the response body of an entry, and set the ETag of the response."""
+    response.headers["etag"] = f'"{entry.document.version}"'
+    return change_view(entry)

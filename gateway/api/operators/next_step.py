@@ -1,4 +1,4 @@
-"""What a rollout waits for, as a sentence. Decides; time is an argument."""
+"""What a rollout waits for, as a sentence. Time is an argument."""
 
 from fractions import Fraction
 
@@ -7,15 +7,14 @@ from router.document.phase import Phase
 from router.document.quarantine import find_quarantined
 from router.document.rollout import ceiling_of
 from router.draw.assignment import BUCKETS
-from router.quantities import format_percent
+from router.quantities import format_percent, format_rough_duration
 from router.spec.spec import RolloutSpec, Step
-from router.spoken import spoken_duration
 
 
 def next_step(document: Document, samples: int | None, now_s: float) -> str:
-    """What happens next, and when, or what somebody has to do.
+    """Return a sentence: what happens next and when, or what an operator has to do.
 
-    `samples` are the candidate's requests since the step began; None: the store does not answer.
+    `samples` is the number of the candidate's requests since the step began, or None while the store does not answer.
     """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None:
@@ -53,9 +52,9 @@ def _when(arm: str, step: Step, state: RolloutState, samples: int, now_s: float)
     requests = "request is" if missing == 1 else "requests are"
     counted = f"once {missing} more drawn {requests} counted for arm {arm}"
     if left_s > 0 and missing > 0:
-        return f"In {spoken_duration(left_s)} at the earliest, and {counted}"
+        return f"In {format_rough_duration(left_s)} at the earliest, and {counted}"
     if left_s > 0:
-        return f"In {spoken_duration(left_s)}"
+        return f"In {format_rough_duration(left_s)}"
     return f"O{counted[1:]}" if missing > 0 else "At any moment"
 
 
@@ -84,7 +83,7 @@ def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> s
 
 
 def _following(document: Document, rollout: RolloutSpec) -> int | None:
-    """The index of the first step that gives the candidate more than it has; None: everything comes next."""
+    """Return the index of the first step above the candidate's present weight, or None if it gets everything next."""
     reached = document.weights[rollout.of]
     return next((index for index, step in enumerate(rollout.steps) if step.slots > reached), None)
 
@@ -94,7 +93,7 @@ def _slots(step: int | None, rollout: RolloutSpec) -> int:
 
 
 def _what(document: Document, rollout: RolloutSpec, step: int | None) -> str:
-    """What begins with a step."""
+    """Return what happens when a step begins. None stands for the end of the steps."""
     if document.weights[rollout.of] == BUCKETS and step is None:
         return "the rollout is over"
     if step is None or rollout.steps[step].slots == BUCKETS:

@@ -1,14 +1,14 @@
-"""What concerns all routes, over HTTP: status, the newest changes, models; what was lost is put back. Acts."""
+"""The handlers that concern all routes: status, replicas, the newest changes, models, and restore."""
 
 import time
 
 from fastapi import APIRouter
 
-from gateway.api.openapi import raises
-from gateway.api.operators.responses import AuditEntry, HeldVersion, Restored, Status
+from gateway.api.error_responses import raises
+from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
 from gateway.api.operators.status_reader import StatusReader
-from gateway.api.operators.views import audited
+from gateway.api.operators.views import audit_view
 from gateway.control.desired_state import DesiredState
 from registry_sync.catalogue import Catalogue
 from router.errors import Rejected
@@ -16,34 +16,50 @@ from store.errors import Foreign, StoreUnavailable
 from store.interface import Store
 
 
-def overview_router(store: Store, catalogue: Catalogue, wanted: DesiredState, survey: StatusReader) -> APIRouter:
-    """What concerns no single route."""
+def overview_router(
+    store: Store, catalogue: Catalogue, desired: DesiredState, status_reader: StatusReader
+) -> APIRouter:
+    """Build the router of what concerns all routes."""
     router = APIRouter()
 
     @router.get("/status")
     def status() -> Status:
-        """What is wanted, what each replica serves, and how the arms do. Answers also while the store does not."""
-        return survey.take(time.time())
+        """Return the declared routes, what each replica serves, and the results of the arms.
+
+        While the store does not answer, the response contains what this replica knows.
+        """
+        return status_reader.read(time.time())
+
+    @router.get("/replicas")
+    def list_replicas() -> list[ReplicaStatus]:
+        """Return the last report of each replica, as in `replicas` of `GET /api/status`.
+
+        While the store does not answer, the list contains only the replica that responds.
+        """
+        return status_reader.read_replicas(time.time())
 
     @router.get("/audit", responses=raises(StoreUnavailable))
     def audit(limit: int = 20, before: int | None = None) -> list[AuditEntry]:
-        """The newest changes of all routes first; `before` is the number from which on they are left out."""
+        """Return the changes of all routes, the newest first. `before` leaves out the change of that number and later.
+
+        Changes that cannot be read are left out.
+        """
         end = store.revision().number + 1
         end = end if before is None else max(1, min(before, end))
-        at_once = max(1, min(limit, MOST_ENTRIES))
-        found = store.changes(max(0, end - 1 - at_once), at_once)
-        return [audited(each) for each in reversed(found) if each.number < end]
+        count = max(1, min(limit, MOST_ENTRIES))
+        found = store.changes(max(0, end - 1 - count), count)
+        return [audit_view(each) for each in reversed(found) if each.number < end]
 
     @router.post("/restore", responses=raises(Rejected, Foreign, StoreUnavailable))
     def restore() -> Restored:
-        """Puts what this replica serves back into a store that has lost it; what the store has is kept."""
-        if not wanted.known.revision.identity:
+        """Write what this replica serves back into a store that has lost it. What the store has is kept."""
+        if not desired.known.revision.identity:
             raise Rejected("This replica knows of no routes that could be put back.")
-        return Restored(routes=sorted(wanted.restore()))
+        return Restored(routes=sorted(desired.restore()))
 
     @router.get("/models")
     def list_versions() -> list[HeldVersion]:
-        """The versions that the replica which answers holds."""
+        """Return the model versions that the responding replica holds."""
         return [
             HeldVersion(
                 model=version.key.model,

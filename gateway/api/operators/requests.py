@@ -1,6 +1,7 @@
-"""The bodies that operators send: checked by pydantic, shown on the OpenAPI page. Decides.
+"""The request bodies of the operators' API: pydantic models, shown on the OpenAPI page.
 
-A key that a body does not know is refused: of a word that was mistyped, the opposite might be done.
+The class names are the names of the page's components, so they are public. A body with an unknown key is rejected:
+otherwise a mistyped key would be ignored, and the gateway might do the opposite of what the operator wants.
 """
 
 from collections.abc import Mapping
@@ -8,14 +9,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
-from gateway.api.operators.responses import RouteSpec
+from gateway.api.operators.route_schema import RouteSpec
 
 LARGEST_VERSION = 10**18 - 1
-"""What every store can count to."""
+"""The largest version number that every store can represent."""
 
 
 def _writable(text: str) -> str:
-    """JSON can name lone surrogates, which are no text: neither the store nor an answer can hold them."""
+    """Replace lone surrogates, which JSON can contain but neither the store nor a response can encode."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -23,7 +24,7 @@ Text = Annotated[str, AfterValidator(_writable)]
 
 
 class Ask(BaseModel):
-    """What every command may say."""
+    """The part that all command bodies share."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,20 +34,20 @@ class Ask(BaseModel):
 class PromoteBody(Ask):
     """`{"shadow": "fraud:17"}` makes a shadow's version the candidate and begins its rollout."""
 
-    shadow: Text | None = Field(None, description="A shadow of the route; absent: the candidate gets everything.")
+    shadow: Text | None = Field(None, description="A shadow of the route; absent: the candidate gets all traffic.")
 
 
 class AbortBody(Ask):
     """`{"arm": "canary"}`."""
 
-    arm: Text | None = Field(None, description="The arm; in a rollout it may be left out.")
+    arm: Text | None = Field(None, description="The arm; optional in a rollout.")
 
 
 class UndoBody(Ask):
     """`{"to": 3}`."""
 
     to: Annotated[StrictInt, Field(ge=1, le=LARGEST_VERSION)] | None = Field(
-        None, description="The version of the document to go back to; absent: the one before."
+        None, description="The version of the document to go back to; absent: the previous one."
     )
 
 
@@ -57,13 +58,13 @@ class ReleaseBody(Ask):
 
 
 class ShiftBody(Ask):
-    """`{"weights": {"canary": "20%"}}`: percent, the sign being optional."""
+    """`{"weights": {"canary": "20%"}}`: weights in percent. The sign is optional."""
 
     weights: Mapping[Text, StrictInt | StrictFloat | StrictStr] = Field(min_length=1)
 
 
 class Declaration(BaseModel):
-    """A route, and the version of it that is replaced."""
+    """A route and the version of it that this declaration replaces."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,6 +73,6 @@ class Declaration(BaseModel):
 
 
 class ApplyBody(Ask):
-    """Several routes, which are declared together or not at all."""
+    """Several routes. Either all of them are declared or none."""
 
     routes: list[Declaration] = Field(min_length=1)

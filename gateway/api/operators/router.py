@@ -1,7 +1,7 @@
-"""What operators ask over HTTP: everything below `/api`, in three groups. Puts them together.
+"""Builds the router of everything below `/api` from its three groups: documents, commands, overviews.
 
-The handlers block and therefore run in FastAPI's thread pool, never on the request path. Whatever changes a document
-goes through `gateway.control.changes`.
+The handlers block and therefore run in FastAPI's thread pool, never on the event loop of the request path. Every change
+of a document goes through `gateway.control.changes`.
 """
 
 from fastapi import APIRouter
@@ -18,16 +18,17 @@ from store.interface import Store
 
 
 def operate_router(
+    *,
     store: Store,
     catalogue: Catalogue,
     changes: Changes,
-    wanted: DesiredState,
+    desired: DesiredState,
     view: ReplicaView,
 ) -> APIRouter:
-    """Everything below `/api`."""
+    """Build the router of everything below `/api`."""
+    status_reader = StatusReader(store=store, catalogue=catalogue, view=view)
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
     router.include_router(command_router(changes, catalogue, view))
-    survey = StatusReader(store, catalogue, view)
-    router.include_router(overview_router(store, catalogue, wanted, survey))
+    router.include_router(overview_router(store, catalogue, desired, status_reader))
     return router

@@ -1,16 +1,17 @@
-"""Documents over HTTP: read them, declare them, look at their history. Acts on the store."""
+"""The handlers that read documents, declare them, and show their history."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
 from gateway.access.middleware import caller_of
-from gateway.api.openapi import RouteName, raises
-from gateway.api.operators.headers import BIND, ETAG, NOBODY, READ, Who, with_etag
-from gateway.api.operators.preconditions import replaced_version
+from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
+from gateway.api.openapi import RouteName
+from gateway.api.operators.headers import ETAG, UNKNOWN, Who, replaced_version, with_etag
 from gateway.api.operators.requests import ApplyBody
-from gateway.api.operators.responses import Changed, Described, RouteSpec
-from gateway.api.operators.views import changed, described
+from gateway.api.operators.responses import Changed, Described
+from gateway.api.operators.route_schema import RouteSpec
+from gateway.api.operators.views import change_view, document_view
 from gateway.control.changes import Changes, Note
 from gateway.errors import PreconditionMissing
 from router.errors import Rejected, UnknownRoute
@@ -19,36 +20,36 @@ from store.errors import Conflict, Moved
 from store.interface import Store
 
 MOST_ENTRIES = 1000
-"""How many versions, or changes, are shown at once at most."""
+"""The largest number of versions or changes in one response."""
 
-_DECLARE = raises(Conflict, Moved, *BIND, *READ)
+_PUT_ERRORS = raises(Conflict, Moved, PreconditionMissing, *BIND_ERRORS, *READ_ERRORS)
 
 
 def route_router(store: Store, changes: Changes) -> APIRouter:
-    """What concerns documents as such."""
+    """Build the router of what concerns documents."""
     router = APIRouter()
 
-    @router.get("/routes", responses=raises(*READ))
+    @router.get("/routes", responses=raises(*READ_ERRORS))
     def list_routes() -> list[Described]:
-        """Every declared route."""
-        return [described(document) for _, document in sorted(store.documents().items())]
+        """Return the documents of all routes."""
+        return [document_view(document) for _, document in sorted(store.documents().items())]
 
-    @router.get("/routes/{route}", responses={200: ETAG, **raises(UnknownRoute, *READ)})
+    @router.get("/routes/{route}", responses={200: ETAG, **raises(UnknownRoute, *READ_ERRORS)})
     def get_route(route: RouteName, response: Response) -> Changed:
-        """One route's document; its version is the ETag."""
+        """Return the document of one route. Its version is the ETag."""
         return with_etag(changes.existing(route), response)
 
-    @router.put("/routes/{route}", responses={200: ETAG, **raises(Conflict, Moved, PreconditionMissing, *BIND, *READ)})
+    @router.put("/routes/{route}", responses={200: ETAG, **_PUT_ERRORS})
     def put_route(
         route: RouteName,
         spec: RouteSpec,
         response: Response,
         if_match: Annotated[str | None, Header()] = None,
         if_none_match: Annotated[str | None, Header()] = None,
-        who: Who = NOBODY,
+        who: Who = UNKNOWN,
         why: str = "",
     ) -> Changed:
-        """Declares a route. If-Match names the version that is replaced; If-None-Match: * says it must be new."""
+        """Declare a route. If-Match names the version that is replaced; If-None-Match: * means that it is new."""
         declared = parse_spec({"route": route, **spec})
         if declared.route != route:
             raise Rejected(f"The path names route {route}, the document route {declared.route}.")
@@ -56,9 +57,9 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         (entry,) = changes.declare([declared], {route: expected}, Note(who, "apply", why))
         return with_etag(entry, response)
 
-    @router.post("/apply", responses=_DECLARE)
-    def apply_routes(body: ApplyBody, request: Request, who: Who = NOBODY) -> list[Changed]:
-        """Declares several routes, all or none. `expected` names the version that is replaced, 0 that there is none."""
+    @router.post("/apply", responses=raises(Conflict, Moved, *BIND_ERRORS, *READ_ERRORS))
+    def apply_routes(body: ApplyBody, request: Request, who: Who = UNKNOWN) -> list[Changed]:
+        """Declare several routes, or none. `expected` is the version that is replaced, 0 for a new route."""
         specs = [parse_spec(each.spec) for each in body.routes]
         expected = {spec.route: each.expected for spec, each in zip(specs, body.routes, strict=True)}
         if len(expected) < len(specs):
@@ -67,12 +68,12 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         if caller is not None:
             for route in expected:
                 caller.require("operate", route)
-        return [changed(entry) for entry in changes.declare(specs, expected, Note(who, "apply", body.why))]
+        return [change_view(entry) for entry in changes.declare(specs, expected, Note(who, "apply", body.why))]
 
-    @router.get("/routes/{route}/history", responses=raises(UnknownRoute, *READ))
+    @router.get("/routes/{route}/history", responses=raises(UnknownRoute, *READ_ERRORS))
     def history(route: RouteName, limit: int = 20) -> list[Changed]:
-        """The newest versions first: who, when, what, why."""
+        """Return the versions of a route, the newest first, each with who changed it, when, how and why."""
         changes.existing(route)
-        return [changed(entry) for entry in store.history(route, max(1, min(limit, MOST_ENTRIES)))]
+        return [change_view(entry) for entry in store.history(route, max(1, min(limit, MOST_ENTRIES)))]
 
     return router

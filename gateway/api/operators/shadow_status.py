@@ -1,4 +1,4 @@
-"""What the sums say of a route's shadows, with intervals that may be looked at all the time. Decides."""
+"""The results of a route's shadows: counts and confidence sequences, which stay valid however often they are read."""
 
 import math
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from router.evidence.intervals import mean_interval, share_interval
 from router.evidence.sums import Sums
 
 ALPHA = 0.05
-"""The probability with which an interval misses, at any time at all, what it is of."""
+"""The probability that an interval ever misses the true value."""
 
 _COUNTED = frozenset({
     sums.ANSWERS, sums.FAILURES, sums.PAIRS, sums.FLIPS, sums.DIFFERENCE, sums.DIFFERENCE_SQUARED, sums.DELAY,
@@ -19,10 +19,10 @@ _COUNTED = frozenset({
 _MILLION = 1e6
 
 
-def comparisons(document: Document, totals: Sums) -> list[ShadowStatus]:
-    """Every declared shadow, by the version that answered and the arm that it was compared with.
+def shadow_statuses(document: Document, totals: Sums) -> list[ShadowStatus]:
+    """Return a status for each declared shadow, version that answered, and arm that it was compared with.
 
-    `totals` are the sums over all time since the trial began.
+    `totals` are the sums since the trial began.
     """
     names = [shadow.name for shadow in document.active_shadows]
     counted: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
@@ -33,10 +33,10 @@ def comparisons(document: Document, totals: Sums) -> list[ShadowStatus]:
         if not any(shadow == name for shadow, _, _ in counted):
             counted[name, "", ""] = Counter()
     in_order = sorted(counted.items(), key=lambda item: (names.index(item[0][0]), item[0]))
-    return [_compared(*key, found) for key, found in in_order]
+    return [_status(*key, found) for key, found in in_order]
 
 
-def _compared(shadow: str, version: str, against: str, found: Counter[str]) -> ShadowStatus:
+def _status(shadow: str, version: str, against: str, found: Counter[str]) -> ShadowStatus:
     answers, pairs, flips = found[sums.ANSWERS], found[sums.PAIRS], found[sums.FLIPS]
     difference = _mean(pairs, found[sums.DIFFERENCE] / _MILLION, found[sums.DIFFERENCE_SQUARED] / _MILLION)
     return ShadowStatus(

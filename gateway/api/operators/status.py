@@ -1,4 +1,4 @@
-"""What status says: what is wanted of each route, what every replica serves, and how the arms do. Decides."""
+"""Builds the response of `GET /api/status` from documents, reports and evidence, without reading anything itself."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +12,8 @@ from gateway.api.operators.responses import (
     Status,
     StoreStatus,
 )
-from gateway.api.operators.shadow_status import comparisons
-from gateway.api.operators.views import described, standing
+from gateway.api.operators.shadow_status import shadow_statuses
+from gateway.api.operators.views import document_view, rollout_view
 from gateway.control.observer import Observation
 from router.document.document import Document
 from router.evidence.sums import ERRORS, REQUESTS, total
@@ -21,45 +21,53 @@ from router.evidence.verdict import worst
 from store.interface import Report
 
 FRESH_S = 5.0
-"""A replica that has not reported for so long is taken for gone."""
+"""A replica without a report for this long counts as gone."""
 FORGOTTEN_S = 60.0
-"""And after so long it is not shown any more."""
+"""A replica without a report for this long is not shown any more."""
 
 
 def is_counted(document: Document) -> bool:
-    """Whether status shows sums of this route."""
+    """Return True if status shows sums of this route."""
     spec = document.spec
     return bool(spec.rollout or spec.guardrails or document.active_shadows)
 
 
-def status(
+def status_view(
     store: StoreStatus,
     documents: Mapping[str, Document],
     reports: Sequence[Report],
     evidence: Mapping[str, Observation],
+    *,
     now_s: float,
 ) -> Status:
-    """`evidence` is by route, for those of which there is some; `now_s` is seconds since the epoch."""
-    reports = [report for report in reports if now_s - report.at_s < FORGOTTEN_S]
+    """Return the status.
+
+    `evidence` has the routes for which there is some. `now_s` is in seconds since the epoch.
+    """
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
     return Status(
         store=store,
         routes=[
-            _route_status(name, document, live, evidence.get(name), now_s)
+            _route_status(name, document, live, evidence.get(name), now_s=now_s)
             for name, document in sorted(documents.items())
         ],
-        replicas=[_replica_status(report, report in live, now_s) for report in reports],
+        replicas=replica_views(reports, now_s),
     )
 
 
+def replica_views(reports: Sequence[Report], now_s: float) -> list[ReplicaStatus]:
+    """Return the responses for the reports that are not too old."""
+    return [_replica_status(report, now_s) for report in reports if now_s - report.at_s < FORGOTTEN_S]
+
+
 def _route_status(
-    name: str, document: Document, live: Sequence[Report], evidence: Observation | None, now_s: float
+    name: str, document: Document, live: Sequence[Report], evidence: Observation | None, *, now_s: float
 ) -> RouteStatus:
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
     totals = evidence.totals if evidence is not None else {}
     return RouteStatus(
-        **{**dict(described(document)), "rollout": _progress(document, evidence, now_s)},
+        **{**dict(document_view(document)), "rollout": _progress(document, evidence, now_s)},
         applied={report.replica: report.routes.get(name) for report in live},
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
         trial_s=document.trial_s,
@@ -78,23 +86,23 @@ def _route_status(
             for each in found
         ],
         worst=worst(each.verdict for each in found) if document.spec.guardrails else None,
-        shadows=comparisons(document, totals) if counted else [],
+        shadows=shadow_statuses(document, totals) if counted else [],
     )
 
 
 def _progress(document: Document, evidence: Observation | None, now_s: float) -> ProgressStatus | None:
-    stands = standing(document)
-    if stands is None:
+    rollout = rollout_view(document)
+    if rollout is None:
         return None
     samples = None if evidence is None else evidence.samples
-    return ProgressStatus(**dict(stands), next=next_step(document, samples, now_s))
+    return ProgressStatus(**dict(rollout), next=next_step(document, samples, now_s))
 
 
-def _replica_status(report: Report, is_live: bool, now_s: float) -> ReplicaStatus:
+def _replica_status(report: Report, now_s: float) -> ReplicaStatus:
     return ReplicaStatus(
         replica=report.replica,
         pid=report.pid,
-        state="LIVE" if is_live else "GONE",
+        state="LIVE" if now_s - report.at_s < FRESH_S else "GONE",
         age_s=round(now_s - report.at_s, 3),
         up_s=round(report.at_s - report.started_s, 1),
         snapshot=report.snapshot_hash,

@@ -1,12 +1,12 @@
-"""Gathers what status says, from the store or, while it is away, from what this replica knows. Acts on the store."""
+"""Reads what status shows: from the store or, while the store does not answer, from what this replica knows."""
 
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.api.operators.responses import Status, StoreState, StoreStatus
-from gateway.api.operators.status import is_counted, status
+from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
+from gateway.api.operators.status import is_counted, replica_views, status_view
 from gateway.control.binding import candidate_of
 from gateway.control.observer import Observation, Observer
 from gateway.control.replica_view import ReplicaView
@@ -21,17 +21,23 @@ from store.interface import Report, Store
 
 
 class StatusReader:
-    """One per replica; used by many threads."""
+    """The reader of one replica, used by many threads."""
 
-    def __init__(self, store: Store, catalogue: Catalogue, view: ReplicaView) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalogue: Catalogue,
+        view: ReplicaView,
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._view = view
         self._observer = Observer(store)
-        self._lock = threading.Lock()  # of the observer, which is one thread's at a time
+        self._lock = threading.Lock()  # the observer may be used by only one thread at a time
 
-    def take(self, now_s: float) -> Status:
-        """What there is to say now (seconds since the epoch), whatever the store does."""
+    def read(self, now_s: float) -> Status:
+        """Return the status at `now_s` (seconds since the epoch). A store that does not answer is no error."""
         known: Mapping[str, Document] = self._view.documents
         trouble = self._view.trouble
         evidence: Mapping[str, Observation] = {}
@@ -41,15 +47,25 @@ class StatusReader:
                 known = self._documents()
                 evidence = self._evidence(known, now_s)
         except StoreUnavailable as error:
-            return status(self._store_status("UNREACHABLE", str(error)), known, [self._view.report()], {}, now_s)
-        return status(self._store_status("LOST" if trouble else "REACHABLE", trouble), known, reports, evidence, now_s)
+            store = self._store_status("UNREACHABLE", str(error))
+            return status_view(store, known, [self._view.report()], {}, now_s=now_s)
+        store = self._store_status("LOST" if trouble else "REACHABLE", trouble)
+        return status_view(store, known, reports, evidence, now_s=now_s)
+
+    def read_replicas(self, now_s: float) -> list[ReplicaStatus]:
+        """Return the part of the status that is about the replicas. This reads no document and no sums."""
+        try:
+            reports: Sequence[Report] = self._store.reports()
+        except StoreUnavailable:
+            reports = [self._view.report()]
+        return replica_views(reports, now_s)
 
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
         stale_s = max(0.0, time.monotonic() - self._view.store_contact_s)
         return StoreStatus(state=state, trouble=trouble, stale_s=round(stale_s, 3))
 
     def _documents(self) -> Mapping[str, Document]:
-        """One damaged document hides none of the others: then they are those that this replica has read."""
+        """Return the store's documents. If one is damaged, return those that this replica has read before."""
         try:
             return self._store.documents()
         except Corrupt:
@@ -61,16 +77,16 @@ class StatusReader:
             for route, document in documents.items():
                 if is_counted(document):
                     try:
-                        evidence[route] = self._look(document, now_s)
-                    except Corrupt:  # an earlier version of this route's document cannot be read; others can
+                        evidence[route] = self._observe(document, now_s)
+                    except Corrupt:  # an earlier version of this document cannot be read; other routes are not affected
                         continue
         return evidence
 
-    def _look(self, document: Document, now_s: float) -> Observation:
+    def _observe(self, document: Document, now_s: float) -> Observation:
         refs = references(document)
         try:
             versions = {arm: candidate_of(self._catalogue, refs[arm]).version for arm in document.spec.guarded_arms}
-        except (RegistryError, ModelRefused):  # which version serves an arm cannot be told: the rest still can
+        except (RegistryError, ModelRefused):  # the version of an arm is unknown: show the counts without guardrails
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)
         return self._observer.look(document, versions, now_s)

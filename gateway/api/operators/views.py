@@ -1,4 +1,4 @@
-"""Documents and changes as operators are shown them. Decides."""
+"""Turns documents and changes into the responses that operators get."""
 
 from fractions import Fraction
 from typing import Any
@@ -12,24 +12,19 @@ from router.spec.unparse import unparse_spec
 from store.interface import Entry, NumberedEntry
 
 
-def etag(document: Document) -> str:
-    """The document's version, as HTTP has it."""
-    return f'"{document.version}"'
+def document_view(document: Document) -> Described:
+    """Return the response for a document."""
+    return Described(**_fields(document))
 
 
-def described(document: Document) -> Described:
-    """A document."""
-    return Described(**_parts(document))
-
-
-def changed(entry: Entry) -> Changed:
-    """A document, and how it came to be."""
+def change_view(entry: Entry) -> Changed:
+    """Return the response for a document and the change that made it."""
     change = entry.change
-    return Changed(**_parts(entry.document), who=change.who, at_s=change.at_s, what=change.what, why=change.why)
+    return Changed(**_fields(entry.document), who=change.who, at_s=change.at_s, what=change.what, why=change.why)
 
 
-def audited(numbered: NumberedEntry) -> AuditEntry:
-    """One of all changes."""
+def audit_view(numbered: NumberedEntry) -> AuditEntry:
+    """Return the response for one entry in the list of all changes."""
     document, change = numbered.entry.document, numbered.entry.change
     return AuditEntry(
         number=numbered.number,
@@ -41,12 +36,12 @@ def audited(numbered: NumberedEntry) -> AuditEntry:
         why=change.why,
         by=change.by,
         phase=None if document.rollout is None else document.rollout.phase,
-        weights=shares(document),
+        weights=_weights(document),
     )
 
 
-def standing(document: Document) -> Standing | None:
-    """Where the rollout stands; None if the route has none."""
+def rollout_view(document: Document) -> Standing | None:
+    """Return the state of the route's rollout, or None if it has none."""
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None:
         return None
@@ -62,18 +57,17 @@ def standing(document: Document) -> Standing | None:
     )
 
 
-def shares(document: Document) -> dict[str, str]:
-    """The weight of each arm, as operators write it."""
+def _weights(document: Document) -> dict[str, str]:
     return {arm: format_percent(Fraction(slots, BUCKETS)) for arm, slots in document.weights.items()}
 
 
-def _parts(document: Document) -> dict[str, Any]:
+def _fields(document: Document) -> dict[str, Any]:
     return {
         "route": document.spec.route,
         "version": document.version,
         "spec": unparse_spec(document.spec),
-        "weights": shares(document),
-        "rollout": standing(document),
+        "weights": _weights(document),
+        "rollout": rollout_view(document),
         "quarantine": [
             Held(model=each.model, version=each.version, digest=each.digest, at_s=each.at_s, why=each.why)
             for each in document.quarantine

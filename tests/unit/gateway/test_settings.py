@@ -1,4 +1,4 @@
-"""Settings: read once, checked, and never changed."""
+"""Settings are read once, validated, and never changed."""
 
 from pathlib import Path
 

@@ -11,6 +11,7 @@ from router.errors import Rejected
 from router.quantities import (
     format_duration,
     format_percent,
+    format_rough_duration,
     format_share,
     parse_duration_s,
     parse_percent,
@@ -23,7 +24,7 @@ from router.quantities import (
     [
         ("90%", Fraction(9, 10)),
         (" 90 % ", Fraction(9, 10)),
-        (0.9, Fraction(9, 10)),  # as written, not the binary number 0.90000000000000002220…
+        (0.9, Fraction(9, 10)),  # the decimal number, not the binary one 0.90000000000000002220…
         ("0.9", Fraction(9, 10)),
         (1, Fraction(1)),
         (0, Fraction(0)),
@@ -185,3 +186,15 @@ def test_a_duration_is_printed_as_it_is_read(micros):
 def test_every_duration_that_is_read_can_be_printed(text):
     seconds = parse_duration_s(text, "deadline")
     assert parse_duration_s(format_duration(seconds), "deadline") == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0s"), (0, "0.0s"), (0.44, "0.4s"), (9.94, "9.9s"), (10, "10s"), (59.4, "59s"), (59.6, "1m"),
+        (200, "3m 20s"), (3599.6, "1h"), (3661, "1h 1m"), (7500, "2h 5m"), (86_400, "1d"), (273_600, "3d 4h"),
+        (400 * 86_400, "400d"),
+    ],
+)  # fmt: skip
+def test_a_rough_duration_has_two_units_at_most(seconds, text):
+    assert format_rough_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""The OpenAPI page says of errors and access what the tables say that decide them."""
+"""The OpenAPI page agrees with the tables that decide errors, scopes, names and datatypes."""
 
 import asyncio
 import inspect
@@ -10,10 +10,15 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.access.path_scopes import scope_for
-from gateway.api.openapi import NAME, raises
+from gateway.api.error_responses import raises
+from gateway.api.openapi import NAME
 from gateway.errors import ERROR_HEADER, STATUS_OF, ClientGone, status_of
+from gateway.http.endpoint import is_prediction
+from gateway.protocols.tensor_json import NOT_IN_JSON
 from router.errors import Rejected
+from router.plan import Reason
 from router.spec.parse import parse_spec
+from runtimes.datatypes import NUMPY_OF
 from tests.unit.gateway.api.operators.support import bare_app
 
 ACCESS = {"401", "403", "429", "503"}
@@ -21,7 +26,7 @@ ACCESS = {"401", "403", "429", "503"}
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    """Without anything behind its handlers."""
+    """Return the application with nothing behind its handlers."""
     return bare_app()
 
 
@@ -35,7 +40,7 @@ def operations(page) -> list[tuple[str, str, dict]]:
     return [(method, path, each) for path, methods in page["paths"].items() for method, each in methods.items()]
 
 
-def ask(app: FastAPI, method: str, path: str, body: bytes = b"") -> httpx.Response:
+def request(app: FastAPI, method: str, path: str, body: bytes = b"") -> httpx.Response:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
@@ -57,14 +62,15 @@ def test_the_paths_that_the_door_answers_are_there_beside_those_of_the_applicati
         "/api/routes/{route}",
         "/api/routes/{route}/abort",
         "/api/apply",
+        "/api/replicas",
         "/v2/models/{route}/config",
     } <= set(page["paths"])
 
 
 def test_the_page_is_written_in_a_thread_and_only_once(app, page, monkeypatch):
-    assert ask(app, "GET", app.openapi_url).json() == page
+    assert request(app, "GET", app.openapi_url).json() == page
     monkeypatch.setattr(app, "openapi_schema", {})
-    assert ask(app, "GET", app.openapi_url).json() == page
+    assert request(app, "GET", app.openapi_url).json() == page
     (route,) = [route for route in app.routes if getattr(route, "path", None) == app.openapi_url]
     assert not inspect.iscoroutinefunction(route.endpoint)
 
@@ -133,6 +139,28 @@ def test_predictions_name_every_error_that_can_come_of_them(page):
     assert all("x-decision-id" in responses[status]["headers"] for status in ("200", "404", "503"))
 
 
+def test_the_file_of_predictions_has_the_names_datatypes_and_reasons_of_the_tables(page):
+    schemas = page["components"]["schemas"]
+    for tensor in (schemas["RequestInput"], schemas["ResponseOutput"]):
+        assert tensor["properties"]["datatype"]["enum"] == list(NUMPY_OF)
+        assert f" {' and '.join(NOT_IN_JSON)} have no JSON form." in tensor["properties"]["data"]["description"]
+    operations = [methods["post"] for path, methods in page["paths"].items() if is_prediction(path)]
+    assert len(operations) == 3
+    for operation in operations:
+        headers = operation["responses"]["200"]["headers"]
+        parameters = {each["name"]: each["schema"] for each in operation["parameters"]}
+        assert headers["x-reason"]["schema"]["enum"] == list(Reason)
+        assert headers["x-arm"]["schema"]["pattern"] == headers["x-model-version"]["schema"]["pattern"] == NAME
+        assert {parameters[name]["pattern"] for name in ("route", "version", "x-force-arm") if name in parameters} == {
+            NAME
+        }
+    assert schemas["Decision"]["properties"]["reason"]["enum"] == list(Reason)
+
+
+def test_the_page_of_one_application_does_not_change_that_of_another(page):
+    assert bare_app().openapi() == bare_app().openapi() == page
+
+
 @pytest.mark.parametrize("name", ["a", "A-1._", "x" * 128, "", "-a", "a b", "x" * 129, "ä"])
 def test_the_pattern_of_names_is_what_documents_take(name):
     spec = {"route": name, "arms": {"a": "m:1"}, "split": {"a": 1}}
@@ -153,9 +181,9 @@ def test_errors_of_one_status_are_one_response():
 
 
 def test_an_error_that_nobody_expected_is_a_sentence_too(app):
-    answer = ask(app, "GET", "/api/routes")  # there is no store
-    assert (answer.status_code, answer.json()) == (500, {"error": "The gateway failed; its log says why."})
-    assert ERROR_HEADER not in answer.headers
+    response = request(app, "GET", "/api/routes")  # fails, because there is no store
+    assert (response.status_code, response.json()) == (500, {"error": "The gateway failed; its log says why."})
+    assert ERROR_HEADER not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -173,7 +201,7 @@ def test_an_error_that_nobody_expected_is_a_sentence_too(app):
     ],
 )
 def test_refusals_of_the_application_name_their_class(app, method, path, body, status, error):
-    answer = ask(app, method, path, body)
-    assert (answer.status_code, answer.headers[ERROR_HEADER]) == (status, error)
-    assert list(answer.json()) == ["error"]
-    assert answer.json()["error"].endswith(".")
+    response = request(app, method, path, body)
+    assert (response.status_code, response.headers[ERROR_HEADER]) == (status, error)
+    assert list(response.json()) == ["error"]
+    assert response.json()["error"].endswith(".")

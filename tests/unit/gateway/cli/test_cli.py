@@ -1,4 +1,4 @@
-"""The command line: help, one sentence per error, JSON that programs can read."""
+"""The command line: help, one sentence for an error, JSON that programs can read."""
 
 import json
 import sys
@@ -9,10 +9,10 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.cli.output import Progress
-from gateway.cli.serve import read_settings
+from gateway.cli.settings_flags import read_settings
 from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 COMMANDS = (
     "serve", "demo", "apply", "diff", "get", "shift", "start", "pause", "resume", "promote", "abort", "undo", "release",
@@ -80,9 +80,9 @@ def test_what_a_query_prints_is_json(run, tmp_path):
 
 
 def test_without_a_gateway_it_is_said(run):
-    said = refused(run("status", "--url", "http://127.0.0.1:9"))
-    assert "No gateway answers at http://127.0.0.1:9" in said
-    assert len(said.splitlines()) == 1
+    sentence = refused(run("status", "--url", "http://127.0.0.1:9"))
+    assert "No gateway answers at http://127.0.0.1:9" in sentence
+    assert len(sentence.splitlines()) == 1
 
 
 def test_a_url_that_is_none_is_said(run):
@@ -90,7 +90,7 @@ def test_a_url_that_is_none_is_said(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (("shift", "r", "canary"), "'canary' is not of the form ARM=PERCENT"),
         (("shift", "r", "=5"), "is not of the form ARM=PERCENT"),
@@ -101,9 +101,9 @@ def test_a_url_that_is_none_is_said(run):
         (("serve", "--replicas", "99"), "replicas"),
     ],
 )
-def test_what_is_not_allowed_is_said_in_one_line(run, arguments, said):
+def test_what_is_not_allowed_is_said_in_one_line(run, arguments, sentence):
     printed = refused(run(*arguments))
-    assert said in printed
+    assert sentence in printed
     assert len(printed.splitlines()) == 1
 
 
@@ -121,6 +121,6 @@ def test_progress_says_what_is_being_done(capsys):
     progress.step("training")
     progress.done()
     progress.done()
-    said = capsys.readouterr().err
-    assert said.startswith("· training …\n✓ training (")
-    assert len(said.splitlines()) == 2
+    output = capsys.readouterr().err
+    assert output.startswith("· training …\n✓ training (")
+    assert len(output.splitlines()) == 2

@@ -1,4 +1,4 @@
-"""What the command line shows of itself to a gateway."""
+"""The credentials, paths and errors of the command line's HTTP client."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from gateway.cli.client import ApiClient, ApiError
 
 
 class Gateway:
-    """Keeps the headers that it was sent, and answers as it is told to."""
+    """A server that keeps the paths and headers of its requests, and answers with `status`."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, str]] = []
@@ -30,7 +30,7 @@ class Gateway:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Print nothing."""
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -52,7 +52,7 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def ask(gateway: Gateway) -> None:
+def list_routes(gateway: Gateway) -> None:
     client = ApiClient(gateway.url)
     try:
         client.routes()
@@ -62,7 +62,7 @@ def ask(gateway: Gateway) -> None:
 
 def test_the_key_of_the_environment_is_sent(listening, environment):
     environment.setenv("POINTSMAN_KEY", " pk_1_2\n")
-    ask(listening)
+    list_routes(listening)
     assert listening.seen[0]["authorization"] == "Bearer pk_1_2"
 
 
@@ -70,7 +70,7 @@ def test_the_key_of_the_environment_is_sent(listening, environment):
 def test_without_a_key_none_is_sent(listening, environment, key):
     if key is not None:
         environment.setenv("POINTSMAN_KEY", key)
-    ask(listening)
+    list_routes(listening)
     assert "authorization" not in listening.seen[0]
     assert listening.seen[0]["x-operator"]
 
@@ -86,7 +86,7 @@ def test_a_key_that_no_header_could_hold_is_said_and_not_repeated(environment, k
 def test_what_the_gateway_says_of_a_missing_key_is_passed_on(listening):
     listening.status = 401
     with pytest.raises(ApiError, match="This needs a key"):
-        ask(listening)
+        list_routes(listening)
 
 
 @pytest.mark.parametrize("name", ["POINTSMAN_CA", "POINTSMAN_CLIENT_CERTIFICATE"])

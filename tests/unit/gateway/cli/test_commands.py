@@ -1,4 +1,4 @@
-"""Commands from the command line: each is made on what was read, and served when it ends."""
+"""Each command applies to the version that it has read, and returns when the result is served."""
 
 import json
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.cli.client import ApiClient
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 ROLLOUT = {
     "arms": {"stable": "linear:1", "canary": "linear:2"},
@@ -16,17 +16,17 @@ ROLLOUT = {
 
 @pytest.fixture
 def rolled(gateway, request):
-    """A route with a rollout, named after the test."""
+    """Declare a route with a rollout, named after the test."""
     name = request.node.name.partition("[")[0][-60:]
-    answer = gateway.http.put(f"/api/routes/{name}", json=ROLLOUT, headers={"if-none-match": "*"})
-    assert answer.status_code == 200, answer.text
+    response = gateway.http.put(f"/api/routes/{name}", json=ROLLOUT, headers={"if-none-match": "*"})
+    assert response.status_code == 200, response.text
     return name
 
 
 def test_a_rollout_goes_from_start_to_the_end(here, rolled):
-    said = here("start", rolled, "--why", "it looks good")
-    assert said.exit_code == 0, said.output
-    assert f"{rolled} is at version 2, PROGRESSING 1/2 (stable=95% canary=5%), live on 1 of 1 replicas" in said.stdout
+    result = here("start", rolled, "--why", "it looks good")
+    assert result.exit_code == 0, result.output
+    assert f"{rolled} is at version 2, PROGRESSING 1/2 (stable=95% canary=5%), live on 1 of 1 replicas" in result.stdout
     assert "PAUSED 1/2 (stable=95%" in here("pause", rolled).stdout
     assert "PROGRESSING 1/2 (stable=95%" in here("resume", rolled).stdout
     (entry,) = json.loads(here("promote", rolled, "--json").stdout)
@@ -77,7 +77,7 @@ def test_what_the_gateway_refuses_is_one_line(here, arguments):
 
 
 def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch):
-    """Between what is read and what is asked, somebody else is quicker."""
+    """Between the read and the command, another operator changes the route."""
     read = ApiClient.route
 
     def read_and_lose(self, name):
@@ -86,8 +86,8 @@ def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch)
         return found
 
     monkeypatch.setattr(ApiClient, "route", read_and_lose)
-    said = refused(here("shift", rolled, "canary=50"))
-    assert f"Route {rolled} is at version 2, not 1: another change came first." in said
+    sentence = refused(here("shift", rolled, "canary=50"))
+    assert f"Route {rolled} is at version 2, not 1: another change came first." in sentence
     assert gateway.http.get(f"/api/routes/{rolled}").json()["version"] == 2
 
 
@@ -103,7 +103,7 @@ def test_what_was_put_back_is_said(run, monkeypatch):
 
 def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
     monkeypatch.setattr("gateway.cli.wait._CONVERGE_S", 0.0)
-    monkeypatch.setattr(ApiClient, "status", lambda _: {"replicas": [{"replica": "x", "state": "LIVE", "routes": {}}]})
+    monkeypatch.setattr(ApiClient, "replicas", lambda _: [{"replica": "x", "state": "LIVE", "routes": {}}])
     result = here("start", rolled)
     assert "live on 0 of 1 replicas" in result.stdout
     assert "Not every replica serves the change yet" in refused(result)
@@ -112,15 +112,15 @@ def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
 def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypatch):
     sent = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
         if request.method == "POST":
             sent.append((request.url.path, request.headers["if-match"], json.loads(request.content)))
-        return httpx.Response(200, json={"replicas": []} if request.url.path == "/api/status" else entry)
+        return httpx.Response(200, json=[] if request.url.path == "/api/replicas" else entry)
 
     original = httpx.Client
     monkeypatch.setattr(
-        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(answer))
+        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(response))
     )
     for arguments in (
         ("start", "r"), ("pause", "r"), ("resume", "r"), ("promote", "r", "--shadow", "m:1"), ("abort", "r", "a"),
@@ -137,3 +137,24 @@ def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypat
         ("/api/routes/r/release", '"8"', {"version": "17", "why": "x"}),
         ("/api/routes/r/shift", '"8"', {"weights": {"a": "5"}, "why": "x"}),
     ]
+
+
+def test_while_it_waits_only_the_replicas_are_read(run, monkeypatch):
+    paths = []
+    versions = iter([7, 7, 8])
+    entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
+
+    def response(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        if request.url.path == "/api/replicas":
+            live = {"replica": "x", "state": "LIVE", "routes": {"r": next(versions)}}
+            return httpx.Response(200, json=[live, {"replica": "y", "state": "GONE", "routes": {}}])
+        return httpx.Response(200, json=entry)
+
+    original = httpx.Client
+    monkeypatch.setattr(
+        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(response))
+    )
+    result = run("pause", "r")
+    assert "live on 1 of 1 replicas" in result.stdout
+    assert paths == ["/api/routes/r", "/api/routes/r/pause", *["/api/replicas"] * 3]

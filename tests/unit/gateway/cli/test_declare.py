@@ -1,10 +1,10 @@
-"""Files against what is stored: shown as a difference, and made the same."""
+"""Declared files are compared with what is stored, and applied."""
 
 import json
 
 import pytest
 
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 
 def split(route: str, percent: int) -> str:
@@ -36,10 +36,10 @@ def test_only_what_differs_is_written(here, tmp_path):
     assert here("apply", "-f", tmp_path).exit_code == 0
     (tmp_path / "two.yml").write_text(split("cli4", 20))
     (tmp_path / "three.yml").write_text(split("cli5", 30))
-    said = here("apply", "-f", tmp_path).stdout
-    assert "cli3 is unchanged at version 1 (a=90% b=10%), live on" in said
-    assert "cli4 was changed and is at version 2 (a=80% b=20%)" in said
-    assert "cli5 was created and is at version 1" in said
+    output = here("apply", "-f", tmp_path).stdout
+    assert "cli3 is unchanged at version 1 (a=90% b=10%), live on" in output
+    assert "cli4 was changed and is at version 2 (a=80% b=20%)" in output
+    assert "cli5 was created and is at version 1" in output
     again = json.loads(here("apply", "-f", tmp_path, "--json").stdout)
     assert {(each["route"], each["outcome"], each["version"]) for each in again} == {
         ("cli3", "unchanged", 1), ("cli4", "unchanged", 2), ("cli5", "unchanged", 1),
@@ -78,9 +78,9 @@ def test_a_difference_is_shown_and_is_the_exit_code(here, tmp_path):
     assert "\n-  a: 90%\n-  b: 10%\n+  a: 80%\n+  b: 20%\n" in other.stdout
     compared = here("diff", "-f", path, "--json")
     assert compared.exit_code == 1
-    said = json.loads(compared.stdout)
-    assert "plain" in said["undeclared"]
-    (route,) = said["routes"]
+    comparison = json.loads(compared.stdout)
+    assert "plain" in comparison["undeclared"]
+    (route,) = comparison["routes"]
     assert (route["route"], route["version"], route["differs"], route["file"]) == ("cli8", 1, True, str(path))
     assert route["diff"] == other.stdout
 

@@ -23,7 +23,7 @@ def run(monkeypatch, tmp_path):
 
 @pytest.fixture
 def guard(tmp_path):
-    """A guard with the keys that the store holds now."""
+    """Return a function that builds a guard with the keys of the store."""
 
     def load() -> AccessGuard:
         store = open_store(f"sqlite:///{tmp_path}/home/pointsman.db")
@@ -109,7 +109,7 @@ def test_an_empty_store_lists_nothing(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (("x", "--scope", "admin"), "'admin' is no scope"),
         (("", "--scope", "read"), "A key's name"),
@@ -120,8 +120,8 @@ def test_an_empty_store_lists_nothing(run):
         (("x", "--scope", "read:a", "--route", "b"), "outside the routes"),
     ],
 )
-def test_what_makes_no_sense_is_said_and_makes_no_key(run, arguments, said):
-    assert said in refused(run("create", *arguments))
+def test_what_makes_no_sense_is_said_and_makes_no_key(run, arguments, sentence):
+    assert sentence in refused(run("create", *arguments))
     assert json.loads(run("list", "--json").stdout) == []
 
 

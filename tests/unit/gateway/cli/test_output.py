@@ -1,4 +1,4 @@
-"""Tables: whatever the width of the terminal, nothing is left out of them."""
+"""Tables never leave anything out, whatever the width of the terminal."""
 
 import io
 
@@ -44,3 +44,7 @@ def test_short_prose_takes_no_more_than_it_needs(printed):
 def test_a_table_without_rows_is_its_head(printed):
     (head,) = printed(80)
     assert head.split() == COLUMNS
+
+
+def test_weights_are_percent():
+    assert output.format_weights({"a": "99.99%", "b": "0.01%"}) == "a=99.99% b=0.01%"

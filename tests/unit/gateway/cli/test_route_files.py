@@ -1,4 +1,4 @@
-"""Files and folders that declare routes, and what is wrong with those that do not."""
+"""Files and folders that declare routes, and the errors of those that do not."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_route_that_is_declared_twice_is_refused_with_both_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("", r"routes\.yaml declares no route"),
         ("route: [", r"routes\.yaml is not YAML: .*line 1"),
@@ -50,9 +50,9 @@ def test_a_route_that_is_declared_twice_is_refused_with_both_files(tmp_path):
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_route_is_refused_with_its_file(tmp_path, text, said):
+def test_what_is_no_route_is_refused_with_its_file(tmp_path, text, sentence):
     write(tmp_path, routes_yaml=text)
-    with pytest.raises(ValueError, match=said) as refused:
+    with pytest.raises(ValueError, match=sentence) as refused:
         read_declared(tmp_path / "routes.yaml")
     assert len(str(refused.value).splitlines()) == 1
 

@@ -1,11 +1,11 @@
-"""What there is to see: status, in a table and of one route; history; models."""
+"""The status, as a table and of one route; history; models."""
 
 import json
 
 import pytest
 
 from gateway.api.operators.responses import StoreStatus
-from gateway.api.operators.status import status
+from gateway.api.operators.status import status_view
 from gateway.cli.client import ApiClient
 from gateway.cli.print_status import print_route, print_status
 from gateway.control.observer import Observation
@@ -46,24 +46,24 @@ def evidence():
     return Observation((finding,), 100, counted)
 
 
-def told(store, documents, evidence, **more):
+def status_json(store, documents, evidence, **more):
     reports = [report("here", at_s=NOW_S, started_s=NOW_S - 3661, routes={"fraud": 2}, problems={}, **more)]
-    return status(store, documents, reports, evidence, NOW_S).model_dump(mode="json")
+    return status_view(store, documents, reports, evidence, now_s=NOW_S).model_dump(mode="json")
 
 
 def test_a_route_is_a_line(capsys, document, evidence):
-    print_status(told(REACHABLE, {"fraud": document}, {"fraud": evidence}))
+    print_status(status_json(REACHABLE, {"fraud": document}, {"fraud": evidence}))
     head, line, _, replicas, replica = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["ROUTE", "VERSION", "PHASE"]
-    for said in ("PROGRESSING 1/3", "stable=95% canary=5%", "UNDECIDED", "fraud:17 vs stable: ", "% differ", "yes"):
-        assert said in line
+    for text in ("PROGRESSING 1/3", "stable=95% canary=5%", "UNDECIDED", "fraud:17 vs stable: ", "% differ", "yes"):
+        assert text in line
     assert replicas.startswith("REPLICA")
-    for said in ("here", "LIVE", "0.0s", "1h 1m", "fraud@2"):
-        assert said in replica
+    for text in ("here", "LIVE", "0.0s", "1h 1m", "fraud@2"):
+        assert text in replica
 
 
 def test_a_store_that_is_away_comes_first(capsys, document):
-    print_status(told(AWAY, {"fraud": document}, {}, trouble="The store does not answer."))
+    print_status(status_json(AWAY, {"fraud": document}, {}, trouble="The store does not answer."))
     first, *_ = capsys.readouterr().out.splitlines()
     assert first == (
         "The store is UNREACHABLE, last heard of 3m 20s ago; below is what this replica knows. "
@@ -72,7 +72,7 @@ def test_a_store_that_is_away_comes_first(capsys, document):
 
 
 def test_without_the_store_nothing_is_said_of_the_other_replicas(capsys, document):
-    now = told(AWAY, {"fraud": document}, {}, trouble="The store does not answer.")
+    now = status_json(AWAY, {"fraud": document}, {}, trouble="The store does not answer.")
     assert now["routes"][0]["converged"]
     print_status(now)
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("fraud"))
@@ -82,16 +82,18 @@ def test_without_the_store_nothing_is_said_of_the_other_replicas(capsys, documen
 
 
 def test_a_rollout_that_was_aborted_says_since_when(capsys, document, evidence):
-    now = told(REACHABLE, {"fraud": apply(document, Abort(NOW_S, "bad"))}, {"fraud": evidence})
+    now = status_json(REACHABLE, {"fraud": apply(document, Abort(NOW_S, "bad"))}, {"fraud": evidence})
     print_route(now["routes"][0], now)
     assert "Its rollout is ABORTED 1/3 since 2027-01-15 08:00:00 UTC; " in capsys.readouterr().out
 
 
 def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
-    now = told(REACHABLE, {"fraud": document}, {"fraud": evidence}, warnings={"fraud": "Served without shadow x."})
+    now = status_json(
+        REACHABLE, {"fraud": document}, {"fraud": evidence}, warnings={"fraud": "Served without shadow x."}
+    )
     print_route(now["routes"][0], now)
     out = capsys.readouterr().out
-    for said in (
+    for text in (
         "fraud is at version 2, live on all replicas.",
         "Its rollout is PROGRESSING 1/3, in a step that began 2027-01-15 07:53:20 UTC; the candidate is fraud:18.",
         "Next: In 3m 20s, step 2 of 3 begins (25%).",
@@ -99,14 +101,14 @@ def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
         "5 of 100 (5%) requests of canary failed [sic].",
         "20 (0.73% to 4.",
     ):
-        assert said in out
+        assert text in out
     arm = next(line for line in out.splitlines() if line.startswith("canary"))
     assert arm.split() == ["canary", "fraud@challenger", "5%", "100", "5"]
 
 
 def test_what_is_in_quarantine_is_shown(capsys, document, evidence):
     aborted = apply(document, Abort(NOW_S, "[bold]bad[/]"))
-    now = told(REACHABLE, {"fraud": aborted}, {"fraud": evidence})
+    now = status_json(REACHABLE, {"fraud": aborted}, {"fraud": evidence})
     print_route(now["routes"][0], now)
     out = capsys.readouterr().out
     assert "fraud is at version 3, not live on all replicas yet." in out
@@ -115,7 +117,7 @@ def test_what_is_in_quarantine_is_shown(capsys, document, evidence):
 
 def test_without_anything_counted_nothing_is_made_up(capsys):
     split = apply(None, Declare(parse_spec({"route": "s", "arms": {"a": "m:1"}, "split": {"a": 1}})))
-    now = told(REACHABLE, {"s": split}, {})
+    now = status_json(REACHABLE, {"s": split}, {})
     print_route(now["routes"][0], now)
     assert [line.split() for line in capsys.readouterr().out.splitlines()][-1] == ["a", "m:1", "100%"]
 

@@ -136,7 +136,7 @@ def test_a_heartbeat_that_fails_goes_on_silently(stop):
         raise OSError("No disk.")
 
     with capture_logs() as lines:
-        show_heartbeat(stop, SimpleNamespace(heartbeat=show_life))
+        show_heartbeat(stop, SimpleNamespace(heartbeat=heartbeat))
     assert (len(beats), lines) == (3, [])
 
 

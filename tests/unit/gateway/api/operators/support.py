@@ -1,4 +1,4 @@
-"""The operators' part of a gateway by itself: a store in a file, a registry, the application, and no predictions."""
+"""The operators' API of a gateway alone: a store in a file, a registry and the application, without predictions."""
 
 import asyncio
 import json
@@ -36,14 +36,14 @@ ROLLOUT: dict[str, Any] = {
 
 
 def bare_app() -> FastAPI:
-    """The application without anything behind its handlers: all that its OpenAPI page needs."""
+    """Build the application with nothing behind its handlers. Its OpenAPI page needs no more."""
     nothing: Any = None
-    operate = operate_router(nothing, nothing, nothing, nothing, nothing)
+    operate = operate_router(store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing)
     return create_app(nothing, operate, bytes)
 
 
 class Shut:
-    """A store that can be made not to answer."""
+    """A store that stops answering while `is_away` is true."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self._store = store
@@ -56,7 +56,7 @@ class Shut:
 
 
 class Operated:
-    """One replica's operators' part, asked over HTTP without a socket."""
+    """The operators' API of one replica, called over HTTP without a socket."""
 
     def __init__(self, registry: Path, path: Path) -> None:
         self.path = path
@@ -66,7 +66,9 @@ class Operated:
         view = ReplicaView(self.wanted, LiveTableHolder(), self)
         catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.changes = Changes(self.store, catalogue, "here", view)
-        operate = operate_router(self.store, catalogue, self.changes, self.wanted, view)
+        operate = operate_router(
+            store=self.store, catalogue=catalogue, changes=self.changes, desired=self.wanted, view=view
+        )
         nothing: Any = None
         self.app = create_app(nothing, operate, bytes)
 
@@ -78,18 +80,18 @@ class Operated:
         self.store.close()
 
     def report(self, **more: Any) -> Report:
-        """What this replica says of itself: it serves what it has read last."""
+        """Return the report of a replica that serves the documents it has read last."""
         routes = {route: document.version for route, document in self.wanted.documents.items()}
-        said = Report("here", 4711, time.time(), time.time() - 60, "0123456789abcdef", routes)
-        return replace(said, **more)
+        report = Report("here", 4711, time.time(), time.time() - 60, "0123456789abcdef", routes)
+        return replace(report, **more)
 
     def look(self) -> None:
-        """Reads what is new, and reports, as a replica does several times a second."""
+        """Read what is new, and write a report, as a replica does several times a second."""
         self.wanted.look()
         self.store.report(self.report())
 
     def replace_store(self) -> None:
-        """The store is another one now: an empty one."""
+        """Replace the store by an empty one."""
         self.store.close()
         self.path = self.path.with_name(f"{self.path.name}.new")
         self.store._store = SQLiteStore(self.path)
@@ -97,7 +99,7 @@ class Operated:
     def count(
         self, route: str, counted: Mapping[tuple[str, str], int], *, version: str = "2", against: str = ""
     ) -> None:
-        """Adds sums, by arm and name, under the newest version of a route."""
+        """Add sums, by arm and name, to the newest version of a route."""
         policy_version = self.store.read(route).document.version
         bucket_s = int(time.time()) // 10 * 10
         sums = {
@@ -106,12 +108,12 @@ class Operated:
         }
         self.store.count(f"source-{time.monotonic_ns()}", 0, 1, {route: sums})
 
-    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        """One request."""
-        return self.ask_all([(method, path, body)], **more)[0]
+    def request(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        """Send one request."""
+        return self.request_all([(method, path, body)], **more)[0]
 
-    def ask_all(self, requests: Sequence[tuple[str, str, Any]], **more: Any) -> list[httpx.Response]:
-        """Requests at once."""
+    def request_all(self, requests: Sequence[tuple[str, str, Any]], **more: Any) -> list[httpx.Response]:
+        """Send several requests at the same time."""
 
         async def send() -> list[httpx.Response]:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -124,25 +126,25 @@ class Operated:
         return asyncio.run(send())
 
     def get(self, path: str) -> Any:
-        """What is answered to a question that must succeed."""
-        answer = self.ask("GET", path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Return the body of a GET that must succeed."""
+        response = self.request("GET", path)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def declare(self, route: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Declares a new route."""
-        answer = self.ask("PUT", f"/api/routes/{route}", spec, headers={"if-none-match": "*"})
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Declare a new route."""
+        response = self.request("PUT", f"/api/routes/{route}", spec, headers={"if-none-match": "*"})
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def make(self, route: str, command: str, **body: Any) -> dict[str, Any]:
-        """A command that must succeed."""
-        answer = self.ask("POST", f"/api/routes/{route}/{command}", body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Send a command that must succeed."""
+        response = self.request("POST", f"/api/routes/{route}/{command}", body)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def status(self, route: str) -> dict[str, Any]:
-        """What status says of one route."""
+        """Return the status of one route."""
         return next(each for each in self.get("/api/status")["routes"] if each["route"] == route)
 
 
@@ -150,10 +152,10 @@ def _encoded(body: Any) -> bytes | None:
     return None if body is None else json.dumps(body).encode()
 
 
-def refused(answer: httpx.Response, status: int) -> str:
-    """The sentence of an answer that must be a refusal."""
-    assert answer.status_code == status, answer.text
-    assert list(answer.json()) == ["error"]
-    sentence: str = answer.json()["error"]
+def refused(response: httpx.Response, status: int) -> str:
+    """Return the error sentence of a response that must have this status."""
+    assert response.status_code == status, response.text
+    assert list(response.json()) == ["error"]
+    sentence: str = response.json()["error"]
     assert sentence.endswith(("?", "."))
     return sentence

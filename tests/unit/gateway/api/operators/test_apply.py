@@ -1,4 +1,4 @@
-"""Several routes are declared together or not at all, by those who may operate each of them."""
+"""Several routes are declared together or not at all, by a caller that may operate each of them."""
 
 import pytest
 
@@ -21,8 +21,8 @@ def declaration(route: str, spec=SPLIT, expected: int = 0) -> dict:
 def test_routes_are_declared_together(operated):
     operated.declare("old", SPLIT)
     body = {"routes": [declaration("new", ROLLOUT), declaration("old", SPLIT, 1)], "why": "from git"}
-    answer = operated.ask("POST", "/api/apply", body, headers={"x-operator": "ci"})
-    assert [(each["route"], each["version"], each["who"], each["what"], each["why"]) for each in answer.json()] == [
+    response = operated.request("POST", "/api/apply", body, headers={"x-operator": "ci"})
+    assert [(each["route"], each["version"], each["who"], each["what"], each["why"]) for each in response.json()] == [
         ("new", 1, "ci", "apply", "from git"),
         ("old", 2, "ci", "apply", "from git"),
     ]
@@ -33,7 +33,7 @@ LAYERED = {**SPLIT, "unit": "header:x-user-id", "fallback": "a"}
 
 
 @pytest.mark.parametrize(
-    ("second", "status", "said"),
+    ("second", "status", "sentence"),
     [
         (declaration("two", expected=3), 409, "Route two is at version 0, not 3"),
         (declaration("two", {**SPLIT, "arms": {"a": "linear:1", "b": "nothing:1"}}), 400, "no model 'nothing'"),
@@ -51,20 +51,20 @@ LAYERED = {**SPLIT, "unit": "header:x-user-id", "fallback": "a"}
         ({"spec": {"route": "two", **SPLIT}, "expected": -1}, 400, "greater than or equal to 0"),
     ],
 )
-def test_one_that_is_not_allowed_keeps_all_from_being_declared(operated, second, status, said):
+def test_one_that_is_not_allowed_keeps_all_from_being_declared(operated, second, status, sentence):
     first = declaration("one", {**LAYERED, "layer": {"name": "checkout", "range": ["0%", "50%"]}})
-    assert said in refused(operated.ask("POST", "/api/apply", {"routes": [first, second]}), status)
+    assert sentence in refused(operated.request("POST", "/api/apply", {"routes": [first, second]}), status)
     assert operated.get("/api/routes") == []
 
 
 @pytest.mark.parametrize("body", [{}, {"routes": []}, {"routes": [declaration("r")], "whey": "x"}, []])
 def test_a_body_that_declares_nothing_is_refused(operated, body):
-    assert refused(operated.ask("POST", "/api/apply", body), 400)
+    assert refused(operated.request("POST", "/api/apply", body), 400)
 
 
 def test_a_store_that_is_away_takes_no_declaration(operated):
     operated.store.is_away = True
-    assert refused(operated.ask("POST", "/api/apply", {"routes": [declaration("r")]}), 503)
+    assert refused(operated.request("POST", "/api/apply", {"routes": [declaration("r")]}), 503)
 
 
 def test_whoever_may_operate_one_route_declares_that_one_only(operated):
@@ -74,9 +74,9 @@ def test_whoever_may_operate_one_route_declares_that_one_only(operated):
     operated.app = AccessMiddleware(operated.app, guard)
     headers = {"authorization": f"Bearer {shown}"}
     both = {"routes": [declaration("mine"), declaration("yours")]}
-    said = refused(operated.ask("POST", "/api/apply", both, headers=headers), 403)
-    assert "no scope operate on route yours" in said
+    sentence = refused(operated.request("POST", "/api/apply", both, headers=headers), 403)
+    assert "no scope operate on route yours" in sentence
     assert operated.store.routes() == []
-    answer = operated.ask("POST", "/api/apply", {"routes": [declaration("mine")]}, headers=headers)
-    assert answer.json()[0]["who"].startswith("key shop")
-    assert refused(operated.ask("POST", "/api/restore", headers=headers), 403)
+    response = operated.request("POST", "/api/apply", {"routes": [declaration("mine")]}, headers=headers)
+    assert response.json()[0]["who"].startswith("key shop")
+    assert refused(operated.request("POST", "/api/restore", headers=headers), 403)

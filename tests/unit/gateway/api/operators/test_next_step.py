@@ -1,4 +1,4 @@
-"""What a rollout waits for, in every phase, as the sentence that an operator reads."""
+"""The sentence that says what a rollout waits for, in every phase."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in
 
 
 @pytest.mark.parametrize(
-    ("document", "samples", "now_s", "said"),
+    ("document", "samples", "now_s", "sentence"),
     [
         (rollout(), 0, 0, "`pointsman start r` begins it with 1%."),
         (rollout(START), 7, 1400, "In 3m 20s, step 2 of 3 begins (5%)."),
@@ -75,8 +75,8 @@ QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in
         (rollout(START, Abort(2000, "bad"), Release("18")), 7, 2100, "`pointsman start r` begins it again."),
     ],
 )  # fmt: skip
-def test_what_comes_next_is_said(document, samples, now_s, said):
-    assert next_step(document, samples, now_s).startswith(said)
+def test_what_comes_next_is_said(document, samples, now_s, sentence):
+    assert next_step(document, samples, now_s).startswith(sentence)
 
 
 def test_a_split_waits_for_nothing():

@@ -1,9 +1,14 @@
-"""Status while all is well and while the store is away or lost; the newest changes; what was lost is put back."""
+"""Status and replicas, with the store present, away or lost; the newest changes; restoring a lost store."""
+
+import time
 
 import pytest
 
+from gateway.access.api_keys import make_key
+from gateway.access.guard import AccessGuard
+from gateway.access.middleware import AccessMiddleware
 from router.evidence.sums import ANSWERS, ERRORS, FLIPS, PAIRS, REQUESTS
-from tests.unit.gateway.api.operators.support import ROLLOUT, SPLIT, Operated, refused
+from tests.unit.gateway.api.operators.support import ROLLOUT, SPLIT, Operated, Shut, refused
 
 
 @pytest.fixture
@@ -81,6 +86,51 @@ def test_while_the_store_is_away_this_replica_tells_what_it_knows(both):
     assert [each["replica"] for each in status["replicas"]] == ["here"]
 
 
+def reports(replicas: list[dict]) -> list[dict]:
+    return [{**replica, "age_s": None} for replica in replicas]
+
+
+def test_the_replicas_are_those_of_the_status(both):
+    both.store.report(both.report(replica="gone", at_s=time.time() - 10))
+    both.store.report(both.report(replica="forgotten", at_s=time.time() - 100))
+    replicas = both.get("/api/replicas")
+    assert {(each["replica"], each["state"]) for each in replicas} == {("here", "LIVE"), ("gone", "GONE")}
+    assert reports(replicas) == reports(both.get("/api/status")["replicas"])
+
+
+def test_the_replicas_are_read_without_documents_and_sums(both, monkeypatch):
+    read = []
+    original = Shut.__getattr__
+    monkeypatch.setattr(Shut, "__getattr__", lambda self, name: read.append(name) or original(self, name))
+    (replica,) = both.get("/api/replicas")
+    assert (replica["replica"], replica["routes"]) == ("here", {"plain": 1, "rolled": 1})
+    assert read == ["reports"]
+
+
+def test_while_the_store_is_away_the_replicas_are_this_one(both):
+    both.store.report(both.report(replica="other"))
+    both.store.is_away = True
+    replicas = both.get("/api/replicas")
+    assert [each["replica"] for each in replicas] == ["here"]
+    assert reports(replicas) == reports(both.get("/api/status")["replicas"])
+
+
+def test_the_replicas_need_the_scope_read(both):
+    keys = [
+        make_key(scope, [f"{scope}:plain" if scope == "predict" else scope], created_by="test", now_s=0.0)
+        for scope in ("read", "predict")
+    ]
+    guard = AccessGuard()
+    guard.replace_keys([key for key, _ in keys])
+    both.app = AccessMiddleware(both.app, guard)
+    allowed, denied = (
+        both.request("GET", "/api/replicas", headers={"authorization": f"Bearer {secret}"}) for _, secret in keys
+    )
+    assert allowed.status_code == 200
+    assert "scope read" in refused(denied, 403)
+    assert refused(both.request("GET", "/api/replicas"), 401)
+
+
 def test_a_store_that_was_emptied_is_lost_until_it_is_restored(both):
     both.make("rolled", "start")
     both.look()
@@ -91,7 +141,7 @@ def test_a_store_that_was_emptied_is_lost_until_it_is_restored(both):
     assert status["store"]["state"] == "LOST"
     assert "has lost its routes" in status["store"]["trouble"]
     assert [route["route"] for route in status["routes"]] == ["plain", "rolled"]
-    assert both.ask("POST", "/api/restore").json() == {"routes": ["plain", "rolled"]}
+    assert both.request("POST", "/api/restore").json() == {"routes": ["plain", "rolled"]}
     both.look()
     assert both.get("/api/status")["store"]["state"] == "REACHABLE"
     assert both.get("/api/routes") == routes
@@ -99,11 +149,11 @@ def test_a_store_that_was_emptied_is_lost_until_it_is_restored(both):
 
 
 def test_what_is_not_lost_is_not_put_back(both):
-    assert both.ask("POST", "/api/restore").json() == {"routes": []}
+    assert both.request("POST", "/api/restore").json() == {"routes": []}
 
 
 def test_a_replica_that_knows_nothing_puts_nothing_back(operated):
-    assert "knows of no routes" in refused(operated.ask("POST", "/api/restore"), 400)
+    assert "knows of no routes" in refused(operated.request("POST", "/api/restore"), 400)
     assert operated.store.revision().identity == ""
 
 
@@ -112,13 +162,13 @@ def test_a_store_with_routes_of_its_own_keeps_them(both, registry, tmp_path):
     with Operated(registry, both.path) as other:
         other.declare("plain", SPLIT)
     both.wanted.look()
-    assert "has routes of its own" in refused(both.ask("POST", "/api/restore"), 409)
+    assert "has routes of its own" in refused(both.request("POST", "/api/restore"), 409)
 
 
 def test_a_damaged_document_hides_no_other(both):
     both.store._query("UPDATE documents SET body = '{}' WHERE route = 'plain'")
     assert [route["route"] for route in both.get("/api/status")["routes"]] == ["plain", "rolled"]
-    assert "cannot be read" in refused(both.ask("GET", "/api/routes"), 500)
+    assert "cannot be read" in refused(both.request("GET", "/api/routes"), 500)
 
 
 def test_an_earlier_version_that_is_damaged_takes_only_its_routes_counts(both):
@@ -166,4 +216,4 @@ def test_changes_that_cannot_be_read_are_left_out(both):
 
 def test_a_store_that_is_away_has_no_changes_to_show(both):
     both.store.is_away = True
-    assert refused(both.ask("GET", "/api/audit"), 503)
+    assert refused(both.request("GET", "/api/audit"), 503)

@@ -1,4 +1,4 @@
-"""Operators change documents: only what they have seen, only what can be served, or nothing at all."""
+"""Operators change documents: only versions that they have read, and only to what can be served."""
 
 import threading
 
@@ -17,16 +17,16 @@ def put(gateway):
     return send
 
 
-def refused(answer, status: int) -> str:
-    assert answer.status_code == status, answer.text
-    assert list(answer.json()) == ["error"]
-    return answer.json()["error"]
+def refused(response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert list(response.json()) == ["error"]
+    return response.json()["error"]
 
 
 def test_a_new_route_is_declared_read_and_served(gateway, put):
-    answer = put("op1", headers={**NEW, "x-operator": "ada"}, params={"why": "because"})
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"1"')
-    entry = answer.json()
+    response = put("op1", headers={**NEW, "x-operator": "ada"}, params={"why": "because"})
+    assert (response.status_code, response.headers["etag"]) == (200, '"1"')
+    entry = response.json()
     assert (entry["route"], entry["version"], entry["who"], entry["what"], entry["why"]) == (
         "op1", 1, "ada", "apply", "because",
     )  # fmt: skip
@@ -46,8 +46,8 @@ def test_a_change_names_the_version_it_replaces(gateway, put):
     assert "is at version 1, not 7" in refused(put("op2", headers={"if-match": '"7"'}), 409)
     assert 'must be a version such as "3"' in refused(put("op2", headers={"if-match": "new"}), 400)
     assert gateway.http.get("/api/routes/op2").json()["version"] == 1
-    answer = put("op2", headers={"if-match": '"1"'})
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    response = put("op2", headers={"if-match": '"1"'})
+    assert (response.status_code, response.headers["etag"]) == (200, '"2"')
     assert refused(put("op2", headers={"if-match": '"1"'}), 409)
 
 
@@ -56,7 +56,7 @@ def test_a_version_of_a_route_that_is_not_there_conflicts(put):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "sentence"),
     [
         ({**SPEC, "split": {"a": "80%", "b": "25%"}}, "must sum to 100%"),
         ({**SPEC, "arms": {}}, "arms"),
@@ -71,9 +71,9 @@ def test_a_version_of_a_route_that_is_not_there_conflicts(put):
         ({"arms": {"a": "linear:1", "b": "wide:1"}, "split": {"a": 1, "b": 0}}, "another signature"),
     ],
 )
-def test_a_bad_document_is_refused_and_leaves_everything_as_it_was(gateway, put, spec, said):
+def test_a_bad_document_is_refused_and_leaves_everything_as_it_was(gateway, put, spec, sentence):
     before = gateway.http.get("/api/routes").json()
-    assert said in refused(put("opbad", spec), 400)
+    assert sentence in refused(put("opbad", spec), 400)
     assert refused(gateway.http.get("/api/routes/opbad"), 404)
     assert gateway.http.get("/api/routes").json() == before
     assert gateway.infer().status_code == 200
@@ -88,8 +88,11 @@ def test_a_body_that_is_no_document_is_refused(gateway, content):
 @pytest.mark.parametrize(
     ("content", "condition"),
     [
-        (b'{"\\ud800": 1}', {b"if-none-match": b"*"}),  # the sentence repeats the key, and cannot be encoded
-        (b'{"arms":{"a":"linear:1"},"split":{"a":1}}', {b"if-match": b"\xb2"}),  # a superscript two is a digit
+        (b'{"\\ud800": 1}', {b"if-none-match": b"*"}),  # the error sentence repeats the key, which UTF-8 cannot encode
+        (
+            b'{"arms":{"a":"linear:1"},"split":{"a":1}}',
+            {b"if-match": b"\xb2"},
+        ),  # a superscript two, which is a digit
         (b'{"arms":{"a":"linear:1"},"split":{"a":1}}', {b"if-match": b"9" * 5000}),
     ],
     ids=["lone surrogate", "superscript", "many digits"],
@@ -97,18 +100,18 @@ def test_a_body_that_is_no_document_is_refused(gateway, content):
 def test_illegal_input_is_refused_with_a_sentence(gateway, content, condition):
     headers = {b"content-type": b"application/json", **condition}
     url = f"http://127.0.0.1:{gateway.port}/api/routes/opbad"
-    with httpx.Client(trust_env=False) as own:  # the server closes the connection of a request that it failed on
-        answer = own.put(url, content=content, headers=headers)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    with httpx.Client(trust_env=False) as own:  # the server may close the connection after such a request
+        response = own.put(url, content=content, headers=headers)
+    assert response.status_code == 400
+    assert response.json()["error"]
 
 
 def test_a_shift_moves_weight_and_is_kept_in_the_history(gateway, put):
     put("op4")
     body = {"weights": {"b": "40%"}, "why": "it is better"}
-    answer = gateway.http.post("/api/routes/op4/shift", json=body, headers={"x-operator": "bob"})
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
-    assert answer.json()["spec"]["split"] == {"a": "60%", "b": "40%"}
+    response = gateway.http.post("/api/routes/op4/shift", json=body, headers={"x-operator": "bob"})
+    assert (response.status_code, response.headers["etag"]) == (200, '"2"')
+    assert response.json()["spec"]["split"] == {"a": "60%", "b": "40%"}
     newest, oldest = gateway.http.get("/api/routes/op4/history").json()
     assert (newest["version"], newest["who"], newest["what"], newest["why"]) == (
         2,

@@ -1,8 +1,8 @@
-"""Shadows in numbers: what is counted of which version and arm, and intervals that hold what they are of."""
+"""The status of shadows: what is counted for which version and arm, and intervals that contain the true value."""
 
 import pytest
 
-from gateway.api.operators.shadow_status import comparisons
+from gateway.api.operators.shadow_status import shadow_statuses
 from router.document.commands import Declare, apply
 from router.evidence.sums import (
     ANSWERS,
@@ -37,7 +37,7 @@ def sums(shadow: str, against: str = "stable", model_version: str = "3", policy_
 
 
 def test_a_shadow_that_nothing_is_known_of_is_there():
-    (shadow,) = comparisons(document(shadow=[{"arm": "m:3"}]), {})
+    (shadow,) = shadow_statuses(document(shadow=[{"arm": "m:3"}]), {})
     assert (shadow.shadow, shadow.version, shadow.against, shadow.answers) == ("m:3", "", "", 0)
     assert (shadow.flip_rate, shadow.mean_difference, shadow.delay_ms) == ((0.0, 1.0), None, None)
 
@@ -48,7 +48,7 @@ def test_what_is_counted_is_shown_with_intervals():
         "m:3", answers=1000, failures=7, pairs=1000, flips=20, difference=20_000_000, difference_squared=400_000,
         delay=3_000_000, delay_squared=500 * 2000**2 + 500 * 4000**2,
     )  # fmt: skip
-    (shadow,) = comparisons(document(shadow=[{"arm": "m:3"}]), counted)
+    (shadow,) = shadow_statuses(document(shadow=[{"arm": "m:3"}]), counted)
     assert (shadow.answers, shadow.failures, shadow.pairs, shadow.flips) == (1000, 7, 1000, 20)
     low, high = shadow.flip_rate
     assert 0.005 < low < 0.02 < high < 0.05
@@ -64,7 +64,7 @@ def test_each_version_and_each_arm_is_compared_by_itself():
         **sums("m@next", model_version="4", answers=7),
         **sums("gone", answers=8),
     }
-    compared = comparisons(document(shadow=[{"arm": "m@next"}, {"arm": "m:3"}]), counted)
+    compared = shadow_statuses(document(shadow=[{"arm": "m@next"}, {"arm": "m:3"}]), counted)
     assert [(each.shadow, each.version, each.against, each.answers) for each in compared] == [
         ("m@next", "3", "canary", 6),
         ("m@next", "3", "stable", 5),
@@ -78,16 +78,16 @@ def test_policy_versions_are_added_up_and_requests_of_an_arm_are_no_answers():
         **sums("canary", policy_version=1, answers=5), **sums("canary", policy_version=2, answers=6),
         **sums("canary", against="", requests=100),
     }  # fmt: skip
-    (shadow,) = comparisons(document(shadow=[{"arm": "canary"}]), counted)
+    (shadow,) = shadow_statuses(document(shadow=[{"arm": "canary"}]), counted)
     assert (shadow.shadow, shadow.answers) == ("canary", 11)
 
 
 def test_a_difference_is_never_below_nothing():
     counted = sums("m:3", pairs=3, difference=2_000_000, difference_squared=2_000_000)
-    (shadow,) = comparisons(document(shadow=[{"arm": "m:3"}]), counted)
+    (shadow,) = shadow_statuses(document(shadow=[{"arm": "m:3"}]), counted)
     assert shadow.mean_difference[0] == 0.0
 
 
 def test_the_shadow_that_a_guardrail_needs_is_shown_too():
     guarded = document(guardrails=[{"disagreement": {"above": "5%"}}])
-    assert [each.shadow for each in comparisons(guarded, {})] == ["stable"]
+    assert [each.shadow for each in shadow_statuses(guarded, {})] == ["stable"]

@@ -1,11 +1,11 @@
-"""What status says, from documents, reports and evidence alone."""
+"""The status response, built from documents, reports and evidence."""
 
 from dataclasses import replace
 
 import pytest
 
 from gateway.api.operators.responses import StoreStatus
-from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status
+from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status_view
 from gateway.control.observer import Observation
 from router.document.commands import Declare, apply
 from router.evidence.guardrails import GuardrailFinding
@@ -27,7 +27,7 @@ def document(spec=SPLIT):
 
 def of(*reports: Report, evidence=None, spec=SPLIT):
     documents = {"r": document(spec)}
-    return status(STORE, documents, reports, {} if evidence is None else {"r": evidence}, NOW_S)
+    return status_view(STORE, documents, reports, {} if evidence is None else {"r": evidence}, now_s=NOW_S)
 
 
 def serving(replica: str, version: int | None, age_s: float = 0.0, **more):
@@ -52,14 +52,14 @@ def test_a_route_is_live_where_every_live_replica_has_its_version(reports, appli
 
 
 def test_who_is_silent_is_gone_and_then_forgotten():
-    told = of(serving("x", 1, FRESH_S - 0.1), serving("y", 1, FRESH_S), serving("z", 1, FORGOTTEN_S)).replicas
-    assert [(each.replica, each.state) for each in told] == [("x", "LIVE"), ("y", "GONE")]
-    assert (told[1].age_s, told[1].up_s) == (FRESH_S, 95.0)
+    shown = of(serving("x", 1, FRESH_S - 0.1), serving("y", 1, FRESH_S), serving("z", 1, FORGOTTEN_S)).replicas
+    assert [(each.replica, each.state) for each in shown] == [("x", "LIVE"), ("y", "GONE")]
+    assert (shown[1].age_s, shown[1].up_s) == (FRESH_S, 95.0)
 
 
 def test_a_replica_tells_its_problems_and_warnings_and_what_is_wrong_with_the_store():
-    (told,) = of(replace(serving("x", 1), problems={"r": "p"}, warnings={"r": "w"}, trouble="t")).replicas
-    assert (told.problems, told.warnings, told.trouble) == ({"r": "p"}, {"r": "w"}, "t")
+    (shown,) = of(replace(serving("x", 1), problems={"r": "p"}, warnings={"r": "w"}, trouble="t")).replicas
+    assert (shown.problems, shown.warnings, shown.trouble) == ({"r": "p"}, {"r": "w"}, "t")
 
 
 def finding(guardrail: str, state: VerdictState) -> GuardrailFinding:

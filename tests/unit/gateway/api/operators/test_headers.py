@@ -1,8 +1,8 @@
-"""Which version a caller has seen."""
+"""The version of a document that If-Match and If-None-Match name."""
 
 import pytest
 
-from gateway.api.operators.preconditions import replaced_version, seen_version
+from gateway.api.operators.headers import replaced_version, seen_version
 from gateway.errors import BadRequest, PreconditionMissing
 
 

@@ -1,10 +1,10 @@
-"""What tests of the command line share."""
+"""Helpers of the tests of the command line."""
 
 from click.testing import Result
 
 
 def refused(result: Result, exit_code: int = 1) -> str:
-    """The one line that a command which failed says."""
+    """Return the error of a command that must have failed."""
     assert result.exit_code == exit_code, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.stderr.startswith("pointsman: ")
