@@ -68,7 +68,7 @@ def _held(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
             f"`pointsman promote {route}` gives it everything."
         )
     what = _what(document, rollout, following)
-    return f"When somebody says `pointsman resume {route}`, {what}{'' if is_next else ' anew'}."
+    return f"After `pointsman resume {route}`, {what}{'' if is_next else ' anew'}."
 
 
 def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> str:
@@ -77,8 +77,8 @@ def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> s
         return f"`pointsman start {route}` begins it again."
     version = state.candidate.version
     return (
-        f"`pointsman start {route}` begins it with another version; {model}:{version} is in quarantine, "
-        f"until somebody says `pointsman release {route} {version}`."
+        f"`pointsman start {route}` begins it with another version; {model}:{version} is in quarantine "
+        f"until `pointsman release {route} {version}`."
     )
 
 

@@ -40,7 +40,7 @@ ASKING = {"steps": [{"weight": "1%", "approve": True}, "5%", "100%"], "every": "
 LIMITED = {"limits": {"canary": {"ceiling": "2%"}}}
 ONE_MORE = "nce 1 more drawn request is counted for arm canary"
 MANY_MORE = "Once 120 more drawn requests are counted for arm canary"
-QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in quarantine, until somebody says"
+QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in quarantine until"
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in
             "In 3m 20s, approval is asked for, after which step 2 of 3 begins (5%).",
         ),
         (rollout(START, **LIMITED), 7, 1400, "In 3m 20s, it waits: arm canary may have 2% at most by itself."),
-        (rollout(START, Hold()), 7, 1700, "When somebody says `pointsman resume r`, step 2 of 3 begins (5%)."),
+        (rollout(START, Hold()), 7, 1700, "After `pointsman resume r`, step 2 of 3 begins (5%)."),
         (
             rollout(START, Hold(), **LIMITED), 7, 1700,
             "Arm canary may have 2% at most by itself; `pointsman promote r` gives it everything.",
         ),
-        (rollout(START, Pause()), 7, 1700, "When somebody says `pointsman resume r`, step 1 of 3 begins (1%) anew."),
+        (rollout(START, Pause()), 7, 1700, "After `pointsman resume r`, step 1 of 3 begins (1%) anew."),
         (rollout(START, Promote(2000)), 7, 2100, "Nothing: arm canary has all the traffic."),
         (rollout(START, Abort(2000, "bad")), 7, 2100, f"{QUARANTINE} `pointsman release r 18`."),
         (rollout(START, Abort(2000, "bad"), Release("18")), 7, 2100, "`pointsman start r` begins it again."),
