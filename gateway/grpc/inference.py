@@ -6,8 +6,9 @@ No framework, no generated servicer and no log call on this path. Methods take a
 import time
 
 from gateway.errors import ClientGone
-from gateway.grpc.connection import Method
-from gateway.grpc.messages import Failed, failure_of, time_left_s
+from gateway.grpc.messages import time_left_s
+from gateway.grpc.method import Method
+from gateway.grpc.status import Failed, failure_of
 from gateway.inference.live_table import LiveRoute
 from gateway.inference.predictor import Answer
 from gateway.inference.service import Headers, InferenceService, answered_with, new_decision_id

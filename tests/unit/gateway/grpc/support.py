@@ -12,7 +12,7 @@ import numpy as np
 
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.grpc.connection import Method
+from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.http.server import bind
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
