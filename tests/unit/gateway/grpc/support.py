@@ -1,4 +1,4 @@
-"""A gRPC server on a port of its own with a stub behind it, and a channel to it."""
+"""A gRPC server on its own port, with a stub behind it, and a channel to it."""
 
 import asyncio
 import contextlib
@@ -79,7 +79,7 @@ def request(rows: int = 1, **more: Any) -> ModelInferRequest:
 
 
 class Client:
-    """Calls by method; messages are serialised here, so that a test may send what is none."""
+    """A client of the inference service. `call` takes bytes, so that a test may send bytes that are no message."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -91,7 +91,7 @@ class Client:
         return ModelInferResponse.FromString(await self.call("ModelInfer", message.SerializeToString(), **more))
 
     async def failure(self, method: str, content: bytes, **more: Any) -> tuple[str, str, dict[str, str]]:
-        """Status, sentence and trailing metadata of a call that must fail."""
+        """Return the status, the sentence and the trailing metadata of a call that must fail."""
         try:
             await self.call(method, content, **more)
         except grpc.aio.AioRpcError as error:
@@ -100,7 +100,7 @@ class Client:
 
 
 class Served(NamedTuple):
-    """A server, the port that it has, and a client on a connection of its own."""
+    """A server, its port, and a client on its own connection."""
 
     listener: GrpcServer
     port: int
@@ -128,7 +128,7 @@ async def serving(
 
 
 def channel_to(port: int, host: str = "127.0.0.1", credentials: grpc.ChannelCredentials | None = None) -> Any:
-    """A connection of its own, past any proxy that the environment names."""
+    """Return a channel with its own connection, which uses no proxy that the environment names."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if credentials is not None:

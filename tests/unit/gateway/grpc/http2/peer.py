@@ -217,6 +217,11 @@ def response_in(events: list[Any], stream: int) -> Response:
     )
 
 
+def success(content: bytes) -> Response:
+    """Return the outcome of a stream that succeeded."""
+    return Response(content, "0", "", is_ended=True, reset=None)
+
+
 def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MAX_MESSAGE_BYTES) -> Peer:
     """Run a test's conversation. Then lose the connection, after which no stream may be left."""
 
