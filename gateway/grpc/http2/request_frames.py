@@ -78,7 +78,7 @@ class RequestFrames:
         streams.require_opened(number)
         size = len(payload)
         self._unacknowledged += size
-        if self._unacknowledged > CONNECTION_WINDOW // 2:
+        if self._unacknowledged > CONNECTION_WINDOW // 2:  # one WINDOW_UPDATE for many frames
             self._output.write(window_update_frame(0, self._unacknowledged))
             self._unacknowledged = 0
         if flags & PADDED:
