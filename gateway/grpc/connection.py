@@ -1,16 +1,14 @@
-"""gRPC over one HTTP/2 connection: methods by path, messages in and out, a status at the end. Acts.
+"""gRPC calls on one HTTP/2 connection: a method by path, messages in and out, a status at the end.
 
-A call costs what its messages cost: no task, no queue between threads. Calls are driven by hand
-(`gateway.eventloop.driver`), so predictions that arrive together share a batch as they do over HTTP/1.1. Of a stream of
-messages, one is taken when the answer to the one before is on its way: who does not take answers fills his window, and
-no memory of ours.
+A call costs what its messages cost: there is no task, and no queue between threads. `gateway.eventloop.driver` steps
+the calls' coroutines, so predictions that arrive together share a batch, as they do over HTTP/1.1. Of a stream of
+messages, the next one is handled when the response to the one before is on its way. A client that does not read its
+responses is stopped by flow control and costs us no memory.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -18,233 +16,224 @@ from gateway.errors import BadRequest, GatewayError
 from gateway.eventloop.driver import Driver
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.http2.connection import Http2Connection
-from gateway.grpc.http2.headers import Headers, field
+from gateway.grpc.http2.frames import ErrorCode
+from gateway.grpc.http2.headers import field
 from gateway.grpc.http2.stream import Stream
-from gateway.grpc.messages import (
-    ANSWER,
-    SUCCESS,
-    Failed,
-    GrpcFailure,
-    announced,
-    failure_of,
-    framed,
-    is_grpc,
-    next_message,
-)
+from gateway.grpc.messages import PREFIX_BYTES, RESPONSE_HEADERS, framed, framed_size, is_grpc, next_message
+from gateway.grpc.method import Method
+from gateway.grpc.status import OK_TRAILERS, UNIMPLEMENTED, Failed, GrpcFailure, failure_of
 
-UNIMPLEMENTED = 12
 _MARGIN_BYTES = 64 * 1024
 _MORE = "The call takes one message, and there is more."
 
-Work = Coroutine[Any, None, bytes]
-Answerer = Callable[[bytes, Headers], Work]
-"""Takes a message and the call's metadata, gives the answer's message. Raises `Failed`, or what `failure_of` maps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How a path is answered. `is_stream`: each message gets an answer, in order, until the client has no more.
-
-    `stays`: after the answer to its one message the call stays open, and is answered again when that may have changed.
-    """
-
-    answer: Answerer
-    is_stream: bool = False
-    stays: bool = False
+_log = structlog.get_logger()
 
 
 class _Call:
-    """What is under way on a stream. `asked` and `said` are those of a call that stays."""
+    """The state of one stream's call. `request` and `last_reply` are used by calls of `is_watch` methods only."""
 
-    __slots__ = ("asked", "driven", "has_headers", "is_due", "method", "said")
+    __slots__ = ("driven", "has_headers", "last_reply", "method", "request", "resume_scheduled")
 
     def __init__(self, method: Method) -> None:
         self.method = method
         self.driven: Driver[bytes] | None = None
         self.has_headers = False
-        self.is_due = False
-        self.asked = b""
-        self.said: bytes | None = None
+        self.resume_scheduled = False
+        self.request = b""
+        self.last_reply: bytes | None = None
 
 
-_log = structlog.get_logger()
+class GrpcConnection:
+    """The handler of one HTTP/2 connection, which is `http2`. A stream's `context` is its `_Call`.
 
-
-class GrpcConnection(Http2Connection):
-    """One per connection."""
+    `opened` is called with this object once the connection is made, and `closed` once it is lost.
+    """
 
     def __init__(
         self,
         methods: Mapping[bytes, Method],
         turn: EndOfTurn,
+        *,
         max_message_bytes: int,
         opened: Callable[["GrpcConnection"], None],
         closed: Callable[["GrpcConnection"], None],
     ) -> None:
-        super().__init__(turn, max_message_bytes + _MARGIN_BYTES)
+        self.http2 = Http2Connection(self, turn.write, turn.flush, stream_window=max_message_bytes + _MARGIN_BYTES)
         self._methods = methods
         self._max_message_bytes = max_message_bytes
-        self._most_bytes = announced(bytearray(b"\0" + max_message_bytes.to_bytes(4, "big")))
         self._opened = opened
         self._closed = closed
 
-    def connection_made(self, transport: Any) -> None:
-        """See `Http2Connection`."""
-        super().connection_made(transport)
-        self._opened(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `Http2Connection`."""
-        super().connection_lost(exc)
-        self._closed(self)
-
     def renew(self) -> None:
-        """Answers every call that stays open again, where the answer has become another one."""
-        for stream in self._staying():
-            self._drive(stream, stream.owner, stream.owner.asked, partial(self._stay, stream))
+        """Respond again to every call of an `is_watch` method whose response has changed."""
+        for stream in self._watches():
+            self._drive(stream, stream.context, stream.context.request, partial(self._send_if_changed, stream))
+
+    def drain(self) -> None:
+        """Tell the client to open its next calls elsewhere."""
+        self.http2.closing.drain()
 
     def end_when_idle(self) -> None:
-        """See `Http2Connection`. Calls that stay open are ended; the others get their answers."""
-        for stream in self._staying():
-            self.finish_answer(stream, SUCCESS)
-        super().end_when_idle()
+        """Refuse new calls and end those of `is_watch` methods. End the connection when the others are complete."""
+        for stream in self._watches():
+            self.http2.sending.finish(stream, OK_TRAILERS)
+        self.http2.closing.end_when_idle()
 
-    def request_began(self, stream: Stream) -> None:
-        """See `Http2Connection`."""
+    def end(self) -> None:
+        """End the connection now."""
+        self.http2.closing.end(ErrorCode.NO_ERROR)
+
+    def connection_made(self) -> None:
+        """See `Handler`."""
+        self._opened(self)
+
+    def connection_lost(self) -> None:
+        """See `Handler`."""
+        self._closed(self)
+        del self.http2  # it refers to its handler: without the cycle both are freed at once
+
+    def request_started(self, stream: Stream) -> None:
+        """Find the method, or end the call."""
         headers = stream.headers
         if not is_grpc(headers):
-            self.finish_answer(stream, field(b":status", b"415"))  # told in HTTP's words
+            self.http2.sending.finish(stream, field(b":status", b"415"))  # the client may not know gRPC's statuses
             return
         method = self._methods.get(headers[b":path"])
         if method is None:
             path = headers[b":path"].decode("utf-8", "replace")[:200]
-            self._fail(stream, GrpcFailure(UNIMPLEMENTED, f"There is no method {path}; see reflection."))
+            self._end_with(stream, GrpcFailure(UNIMPLEMENTED, f"There is no method {path}; see reflection."))
             return
-        stream.owner = _Call(method)
+        stream.context = _Call(method)
 
-    def request_grew(self, stream: Stream) -> None:
-        """See `Http2Connection`."""
-        call: _Call = stream.owner
-        if call.method.is_stream:
+    def body_received(self, stream: Stream) -> None:
+        """Handle the next message of a stream. Reject a single message early if it cannot become valid."""
+        if stream.context.method.is_stream:
             self._go_on(stream)
-        elif (expected := announced(stream.received)) > self._most_bytes:
-            self._take(stream)  # says so now: the rest would not fit into the window
-        elif expected and len(stream.received) > expected:
-            self._fail(stream, failure_of(BadRequest(_MORE)))
+        elif (size := framed_size(stream.received)) > PREFIX_BYTES + self._max_message_bytes:
+            self._take(stream)  # fails the call now: the rest would not fit into the window
+        elif size and len(stream.received) > size:
+            self._end_with(stream, failure_of(BadRequest(_MORE)))
 
     def request_ended(self, stream: Stream) -> None:
-        """See `Http2Connection`."""
-        call: _Call = stream.owner
+        """Handle the message of a call, or the last messages of a stream."""
+        call: _Call = stream.context
         if call.method.is_stream:
             self._go_on(stream)
             return
         content = self._take(stream)
         if content is None:
-            self._fail(stream, failure_of(BadRequest("The call has no message, or one that is cut off.")))
+            self._end_with(stream, failure_of(BadRequest("The call has no message, or one that is cut off.")))
         elif stream.received:
-            self._fail(stream, failure_of(BadRequest(_MORE)))
-        elif call.method.stays:
-            call.asked = content
-            self._drive(stream, call, content, partial(self._stay, stream))
+            self._end_with(stream, failure_of(BadRequest(_MORE)))
+        elif call.method.is_watch:
+            call.request = content
+            self._drive(stream, call, content, partial(self._send_if_changed, stream))
         else:
-            self._drive(stream, call, content, partial(self._finish, stream))
+            self._drive(stream, call, content, partial(self._respond, stream))
 
-    def request_left(self, stream: Stream) -> None:
-        """See `Http2Connection`."""
-        call: _Call | None = stream.owner
+    def request_cancelled(self, stream: Stream) -> None:
+        """Cancel the call's coroutine."""
+        call: _Call | None = stream.context
         if call is not None and call.driven is not None:
             driven, call.driven = call.driven, None
             try:
                 driven.cancel()
-            except Exception as error:  # noqa: BLE001  # there is nobody to tell, and others are still to be told
+            except Exception as error:  # noqa: BLE001  # no client waits, and other calls are still to be cancelled
                 _log.error("gateway.grpc.failed", exc_info=error)
 
-    def answer_went(self, stream: Stream) -> None:
-        """See `Http2Connection`."""
-        call: _Call | None = stream.owner
-        if call is not None and call.method.is_stream and call.driven is None and not call.is_due:
-            # Not from here: a long queue of quick messages would become a deep stack, and keep all others waiting.
-            call.is_due = True
-            asyncio.get_running_loop().call_soon(self._go_on_now, stream)
+    def response_drained(self, stream: Stream) -> None:
+        """Schedule the next message of a stream."""
+        call: _Call | None = stream.context
+        if call is not None and call.method.is_stream and call.driven is None and not call.resume_scheduled:
+            # Not from here: a long queue of quick messages would become a deep stack and delay all other connections.
+            call.resume_scheduled = True
+            asyncio.get_running_loop().call_soon(self._resume, stream)
 
-    def _staying(self) -> list[Stream]:
-        """The streams of calls that stay open, have an answer, and nothing that is on its way."""
+    def _watches(self) -> list[Stream]:
+        """Return the open streams of `is_watch` methods that have had a response and are not being renewed."""
         return [
             stream
-            for stream in self.streams.values()
-            if stream.owner.method.stays and stream.owner.has_headers and stream.owner.driven is None
-            if self._is_open(stream)
+            for stream in self.http2.streams.values()
+            if stream.context.method.is_watch and stream.context.has_headers and stream.context.driven is None
+            if _is_open(stream)
         ]
 
     def _take(self, stream: Stream) -> bytes | None:
-        """The next message of a stream. If it cannot be read, the call fails with the reason."""
+        """Return the next message, or None if it has not arrived. End the call if the message cannot be read."""
         try:
             found = next_message(stream.received, stream.headers, self._max_message_bytes)
         except (GatewayError, Failed) as error:
-            self._failed(stream, error)
+            self._fail(stream, error)
             return None
         if found is None:
             return None
         content, size = found
         del stream.received[:size]
-        if stream.owner.method.is_stream:
-            self.consumed(stream, size)
+        if stream.context.method.is_stream:
+            self.http2.consumed(stream, size)
         return content
 
     def _drive(self, stream: Stream, call: _Call, content: bytes, finished: Callable[[bytes], None]) -> None:
-        work = call.method.answer(content, stream.headers)
-        call.driven = Driver(work, finished, partial(self._failed, stream))
+        work = call.method.respond(content, stream.headers)
+        call.driven = Driver(work, finished, partial(self._fail, stream))
         call.driven.step()
 
-    def _go_on_now(self, stream: Stream) -> None:
-        stream.owner.is_due = False
+    def _resume(self, stream: Stream) -> None:
+        stream.context.resume_scheduled = False
         self._go_on(stream)
 
     def _go_on(self, stream: Stream) -> None:
-        """Of a stream of messages: the next one, or the end, if the last answer is on its way."""
-        call: _Call = stream.owner
-        if call.driven is not None or call.is_due or self.is_paused or stream.has_more or not self._is_open(stream):
+        """Handle the next message of a stream, or its end, if the last response is on its way."""
+        call: _Call = stream.context
+        if not _is_open(stream) or call.driven is not None or call.resume_scheduled:
+            return
+        if self.http2.is_paused or stream.has_unsent:
             return
         content = self._take(stream)
         if content is not None:
-            self._drive(stream, call, content, partial(self._sent_one, stream))
-        elif stream.is_complete and self._is_open(stream):
+            self._drive(stream, call, content, partial(self._send, stream))
+        elif stream.is_request_complete and _is_open(stream):
             if stream.received:
-                self._fail(stream, failure_of(BadRequest("The last message is cut off.")))
+                self._end_with(stream, failure_of(BadRequest("The last message is cut off.")))
             else:
-                self._with_headers(stream)
-                self.finish_answer(stream, SUCCESS)
+                self._send_headers(stream)
+                self.http2.sending.finish(stream, OK_TRAILERS)
 
-    def _sent_one(self, stream: Stream, content: bytes) -> None:
-        stream.owner.driven = None
-        self._with_headers(stream)
-        self.send(stream, framed(content))
+    def _respond(self, stream: Stream, content: bytes) -> None:
+        """Send the only response of a call."""
+        stream.context.driven = None
+        self.http2.sending.respond(stream, RESPONSE_HEADERS, framed(content), OK_TRAILERS)
 
-    def _finish(self, stream: Stream, content: bytes) -> None:
-        stream.owner.driven = None
-        self.answer(stream, ANSWER, framed(content), SUCCESS)
+    def _send(self, stream: Stream, content: bytes) -> None:
+        """Send one of a stream's responses."""
+        stream.context.driven = None
+        self._send_headers(stream)
+        self.http2.sending.send(stream, framed(content))
 
-    def _stay(self, stream: Stream, content: bytes) -> None:
-        call: _Call = stream.owner
+    def _send_if_changed(self, stream: Stream, content: bytes) -> None:
+        """Send the response of an `is_watch` method, unless the client has it already."""
+        call: _Call = stream.context
         call.driven = None
-        if content != call.said:
-            call.said = content
-            self._with_headers(stream)
-            self.send(stream, framed(content))
+        if content != call.last_reply:
+            call.last_reply = content
+            self._send_headers(stream)
+            self.http2.sending.send(stream, framed(content))
 
-    def _with_headers(self, stream: Stream) -> None:
-        if not stream.owner.has_headers:
-            stream.owner.has_headers = True
-            self.start_answer(stream, ANSWER)
+    def _send_headers(self, stream: Stream) -> None:
+        if not stream.context.has_headers:
+            stream.context.has_headers = True
+            self.http2.sending.start(stream, RESPONSE_HEADERS)
 
-    def _failed(self, stream: Stream, error: BaseException) -> None:
-        self._fail(stream, error.failure if isinstance(error, Failed) else failure_of(error))
+    def _fail(self, stream: Stream, error: BaseException) -> None:
+        self._end_with(stream, error.failure if isinstance(error, Failed) else failure_of(error))
 
-    def _fail(self, stream: Stream, failure: GrpcFailure) -> None:
-        """Ends a call with a status, unless it has one."""
-        if self._is_open(stream):
-            started = stream.owner is not None and stream.owner.has_headers
-            self.finish_answer(stream, failure.trailers() if started else ANSWER + failure.trailers())
+    def _end_with(self, stream: Stream, failure: GrpcFailure) -> None:
+        """End a call with a status, unless it has one."""
+        if _is_open(stream):
+            has_headers = stream.context is not None and stream.context.has_headers
+            trailers = failure.trailers()
+            self.http2.sending.finish(stream, trailers if has_headers else RESPONSE_HEADERS + trailers)
 
-    def _is_open(self, stream: Stream) -> bool:
-        return stream.number in self.streams and not stream.is_answered
+
+def _is_open(stream: Stream) -> bool:
+    return stream.is_open and not stream.is_response_complete

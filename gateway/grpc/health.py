@@ -1,6 +1,6 @@
-"""gRPC's own health service, `grpc.health.v1.Health`: what load balancers and Kubernetes' probes ask. Decides.
+"""gRPC's own health service, `grpc.health.v1.Health`, which load balancers and Kubernetes' probes call.
 
-There is one answer for the process as a whole and for the inference service, and it is looked up when asked.
+There is one status for the whole process and for the inference service. It is determined at each call.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
 from gateway.errors import BadRequest, UnknownService
-from gateway.grpc.connection import Method
-from gateway.grpc.http2.headers import Headers
+from gateway.grpc.http2.headers import HeaderMap
+from gateway.grpc.method import Method
 
 SERVICE = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -19,7 +19,7 @@ _SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """Serving while `is_ready` says so, until it drains."""
+    """The health service of one replica. It is serving while `is_ready` returns True and `draining` is not set."""
 
     def __init__(self, services: tuple[str, ...], is_ready: Callable[[], bool]) -> None:
         self.draining = False
@@ -27,22 +27,22 @@ class Health:
         self._is_ready = is_ready
 
     def methods(self) -> dict[str, Method]:
-        """By name."""
-        return {"Check": Method(self._check), "Watch": Method(self._watch, stays=True)}
+        """Return the methods by name."""
+        return {"Check": Method(self._check), "Watch": Method(self._watch, is_watch=True)}
 
     def is_serving(self) -> bool:
-        """Whether calls are welcome now."""
+        """Return True if clients should send calls to this replica."""
         return self._is_ready() and not self.draining
 
-    async def _check(self, content: bytes, _: Headers) -> bytes:
-        service = _asked(content)
+    async def _check(self, content: bytes, _: HeaderMap) -> bytes:
+        service = _service_in(content)
         status = self._status(service)
         if status == _SERVICE_UNKNOWN:
             raise UnknownService(f"There is no service {service[:200]!r} here.")
-        return _said(status)
+        return _response(status)
 
-    async def _watch(self, content: bytes, _: Headers) -> bytes:
-        return _said(self._status(_asked(content)))
+    async def _watch(self, content: bytes, _: HeaderMap) -> bytes:
+        return _response(self._status(_service_in(content)))
 
     def _status(self, service: str) -> int:
         if service not in self._services:
@@ -50,12 +50,12 @@ class Health:
         return _SERVING if self.is_serving() else _NOT_SERVING
 
 
-def _said(status: int) -> bytes:
+def _response(status: int) -> bytes:
     content: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
     return content
 
 
-def _asked(content: bytes) -> str:
+def _service_in(content: bytes) -> str:
     try:
         return health_pb2.HealthCheckRequest.FromString(content).service
     except DecodeError as error:

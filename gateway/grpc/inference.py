@@ -7,8 +7,9 @@ import time
 from functools import partial
 
 from gateway.errors import ClientGone
-from gateway.grpc.connection import Method
-from gateway.grpc.messages import Failed, failure_of, time_left_s
+from gateway.grpc.messages import time_left_s
+from gateway.grpc.method import Method
+from gateway.grpc.status import Failed, failure_of
 from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
 from gateway.protocols.request import Headers

@@ -1,7 +1,7 @@
-"""The gRPC calls that tell instead of predict: health, metadata, statistics, the repository. Acts.
+"""The calls of the inference service that do not predict: readiness, metadata, statistics, the repository.
 
-The answers are those of HTTP: `Metadata` gives them as JSON has them, and protobuf turns them into messages. None of
-this is on the path of a prediction.
+The responses are those of HTTP: `Metadata` returns them in the form of JSON, and protobuf turns them into messages. No
+prediction passes through here.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,28 +11,28 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import BadRequest, NotReady, WrongMethod
-from gateway.grpc.connection import Method
+from gateway.grpc.method import Method
 from gateway.inference.metadata import Metadata
 from gateway.inference.service import Guard
 from gateway.protocols import open_inference_pb2 as pb
 from gateway.protocols.request import Headers
 
-Request = TypeVar("Request", bound=Message)
+RequestMessage = TypeVar("RequestMessage", bound=Message)
 
 _READ = "read"
 _LOAD = "Versions are loaded by the registry's sync and served by routes; use `pointsman apply` or `pointsman shift`."
 
 
 class GrpcMetadata:
-    """One per replica."""
+    """These calls of one replica. `guard` is None if access is not restricted."""
 
-    def __init__(self, describer: Metadata, is_ready: Callable[[], bool], guard: Guard | None) -> None:
-        self._describer = describer
+    def __init__(self, metadata: Metadata, is_ready: Callable[[], bool], guard: Guard | None) -> None:
+        self._source = metadata
         self._is_ready = is_ready
         self._guard = guard
 
     def methods(self) -> dict[str, Method]:
-        """By method."""
+        """Return the methods by name."""
         return {
             "ServerLive": _method(pb.ServerLiveRequest, self._live),
             "ServerReady": _method(pb.ServerReadyRequest, self._ready),
@@ -55,32 +55,32 @@ class GrpcMetadata:
     def _model_ready(self, request: pb.ModelReadyRequest, headers: Headers) -> Message:
         self._admit(headers, request.name)
         try:
-            self._describer.require_ready(request.name, request.version or None)
+            self._source.require_ready(request.name, request.version or None)
         except NotReady:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
     def _server(self, _: pb.ServerMetadataRequest, headers: Headers) -> Message:
         self._admit(headers, None)
-        return _filled(pb.ServerMetadataResponse(), self._describer.server())
+        return _filled(pb.ServerMetadataResponse(), self._source.server())
 
     def _metadata(self, request: pb.ModelMetadataRequest, headers: Headers) -> Message:
         self._admit(headers, request.name)
-        return _filled(pb.ModelMetadataResponse(), self._describer.metadata(request.name, request.version or None))
+        return _filled(pb.ModelMetadataResponse(), self._source.metadata(request.name, request.version or None))
 
     def _config(self, request: pb.ModelConfigRequest, headers: Headers) -> Message:
         self._admit(headers, request.name)
-        config = self._describer.config(request.name, request.version or None)
+        config = self._source.config(request.name, request.version or None)
         return _filled(pb.ModelConfigResponse(), {"config": config})
 
     def _statistics(self, request: pb.ModelStatisticsRequest, headers: Headers) -> Message:
         route = request.name or None
         self._admit(headers, route)
-        return _filled(pb.ModelStatisticsResponse(), self._describer.statistics(route, request.version or None))
+        return _filled(pb.ModelStatisticsResponse(), self._source.statistics(route, request.version or None))
 
     def _index(self, request: pb.RepositoryIndexRequest, headers: Headers) -> Message:
         self._admit(headers, None)
-        return _filled(pb.RepositoryIndexResponse(), {"models": self._describer.index(only_ready=request.ready)})
+        return _filled(pb.RepositoryIndexResponse(), {"models": self._source.index(only_ready=request.ready)})
 
     def _load(self, _: Message, __: Headers) -> Message:
         raise WrongMethod(_LOAD)
@@ -91,18 +91,18 @@ class GrpcMetadata:
 
 
 def _filled(message: Message, content: Mapping[str, Any]) -> Message:
-    """The message that says what the JSON says, as far as it has fields for it."""
+    """Return `message` filled from the JSON. Members for which it has no field are left out."""
     return ParseDict(dict(content), message, ignore_unknown_fields=True)
 
 
-def _method(kind: type[Request], answer: Callable[[Request, Headers], Message]) -> Method:
+def _method(kind: type[RequestMessage], respond: Callable[[RequestMessage, Headers], Message]) -> Method:
     async def handle(content: bytes, headers: Headers) -> bytes:
-        return answer(_parsed(kind, content), headers).SerializeToString()
+        return respond(_parsed(kind, content), headers).SerializeToString()
 
     return Method(handle)
 
 
-def _parsed(kind: type[Request], content: bytes) -> Request:
+def _parsed(kind: type[RequestMessage], content: bytes) -> RequestMessage:
     try:
         return kind.FromString(content)
     except DecodeError as error:

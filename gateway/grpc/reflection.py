@@ -1,4 +1,4 @@
-"""Server reflection: what tools such as grpcurl ask to learn the methods and messages. Decides."""
+"""Server reflection, with which tools such as grpcurl list the methods and messages."""
 
 from typing import Any
 
@@ -8,16 +8,20 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from gateway.errors import BadRequest
-from gateway.grpc.connection import Method
-from gateway.grpc.http2.headers import Headers
+from gateway.grpc.http2.headers import HeaderMap
+from gateway.grpc.method import Method
 from gateway.protocols import open_inference_pb2
 
 V1ALPHA, V1 = "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
-"""The same messages under two names."""
+"""Two names of the same service, with the same messages."""
 
 
 class Reflection:
-    """One per replica. `open_inference_pb2` has a pool of its own, so that its names may be another's as well."""
+    """The reflection service of one replica.
+
+    `open_inference_pb2` has a descriptor pool of its own, because another library in the process may define the same
+    names. So the pool for reflection is built here.
+    """
 
     def __init__(self, services: tuple[str, ...]) -> None:
         pool = DescriptorPool()
@@ -26,15 +30,15 @@ class Reflection:
         self._servicer = reflection.ReflectionServicer((*services, V1ALPHA), pool)
 
     def methods(self) -> dict[str, Method]:
-        """By name."""
-        return {"ServerReflectionInfo": Method(self._answer, is_stream=True)}
+        """Return the methods by name."""
+        return {"ServerReflectionInfo": Method(self._respond, is_stream=True)}
 
-    async def _answer(self, content: bytes, _: Headers) -> bytes:
+    async def _respond(self, content: bytes, _: HeaderMap) -> bytes:
         try:
             request = reflection_pb2.ServerReflectionRequest.FromString(content)
         except DecodeError as error:
             raise BadRequest("The bytes are not a ServerReflectionRequest.") from error
-        nobody: Any = None  # the context, of which the servicer makes no use
-        (answer,) = self._servicer.ServerReflectionInfo(iter([request]), nobody)
-        said: bytes = answer.SerializeToString()
-        return said
+        unused_context: Any = None
+        (response,) = self._servicer.ServerReflectionInfo(iter([request]), unused_context)
+        serialised: bytes = response.SerializeToString()
+        return serialised

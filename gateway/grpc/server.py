@@ -1,8 +1,8 @@
-"""The gRPC port, which several replicas share, and its orderly end. Acts.
+"""The gRPC port, which several replicas share, and its orderly end.
 
-Draining goes: health says no; no connection is accepted any more; every client is told to open its next calls
-elsewhere, while those that are on their way are answered; a moment later what still comes is refused, which gRPC's
-clients take as leave to try elsewhere; connections end when they are idle.
+Draining takes these steps. Health reports that the replica is not serving. No connection is accepted any more. Every
+client gets a GOAWAY, so that it opens its next calls elsewhere, while calls that are on their way are still accepted. A
+moment later new calls are refused, which allows gRPC's clients to send them elsewhere. Idle connections end.
 """
 
 import asyncio
@@ -12,23 +12,24 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.grpc.connection import GrpcConnection, Method
+from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.health import SERVICE as HEALTH
 from gateway.grpc.health import Health
-from gateway.grpc.http2.frames import ErrorCode
+from gateway.grpc.http2.connection import Http2Connection
+from gateway.grpc.method import Method
 from gateway.grpc.reflection import V1, V1ALPHA, Reflection
 
 SERVICE = "inference.GRPCInferenceService"
 _BACKLOG = 2048
 _POLL_S = 0.02
-_HEARD_S = 0.25  # in which a client has heard that it should go elsewhere
+_NOTICE_S = 0.25  # the time for a client to read that it should send calls elsewhere
 _WATCH_S = 0.2
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""Seconds without a word, seconds between questions, and how many are asked."""
+"""Idle seconds before the first probe, seconds between probes, and how many probes may go unanswered."""
 
 
 class GrpcServer:
-    """One per replica."""
+    """The gRPC port of one replica."""
 
     def __init__(
         self,
@@ -59,18 +60,18 @@ class GrpcServer:
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
-        """Accepts connections from now on."""
+        """Accept connections from now on."""
         loop = asyncio.get_running_loop()
-        _notice_the_dead(shared)
-        self._server = await loop.create_server(self._connection, sock=shared, backlog=_BACKLOG, ssl=self._tls)
-        self._watch = loop.create_task(self._tell_watchers())
+        _enable_keepalive(shared)
+        self._server = await loop.create_server(self._protocol, sock=shared, backlog=_BACKLOG, ssl=self._tls)
+        self._watch = loop.create_task(self._renew_on_change())
 
     def is_listening(self) -> bool:
-        """Whether connections are being accepted."""
+        """Return True if connections are being accepted."""
         return self._server is not None
 
     async def drain(self, patience_s: float) -> None:
-        """Ends in order: at most `patience_s` for what is in hand."""
+        """End in order. Calls that are being worked on have `patience_s` to complete."""
         server, self._server = self._server, None
         if server is None or self._watch is None:
             return
@@ -80,43 +81,48 @@ class GrpcServer:
         for connection in list(self._connections):
             connection.renew()
             connection.drain()
-        await self._leave_within(_HEARD_S)
+        await self._wait_until_closed(_NOTICE_S)
         for connection in list(self._connections):
             connection.end_when_idle()
-        await self._leave_within(patience_s)
+        await self._wait_until_closed(patience_s)
         for connection in list(self._connections):
-            connection.end(ErrorCode.NO_ERROR)
+            connection.end()
 
-    async def _leave_within(self, patience_s: float) -> None:
+    async def _wait_until_closed(self, patience_s: float) -> None:
+        """Wait until every client has closed its connection, but at most `patience_s`."""
         until_s = time.monotonic() + patience_s
         while self._connections and time.monotonic() < until_s:
             await asyncio.sleep(_POLL_S)
 
-    def _connection(self) -> GrpcConnection:
+    def _protocol(self) -> Http2Connection:
         return GrpcConnection(
-            self._methods, self._turn, self._max_message_bytes, self._opened, self._connections.discard
-        )
+            self._methods,
+            self._turn,
+            max_message_bytes=self._max_message_bytes,
+            opened=self._opened,
+            closed=self._connections.discard,
+        ).http2
 
     def _opened(self, connection: GrpcConnection) -> None:
         self._connections.add(connection)
-        if self._health.draining:  # its handshake has taken longer than we have been listening
+        if self._health.draining:  # its TLS handshake ended after the server stopped listening
             connection.drain()
             connection.end_when_idle()
 
-    async def _tell_watchers(self) -> None:
-        """Tells those who watch this replica's health when it changes."""
-        told = self._health.is_serving()
+    async def _renew_on_change(self) -> None:
+        """Send the replica's health to the clients that watch it, whenever it has changed."""
+        last = self._health.is_serving()
         while True:
             await asyncio.sleep(_WATCH_S)
-            if (now := self._health.is_serving()) != told:
-                told = now
+            if (now := self._health.is_serving()) != last:
+                last = now
                 for connection in list(self._connections):
                     connection.renew()
 
 
-def _notice_the_dead(listening: socket.socket) -> None:
-    """Connections whose other end is gone without a word are closed in two minutes. Accepted ones inherit this."""
+def _enable_keepalive(listening: socket.socket) -> None:
+    """Close connections two minutes after their other end vanished without a FIN. Accepted sockets inherit this."""
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):  # not all of them on every system
+        if hasattr(socket, name):  # some systems lack some of them
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,1 +1,1 @@
-"""The server's side of HTTP/2 (RFC 9113), as far as gRPC needs it."""
+"""The server's side of HTTP/2 (RFC 9113), as far as gRPC needs it. It knows nothing of gRPC or of the gateway."""

@@ -1,29 +1,29 @@
-"""Cuts what comes on a connection into frames (RFC 9113, section 4.1). Decides."""
+"""Splits the bytes of a connection into frames (RFC 9113, section 4.1)."""
 
 from collections.abc import Iterator
 
-from gateway.grpc.http2.frames import HEAD_BYTES, MOST_WINDOW, PREFACE, ConnectionFault, ErrorCode, head
+from gateway.grpc.http2.frames import HEAD_BYTES, MAX_STREAM, PREFACE, ConnectionFault, ErrorCode, head
 
 Frame = tuple[int, int, int, bytes]
-"""Kind, flags, stream, payload."""
+"""Type, flags, stream, payload."""
 
 
 class FrameReader:
-    """One per connection. Holds at most one frame that is not whole."""
+    """The frame reader of one connection. It holds at most one incomplete frame."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._preface = bytearray(PREFACE)  # what is still to come of it
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._preface = bytearray(PREFACE)  # the part of it that has not arrived yet
         self._unread = bytearray()
 
-    def cut(self, data: bytes) -> Iterator[Frame]:
-        """Every frame that is whole with this. To be exhausted, or not to be used again.
+    def read(self, data: bytes) -> Iterator[Frame]:
+        """Yield every frame that `data` completes. A reader whose iterator was not exhausted cannot be used again.
 
         Raises:
-            ConnectionFault: it is not HTTP/2, or a frame is longer than allowed.
+            ConnectionFault: the bytes are not HTTP/2, or a frame is longer than allowed.
         """
         if self._preface:
-            data = self._greet(data)
+            data = self._without_preface(data)
         unread = self._unread
         if unread:
             unread += data
@@ -35,18 +35,18 @@ class FrameReader:
         while size - position >= HEAD_BYTES:
             high, low, kind, flags, number = head.unpack_from(data, position)
             length = high << 8 | low
-            if length > self._most_bytes:
+            if length > self._max_frame_bytes:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "The frame is longer than allowed.")
             end = position + HEAD_BYTES + length
             if end > size:
                 break
-            yield kind, flags, number & MOST_WINDOW, data[position + HEAD_BYTES : end]
+            yield kind, flags, number & MAX_STREAM, data[position + HEAD_BYTES : end]
             position = end
         if position < size:
             unread += data[position:]
 
-    def _greet(self, data: bytes) -> bytes:
-        """Takes the preface off, which may come in pieces."""
+    def _without_preface(self, data: bytes) -> bytes:
+        """Remove the preface, which may arrive in pieces."""
         size = min(len(self._preface), len(data))
         if data[:size] != self._preface[:size]:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "This is not HTTP/2.")
@@ -54,8 +54,9 @@ class FrameReader:
         return data[size:]
 
     def _has_frame(self) -> bool:
+        """Return True if a frame is complete, or known to be too long."""
         unread = self._unread
         if len(unread) < HEAD_BYTES:
             return False
         length = int.from_bytes(unread[:3], "big")
-        return len(unread) >= HEAD_BYTES + length or length > self._most_bytes
+        return len(unread) >= HEAD_BYTES + length or length > self._max_frame_bytes

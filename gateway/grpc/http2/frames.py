@@ -1,4 +1,4 @@
-"""Frames of HTTP/2 (RFC 9113, section 4 and 6): numbers, and how a frame is written. Decides."""
+"""The frames of HTTP/2 (RFC 9113, sections 4 and 6): their numbers, and how a frame is written."""
 
 import struct
 from enum import IntEnum
@@ -7,22 +7,25 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 DEFAULT_WINDOW = 65_535
 DEFAULT_FRAME_BYTES = 16_384
-MOST_FRAME_BYTES = (1 << 24) - 1
-MOST_WINDOW = (1 << 31) - 1
+MAX_FRAME_BYTES = (1 << 24) - 1
+MAX_WINDOW = MAX_STREAM = (1 << 31) - 1
 
 END_STREAM = ACK = 0x1
 END_HEADERS = 0x4
 PADDED = 0x8
 WITH_PRIORITY = 0x20
 
+PRIORITY_BYTES = 5
+PING_BYTES = 8
+
 head = struct.Struct(">HBBBI")
-"""Length (its upper 16 bits and its lower 8), kind, flags, stream."""
+"""A frame's head: length (its upper 16 bits and its lower 8), type, flags, stream."""
 word = struct.Struct(">I")
 setting = struct.Struct(">HI")
 
 
 class FrameType(IntEnum):
-    """What a frame is."""
+    """The frame types of RFC 9113, section 6."""
 
     DATA = 0
     HEADERS = 1
@@ -37,7 +40,7 @@ class FrameType(IntEnum):
 
 
 class SettingId(IntEnum):
-    """What a SETTINGS frame sets."""
+    """The settings of RFC 9113, section 6.5.2."""
 
     HEADER_TABLE_SIZE = 1
     ENABLE_PUSH = 2
@@ -48,7 +51,7 @@ class SettingId(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """Why a stream or a connection ends."""
+    """The reasons for which a stream or a connection ends (RFC 9113, section 7)."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -65,34 +68,34 @@ class ErrorCode(IntEnum):
 class ConnectionFault(Exception):
     """The client broke the protocol in a way that ends the connection."""
 
-    def __init__(self, code: ErrorCode, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, code: ErrorCode, reason: str) -> None:
+        super().__init__(reason)
         self.code = code
 
 
 def frame(kind: FrameType, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """One frame, whole."""
+    """Return a whole frame."""
     length = len(payload)
     return head.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
 
 
 def reset_frame(stream: int, code: ErrorCode) -> bytes:
-    """Ends a stream."""
+    """Return the frame that ends a stream."""
     return frame(FrameType.RST_STREAM, 0, stream, word.pack(code))
 
 
-def wider_frame(stream: int, by: int) -> bytes:
-    """So much more may be sent on a stream, or on the connection (0)."""
-    return frame(FrameType.WINDOW_UPDATE, 0, stream, word.pack(by))
+def window_update_frame(stream: int, size: int) -> bytes:
+    """Return the frame that allows `size` more bytes on a stream, or on the connection if `stream` is 0."""
+    return frame(FrameType.WINDOW_UPDATE, 0, stream, word.pack(size))
 
 
 def settings_frame(values: dict[SettingId, int]) -> bytes:
-    """What this side asks of the other."""
+    """Return the frame that announces this side's settings."""
     return frame(FrameType.SETTINGS, 0, 0, b"".join(setting.pack(key, value) for key, value in values.items()))
 
 
-def unpadded(payload: bytes) -> bytes:
-    """A padded frame's payload without its padding.
+def without_padding(payload: bytes) -> bytes:
+    """Return a padded frame's payload without its padding.
 
     Raises:
         ConnectionFault: the padding is longer than the frame.

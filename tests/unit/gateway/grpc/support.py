@@ -1,4 +1,4 @@
-"""A gRPC server on a port of its own with a stub behind it, and a channel to it."""
+"""A gRPC server on its own port, with a stub behind it, and a channel to it."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import numpy as np
 from gateway.errors import BadRequest
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.grpc.connection import Method
+from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
 from gateway.inference.service import Prediction
@@ -87,7 +87,7 @@ def request(rows: int = 1, **more: Any) -> ModelInferRequest:
 
 
 class Client:
-    """Calls by method; messages are serialised here, so that a test may send what is none."""
+    """A client of the inference service. `call` takes bytes, so that a test may send bytes that are no message."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -99,7 +99,7 @@ class Client:
         return ModelInferResponse.FromString(await self.call("ModelInfer", message.SerializeToString(), **more))
 
     async def failure(self, method: str, content: bytes, **more: Any) -> tuple[str, str, dict[str, str]]:
-        """Status, sentence and trailing metadata of a call that must fail."""
+        """Return the status, the sentence and the trailing metadata of a call that must fail."""
         try:
             await self.call(method, content, **more)
         except grpc.aio.AioRpcError as error:
@@ -108,7 +108,7 @@ class Client:
 
 
 class Served(NamedTuple):
-    """A server, the port that it has, and a client on a connection of its own."""
+    """A server, its port, and a client on its own connection."""
 
     listener: GrpcServer
     port: int
@@ -136,7 +136,7 @@ async def serving(
 
 
 def channel_to(port: int, host: str = "127.0.0.1", credentials: grpc.ChannelCredentials | None = None) -> Any:
-    """A connection of its own, past any proxy that the environment names."""
+    """Return a channel with its own connection, which uses no proxy that the environment names."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if credentials is not None:

@@ -95,16 +95,16 @@ def test_typed_contents_are_answered_in_kind():
 
 
 def error_of(kind: type[Exception]) -> Exception:
-    error = kind.__new__(kind, "A sentence.")  # some make their sentence from other arguments
+    error = kind.__new__(kind, "A sentence.")  # some classes build their sentence from other arguments
     if isinstance(error, RateLimited):
         error.retry_after_s = 0.25
     return error
 
 
-TOLD = [kind for kind in STATUS_OF if kind is not ClientGone]  # of which there is nobody to be told
+SENT = [kind for kind in STATUS_OF if kind is not ClientGone]  # there is no client left for that one
 
 
-@pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", SENT, ids=lambda kind: kind.__name__)
 def test_an_error_has_the_status_that_it_means(kind):
     code, sentence, trailing = failure(raises=error_of(kind))
     assert (code, sentence) == (numbers()[STATUS_OF[kind].grpc], "A sentence.")
@@ -116,7 +116,7 @@ def numbers() -> dict[int, str]:
     return {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def test_a_caller_who_asks_too_often_is_told_when_to_come_back():
+def test_a_rate_limited_caller_learns_when_to_try_again():
     assert failure(raises=RateLimited("Later.", 0.25))[2]["grpc-retry-pushback-ms"] == "250"
 
 
@@ -152,7 +152,7 @@ def test_what_was_refused_is_recorded_with_its_route_if_that_is_known():
 
 
 @pytest.mark.parametrize("quoted", ["x" * 100_000, "ü" * 50_000], ids=["ascii", "beyond"])
-def test_a_sentence_that_quotes_a_lot_is_cut_short(quoted):
+def test_a_long_sentence_is_cut_short(quoted):
     code, sentence, trailing = failure(raises=BadRequest(quoted))
     assert code == "INVALID_ARGUMENT"
     assert 500 <= len(sentence) < 1000
@@ -168,7 +168,7 @@ def test_a_deadline_that_passes_ends_the_call_and_the_work():
     behind(use, hangs=True)
 
 
-def test_a_deadline_of_the_route_is_told_as_one():
+def test_a_deadline_of_the_route_has_the_status_of_one():
     assert failure(raises=TooLate("Too late."))[:2] == ("DEADLINE_EXCEEDED", "Too late.")
 
 
@@ -188,7 +188,7 @@ SENTENCES = ["100 %", "zwei\nZeilen", "schön 🎲", "back\\slash ~ \x7f", "a\tb
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_a_sentence_arrives_as_it_was_said(sentence):
+def test_a_sentence_arrives_unchanged(sentence):
     assert failure(raises=BadRequest(sentence))[1] == sentence
 
 
@@ -207,7 +207,7 @@ def test_deadlines_come_in_six_units(text, seconds):
 @pytest.mark.parametrize(
     "text", [b"", b"S", b"1", b"1s", b"-1S", b"+1S", b"1.5S", b"123456789S", "٣S".encode(), b"1S,1S"]
 )
-def test_a_deadline_that_is_none_is_refused(text):
+def test_an_invalid_deadline_is_rejected(text):
     with pytest.raises(BadRequest, match="eight digits"):
         time_left_s({b"grpc-timeout": text})
 

@@ -1,4 +1,4 @@
-"""What gRPC tells of the server and its routes: the same as HTTP, as messages."""
+"""The metadata of the server and its routes over gRPC: the same as over HTTP, as messages."""
 
 import asyncio
 from typing import Any
@@ -46,8 +46,8 @@ INDEX = [
 ]
 
 
-class StubDescriber:
-    """Knows the route `r`, and that `late` is declared."""
+class StubMetadata:
+    """Metadata of the route `r`. The route `late` is declared, but cannot be served yet."""
 
     def server(self) -> dict[str, Any]:
         return {"name": "pointsman", "version": "1", "extensions": ["parameters", "binary_tensor_data"]}
@@ -77,7 +77,7 @@ class StubDescriber:
 
 
 class Reader:
-    """A guard that lets those read who say please."""
+    """A guard that lets callers read if they send `say: please`."""
 
     def admit(self, headers: Any, scope: str, route: str | None) -> None:
         assert scope == "read"
@@ -85,9 +85,9 @@ class Reader:
             raise Forbidden(f"You may not read {route}.")
 
 
-def ask(method: str, message: Any = None, *, ready: bool = True, guard: Any = None, **more: Any) -> bytes:
+def call(method: str, message: Any = None, *, ready: bool = True, guard: Any = None, **more: Any) -> bytes:
     async def run() -> bytes:
-        methods = GrpcMetadata(StubDescriber(), lambda: ready, guard).methods()
+        methods = GrpcMetadata(StubMetadata(), lambda: ready, guard).methods()
         async with serving(methods) as served:
             content: bytes = await served.client.call(method, message.SerializeToString() if message else b"", **more)
             return content
@@ -97,7 +97,7 @@ def ask(method: str, message: Any = None, *, ready: bool = True, guard: Any = No
 
 def failure(method: str, message: Any = None, content: bytes = b"", guard: Any = None) -> tuple[str, str]:
     async def run() -> tuple[str, str]:
-        methods = GrpcMetadata(StubDescriber(), lambda: True, guard).methods()
+        methods = GrpcMetadata(StubMetadata(), lambda: True, guard).methods()
         async with serving(methods) as served:
             code, sentence, _ = await served.client.failure(method, message.SerializeToString() if message else content)
             return code, sentence
@@ -105,30 +105,30 @@ def failure(method: str, message: Any = None, content: bytes = b"", guard: Any =
     return asyncio.run(run())
 
 
-def test_the_server_lives_and_says_whether_it_is_ready():
-    assert pb.ServerLiveResponse.FromString(ask("ServerLive")).live
-    assert pb.ServerReadyResponse.FromString(ask("ServerReady")).ready
-    assert not pb.ServerReadyResponse.FromString(ask("ServerReady", ready=False)).ready
+def test_the_server_is_live_and_reports_whether_it_is_ready():
+    assert pb.ServerLiveResponse.FromString(call("ServerLive")).live
+    assert pb.ServerReadyResponse.FromString(call("ServerReady")).ready
+    assert not pb.ServerReadyResponse.FromString(call("ServerReady", ready=False)).ready
 
 
-def test_the_server_says_what_it_is():
-    got = pb.ServerMetadataResponse.FromString(ask("ServerMetadata"))
+def test_the_metadata_of_the_server():
+    got = pb.ServerMetadataResponse.FromString(call("ServerMetadata"))
     assert (got.name, got.version, list(got.extensions)) == ("pointsman", "1", ["parameters", "binary_tensor_data"])
 
 
 @pytest.mark.parametrize("version", ["", "7"])
 def test_a_route_that_is_served_is_ready(version):
-    assert pb.ModelReadyResponse.FromString(ask("ModelReady", pb.ModelReadyRequest(name="r", version=version))).ready
+    assert pb.ModelReadyResponse.FromString(call("ModelReady", pb.ModelReadyRequest(name="r", version=version))).ready
 
 
 def test_a_route_that_is_declared_is_not_ready_and_others_are_unknown():
-    assert not pb.ModelReadyResponse.FromString(ask("ModelReady", pb.ModelReadyRequest(name="late"))).ready
+    assert not pb.ModelReadyResponse.FromString(call("ModelReady", pb.ModelReadyRequest(name="late"))).ready
     assert failure("ModelReady", pb.ModelReadyRequest(name="z")) == ("NOT_FOUND", "There is no route 'z'.")
     assert failure("ModelReady", pb.ModelReadyRequest(name="r", version="8"))[0] == "NOT_FOUND"
 
 
 def test_the_metadata_of_a_route():
-    got = pb.ModelMetadataResponse.FromString(ask("ModelMetadata", pb.ModelMetadataRequest(name="r")))
+    got = pb.ModelMetadataResponse.FromString(call("ModelMetadata", pb.ModelMetadataRequest(name="r")))
     assert (got.name, list(got.versions), got.platform) == ("r", ["7"], "pointsman_route")
     (tensor,) = got.inputs
     assert (tensor.name, tensor.datatype, list(tensor.shape)) == ("X", "FP32", [-1, 2])
@@ -137,13 +137,13 @@ def test_the_metadata_of_a_route():
 
 
 def test_field_6_of_the_metadata_on_which_servers_disagree_is_unset():
-    content = ask("ModelMetadata", pb.ModelMetadataRequest(name="r"))
+    content = call("ModelMetadata", pb.ModelMetadataRequest(name="r"))
     assert pb.ModelMetadataResponse.FromString(content).SerializeToString() == content
     assert b"beyond" not in content
 
 
 def test_the_configuration_of_a_route():
-    config = pb.ModelConfigResponse.FromString(ask("ModelConfig", pb.ModelConfigRequest(name="r"))).config
+    config = pb.ModelConfigResponse.FromString(call("ModelConfig", pb.ModelConfigRequest(name="r"))).config
     assert (config.name, config.platform, config.max_batch_size) == ("r", "onnx_onnxv1", 64)
     assert [(i.name, i.data_type, list(i.dims)) for i in config.input] == [("X", pb.TYPE_FP32, [2])]
     assert config.output[0].data_type == pb.TYPE_INT64
@@ -151,42 +151,42 @@ def test_the_configuration_of_a_route():
 
 @pytest.mark.parametrize("name", ["r", ""])
 def test_the_statistics_of_a_route_or_of_all(name):
-    content = ask("ModelStatistics", pb.ModelStatisticsRequest(name=name))
+    content = call("ModelStatistics", pb.ModelStatisticsRequest(name=name))
     (stats,) = pb.ModelStatisticsResponse.FromString(content).model_stats
     assert (stats.last_inference, stats.inference_count, stats.inference_stats.success.ns) == (2**63, 3, 9)
     assert (stats.batch_stats[0].batch_size, stats.batch_stats[0].compute_infer.ns) == (2, 5)
 
 
 @pytest.mark.parametrize(("ready", "names"), [(False, ["r", "q"]), (True, ["r"])])
-def test_the_repository_lists_what_it_has(ready, names):
-    content = ask("RepositoryIndex", pb.RepositoryIndexRequest(ready=ready))
+def test_the_repository_lists_its_models(ready, names):
+    content = call("RepositoryIndex", pb.RepositoryIndexRequest(ready=ready))
     models = pb.RepositoryIndexResponse.FromString(content).models
     assert [model.name for model in models] == names
     assert (models[0].version, models[0].state) == ("7", "READY")
 
 
 @pytest.mark.parametrize("method", ["RepositoryModelLoad", "RepositoryModelUnload"])
-def test_loading_is_not_for_callers(method):
+def test_callers_cannot_load_models(method):
     code, sentence = failure(method, pb.RepositoryModelLoadRequest(model_name="r"))
     assert code == "UNIMPLEMENTED"
     assert "pointsman apply" in sentence
 
 
 def test_bytes_that_are_no_message_are_the_callers_fault():
-    said = failure("ModelMetadata", content=b"\xff")
-    assert said == ("INVALID_ARGUMENT", "The bytes are not a ModelMetadataRequest.")
+    failed = failure("ModelMetadata", content=b"\xff")
+    assert failed == ("INVALID_ARGUMENT", "The bytes are not a ModelMetadataRequest.")
 
 
 READING = ["ModelReady", "ServerMetadata", "ModelMetadata", "ModelConfig", "ModelStatistics", "RepositoryIndex"]
 
 
 @pytest.mark.parametrize("method", READING)
-def test_reading_is_for_those_who_may(method):
+def test_reading_needs_permission(method):
     message = pb.ModelReadyRequest(name="r") if method.startswith("Model") else None
     assert failure(method, message, guard=Reader())[0] == "PERMISSION_DENIED"
-    assert ask(method, message, guard=Reader(), metadata=(("say", "please"),))
+    assert call(method, message, guard=Reader(), metadata=(("say", "please"),))
 
 
 @pytest.mark.parametrize("method", ["ServerLive", "ServerReady"])
-def test_health_is_for_everybody(method):
-    assert ask(method, guard=Reader())
+def test_health_needs_no_permission(method):
+    assert call(method, guard=Reader())

@@ -1,4 +1,4 @@
-"""The gRPC door of a real replica: the same routes as over HTTP, found, decided, answered and refused alike."""
+"""The gRPC port of a real replica: the same routes, decisions, responses and errors as over HTTP."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
-SCORES = ROWS @ (np.arange(8, dtype=np.float32).reshape(4, 2) / 8)  # linear:1, see conftest
+SCORES = ROWS @ (np.arange(8, dtype=np.float32).reshape(4, 2) / 8)  # the model linear:1 of conftest
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def parameters(answer: Any) -> dict[str, Any]:
     return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in given}
 
 
-def test_a_route_answers_and_says_who_did(triton):
+def test_a_response_names_the_arm_and_the_version(triton):
     answer = triton.infer("plain", rows(), request_id="i-1")
     np.testing.assert_allclose(answer.as_numpy("scores"), SCORES)
     assert answer.as_numpy("label").tolist() == SCORES.argmax(axis=1).tolist()
-    said = answer.get_response()
-    assert (said.model_name, said.model_version, said.id) == ("plain", "1", "i-1")
+    response = answer.get_response()
+    assert (response.model_name, response.model_version, response.id) == ("plain", "1", "i-1")
     decided = parameters(answer)
     assert (decided["arm"], decided["propensity"], len(decided["decision_id"])) == ("a", 1.0, 24)
     best = triton.infer("plain", rows(), outputs=[InferRequestedOutput("scores", class_count=1)]).as_numpy("scores")
@@ -69,7 +69,7 @@ def test_errors_have_their_status(triton):
     assert status("plain", timeout=1) == "StatusCode.DEADLINE_EXCEEDED"
 
 
-def test_the_routes_are_described(triton):
+def test_the_routes_have_metadata(triton):
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready("plain")
@@ -90,11 +90,11 @@ def test_the_routes_are_described(triton):
         triton.load_model("plain")
 
 
-def test_a_stream_is_answered(triton):
-    answers: list[Any] = []
-    triton.start_stream(lambda result, error: answers.append((result, error)))
+def test_a_stream_gets_responses(triton):
+    responses: list[Any] = []
+    triton.start_stream(lambda result, error: responses.append((result, error)))
     for number in range(3):
         triton.async_stream_infer("plain" if number != 1 else "nothing", rows(), request_id=str(number))
     triton.stop_stream()
-    assert [error is None for _, error in answers] == [True, False, True]
-    assert [result.get_response().id for result, _ in answers if result is not None] == ["0", "2"]
+    assert [error is None for _, error in responses] == [True, False, True]
+    assert [result.get_response().id for result, _ in responses if result is not None] == ["0", "2"]

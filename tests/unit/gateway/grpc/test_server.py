@@ -1,4 +1,4 @@
-"""The gRPC server: its port, its health, what it tells of itself, and its end."""
+"""The gRPC server: its port, its health, its reflection, and its end."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ def test_addresses_of_version_6_are_taken():
     behind(use, host="::1")
 
 
-def test_connections_of_the_dead_are_noticed():
+def test_connections_without_another_end_are_noticed():
     async def run() -> None:
         bound = bind_port("127.0.0.1", 0)
         listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
@@ -108,7 +108,7 @@ def test_who_watches_health_sees_it_change_and_end():
         draining = asyncio.create_task(served.listener.drain(60))
         assert (await watched.read()).status == NOT_SERVING
         assert await watched.read() is grpc.aio.EOF
-        assert await unknown.read() is grpc.aio.EOF  # it was told nothing in between
+        assert await unknown.read() is grpc.aio.EOF  # it got nothing in between
         await draining
 
     behind(use, is_ready=lambda: ready)
@@ -173,7 +173,7 @@ def test_a_method_that_does_not_exist_is_unimplemented():
 
 
 def test_many_large_messages_pass_one_connection_and_one_stream():
-    """More than the connection's window and the stream's, several times."""
+    """Together they exceed the windows of the connection and of the stream several times."""
     large = request(rows=120_000)  # 960 kB
 
     async def use(served: Served, _: StubService) -> None:
@@ -235,7 +235,7 @@ def test_draining_cancels_what_takes_too_long():
     behind(use)
 
 
-def test_draining_ends_at_once_if_nobody_is_connected():
+def test_draining_ends_at_once_without_connections():
     async def run() -> None:
         listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
         await listener.start(bind_port("127.0.0.1", 0))
@@ -267,7 +267,7 @@ def test_no_call_is_lost_while_one_of_two_replicas_drains():
             clients = [Client(await stack.enter_async_context(channel_to(first.port))) for _ in range(6)]
             await asyncio.gather(*[client.infer(request()) for client in clients])
             calling = [asyncio.create_task(call_on(client, ended)) for client in clients for _ in range(2)]
-            await first.listener.drain(60)  # which ends when the clients have left
+            await first.listener.drain(60)  # ends when the clients have closed their connections
             ended.set()
             assert min(await asyncio.gather(*calling)) > 1
 

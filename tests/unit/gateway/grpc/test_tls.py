@@ -1,4 +1,4 @@
-"""gRPC over TLS, with and without certificates of the clients'."""
+"""gRPC over TLS, with and without client certificates."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ def shown(files: Tls, *, client_too: bool) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(own, *((key, own) if client_too else ()))
 
 
-def test_tls_speaks_http_2_and_knows_its_clients_if_asked_to(tmp_path):
+def test_tls_negotiates_http_2_and_requires_client_certificates_if_configured(tmp_path):
     files = certificate(tmp_path)
     mutual = Tls(files.certificate, files.key, client_ca=files.certificate)
 

@@ -1,4 +1,4 @@
-"""A connection on a transport of memory, and what a client says on it: hyper's h2, or frames made by hand."""
+"""A connection on a transport in memory, and its client: the h2 library, or frames made by hand."""
 
 import asyncio
 import struct
@@ -12,11 +12,12 @@ from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, 
 from gateway.errors import BadRequest
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.grpc.connection import GrpcConnection, Method
+from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
+from gateway.grpc.method import Method
 
-MOST_BYTES = 100_000
+MAX_MESSAGE_BYTES = 100_000
 SETTINGS = frame(FrameType.SETTINGS, 0, 0)
 HELLO = PREFACE + SETTINGS
 
@@ -31,11 +32,11 @@ REQUEST = [
 
 
 BLOCK = b"".join(field(name.encode(), value.encode()) for name, value in REQUEST)
-"""The same, as bytes."""
+"""`REQUEST` as a header block."""
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class Wire(asyncio.Transport):
 
 
 class Sent(NamedTuple):
-    """A frame that came back."""
+    """A frame that the server sent."""
 
     kind: int
     flags: int
@@ -88,11 +89,14 @@ def frames_of(content: bytes) -> list[Sent]:
 
 
 class Peer:
-    """The server under test with a few methods, and h2's client."""
+    """A client on h2, and the server under test with a few methods.
 
-    def __init__(self, max_message_bytes: int = MOST_BYTES) -> None:
-        self.asked: list[bytes] = []
-        self.left: list[bytes] = []
+    `requests` are the messages that these methods were called with. `cancelled` are those whose call was cancelled.
+    """
+
+    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self.requests: list[bytes] = []
+        self.cancelled: list[bytes] = []
         self.pending: dict[bytes, Pending[bytes]] = {}
         self.health = b"well"
         methods = {
@@ -101,15 +105,18 @@ class Peer:
             b"/size": Method(self._size),
             b"/wait": Method(self._wait),
             b"/waits": Method(self._wait, is_stream=True),
-            b"/watch": Method(self._watch, stays=True),
+            b"/watch": Method(self._watch, is_watch=True),
         }
         self.wire = Wire()
-        self.connection = GrpcConnection(methods, EndOfTurn(), max_message_bytes, lambda _: None, lambda _: None)
-        self.connection.connection_made(self.wire)
+        self.connection = GrpcConnection(
+            methods, EndOfTurn(), max_message_bytes=max_message_bytes, opened=lambda _: None, closed=lambda _: None
+        )
+        self.http2 = self.connection.http2
+        self.http2.connection_made(self.wire)
         self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
 
     async def _echo(self, content: bytes, _: Any) -> bytes:
-        self.asked.append(content)
+        self.requests.append(content)
         if content.startswith(b"fail"):
             raise BadRequest("Failed as asked.")
         return content
@@ -118,49 +125,50 @@ class Peer:
         return b"%d" % len(content)
 
     async def _wait(self, content: bytes, _: Any) -> bytes:
-        self.asked.append(content)
+        self.requests.append(content)
         self.pending[content] = Pending()
         try:
             return await self.pending[content]
         except BaseException:
-            self.left.append(content)
+            self.cancelled.append(content)
             raise
 
     async def _watch(self, content: bytes, _: Any) -> bytes:
         return self.health + content
 
-    async def hear(self, content: bytes = b"") -> bytes:
-        """What comes back to some bytes."""
-        self.connection.data_received(content)
-        return await self.rest()
+    async def send(self, content: bytes = b"") -> bytes:
+        """Send bytes to the server. Return what comes back."""
+        self.http2.data_received(content)
+        return await self.read()
 
-    async def rest(self) -> bytes:
-        """What comes without being asked, within a few turns of the loop."""
+    async def read(self) -> bytes:
+        """Return what the server sends within a few iterations of the loop."""
         for _ in range(4):
             await asyncio.sleep(0)
         return self.wire.take()
 
-    async def say(self) -> list[Any]:
-        """Sends what the client has to send; what it makes of what comes back, until both have said everything."""
+    async def exchange(self) -> list[Any]:
+        """Send what the client has queued, until both sides are silent. Return the client's events."""
         events: list[Any] = []
-        while said := self.client.data_to_send():
-            events += self.client.receive_data(await self.hear(said))
+        while queued := self.client.data_to_send():
+            events += self.client.receive_data(await self.send(queued))
         return events
 
-    async def listen(self) -> list[Any]:
-        events = self.client.receive_data(await self.rest())
-        return events + await self.say()
+    async def receive(self) -> list[Any]:
+        """Return the client's events from what the server sends by itself."""
+        events = self.client.receive_data(await self.read())
+        return events + await self.exchange()
 
     async def open(self, settings: Mapping[int, int] | None = None) -> None:
-        """Greets."""
+        """Start the conversation."""
         self.client.initiate_connection()
         if settings:
             self.client.update_settings(dict(settings))
-        await self.say()
+        await self.exchange()
 
-    def ask(self, content: bytes, path: str = "/echo", *more: tuple[str, str], ends: bool = True) -> int:
-        """Queues a call of one message; its stream."""
-        stream = self.begin(path, *more)
+    def call(self, content: bytes, path: str = "/echo", *more: tuple[str, str], ends: bool = True) -> int:
+        """Queue a call of one message. Return its stream."""
+        stream = self.start_call(path, *more)
         size = self.client.max_outbound_frame_size
         for at in range(0, len(content), size):
             self.client.send_data(stream, content[at : at + size])
@@ -168,8 +176,8 @@ class Peer:
             self.client.end_stream(stream)
         return stream
 
-    def begin(self, path: str, *more: tuple[str, str]) -> int:
-        """Queues a call's headers; its stream."""
+    def start_call(self, path: str, *more: tuple[str, str]) -> int:
+        """Queue the headers of a call. Return its stream."""
         stream: int = self.client.get_next_available_stream_id()
         self.client.send_headers(stream, [*headers(path), *more])
         return stream
@@ -183,8 +191,8 @@ def message(content: bytes, flag: int = 0) -> bytes:
     return bytes((flag,)) + len(content).to_bytes(4, "big") + content
 
 
-class Answer(NamedTuple):
-    """What became of a stream."""
+class Response(NamedTuple):
+    """The outcome of a stream."""
 
     content: bytes
     status: str | None
@@ -193,14 +201,14 @@ class Answer(NamedTuple):
     reset: int | None
 
 
-def answer_in(events: list[Any], stream: int) -> Answer:
+def response_in(events: list[Any], stream: int) -> Response:
     of_stream = [event for event in events if getattr(event, "stream_id", None) == stream]
     fields: dict[str, str] = {}
     for event in of_stream:
         if isinstance(event, ResponseReceived | TrailersReceived):
             fields |= dict(event.headers)
     resets = [int(event.error_code) for event in of_stream if isinstance(event, StreamReset)]
-    return Answer(
+    return Response(
         b"".join(event.data for event in of_stream if isinstance(event, DataReceived)),
         fields.get("grpc-status"),
         fields.get("grpc-message", ""),
@@ -209,24 +217,29 @@ def answer_in(events: list[Any], stream: int) -> Answer:
     )
 
 
-def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MOST_BYTES) -> Peer:
-    """Runs a test's conversation; then the connection is lost, which nothing may survive."""
+def success(content: bytes) -> Response:
+    """Return the outcome of a stream that succeeded."""
+    return Response(content, "0", "", is_ended=True, reset=None)
+
+
+def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MAX_MESSAGE_BYTES) -> Peer:
+    """Run a test's conversation. Then lose the connection, after which no stream may be left."""
 
     async def run() -> Peer:
         peer = Peer(max_message_bytes)
         await talk(peer)
-        peer.connection.connection_lost(None)
-        assert not peer.connection.streams
+        peer.http2.connection_lost(None)
+        assert not peer.http2.streams
         return peer
 
     return asyncio.run(run())
 
 
-def opened(number: int, path: bytes = b"/wait") -> bytes:
-    """A call's headers."""
+def call_headers(number: int, path: bytes = b"/wait") -> bytes:
+    """Return the headers of a call."""
     return frame(FrameType.HEADERS, 4, number, BLOCK.replace(b"\x05/echo", bytes((len(path),)) + path))
 
 
-def asked(number: int, path: bytes = b"/wait") -> bytes:
-    """A call whose message is its number."""
-    return opened(number, path) + frame(FrameType.DATA, 1, number, message(b"%d" % number))
+def whole_call(number: int, path: bytes = b"/wait") -> bytes:
+    """Return a call whose message is its number."""
+    return call_headers(number, path) + frame(FrameType.DATA, 1, number, message(b"%d" % number))

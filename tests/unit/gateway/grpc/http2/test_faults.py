@@ -1,10 +1,10 @@
-"""What a client may not do on a connection, and what it is told: with frames made by hand."""
+"""What a client may not do on a connection, and which error code it gets. The frames are made by hand."""
 
 import pytest
 
-from gateway.grpc.http2.connection import FRAME_BYTES, MOST_BLOCK_BYTES
-from gateway.grpc.http2.frames import MOST_WINDOW, PREFACE, ErrorCode, FrameType, SettingId, frame, setting, word
+from gateway.grpc.http2.frames import MAX_WINDOW, PREFACE, ErrorCode, FrameType, SettingId, frame, setting, word
 from gateway.grpc.http2.headers import field
+from gateway.grpc.http2.limits import FRAME_BYTES, MAX_BLOCK_BYTES
 from tests.unit.gateway.grpc.http2.peer import BLOCK, HELLO, SETTINGS, Peer, Sent, conversation, frames_of, message
 
 OPEN = frame(FrameType.HEADERS, 0x4, 1, BLOCK)
@@ -12,11 +12,11 @@ WAITING = OPEN.replace(b"/echo", b"/wait") + frame(FrameType.DATA, 1, 1, message
 NOTE = b"unharmed"
 
 
-def told(content: bytes) -> list[Sent]:
+def frames_after(content: bytes) -> list[Sent]:
     found: list[Sent] = []
 
     async def talk(peer: Peer) -> None:
-        found.extend(frames_of(await peer.hear(content)))
+        found.extend(frames_of(await peer.send(content)))
 
     conversation(talk)
     return found
@@ -55,7 +55,7 @@ ENDS = {
     "frames too long": (HELLO + setting_to(SettingId.MAX_FRAME_SIZE, 1 << 24), ErrorCode.PROTOCOL_ERROR),
     "windows too wide": (HELLO + setting_to(SettingId.INITIAL_WINDOW_SIZE, 1 << 31), ErrorCode.FLOW_CONTROL_ERROR),
     "windows too wide together": (
-        HELLO + OPEN + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_535))
+        HELLO + OPEN + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MAX_WINDOW - 65_535))
         + setting_to(SettingId.INITIAL_WINDOW_SIZE, 65_536),
         ErrorCode.FLOW_CONTROL_ERROR,
     ),
@@ -63,13 +63,13 @@ ENDS = {
     "ping on a stream": (HELLO + frame(FrameType.PING, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
     "ping cut": (HELLO + frame(FrameType.PING, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
     "ping too long": (HELLO + frame(FrameType.PING, 1, 0, bytes(9)), ErrorCode.FRAME_SIZE_ERROR),
-    "goodbye on a stream": (HELLO + frame(FrameType.GOAWAY, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
-    "goodbye cut": (HELLO + frame(FrameType.GOAWAY, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+    "goaway on a stream": (HELLO + frame(FrameType.GOAWAY, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "goaway cut": (HELLO + frame(FrameType.GOAWAY, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
     "update cut": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, bytes(3)), ErrorCode.FRAME_SIZE_ERROR),
     "update by nothing": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     "update of an idle stream": (HELLO + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(1)), ErrorCode.PROTOCOL_ERROR),
     "update too wide": (
-        HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, word.pack(MOST_WINDOW - 65_534)),
+        HELLO + frame(FrameType.WINDOW_UPDATE, 0, 0, word.pack(MAX_WINDOW - 65_534)),
         ErrorCode.FLOW_CONTROL_ERROR,
     ),
     "continuation of nothing": (HELLO + frame(FrameType.CONTINUATION, 4, 1), ErrorCode.PROTOCOL_ERROR),
@@ -86,7 +86,7 @@ ENDS = {
         ErrorCode.PROTOCOL_ERROR,
     ),
     "block too long": (
-        HELLO + frame(FrameType.HEADERS, 4, 1, bytes(MOST_BLOCK_BYTES + 1)),
+        HELLO + frame(FrameType.HEADERS, 4, 1, bytes(MAX_BLOCK_BYTES + 1)),
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
     "continued for too long": (
@@ -103,27 +103,27 @@ ENDS = {
 @pytest.mark.parametrize(("content", "code"), ENDS.values(), ids=ENDS)
 def test_a_fault_ends_the_connection_and_is_named(content, code):
     async def talk(peer: Peer) -> None:
-        (*_, last) = frames_of(await peer.hear(content))
+        (*_, last) = frames_of(await peer.send(content))
         assert (last.kind, last.stream) == (FrameType.GOAWAY, 0)
         assert word.unpack(last.payload[4:])[0] == code
         assert peer.wire.is_closed
-        assert await peer.hear(frame(FrameType.PING, 0, 0, NOTE)) == b""
+        assert await peer.send(frame(FrameType.PING, 0, 0, NOTE)) == b""
 
     conversation(talk)
 
 
-def test_work_in_hand_is_cancelled_by_a_fault_and_its_late_answer_goes_nowhere():
+def test_a_fault_cancels_the_calls_and_a_late_response_is_dropped():
     async def talk(peer: Peer) -> None:
-        await peer.hear(HELLO + WAITING + frame(FrameType.PING, 0, 1, NOTE))
+        await peer.send(HELLO + WAITING + frame(FrameType.PING, 0, 1, NOTE))
         peer.pending[b"x"].succeed(b"late")
-        assert await peer.rest() == b""
+        assert await peer.read() == b""
 
     conversation(talk)
 
     async def talk_more(peer: Peer) -> None:
-        await peer.hear(HELLO + WAITING)
+        await peer.send(HELLO + WAITING)
 
-    assert conversation(talk_more).left == [b"x"]
+    assert conversation(talk_more).cancelled == [b"x"]
 
 
 RESETS = {
@@ -133,7 +133,7 @@ RESETS = {
     "trailers without an end": (OPEN + frame(FrameType.HEADERS, 4, 1, field(b"a", b"b")), ErrorCode.PROTOCOL_ERROR),
     "update by nothing": (WAITING + frame(FrameType.WINDOW_UPDATE, 0, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     "update too wide": (
-        WAITING + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MOST_WINDOW - 65_534)),
+        WAITING + frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(MAX_WINDOW - 65_534)),
         ErrorCode.FLOW_CONTROL_ERROR,
     ),
     "malformed": (frame(FrameType.HEADERS, 5, 1, BLOCK + field(b"A", b"b")), ErrorCode.PROTOCOL_ERROR),
@@ -149,11 +149,11 @@ RESETS = {
 @pytest.mark.parametrize(("content", "code"), RESETS.values(), ids=RESETS)
 def test_a_fault_on_a_stream_ends_the_stream_alone(content, code):
     async def talk(peer: Peer) -> None:
-        sent = frames_of(await peer.hear(HELLO + content))
+        sent = frames_of(await peer.send(HELLO + content))
         resets = [word.unpack(each.payload)[0] for each in sent if each.kind == FrameType.RST_STREAM]
         assert resets == [code]
-        assert peer.left == [each for each in peer.asked if each == b"x"]
-        again = frames_of(await peer.hear(frame(FrameType.PING, 0, 0, NOTE)))
+        assert peer.cancelled == [each for each in peer.requests if each == b"x"]
+        again = frames_of(await peer.send(frame(FrameType.PING, 0, 0, NOTE)))
         assert again == [Sent(FrameType.PING, 1, 0, NOTE)]
 
     conversation(talk)
@@ -163,26 +163,26 @@ IGNORED = {
     "unknown kind": bytes.fromhex("000003ee0000000001616263"),
     "unknown setting": setting_to(0x99, 7),
     "priority": frame(FrameType.PRIORITY, 0, 7, bytes(5)),
-    "goodbye": frame(FrameType.GOAWAY, 0, 0, bytes(8) + b"bye"),
+    "goaway": frame(FrameType.GOAWAY, 0, 0, bytes(8) + b"bye"),
     "acknowledged": frame(FrameType.SETTINGS, 1, 0),
-    "an answered ping": frame(FrameType.PING, 1, 0, bytes(8)),
+    "a ping acknowledged": frame(FrameType.PING, 1, 0, bytes(8)),
     "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("content", IGNORED.values(), ids=IGNORED)
-def test_what_is_not_for_us_is_ignored(content):
-    sent = told(HELLO + content + frame(FrameType.PING, 0, 0, NOTE))
+def test_frames_without_a_meaning_for_us_are_ignored(content):
+    sent = frames_after(HELLO + content + frame(FrameType.PING, 0, 0, NOTE))
     assert [each for each in sent if each.kind not in (FrameType.SETTINGS, FrameType.WINDOW_UPDATE)] == [
         Sent(FrameType.PING, 1, 0, NOTE)
     ]
 
 
-def test_what_comes_for_streams_that_were_given_up_is_ignored():
+def test_frames_for_streams_that_were_reset_are_ignored():
     refused = OPEN.replace(b"/echo", b"/nope")
     late = frame(FrameType.DATA, 0, 1, b"x") + frame(FrameType.HEADERS, 5, 1, field(b"a", b"b"))
     late += frame(FrameType.WINDOW_UPDATE, 0, 1, word.pack(1)) + frame(FrameType.RST_STREAM, 0, 1, word.pack(8))
-    sent = told(HELLO + refused + late + frame(FrameType.PING, 0, 0, NOTE))
+    sent = frames_after(HELLO + refused + late + frame(FrameType.PING, 0, 0, NOTE))
     assert [each.kind for each in sent][-3:] == [FrameType.HEADERS, FrameType.RST_STREAM, FrameType.PING]
 
 
@@ -207,19 +207,19 @@ PRIORITISED = frame(FrameType.HEADERS, 0x2C, 1, b"\x02" + bytes(5) + BLOCK + byt
     ids=["whole", "padded", "bytewise", "trailers"],
 )
 def test_a_call_is_the_same_in_whatever_frames_it_comes(opening, body):
-    sent = told(HELLO + opening + body)
-    answers = [each for each in sent if each.stream == 1 and each.kind != FrameType.WINDOW_UPDATE]
-    assert [(each.kind, each.flags) for each in answers] == [
+    sent = frames_after(HELLO + opening + body)
+    responses = [each for each in sent if each.stream == 1 and each.kind != FrameType.WINDOW_UPDATE]
+    assert [(each.kind, each.flags) for each in responses] == [
         (FrameType.HEADERS, 4),
         (FrameType.DATA, 0),
         (FrameType.HEADERS, 5),
     ]
-    assert answers[1].payload == message(b"hello")
-    assert b"grpc-status\x010" in answers[2].payload
+    assert responses[1].payload == message(b"hello")
+    assert b"grpc-status\x010" in responses[2].payload
 
 
 def test_settings_are_acknowledged_one_by_one():
-    sent = told(HELLO + SETTINGS * 3)
+    sent = frames_after(HELLO + SETTINGS * 3)
     assert [each for each in sent if each.kind == FrameType.SETTINGS and each.flags] == [
         Sent(FrameType.SETTINGS, 1, 0, b"")
     ] * 4

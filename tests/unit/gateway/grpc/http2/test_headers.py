@@ -1,10 +1,10 @@
-"""Header blocks: what is read, what is remembered, what is refused."""
+"""Header blocks: decoding, the cache of decoded blocks, and what is rejected."""
 
 import hpack
 import pytest
 
 from gateway.grpc.http2.frames import ConnectionFault, ErrorCode
-from gateway.grpc.http2.headers import MOST_BYTES, HeaderReader, field
+from gateway.grpc.http2.headers import MAX_HEADER_BYTES, HeaderReader, field
 
 PSEUDO = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/p")]
 
@@ -14,16 +14,16 @@ def block(*more: tuple[bytes, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("huffman", [True, False])
-def test_blocks_are_read_as_they_were_written(huffman):
+def test_blocks_are_decoded_to_what_was_encoded(huffman):
     encoder, reader = hpack.Encoder(), HeaderReader()
     for number in range(300):
         given = [*PSEUDO, (b"x-number", b"%d" % (number % 100)), (b"x-bytes", bytes([number % 200 + 32, 0xFF]))]
-        for _ in range(3):  # fields, then one byte for each, then a block that is known
+        for _ in range(3):  # written out, then one byte per field, then a block that is cached
             assert reader.read(encoder.encode(given, huffman=huffman)) == dict(given)
 
 
 @pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 254, 255, 256, 16_000])
-def test_fields_of_any_length_are_written_so_that_others_can_read_them(size):
+def test_fields_of_any_length_are_encoded_so_that_hpack_decodes_them(size):
     value = b"v" * size
     assert hpack.Decoder().decode(field(b"x-name", value), raw=True) == [(b"x-name", value)]
 
@@ -34,7 +34,7 @@ def test_a_name_that_comes_twice_has_both_values():
     assert headers[b"x-a"] == b"1,2"
 
 
-def test_a_block_that_is_known_means_something_else_once_the_table_has_changed():
+def test_a_cached_block_is_decoded_again_once_the_table_has_changed():
     reader = HeaderReader()
     add = b"\x40\x03x-a\x01"
     assert reader.read(add + b"1") == {b"x-a": b"1"}
@@ -44,7 +44,7 @@ def test_a_block_that_is_known_means_something_else_once_the_table_has_changed()
     assert reader.read(b"\xbe") == {b"x-a": b"2"}
 
 
-def test_the_tables_size_follows_every_update_also_in_blocks_that_are_known():
+def test_the_tables_size_follows_every_update_also_in_repeated_blocks():
     reader = HeaderReader()
     grow, shrink, indexed = b"\x3f\xe1\x1f", b"\x20", b"\x90"
     entry = b"\x40\x03x-a\x011"
@@ -58,13 +58,13 @@ def test_the_tables_size_follows_every_update_also_in_blocks_that_are_known():
         reader.read(b"\xbe")
 
 
-def test_what_is_remembered_is_bounded():
+def test_the_cache_is_bounded():
     reader = HeaderReader()
     for number in range(10_000):
         reader.read(block((b"x", b"%d" % number)))
     reader.read(block((b"x", b"y" * 15_000)))
-    assert len(reader._known) <= 64
-    assert max(map(len, reader._known)) <= 1024
+    assert len(reader._cache) <= 64
+    assert max(map(len, reader._cache)) <= 1024
 
 
 GARBAGE = [
@@ -75,7 +75,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=bytes.hex)
-def test_what_cannot_be_read_is_a_fault(garbage):
+def test_a_block_that_cannot_be_decoded_is_a_fault(garbage):
     with pytest.raises(ConnectionFault) as fault:
         HeaderReader().read(garbage)
     assert fault.value.code == ErrorCode.COMPRESSION_ERROR
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_a_fault(garbage):
 
 def test_headers_that_are_too_long_are_a_fault_however_short_their_block_is():
     with pytest.raises(ConnectionFault) as fault:
-        HeaderReader().read(block((b"x", b"y" * MOST_BYTES)))
+        HeaderReader().read(block((b"x", b"y" * MAX_HEADER_BYTES)))
     assert fault.value.code == ErrorCode.ENHANCE_YOUR_CALM
     reader = HeaderReader()
     reader.read(b"\x40\x01x\x7f\x81\x1e" + b"y" * 3968)
@@ -108,13 +108,13 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_malformed_is_so_every_time(fields):
+def test_malformed_headers_are_malformed_every_time(fields):
     reader, written = HeaderReader(), b"".join(field(*each) for each in fields)
     assert reader.read(written) is None
     assert reader.read(written) is None
 
 
-def test_bytes_that_are_no_text_are_taken_and_trailers_need_no_method():
+def test_bytes_that_are_no_text_are_accepted_and_trailers_need_no_method():
     headers = HeaderReader().read(block((b"x", b"\xff\xfe")))
     assert headers is not None
     assert headers[b"x"] == b"\xff\xfe"

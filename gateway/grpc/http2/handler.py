@@ -1,0 +1,34 @@
+"""What an HTTP/2 connection calls when requests arrive."""
+
+from typing import Protocol
+
+from gateway.grpc.http2.stream import Stream
+
+
+class Handler(Protocol):
+    """The user of one connection. It responds through the connection's `sending`, at once or later.
+
+    The calls for one stream come in this order: `request_started`, any number of `body_received`, `request_ended`. A
+    call is left out once the handler has completed the response, or after `request_cancelled`.
+    """
+
+    def connection_made(self) -> None:
+        """Handle a new connection, whose settings are already sent."""
+
+    def connection_lost(self) -> None:
+        """Handle the end of the connection. Its streams are cancelled already, and nothing is called any more."""
+
+    def request_started(self, stream: Stream) -> None:
+        """Handle a request whose headers have arrived."""
+
+    def body_received(self, stream: Stream) -> None:
+        """Handle more of a body, but not its end. The handler removes from `stream.received` what it has used."""
+
+    def request_ended(self, stream: Stream) -> None:
+        """Handle a request that has arrived as a whole."""
+
+    def request_cancelled(self, stream: Stream) -> None:
+        """Stop working on a request. The client has reset it, has broken the protocol, or is gone."""
+
+    def response_drained(self, stream: Stream) -> None:
+        """Go on with a response that is not complete: all that was sent of it so far is on its way."""

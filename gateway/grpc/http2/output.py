@@ -1,0 +1,49 @@
+"""The bytes that one connection sends."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Output:
+    """The writing end of a connection.
+
+    `write(transport, content)` may hold bytes back, so that the bytes of one turn of the event loop leave together.
+    `flush()` writes everything that is held back. `transport` is set when the connection is made.
+    """
+
+    __slots__ = ("_flush", "_write", "is_closed", "is_paused", "transport")
+
+    def __init__(self, write: Callable[[asyncio.Transport, bytes], None], flush: Callable[[], None]) -> None:
+        self.transport: asyncio.Transport
+        self.is_closed = False
+        self.is_paused = False
+        self._write = write
+        self._flush = flush
+
+    def write(self, content: bytes) -> None:
+        """Send bytes, unless the connection is closed."""
+        if not self.is_closed:
+            self._write(self.transport, content)
+
+    def pause(self) -> None:
+        """Stop reading from a client that does not read."""
+        self.is_paused = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> bool:
+        """Read again. Return False if the connection is closed."""
+        self.is_paused = False
+        if self.is_closed or self.transport.is_closing():
+            return False
+        self.transport.resume_reading()
+        return True
+
+    def close(self) -> None:
+        """Send what is held back, then close the connection."""
+        self._flush()
+        self.is_closed = True
+        if self.is_paused:
+            self.transport.abort()  # the client does not read: a graceful close could wait for ever
+        else:
+            self.transport.close()
