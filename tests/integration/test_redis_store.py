@@ -9,8 +9,8 @@ from redis import Redis
 from store.errors import Conflict
 from store.interface import BUCKETS_KEPT_S, Store
 from store.open import open_store
-from tests.integration.redis_server import RedisServer
-from tests.unit.store.examples import api_key, declared, report, shifted, sum_key, write, written
+from tests.support.documents import api_key, declared, report, shifted, sum_key, write, written
+from tests.support.redis_server import RedisServer
 
 THREADS, ATTEMPTS = 16, 1000
 NOW_S = 1_800_000_000

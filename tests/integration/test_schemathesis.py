@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.http.endpoint import is_prediction
-from tests.serve.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess
 
 CONFORMANCE = [
     status_code_conformance,

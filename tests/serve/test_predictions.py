@@ -9,7 +9,7 @@ import pytest
 import tritonclient.http as triton
 from sklearn.datasets import load_digits
 
-from tests.serve.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess
 
 
 def _directly(gateway: GatewayProcess, model: str, features: np.ndarray) -> np.ndarray:

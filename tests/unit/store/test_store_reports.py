@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.unit.store.examples import api_key, declared, report, write
+from tests.support.documents import api_key, declared, report, write
 
 
 def test_a_report_replaces_what_the_same_replica_said(kind, store):

@@ -12,7 +12,7 @@ from gateway.cli.output import Progress
 from gateway.cli.serve import read_settings
 from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 COMMANDS = (
     "serve", "demo", "apply", "diff", "get", "shift", "start", "pause", "resume", "promote", "abort", "undo", "release",

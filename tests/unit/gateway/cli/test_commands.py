@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.cli.client import ApiClient
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 ROLLOUT = {
     "arms": {"stable": "linear:1", "canary": "linear:2"},

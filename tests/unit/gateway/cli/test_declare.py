@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.unit.gateway.cli.kit import refused
+from tests.unit.gateway.cli.support import refused
 
 
 def split(route: str, percent: int) -> str:

@@ -28,7 +28,7 @@ from runtimes.load import LoadOptions
 from store.api_key import ApiKey
 from store.errors import StoreUnavailable
 from store.interface import Change, Entry
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}

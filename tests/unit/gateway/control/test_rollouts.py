@@ -23,7 +23,7 @@ from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
 from runtimes.load import LoadOptions
 from store.sqlite.store import SQLiteStore
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 T0 = 1_800_000_000.0
 ROLLOUT = {

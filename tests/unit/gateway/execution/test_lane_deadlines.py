@@ -12,7 +12,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Job, Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from registry_sync.catalogue import VersionKey
-from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
+from tests.unit.gateway.execution.support import HeldExecutor, simulated
 
 KEY = LaneKey(VersionKey("m", "1", "0" * 64), "replica")
 ONE = {"X": np.ones((1, 1))}

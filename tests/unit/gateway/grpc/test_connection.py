@@ -9,7 +9,7 @@ from h2.events import ResponseReceived
 
 from gateway.grpc.http2.frames import FrameType, frame, word
 from gateway.grpc.messages import failure_of
-from tests.unit.gateway.grpc.http2.peer import MOST_BYTES, Answer, Peer, answer_in, conversation, frames_of, message
+from tests.unit.gateway.grpc.http2.support import MOST_BYTES, Answer, Peer, answer_in, conversation, frames_of, message
 
 
 def answer_to(body: bytes, *more: tuple[str, str], path: str = "/echo", ends: bool = True) -> Answer:

@@ -1,6 +1,5 @@
 """The gRPC door of a real replica: the same routes as over HTTP, found, decided, answered and refused alike."""
 
-import contextlib
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +18,7 @@ def triton(settings_of, serving, tmp_path) -> Iterator[InferenceServerClient]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    running = contextlib.contextmanager(serving)
-    with running(settings_of(tmp_path, grpc_port=port)), InferenceServerClient(f"127.0.0.1:{port}") as client:
+    with serving(settings_of(tmp_path, grpc_port=port)), InferenceServerClient(f"127.0.0.1:{port}") as client:
         yield client
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.unit.gateway.http.support_wire import connection, head, json_request, read_answer
+from tests.support.polling import wait_until
+from tests.unit.gateway.http.support import connection, head, json_request, read_answer
 
 
 def body_of(rows: int) -> bytes:
@@ -169,7 +170,7 @@ def test_a_client_that_leaves_while_the_model_runs_is_recorded_as_gone(gateway, 
         with connection(gateway) as opened:
             opened.sendall(way(json_request([[1, 2, 3, 4]], "plain", f"Traceparent: 00-{trace}-{'6' * 16}-01")))
             assert started.wait(5)
-        gateway.wait_until(lambda: gateway.replica.in_flight() == 0)
+        wait_until(lambda: gateway.replica.in_flight() == 0)
     assert gateway.found(f"trace_id = '{trace}'", "outcome, status, error_code") == [
         {"outcome": "error", "status": 499, "error_code": "ClientGone"}
     ]

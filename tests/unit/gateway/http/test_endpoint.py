@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.unit.gateway.http.support_wire import connection, head, read_answer
+from tests.support.polling import wait_until
+from tests.unit.gateway.http.support import connection, head, read_answer
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 
@@ -299,7 +300,7 @@ def test_beyond_the_limit_of_requests_in_flight_callers_are_told_to_wait(gateway
         threads = [threading.Thread(target=lambda: answers.append(gateway.infer())) for _ in range(2)]
         for thread in threads:
             thread.start()
-        gateway.wait_until(lambda: gateway.replica.in_flight() == 2)
+        wait_until(lambda: gateway.replica.in_flight() == 2)
         answer = gateway.infer()
         assert refused(answer, 429) == "2 requests are in flight already; try again in a second."
         assert answer.headers["retry-after"] == "1"
@@ -315,7 +316,7 @@ def test_a_slow_model_does_not_hold_up_the_others(gateway):
     with slow_route(gateway) as release:
         slow = threading.Thread(target=gateway.infer)
         slow.start()
-        gateway.wait_until(lambda: gateway.replica.in_flight() == 1)
+        wait_until(lambda: gateway.replica.in_flight() == 1)
         began_s = time.monotonic()
         assert gateway.infer("half/versions/2").status_code == 200  # the other model
         assert time.monotonic() - began_s < 1

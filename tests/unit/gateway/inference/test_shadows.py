@@ -22,7 +22,7 @@ from registry_sync.catalogue import VersionKey
 from router.draw.assignment import bucket, seed_state
 from router.snapshot import Shadow
 from runtimes.errors import ModelFailed
-from tests.unit.gateway.execution.support_lane import HeldExecutor, SimulatedLoop
+from tests.unit.gateway.execution.support import HeldExecutor, SimulatedLoop
 
 
 def context(against: str) -> Context:

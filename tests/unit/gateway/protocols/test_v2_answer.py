@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import BadRequest
 from gateway.protocols.request import WantedOutput
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
-from tests.unit.gateway.protocols.bodies import answer, read_answer
+from tests.unit.gateway.protocols.support import answer, read_answer
 
 LABEL, SCORES = np.array([3, -1]), np.array([[0.5], [0.25]], np.float32)
 

@@ -13,8 +13,8 @@ from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import ROLLOUT, SPLIT, T0, V2
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT, T0, V2
 
 times = st.floats(0, 1e12)
 shares = st.fractions(0, 1, max_denominator=BUCKETS)

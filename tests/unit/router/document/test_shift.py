@@ -14,7 +14,7 @@ from router.draw.slots import counts, owners
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import Limits
-from tests.unit.router.examples import T0, V2
+from tests.unit.router.support import T0, V2
 
 
 def percent(**shares: float | str) -> dict[str, Fraction]:

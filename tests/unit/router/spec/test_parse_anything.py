@@ -11,8 +11,8 @@ from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
 from router.spec.unparse import spec_to_dict
-from tests.unit.router.examples import ROLLOUT, SPLIT
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT
 
 TOP = [
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from router.spec.parse import parse_spec
 from router.spec.spec import Guardrail, GuardrailKind
 from router.spec.unparse import spec_to_dict
-from tests.unit.router.examples import ROLLOUT, SPLIT
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT
 
 
 @given(specs())

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import TooLate
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from tests.support.polling import wait_until_async
 from tests.unit.gateway.execution.process.support import (
     CRASH,
     HOLD,
@@ -31,7 +32,6 @@ from tests.unit.gateway.execution.process.support import (
     publish_estimator,
     running,
     settled,
-    until,
 )
 
 
@@ -125,7 +125,7 @@ def test_a_process_that_ends_fails_what_it_had_and_is_started_again(opened, numb
         meanwhile = await answer(lane)
         assert isinstance(meanwhile, ModelFailed)
         assert time.perf_counter() - started_s < 0.5
-        await until(lambda: lane.executor._keeper.child)
+        await wait_until_async(lambda: lane.executor._keeper.child)
         assert child_of(lane).pid != before
         child.kill()  # which is nobody any more, or somebody else
         assert (await answer(lane))[0].tolist() == [3.0]
@@ -143,7 +143,7 @@ def test_a_process_that_somebody_kills_under_load_fails_no_more_than_what_it_had
             assert not isinstance(outcomes[0], Exception)
             assert {type(each) for each in outcomes} <= {list, ModelFailed}
             assert any("signal 9" in str(each) for each in outcomes if isinstance(each, ModelFailed))
-            await until(lambda: lane.executor._keeper.child)
+            await wait_until_async(lambda: lane.executor._keeper.child)
 
     opened(test)
 
@@ -159,7 +159,7 @@ def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
         assert isinstance(error, ModelFailed)
         assert "did not answer in time and was killed" in str(error)
         assert isinstance(await answer(lane), ModelFailed)
-        await until(lambda: lane.executor._keeper.child)
+        await wait_until_async(lambda: lane.executor._keeper.child)
         assert not child.is_running()
         assert (await answer(lane))[0].tolist() == [3.0]
 
@@ -177,7 +177,7 @@ def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_d
         assert time.perf_counter() - started_s < 0.6
         assert lane.executor._limit_s(1, time.perf_counter() + 0.2, time.perf_counter()) == pytest.approx(1, abs=0.1)
         assert lane.executor._limit_s(1, time.perf_counter() + 2, time.perf_counter()) == pytest.approx(10, abs=0.1)
-        await until(lambda: lane.executor.has_room(1), within_s=5)  # five times the time, then it is killed
+        await wait_until_async(lambda: lane.executor.has_room(1), within_s=5)  # five times the time, then it is killed
 
     opened(test)
 
@@ -210,7 +210,7 @@ def test_a_shadow_and_a_primary_of_one_version_share_nothing_and_the_shadow_yiel
     async def test(lanes, lane):
         with pytest.raises(ModelRefused, match="m:1 is being started"):
             lanes.lane(moody[1], "process", True)
-        await until(lanes.has_news)
+        await wait_until_async(lanes.has_news)
         shadow = lanes.lane(moody[1], "process", True)
         assert lanes.lane(moody[1], "process") is lane
         assert child_of(shadow).pid != child_of(lane).pid

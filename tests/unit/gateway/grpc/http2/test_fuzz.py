@@ -5,7 +5,7 @@ import random
 import pytest
 
 from gateway.grpc.http2.frames import MOST_WINDOW, FrameType, frame, word
-from tests.unit.gateway.grpc.http2.peer import HELLO, Peer, Sent, conversation, frames_of, message, opened
+from tests.unit.gateway.grpc.http2.support import HELLO, Peer, Sent, conversation, frames_of, message, opened
 
 
 def mutated(number: int) -> bytes:

@@ -5,7 +5,7 @@ from h2.settings import SettingCodes
 
 from gateway.grpc.http2.connection import MOST_RESETS, MOST_STREAMS
 from gateway.grpc.http2.frames import MOST_WINDOW, ErrorCode, FrameType, frame, word
-from tests.unit.gateway.grpc.http2.peer import (
+from tests.unit.gateway.grpc.http2.support import (
     HELLO,
     Answer,
     Peer,

@@ -6,7 +6,7 @@ from h2.settings import SettingCodes
 
 from gateway.grpc.http2.connection import WINDOW
 from gateway.grpc.http2.frames import DEFAULT_WINDOW, FrameType, SettingId, frame, setting, word
-from tests.unit.gateway.grpc.http2.peer import Answer, Peer, answer_in, conversation, message
+from tests.unit.gateway.grpc.http2.support import Answer, Peer, answer_in, conversation, message
 
 CONTENT = bytes(range(256)) * 100
 
