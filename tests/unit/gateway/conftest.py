@@ -1,13 +1,11 @@
 """Fixtures of the gateway's tests: a registry of tiny models, one replica for the session, and live tables."""
 
 import gc
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import prometheus_client.values
 import pytest
 import structlog
 
@@ -20,28 +18,21 @@ from tests.support import linear, live_tables, replica, routes
 
 @pytest.fixture(scope="session", autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """Undo what a replica does to its process, which it takes to be its own: metrics' folder, garbage collector."""
-    folder, value_class = os.environ.get("PROMETHEUS_MULTIPROC_DIR"), prometheus_client.values.ValueClass
+    """Undo what a replica does to its process, which it takes to be its own."""
     threshold = gc.get_threshold()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # its threads would log between a test's lines
-    yield
+    with replica.metrics_kept():
+        yield
     structlog.reset_defaults()
     gc.unfreeze()
     gc.set_threshold(*threshold)
-    prometheus_client.values.ValueClass = value_class
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    if folder is not None:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 
 
 @pytest.fixture(autouse=True)
 def metrics_as_they_were() -> Iterator[None]:
     """Keep a test that makes its own metrics from taking over those of the shared replica."""
-    folder, value_class = os.environ.get("PROMETHEUS_MULTIPROC_DIR"), prometheus_client.values.ValueClass
-    yield
-    prometheus_client.values.ValueClass = value_class
-    if folder is not None:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with replica.metrics_kept():
+        yield
 
 
 @pytest.fixture(scope="session")

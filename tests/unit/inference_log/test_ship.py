@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from inference_log.sinks import Sink
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import Seat, segments, take_seat
 from inference_log.writer import LogWriter
+from tests.support.polling import wait_until
 
 _APPEND_FOREVER = """
 import sys
@@ -126,9 +126,7 @@ def test_the_active_segment_is_not_shipped(spool, tmp_path, make_context, make_r
     stop = threading.Event()
     running = threading.Thread(target=spool.roller.run, args=(stop, 3600, 1_000_000, 0.001))
     running.start()
-    until_s = time.monotonic() + 5
-    while spool.shipped() != ["d9"] and time.monotonic() < until_s:
-        time.sleep(0.005)
+    wait_until(lambda: spool.shipped() == ["d9"], shows=spool.shipped)
     assert segments(spool.folder) == [spool.writer.active_path]
     stop.set()
     running.join()

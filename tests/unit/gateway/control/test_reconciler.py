@@ -29,6 +29,7 @@ from store.api_key import ApiKey
 from store.errors import StoreUnavailable
 from store.interface import Change, Entry
 from tests.support.flaky_store import Served
+from tests.support.polling import PATIENCE_S
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}
@@ -242,7 +243,7 @@ def test_a_replica_that_ends_takes_its_report_back(bench):
     stop, ticked = threading.Event(), threading.Event()
     running = threading.Thread(target=bench.refresher.run, args=(stop, 0.001, ticked.set))
     running.start()
-    assert ticked.wait(5)
+    assert ticked.wait(PATIENCE_S)
     assert len(bench.store.reports()) == 1
     stop.set()
     running.join()
@@ -305,8 +306,9 @@ def test_outputs_that_a_manifest_names_in_another_order_later_are_answered_in_th
 
 
 def test_heard_is_a_moment_ago(bench):
+    began_s = time.monotonic()
     bench.tick()
-    assert 0 <= time.monotonic() - bench.refresher.heard_s < 5
+    assert began_s <= bench.refresher.heard_s <= time.monotonic()
 
 
 def test_what_an_unfinished_route_waits_for_is_not_loaded_again_at_every_tick(bench, declare):

@@ -161,7 +161,7 @@ def test_it_says_where_it_stands():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "succeeded", "failed"]), st.floats(0, 10)), max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_whatever_happens_an_arm_is_never_left_alone_for_longer_than_the_longest_pause(events):
     breaker, now_s = closed(), 0.0
     for event, later_s in events:

@@ -98,7 +98,7 @@ actions = st.one_of(
     st.booleans(),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 def test_each_request_is_answered_as_if_it_were_alone_whatever_happens_around_it(
     script, threads, most, expected_s, is_quick, is_batching
 ):

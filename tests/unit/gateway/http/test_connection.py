@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.support.polling import wait_until
+from tests.support.polling import PATIENCE_S, wait_until
 from tests.unit.gateway.http.support import connection, head, json_request, read_answer
 
 
@@ -70,7 +70,6 @@ def test_a_body_of_many_packets_is_answered(gateway):
     body = body_of(20_000)
     assert len(body) > 100_000
     with connection(gateway) as opened:
-        opened.settimeout(1)
         opened.sendall(head(len(body)) + body)
         status, _, content = read_answer(opened)
     assert status == 200
@@ -142,7 +141,7 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
 
     def hold(inputs, outputs):
         started.set()
-        release.wait(5)
+        release.wait(PATIENCE_S)
         return run(inputs, outputs)
 
     runtime.run, executor.pace = hold, LatencyModel(1.0)
@@ -169,7 +168,7 @@ def test_a_client_that_leaves_while_the_model_runs_is_recorded_as_gone(gateway, 
     with held_model(gateway) as (started, _):
         with connection(gateway) as opened:
             opened.sendall(way(json_request([[1, 2, 3, 4]], "plain", f"Traceparent: 00-{trace}-{'6' * 16}-01")))
-            assert started.wait(5)
+            assert started.wait(PATIENCE_S)
         wait_until(lambda: gateway.replica.in_flight() == 0)
     assert gateway.found(f"trace_id = '{trace}'", "outcome, status, error_code") == [
         {"outcome": "error", "status": 499, "error_code": "ClientGone"}
@@ -181,7 +180,7 @@ def test_a_client_that_leaves_while_the_model_runs_is_recorded_as_gone(gateway, 
 def test_a_client_that_ends_its_side_gets_its_answer(gateway, way):
     with held_model(gateway) as (started, release), connection(gateway) as opened:
         opened.sendall(way(json_request([[1, 2, 3, 4]])))
-        assert started.wait(5)
+        assert started.wait(PATIENCE_S)
         opened.shutdown(socket.SHUT_WR)
         assert opened.recv(9, socket.MSG_WAITALL | socket.MSG_PEEK) == b"HTTP/1.1 "  # which shows who has left
         release.set()

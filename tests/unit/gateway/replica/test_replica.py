@@ -12,11 +12,11 @@ from inference_log.query import run_query
 from inference_log.spool import all_segments
 from runtimes.errors import ModelFailed
 from tests.support.flaky_store import Served
-from tests.support.polling import wait_until
+from tests.support.polling import PATIENCE_S, wait_until
 
 
 def check(gateway) -> None:
-    asyncio.run_coroutine_threadsafe(gateway.replica.check(), gateway.loop).result(5)
+    asyncio.run_coroutine_threadsafe(gateway.replica.check(), gateway.loop).result(PATIENCE_S)
 
 
 def test_a_healthy_replica_says_nothing_and_logs_nothing(gateway):

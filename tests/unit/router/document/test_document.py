@@ -25,7 +25,7 @@ def read_back(document: Document) -> Document:
 
 
 @given(specs(), st.lists(st.tuples(st.integers(0, 6), shares, times), max_size=5))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_document_is_stored_as_it_is_read(spec, steps):
     document = apply(None, Declare(spec, at_s=T0))
     arm = next(iter(spec.arms))

@@ -15,7 +15,7 @@ from tests.unit.router.support import ROLLOUT, SPLIT
 
 
 @given(specs())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_spec_is_written_as_it_is_read(spec):
     read = parse_spec(json.loads(json.dumps(spec_to_dict(spec))))
     assert read == spec
@@ -24,7 +24,7 @@ def test_a_spec_is_written_as_it_is_read(spec):
 
 
 @given(specs())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_spec_survives_a_file_of_yaml(spec):
     assert parse_spec(yaml.safe_load(yaml.safe_dump(spec_to_dict(spec)))) == spec
 

@@ -123,13 +123,15 @@ def running(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return runner.run(work())
 
 
-def descriptors() -> int:
-    """Count the open sockets and pipes of this process. Files come and go with other tests' threads."""
+def descriptors() -> set[str]:
+    """Return the open sockets and pipes of this process. Files come and go with other tests' threads."""
     kinds = ("socket:", "pipe:")
-    found = 0
+    found = set()
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            found += str(path.readlink()).startswith(kinds)
+            target = str(path.readlink())
+            if target.startswith(kinds):
+                found.add(target)
     return found
 
 

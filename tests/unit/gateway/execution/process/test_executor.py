@@ -37,13 +37,13 @@ from tests.unit.gateway.execution.process.support import (
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    """No test may leave a process, a zombie or a descriptor behind."""
+    """Require that no test leaves a process, a zombie or a descriptor behind."""
     monkeypatch.setattr("gateway.execution.process.supervisor.FIRST_PAUSE_S", 0.05)
     running(lambda: asyncio.sleep(0))  # the first loop opens a pipe that stays
     before = descriptors()
     yield
     assert children() == []
-    assert descriptors() == before
+    assert descriptors() - before == set()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_it_answers_and_its_requests_are_batched(opened):
         jobs = [ask(lane, number, 1) for number in range(100)]
         assert [(await settled(job))[0].tolist() for job in jobs] == [[number + 1.0] for number in range(100)]
         assert lane.statistics.runs < 10
-        assert lane.executor.pace.expected_s(1) < 0.1
+        assert 0 < lane.executor.pace.expected_s(1) < 5
 
     opened(test)
 
@@ -121,10 +121,9 @@ def test_a_process_that_ends_fails_what_it_had_and_is_started_again(opened, numb
             error = await settled(job)
             assert isinstance(error, ModelFailed)
             assert f"Its process ended ({ended}); it is being started again." in str(error)
-        started_s = time.perf_counter()
         meanwhile = await answer(lane)
         assert isinstance(meanwhile, ModelFailed)
-        assert time.perf_counter() - started_s < 0.5
+        assert lane.executor._keeper.child is None  # it was answered before the next process was there
         await wait_until_async(lambda: lane.executor._keeper.child)
         assert child_of(lane).pid != before
         child.kill()  # which is nobody any more, or somebody else
@@ -163,21 +162,21 @@ def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
         assert not child.is_running()
         assert (await answer(lane))[0].tolist() == [3.0]
 
-    opened(test, hang_after_s=0.5)
+    opened(test, hang_after_s=2)
 
 
 def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_does(opened):
     async def test(lanes, lane):
-        started_s = time.perf_counter()
-        late, waiting = ask(lane, SLEEP, 1, within_s=0.2), None
+        late = ask(lane, SLEEP, 1, within_s=0.2)
         await asyncio.sleep(0.05)
         waiting = ask(lane, 1, 1, within_s=0.1)
         assert isinstance(await settled(waiting), TooLate)
         assert isinstance(await settled(late), TooLate)
-        assert time.perf_counter() - started_s < 0.6
-        assert lane.executor._limit_s(1, time.perf_counter() + 0.2, time.perf_counter()) == pytest.approx(1, abs=0.1)
-        assert lane.executor._limit_s(1, time.perf_counter() + 2, time.perf_counter()) == pytest.approx(10, abs=0.1)
-        await wait_until_async(lambda: lane.executor.has_room(1), within_s=5)  # five times the time, then it is killed
+        now_s = time.perf_counter()
+        assert lane.executor._limit_s(1, now_s + 0.2, now_s) == pytest.approx(1, abs=0.1)
+        assert lane.executor._limit_s(1, now_s + 2, now_s) == pytest.approx(10, abs=0.1)
+        # After five times the time the process is killed, long before the model would wake up.
+        await wait_until_async(lambda: lane.executor.has_room(1), within_s=30)
 
     opened(test)
 
@@ -185,15 +184,15 @@ def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_d
 def test_large_tensors_pass_while_the_loop_goes_on(opened):
     async def test(lanes, lane):
         features = np.random.default_rng(0).random((500_000, 2))
-        longest_s, is_done = 0.0, False
+        turns, longest_s, is_done = 0, 0.0, False
 
         async def watch():
-            nonlocal longest_s
-            before_s = time.perf_counter()
+            nonlocal turns, longest_s
+            before_s = time.thread_time()
             while not is_done:
                 await asyncio.sleep(0)
-                now_s = time.perf_counter()
-                longest_s, before_s = max(longest_s, now_s - before_s), now_s
+                now_s = time.thread_time()  # of this thread alone, however busy the machine is
+                turns, longest_s, before_s = turns + 1, max(longest_s, now_s - before_s), now_s
 
         watching = asyncio.ensure_future(watch())
         (tensor,) = await settled(lane.submit({"X": features}, len(features)))
@@ -201,6 +200,7 @@ def test_large_tensors_pass_while_the_loop_goes_on(opened):
         await watching
         assert np.array_equal(tensor, features.sum(axis=1))
         assert tensor.flags.aligned
+        assert turns > 100  # measured: thousands; a loop that waits for the process turns a few times
         assert longest_s < 0.1
 
     opened(test)
@@ -215,7 +215,7 @@ def test_a_shadow_and_a_primary_of_one_version_share_nothing_and_the_shadow_yiel
         assert lanes.lane(moody[1], "process") is lane
         assert child_of(shadow).pid != child_of(lane).pid
         here = os.nice(0)
-        assert [(await answer(each, NICE, 0))[0].tolist() for each in (lane, shadow)] == [[here], [here + 10]]
+        assert [(await answer(each, NICE, 0))[0].tolist() for each in (lane, shadow)] == [[here], [10]]
         assert (await answer(lane, THREADS, 0))[0].tolist() == [1]
         assert isinstance(await answer(shadow, CRASH, 1), ModelFailed)
         assert (await answer(lane))[0].tolist() == [3.0]
@@ -251,7 +251,7 @@ def test_the_process_of_a_replica_that_dies_does_not_outlive_it_even_if_its_mode
         os.close(lane.executor._keeper.child._life)  # as the kernel does it
         lane.executor._keeper.child._life = -1
         assert isinstance(await settled(job), ModelFailed)
-        assert not child.is_running()
+        await wait_until_async(lambda: not child.is_running())
 
     opened(test)
 
@@ -283,10 +283,10 @@ def test_what_cannot_be_loaded_is_not_tried_again_at_once(tmp_path, monkeypatch)
     lanes = lanes_of(tmp_path)
     with pytest.raises(ModelRefused):
         lanes.lane(version, "process")
-    started_s = time.perf_counter()
-    with pytest.raises(ModelRefused, match="no attribute 'predict'"):
-        lanes.lane(version, "process")
-    assert time.perf_counter() - started_s < 0.1
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.execution.process.supervisor.ChildProcess", pytest.fail)
+        with pytest.raises(ModelRefused, match="no attribute 'predict'"):
+            lanes.lane(version, "process")
     monkeypatch.setattr("gateway.execution.lane_pool._RETRY_AFTER_S", 0.0)
     good = publish_estimator(tmp_path, Moody())
     lanes.lane(good, "process")
