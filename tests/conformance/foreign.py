@@ -70,7 +70,7 @@ class Raised(Exception):
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """A request, which any client can send. `version` and `outputs` are not sent unless they are given."""
 
     route: str
@@ -90,7 +90,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response as a client presents it."""
 
     id: str
@@ -136,21 +136,21 @@ class Foreign:
         process.stdin.flush()
         line = process.stdout.readline()
         assert line, f"The worker of {self.kind.name} ended with code {process.wait(_END_S)}."
-        answer = json.loads(line)
-        if "raised" in answer:
-            raise Raised(self.kind.name, **answer["raised"])
-        return answer["value"]
+        result = json.loads(line)
+        if "raised" in result:
+            raise Raised(self.kind.name, **result["raised"])
+        return result["value"]
 
-    def infer(self, ask: Ask) -> Answer:
+    def infer(self, request: Request) -> Response:
         """Send tensors in the wanted encoding, or in the one that this client has."""
-        if (ask.binary_in, ask.binary_out) not in self.kind.encodings:
+        if (request.binary_in, request.binary_out) not in self.kind.encodings:
             binary_in, binary_out = self.kind.encodings[-1]
-            ask = replace(ask, binary_in=binary_in, binary_out=binary_out)
-        return Answer(**self.call("infer", ask=asdict(ask)))
+            request = replace(request, binary_in=binary_in, binary_out=binary_out)
+        return Response(**self.call("infer", request=asdict(request)))
 
-    def tell(self, call: str, *given: Any) -> Any:
+    def describe(self, call: str, *given: Any) -> Any:
         """Make a call that describes the server."""
-        return self.call("tell", call=call, given=given)
+        return self.call("describe", call=call, given=given)
 
     def dismiss(self) -> None:
         """Let the worker end."""

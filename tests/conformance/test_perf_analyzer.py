@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer, which asks for metadata, configuration and statistics before it infers."""
+"""NVIDIA's perf_analyzer, which reads metadata, configuration and statistics before it infers."""
 
 import subprocess
 
@@ -38,6 +38,6 @@ def test_it_measures_and_no_request_fails(tool, gateway, foreign, tmp_path, prot
 
 
 def failures(client: Foreign) -> int:
-    (stats,) = client.tell("get_inference_statistics", "rows-fp64")["model_stats"]
+    (stats,) = client.describe("get_inference_statistics", "rows-fp64")["model_stats"]
     count: int = stats["inference_stats"]["fail"]["count"]
     return count

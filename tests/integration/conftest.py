@@ -1,12 +1,15 @@
-"""Two gateways with the demo's models, each of one replica without Ray: an open one and a closed one."""
+"""An open and a closed gateway, each of one replica without Ray, and real Redis servers with stores on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from store.interface import Store
+from store.open import open_store
 from tests.support.gateway_process import GatewayProcess, running
+from tests.support.redis_server import RedisServer, need_redis
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,39 @@ def _served(home: Path, **settings: str) -> AbstractContextManager[GatewayProces
     # The first segment that becomes Parquet costs about 100 MB for good. The tests of memory must not see that.
     settings = {"POINTSMAN_SEGMENT_MAX_AGE_S": "3600", **settings}
     return running(GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **settings))
+
+
+@pytest.fixture
+def servers(tmp_path) -> Iterator[Callable[..., RedisServer]]:
+    """Return a function that makes servers. They end after the test."""
+    made: list[RedisServer] = []
+
+    def make(*options: str, **more: object) -> RedisServer:
+        made.append(RedisServer(tmp_path / f"redis{len(made)}", *options, **more))
+        return made[-1]
+
+    need_redis()
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str], Store]]:
+    """Return a function that opens stores. They are closed after the test."""
+    stores: list[Store] = []
+
+    def make(url: str) -> Store:
+        stores.append(open_store(url))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def server(servers) -> RedisServer:
+    made = servers()
+    made.start()
+    return made

@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Two replicas, which share a SQLite file."""
+    """Start two replicas, which share a SQLite file."""
     home = tmp_path_factory.mktemp("gateway") / "var"
     with running(GatewayProcess(home, POINTSMAN_ALLOW_PICKLE="true")) as gateway:
         gateway.wait_for_replicas(2)
@@ -22,7 +22,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The store of `shared`. It keeps what it is given, as a store of documents should."""
+    """Start the store of `shared`. It keeps its data on disk, as a store of documents should."""
     server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes")
     server.start()
     yield server
@@ -31,7 +31,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def shared(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Two more replicas, which share a Redis."""
+    """Start two more replicas, which share a Redis."""
     home = tmp_path_factory.mktemp("shared") / "var"
     with running(GatewayProcess(home, POINTSMAN_ALLOW_PICKLE="true", POINTSMAN_STORE=redis.url)) as gateway:
         gateway.wait_for_replicas(2)
@@ -45,7 +45,7 @@ def cancer() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def body(cancer: np.ndarray) -> bytes:
-    """One instance, as JSON."""
+    """Return a request of one instance, as JSON."""
     tensor = {"name": "X", "shape": [1, 30], "datatype": "FP32", "data": cancer[0].tolist()}
     return json.dumps({"inputs": [tensor]}).encode()
 

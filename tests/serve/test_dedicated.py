@@ -19,7 +19,7 @@ IN_TIME_S = 5.0
 
 @pytest.fixture(scope="module")
 def mischief(gateway):
-    """Declare route `mischief`: a dedicated arm that does as it is told, with cancer:2 in the replica as fallback."""
+    """Declare route `mischief`: a dedicated arm that obeys orders, with cancer:2 in the replica as fallback."""
     deadline = f"{int(DEADLINE_S * 1000)}ms"
     spec = declare_mischief(gateway, "mischief", placement="dedicated", deadline=deadline)
     yield

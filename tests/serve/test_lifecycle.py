@@ -1,4 +1,4 @@
-"""Starting, stopping and being killed: nothing stays behind, and the next start works."""
+"""A gateway that is stopped or killed leaves nothing behind, and the next start works."""
 
 import signal
 

@@ -57,7 +57,7 @@ def test_any_scrape_counts_the_requests_of_both_replicas(gateway, body):
         )
 
     def settled() -> float | None:
-        """Each replica writes its counts down several times a second."""
+        """Return the count once it rests: each replica writes its counts down several times a second."""
         first = counted()
         time.sleep(2)
         return first if counted() == first else None
@@ -70,7 +70,7 @@ def test_any_scrape_counts_the_requests_of_both_replicas(gateway, body):
 
 
 def _new_version(gateway, version, **changes):
-    """A copy of cancer:1 with another manifest; returns its folder."""
+    """Copy cancer:1, change its manifest, and return the folder."""
     source, target = gateway.home / "models/cancer/1", gateway.home / "models/cancer" / version
     shutil.copytree(source, target)
     manifest = yaml.safe_load((target / "model.yaml").read_text()) | changes

@@ -34,7 +34,7 @@ def write(store: Store, document: Document, what: str = "apply", **more: object)
 
 
 def written(store: Store, versions: int, route: str = "fraud") -> Document:
-    """The route at this version."""
+    """Write a route in that many versions. Return the last one."""
     document = declared(route)
     write(store, document, "v1")
     for version in range(2, versions + 1):

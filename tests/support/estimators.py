@@ -25,7 +25,7 @@ class _Classifier:
 
 
 class Canary(_Classifier):
-    """Answers as the demo's route does on the average patient: label 1 with certainty, unless it is told otherwise.
+    """Answers as the demo's route does on the average patient: label 1 with certainty, by default.
 
     It fails the share `fails` of its requests, takes `takes_s` for each, and answers label 0 in the share `differs`.
     It behaves while it is tried out at loading, with numbers that are smaller than any patient's.

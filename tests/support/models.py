@@ -36,9 +36,9 @@ def write_version(root: Path, model: str, version: str, content: bytes, **manife
 
     The artifact is ONNX unless `file` is given and ends otherwise. `manifest` needs `inputs` and `outputs`.
     """
-    said = {"file": "model.onnx", "sha256": hashlib.sha256(content).hexdigest(), **manifest}
-    runtime = "onnx" if said["file"].endswith(".onnx") else "sklearn"
-    written = Manifest(**{"runtime": runtime, **said})
+    fields = {"file": "model.onnx", "sha256": hashlib.sha256(content).hexdigest(), **manifest}
+    runtime = "onnx" if fields["file"].endswith(".onnx") else "sklearn"
+    written = Manifest(**{"runtime": runtime, **fields})
     folder = root / model / version
     folder.mkdir(parents=True, exist_ok=True)
     (folder / written.file).write_bytes(content)

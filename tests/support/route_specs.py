@@ -46,14 +46,14 @@ def durations(longest_us: int = YEAR_US) -> st.SearchStrategy[float]:
 
 @st.composite
 def decimals(draw: st.DrawFn, least: Fraction, most: Fraction) -> Fraction:
-    """Shares that a person can write down."""
+    """Draw shares that a person can write down."""
     unit = 10 ** draw(st.sampled_from([3, 4, 18, 30]))
     return Fraction(draw(st.integers(-(-least * unit // 1), most * unit // 1)), unit)
 
 
 @st.composite
 def parted(draw: st.DrawFn, arms: list[str]) -> dict[str, Fraction]:
-    """Shares that sum to 1."""
+    """Draw shares that sum to 1."""
     cuts = sorted(draw(st.lists(decimals(Fraction(0), Fraction(1)), min_size=len(arms) - 1, max_size=len(arms) - 1)))
     ends = [*cuts, Fraction(1)]
     return {arm: end - start for arm, start, end in zip(arms, [Fraction(0), *cuts], ends, strict=True)}
@@ -80,7 +80,7 @@ def rollouts(draw: st.DrawFn, arms: list[str]) -> RolloutSpec:
 
 @st.composite
 def fallbacks(draw: st.DrawFn, arms: list[str]) -> dict[str, str] | None:
-    """For some arms, one that comes later in some order: so they never go in a circle."""
+    """Draw fallbacks for some arms. Each comes later in some order, so they never form a circle."""
     order = draw(st.permutations(arms))
     chosen = [arm for arm in order[:-1] if draw(st.booleans())]
     return {arm: draw(st.sampled_from(order[order.index(arm) + 1 :])) for arm in chosen} or None
@@ -125,7 +125,7 @@ def shadows(draw: st.DrawFn, arms: list[str]) -> tuple[ShadowSpec, ...]:
 
 @st.composite
 def limits(draw: st.DrawFn, least: dict[str, int], may_have_floor: bool, trusted: str | None) -> dict[str, Limits]:
-    """Limits that allow the arms what they have at first."""
+    """Draw limits that allow the arms what they have at first."""
     made = {}
     for arm, own in least.items():
         if draw(st.booleans()):

@@ -20,7 +20,7 @@ WriteSegment = Callable[..., Path]
 
 @pytest.fixture
 def make_context() -> MakeContext:
-    """A context of one model with input X (FP32, two columns), a label and scores."""
+    """Return a function that makes contexts of a model with input X (FP32, two columns), a label and scores."""
 
     def make(**changes: Any) -> Context:
         values: dict[str, Any] = {
@@ -47,7 +47,7 @@ def make_context() -> MakeContext:
 
 @pytest.fixture
 def make_record() -> MakeRecord:
-    """A record that answered one instance, unless told otherwise; tensors are given as arrays."""
+    """Return a function that makes records of one answered instance. Tensors are given as arrays."""
 
     def make(context: int = 0, writer_seq: int = 0, **changes: Any) -> Record:
         values: dict[str, Any] = {
@@ -78,7 +78,7 @@ def make_record() -> MakeRecord:
 
 @pytest.fixture
 def make_audit() -> MakeAudit:
-    """What is noted of a change of a route's document."""
+    """Return a function that makes the entries of changes of a route's document."""
 
     def make(number: int = 1, **changes: Any) -> Audit:
         values: dict[str, Any] = {
@@ -100,7 +100,7 @@ def make_audit() -> MakeAudit:
 
 @pytest.fixture
 def write_segment() -> WriteSegment:
-    """Writes a closed segment file."""
+    """Return a function that writes a closed segment file."""
 
     def write(folder: Path, contexts: Sequence[Context], records: Sequence[SegmentEntry], sequence: int = 0) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

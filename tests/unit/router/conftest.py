@@ -1,4 +1,4 @@
-"""Routes to decide on."""
+"""Fixtures that make documents of route `r`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from tests.unit.router.support import ROLLOUT, T0, V2
 
 @pytest.fixture
 def declared() -> Callable[..., Document]:
-    """`declared(a="90%", b="10%", seed="x")`: a new route r whose arms a, b, … are m:1, m:2, …."""
+    """Return `declared(a="90%", b="10%", seed="x")`: a new route r whose arms a, b, … are m:1, m:2, …."""
 
     def declare(**keys: Any) -> Document:
         split = {name: share for name, share in keys.items() if len(name) == 1}
@@ -26,7 +26,7 @@ def declared() -> Callable[..., Document]:
 
 @pytest.fixture
 def ready() -> Callable[..., Document]:
-    """`ready(steps=[…], unit=…)`: version 1 of the example's rollout; keys of `rollout` go there, others to the top."""
+    """Return `ready(steps=[…], unit=…)`: version 1 of the example's rollout, with other keys."""
 
     def declare(**keys: Any) -> Document:
         own = {name: keys.pop(name) for name in ("of", "from", "steps", "every", "samples") if name in keys}
@@ -38,7 +38,7 @@ def ready() -> Callable[..., Document]:
 
 @pytest.fixture
 def begun(ready) -> Callable[..., Document]:
-    """`begun(…)`: as `ready`, started at `T0` with version 2 as the candidate."""
+    """Return `begun(…)`: as `ready`, started at `T0` with version 2 as the candidate."""
 
     def declare(candidate: Candidate = V2, **keys: Any) -> Document:
         return apply(ready(**keys), Start(candidate, T0))
@@ -48,7 +48,7 @@ def begun(ready) -> Callable[..., Document]:
 
 @pytest.fixture
 def after() -> Callable[..., Document]:
-    """`after(document, *commands)`: what comes of it."""
+    """Return `after(document, *commands)`: the document after the commands."""
 
     def apply_all(document: Document, *commands: Command) -> Document:
         for command in commands:

@@ -33,7 +33,7 @@ V3 = Candidate("3", "digest-3")
 
 
 def compiled(document: Document) -> Route:
-    """A document with pins as they come: every alias names version 9, and every version has a digest of its own."""
+    """Compile a document. Every alias names version 9, and every version has a digest of its own."""
     refs = references(document)
     return compile_route(
         document, {name: Pin(ref.version or "9", f"digest-{ref.version or 9}") for name, ref in refs.items()}

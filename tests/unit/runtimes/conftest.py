@@ -20,7 +20,7 @@ COLUMNS = 30
 
 @pytest.fixture(scope="session")
 def cancer() -> tuple[np.ndarray, np.ndarray]:
-    """569 rows of 30 features, and 0 (malignant) or 1."""
+    """Return 569 rows of 30 features, and 0 (malignant) or 1 for each."""
     data = load_breast_cancer()
     return data.data.astype(np.float32), data.target
 
@@ -37,7 +37,7 @@ def logistic(cancer) -> Any:
 
 @pytest.fixture(scope="session")
 def regression(cancer) -> LinearRegression:
-    """Predicts the first feature from all of them, in doubles."""
+    """Return a model that predicts the first feature from all of them, in doubles."""
     features = cancer[0].astype(np.float64)
     return LinearRegression().fit(features, features[:, 0])
 
@@ -70,16 +70,16 @@ def skops_model(logistic) -> bytes:
 
 @pytest.fixture(scope="session")
 def manifest_of() -> Callable[..., Manifest]:
-    """A true manifest of a model of the cancer data, but for what is changed."""
+    """Return a function that describes a model of the cancer data truly, with some changes."""
 
     def describe(content: bytes, file: str = "model.onnx", **change: Any) -> Manifest:
-        said = {
+        true = {
             "runtime": "onnx" if file.endswith(".onnx") else "sklearn",
             "file": file,
             "sha256": hashlib.sha256(content).hexdigest(),
             "inputs": (TensorSpec("X", "FP32", (-1, COLUMNS)),),
             "outputs": (TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", "FP32", (-1, 2))),
         }
-        return Manifest(**{**said, **change})
+        return Manifest(**{**true, **change})
 
     return describe

@@ -1,4 +1,4 @@
-"""Every kind of store, behind the few things that the specification needs beside the Protocol.
+"""Every kind of store, with the few actions that the specification needs beside the Protocol.
 
 A new store is one more class here and one more line in `KINDS`. The kind redis starts one real redis-server.
 """
@@ -15,22 +15,22 @@ from tests.support.redis_server import RedisServer
 
 
 class Kind:
-    """What all kinds have in common: stores that are opened on the same data, as other replicas have it."""
+    """The common part of all kinds: stores that are opened on the same data, as other replicas do."""
 
     tells = False
-    """Whether waiting for a change ends when there is one."""
+    """True if waiting for a change ends when there is one."""
 
     def __init__(self) -> None:
         self._opened: list[Store] = []
 
     def open(self) -> Store:
-        """Another store on the same data."""
+        """Open another store on the same data."""
         store = self._open()
         self._opened.append(store)
         return store
 
     def close(self) -> None:
-        """Closes what was opened."""
+        """Close the stores."""
         for store in self._opened:
             store.close()
 
@@ -46,23 +46,23 @@ class SQLiteKind(Kind):
         return SQLiteStore(self.path, busy_timeout_s=30.0)
 
     def damage_document(self, body: str) -> None:
-        """Replaces the bodies of all stored documents."""
+        """Replace the bodies of all stored documents."""
         self._execute("UPDATE documents SET body = ?", body)
 
     def damage_change(self, body: str) -> None:
-        """Replaces what is stored of who changed what."""
+        """Replace what is stored of all changes."""
         self._execute("UPDATE documents SET change = ?", body)
 
     def damage_report(self, body: str) -> None:
-        """Replaces what all replicas said."""
+        """Replace the reports of all replicas."""
         self._execute("UPDATE replicas SET report = ?", body)
 
     def damage_key(self, key_id: str, body: str) -> None:
-        """Replaces what is stored of one key."""
+        """Replace what is stored of one key."""
         self._execute("UPDATE keys SET body = ? WHERE id = ?", body, key_id)
 
     def take_away(self) -> None:
-        """Makes the data unreachable for the stores that are open."""
+        """Make the data unreachable for the stores that are open."""
         for table in ("documents", "identity", "audited", "replicas", "keys", "sources", "sums"):
             self._execute(f"DROP TABLE {table}")
 
@@ -88,32 +88,32 @@ class RedisKind(Kind):
         return open_store(self._server.url)
 
     def damage_document(self, body: str) -> None:
-        """Replaces the bodies of all stored documents."""
+        """Replace the bodies of all stored documents."""
         for key in self.client.keys("{pointsman}:document:*"):
             self.client.hset(key, "document", body)
 
     def damage_change(self, body: str) -> None:
-        """Replaces what is stored of who changed what."""
+        """Replace what is stored of all changes."""
         for key in self.client.keys("{pointsman}:document:*"):
             self.client.hset(key, "change", body)
 
     def damage_report(self, body: str) -> None:
-        """Replaces what all replicas said."""
+        """Replace the reports of all replicas."""
         for replica in self.client.hkeys("{pointsman}:reports"):
             self.client.hset("{pointsman}:reports", replica, f"1800000000 {body}")
 
     def damage_key(self, key_id: str, body: str) -> None:
-        """Replaces what is stored of one key."""
+        """Replace what is stored of one key."""
         self.client.hset("{pointsman}:keys", key_id, body)
 
     def take_away(self) -> None:
-        """Makes the data unreachable for the stores that are open."""
+        """Make the data unreachable for the stores that are open."""
         self.client.config_set("requirepass", "changed")
         self.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         self.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     def close(self) -> None:
-        """Closes what was opened, and gives the data back."""
+        """Close the stores, and make the data reachable again."""
         super().close()
         self.client.config_set("requirepass", "")
         self.client.close()

@@ -1,4 +1,4 @@
-"""An issuer with a key of each kind, clocks that are numbers, and a guard over both."""
+"""An issuer with a key of each kind, and clocks that are numbers."""
 
 import json
 import time
@@ -26,26 +26,26 @@ class Issuer:
         }
 
     def jwk(self, algorithm: str, **more: object) -> dict[str, Any]:
-        """The public part of a key."""
+        """Return the public part of a key."""
         public = self.private[algorithm].public_key()
         encoder = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}[algorithm]
         return {**encoder.to_jwk(public, as_dict=True), "kid": algorithm, **more}
 
     def jwks(self, *algorithms: str) -> bytes:
-        """What the issuer publishes."""
+        """Return the key set that the issuer publishes."""
         return json.dumps({"keys": [self.jwk(algorithm) for algorithm in algorithms or ALGORITHMS]}).encode()
 
     def token(self, algorithm: str = "ES256", headers: Mapping[str, object] | None = None, **claims: object) -> bytes:
-        """A token that is valid for a minute unless the claims say otherwise; a claim of None is left out."""
-        said = {"exp": time.time() + 60, "sub": "ada", "scope": "predict", **claims}
-        held = {name: value for name, value in said.items() if value is not None}
+        """Return a token that is valid for a minute unless the claims say otherwise. A claim of None is left out."""
+        claimed = {"exp": time.time() + 60, "sub": "ada", "scope": "predict", **claims}
+        held = {name: value for name, value in claimed.items() if value is not None}
         named = {"kid": algorithm, **(headers or {})}
-        # Not jwt.encode, which keeps claims from being as wrong as somebody else's library may make them.
+        # Not jwt.encode: it rejects claims that are wrong, and other libraries may issue them.
         return jwt.PyJWS().encode(json.dumps(held).encode(), self.private[algorithm], algorithm, named).encode()
 
 
 class Source:
-    """Signing keys as a thread would bring them."""
+    """Signing keys as the source's thread would keep them."""
 
     def __init__(self, current: SigningKeys | None) -> None:
         self.current = current

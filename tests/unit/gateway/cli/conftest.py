@@ -1,4 +1,4 @@
-"""Runs commands in this process, against no gateway, the session's, or a stand-in."""
+"""Fixtures that run commands in this process, against no gateway, the session's, or a stand-in."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ def run(monkeypatch, tmp_path) -> Iterator[Callable[..., Result]]:
     opened = []
 
     class Closed(httpx.Client):
-        """A command leaves its connections to the end of its process, which is not near here."""
+        """Noted, to be closed after the test: a command leaves its connections to the end of its process."""
 
         def __init__(self, **arguments) -> None:
             super().__init__(**arguments)
@@ -31,5 +31,5 @@ def run(monkeypatch, tmp_path) -> Iterator[Callable[..., Result]]:
 
 @pytest.fixture
 def here(gateway, run) -> Callable[..., Result]:
-    """Runs a command against the replica that the session shares."""
+    """Return a function that runs a command against the replica that the session shares."""
     return lambda *arguments: run(*arguments, "--url", f"http://127.0.0.1:{gateway.port}")

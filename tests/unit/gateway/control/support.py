@@ -1,4 +1,4 @@
-"""A small machine room for counting: replicas that append, count and ship, and a store that fails and kills as told."""
+"""Replicas that append, count and ship records, and a store that fails, or kills them, by a seed."""
 
 import random
 import threading
@@ -43,7 +43,7 @@ KINDS: tuple[tuple[str, dict[str, Any], dict[str, int]], ...] = (
 
 
 def context_of(name: str, policy_version: int) -> Context:
-    """What the log says once of the arms `stable` and `canary`, of a fallback and of a shadow."""
+    """Return the log's context of arm `stable` or `canary`, of a fallback, or of a shadow."""
     role = name if name in ("fallback", "shadow") else "primary"
     return Context(
         0, "fraud", name, role, "split", policy_version, "abc", {"stable": 0.9, "canary": 0.1}, "fraud", "2", "d" * 64,
@@ -52,7 +52,7 @@ def context_of(name: str, policy_version: int) -> Context:
 
 
 def make_record(number: int, sequence: int, decision_id: str, event_us: int, **changes: Any) -> Record:
-    """A record that was drawn and answered, unless told otherwise."""
+    """Return a record that was drawn and answered, with some changes."""
     values: dict[str, Any] = {
         "attempt": 0, "reason": "WEIGHTED", "propensity": 0.5, "unit_hash": None, "status": 200, "outcome": "ok",
         "error_code": "", "latency_us": 1500, "model_us": 250, "batch_size": 1, "request_id": "", "trace_id": "",
@@ -62,7 +62,7 @@ def make_record(number: int, sequence: int, decision_id: str, event_us: int, **c
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`: nobody catches it."""
+    """Stands for `kill -9`: nothing catches it."""
 
 
 class MemorySums:
@@ -119,7 +119,7 @@ class MortalSink(DirectorySink):
 
 
 class Machine:
-    """One replica's process: a seat, a writer, a counter and a roller. `at_step` may kill it between two steps."""
+    """One replica's process: a seat, a writer, a counter and a shipper. `at_step` may kill it between two steps."""
 
     def __init__(
         self,
@@ -143,14 +143,14 @@ class Machine:
         )
 
     def append(self, context: Context, event_us: int, **changes: Any) -> None:
-        """One record, as the request path appends it."""
+        """Append one record as the request path does."""
         name = self.writer.writer_id
         assert self.writer.append(
             context, lambda number, sequence: make_record(number, sequence, f"{name}-{sequence}", event_us, **changes)
         )
 
     def begin_a_frame(self, share: float) -> None:
-        """Leaves the first part of the next frame in the active segment, as a writer does that is interrupted."""
+        """Leave the first part of the next frame in the active segment, as an interrupted writer does."""
         if self.writer.active_path is not None:
             content = frame(make_record(0, 0, "torn", NOON_US))
             with self.writer.active_path.open("r+b") as file:
@@ -158,7 +158,7 @@ class Machine:
                 file.write(content[: int(len(content) * share)])
 
     def roll(self) -> None:
-        """Closes the active segment and ships what is there."""
+        """Close the active segment and ship what is there."""
         stop = threading.Event()
         stop.set()
         self.roller.run(stop, 3600, 1_000_000)
@@ -176,7 +176,7 @@ class Machine:
 
 
 class Fate:
-    """Decides by a seed what happens next: an answer that is lost, a store that is gone, a kill."""
+    """Decides by a seed what happens next: a reply that is lost, a store that is gone, a kill."""
 
     def __init__(self, seed: int, may_kill: bool = True) -> None:
         self.dice = random.Random(seed)  # noqa: S311  # a test that can be repeated
@@ -184,7 +184,7 @@ class Fate:
         self._may_kill = may_kill
 
     def strike(self) -> None:
-        """Sometimes raises."""
+        """Raise, sometimes."""
         if self.calm:
             return
         draw = self.dice.random()
@@ -194,6 +194,6 @@ class Fate:
             self.kill()
 
     def kill(self) -> None:
-        """Sometimes ends the process."""
+        """End the process, sometimes."""
         if not self.calm and self._may_kill and self.dice.random() < 0.3:
             raise Killed

@@ -1,4 +1,4 @@
-"""A lane's surroundings under a test's control: time that jumps, and an executor that ends its batches when told to."""
+"""A lane's surroundings: simulated time, and an executor whose batches end when the test says so."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -39,7 +39,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 def simulated(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Runs a coroutine in simulated time, which is that of the lanes, too."""
+    """Run a coroutine in simulated time, which is also that of the lanes."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
         with patch("gateway.execution.lane.time", clock):
@@ -80,7 +80,7 @@ class HeldExecutor:
             self.end(len(self.held) - 1)
 
     def end(self, index: int = 0) -> None:
-        """One of the batches that are being run comes to its end."""
+        """End one of the batches that are running."""
         inputs, rows, done = self.held.pop(index)
         parts = [part for (part,) in split([inputs["X"]], rows)]
         done([InputRefused("NaN") if np.isnan(part).any() else [part * 2] for part in parts], 0.001)

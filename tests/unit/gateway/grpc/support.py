@@ -31,7 +31,7 @@ ARM = SimpleNamespace(arm=SimpleNamespace(name="a", version="7"), signature=SIGN
 
 
 class StubReception:
-    """Knows one route, `r`, and answers with as many ones as there are rows; or raises, or waits until told."""
+    """Knows one route, `r`, and answers with as many ones as there are rows. Or it raises, or waits for `go_on`."""
 
     def __init__(self, raises: Exception | None = None, *, hangs: bool = False) -> None:
         self.raises, self.hangs = raises, hangs
@@ -65,7 +65,7 @@ class StubReception:
         return SimpleNamespace(arm=ARM, tensors=tensors, reason="WEIGHTED", propensity=0.5)
 
     def go_on(self) -> None:
-        """Answers whoever waits."""
+        """Answer the call that waits."""
         self._pending.succeed(None)
 
     def refuse(self, error: Exception, live: Any, decision_id: str, started_s: float) -> None:
@@ -79,7 +79,7 @@ def request(rows: int = 1, **more: Any) -> ModelInferRequest:
 
 
 class Client:
-    """Calls by method; messages are serialised here, so that a test may send what is none."""
+    """Calls methods with bytes, so that a test may send bytes that are no message."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -91,7 +91,7 @@ class Client:
         return ModelInferResponse.FromString(await self.call("ModelInfer", message.SerializeToString(), **more))
 
     async def failure(self, method: str, content: bytes, **more: Any) -> tuple[str, str, dict[str, str]]:
-        """Status, sentence and trailing metadata of a call that must fail."""
+        """Make a call that must fail. Return its status, sentence and trailing metadata."""
         try:
             await self.call(method, content, **more)
         except grpc.aio.AioRpcError as error:
@@ -100,7 +100,7 @@ class Client:
 
 
 class Served(NamedTuple):
-    """A server, the port that it has, and a client on a connection of its own."""
+    """A server, its port, and a client on a connection of its own."""
 
     listener: GrpcServer
     port: int
@@ -128,7 +128,7 @@ async def serving(
 
 
 def channel_to(port: int, host: str = "127.0.0.1", credentials: grpc.ChannelCredentials | None = None) -> Any:
-    """A connection of its own, past any proxy that the environment names."""
+    """Open a connection of its own, past any proxy that the environment names."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if credentials is not None:

@@ -1,4 +1,4 @@
-"""HTTP byte by byte: what a client puts on a connection, and reads from it."""
+"""HTTP byte by byte: what a client writes to a connection, and reads from it."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from tests.support.polling import PATIENCE_S
 
 @contextmanager
 def connection(gateway: Any, tls: ssl.SSLContext | None = None) -> Iterator[socket.socket]:
-    """A connection to a replica under test."""
+    """Open a connection to a replica under test."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_S) as opened:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is None:
@@ -25,13 +25,13 @@ def connection(gateway: Any, tls: ssl.SSLContext | None = None) -> Iterator[sock
 
 
 def head(length: int, *more: str, method: str = "POST", path: str = "/v2/models/plain/infer") -> bytes:
-    """Everything before a body of `length`."""
+    """Return everything before a body of `length` bytes."""
     lines = [f"{method} {path} HTTP/1.1", "Host: gateway", f"Content-Length: {length}", *more]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def json_request(rows: Any, route: str = "plain", *more: str) -> bytes:
-    """A request for `rows` of X, as JSON."""
+    """Return a request for `rows` of X, as JSON."""
     array = np.asarray(rows, np.float32)
     tensor = {"name": "X", "datatype": "FP32", "shape": array.shape, "data": array.ravel().tolist()}
     body = json.dumps({"inputs": [tensor]}).encode()
@@ -39,7 +39,7 @@ def json_request(rows: Any, route: str = "plain", *more: str) -> bytes:
 
 
 def binary_request(rows: Any, route: str = "plain", request_id: str = "") -> bytes:
-    """A request for `rows` of X, as JSON with the tensor's bytes behind it."""
+    """Return a request for `rows` of X, as JSON with the tensor's bytes behind it."""
     array = np.asarray(rows, np.float32)
     parameters = {"binary_data_size": array.nbytes}
     tensor = {"name": "X", "datatype": "FP32", "shape": array.shape, "parameters": parameters}
@@ -49,21 +49,21 @@ def binary_request(rows: Any, route: str = "plain", request_id: str = "") -> byt
 
 
 class Answer(NamedTuple):
-    """What came back; header names are in lower case."""
+    """A response. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
     content: bytes
 
     def scores(self) -> Any:
-        """The output of that name."""
+        """Return the output `scores`."""
         assert self.status == 200, self.content
         output = next(each for each in json.loads(self.content)["outputs"] if each["name"] == "scores")
         return np.array(output["data"], np.float32).reshape(output["shape"])
 
 
 def read_answer(opened: socket.socket) -> Answer:
-    """One answer with a Content-Length, and not a byte more."""
+    """Read one response with a Content-Length, and not a byte more."""
     received = b""
     while not received.endswith(b"\r\n\r\n"):
         byte = opened.recv(1)

@@ -1,4 +1,4 @@
-"""Bodies as clients write them, and answers as clients read them."""
+"""Requests as clients write them, and responses as clients read them."""
 
 import json
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ ANSWERED = Answered("r", "2", "i-1", {"arm": "a"})
 
 
 def signature(*inputs: TensorSpec, outputs: Sequence[TensorSpec] = ()) -> Signature:
-    """A signature with the output `y` of one FP32 per instance, unless told otherwise."""
+    """Return a signature. Unless `outputs` are given, it has the output `y` of one FP32 per instance."""
     return Signature(inputs=inputs, outputs=tuple(outputs) or (TensorSpec("y", "FP32", (-1,)),))
 
 
 def spec_of(name: str, tensor: Tensor) -> TensorSpec:
-    """A spec that the tensor fits."""
+    """Return a spec that the tensor fits."""
     return TensorSpec(name, NAME_OF[tensor.dtype], (-1,) * tensor.ndim)
 
 
 def binary_body(tensors: dict[str, Tensor], **more: Any) -> tuple[bytes, int]:
-    """A request whose tensors all lie behind the JSON, and the length of the JSON."""
+    """Return a request whose tensors all lie behind the JSON, and the length of the JSON."""
     parts = [bytes(encode_tensor(tensor)) for tensor in tensors.values()]
     inputs = [
         {
@@ -42,14 +42,14 @@ def binary_body(tensors: dict[str, Tensor], **more: Any) -> tuple[bytes, int]:
 
 
 def answer(tensors: dict[str, Tensor], wanted: Sequence[WantedOutput] | None = None) -> tuple[bytes, int | None]:
-    """What `encode` makes of these outputs."""
+    """Encode outputs as a response."""
     request = InferenceRequest("", {}, {}, wanted, 1)
     outputs = [spec_of(name, tensor) for name, tensor in tensors.items()]
     return encode(ANSWERED, request, signature(outputs=outputs), list(tensors.values()))
 
 
 def read_answer(content: bytes, header_length: int | None) -> dict[str, Tensor]:
-    """The outputs of an answer, as a client reads them."""
+    """Read the outputs of a response, as a client does."""
     head = json.loads(content[:header_length])
     rest, tensors = memoryview(content)[header_length or len(content) :], {}
     for output in head["outputs"]:

@@ -1,4 +1,4 @@
-"""The operators' part of a gateway by itself: a store in a file, a registry, the application, and no predictions."""
+"""The operators' API by itself: a store in a file, a registry, the application, and no predictions."""
 
 import asyncio
 import json
@@ -34,14 +34,14 @@ ROLLOUT: dict[str, Any] = {
 
 
 def bare_app() -> FastAPI:
-    """The application without anything behind its handlers: all that its OpenAPI page needs."""
+    """Return the application without anything behind its handlers: its OpenAPI page needs no more."""
     nothing: Any = None
     operate = operate_router(nothing, nothing, nothing, nothing, nothing, nothing)
     return create_app(nothing, operate, bytes)
 
 
 class Shut:
-    """A store that can be made not to answer."""
+    """A store that can be made unreachable."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class Shut:
 
 
 class Operated:
-    """One replica's operators' part, asked over HTTP without a socket."""
+    """The operators' API of one replica, called over HTTP without a socket."""
 
     def __init__(self, registry: Path, path: Path) -> None:
         self.path = path
@@ -77,18 +77,18 @@ class Operated:
         self.store.close()
 
     def report(self, **more: Any) -> Report:
-        """What this replica says of itself: it serves what it has read last."""
+        """Return this replica's report: it serves what it has read last."""
         routes = {route: document.version for route, document in self.wanted.documents.items()}
         said = Report("here", 4711, time.time(), time.time() - 60, "0123456789abcdef", routes)
         return replace(said, **more)
 
     def look(self) -> None:
-        """Reads what is new, and reports, as a replica does several times a second."""
+        """Read changes and report, as a replica does several times a second."""
         self.wanted.look()
         self.store.report(self.report())
 
     def replace_store(self) -> None:
-        """The store is another one now: an empty one."""
+        """Put an empty store in the place of this one."""
         self.store.close()
         self.path = self.path.with_name(f"{self.path.name}.new")
         self.store._store = SQLiteStore(self.path)
@@ -96,7 +96,7 @@ class Operated:
     def count(
         self, route: str, counted: Mapping[tuple[str, str], int], *, version: str = "2", against: str = ""
     ) -> None:
-        """Adds sums, by arm and name, under the newest version of a route."""
+        """Add sums, by arm and name, under the newest version of a route."""
         policy_version = self.store.read(route).document.version
         bucket_s = int(time.time()) // 10 * 10
         sums = {
@@ -106,11 +106,11 @@ class Operated:
         self.store.count(f"source-{time.monotonic_ns()}", 0, 1, {route: sums})
 
     def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        """One request."""
+        """Send one request."""
         return self.ask_all([(method, path, body)], **more)[0]
 
     def ask_all(self, requests: Sequence[tuple[str, str, Any]], **more: Any) -> list[httpx.Response]:
-        """Requests at once."""
+        """Send requests at once."""
 
         async def send() -> list[httpx.Response]:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -123,25 +123,25 @@ class Operated:
         return asyncio.run(send())
 
     def get(self, path: str) -> Any:
-        """What is answered to a question that must succeed."""
+        """Return the JSON of a GET that must succeed."""
         answer = self.ask("GET", path)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def declare(self, route: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Declares a new route."""
+        """Declare a new route."""
         answer = self.ask("PUT", f"/api/routes/{route}", spec, headers={"if-none-match": "*"})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def make(self, route: str, command: str, **body: Any) -> dict[str, Any]:
-        """A command that must succeed."""
+        """Send a command that must succeed."""
         answer = self.ask("POST", f"/api/routes/{route}/{command}", body)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def status(self, route: str) -> dict[str, Any]:
-        """What status says of one route."""
+        """Return one route's part of the status."""
         return next(each for each in self.get("/api/status")["routes"] if each["route"] == route)
 
 
@@ -150,7 +150,7 @@ def _encoded(body: Any) -> bytes | None:
 
 
 def refused(answer: httpx.Response, status: int) -> str:
-    """The sentence of an answer that must be a refusal."""
+    """Return the sentence of a response that must be an error."""
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
     sentence: str = answer.json()["error"]

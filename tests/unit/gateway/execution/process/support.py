@@ -35,13 +35,13 @@ class Moody:
         """Answer as an estimator of scikit-learn does."""
         first = int(features[:, 0].min(initial=0))
         if first == SLEEP:
-            time.sleep(60)
+            time.sleep(600)
         if first == CRASH:
             os.kill(os.getpid(), signal.SIGSEGV)
         if first == RAISE:
             raise ValueError("in no mood")
         if first == HOLD:
-            ctypes.PyDLL(None).sleep(60)  # which keeps the interpreter's lock
+            ctypes.PyDLL(None).sleep(600)  # which keeps the interpreter's lock
         if first == LEAVE:
             os._exit(3)
         if first == NICE:
@@ -60,7 +60,7 @@ class Unloadable:
     def predict(self, features: Any) -> Any:  # noqa: ARG002  # an estimator's
         """Fail as no estimator of scikit-learn does."""
         if self.sleeps:
-            time.sleep(60)
+            time.sleep(600)
         os.kill(os.getpid(), signal.SIGSEGV)
 
 

@@ -1,4 +1,4 @@
-"""A connection on a transport of memory, and what a client says on it: hyper's h2, or frames made by hand."""
+"""A connection on a transport in memory, and its client: hyper's h2, or frames made by hand."""
 
 import asyncio
 import struct
@@ -35,7 +35,7 @@ BLOCK = b"".join(field(name.encode(), value.encode()) for name, value in REQUEST
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps the bytes written to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,18 +130,18 @@ class Peer:
         return self.health + content
 
     async def hear(self, content: bytes = b"") -> bytes:
-        """What comes back to some bytes."""
+        """Send some bytes. Return what comes back."""
         self.connection.data_received(content)
         return await self.rest()
 
     async def rest(self) -> bytes:
-        """What comes without being asked, within a few turns of the loop."""
+        """Return what comes within a few turns of the event loop."""
         for _ in range(4):
             await asyncio.sleep(0)
         return self.wire.take()
 
     async def say(self) -> list[Any]:
-        """Sends what the client has to send; what it makes of what comes back, until both have said everything."""
+        """Send what the client has to send, until both sides are silent. Return the client's events."""
         events: list[Any] = []
         while said := self.client.data_to_send():
             events += self.client.receive_data(await self.hear(said))
@@ -152,14 +152,14 @@ class Peer:
         return events + await self.say()
 
     async def open(self, settings: Mapping[int, int] | None = None) -> None:
-        """Greets."""
+        """Open the connection."""
         self.client.initiate_connection()
         if settings:
             self.client.update_settings(dict(settings))
         await self.say()
 
     def ask(self, content: bytes, path: str = "/echo", *more: tuple[str, str], ends: bool = True) -> int:
-        """Queues a call of one message; its stream."""
+        """Queue a call of one message. Return its stream."""
         stream = self.begin(path, *more)
         size = self.client.max_outbound_frame_size
         for at in range(0, len(content), size):
@@ -169,7 +169,7 @@ class Peer:
         return stream
 
     def begin(self, path: str, *more: tuple[str, str]) -> int:
-        """Queues a call's headers; its stream."""
+        """Queue a call's headers. Return its stream."""
         stream: int = self.client.get_next_available_stream_id()
         self.client.send_headers(stream, [*headers(path), *more])
         return stream
@@ -184,7 +184,7 @@ def message(content: bytes, flag: int = 0) -> bytes:
 
 
 class Answer(NamedTuple):
-    """What became of a stream."""
+    """The end of a stream, and what came on it."""
 
     content: bytes
     status: str | None
@@ -210,7 +210,7 @@ def answer_in(events: list[Any], stream: int) -> Answer:
 
 
 def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MOST_BYTES) -> Peer:
-    """Runs a test's conversation; then the connection is lost, which nothing may survive."""
+    """Run a test's conversation. Then the connection is lost, and no stream may survive it."""
 
     async def run() -> Peer:
         peer = Peer(max_message_bytes)
@@ -223,10 +223,10 @@ def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_
 
 
 def opened(number: int, path: bytes = b"/wait") -> bytes:
-    """A call's headers."""
+    """Return a call's headers."""
     return frame(FrameType.HEADERS, 4, number, BLOCK.replace(b"\x05/echo", bytes((len(path),)) + path))
 
 
 def asked(number: int, path: bytes = b"/wait") -> bytes:
-    """A call whose message is its number."""
+    """Return a call whose message is its number."""
     return opened(number, path) + frame(FrameType.DATA, 1, number, message(b"%d" % number))
