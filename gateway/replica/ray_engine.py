@@ -135,11 +135,6 @@ def deploy(settings: Settings, generation: int = 1) -> None:
     serve.run(application, name=APPLICATION, route_prefix=None, blocking=False)
 
 
-def connect_cluster(settings: Settings) -> None:
-    """Connect to the cluster that another process has started with the same settings."""
-    ray.init(address=(settings.home / ADDRESS_FILE).read_text(), log_to_driver=False, logging_level=logging.ERROR)
-
-
 def stop_cluster() -> None:
     """Stop Serve, which drains the replicas, and then Ray."""
     if ray.is_initialized():

@@ -1,24 +1,25 @@
-"""One gateway for the run, and every foreign client in a process of its own, started when it is first asked."""
+"""One gateway for the run, and every foreign client in a process of its own, started when it is first needed."""
 
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from store.open import open_store
 from tests.conformance.environments import Unavailable, ensure
 from tests.conformance.foreign import KINDS, Foreign, Raised
-from tests.conformance.gateway_process import GatewayProcess
 from tests.conformance.models import publish
+from tests.support.components import missing, need_program
+from tests.support.gateway_process import GatewayProcess, running
+from tests.support.routes import declare
 
 _HERE = Path(__file__).parent
 _PYTHONS: dict[str | None, Path | Unavailable] = {None: Path(sys.executable)}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds the environments before any test begins, so that no test's time limit covers it."""
+    """Build the environments before any test begins, so that no test's time limit covers it."""
     if session.config.option.collectonly or not any(_HERE in item.path.parents for item in session.items):
         return
     for name in {kind.environment for kind in KINDS.values()} - {None}:
@@ -30,52 +31,48 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """One replica without Ray, whose routes echo tensors of every datatype and shape."""
     home = tmp_path_factory.mktemp("conformance")
-    gateway = GatewayProcess(home)
-    gateway.declare(publish(home / "models"))
-    gateway.start()
-    yield gateway
-    assert gateway.end() == 0, gateway.output()
-    assert "failed" not in gateway.output(), gateway.output()
+    store = open_store(f"sqlite:///{home / 'pointsman.db'}")
+    for route in publish(home / "models"):
+        declare(store, route)
+    store.close()
+    with running(GatewayProcess(home, "serve", "--engine", "uvicorn")) as gateway:
+        yield gateway
+    assert "failed" not in gateway.output.read_text(), gateway.output.read_text()
 
 
 @pytest.fixture(scope="session")
 def foreign(gateway: GatewayProcess) -> Iterator[Callable[[str], Foreign]]:
-    """The client of a name. Without its environment: a skip that says why, and in CI a failure."""
-    running: dict[str, Foreign] = {}
+    """Return the client of a name. Without its environment the test is skipped; in CI it fails."""
+    started: dict[str, Foreign] = {}
 
     def named(name: str) -> Foreign:
-        if name not in running:
+        if name not in started:
             python = _PYTHONS[KINDS[name].environment]
             if isinstance(python, Unavailable):
-                give_up(str(python))
-            if name == "curl" and shutil.which("curl") is None:
-                give_up("curl is not installed")
-            running[name] = Foreign(KINDS[name], python, gateway.http, gateway.grpc)
-        return running[name]
+                missing(str(python))
+            if name == "curl":
+                need_program("curl")
+            started[name] = Foreign(KINDS[name], python, gateway.http, gateway.grpc)
+        return started[name]
 
     yield named
-    for each in running.values():
+    for each in started.values():
         each.dismiss()
-    for each in running.values():
+    for each in started.values():
         each.end()
 
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest, foreign: Callable[[str], Foreign]) -> Foreign:
-    """The client that the test is parametrised with."""
+    """Return the client that the test is parametrised with."""
     return foreign(request.param)
-
-
-def give_up(why: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(f"NOT TESTED: {why}")
 
 
 @pytest.fixture
 def refused() -> Callable[..., Raised]:
-    """Calls, and returns what the client raised."""
+    """Return a function that makes a call and returns what the client raised."""
 
     def raised_by(call: Callable[[], object]) -> Raised:
         with pytest.raises(Raised) as caught:

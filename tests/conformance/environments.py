@@ -1,4 +1,4 @@
-"""The environments that the foreign clients live in: built on first use, apart from ours, whose protobuf is another."""
+"""The environments of the foreign clients. They need another protobuf than ours, and are built on first use."""
 
 import fcntl
 import hashlib
@@ -8,18 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CLIENTS = Path(__file__).parents[2] / ".clients"
+from tests.support.paths import ROOT
+
+CLIENTS = ROOT / ".clients"
 _COMPLETE = ".complete"
 _INSTALL_LIMIT_S = 1800
 
 
 class Unavailable(Exception):
-    """What a test needs cannot be had here; the sentence says why."""
+    """An environment cannot be built; the message says why."""
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keeps other test processes of this checkout from building at the same time."""
+    """Keep other test processes of this checkout from building at the same time."""
     CLIENTS.mkdir(exist_ok=True)
     with (CLIENTS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -27,7 +29,7 @@ def alone() -> Iterator[None]:
 
 
 def ensure(name: str) -> Path:
-    """The Python of an environment, which is built first if it is missing or its pins have changed.
+    """Return the Python of an environment. Build it first if it is missing or its pins have changed.
 
     Raises:
         Unavailable: it cannot be built.

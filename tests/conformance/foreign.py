@@ -1,4 +1,4 @@
-"""The foreign clients, each a worker process in its environment, and what they are asked."""
+"""The foreign clients, each a worker process in its environment, and the requests that they send."""
 
 import json
 import subprocess
@@ -14,22 +14,22 @@ from tests.conformance.clients import wire
 from tests.conformance.models import DATATYPES
 
 _WORKERS = Path(__file__).parent / "clients"
-_END_S = 10
+_END_S = 60
 
 Compression = str | None
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A client: its environment (none: ours), and what it can do."""
+    """A client: its environment (None means ours), and what it can do."""
 
     name: str
     environment: str | None
     datatypes: tuple[str, ...] = DATATYPES
     encodings: tuple[tuple[bool, bool], ...] = ((True, True),)
-    """Whether inputs and whether outputs are binary."""
+    """Pairs: are inputs binary, are outputs binary."""
     compressions: tuple[tuple[Compression, Compression], ...] = ((None, None),)
-    """Of requests and of answers."""
+    """Pairs: of the request, of the response."""
 
     @property
     def is_grpc(self) -> bool:
@@ -62,7 +62,7 @@ TRITON = tuple(name for name in KINDS if name.startswith("triton"))
 
 
 class Raised(Exception):
-    """A client raised. `kind` is the class, `status` what the client says the server answered."""
+    """A client raised. `kind` is its class, `status` the server's status as the client shows it."""
 
     def __init__(self, client: str, kind: str, status: str, sentence: str, trace: str) -> None:
         super().__init__(f"{client}: {kind} [{status}] {sentence}\n{trace}")
@@ -70,8 +70,8 @@ class Raised(Exception):
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A request, whoever sends it. `version` and `outputs` left out are not sent."""
+class Request:
+    """A request, which any client can send. `version` and `outputs` are not sent unless they are given."""
 
     route: str
     inputs: tuple[Mapping[str, Any], ...]
@@ -90,8 +90,8 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a client made of the answer."""
+class Response:
+    """A response as a client presents it."""
 
     id: str
     route: str
@@ -104,7 +104,7 @@ class Answer:
         return [each["name"] for each in self.outputs]
 
     def array(self, name: str) -> np.ndarray[Any, Any]:
-        """One output; it is there once."""
+        """Return one output, which must be there exactly once."""
         (found,) = (each for each in self.outputs if each["name"] == name)
         array: np.ndarray[Any, Any] = wire.array(found)
         return array
@@ -124,10 +124,10 @@ class Foreign:
         )
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """What the client returned.
+        """Call the client in its process, and return what it returned.
 
         Raises:
-            Raised: what it raised.
+            Raised: the client raised.
         """
         process = self._process
         assert process.stdin is not None
@@ -136,29 +136,29 @@ class Foreign:
         process.stdin.flush()
         line = process.stdout.readline()
         assert line, f"The worker of {self.kind.name} ended with code {process.wait(_END_S)}."
-        answer = json.loads(line)
-        if "raised" in answer:
-            raise Raised(self.kind.name, **answer["raised"])
-        return answer["value"]
+        result = json.loads(line)
+        if "raised" in result:
+            raise Raised(self.kind.name, **result["raised"])
+        return result["value"]
 
-    def infer(self, ask: Ask) -> Answer:
-        """Sends tensors as asked, or, if this client cannot, as it can."""
-        if (ask.binary_in, ask.binary_out) not in self.kind.encodings:
+    def infer(self, request: Request) -> Response:
+        """Send tensors in the wanted encoding, or in the one that this client has."""
+        if (request.binary_in, request.binary_out) not in self.kind.encodings:
             binary_in, binary_out = self.kind.encodings[-1]
-            ask = replace(ask, binary_in=binary_in, binary_out=binary_out)
-        return Answer(**self.call("infer", ask=asdict(ask)))
+            request = replace(request, binary_in=binary_in, binary_out=binary_out)
+        return Response(**self.call("infer", request=asdict(request)))
 
-    def tell(self, call: str, *given: Any) -> Any:
-        """A call that describes the server."""
-        return self.call("tell", call=call, given=given)
+    def describe(self, call: str, *given: Any) -> Any:
+        """Make a call that describes the server."""
+        return self.call("describe", call=call, given=given)
 
     def dismiss(self) -> None:
-        """Lets the worker end."""
+        """Let the worker end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
     def end(self) -> None:
-        """Waits until it has; does not wait for ever."""
+        """Wait until the worker has ended. Kill it if it does not end in time."""
         assert self._process.stdout is not None
         with self._process.stdout:
             try:

@@ -1,4 +1,4 @@
-"""Tensors to send: for each datatype its extremes, and as many rows as are wanted."""
+"""Tensors to send: the extremes of each datatype, in any number of rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from tests.conformance.clients import wire
 
 _TEXTS = (b"", b"plain", "grün 😀".encode(), b'"quoted", \\ and\nlines', b"nul\0inside", b"x" * 300)
 NO_TEXT = (b"\xff\xfe\x00\x80", b"\xc3\x28\x00\xff")
-"""Bytes that are no UTF-8, all of one length: of several lengths, with zero bytes, ONNX Runtime does not take them."""
+"""Bytes that are no UTF-8. They have one length: ONNX Runtime rejects several lengths with zero bytes in them."""
 
 
 def extremes(datatype: str, *, as_json: bool = False) -> np.ndarray[Any, Any]:
-    """A flat array. With `as_json`, of values that every JSON library writes so that they can be read back."""
+    """Return a flat array. With `as_json`, its values survive every JSON library."""
     dtype = np.dtype(wire.NUMPY_OF[datatype])
     if datatype == "BYTES":
         return np.array(_TEXTS, np.object_)
@@ -31,17 +31,17 @@ def extremes(datatype: str, *, as_json: bool = False) -> np.ndarray[Any, Any]:
 
 
 def rows(datatype: str, count: int, *, as_json: bool = False) -> np.ndarray[Any, Any]:
-    """`count` rows of three, of extremes in turn."""
+    """Return `count` rows of three, filled with the extremes in turn."""
     return np.resize(extremes(datatype, as_json=as_json), (count, 3))
 
 
 def tensor(name: str, array: np.ndarray[Any, Any], datatype: str | None = None) -> Mapping[str, Any]:
-    """An array as a client is given it."""
+    """Return an array in the form in which a client process takes it."""
     names = {np.dtype(dtype): name for name, dtype in wire.NUMPY_OF.items()}
     return wire.tensor(name, datatype or names[array.dtype], array)
 
 
 def bits(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-    """What is compared: shape, and every bit, so that NaN equals NaN and -0 is not 0."""
+    """Return shape and bits, for a comparison in which NaN equals NaN and -0 differs from 0."""
     content = array.ravel().tolist() if array.dtype.kind == "O" else array.tobytes()
     return array.shape, content

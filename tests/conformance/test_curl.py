@@ -1,4 +1,4 @@
-"""What is left to say of plain HTTP: compression as curl asks for it, and NaN in JSON."""
+"""Plain HTTP beside the other clients: compression as curl requests it, and NaN in JSON."""
 
 import json
 import math
@@ -18,7 +18,7 @@ def rows(data: str, count: int = 1) -> str:
 
 @CURL
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_large_answer_is_compressed_for_who_takes_it(client, encoding):
+def test_a_large_response_is_compressed_for_a_client_that_takes_it(client, encoding):
     body = rows(json.dumps([0.5] * 3000), 1000)
     plain, headers = post(client, "/v2/models/rows-fp32/infer", body)
     assert "content-encoding" not in headers
@@ -31,8 +31,8 @@ def test_a_large_answer_is_compressed_for_who_takes_it(client, encoding):
 @CURL
 @pytest.mark.parametrize("data", ["[1.5, NaN, -Infinity]", '[1.5, "NaN", "-Infinity"]', "[[1.5, NaN, -Infinity]]"])
 def test_numbers_that_json_has_no_word_for_are_null_and_named(client, data):
-    said, _ = post(client, "/v2/models/rows-fp32/infer", rows(data))
-    (output,) = said["outputs"]
+    response, _ = post(client, "/v2/models/rows-fp32/infer", rows(data))
+    (output,) = response["outputs"]
     assert output["data"] == [1.5, None, None]
     assert output["parameters"]["non_finite"] == "NaN -Infinity"
     assert not any(isinstance(each, float) and math.isnan(each) for each in output["data"])
@@ -40,7 +40,7 @@ def test_numbers_that_json_has_no_word_for_are_null_and_named(client, data):
 
 @CURL
 def test_the_decision_is_in_the_headers(client):
-    said, headers = post(client, "/v2/models/rows-fp32/infer", rows("[1, 2, 3]"))
-    assert headers["x-decision-id"] == [said["parameters"]["decision_id"]]
+    response, headers = post(client, "/v2/models/rows-fp32/infer", rows("[1, 2, 3]"))
+    assert headers["x-decision-id"] == [response["parameters"]["decision_id"]]
     assert headers["x-arm"] == ["only"]
     assert headers["x-model-version"] == ["1"]

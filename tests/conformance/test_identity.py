@@ -1,16 +1,16 @@
-"""Whatever a client sends to a model that changes nothing comes back to it, bit for bit."""
+"""Tensors that a client sends to a model that changes nothing come back bit for bit."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from tests.conformance.foreign import KINDS, V2, Ask, Foreign, Kind
+from tests.conformance.foreign import KINDS, V2, Foreign, Kind, Request
 from tests.conformance.models import SHAPED, rows_of
 from tests.conformance.samples import bits, extremes, rows, tensor
 
 NOT_IN_JSON = ("FP16", "BF16")
-# Enough for an answer that is worth compressing.
+# Enough for a response that is worth compressing.
 MANY, FEW = 700, 4
 
 
@@ -26,7 +26,7 @@ def cases() -> Iterator[object]:
 
 
 def can_carry(kind: Kind, datatype: str, encoding: tuple[bool, bool]) -> bool:
-    """FP16 and BF16 have no JSON and no typed contents."""
+    """Return True if the encoding has the datatype: FP16 and BF16 have no JSON and no typed contents."""
     return datatype not in NOT_IN_JSON or encoding == (True, True)
 
 
@@ -39,8 +39,8 @@ def _encoding(is_binary: bool) -> str:
 def test_rows_come_back_as_they_were(client: Foreign, datatype, encoding, compression, names):
     binary_in, binary_out = encoding
     sent = rows(datatype, MANY if any(compression) else FEW, as_json=not (binary_in and binary_out))
-    answer = client.infer(
-        Ask(
+    response = client.infer(
+        Request(
             rows_of(datatype),
             (tensor("X", sent),),
             names,
@@ -50,9 +50,9 @@ def test_rows_come_back_as_they_were(client: Foreign, datatype, encoding, compre
             compression_out=compression[1],
         )
     )
-    assert answer.names == ["Y"]
-    assert bits(answer.array("Y")) == bits(sent)
-    assert (answer.route, answer.parameters["arm"]) == (rows_of(datatype), "only")
+    assert response.names == ["Y"]
+    assert bits(response.array("Y")) == bits(sent)
+    assert (response.route, response.parameters["arm"]) == (rows_of(datatype), "only")
 
 
 def shaped() -> Iterator[object]:
@@ -69,10 +69,10 @@ def shaped() -> Iterator[object]:
 )
 def test_every_shape_comes_back(client: Foreign, encoding, datatype, model, shape):
     sent = np.resize(extremes(datatype, as_json=True), shape)
-    ask = Ask(
+    request = Request(
         f"{model}-{datatype.lower()}", (tensor("X", sent, datatype),), binary_in=encoding[0], binary_out=encoding[1]
     )
-    assert bits(client.infer(ask).array("Y")) == bits(sent)
+    assert bits(client.infer(request).array("Y")) == bits(sent)
 
 
 @pytest.mark.parametrize(("client", "encoding"), list(shaped()), indirect=["client"])
@@ -80,7 +80,7 @@ def test_every_shape_comes_back(client: Foreign, encoding, datatype, model, shap
 @pytest.mark.parametrize(("model", "shape"), [("rows", (0, 3)), ("list", (0,)), ("grid", (2, 0)), ("grid", (0, 0))])
 def test_nothing_comes_back_as_nothing(client: Foreign, encoding, datatype, model, shape):
     sent = np.empty(shape, extremes(datatype).dtype)
-    ask = Ask(
+    request = Request(
         f"{model}-{datatype.lower()}", (tensor("X", sent, datatype),), binary_in=encoding[0], binary_out=encoding[1]
     )
-    assert client.infer(ask).array("Y").shape == shape
+    assert client.infer(request).array("Y").shape == shape

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.conformance.foreign import Ask
+from tests.conformance.foreign import Request
 from tests.conformance.samples import tensor
 
 POINTS = [[0.3, -1.7], [2.5, 0.1]]
@@ -23,11 +23,11 @@ BOTH = pytest.mark.parametrize("client", ["kserve_v1", "curl"], indirect=True)
     ids=["instances", "inputs", "columns", "named", "tensors"],
 )
 def test_rows_are_predicted(client, foreign, body):
-    said = client.call("predict", route="colours", body=body, headers={})
-    reference = foreign("triton_grpc").infer(Ask("colours", (tensor("X", np.array(POINTS, np.float32)),)))
-    scores = np.array([row["scores"] for row in said["predictions"]], np.float32)
+    response = client.call("predict", route="colours", body=body, headers={})
+    reference = foreign("triton_grpc").infer(Request("colours", (tensor("X", np.array(POINTS, np.float32)),)))
+    scores = np.array([row["scores"] for row in response["predictions"]], np.float32)
     assert scores.tolist() == reference.array("scores").tolist()
-    assert [row["label"] for row in said["predictions"]] == reference.array("label").tolist()
+    assert [row["label"] for row in response["predictions"]] == reference.array("label").tolist()
 
 
 @BOTH

@@ -1,32 +1,70 @@
-"""Gateways of one replica without Ray, as users start them, with the demo's models: an open and a closed one."""
+"""An open and a closed gateway, each of one replica without Ray, and real Redis servers with stores on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.serve.gateway_process import GatewayProcess
+from store.interface import Store
+from store.open import open_store
+from tests.support.gateway_process import GatewayProcess, running
+from tests.support.redis_server import RedisServer, need_redis
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Open to everybody. What the tests do to it stays."""
-    yield from _served(tmp_path_factory.mktemp("gateway") / "var")
+    """Serve every client. What the tests do to it stays."""
+    with _served(tmp_path_factory.mktemp("gateway") / "var") as gateway:
+        yield gateway
 
 
 @pytest.fixture(scope="session")
 def closed_gateway(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Wants a key of everybody, and knows none."""
+    """Require a key of every client, of which there is none."""
     models = str(gateway.home / "models")
     home = tmp_path_factory.mktemp("closed") / "var"
-    yield from _served(home, POINTSMAN_ACCESS="required", POINTSMAN_REGISTRY=models)
+    with _served(home, POINTSMAN_ACCESS="required", POINTSMAN_REGISTRY=models) as closed:
+        yield closed
 
 
-def _served(home: Path, **environment: str) -> Iterator[GatewayProcess]:
-    # The first segment that becomes Parquet costs some 100 MB for good, be it soon or late: here it is not looked at.
-    environment = {"POINTSMAN_SEGMENT_MAX_AGE_S": "3600", **environment}
-    gateway = GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **environment)
-    gateway.start()
-    yield gateway
-    gateway.client.close()
-    assert gateway.end() == 0, gateway.output.read_text()
+def _served(home: Path, **settings: str) -> AbstractContextManager[GatewayProcess]:
+    # The first segment that becomes Parquet costs about 100 MB for good. The tests of memory must not see that.
+    settings = {"POINTSMAN_SEGMENT_MAX_AGE_S": "3600", **settings}
+    return running(GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **settings))
+
+
+@pytest.fixture
+def servers(tmp_path) -> Iterator[Callable[..., RedisServer]]:
+    """Return a function that makes servers. They end after the test."""
+    made: list[RedisServer] = []
+
+    def make(*options: str, **more: object) -> RedisServer:
+        made.append(RedisServer(tmp_path / f"redis{len(made)}", *options, **more))
+        return made[-1]
+
+    need_redis()
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str], Store]]:
+    """Return a function that opens stores. They are closed after the test."""
+    stores: list[Store] = []
+
+    def make(url: str) -> Store:
+        stores.append(open_store(url))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def server(servers) -> RedisServer:
+    made = servers()
+    made.start()
+    return made

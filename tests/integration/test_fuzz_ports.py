@@ -1,4 +1,4 @@
-"""Malformed bytes on both ports: they are refused, and nothing is left of them. POINTSMAN_FUZZ_S says for how long."""
+"""Malformed bytes on both ports are refused, and nothing is left of them. POINTSMAN_FUZZ_S sets how long it takes."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,19 @@ import psutil
 import pytest
 
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
-from tests.integration import malformed
-from tests.serve.gateway_process import GatewayProcess
+from tests.support import malformed
+from tests.support.gateway_process import GatewayProcess
+from tests.support.polling import wait_until
 
 FUZZ_S = float(os.environ.get("POINTSMAN_FUZZ_S", "6"))
 SEED = os.environ.get("POINTSMAN_FUZZ_SEED", "pointsman")
 WARM_UP_S = 1.5
+LEAST = 500
 CONNECTIONS = 16
-PATIENCE_S = 0.05
+SILENT_S = 0.1
+DRAIN_S = 1.0
 MOST_GROWTH_BYTES = 30 * 1024 * 1024
-# gRPC also writes tracebacks of its own, when a client is gone before it was told what is wrong with its request.
+# gRPC also writes tracebacks of its own, when a client is gone before it gets the error.
 FAULT = re.compile(r'\.failed|Exception in|Fatal error|never retrieved|File "[^"]*/gateway/')
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS}
 
@@ -35,14 +38,14 @@ Send = Callable[[int], Awaitable[None]]
 
 @pytest.fixture
 def unharmed(gateway: GatewayProcess) -> Iterator[None]:
-    """After the test the gateway answers as before, and holds nothing that it did not hold before."""
+    """Require that after the test the gateway answers as before, and holds nothing that it did not hold before."""
     before, logged = answers(gateway), gateway.output.stat().st_size
     yield
     assert gateway.process.poll() is None
     assert answers(gateway) == before
-    wait_until(lambda: not connections(gateway), "connections are left over")
-    wait_until(lambda: in_flight(gateway) == 0, "requests are in flight for ever")
-    log = gateway.output.read_bytes()[logged:].decode("utf-8", "replace")  # gRPC's core writes down what it was sent
+    wait_until(lambda: not connections(gateway), shows=lambda: f"Connections are left over: {connections(gateway)}")
+    wait_until(lambda: in_flight(gateway) == 0, shows=lambda: f"{in_flight(gateway)} requests are still in flight.")
+    log = gateway.output.read_bytes()[logged:].decode("utf-8", "replace")  # gRPC's core logs the bytes that it got
     assert not [line for line in log.splitlines() if FAULT.search(line)]
 
 
@@ -79,7 +82,7 @@ def test_malformed_messages_in_well_formed_calls_are_the_callers_fault(gateway, 
             async def send(number: int) -> None:
                 content = malformed.damage(malformed.chance(SEED, number), message)
                 try:
-                    await infer(content, timeout=20)
+                    await infer(content, timeout=120)
                     code = grpc.StatusCode.OK
                 except grpc.aio.AioRpcError as error:
                     code = error.code()
@@ -93,7 +96,7 @@ def test_malformed_messages_in_well_formed_calls_are_the_callers_fault(gateway, 
 
 
 def stays_small(gateway: GatewayProcess, send: Send) -> None:
-    """Floods the gateway, of which the first moments may cost memory for good: buffers, caches, code."""
+    """Flood the gateway. The first moments may cost memory for good (buffers, caches, code); after them little may."""
     process = psutil.Process(gateway.process.pid)
     asyncio.run(flood(send, WARM_UP_S, first=1_000_000))
     before = process.memory_info().rss
@@ -103,12 +106,12 @@ def stays_small(gateway: GatewayProcess, send: Send) -> None:
 
 
 async def flood(send: Send, duration_s: float, first: int = 0) -> None:
-    """Several at a time, numbered."""
+    """Send numbered requests for some time, and at least `LEAST` of them, several at once."""
     until_s, numbers = time.monotonic() + duration_s, count(first)
 
     async def one_after_the_other() -> None:
-        while time.monotonic() < until_s:
-            await send(next(numbers))
+        while (number := next(numbers)) < first + LEAST or time.monotonic() < until_s:
+            await send(number)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CONNECTIONS):
@@ -116,17 +119,17 @@ async def flood(send: Send, duration_s: float, first: int = 0) -> None:
 
 
 async def exchange(port: int, content: bytes, random: malformed.Random) -> bytes:
-    """Writes some bytes, at once or in parts, and reads until the peer is silent or leaves."""
+    """Write some bytes, at once or in parts, and read until the peer is silent or leaves."""
     received = bytearray()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.suppress(OSError, TimeoutError):
         cut = random.randrange(len(content) + 1) if random.random() < 0.3 else len(content)
         for part in (content[:cut], content[cut:]):
             writer.write(part)
-            await asyncio.wait_for(writer.drain(), 1)
+            await asyncio.wait_for(writer.drain(), DRAIN_S)
         if random.random() < 0.5:
             writer.write_eof()
-        while more := await asyncio.wait_for(reader.read(65536), PATIENCE_S):
+        while more := await asyncio.wait_for(reader.read(65536), SILENT_S):
             received += more
     if random.random() < 0.2:
         writer.transport.abort()
@@ -137,7 +140,7 @@ async def exchange(port: int, content: bytes, random: malformed.Random) -> bytes
 
 
 class Statuses:
-    """What httptools calls while it reads answers."""
+    """The callbacks of httptools' parser of responses."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -148,7 +151,7 @@ class Statuses:
 
 
 def statuses(received: bytes) -> list[int]:
-    """Of every answer; what is no answer fails the test."""
+    """Return the status of every response. Bytes that are no response fail the test."""
     answers = Statuses()
     with contextlib.suppress(httptools.HttpParserUpgrade):
         answers.parser.feed_data(received)
@@ -163,14 +166,14 @@ def request() -> ModelInferRequest:
 
 
 def answers(gateway: GatewayProcess) -> tuple[list[float], list[float]]:
-    """The same prediction, from both ports."""
-    said = httpx.post(f"{gateway.url}{malformed.INFER}", content=malformed.V2, trust_env=False)
-    assert said.status_code == 200, said.text
+    """Return the same prediction from both ports."""
+    response = httpx.post(f"{gateway.url}{malformed.INFER}", content=malformed.V2, timeout=60, trust_env=False)
+    assert response.status_code == 200, response.text
     with grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
         infer = channel.unary_unary(malformed.METHOD, response_deserializer=ModelInferResponse.FromString)
-        told = infer(request().SerializeToString(), timeout=10, wait_for_ready=True)
-    by_http = {output["name"]: output["data"] for output in said.json()["outputs"]}["probabilities"]
-    by_grpc = next(list(output.contents.fp32_contents) for output in told.outputs if output.name == "probabilities")
+        message = infer(request().SerializeToString(), timeout=60, wait_for_ready=True)
+    by_http = {output["name"]: output["data"] for output in response.json()["outputs"]}["probabilities"]
+    by_grpc = next(list(output.contents.fp32_contents) for output in message.outputs if output.name == "probabilities")
     np.testing.assert_allclose(by_http, by_grpc, rtol=1e-5)
     return by_http, by_grpc
 
@@ -182,12 +185,5 @@ def connections(gateway: GatewayProcess) -> list[str]:
 
 
 def in_flight(gateway: GatewayProcess) -> float:
-    text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{gateway.url}/metrics", timeout=60, trust_env=False).text
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("pointsman_in_flight"))
-
-
-def wait_until(true: Callable[[], bool], otherwise: str, within_s: float = 10.0) -> None:
-    until_s = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until_s, otherwise
-        time.sleep(0.05)

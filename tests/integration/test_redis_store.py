@@ -1,4 +1,4 @@
-"""What is Redis's own: how long things are kept, who shares a server, and many writers at once."""
+"""What only Redis does: keys that expire, stores that share a server, and many writers at once."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +9,8 @@ from redis import Redis
 from store.errors import Conflict
 from store.interface import BUCKETS_KEPT_S, Store
 from store.open import open_store
-from tests.integration.redis_server import RedisServer
-from tests.unit.store.examples import api_key, declared, report, shifted, sum_key, write, written
+from tests.support.documents import api_key, declared, report, shifted, sum_key, write, written
+from tests.support.redis_server import RedisServer
 
 THREADS, ATTEMPTS = 16, 1000
 NOW_S = 1_800_000_000
@@ -48,7 +48,7 @@ def test_a_thousand_attempts_on_one_document_from_many_threads_are_each_made_onc
             try:
                 write(store, shifted(document, document.weights["canary"] + 1), str(number))
             except Conflict as conflict:
-                if conflict.current <= document.version:  # whoever loses has lost to a newer version
+                if conflict.current <= document.version:  # a write that loses has lost to a newer version
                     raise
             else:
                 return
@@ -65,7 +65,7 @@ def test_a_thousand_attempts_on_one_document_from_many_threads_are_each_made_onc
 
 
 def kept_s(client: Redis) -> dict[str, int]:
-    """How long each key is kept; -1 means for ever. The attempts and other changing parts of names are left out."""
+    """Return how many seconds each key is kept, except those of attempts; -1 means for ever."""
     return {
         key.removeprefix("{pointsman}:"): int(client.ttl(key)) for key in client.scan_iter() if ":attempt:" not in key
     }
@@ -123,8 +123,8 @@ def test_a_replica_that_was_silent_for_a_minute_is_forgotten_when_another_report
     store.report(report("young"))
     now_s = client.time()[0]
     for replica, silent_s in (("old", 62), ("young", 50)):
-        said = client.hget("{pointsman}:reports", replica).partition(" ")[2]
-        client.hset("{pointsman}:reports", replica, f"{now_s - silent_s} {said}")
+        report_text = client.hget("{pointsman}:reports", replica).partition(" ")[2]
+        client.hset("{pointsman}:reports", replica, f"{now_s - silent_s} {report_text}")
     store.report(report("new"))
     assert [each.replica for each in store.reports()] == ["new", "young"]
 

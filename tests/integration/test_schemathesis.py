@@ -1,4 +1,4 @@
-"""The OpenAPI page held against the gateway: whatever is sent, the answer is one of those that it describes."""
+"""The OpenAPI page and the gateway agree: whatever is sent, the page describes the response."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.protocols.paths import is_prediction
-from tests.serve.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess
 
 CONFORMANCE = [
     status_code_conformance,
@@ -38,13 +38,12 @@ def bounded(examples: int) -> settings:
         max_examples=examples,
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
 
 
 def read_page() -> Any:
-    """The page needs nothing of what stands behind the handlers."""
+    """Read the page from an application with nothing behind its handlers: the page needs nothing."""
     nothing: Any = None
     operate = operate_router(store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing)
     return schemathesis.openapi.from_dict(create_app(nothing, operate, bytes).openapi())
@@ -57,7 +56,7 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-# Of what is drawn from the schema alone, hardly anything names a route or fits a model. So half of it is helped along.
+# Hardly any case that is drawn from the schema alone names a route or fits a model. So half of the cases get help.
 schema = read_page()
 Part = dict[str, Any]
 odd = st.sampled_from(["x", "x" * 5000, "\ud800", "\x00"])
@@ -81,7 +80,7 @@ options = st.fixed_dictionaries(
     },
 )
 documents = st.tuples(options, kinds).map(lambda parts: {**parts[0], **parts[1]})
-asks = {
+commands = {
     "shift": st.fixed_dictionaries(
         {"weights": st.sampled_from([{"canary": 30}, {"stable": "99%"}])}, optional={"why": odd}
     ),
@@ -109,7 +108,7 @@ def predictions(draw: st.DrawFn, *, is_v1: bool) -> Part:
 
 
 def helped(method: str, path: str) -> st.SearchStrategy[Part]:
-    """Parts of a case that have a chance to succeed."""
+    """Return parts of a case that have a chance to succeed."""
     if is_prediction(path):
         return predictions(is_v1=path.startswith("/v1"))
     parameters = st.fixed_dictionaries(
@@ -120,9 +119,9 @@ def helped(method: str, path: str) -> st.SearchStrategy[Part]:
         new = st.fixed_dictionaries({"route": st.sampled_from(["fuzzed", "fuzzed-2", "fuzzed-3"])})
         parts = {"path_parameters": new, "body": documents, "headers": preconditions}
     word = path.rpartition("/")[2]
-    if word in asks:
+    if word in commands:
         route = st.sampled_from(["cancer"] if word == "shift" else ["fuzzed", "fuzzed-2", "fuzzed-3"])
-        parts = {"path_parameters": st.fixed_dictionaries({"route": route}), "body": asks[word]}
+        parts = {"path_parameters": st.fixed_dictionaries({"route": route}), "body": commands[word]}
     if word == "apply":
         declared = st.fixed_dictionaries({"spec": documents, "expected": st.integers(0, 1)})
         named = declared.map(lambda each: {**each, "spec": {**each["spec"], "route": "applied"}})
@@ -133,12 +132,12 @@ def helped(method: str, path: str) -> st.SearchStrategy[Part]:
 @schema.hook
 def before_generate_case(context, strategy):
     operation = context.operation
-    asked = {parameter.name for parameter in operation.path_parameters}
+    known = {parameter.name for parameter in operation.path_parameters}
 
     def help_along(drawn: tuple[Any, Part | None]) -> Any:
         case, parts = drawn
         for name, part in (parts or {}).items():
-            kept = {key: value for key, value in part.items() if key in asked} if name == "path_parameters" else part
+            kept = {key: value for key, value in part.items() if key in known} if name == "path_parameters" else part
             setattr(case, name, kept)
         if parts and "body" in parts:
             case.media_type = "application/json"
@@ -149,30 +148,30 @@ def before_generate_case(context, strategy):
 
 @schema.parametrize()
 @bounded(EXAMPLES)
-def test_every_answer_is_as_documented(case, gateway: GatewayProcess, session):
-    answer = case.call(base_url=gateway.url, session=session)
-    is_asked_for = answer.headers.get("x-error") == ["TooLate"]  # x-deadline-ms may be less than any model takes
-    case.validate_response(answer, checks=CONFORMANCE if is_asked_for else [not_a_server_error, *CONFORMANCE])
+def test_every_response_is_as_documented(case, gateway: GatewayProcess, session):
+    response = case.call(base_url=gateway.url, session=session)
+    is_requested = response.headers.get("x-error") == ["TooLate"]  # x-deadline-ms may be less than any model takes
+    case.validate_response(response, checks=CONFORMANCE if is_requested else [not_a_server_error, *CONFORMANCE])
 
 
 @schema.exclude(path=OPEN).parametrize()
 @bounded(3)
-def test_without_a_key_every_answer_is_the_401_that_is_documented(case, closed_gateway: GatewayProcess, session):
-    answer = case.call(base_url=closed_gateway.url, session=session, headers={"authorization": "", "x-api-key": ""})
-    assert answer.status_code == 401 or (is_another_method(case) and answer.status_code == 405), answer.text
-    case.validate_response(answer, checks=CONFORMANCE)
+def test_without_a_key_every_response_is_the_401_that_is_documented(case, closed_gateway: GatewayProcess, session):
+    response = case.call(base_url=closed_gateway.url, session=session, headers={"authorization": "", "x-api-key": ""})
+    assert response.status_code == 401 or (is_another_method(case) and response.status_code == 405), response.text
+    case.validate_response(response, checks=CONFORMANCE)
 
 
 @schema.include(path=OPEN).parametrize()
 @bounded(1)
-def test_whoever_has_no_key_may_ask_how_the_gateway_is(case, closed_gateway: GatewayProcess, session):
-    answer = case.call(base_url=closed_gateway.url, session=session)
-    assert answer.status_code in (200, 503) or is_another_method(case)
-    case.validate_response(answer, checks=CONFORMANCE)
+def test_without_a_key_the_health_may_be_read(case, closed_gateway: GatewayProcess, session):
+    response = case.call(base_url=closed_gateway.url, session=session)
+    assert response.status_code in (200, 503) or is_another_method(case)
+    case.validate_response(response, checks=CONFORMANCE)
 
 
 def is_another_method(case: Any) -> bool:
-    """Some cases try what the page does not have."""
+    """Return True if the case tries a method that the page does not have."""
     return case.method.upper() != case.operation.method.upper()
 
 

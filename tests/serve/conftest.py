@@ -1,4 +1,4 @@
-"""One real Ray cluster with two replicas for the whole run."""
+"""Two gateways on real local Ray clusters, each with two replicas, for the whole run."""
 
 import json
 from collections.abc import Iterator
@@ -7,40 +7,35 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from tests.serve.gateway_process import GatewayProcess
-from tests.serve.redis_process import RedisProcess
+from tests.support.gateway_process import GatewayProcess, running
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    gateway = GatewayProcess(tmp_path_factory.mktemp("gateway") / "var", POINTSMAN_ALLOW_PICKLE="true")
-    gateway.start()
-    gateway.wait_for_replicas(2)
-    yield gateway
-    gateway.client.close()
-    assert gateway.end() == 0, gateway.output.read_text()
+    """Start two replicas, which share a SQLite file."""
+    home = tmp_path_factory.mktemp("gateway") / "var"
+    with running(GatewayProcess(home, POINTSMAN_ALLOW_PICKLE="true")) as gateway:
+        gateway.wait_for_replicas(2)
+        yield gateway
 
 
 @pytest.fixture(scope="session")
-def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """The store of `shared`."""
-    process = RedisProcess(tmp_path_factory.mktemp("redis"))
-    process.start()
-    yield process
-    process.kill()
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Start the store of `shared`. It keeps its data on disk, as a store of documents should."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes")
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")
-def shared(redis_process: RedisProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Two more replicas, which share a Redis."""
-    gateway = GatewayProcess(
-        tmp_path_factory.mktemp("shared") / "var", POINTSMAN_ALLOW_PICKLE="true", POINTSMAN_STORE=redis_process.url
-    )
-    gateway.start()
-    gateway.wait_for_replicas(2)
-    yield gateway
-    gateway.client.close()
-    assert gateway.end() == 0, gateway.output.read_text()
+def shared(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Start two more replicas, which share a Redis."""
+    home = tmp_path_factory.mktemp("shared") / "var"
+    with running(GatewayProcess(home, POINTSMAN_ALLOW_PICKLE="true", POINTSMAN_STORE=redis.url)) as gateway:
+        gateway.wait_for_replicas(2)
+        yield gateway
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +45,13 @@ def cancer() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def body(cancer: np.ndarray) -> bytes:
-    """One instance, as JSON."""
+    """Return a request of one instance, as JSON."""
     tensor = {"name": "X", "shape": [1, 30], "datatype": "FP32", "data": cancer[0].tolist()}
     return json.dumps({"inputs": [tensor]}).encode()
 
 
 @pytest.fixture
 def split(gateway: GatewayProcess) -> Iterator[None]:
-    """Leaves the route `cancer` at the demo's split, whatever the test does."""
+    """Bring the route `cancer` back to the demo's split after the test."""
     yield
     assert gateway.cli("shift", "cancer", "stable=90", "canary=10").returncode == 0  # waits for both replicas

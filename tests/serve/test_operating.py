@@ -10,13 +10,16 @@ import pytest
 import yaml
 from sklearn.linear_model import LogisticRegression
 
-from tests.serve.load import Load
+from tests.support.load import Load
+from tests.support.polling import wait_until
 
 CHANGES = 50
+EFFECT_S = 3.0
+"""A replica asks for changes every 0.2 s. The rest is for a busy machine."""
 
 
 @pytest.mark.usefixtures("split")
-def test_fifty_weight_changes_under_load_fail_nothing_and_take_effect_within_a_second(gateway, body):
+def test_fifty_weight_changes_under_load_fail_nothing_and_take_effect_within_seconds(gateway, body):
     changes: list[tuple[float, str]] = []  # when an arm's weight had become zero, and the arm
     with Load(gateway.port, body) as load:
         load.wait_for(200)
@@ -27,14 +30,14 @@ def test_fifty_weight_changes_under_load_fail_nothing_and_take_effect_within_a_s
             changes.append((time.monotonic(), none))
             load.wait_for(20)
             if number % 10 == 9:
-                time.sleep(1.2)  # long enough for the bound of one second to mean something
+                time.sleep(EFFECT_S + 0.5)  # long enough for the bound to mean something
         load.wait_for(200)
     assert load.failed == []
     late = []
     for (at_s, arm), (until_s, _) in zip(changes, [*changes[1:], (float("inf"), "")], strict=True):
-        late += [each for each in load.answered if at_s + 1.0 < each.sent_s < until_s and each.arm == arm]
+        late += [each for each in load.answered if at_s + EFFECT_S < each.sent_s < until_s and each.arm == arm]
     assert late == []
-    settled = [each for each in load.answered if each.sent_s > changes[-1][0] + 1.0]
+    settled = [each for each in load.answered if each.sent_s > changes[-1][0] + EFFECT_S]
     assert settled == [] or {each.arm for each in settled} == {"stable"}
 
 
@@ -53,16 +56,21 @@ def test_any_scrape_counts_the_requests_of_both_replicas(gateway, body):
             float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("pointsman_requests_total")
         )
 
-    time.sleep(0.5)  # what earlier tests asked for is written down several times a second
-    before = counted()
+    def settled() -> float | None:
+        """Return the count once it rests: each replica writes its counts down several times a second."""
+        first = counted()
+        time.sleep(2)
+        return first if counted() == first else None
+
+    before = wait_until(settled)
     for _ in range(100):  # a connection each, so that the kernel spreads them
         assert httpx.post(f"{gateway.url}/v2/models/cancer/infer", content=body, trust_env=False).status_code == 200
-    time.sleep(0.5)
+    wait_until(lambda: counted() - before >= 100)
     assert {counted() - before for _ in range(8)} == {100.0}
 
 
 def _new_version(gateway, version, **changes):
-    """A copy of cancer:1 with another manifest; returns its folder."""
+    """Copy cancer:1, change its manifest, and return the folder."""
     source, target = gateway.home / "models/cancer/1", gateway.home / "models/cancer" / version
     shutil.copytree(source, target)
     manifest = yaml.safe_load((target / "model.yaml").read_text()) | changes
@@ -130,7 +138,7 @@ def test_a_stale_if_match_is_refused_with_the_current_version(gateway):
 
 def test_a_body_of_a_hundred_megabytes_is_refused_and_the_replica_goes_on(gateway, body):
     answer = httpx.post(
-        f"{gateway.url}/v2/models/cancer/infer", content=b" " * 100_000_000, timeout=30, trust_env=False
+        f"{gateway.url}/v2/models/cancer/infer", content=b" " * 100_000_000, timeout=120, trust_env=False
     )
     assert answer.status_code == 413
     assert "larger than" in answer.json()["error"]

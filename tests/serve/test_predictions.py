@@ -1,4 +1,4 @@
-"""What a client sees: the right answers, through a client it did not write."""
+"""What a client sees: the right answers, through a client that is not ours."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ import pytest
 import tritonclient.http as triton
 from sklearn.datasets import load_digits
 
-from tests.serve.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess
 
 
 def _directly(gateway: GatewayProcess, model: str, features: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def _arms_of(gateway: GatewayProcess, body: bytes, units: range) -> dict[int, st
 
 
 @pytest.mark.usefixtures("split")
-def test_ten_thousand_units_split_as_declared_and_nobody_leaves_a_growing_arm(gateway, body):
+def test_ten_thousand_units_split_as_declared_and_no_unit_leaves_a_growing_arm(gateway, body):
     units = range(10_000)
     before = _arms_of(gateway, body, units)
     canary = {unit for unit, arm in before.items() if arm == "canary"}

@@ -1,7 +1,7 @@
 """Rollouts on two replicas that share a Redis: bad canaries lose their traffic, a good one gets all of it.
 
-The load is 200 requests a second; the seconds that are asserted are twice the ones aimed at, for noisy machines. What
-was measured is printed (`pytest -s`).
+The load is 200 requests a second. A bad canary is aimed to be gone within 6 s; what is asserted is far more, for busy
+machines, and far less than the 10 minutes that a step of the rollout takes. What was measured is printed (`pytest -s`).
 """
 
 import json
@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from tests.serve.load import PacedLoad
-from tests.serve.models import Canary
-from tests.serve.publish import declare, publish
+from tests.serve.support import publish
+from tests.support.estimators import Canary
+from tests.support.load import PacedLoad
+from tests.support.polling import wait_until
 
 PER_SECOND = 200
-GONE_WITHIN_S = 12.0
+GONE_WITHIN_S = 60.0
 GUARDRAILS = [
     {"errors": {"worse_by": "1%"}},
     {"slower_than": "50ms", "worse_by": "2%"},
@@ -26,7 +27,7 @@ GUARDRAILS = [
 
 @pytest.fixture(scope="module")
 def healthy() -> bytes:
-    """A patient whom the demo's model and the tests' classifiers call healthy."""
+    """Return a request for a patient that the demo's model and the tests' classifiers call healthy."""
     data = load_breast_cancer()
     row = data.data[np.flatnonzero(data.target == 1)[0]].astype(np.float32)
     tensor = {"name": "X", "shape": [1, 30], "datatype": "FP32", "data": row.tolist()}
@@ -34,10 +35,9 @@ def healthy() -> bytes:
 
 
 def start(shared, route, canary, **rollout):
-    """Publishes a canary, declares its rollout beside cancer:2, and begins it."""
+    """Publish a canary, declare its rollout beside cancer:2, and start it."""
     publish(shared, route, "1", canary)
-    declare(
-        shared,
+    shared.declare(
         {
             "route": route,
             "arms": {"stable": "cancer:2", "canary": f"{route}:1"},
@@ -45,7 +45,7 @@ def start(shared, route, canary, **rollout):
             "guardrails": GUARDRAILS,
             "fallback": "stable",
             "deadline": "2s",
-        },
+        }
     )
     assert shared.cli("start", route, "--why", "a test").returncode == 0
 
@@ -54,11 +54,12 @@ def status_of(shared, route):
     return next(each for each in shared.client.status()["routes"] if each["route"] == route)
 
 
-def wait_for_phase(shared, route, phase, limit_s):
-    until_s = time.monotonic() + limit_s
-    while status_of(shared, route)["rollout"]["phase"] != phase:
-        assert time.monotonic() < until_s, status_of(shared, route)
-        time.sleep(0.1)
+def wait_for_phase(shared, route, phase):
+    wait_until(
+        lambda: status_of(shared, route)["rollout"]["phase"] == phase,
+        within_s=180,
+        shows=lambda: status_of(shared, route),
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def wait_for_phase(shared, route, phase, limit_s):
 def test_a_bad_canary_loses_its_traffic_within_seconds(shared, healthy, route, canary, guardrail, capsys):
     with PacedLoad(shared.port, healthy, f"/v2/models/{route}/infer", PER_SECOND) as load:
         start(shared, route, canary)
-        wait_for_phase(shared, route, "ABORTED", 30)
+        wait_for_phase(shared, route, "ABORTED")
         time.sleep(2)
     known = [each for each in load.seen if each.status != 404]  # there was no such route at first
     assert load.lost == []
@@ -98,11 +99,10 @@ def test_a_bad_canary_loses_its_traffic_within_seconds(shared, healthy, route, c
 def test_a_good_canary_gets_everything_by_itself(shared, healthy):
     with PacedLoad(shared.port, healthy, "/v2/models/good/infer", PER_SECOND) as load:
         start(shared, "good", Canary(), steps=["1%", "5%", "25%", "50%", "100%"], every="2s")
-        wait_for_phase(shared, "good", "PROMOTED", 60)
-        time.sleep(1)
+        wait_for_phase(shared, "good", "PROMOTED")
+        wait_until(lambda: {each.arm for each in load.seen[-50:]} == {"canary"}, shows=lambda: load.seen[-50:])
     assert [each for each in load.seen if each.status not in (200, 404)] == []
     assert load.lost == []
-    assert {each.arm for each in load.seen[-50:]} == {"canary"}
     history = json.loads(shared.cli("history", "good", "--json").stdout)
     assert [each["what"] for each in reversed(history)] == ["apply", "start", *["advance"] * 4]
     weights = [each["weights"]["canary"] for each in reversed(history)]

@@ -1,19 +1,18 @@
 """Shadows that misbehave, on a real cluster: callers see nothing of it, and what was dropped is counted."""
 
-import time
-
 import httpx
 import pytest
 
-from tests.serve.load import PacedLoad
-from tests.serve.models import Canary, Crasher
-from tests.serve.publish import declare, publish
+from tests.serve.support import publish
+from tests.support.estimators import Canary, Crasher
+from tests.support.load import PacedLoad
+from tests.support.polling import wait_until
 
 PER_SECOND = 200
 
 
 def metric(gateway, name, **labels):
-    """The sum of a metric's samples that have these labels."""
+    """Return the sum of a metric's samples that have these labels."""
     text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     return sum(
@@ -33,20 +32,16 @@ def metric(gateway, name, **labels):
 )
 def test_a_shadow_that_misbehaves_costs_no_caller_anything(shared, body, route, shadow):
     publish(shared, route, "1", shadow)
-    declare(
-        shared,
+    shared.declare(
         {
             "route": route,
             "arms": {"stable": "cancer:2"},
             "split": {"stable": "100%"},
             "shadow": [{"arm": f"{route}:1"}],
-        },
+        }
     )
     with PacedLoad(shared.port, body, f"/v2/models/{route}/infer", PER_SECOND) as load:
-        until_s = time.monotonic() + 60
-        while not metric(shared, "pointsman_shadow_dropped_total", route=route):
-            assert time.monotonic() < until_s, "nothing was dropped"
-            time.sleep(0.2)
+        wait_until(lambda: metric(shared, "pointsman_shadow_dropped_total", route=route), within_s=180)
     assert load.failures() == []
     asked = metric(shared, "pointsman_shadow_requests_total", route=route)
     dropped = metric(shared, "pointsman_shadow_dropped_total", route=route)
@@ -54,24 +49,21 @@ def test_a_shadow_that_misbehaves_costs_no_caller_anything(shared, body, route, 
 
 
 def test_a_shadow_is_compared_row_by_row_and_in_status(shared, body):
-    declare(
-        shared,
+    shared.declare(
         {
             "route": "shadowed",
             "arms": {"stable": "cancer:2"},
             "split": {"stable": "100%"},
             "shadow": [{"arm": "cancer:1"}],
-        },
+        }
     )
+
+    def shadows():
+        return next(each["shadows"] for each in shared.client.status()["routes"] if each["route"] == "shadowed")
+
     with PacedLoad(shared.port, body, "/v2/models/shadowed/infer", 100):
-        until_s = time.monotonic() + 60
-        while True:
-            route = next(each for each in shared.client.status()["routes"] if each["route"] == "shadowed")
-            if route["shadows"] and route["shadows"][0]["pairs"] >= 100:
-                break
-            assert time.monotonic() < until_s, route
-            time.sleep(0.2)
-    assert route["shadows"][0]["flips"] == 0
+        wait_until(lambda: any(each["pairs"] >= 100 for each in shadows()), within_s=180, shows=shadows)
+    assert shadows()[0]["flips"] == 0
     pairs = shared.query(
         "SELECT count(*) AS n FROM inferences AS shadow JOIN inferences AS stable USING (decision_id) "
         "WHERE shadow.role = 'shadow' AND shadow.arm = 'cancer:1' AND shadow.route = 'shadowed' "

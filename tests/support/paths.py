@@ -1,4 +1,4 @@
-"""Where the repository lies, and the optional folder of shared data beside it."""
+"""The repository's root, and the optional folder of shared data beside it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""curl, as somebody types it: plain JSON, and no content type."""
+"""curl as it is typed by hand: plain JSON and no content type."""
 
 import json
 import subprocess
@@ -22,22 +22,24 @@ class Client:
     def __init__(self, http: str, _grpc: str) -> None:
         self._url = f"http://{http}"
 
-    def infer(self, ask: Json) -> Json:
-        version = f"/versions/{ask['version']}" if ask["version"] else ""
-        said, _ = self.post(f"/v2/models/{ask['route']}{version}/infer", json.dumps(_body(ask)), ask["headers"])
+    def infer(self, request: Json) -> Json:
+        version = f"/versions/{request['version']}" if request["version"] else ""
+        response, _ = self.post(
+            f"/v2/models/{request['route']}{version}/infer", json.dumps(_body(request)), request["headers"]
+        )
         return {
-            "id": said["id"],
-            "route": said["model_name"],
-            "version": said["model_version"],
-            "parameters": said["parameters"],
-            "outputs": [from_list(*(each[key] for key in _KEYS)) for each in said["outputs"]],
+            "id": response["id"],
+            "route": response["model_name"],
+            "version": response["model_version"],
+            "parameters": response["parameters"],
+            "outputs": [from_list(*(each[key] for key in _KEYS)) for each in response["outputs"]],
         }
 
     def predict(self, route: str, body: Json, headers: Json) -> Any:
         return self.post(f"/v1/models/{route}:predict", json.dumps(body), headers)[0]
 
     def post(self, path: str, body: str, headers: Json, options: tuple[str, ...] = ()) -> tuple[Any, Json]:
-        """The answer's JSON and its headers."""
+        """Return the response's JSON and its headers."""
         lines = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         command = ["curl", "-sS", "--noproxy", "*", "-m", "60", "-X", "POST", "-H", _NO_CONTENT_TYPE, *lines, *options]
         report = "\n%{http_code}\n%{header_json}"
@@ -47,24 +49,24 @@ class Client:
             capture_output=True,
             check=True,
         )
-        content, status, said = done.stdout.decode().split("\n", 2)
+        content, status, received = done.stdout.decode().split("\n", 2)
         if status != "200":
             raise Refused(int(status), json.loads(content)["error"])
-        return json.loads(content), json.loads(said)
+        return json.loads(content), json.loads(received)
 
 
 _KEYS = ("name", "datatype", "shape", "data")
 
 
-def _body(ask: Json) -> Json:
-    body: Json = {"inputs": [_input(given) for given in ask["inputs"]]}
-    if ask["id"]:
-        body["id"] = ask["id"]
-    if ask["parameters"]:
-        body["parameters"] = ask["parameters"]
-    if ask["outputs"] is not None:
-        classes = {"parameters": {"classification": ask["classes"]}} if ask["classes"] else {}
-        body["outputs"] = [{"name": name, **classes} for name in ask["outputs"]]
+def _body(request: Json) -> Json:
+    body: Json = {"inputs": [_input(given) for given in request["inputs"]]}
+    if request["id"]:
+        body["id"] = request["id"]
+    if request["parameters"]:
+        body["parameters"] = request["parameters"]
+    if request["outputs"] is not None:
+        classes = {"parameters": {"classification": request["classes"]}} if request["classes"] else {}
+        body["outputs"] = [{"name": name, **classes} for name in request["outputs"]]
     return body
 
 

@@ -15,6 +15,6 @@ class Client:
     def predict(self, route: str, body: Json, headers: Json) -> Any:
         return wait(self._client.infer(self._url, body, model_name=route, headers=headers))
 
-    def tell(self, call: str, given: list[Any]) -> Any:
-        """Any call that describes the server."""
+    def describe(self, call: str, given: list[Any]) -> Any:
+        """Make a call that describes the server."""
         return wait(getattr(self._client, call)(self._url, *given))

@@ -1,4 +1,4 @@
-"""What clients that are asynchronous need: a loop that stays, and calls that wait."""
+"""For clients that are asynchronous: an event loop that stays, and calls that wait."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,10 +10,10 @@ _LOOP = asyncio.new_event_loop()
 
 
 def wait(work: Coroutine[Any, Any, Value]) -> Value:
-    """The coroutine's value."""
+    """Run a coroutine on the loop. Return its value."""
     return _LOOP.run_until_complete(asyncio.wait_for(work, 60))
 
 
 async def made(make: Any) -> Any:
-    """What `make` makes, within the loop."""
+    """Call `make` on the loop. Return its value."""
     return make()

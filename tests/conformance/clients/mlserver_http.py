@@ -2,7 +2,7 @@
 
 import httpx
 from mlserver import types
-from mlserver_shared import answer, request
+from mlserver_shared import decode_response, encode_request
 from wire import Json
 
 
@@ -10,14 +10,16 @@ class Client:
     def __init__(self, http: str, _grpc: str) -> None:
         self._client = httpx.Client(base_url=f"http://{http}", trust_env=False, timeout=60)
 
-    def infer(self, ask: Json) -> Json:
-        version = f"/versions/{ask['version']}" if ask["version"] else ""
-        path = f"/v2/models/{ask['route']}{version}/infer"
-        response = self._client.post(path, content=request(ask).model_dump_json(), headers=ask["headers"])
+    def infer(self, request: Json) -> Json:
+        version = f"/versions/{request['version']}" if request["version"] else ""
+        path = f"/v2/models/{request['route']}{version}/infer"
+        response = self._client.post(
+            path, content=encode_request(request).model_dump_json(), headers=request["headers"]
+        )
         if response.is_error:
-            said = types.InferenceErrorResponse.model_validate_json(response.content).error
-            raise httpx.HTTPStatusError(str(said), request=response.request, response=response)
-        return answer(types.InferenceResponse.model_validate_json(response.content))
+            sentence = types.InferenceErrorResponse.model_validate_json(response.content).error
+            raise httpx.HTTPStatusError(str(sentence), request=response.request, response=response)
+        return decode_response(types.InferenceResponse.model_validate_json(response.content))
 
     def server_metadata(self) -> Json:
         response = self._client.get("/v2").raise_for_status()

@@ -7,25 +7,27 @@ from mlserver.codecs import NumpyCodec
 from wire import Json, array, from_list
 
 
-def request(ask: Json) -> types.InferenceRequest:
-    """The request, its numbers by the NumPy codec."""
+def encode_request(request: Json) -> types.InferenceRequest:
+    """Build the request. The NumPy codec encodes its numbers."""
     outputs = None
-    if ask["outputs"] is not None:
-        classes = {"classification": ask["classes"]} if ask["classes"] else {}
-        outputs = [types.RequestOutput(name=name, parameters=types.Parameters(**classes)) for name in ask["outputs"]]
-    parameters = types.Parameters(**ask["parameters"]) if ask["parameters"] else None
-    inputs = [_input(given) for given in ask["inputs"]]
-    return types.InferenceRequest(id=ask["id"] or None, parameters=parameters, inputs=inputs, outputs=outputs)
+    if request["outputs"] is not None:
+        classes = {"classification": request["classes"]} if request["classes"] else {}
+        outputs = [
+            types.RequestOutput(name=name, parameters=types.Parameters(**classes)) for name in request["outputs"]
+        ]
+    parameters = types.Parameters(**request["parameters"]) if request["parameters"] else None
+    inputs = [_input(given) for given in request["inputs"]]
+    return types.InferenceRequest(id=request["id"] or None, parameters=parameters, inputs=inputs, outputs=outputs)
 
 
-def answer(said: types.InferenceResponse) -> Json:
-    """The answer, its numbers by the NumPy codec."""
+def decode_response(response: types.InferenceResponse) -> Json:
+    """Read the response. The NumPy codec decodes its numbers."""
     return {
-        "id": said.id,
-        "route": said.model_name,
-        "version": said.model_version,
-        "parameters": said.parameters.model_dump() if said.parameters else {},
-        "outputs": [_output(each) for each in said.outputs],
+        "id": response.id,
+        "route": response.model_name,
+        "version": response.model_version,
+        "parameters": response.parameters.model_dump() if response.parameters else {},
+        "outputs": [_output(each) for each in response.outputs],
     }
 
 

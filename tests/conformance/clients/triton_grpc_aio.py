@@ -1,12 +1,11 @@
 """tritonclient.grpc.aio."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import tritonclient.grpc.aio as triton
 from looped import made, wait
-from triton_shared import grpc_answer, grpc_arguments, streamed_arguments
+from triton_shared import grpc_arguments, grpc_response, streamed_arguments
 from wire import Json
 
 
@@ -14,32 +13,34 @@ class Client:
     def __init__(self, _http: str, grpc: str) -> None:
         self._client = wait(made(lambda: triton.InferenceServerClient(grpc)))
 
-    def infer(self, ask: Json) -> Json:
-        return grpc_answer(wait(self._client.infer(**grpc_arguments(triton, ask))))
+    def infer(self, request: Json) -> Json:
+        return grpc_response(wait(self._client.infer(**grpc_arguments(triton, request))))
 
-    def infer_many(self, asks: list[Json]) -> list[Json]:
-        """All at once."""
+    def infer_many(self, requests: list[Json]) -> list[Json]:
+        """Send all requests at once."""
 
         async def gathered() -> list[Any]:
-            return await asyncio.gather(*(self._client.infer(**grpc_arguments(triton, ask)) for ask in asks))
+            return await asyncio.gather(
+                *(self._client.infer(**grpc_arguments(triton, request)) for request in requests)
+            )
 
-        return [grpc_answer(each) for each in wait(gathered())]
+        return [grpc_response(each) for each in wait(gathered())]
 
-    def infer_stream(self, asks: list[Json]) -> list[Json]:
-        """One after the other on one stream; errors are answers too."""
-        return wait(self._streamed(asks))
+    def infer_stream(self, requests: list[Json]) -> list[Json]:
+        """Send the requests one after the other on one stream. Errors are responses too."""
+        return wait(self._streamed(requests))
 
-    def tell(self, call: str, given: list[Any]) -> Any:
-        """Any call that describes the server."""
+    def describe(self, call: str, given: list[Any]) -> Any:
+        """Make a call that describes the server."""
         as_json = {"as_json": True} if call.startswith("get_") else {}
         return wait(getattr(self._client, call)(*given, **as_json))
 
-    async def _streamed(self, asks: list[Json]) -> list[Json]:
-        async def requests() -> AsyncIterator[Json]:
-            for ask in asks:
-                yield streamed_arguments(triton, ask)
+    async def _streamed(self, requests: list[Json]) -> list[Json]:
+        async def arguments() -> Any:
+            for request in requests:
+                yield streamed_arguments(triton, request)
 
-        answers = []
-        async for result, error in self._client.stream_infer(requests(), headers=dict(asks[0]["headers"])):
-            answers.append({"error": str(error)} if error is not None else grpc_answer(result))
-        return answers
+        responses: list[Json] = []
+        async for result, error in self._client.stream_infer(arguments(), headers=dict(requests[0]["headers"])):
+            responses.append({"error": str(error)} if error is not None else grpc_response(result))
+        return responses

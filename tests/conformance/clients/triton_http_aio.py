@@ -5,7 +5,7 @@ from typing import Any
 
 import tritonclient.http.aio as triton
 from looped import made, wait
-from triton_shared import http_answer, http_arguments
+from triton_shared import http_arguments, http_response
 from wire import Json
 
 
@@ -13,17 +13,19 @@ class Client:
     def __init__(self, http: str, _grpc: str) -> None:
         self._client = wait(made(lambda: triton.InferenceServerClient(http)))
 
-    def infer(self, ask: Json) -> Json:
-        return http_answer(wait(self._client.infer(**http_arguments(triton, ask))))
+    def infer(self, request: Json) -> Json:
+        return http_response(wait(self._client.infer(**http_arguments(triton, request))))
 
-    def infer_many(self, asks: list[Json]) -> list[Json]:
-        """All at once."""
+    def infer_many(self, requests: list[Json]) -> list[Json]:
+        """Send all requests at once."""
 
         async def gathered() -> list[Any]:
-            return await asyncio.gather(*(self._client.infer(**http_arguments(triton, ask)) for ask in asks))
+            return await asyncio.gather(
+                *(self._client.infer(**http_arguments(triton, request)) for request in requests)
+            )
 
-        return [http_answer(each) for each in wait(gathered())]
+        return [http_response(each) for each in wait(gathered())]
 
-    def tell(self, call: str, given: list[Any]) -> Any:
-        """Any call that describes the server."""
+    def describe(self, call: str, given: list[Any]) -> Any:
+        """Make a call that describes the server."""
         return wait(getattr(self._client, call)(*given))

@@ -5,79 +5,81 @@ from typing import Any
 from wire import Json, array, tensor
 
 
-def http_arguments(module: Any, ask: Json) -> Json:
-    """A request as `infer` of the two HTTP clients takes it."""
+def http_arguments(module: Any, request: Json) -> Json:
+    """Build a request as `infer` of the two HTTP clients takes it."""
     inputs, outputs = [], None
-    for given in ask["inputs"]:
+    for given in request["inputs"]:
         value = array(given)
         made = module.InferInput(given["name"], list(value.shape), given["datatype"])
-        inputs.append(made.set_data_from_numpy(value, binary_data=ask["binary_in"]))
-    if ask["outputs"] is not None:
+        inputs.append(made.set_data_from_numpy(value, binary_data=request["binary_in"]))
+    if request["outputs"] is not None:
         outputs = [
-            module.InferRequestedOutput(name, binary_data=ask["binary_out"], class_count=ask["classes"])
-            for name in ask["outputs"]
+            module.InferRequestedOutput(name, binary_data=request["binary_out"], class_count=request["classes"])
+            for name in request["outputs"]
         ]
     return {
-        **_common(ask, inputs, outputs),
-        "request_compression_algorithm": ask["compression_in"],
-        "response_compression_algorithm": ask["compression_out"],
+        **_common(request, inputs, outputs),
+        "request_compression_algorithm": request["compression_in"],
+        "response_compression_algorithm": request["compression_out"],
     }
 
 
-def grpc_arguments(module: Any, ask: Json) -> Json:
-    """The same for the two gRPC clients."""
+def grpc_arguments(module: Any, request: Json) -> Json:
+    """Build the same for the two gRPC clients."""
     inputs, outputs = [], None
-    for given in ask["inputs"]:
+    for given in request["inputs"]:
         value = array(given)
         made = module.InferInput(given["name"], list(value.shape), given["datatype"])
         made.set_data_from_numpy(value)
         inputs.append(made)
-    if ask["outputs"] is not None:
-        outputs = [module.InferRequestedOutput(name, class_count=ask["classes"]) for name in ask["outputs"]]
-    return {**_common(ask, inputs, outputs), "compression_algorithm": ask["compression_in"]}
+    if request["outputs"] is not None:
+        outputs = [module.InferRequestedOutput(name, class_count=request["classes"]) for name in request["outputs"]]
+    return {**_common(request, inputs, outputs), "compression_algorithm": request["compression_in"]}
 
 
-def streamed_arguments(module: Any, ask: Json) -> Json:
-    """The same for one request of a stream, which has headers and compression as a whole."""
-    arguments = grpc_arguments(module, ask)
+def streamed_arguments(module: Any, request: Json) -> Json:
+    """Build the same for one request of a stream. Headers and compression belong to the whole stream."""
+    arguments = grpc_arguments(module, request)
     return {name: value for name, value in arguments.items() if name not in ("headers", "compression_algorithm")}
 
 
-def http_answer(result: Any) -> Json:
-    """An InferResult of the HTTP clients, each tensor through `as_numpy`."""
-    said = result.get_response()
-    outputs = [tensor(each["name"], each["datatype"], result.as_numpy(each["name"])) for each in said["outputs"]]
+def http_response(result: Any) -> Json:
+    """Read an InferResult of the HTTP clients, each tensor through `as_numpy`."""
+    response = result.get_response()
+    outputs = [tensor(each["name"], each["datatype"], result.as_numpy(each["name"])) for each in response["outputs"]]
     return {
-        "id": said["id"],
-        "route": said["model_name"],
-        "version": said["model_version"],
-        "parameters": said["parameters"],
+        "id": response["id"],
+        "route": response["model_name"],
+        "version": response["model_version"],
+        "parameters": response["parameters"],
         "outputs": outputs,
     }
 
 
-def grpc_answer(result: Any) -> Json:
-    """An InferResult of the gRPC clients, each tensor through `as_numpy`."""
-    said = result.get_response()
-    parameters = {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in said.parameters.items()}
+def grpc_response(result: Any) -> Json:
+    """Read an InferResult of the gRPC clients, each tensor through `as_numpy`."""
+    response = result.get_response()
+    parameters = {
+        name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in response.parameters.items()
+    }
     return {
-        "id": said.id,
-        "route": said.model_name,
-        "version": said.model_version,
+        "id": response.id,
+        "route": response.model_name,
+        "version": response.model_version,
         "parameters": parameters,
-        "outputs": [tensor(each.name, each.datatype, result.as_numpy(each.name)) for each in said.outputs],
+        "outputs": [tensor(each.name, each.datatype, result.as_numpy(each.name)) for each in response.outputs],
     }
 
 
-def _common(ask: Json, inputs: list[Any], outputs: list[Any] | None) -> Json:
+def _common(request: Json, inputs: list[Any], outputs: list[Any] | None) -> Json:
     return {
-        "model_name": ask["route"],
-        "model_version": ask["version"],
+        "model_name": request["route"],
+        "model_version": request["version"],
         "inputs": inputs,
         "outputs": outputs,
-        "request_id": ask["id"],
-        "priority": ask["priority"],
-        "timeout": ask["timeout_us"],
-        "parameters": ask["parameters"],
-        "headers": dict(ask["headers"]),
+        "request_id": request["id"],
+        "priority": request["priority"],
+        "timeout": request["timeout_us"],
+        "parameters": request["parameters"],
+        "headers": dict(request["headers"]),
     }

@@ -1,4 +1,4 @@
-"""What the tests and the clients' workers tell each other: JSON, a line each way. Runs in every environment.
+"""What the tests and the clients' workers send each other: one line of JSON each way. Runs in every environment.
 
 A tensor is `{"name", "datatype", "shape", "data"}`; its data are the bytes that the protocol calls raw, in Base64.
 """
@@ -32,7 +32,7 @@ NUMPY_OF: dict[str, Any] = {
 
 
 def tensor(name: str, datatype: str, array: Any) -> Json:
-    """An array as it travels. Its dtype must be the datatype's own, or else a client decoded wrongly."""
+    """Encode an array. Its dtype must be the datatype's own, or else a client decoded wrongly."""
     if array.dtype != NUMPY_OF[datatype] and not (datatype == "BYTES" and array.dtype.kind in "SU"):
         raise TypeError(f"{name} is {datatype}, but the client made {array.dtype} of it")
     if datatype == "BYTES":
@@ -44,7 +44,7 @@ def tensor(name: str, datatype: str, array: Any) -> Json:
 
 
 def array(given: Json) -> Any:
-    """The array that `tensor` was given."""
+    """Decode the array that `tensor` encoded."""
     content, shape = base64.b64decode(given["data"]), given["shape"]
     if given["datatype"] != "BYTES":
         return np.frombuffer(content, NUMPY_OF[given["datatype"]]).reshape(shape)
@@ -57,7 +57,7 @@ def array(given: Json) -> Any:
 
 
 def from_list(name: str, datatype: str, shape: list[int], elements: list[Any]) -> Json:
-    """A tensor of the flat list that JSON had; numbers that JSON has no word for came as None."""
+    """Make a tensor of a flat list of JSON, in which numbers that JSON has no word for are None."""
     if datatype == "BYTES":
         made = np.empty(len(elements), np.object_)
         made[:] = [_bytes(each) for each in elements]

@@ -1,6 +1,6 @@
-"""Runs one client of its environment: `worker.py MODULE HTTP GRPC`, then a call a line in, an answer a line out.
+"""Runs one client of its environment: `worker.py MODULE HTTP GRPC`, then one call a line in, one result a line out.
 
-A call is `[operation, {argument: value}]`; an answer `{"value": ...}`, or the exception that the client raised.
+A call is `[operation, {argument: value}]`; a result `{"value": ...}`, or the exception that the client raised.
 """
 
 import importlib
@@ -12,18 +12,18 @@ from typing import Any
 
 
 def main(module: str, http: str, grpc: str) -> None:
-    """Answers until the input ends. What clients print goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w")
+    """Make calls until the input ends. What clients print goes to stderr."""
+    results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     client = importlib.import_module(module).Client(http, grpc)
     for line in sys.stdin:
         operation, arguments = json.loads(line)
         try:
-            answer = {"value": getattr(client, operation)(**arguments)}
-        except Exception as error:  # noqa: BLE001  # whatever a client raises is what the test wants to see
-            answer = {"raised": _described(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            result = {"value": getattr(client, operation)(**arguments)}
+        except Exception as error:  # noqa: BLE001  # the test looks at whatever a client raises
+            result = {"raised": _described(error)}
+        results.write(json.dumps(result) + "\n")
+        results.flush()
 
 
 def _described(error: Exception) -> dict[str, str]:
@@ -36,7 +36,7 @@ def _described(error: Exception) -> dict[str, str]:
 
 
 def _status(error: Any) -> str:
-    """As the client's users find it: tritonclient's own, httpx's, or gRPC's."""
+    """Find the status as the client's users do: tritonclient's own, httpx's, or gRPC's."""
     if callable(getattr(error, "status", None)):
         return str(error.status())
     if getattr(error, "response", None) is not None:

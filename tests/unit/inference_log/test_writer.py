@@ -16,6 +16,7 @@ from inference_log.record import Record
 from inference_log.segment import Segment, read_segment
 from inference_log.spool import segments
 from inference_log.writer import LogWriter
+from tests.support.polling import PATIENCE_S
 
 _LIMITED = """
 import resource, signal, sys, json
@@ -236,14 +237,14 @@ def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, ma
     def slowly(path, header):
         active = open_file(path, header)
         opened.set()
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         return active
 
     monkeypatch.setattr(writer_module, "_ActiveSegment", slowly)
     writer = LogWriter(tmp_path, "w")
     appending = threading.Thread(target=writer.append, args=(make_context(), lambda *_: make_record()))
     appending.start()
-    opened.wait(5)
+    assert opened.wait(PATIENCE_S)
     asking = threading.Thread(target=lambda: seen.append(writer.active_path))
     asking.start()
     gate.set()

@@ -10,7 +10,8 @@ import yaml
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LinearRegression
 
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import Manifest, TensorSpec
+from tests.support.models import write_version
 
 
 class Publisher:
@@ -19,25 +20,21 @@ class Publisher:
     def __init__(self, root: Path, content: bytes) -> None:
         self.root = root
         self.content = content
-
-    def manifest(self, **change: object) -> Manifest:
-        """Return a manifest that is true except for `change`."""
-        values = {
-            "runtime": "sklearn",
+        self._manifest = {
             "file": "model.skops",
-            "sha256": hashlib.sha256(self.content).hexdigest(),
             "inputs": (TensorSpec("X", "FP32", (-1, 30)),),
             "outputs": (TensorSpec("y", "FP64", (-1,)),),
         }
-        return Manifest(**{**values, **change})
+
+    def manifest(self, **change: object) -> Manifest:
+        """Return the artifact's manifest, with some changes."""
+        said = {"runtime": "sklearn", "sha256": hashlib.sha256(self.content).hexdigest(), **self._manifest}
+        return Manifest(**{**said, **change})
 
     def publish(self, model: str, version: str, **change: object) -> Path:
-        """Write a complete version and return its folder."""
-        folder = self.root / model / version
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.skops").write_bytes(self.content)
-        (folder / "model.yaml").write_text(manifest_to_yaml(self.manifest(**change)))
-        return folder
+        """Write a whole version. Return its folder."""
+        write_version(self.root, model, version, self.content, **{**self._manifest, **change})
+        return self.root / model / version
 
     def alias(self, model: str, **aliases: str) -> None:
         """Make these the model's aliases."""

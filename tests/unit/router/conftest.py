@@ -8,7 +8,7 @@ import pytest
 from router.document.commands import Command, Declare, Start, apply
 from router.document.document import Candidate, Document
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import ROLLOUT, T0, V2
+from tests.unit.router.support import ROLLOUT, T0, V2
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from router.draw.assignment import bucket
 from router.errors import UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
 from router.snapshot import Route
-from tests.unit.router.examples import compiled
+from tests.unit.router.support import compiled
 
 UNITS = [f"user-{number}" for number in range(10_000)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from router.draw.layers import is_held_out, is_in_layer, parse_holdout, parse_layer
 from router.plan import Plan, Reason, plan
-from tests.unit.router.examples import compiled
+from tests.unit.router.support import compiled
 
 UNITS = [f"user-{number}" for number in range(2000)]
 LAYER = {"name": "checkout", "range": ["0%", "50%"]}

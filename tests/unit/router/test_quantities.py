@@ -63,7 +63,7 @@ def test_what_is_no_percentage_is_refused(value):
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_share_of_whole_slots_is_printed_as_it_is_read(slots):
     share = Fraction(slots, 10_000)
     assert parse_share(format_percent(share), "It") == share
@@ -167,7 +167,7 @@ def test_a_duration_is_printed_in_the_largest_unit_that_is_whole(seconds, text):
 
 
 @given(st.integers(1, 365 * 86_400 * 1_000_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_duration_is_printed_as_it_is_read(micros):
     seconds = parse_duration_s(f"{micros}us", "deadline")
     assert parse_duration_s(format_duration(seconds), "deadline") == seconds

@@ -7,7 +7,7 @@ from router.draw.assignment import seed_state
 from router.draw.layers import parse_holdout, parse_layer
 from router.snapshot import Admission, Pin, assemble, compile_route, references
 from router.spec.spec import ArmRef
-from tests.unit.router.examples import T0, V2, compiled
+from tests.unit.router.support import T0, V2, compiled
 
 LATEST = ArmRef("m", alias="challenger")
 TRIED = ArmRef("m", version="2")

@@ -76,7 +76,7 @@ def batches(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 @given(batches())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_what_was_merged_is_split_into_the_same(batch):
     requests, rows = batch
     merged = merge(requests)
@@ -97,7 +97,7 @@ def test_parts_are_views_and_a_lone_request_is_itself():
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), min_size=2, max_size=2))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_requests_of_one_shape_key_are_those_that_can_be_merged(shapes):
     one, other = ({"X": np.zeros(shape)} for shape in shapes)
     try:
@@ -109,7 +109,7 @@ def test_requests_of_one_shape_key_are_those_that_can_be_merged(shapes):
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=64))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_exactly_the_poisoned_requests_are_refused_after_a_logarithmic_number_of_runs(requests):
     rows = [count for count, _ in requests]
     tensors = [np.full((count, 2), np.nan if bad else at, np.float32) for at, (count, bad) in enumerate(requests)]

@@ -52,7 +52,7 @@ GOOD = {
 
 
 @given(manifests)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_manifest_is_written_as_it_is_read(manifest):
     assert parse_manifest(manifest_to_yaml(manifest)) == manifest
 

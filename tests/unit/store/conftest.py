@@ -11,7 +11,7 @@ import pytest
 from store.interface import Store
 from store.open import open_store
 from store.sqlite.store import SQLiteStore
-from tests.integration.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 
 class Kind:

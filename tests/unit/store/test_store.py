@@ -10,7 +10,7 @@ from router.document.document import to_dict
 from router.errors import Corrupt
 from store.errors import Conflict, Foreign, Moved
 from store.interface import NumberedEntry, Revision, Store
-from tests.unit.store.examples import api_key, change, declared, entry, report, shifted, sum_key, write, written
+from tests.support.documents import api_key, change, declared, entry, report, shifted, sum_key, write, written
 
 THREADS, INCREMENTS = 8, 25
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from store.api_key import ApiKey
-from tests.unit.store.examples import api_key, report, written
+from tests.support.documents import api_key, report, written
 
 THREADS = 8
 

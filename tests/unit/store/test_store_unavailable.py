@@ -4,7 +4,7 @@ import pytest
 
 from store.errors import StoreUnavailable
 from store.interface import Store
-from tests.unit.store.examples import api_key, declared, entry, report, sum_key, write, written
+from tests.support.documents import api_key, declared, entry, report, sum_key, write, written
 
 VERBS = {
     "revision": lambda store: store.revision(),

@@ -175,7 +175,7 @@ def test_a_malformed_header_is_unauthenticated_and_not_repeated(guard, make, hea
 @given(
     st.binary(max_size=300), st.sampled_from([b"", b"Bearer ", b"Bearer pk_", b"Bearer pk_0123456789ab_", b"Basic "])
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
 def test_no_bytes_raise_anything_but_unauthenticated(guard, garbage, before):
     for header in (b"authorization", b"x-api-key"):
         with pytest.raises(Unauthenticated):

@@ -15,7 +15,7 @@ from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
-from tests.unit.store.examples import report
+from tests.support.documents import report
 
 NOW_S = 1_800_000_000.0
 SPEC = {

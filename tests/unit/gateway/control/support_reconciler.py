@@ -10,7 +10,7 @@ from gateway.inference.live_table import LiveTableHolder
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.load import LoadOptions
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}

@@ -12,7 +12,7 @@ from router.document.document import Document
 from router.evidence.sums import BUCKET_S, ERRORS, REQUESTS, SumKey
 from router.spec.parse import parse_spec
 from runtimes.load import LoadOptions
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 T0 = 1_800_000_000.0
 ROLLOUT = {

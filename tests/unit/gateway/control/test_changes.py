@@ -21,7 +21,7 @@ from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions
 from store.errors import Conflict, Moved, StoreUnavailable
 from store.sqlite.store import SQLiteStore
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 ARMS = {"stable": "linear:1", "canary": "linear:2"}
 SPLIT = {"route": "r", "arms": ARMS, "split": {"stable": "90%", "canary": "10%"}, "fallback": "stable"}

@@ -6,7 +6,7 @@ from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
 from store.api_key import ApiKey
 from store.errors import Foreign, StoreUnavailable
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
 
 URL = "redis://store.example"
 

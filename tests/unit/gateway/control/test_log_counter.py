@@ -11,7 +11,7 @@ from inference_log.record import SegmentHeader
 from inference_log.segment import frame
 from inference_log.spool import all_segments, segments, take_seat
 from store.errors import StoreUnavailable
-from tests.unit.gateway.control.support_counting import NOON_US, Machine, MemorySums, context_of, make_record
+from tests.unit.gateway.control.support import NOON_US, Machine, MemorySums, context_of, make_record
 
 CANARY = context_of("canary", 1)
 

@@ -15,13 +15,13 @@ from inference_log.spool import all_segments
 from router.evidence.sums import SumKey
 from store.sqlite.store import SQLiteStore
 from tests.support.paths import ROOT
-from tests.unit.gateway.control.support_counting import KINDS, NOON_US, Fate, Killed, Machine, MemorySums, context_of
+from tests.unit.gateway.control.support import KINDS, NOON_US, Fate, Killed, Machine, MemorySums, context_of
 
 _APPEND_AND_COUNT_FOREVER = """
 import sys, threading
 from pathlib import Path
 from store.sqlite.store import SQLiteStore
-from tests.unit.gateway.control.support_counting import NOON_US, Machine, context_of
+from tests.unit.gateway.control.support import NOON_US, Machine, context_of
 
 root = Path(sys.argv[1])
 name = f"victim{len(list((root / 'spool').glob('*/*')))}"

@@ -158,7 +158,7 @@ def test_its_repr_shows_the_state():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["admit", "succeeded", "failed"]), st.floats(0, 10)), max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_no_pause_is_ever_longer_than_the_longest_pause(events):
     breaker, now_s = closed(), 0.0
     for event, later_s in events:

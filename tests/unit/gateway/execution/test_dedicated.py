@@ -8,6 +8,7 @@ import numpy as np
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.latency import LatencyModel
 from runtimes.errors import ModelFailed
+from tests.support.polling import wait_until_async
 
 
 class Remote:
@@ -39,7 +40,7 @@ def test_if_an_application_raises_each_request_fails_and_there_is_room_again():
         executor, got = start(remote)
         await until(lambda: remote.calls)
         remote.calls[0].set_exception(OSError("the process died"))
-        await until(lambda: got)
+        await wait_until_async(lambda: got)
         assert [type(outcome) for outcome in got[0]] == [ModelFailed]
         assert executor._running == 0
 

@@ -16,7 +16,7 @@ from gateway.execution.job import Job
 from gateway.execution.lane import Lane, LaneKey
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import InputRefused, ModelFailed
-from tests.unit.gateway.execution.support_lane import HeldExecutor, simulated
+from tests.unit.gateway.execution.support import HeldExecutor, simulated
 
 KEY = LaneKey(VersionKey("m", "1", "0" * 64), "replica")
 
@@ -99,7 +99,7 @@ actions = st.one_of(
     st.booleans(),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 def test_each_request_gets_the_outcome_that_it_would_get_alone(
     script, threads, most, expected_s, is_quick, is_batching
 ):

@@ -10,7 +10,7 @@ import pytest
 from h2.events import ResponseReceived
 
 from gateway.grpc.status import failure_of
-from tests.unit.gateway.grpc.http2.peer import (
+from tests.unit.gateway.grpc.http2.support import (
     MAX_MESSAGE_BYTES,
     Peer,
     Response,

@@ -67,13 +67,13 @@ def test_a_request_without_an_id_gets_that_of_its_decision():
 def test_metadata_are_headers_and_the_version_and_the_deadline_are_passed_on():
     async def use(client: Client, _: StubService) -> None:
         metadata = (("x-user-id", "u 17"), ("x-user-id", "u 18"))
-        await client.infer(request(model_version="5"), metadata=metadata, timeout=5)
+        await client.infer(request(model_version="5"), metadata=metadata, timeout=60)
 
     service = behind(use)
     assert service.headers[b"x-user-id"] == b"u 17,u 18"
     asked = service.calls[0]
     assert asked["version"] == "5"
-    assert 0 < asked["time_left_s"] <= 5
+    assert 0 < asked["time_left_s"] <= 60
 
 
 def test_without_a_version_or_a_deadline_none_is_passed_on():
@@ -161,7 +161,8 @@ def test_a_long_sentence_is_cut_short(quoted):
 
 def test_a_deadline_that_passes_ends_the_call_and_the_work():
     async def use(client: Client, service: StubService) -> None:
-        code, _, _ = await client.failure("ModelInfer", MESSAGE, timeout=0.2)
+        await client.channel.channel_ready()
+        code, _, _ = await client.failure("ModelInfer", MESSAGE, timeout=1)
         assert code == "DEADLINE_EXCEEDED"
         await service.left.wait()
 

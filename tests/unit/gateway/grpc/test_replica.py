@@ -1,7 +1,5 @@
 """The gRPC port of a real replica: the same routes, decisions, responses and errors as over HTTP."""
 
-import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,17 +8,16 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from tests.support.ports import free_port
+
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
 SCORES = ROWS @ (np.arange(8, dtype=np.float32).reshape(4, 2) / 8)  # the model linear:1 of conftest
 
 
 @pytest.fixture
 def triton(settings_of, serving, tmp_path) -> Iterator[InferenceServerClient]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = contextlib.contextmanager(serving)
-    with running(settings_of(tmp_path, grpc_port=port)), InferenceServerClient(f"127.0.0.1:{port}") as client:
+    port = free_port()
+    with serving(settings_of(tmp_path, grpc_port=port)), InferenceServerClient(f"127.0.0.1:{port}") as client:
         yield client
 
 

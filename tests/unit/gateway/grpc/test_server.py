@@ -18,10 +18,10 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.replica.ports import bind_port
+from tests.support.polling import PATIENCE_S
 from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
 
 MESSAGE = request().SerializeToString()
-PATIENCE_S = 10
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
@@ -239,8 +239,8 @@ def test_draining_ends_at_once_without_connections():
     async def run() -> None:
         listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
         await listener.start(bind_port("127.0.0.1", 0))
-        await asyncio.wait_for(listener.drain(60), PATIENCE_S)
-        await listener.drain(60)
+        await asyncio.wait_for(listener.drain(10 * PATIENCE_S), PATIENCE_S)
+        await listener.drain(10 * PATIENCE_S)
 
     asyncio.run(run())
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.grpc.http2.frames import FrameType, frame, word
-from tests.unit.gateway.grpc.http2.peer import (
+from tests.unit.gateway.grpc.http2.support import (
     MAX_MESSAGE_BYTES,
     Peer,
     Response,

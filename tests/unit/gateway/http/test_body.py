@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import BadRequest, TooLarge
 from gateway.http.body import ClientDisconnected, read_body
+from tests.support.polling import PATIENCE_S
 
 
 class Sender:
@@ -27,7 +28,7 @@ class Sender:
 
 def read(sender: Sender, max_bytes: int = 10, **headers: bytes) -> bytes:
     async def bounded() -> bytes:
-        async with asyncio.timeout(0.2):
+        async with asyncio.timeout(PATIENCE_S):
             named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
             return await read_body(sender, named, max_bytes)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
-from tests.unit.gateway.http.support_wire import connection, head, json_request, read_response
+from tests.support.polling import PATIENCE_S, wait_until
+from tests.unit.gateway.http.support import connection, head, json_request, read_response
 
 
 def body_of(rows: int) -> bytes:
@@ -69,7 +70,6 @@ def test_a_body_of_many_packets_is_answered(gateway):
     body = body_of(20_000)
     assert len(body) > 100_000
     with connection(gateway) as opened:
-        opened.settimeout(1)
         opened.sendall(head(len(body)) + body)
         status, _, content = read_response(opened)
     assert status == 200
@@ -144,7 +144,7 @@ def held_model(gateway) -> Iterator[tuple[threading.Event, threading.Event]]:
 
     def hold(inputs, outputs):
         started.set()
-        release.wait(5)
+        release.wait(PATIENCE_S)
         return run(inputs, outputs)
 
     runtime.run, executor.latency = hold, LatencyModel(1.0)
@@ -171,8 +171,8 @@ def test_a_client_that_disconnects_while_the_model_runs_is_recorded(gateway, enc
     with held_model(gateway) as (started, _):
         with connection(gateway) as opened:
             opened.sendall(encoded(json_request([[1, 2, 3, 4]], "plain", f"Traceparent: 00-{trace}-{'6' * 16}-01")))
-            assert started.wait(5)
-        gateway.wait_until(lambda: gateway.replica.in_flight() == 0)
+            assert started.wait(PATIENCE_S)
+        wait_until(lambda: gateway.replica.in_flight() == 0)
     assert gateway.found(f"trace_id = '{trace}'", "outcome, status, error_code") == [
         {"outcome": "error", "status": 499, "error_code": "ClientGone"}
     ]
@@ -183,7 +183,7 @@ def test_a_client_that_disconnects_while_the_model_runs_is_recorded(gateway, enc
 def test_a_half_closed_client_gets_its_response(gateway, encoded):
     with held_model(gateway) as (started, release), connection(gateway) as opened:
         opened.sendall(encoded(json_request([[1, 2, 3, 4]])))
-        assert started.wait(5)
+        assert started.wait(PATIENCE_S)
         opened.shutdown(socket.SHUT_WR)
         # Written at once: it shows whether the client is still there.
         assert opened.recv(9, socket.MSG_WAITALL | socket.MSG_PEEK) == b"HTTP/1.1 "

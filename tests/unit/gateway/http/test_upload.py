@@ -6,7 +6,6 @@ import random
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +19,11 @@ from cryptography.x509.oid import NameOID
 from gateway.http import connection as http_connection
 from gateway.http.upload import Upload
 from store.open import open_store
-from tests.unit.gateway.conftest import declare, publish, serve, settings
-from tests.unit.gateway.http.support_wire import binary_request, connection, head, json_request, read_response
+from tests.support.linear import publish
+from tests.support.polling import wait_until
+from tests.support.replica import serving, settings_of
+from tests.support.routes import declare
+from tests.unit.gateway.http.support import binary_request, connection, head, json_request, read_response
 
 COLUMNS = 16_384  # 16 rows are a megabyte; rows this wide are not logged
 MAX_BODY_BYTES = 8_000_000
@@ -80,11 +82,11 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     if request.param == "tls":
         certificate, key = self_signed(home)
         more = {"tls_certificate": certificate, "tls_key": key}
-    chosen = settings(registry, home, max_body_bytes=MAX_BODY_BYTES, **more)
+    chosen = settings_of(registry, home, max_body_bytes=MAX_BODY_BYTES, **more)
     store = open_store(chosen.store)
     declare(store, ROUTE)
     store.close()
-    with contextmanager(serve)(chosen) as gateway:
+    with serving(chosen) as gateway:
         yield Served(gateway, ssl.create_default_context(cafile=certificate) if more else None)
 
 
@@ -163,12 +165,11 @@ def test_a_wrong_header_length_is_a_bad_request(served, header_length):
 
 def test_clients_that_disconnect_within_a_body_leave_nothing_behind(served):
     request = binary_request(rows_of(50), "broad")
-    server = served.gateway.replica._http._server.server_state
     for part in (len(request) - len(rows_of(50).tobytes()), 100_000, 1_000_000, len(request) - 1):
         with served.connect() as opened:
             opened.sendall(request[:part])
-    served.gateway.wait_until(lambda: not server.connections)
-    served.gateway.wait_until(lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if type(o) is Upload])
+    wait_until(lambda: not served.gateway.connections())
+    wait_until(lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if type(o) is Upload])
     with served.connect() as opened:
         opened.sendall(request)
         assert read_response(opened).status == 200

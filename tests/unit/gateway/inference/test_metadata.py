@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.polling import wait_until
+
 INPUTS = [{"name": "X", "datatype": "FP32", "shape": [-1, 4]}]
 OUTPUTS = [
     {"name": "label", "datatype": "INT64", "shape": [-1]},
@@ -40,7 +42,7 @@ def test_it_is_answered(gateway, path, body):
 
 
 def test_ready_means_every_declared_route_is_served(gateway):
-    gateway.wait_until(lambda: gateway.http.get("/v2/health/ready").status_code == 200)
+    wait_until(lambda: gateway.http.get("/v2/health/ready").status_code == 200)
     assert gateway.http.get("/v2/health/ready").json() == {"ready": True}
 
 

@@ -23,7 +23,7 @@ from registry_sync.catalogue import VersionKey
 from router.draw.assignment import bucket, seed_state
 from router.snapshot import Shadow
 from runtimes.errors import ModelFailed
-from tests.unit.gateway.execution.support_lane import HeldExecutor, SimulatedLoop
+from tests.unit.gateway.execution.support import HeldExecutor, SimulatedLoop
 
 
 def context(against: str) -> Context:
@@ -344,9 +344,9 @@ def test_an_offer_takes_a_few_microseconds(bench):
     async def run():
         made = bench(a_shadow(HeldExecutor(is_quick=True), sample_slots=0))
         call = Call("0192d3c4-6b1e-7000-8000-0123456789ab", 0.0, {"X": np.ones((1, 1))}, 1)
-        started_s = time.perf_counter()
+        started_s = time.thread_time()  # of this thread alone, however busy the machine is
         for _ in range(1000):
             made.shadows.offer(made.live, call, 0, [], 0.0)
-        assert time.perf_counter() - started_s < 0.05  # a tenth of it, where nobody else is busy
+        assert time.thread_time() - started_s < 0.05  # measured: a tenth of it
 
     simulated(run)

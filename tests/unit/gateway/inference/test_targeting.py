@@ -6,7 +6,7 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -192,7 +192,6 @@ _tensors = arrays.arrays(
     st.dictionaries(st.sampled_from(["x", "y"]), _tensors),
     st.none() | st.text(st.characters(), max_size=9),
 )
-@settings(deadline=None)
 def test_no_request_makes_it_raise(headers, parameters, inputs, unit):
     check_condition(EVERYTHING)
     assert Targeting(EVERYTHING).matches(headers, parameters, inputs, unit) in (True, False)

@@ -14,7 +14,7 @@ from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import binary_body, encode_outputs, read_response, signature
+from tests.unit.gateway.protocols.support import binary_body, encode_outputs, read_response, signature
 
 
 def body(data, shape, datatype="FP32", **more):

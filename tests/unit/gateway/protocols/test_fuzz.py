@@ -13,7 +13,7 @@ from gateway.protocols.request import InferenceRequest
 from gateway.protocols.tensor_binary import decode_tensor
 from runtimes.datatypes import NUMPY_OF
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import signature
+from tests.unit.gateway.protocols.support import signature
 
 _specs = st.builds(
     TensorSpec,

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor, tensor_of_bytes
-from tests.unit.gateway.protocols.bodies import binary_body, encode_outputs, read_response, signature, spec_of
+from tests.unit.gateway.protocols.support import binary_body, encode_outputs, read_response, signature, spec_of
 
 _shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
 _text = st.text(max_size=5).map(str.encode)

@@ -7,7 +7,7 @@ import tritonclient.http as triton
 from gateway.protocols.v2_http import decode, encode
 from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import RESPONSE, signature
+from tests.unit.gateway.protocols.support import RESPONSE, signature
 
 Client = triton.InferenceServerClient
 ARRAYS = {

@@ -10,7 +10,7 @@ from gateway.protocols.request import InferenceRequest
 from gateway.protocols.v1_http import decode, encode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import RESPONSE, signature, spec_of
+from tests.unit.gateway.protocols.support import RESPONSE, signature, spec_of
 
 TABLE = signature(TensorSpec("X", "FP32", (-1, 2)))
 NAMED = signature(TensorSpec("X", "FP32", (-1, 2), ("age", "class")))

@@ -10,7 +10,7 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import InferenceRequest, WantedOutput
 from gateway.protocols.v2_http import decode, parse_header_length
 from runtimes.manifest import Signature, TensorSpec
-from tests.unit.gateway.protocols.bodies import binary_body, signature
+from tests.unit.gateway.protocols.support import binary_body, signature
 
 TWO = signature(TensorSpec("X", "FP32", (-1, 2)), TensorSpec("n", "INT64", (-1,)))
 X, N = np.array([[1, 2], [3, 4]], np.float32), np.array([5, 6])

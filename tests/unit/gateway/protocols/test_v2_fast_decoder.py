@@ -12,7 +12,7 @@ from gateway.protocols.tensor_json import CODE_OF
 from gateway.protocols.v2_fast_decoder import fast_decoder
 from gateway.protocols.v2_http import decode
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import binary_body, signature
+from tests.unit.gateway.protocols.support import binary_body, signature
 
 ONE = signature(TensorSpec("X", "FP32", (-1, 2)))
 TENSOR = {"name": "X", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}

@@ -84,7 +84,7 @@ def signature_of(datatype: str, shape: tuple[int, ...]) -> Signature:
 
 
 @pytest.mark.parametrize("datatype", NUMPY_OF)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_raw_tensors_of_every_datatype_come_back_as_they_were(datatype, data):
     shape = data.draw(shapes())
@@ -246,14 +246,14 @@ STRANGE_TENSOR = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(max_size=200) | st.builds(bytes.__add__, TRUNCATED, st.binary(max_size=30)))
 def test_arbitrary_bytes_are_decoded_or_refused(content):
     sentence = decoded_or_refused(content)
     assert sentence == "X,n" or sentence.endswith(".")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(STRANGE_TENSOR, max_size=3),
     st.lists(st.binary(max_size=32), max_size=3),
@@ -291,7 +291,7 @@ def test_parameters_of_a_response_keep_their_types():
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(min_size=1), st.binary(max_size=300), st.integers(0, 70_000))
 def test_responses_have_the_bytes_that_protobuf_would_write(request_id, short, length):
     specs = (TensorSpec("a", "UINT8", (-1,)), TensorSpec("b", "UINT8", (-1,)))

@@ -24,7 +24,7 @@ def refusal(datatype: str, shape: tuple[int, ...], **contents: Any) -> str:
 
 
 @pytest.mark.parametrize("datatype", FIELD_OF)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_tensors_of_every_datatype_with_a_field_come_back_as_they_were(datatype, data):
     shape = data.draw(SHAPES)

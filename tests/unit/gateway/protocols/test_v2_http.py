@@ -146,7 +146,7 @@ def test_other_bare_words_are_refused(was, word):
 @pytest.mark.parametrize(
     "content", [b'["' + b'\\"NaN' * 200_000, b'["NaN' + b'"[NaN' * 200_000, b"[NaN" + b" [" * 400_000]
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_the_search_for_bare_words_takes_linear_time(content):
     assert refusal(content)
 

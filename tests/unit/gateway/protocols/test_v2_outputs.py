@@ -10,7 +10,7 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import WantedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.manifest import TensorSpec
-from tests.unit.gateway.protocols.bodies import binary_body, signature
+from tests.unit.gateway.protocols.support import binary_body, signature
 
 OUTPUTS = (
     TensorSpec("label", "BYTES", (-1,)),

@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import BadRequest
 from gateway.protocols.request import WantedOutput
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
-from tests.unit.gateway.protocols.bodies import encode_outputs, read_response
+from tests.unit.gateway.protocols.support import encode_outputs, read_response
 
 LABEL, SCORES = np.array([3, -1]), np.array([[0.5], [0.25]], np.float32)
 

@@ -1,7 +1,6 @@
 """A replica checks itself, ends in order, and ships what other replicas left."""
 
 import asyncio
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -12,11 +11,12 @@ from gateway.replica.replica import Unhealthy
 from inference_log.query import run_query
 from inference_log.spool import all_segments
 from runtimes.errors import ModelFailed
-from tests.unit.gateway.support_store import Served
+from tests.support.flaky_store import Served
+from tests.support.polling import PATIENCE_S, wait_until
 
 
 def check(gateway) -> None:
-    asyncio.run_coroutine_threadsafe(gateway.replica.check(), gateway.loop).result(5)
+    asyncio.run_coroutine_threadsafe(gateway.replica.check(), gateway.loop).result(PATIENCE_S)
 
 
 def test_a_healthy_replica_says_nothing_and_logs_nothing(gateway):
@@ -51,7 +51,7 @@ def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
 
 def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settings_of, serving):
     chosen = settings_of(tmp_path)
-    with contextmanager(serving)(chosen) as first:
+    with serving(chosen) as first:
         answers = [first.infer() for _ in range(3)]
         assert len(all_segments(chosen.spool)) == 1
     with pytest.raises(httpx.ConnectError):
@@ -59,7 +59,7 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
     assert all_segments(chosen.spool) == []
     assert len(list((tmp_path / "log").rglob("*.parquet"))) == 1
     decisions = {answer.headers["x-decision-id"] for answer in answers}
-    with contextmanager(serving)(chosen) as second:
+    with serving(chosen) as second:
         decisions.add(second.infer().headers["x-decision-id"])
         assert second.replica._seat.number == 0
     rows = run_query(tmp_path / "log", chosen.spool, "SELECT decision_id FROM inferences")[1]
@@ -82,10 +82,10 @@ def test_a_replica_starts_and_serves_who_has_a_key_while_its_store_is_away(
     declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
     monkeypatch.setattr("gateway.replica.build.open_store", lambda _: store)
     chosen, allowed = settings_of(tmp_path, access="required"), {"authorization": f"Bearer {shown}"}
-    with contextmanager(serving)(chosen) as first:
+    with serving(chosen) as first:
         assert first.infer(headers=allowed).status_code == 200
     store.is_away = True
-    with contextmanager(serving)(chosen) as second:
+    with serving(chosen) as second:
         assert second.infer(headers=allowed).status_code == 200
         assert second.infer(headers={"authorization": "Bearer nobody"}).status_code == 401
         check(second)
@@ -104,7 +104,7 @@ def test_what_is_answered_is_counted_within_moments(gateway):
     for number in range(20):
         gateway.infer("half", headers={"x-user-id": f"u{number}"})
     gateway.infer("half", headers={"x-force-arm": "a"})
-    gateway.wait_until(lambda: requests() == before + 20)
+    wait_until(lambda: requests() == before + 20)
 
 
 def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
@@ -118,7 +118,7 @@ def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
         "guardrails": [{"errors": {"worse_by": "1%"}}],
     }
     declare(store, guarded)
-    gateway.wait_until(lambda: "guarded" in holder.current.routes)
+    wait_until(lambda: "guarded" in holder.current.routes)
     lane = holder.current.routes["guarded"].arms[1].lane
 
     def fail(inputs, outputs):
@@ -128,9 +128,9 @@ def test_a_bad_arm_loses_its_traffic_by_itself(gateway, declare, monkeypatch):
     monkeypatch.setattr(lane, "breaker", Breaker())
     for _ in range(60):
         assert gateway.infer("guarded").status_code == 200  # the fallback answers
-    gateway.wait_until(lambda: holder.current.routes["guarded"].route.arms[1].slots == 0)
+    wait_until(lambda: holder.current.routes["guarded"].route.arms[1].slots == 0)
     entry = store.read("guarded")
     assert (entry.change.who, entry.change.what) == ("pointsman", "abort b: errors")
     assert "requests of b failed" in entry.change.why
-    gateway.wait_until(lambda: 'pointsman_aborts_total{arm="b"' in gateway.http.get("/metrics").text)
+    wait_until(lambda: 'pointsman_aborts_total{arm="b"' in gateway.http.get("/metrics").text)
     assert {gateway.infer("guarded").headers["x-arm"] for _ in range(20)} == {"stable"}

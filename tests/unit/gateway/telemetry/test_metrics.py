@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.telemetry.metrics import Metrics
+from tests.support.polling import wait_until
 
 
 def samples(metrics: Metrics, live: set[int], name: str) -> dict[tuple, float]:
@@ -121,16 +122,16 @@ def test_a_replica_counts_its_responses(gateway):
 
     spec = {"arms": {"a": "linear:1"}, "split": {"a": 1}}
     gateway.http.put("/api/routes/counted", json=spec, headers={"if-none-match": "*"})
-    gateway.wait_until(lambda: gateway.http.get("/v2/models/counted").status_code == 200)
+    wait_until(lambda: gateway.http.get("/v2/models/counted").status_code == 200)
     before = counted("pointsman_log_records_total", outcome="appended")
     for _ in range(5):
         gateway.infer("counted")
     for _ in range(2):
         gateway.http.post("/v2/models/counted/infer", content=b"{")
-    gateway.wait_until(lambda: counted("pointsman_requests_total", route="counted") >= 7)
+    wait_until(lambda: counted("pointsman_requests_total", route="counted") >= 7)
     assert counted("pointsman_requests_total", route="counted", arm="a", version="1", status="200") == 5
     assert counted("pointsman_requests_total", route="counted", arm="", version="", status="400") == 2
     assert counted("pointsman_request_seconds_count", route="counted", arm="a") == 5
-    gateway.wait_until(lambda: counted("pointsman_log_records_total", outcome="appended") >= before + 7)
+    wait_until(lambda: counted("pointsman_log_records_total", outcome="appended") >= before + 7)
     assert counted("pointsman_log_records_total", outcome="dropped") == 0
     assert gateway.http.get("/metrics").headers["content-type"].startswith("text/plain")

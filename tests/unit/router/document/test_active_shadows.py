@@ -5,7 +5,7 @@ import pytest
 from router.document.commands import Abort, Declare, Hold, Pause, Promote, apply
 from router.spec.parse import parse_spec
 from router.spec.spec import ArmRef, ShadowSpec
-from tests.unit.router.examples import ROLLOUT, T0
+from tests.unit.router.support import ROLLOUT, T0
 
 SPLIT = {"route": "r", "arms": {"a": "m:1", "b": "m:2", "c": "m:3"}, "split": {"a": 1}, "fallback": "a"}
 ERRORS = {"errors": {"worse_by": 0}}

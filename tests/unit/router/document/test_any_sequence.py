@@ -214,5 +214,5 @@ class Machine(RuleBasedStateMachine):
 
 
 _ALL = parse_spec({"route": "r", "arms": {"b": "m:1"}, "split": {"b": 1}, "limits": {"b": {"ceiling": 1}}}).limits["b"]
-Machine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestMachine = Machine.TestCase

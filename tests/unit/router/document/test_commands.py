@@ -23,7 +23,7 @@ from router.document.phase import Phase
 from router.document.rollout import due_event
 from router.errors import Rejected
 from router.spec.spec import ArmRef
-from tests.unit.router.examples import STEP_S, T0, V2, V3
+from tests.unit.router.support import STEP_S, T0, V2, V3
 
 LATER = T0 + 9000.0
 HALF = Shift({"b": Fraction(1, 2)})

@@ -11,7 +11,7 @@ from router.document.rollout import due_event
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from tests.unit.router.document.test_shift import moved, percent
-from tests.unit.router.examples import ROLLOUT, STEP_S, T0
+from tests.unit.router.support import ROLLOUT, STEP_S, T0
 
 LATER = T0 + 10_000.0
 

@@ -13,8 +13,8 @@ from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import ROLLOUT, SPLIT, T0, V2
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT, T0, V2
 
 times = st.floats(0, 1e12)
 shares = st.fractions(0, 1, max_denominator=BUCKETS)
@@ -25,7 +25,7 @@ def read_back(document: Document) -> Document:
 
 
 @given(specs(), st.lists(st.tuples(st.integers(0, 6), shares, times), max_size=5))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_document_is_stored_as_it_is_read(spec, steps):
     document = apply(None, Declare(spec, at_s=T0))
     arm = next(iter(spec.arms))

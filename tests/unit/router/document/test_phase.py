@@ -25,7 +25,7 @@ from router.document.rollout import slots_at
 from router.draw.slots import reallocate
 from router.errors import Rejected
 from tests.support.paths import ROOT
-from tests.unit.router.examples import T0, V2, V3
+from tests.unit.router.support import T0, V2, V3
 
 LEGAL = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]
 ILLEGAL = [(phase, event) for phase in Phase for event in Event if event not in TRANSITIONS[phase]]

@@ -6,7 +6,7 @@ from router.document.commands import Abort, Declare, Release, apply
 from router.document.document import Candidate, QuarantinedVersion
 from router.document.quarantine import add_to_quarantine, find_quarantined, refuse_quarantined
 from router.errors import Rejected
-from tests.unit.router.examples import T0, V1, V2, V3
+from tests.unit.router.support import T0, V1, V2, V3
 
 HELD = QuarantinedVersion("m", "2", "digest-2", T0, "It fails.")
 

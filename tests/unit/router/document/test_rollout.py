@@ -9,7 +9,7 @@ from router.document.rollout import due_event, must_follow
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
-from tests.unit.router.examples import STEP_S, T0, V2, V3
+from tests.unit.router.support import STEP_S, T0, V2, V3
 
 
 def tick(document: Document, now_s: float, samples: int = 10**6) -> Document:

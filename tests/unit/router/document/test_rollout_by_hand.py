@@ -11,7 +11,7 @@ from router.document.rollout import due_event, must_follow
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
-from tests.unit.router.examples import STEP_S, T0, V2, V3
+from tests.unit.router.support import STEP_S, T0, V2, V3
 
 LATER = T0 + 5000.0
 HAND = Shift({"canary": Fraction(3, 100)})

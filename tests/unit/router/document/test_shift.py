@@ -14,7 +14,7 @@ from router.draw.slots import counts, owners
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import Limits
-from tests.unit.router.examples import T0, V2
+from tests.unit.router.support import T0, V2
 
 
 def percent(**shares: float | str) -> dict[str, Fraction]:
@@ -56,7 +56,7 @@ def test_shifts(declared, before, weights, after):
     st.lists(st.integers(1, 100), min_size=2, max_size=6),
     st.integers(0, BUCKETS - 1),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_shift_is_exact_for_whole_slots_and_within_one_slot_for_the_rest(parts, share):
     arms = {f"a{number}": "m:1" for number in range(len(parts))}
     total = sum(parts)

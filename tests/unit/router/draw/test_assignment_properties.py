@@ -53,7 +53,7 @@ def arms_of(table, seed: str, units: list[str]) -> list[str]:
 
 
 @given(st.lists(parts, min_size=2, max_size=4))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_share_that_moves_is_the_distance_of_any_weights(history):
     wanted = [weights_of(numbers) for numbers in history]
     slots = [quantise(weights) for weights in wanted]
@@ -67,7 +67,7 @@ def test_the_share_that_moves_is_the_distance_of_any_weights(history):
 
 
 @given(parts, parts)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_propensity_is_the_share_of_the_slots_exactly(first, then):
     slots = quantise(weights_of(then))
     layout = owners(reallocate(allocate(quantise(weights_of(first))), slots), INDEX)
@@ -77,7 +77,7 @@ def test_a_propensity_is_the_share_of_the_slots_exactly(first, then):
 
 
 @given(parts)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_plan_has_the_propensity_of_the_arm_that_it_draws(numbers):
     """The propensity that is logged is the arm's share of the table from which the arm is drawn."""
     arms = ARMS[: len(numbers)]
@@ -90,7 +90,7 @@ def test_a_plan_has_the_propensity_of_the_arm_that_it_draws(numbers):
 
 
 @given(st.lists(st.integers(0, BUCKETS), min_size=2, max_size=6), st.integers(1, 99))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_no_unit_leaves_an_arm_while_it_grows(shares_of_canary, skew):
     """The others share the rest anew at every step, which makes no difference."""
     units = UNITS[:2_000]
@@ -129,7 +129,7 @@ def test_five_percent_and_ten_and_five_again_is_the_same_units(others):
 
 
 @given(parts, st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 def test_realised_shares_are_the_slots_within_binomial_error(numbers, seed):
     slots = quantise(weights_of(numbers))
     units = UNITS[:4_000]
@@ -146,7 +146,7 @@ def test_realised_shares_are_the_slots_within_binomial_error(numbers, seed):
     st.text(st.characters(codec="utf-8"), max_size=20),
     st.sampled_from(["checkout", "search", "l"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_disjoint_ranges_of_a_layer_never_share_a_key(cuts, key, name):
     limits = sorted({0, *cuts, PLACES})
     layers = [Layer(name, start / PLACES, end / PLACES) for start, end in pairwise(limits)]

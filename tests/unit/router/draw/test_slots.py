@@ -43,13 +43,13 @@ def moved(before: SlotTable, after: SlotTable) -> int:
 
 
 @given(splits())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_first_table_holds_contiguous_ranges_in_the_order_of_the_arms(split):
     assert layout(allocate(split)) == b"".join(bytes([INDEX[arm]]) * slots for arm, slots in split.items())
 
 
 @given(tables(), splits())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_new_table_gives_every_arm_its_slots(table, split):
     after = reallocate(table, split)
     assert counts(after) == split
@@ -57,7 +57,7 @@ def test_a_new_table_gives_every_arm_its_slots(table, split):
 
 
 @given(tables(), splits())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_share_that_moves_is_the_total_variation_distance(table, split):
     before = counts(table)
     distance = sum(abs(split.get(arm, 0) - before.get(arm, 0)) for arm in ARMS) // 2
@@ -65,7 +65,7 @@ def test_the_share_that_moves_is_the_total_variation_distance(table, split):
 
 
 @given(tables(), splits())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_no_unit_leaves_an_arm_whose_share_grows_or_stays(table, split):
     old, new = layout(table), layout(reallocate(table, split))
     kept = {INDEX[arm] for arm, slots in counts(table).items() if split.get(arm, 0) >= slots}
@@ -73,7 +73,7 @@ def test_no_unit_leaves_an_arm_whose_share_grows_or_stays(table, split):
 
 
 @given(tables(), splits())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_table_is_not_changed_in_place(table, split):
     copy = {arm: tuple(runs) for arm, runs in table.items()}
     reallocate(table, split)
@@ -94,7 +94,7 @@ def test_a_growing_canary_keeps_all_its_units():
 
 
 @given(st.integers(0, BUCKETS), st.lists(st.integers(0, BUCKETS), max_size=5), st.lists(st.integers(0, BUCKETS)))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_ramp_of_two_arms_comes_back_to_the_same_owners_by_whatever_steps(start, up, down):
     """The ramps are 5 % -> 10 % -> 5 %, and longer ones."""
     steps = [step for step in (*sorted(up), *sorted(down, reverse=True)) if step >= start]
@@ -105,7 +105,7 @@ def test_a_ramp_of_two_arms_comes_back_to_the_same_owners_by_whatever_steps(star
 
 
 @given(st.integers(0, 4), splits(least=2), st.lists(st.integers(0, BUCKETS), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_ramp_of_many_arms_that_retraces_its_steps_comes_back_to_the_same_owners(which, split, shares):
     canary = list(split)[which % len(split)]
     assume(split[canary] < BUCKETS)
@@ -191,7 +191,7 @@ def test_a_ramp_that_goes_back_another_way_has_its_weights_and_moves_the_least(s
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=8).filter(any))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_quantising_is_by_largest_remainder(parts):
     exact = {str(arm): Fraction(part * BUCKETS, sum(parts)) for arm, part in enumerate(parts)}
     slots = quantise({arm: share / BUCKETS for arm, share in exact.items()})

@@ -10,7 +10,7 @@ from router.evidence.due import abort_due, follow_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import STEP_S, T0, V1, V2, V3
+from tests.unit.router.support import STEP_S, T0, V1, V2, V3
 
 BOUND = {"stable": V1, "canary": V2}
 WHY = "6 of 12 (50%) requests of canary failed."

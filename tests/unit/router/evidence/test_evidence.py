@@ -144,7 +144,7 @@ def test_where_requests_are_drawn_the_draw_is_part_of_the_evidence():
 
 
 @given(strata, st.sampled_from(MARGINS), st.sampled_from(RATES), st.sampled_from([0.01, 0.3]), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_evidence_of_all_buckets_is_no_more_than_that_of_a_supermartingale(before, margin, other_rate, share, worse):
     """The definition is the mean over starts and pairs of the products of the scores of every request."""
     before = [OLDEST, *before, Stratum(share, 3, 1, 9, 0, 77 * BUCKET_S)]
@@ -161,7 +161,7 @@ def test_evidence_of_all_buckets_is_no_more_than_that_of_a_supermartingale(befor
 
 
 @given(strata, st.sampled_from(MARGINS), st.randoms())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_only_the_sums_matter_neither_order_nor_how_they_were_added(given_strata, margin, random):
     halves = [
         part
@@ -176,7 +176,7 @@ def test_only_the_sums_matter_neither_order_nor_how_they_were_added(given_strata
 
 
 @given(strata, st.sampled_from(MARGINS))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_merging_old_buckets_never_adds_evidence(given_strata, margin):
     starts = [Stratum(0.05, 0, 0, 0, 0, bucket * BUCKET_S) for bucket in range(201)]
     whole = [*starts, *given_strata]

@@ -14,7 +14,7 @@ from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUES
 from router.evidence.time_buckets import block_start_s
 from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import T0, V2, V3
+from tests.unit.router.support import T0, V2, V3
 
 FIRST_S = int(T0) // BUCKET_S * BUCKET_S
 ERRORS_GUARD = {"errors": {"worse_by": "1%"}}

@@ -5,7 +5,7 @@ import pytest
 from router.errors import Rejected
 from router.spec.parse import MAX_ARMS, PLACEMENTS, parse_spec
 from router.spec.spec import DEFAULT_ALPHA, ArmRef, RouteSpec
-from tests.unit.router.examples import SPLIT
+from tests.unit.router.support import SPLIT
 
 
 def test_a_full_declaration_is_read():

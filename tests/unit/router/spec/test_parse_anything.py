@@ -11,8 +11,8 @@ from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
 from router.spec.unparse import unparse_spec
-from tests.unit.router.examples import ROLLOUT, SPLIT
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT
 
 TOP = [
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
@@ -53,13 +53,13 @@ def read(raw: object) -> RouteSpec | None:
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(TOP, anything)) | anything)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_anything_is_read_or_rejected(raw):
     read(raw)
 
 
 @given(st.sampled_from([SPLIT, ROLLOUT]), st.dictionaries(st.sampled_from(TOP[2:]), anything, max_size=3))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @example(ROLLOUT, {"alpha": "1e-99"})
 def test_a_declaration_with_anything_in_it_is_read_or_rejected(declared, change):
     spec = read({**declared, **change})
@@ -81,7 +81,7 @@ def _put(raw: Any, path: tuple[Any, ...], value: object) -> Any:
 
 
 @given(specs().map(unparse_spec), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_damaged_declaration_is_read_or_rejected(raw, data):
     path = data.draw(st.sampled_from(_places(raw)))
     read(_put(raw, path, data.draw(anything)))

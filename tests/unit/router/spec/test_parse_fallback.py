@@ -4,7 +4,7 @@ import pytest
 
 from router.errors import Rejected
 from router.spec.parse import parse_spec
-from tests.unit.router.examples import ROLLOUT
+from tests.unit.router.support import ROLLOUT
 
 ARMS = {"a": "m:1", "b": "m:2", "c": "m:3"}
 SPLIT = {"route": "r", "arms": ARMS, "split": {"a": 1}}

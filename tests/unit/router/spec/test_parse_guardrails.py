@@ -8,7 +8,7 @@ from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.parse_guardrails import MAX_GUARDRAILS
 from router.spec.spec import Guardrail, GuardrailKind
-from tests.unit.router.examples import ROLLOUT
+from tests.unit.router.support import ROLLOUT
 
 SPLIT = {"route": "r", "arms": {"a": "m:1", "b": "m:2", "c": "m:3"}, "split": {"a": 1}, "fallback": "a"}
 

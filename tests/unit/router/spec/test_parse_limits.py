@@ -5,7 +5,7 @@ import pytest
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import Limits
-from tests.unit.router.examples import ROLLOUT
+from tests.unit.router.support import ROLLOUT
 
 SPLIT = {"route": "r", "arms": {"a": "m:1", "b": "m:2"}, "split": {"a": "80%", "b": "20%"}, "fallback": "a"}
 

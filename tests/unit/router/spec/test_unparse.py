@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from router.spec.parse import parse_spec
 from router.spec.spec import Guardrail, GuardrailKind
 from router.spec.unparse import unparse_spec
-from tests.unit.router.examples import ROLLOUT, SPLIT
-from tests.unit.router.strategies import specs
+from tests.support.route_specs import specs
+from tests.unit.router.support import ROLLOUT, SPLIT
 
 
 @given(specs())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_spec_is_written_as_it_is_read(spec):
     read = parse_spec(json.loads(json.dumps(unparse_spec(spec))))
     assert read == spec
@@ -24,7 +24,7 @@ def test_a_spec_is_written_as_it_is_read(spec):
 
 
 @given(specs())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_spec_survives_a_file_of_yaml(spec):
     assert parse_spec(yaml.safe_load(yaml.safe_dump(unparse_spec(spec)))) == spec
 

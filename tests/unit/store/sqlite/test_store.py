@@ -12,7 +12,7 @@ import pytest
 from store.errors import StoreUnavailable
 from store.interface import Change, Revision
 from store.sqlite.store import SQLiteStore
-from tests.unit.store.examples import declared, sum_key, write
+from tests.support.documents import declared, sum_key, write
 
 
 @contextmanager

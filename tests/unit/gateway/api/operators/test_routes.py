@@ -5,6 +5,8 @@ import threading
 import httpx
 import pytest
 
+from tests.support.polling import wait_until
+
 SPEC = {"arms": {"a": "linear:1", "b": "linear@challenger"}, "split": {"a": "75%", "b": "25%"}}
 NEW = {"if-none-match": "*"}
 
@@ -35,7 +37,7 @@ def test_a_new_route_is_declared_read_and_served(gateway, put):
     assert (got.json(), got.headers["etag"]) == (entry, '"1"')
     (listed,) = [each for each in gateway.http.get("/api/routes").json() if each["route"] == "op1"]
     assert listed.items() < entry.items()
-    gateway.wait_until(lambda: gateway.infer("op1").status_code == 200)
+    wait_until(lambda: gateway.infer("op1").status_code == 200)
     assert gateway.infer("op1", headers={"x-force-arm": "b"}).headers["x-model-version"] == "2"
 
 
@@ -121,8 +123,8 @@ def test_a_shift_moves_weight_and_is_kept_in_the_history(gateway, put):
     )
     assert (oldest["version"], oldest["what"]) == (1, "apply")
     assert len(gateway.http.get("/api/routes/op4/history", params={"limit": 1}).json()) == 1
-    gateway.wait_until(lambda: gateway.infer("op4", headers={"x-force-arm": "a"}).status_code == 200)
-    gateway.wait_until(lambda: {gateway.infer("op4").headers["x-propensity"] for _ in range(9)} <= {"0.6", "0.4"})
+    wait_until(lambda: gateway.infer("op4", headers={"x-force-arm": "a"}).status_code == 200)
+    wait_until(lambda: {gateway.infer("op4").headers["x-propensity"] for _ in range(9)} <= {"0.6", "0.4"})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_status_shows_what_is_wanted_and_what_is_served(gateway, put):
     def route() -> dict:
         return next(each for each in status()["routes"] if each["route"] == "op7")
 
-    gateway.wait_until(lambda: route()["converged"])
+    wait_until(lambda: route()["converged"])
     (replica,) = status()["replicas"]
     assert route()["applied"] == {replica["replica"]: 1}
     assert (replica["state"], replica["problems"]) == ("LIVE", {})

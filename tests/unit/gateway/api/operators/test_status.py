@@ -13,7 +13,7 @@ from router.evidence.sums import ERRORS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from store.interface import Report
-from tests.unit.store.examples import report
+from tests.support.documents import report
 
 NOW_S = 1_800_000_000.0
 STORE = StoreStatus(state="REACHABLE", trouble="", stale_s=0.0)

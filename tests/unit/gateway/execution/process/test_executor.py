@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import TooLate
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from tests.support.polling import wait_until_async
 from tests.unit.gateway.execution.process.support import (
     CRASH,
     HOLD,
@@ -31,7 +32,6 @@ from tests.unit.gateway.execution.process.support import (
     running,
     settled,
     submit,
-    until,
 )
 
 
@@ -43,7 +43,7 @@ def nothing_left(monkeypatch):
     before = descriptors()
     yield
     assert children() == []
-    assert descriptors() == before
+    assert descriptors() - before == set()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_it_answers_and_batches_requests(opened):
         jobs = [submit(lane, number, 1) for number in range(100)]
         assert [(await settled(job))[0].tolist() for job in jobs] == [[number + 1.0] for number in range(100)]
         assert lane.statistics.runs < 10
-        assert lane.executor.latency.expected_s(1) < 0.1
+        assert 0 < lane.executor.latency.expected_s(1) < 5
 
     opened(test)
 
@@ -121,11 +121,10 @@ def test_if_the_process_ends_its_requests_fail_and_it_is_started_again(opened, n
             error = await settled(job)
             assert isinstance(error, ModelFailed)
             assert f"Its process ended ({ended}); it is being started again." in str(error)
-        started_s = time.perf_counter()
         meanwhile = await predict(lane)
         assert isinstance(meanwhile, ModelFailed)
-        assert time.perf_counter() - started_s < 0.5
-        await until(lambda: lane.executor._supervisor.child)
+        assert lane.executor._supervisor.child is None  # it was answered before the next process was there
+        await wait_until_async(lambda: lane.executor._supervisor.child)
         assert child_of(lane).pid != before
         child.kill()  # it has been reaped, and its number may belong to another process
         assert (await predict(lane))[0].tolist() == [3.0]
@@ -143,7 +142,7 @@ def test_if_the_process_is_killed_under_load_only_its_requests_fail(opened):
             assert not isinstance(outcomes[0], Exception)
             assert {type(each) for each in outcomes} <= {list, ModelFailed}
             assert any("signal 9" in str(each) for each in outcomes if isinstance(each, ModelFailed))
-            await until(lambda: lane.executor._supervisor.child)
+            await wait_until_async(lambda: lane.executor._supervisor.child)
 
     opened(test)
 
@@ -159,25 +158,25 @@ def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
         assert isinstance(error, ModelFailed)
         assert "did not answer in time and was killed" in str(error)
         assert isinstance(await predict(lane), ModelFailed)
-        await until(lambda: lane.executor._supervisor.child)
+        await wait_until_async(lambda: lane.executor._supervisor.child)
         assert not child.is_running()
         assert (await predict(lane))[0].tolist() == [3.0]
 
-    opened(test, hang_after_s=0.5)
+    opened(test, hang_after_s=2)
 
 
-def test_a_request_fails_when_its_deadline_passes_whatever_the_process_does(opened):
+def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_does(opened):
     async def test(pool, lane):
-        started_s = time.perf_counter()
-        late, waiting = submit(lane, SLEEP, 1, within_s=0.2), None
+        late = submit(lane, SLEEP, 1, within_s=0.2)
         await asyncio.sleep(0.05)
         waiting = submit(lane, 1, 1, within_s=0.1)
         assert isinstance(await settled(waiting), TooLate)
         assert isinstance(await settled(late), TooLate)
-        assert time.perf_counter() - started_s < 0.6
-        assert lane.executor._limit_s(1, time.perf_counter() + 0.2, time.perf_counter()) == pytest.approx(1, abs=0.1)
-        assert lane.executor._limit_s(1, time.perf_counter() + 2, time.perf_counter()) == pytest.approx(10, abs=0.1)
-        await until(lambda: lane.executor.has_room(1), within_s=5)  # it is killed after five times the deadline
+        now_s = time.perf_counter()
+        assert lane.executor._limit_s(1, now_s + 0.2, now_s) == pytest.approx(1, abs=0.1)
+        assert lane.executor._limit_s(1, now_s + 2, now_s) == pytest.approx(10, abs=0.1)
+        # After five times the time the process is killed, long before the model would wake up.
+        await wait_until_async(lambda: lane.executor.has_room(1), within_s=30)
 
     opened(test)
 
@@ -185,15 +184,15 @@ def test_a_request_fails_when_its_deadline_passes_whatever_the_process_does(open
 def test_large_tensors_do_not_block_the_loop(opened):
     async def test(pool, lane):
         features = np.random.default_rng(0).random((500_000, 2))
-        longest_s, is_done = 0.0, False
+        turns, longest_s, is_done = 0, 0.0, False
 
         async def watch():
-            nonlocal longest_s
-            before_s = time.perf_counter()
+            nonlocal turns, longest_s
+            before_s = time.thread_time()
             while not is_done:
                 await asyncio.sleep(0)
-                now_s = time.perf_counter()
-                longest_s, before_s = max(longest_s, now_s - before_s), now_s
+                now_s = time.thread_time()  # of this thread alone, however busy the machine is
+                turns, longest_s, before_s = turns + 1, max(longest_s, now_s - before_s), now_s
 
         watching = asyncio.ensure_future(watch())
         (tensor,) = await settled(lane.submit({"X": features}, len(features)))
@@ -201,6 +200,7 @@ def test_large_tensors_do_not_block_the_loop(opened):
         await watching
         assert np.array_equal(tensor, features.sum(axis=1))
         assert tensor.flags.aligned
+        assert turns > 100  # measured: thousands; a loop that waits for the process turns a few times
         assert longest_s < 0.1
 
     opened(test)
@@ -210,12 +210,12 @@ def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened,
     async def test(pool, lane):
         with pytest.raises(ModelRefused, match="m:1 is being started"):
             pool.lane(moody[1], "process", True)
-        await until(pool.has_news)
+        await wait_until_async(pool.has_news)
         shadow = pool.lane(moody[1], "process", True)
         assert pool.lane(moody[1], "process") is lane
         assert child_of(shadow).pid != child_of(lane).pid
         here = os.nice(0)
-        assert [(await predict(each, NICE, 0))[0].tolist() for each in (lane, shadow)] == [[here], [here + 10]]
+        assert [(await predict(each, NICE, 0))[0].tolist() for each in (lane, shadow)] == [[here], [10]]
         assert (await predict(lane, THREADS, 0))[0].tolist() == [1]
         assert isinstance(await predict(shadow, CRASH, 1), ModelFailed)
         assert (await predict(lane))[0].tolist() == [3.0]
@@ -251,7 +251,7 @@ def test_a_process_ends_with_its_replica_even_if_its_model_hangs(opened, number)
         os.close(lane.executor._supervisor.child._pipe)  # as the kernel does when the replica dies
         lane.executor._supervisor.child._pipe = -1
         assert isinstance(await settled(job), ModelFailed)
-        assert not child.is_running()
+        await wait_until_async(lambda: not child.is_running())
 
     opened(test)
 
@@ -283,10 +283,10 @@ def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once(tmp_path, monk
     pool = pool_of(tmp_path)
     with pytest.raises(ModelRefused):
         pool.lane(version, "process")
-    started_s = time.perf_counter()
-    with pytest.raises(ModelRefused, match="no attribute 'predict'"):
-        pool.lane(version, "process")
-    assert time.perf_counter() - started_s < 0.1
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.execution.process.supervisor.ChildProcess", pytest.fail)
+        with pytest.raises(ModelRefused, match="no attribute 'predict'"):
+            pool.lane(version, "process")
     monkeypatch.setattr("gateway.execution.process.pool._RETRY_AFTER_S", 0.0)
     good = publish_estimator(tmp_path, Moody())
     pool.lane(good, "process")

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.execution.process.frames import RunBatch, frame
 from gateway.execution.process.wire import Wire, receive, send
-from tests.unit.gateway.execution.process.support import running, until
+from tests.support.polling import wait_until_async
+from tests.unit.gateway.execution.process.support import running
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_each_side_receives_what_the_other_sends(pair, rows):
         other.start()
         for number in range(3):
             end.wire.send(frame(RunBatch((number,), ("X",)), [tensor]))
-        await until(lambda: len(end.got) == 3)
+        await wait_until_async(lambda: len(end.got) == 3)
         other.join()
         assert [message.rows for message, _ in end.got] == [(0,), (1,), (2,)]
         assert all(np.array_equal(tensors[0], tensor) for _, tensors in end.got)
@@ -61,7 +62,7 @@ def test_frames_may_come_in_pieces_or_together(pair):
             pair[1].sendall(content[start : start + 7])
             await asyncio.sleep(0)
         pair[1].sendall(content * 2)
-        await until(lambda: len(end.got) == 3)
+        await wait_until_async(lambda: len(end.got) == 3)
         end.wire.close()
 
     running(run)
@@ -77,7 +78,7 @@ def test_a_side_that_does_not_read_does_not_block_the_other(pair):
         assert end.wire._unsent
         other = threading.Thread(target=lambda: [receive(pair[1]) for _ in range(2)])
         other.start()
-        await until(lambda: not end.wire._unsent)
+        await wait_until_async(lambda: not end.wire._unsent)
         other.join()
         assert not asyncio.get_running_loop().remove_writer(pair[0])  # a writer that stays is called for ever
         end.wire.close()
@@ -91,7 +92,7 @@ def test_ended_is_called_once_if_the_other_side_closes_or_sends_no_frame(pair, c
         end = End(pair[0])
         pair[1].sendall(content)
         pair[1].shutdown(socket.SHUT_WR)
-        await until(lambda: end.ends)
+        await wait_until_async(lambda: end.ends)
         end.wire.send(frame(RunBatch((1,), ())))
         await asyncio.sleep(0)
         assert (end.got, end.ends) == ([], 1)
@@ -104,7 +105,7 @@ def test_ended_is_called_if_the_other_side_is_closed_while_sending(pair):
         end = End(pair[0])
         pair[1].close()
         end.wire.send(frame(RunBatch((1,), ("X",)), [np.zeros(1_000_000)]))
-        await until(lambda: end.ends)
+        await wait_until_async(lambda: end.ends)
         assert end.ends == 1
 
     running(run)

@@ -5,7 +5,7 @@ import pytest
 from gateway.grpc.http2.frames import MAX_WINDOW, PREFACE, ErrorCode, FrameType, SettingId, frame, setting, word
 from gateway.grpc.http2.headers import field
 from gateway.grpc.http2.limits import FRAME_BYTES, MAX_BLOCK_BYTES
-from tests.unit.gateway.grpc.http2.peer import BLOCK, HELLO, SETTINGS, Peer, Sent, conversation, frames_of, message
+from tests.unit.gateway.grpc.http2.support import BLOCK, HELLO, SETTINGS, Peer, Sent, conversation, frames_of, message
 
 OPEN = frame(FrameType.HEADERS, 0x4, 1, BLOCK)
 WAITING = OPEN.replace(b"/echo", b"/wait") + frame(FrameType.DATA, 1, 1, message(b"x"))

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from gateway.grpc.http2.frames import MAX_WINDOW, FrameType, frame, word
-from tests.unit.gateway.grpc.http2.peer import HELLO, Peer, Sent, call_headers, conversation, frames_of, message
+from tests.unit.gateway.grpc.http2.support import HELLO, Peer, Sent, call_headers, conversation, frames_of, message
 
 
 def mutated(number: int) -> bytes:

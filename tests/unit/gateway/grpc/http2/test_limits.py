@@ -5,7 +5,7 @@ from h2.settings import SettingCodes
 
 from gateway.grpc.http2.frames import MAX_WINDOW, ErrorCode, FrameType, frame, word
 from gateway.grpc.http2.limits import MAX_RESETS, MAX_STREAMS
-from tests.unit.gateway.grpc.http2.peer import (
+from tests.unit.gateway.grpc.http2.support import (
     HELLO,
     Peer,
     Response,

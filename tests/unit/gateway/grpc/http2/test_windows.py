@@ -6,7 +6,7 @@ from h2.settings import SettingCodes
 
 from gateway.grpc.http2.frames import DEFAULT_WINDOW, FrameType, SettingId, frame, setting, word
 from gateway.grpc.http2.limits import CONNECTION_WINDOW
-from tests.unit.gateway.grpc.http2.peer import Peer, Response, conversation, message, response_in
+from tests.unit.gateway.grpc.http2.support import Peer, Response, conversation, message, response_in
 
 CONTENT = bytes(range(256)) * 100
 

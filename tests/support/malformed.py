@@ -1,4 +1,4 @@
-"""Requests that went wrong on the way, for either port. Everything is a function of a seed and a number."""
+"""Malformed requests for either port. Each is a function of a seed and a number."""
 
 import gzip
 import json
@@ -16,12 +16,12 @@ Edit = Callable[[Random, bytes], bytes]
 
 
 def chance(*seeds: object) -> Random:
-    """Chance that can be repeated."""
+    """Return a generator of random numbers that can be repeated."""
     return Random(" ".join(map(str, seeds)))  # noqa: S311  # nothing here is secret
 
 
 def http(seed: str, number: int) -> bytes:
-    """What is written to the HTTP port: one malformed request, or several requests at once."""
+    """Return bytes for the HTTP port: one malformed request, or several requests at once."""
     random = chance(seed, number)
     if random.random() < 0.1:
         return b"".join(_damaged(random, _request(random)) for _ in range(random.randrange(2, 9)))
@@ -29,7 +29,7 @@ def http(seed: str, number: int) -> bytes:
 
 
 def http2(seed: str, number: int, message: bytes) -> bytes:
-    """What is written to the gRPC port: a call of which a few bytes are wrong, or something else altogether."""
+    """Return bytes for the gRPC port: a call of which a few bytes are wrong, or no call at all."""
     random = chance(seed, number)
     headers = b"".join(
         b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
@@ -48,7 +48,7 @@ def http2(seed: str, number: int, message: bytes) -> bytes:
 
 
 def damage(random: Random, content: bytes) -> bytes:
-    """The same with one to three faults."""
+    """Return the content with one to three faults."""
     for _ in range(random.randrange(1, 4)):
         content = random.choice(EDITS)(random, content)
     return content
@@ -94,7 +94,7 @@ def _written(request: tuple[list[bytes], bytes]) -> bytes:
 
 
 def _damaged(random: Random, request: tuple[list[bytes], bytes]) -> bytes:
-    """Damage that is anywhere, only in the body (so that HTTP is well-formed), or nowhere."""
+    """Damage a request anywhere, only in its body (so that HTTP is well-formed), or nowhere."""
     lines, body = request
     where = random.random()
     if where < 0.4:
@@ -138,7 +138,7 @@ EDITS: list[Edit] = [_flip, _cut, _drop, _repeat, _insert]
 
 
 def _odd_length(random: Random) -> bytes:
-    """Content-Length twice, huge, negative, or no number."""
+    """Write a Content-Length that is there twice, huge, negative, or no number."""
     lines, body = _post(INFER, V2)
     *lines, right = lines
     odd = ["1", "-1", "+5", "0x10", " ", "5, 5", "1e3", "9" * 30, "16777216", "16777217", "268435457", "99999999999999"]

@@ -1,11 +1,11 @@
-"""Several inputs and outputs, a classifier through every door, and what requests carry beside tensors."""
+"""Several inputs and outputs, a classifier through every client, and what requests carry beside tensors."""
 
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from tests.conformance.foreign import KINDS, TRITON, V2, Ask, Foreign
+from tests.conformance.foreign import KINDS, TRITON, V2, Foreign, Request
 from tests.conformance.models import COLOURS, WEIGHTS
 from tests.conformance.samples import NO_TEXT, bits, tensor
 
@@ -34,46 +34,46 @@ def encodings(client: Foreign) -> list[dict[str, bool]]:
     [None, ("double", "text", "twice", "positive", "negative"), ("positive", "twice"), ("text",)],
     ids=["all", "other-order", "two", "one"],
 )
-def test_outputs_are_those_asked_for_in_the_order_asked_for(client, names):
+def test_outputs_are_the_requested_ones_in_the_requested_order(client, names):
     for encoding in encodings(client):
-        answer = client.infer(Ask("several", SEVERAL, names, **encoding))
-        assert answer.names == list(names or OUTPUTS)
-        assert {name: bits(answer.array(name)) for name in answer.names} == {
-            name: bits(EXPECTED[name]) for name in answer.names
+        response = client.infer(Request("several", SEVERAL, names, **encoding))
+        assert response.names == list(names or OUTPUTS)
+        assert {name: bits(response.array(name)) for name in response.names} == {
+            name: bits(EXPECTED[name]) for name in response.names
         }
 
 
 @EVERY_V2
 def test_inputs_may_come_in_any_order(client):
     for encoding in encodings(client):
-        answer = client.infer(Ask("several", SEVERAL[::-1], ("negative", "twice"), **encoding))
-        assert bits(answer.array("negative")) == bits(-B)
-        assert bits(answer.array("twice")) == bits(A + A)
+        response = client.infer(Request("several", SEVERAL[::-1], ("negative", "twice"), **encoding))
+        assert bits(response.array("negative")) == bits(-B)
+        assert bits(response.array("twice")) == bits(A + A)
 
 
 @EVERY_V2
 @pytest.mark.parametrize("count", [1, 4])
-def test_a_classifier_answers_the_same_through_every_door(foreign, client, count):
+def test_a_classifier_answers_the_same_through_every_client(foreign, client, count):
     points = (tensor("X", POINTS[:count]),)
-    reference = foreign("triton_grpc").infer(Ask("colours", points)).array("scores")
+    reference = foreign("triton_grpc").infer(Request("colours", points)).array("scores")
     exponents = np.exp(POINTS[:count].astype(np.float64) @ WEIGHTS["1"])
     np.testing.assert_allclose(reference, exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-5)
     for encoding in encodings(client):
-        answer = client.infer(Ask("colours", points, **encoding))
-        assert bits(answer.array("scores")) == bits(reference)
-        assert bits(answer.array("label")) == bits(reference.argmax(axis=1))
+        response = client.infer(Request("colours", points, **encoding))
+        assert bits(response.array("scores")) == bits(reference)
+        assert bits(response.array("label")) == bits(reference.argmax(axis=1))
 
 
 @EVERY_V2
 @pytest.mark.parametrize("classes", [1, 2, 3, 99])
 def test_classification_names_the_best_classes(client, classes):
     for encoding in encodings(client):
-        scores = client.infer(Ask("colours", (tensor("X", POINTS),), **encoding)).array("scores")
-        answer = client.infer(Ask("colours", (tensor("X", POINTS),), ("scores",), classes=classes, **encoding))
-        best = answer.array("scores")
+        scores = client.infer(Request("colours", (tensor("X", POINTS),), **encoding)).array("scores")
+        response = client.infer(Request("colours", (tensor("X", POINTS),), ("scores",), classes=classes, **encoding))
+        best = response.array("scores")
         assert best.shape == (4, min(classes, 3))
-        for row, said in zip(scores, best, strict=True):
-            values, places, labels = zip(*(each.decode().split(":") for each in said), strict=True)
+        for row, texts in zip(scores, best, strict=True):
+            values, places, labels = zip(*(each.decode().split(":") for each in texts), strict=True)
             order = np.argsort(-row)[:classes]
             assert [int(each) for each in places] == order.tolist()
             assert list(labels) == [COLOURS[each] for each in order]
@@ -83,36 +83,36 @@ def test_classification_names_the_best_classes(client, classes):
 @EVERY_V2
 def test_an_id_is_echoed(client):
     for encoding in encodings(client):
-        answer = client.infer(Ask("colours", (tensor("X", POINTS),), id="request 7/ü", **encoding))
-        assert answer.id == "request 7/ü"
+        response = client.infer(Request("colours", (tensor("X", POINTS),), id="request 7/ü", **encoding))
+        assert response.id == "request 7/ü"
 
 
 @EVERY_V2
 def test_a_request_without_an_id_gets_one(client):
-    assert client.infer(Ask("colours", (tensor("X", POINTS),))).id
+    assert client.infer(Request("colours", (tensor("X", POINTS),))).id
 
 
-# KServe's REST client sends no version, and drops the one that is answered.
+# KServe's REST client sends no version, and drops the one of the response.
 @pytest.mark.parametrize("client", [name for name in V2 if name != "kserve_v2"], indirect=True)
-@pytest.mark.parametrize(("asked", "answered"), [("", "1"), ("1", "1"), ("2", "2"), ("champion", "1")])
-def test_a_version_or_an_alias_may_be_asked_for(client, asked, answered):
-    answer = client.infer(Ask("colours", (tensor("X", POINTS),), version=asked))
-    assert answer.version == answered
+@pytest.mark.parametrize(("requested", "answered"), [("", "1"), ("1", "1"), ("2", "2"), ("champion", "1")])
+def test_a_version_or_an_alias_may_be_requested(client, requested, answered):
+    response = client.infer(Request("colours", (tensor("X", POINTS),), version=requested))
+    assert response.version == answered
     exponents = np.exp(POINTS @ WEIGHTS[answered])
-    np.testing.assert_allclose(answer.array("scores"), exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(response.array("scores"), exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 @EVERY_V2
 def test_headers_reach_the_gateway(client):
-    usual = client.infer(Ask("colours", (tensor("X", POINTS),)))
-    forced = client.infer(Ask("colours", (tensor("X", POINTS),), headers={"x-force-arm": "canary"}))
+    usual = client.infer(Request("colours", (tensor("X", POINTS),)))
+    forced = client.infer(Request("colours", (tensor("X", POINTS),), headers={"x-force-arm": "canary"}))
     assert (usual.parameters["arm"], usual.parameters["reason"]) == ("stable", "WEIGHTED")
     assert (forced.parameters["arm"], forced.parameters["reason"]) == ("canary", "FORCED")
 
 
 @EVERY_V2
 def test_the_propensity_arrives_as_a_number(client):
-    propensity = client.infer(Ask("colours", (tensor("X", POINTS),))).parameters.get("propensity")
+    propensity = client.infer(Request("colours", (tensor("X", POINTS),))).parameters.get("propensity")
     # KServe's and MLServer's own gRPC have no floats among the parameters, and so do not see this one.
     assert propensity == (None if client.kind.name in ("kserve_grpc", "mlserver_grpc") else 1.0)
 
@@ -121,31 +121,32 @@ def test_the_propensity_arrives_as_a_number(client):
 def test_parameters_that_mean_nothing_here_are_taken(client):
     rate = {} if client.kind.name in ("kserve_grpc", "mlserver_grpc") else {"rate": 0.5}
     parameters = {"tenant": "blue", "retries": 3, "dry": True, **rate}
-    assert client.infer(Ask("colours", (tensor("X", POINTS),), parameters=parameters)).names == ["scores", "label"]
+    assert client.infer(Request("colours", (tensor("X", POINTS),), parameters=parameters)).names == ["scores", "label"]
 
 
 @EVERY_TRITON
 def test_a_priority_and_a_timeout_that_suffices_are_taken(client):
-    answer = client.infer(Ask("colours", (tensor("X", POINTS),), priority=2, timeout_us=30_000_000))
-    assert answer.names == ["scores", "label"]
+    response = client.infer(Request("colours", (tensor("X", POINTS),), priority=2, timeout_us=30_000_000))
+    assert response.names == ["scores", "label"]
 
 
 @pytest.mark.parametrize("client", ["triton_http", "triton_http_aio", "triton_grpc", "triton_grpc_aio"], indirect=True)
 def test_requests_may_be_sent_all_at_once(client):
-    asks = [
-        Ask("rows-fp32", (tensor("X", np.full((1, 3), index, np.float32)),), id=str(index)) for index in range(1, 33)
+    requests = [
+        Request("rows-fp32", (tensor("X", np.full((1, 3), index, np.float32)),), id=str(index))
+        for index in range(1, 33)
     ]
-    many = client.call("infer_many", asks=[vars(ask) for ask in asks])
-    assert [each["id"] for each in many] == [ask.id for ask in asks]
-    assert [each["outputs"] for each in many] == [[{**ask.inputs[0], "name": "Y"}] for ask in asks]
+    many = client.call("infer_many", requests=[vars(request) for request in requests])
+    assert [each["id"] for each in many] == [request.id for request in requests]
+    assert [each["outputs"] for each in many] == [[{**request.inputs[0], "name": "Y"}] for request in requests]
 
 
 @pytest.mark.parametrize("client", ["triton_grpc", "triton_grpc_aio"], indirect=True)
 def test_a_stream_answers_in_order_and_goes_on_after_an_error(client):
-    good = Ask("colours", (tensor("X", POINTS),), headers={"x-force-arm": "canary"})
-    bad = Ask("nobody", (tensor("X", POINTS),))
-    asks = [good, bad, Ask("colours", (tensor("X", POINTS[:1]),), ("label",), id="last")]
-    first, second, last = client.call("infer_stream", asks=[vars(ask) for ask in asks])
+    good = Request("colours", (tensor("X", POINTS),), headers={"x-force-arm": "canary"})
+    bad = Request("nobody", (tensor("X", POINTS),))
+    requests = [good, bad, Request("colours", (tensor("X", POINTS[:1]),), ("label",), id="last")]
+    first, second, last = client.call("infer_stream", requests=[vars(request) for request in requests])
     assert first["parameters"]["arm"] == "canary"
     assert "nobody" in second["error"]
     assert (last["id"], [each["name"] for each in last["outputs"]]) == ("last", ["label"])
@@ -154,52 +155,52 @@ def test_a_stream_answers_in_order_and_goes_on_after_an_error(client):
 @EVERY_BINARY
 def test_a_tensor_beyond_what_grpc_takes_by_default_passes(client):
     sent = np.resize(np.arange(1000, dtype=np.float32), (1280, 1024))  # 5 MB; in JSON, beyond what the gateway takes
-    answer = client.infer(Ask("grid-fp32", (tensor("X", sent),)))
-    assert bits(answer.array("Y")) == bits(sent)
+    response = client.infer(Request("grid-fp32", (tensor("X", sent),)))
+    assert bits(response.array("Y")) == bits(sent)
 
 
 @EVERY_TRITON
 def test_a_tensor_of_nearly_the_gateways_limit_passes(client):
     sent = np.resize(np.arange(1000, dtype=np.float32), (4, 1_000_000))  # 16 000 000 of 16 777 216 bytes
-    assert bits(client.infer(Ask("grid-fp32", (tensor("X", sent),))).array("Y")) == bits(sent)
+    assert bits(client.infer(Request("grid-fp32", (tensor("X", sent),))).array("Y")) == bits(sent)
 
 
 @EVERY_BINARY
 def test_bytes_that_are_no_text_reach_the_model(client):
     sent, other = np.array(NO_TEXT, np.object_), np.array(NO_TEXT[::-1], np.object_)
     for second in (sent, other):
-        answer = client.infer(Ask("same", (tensor("A", sent), tensor("B", second))))
-        assert answer.array("Y").tolist() == (sent == second).tolist()
+        response = client.infer(Request("same", (tensor("A", sent), tensor("B", second))))
+        assert response.array("Y").tolist() == (sent == second).tolist()
 
 
 @pytest.mark.parametrize("client", ["triton_http", "triton_http_aio", "kserve_grpc"], indirect=True)
 def test_nan_and_infinities_may_be_sent_other_than_as_bytes(client):
     sent = np.array([[np.nan, np.inf, -np.inf], [1.5, np.nan, -0.0]], np.float32)
     binary_out = not client.kind.is_grpc
-    answer = client.infer(Ask("rows-fp32", (tensor("X", sent),), binary_in=False, binary_out=binary_out))
-    assert bits(answer.array("Y")) == bits(sent)
+    response = client.infer(Request("rows-fp32", (tensor("X", sent),), binary_in=False, binary_out=binary_out))
+    assert bits(response.array("Y")) == bits(sent)
 
 
 @pytest.mark.parametrize("client", ["mlserver_grpc"], indirect=True)
 def test_infinities_may_be_sent_as_typed_contents(client):
     sent = np.array([[np.inf, -np.inf, 0.5]], np.float64)
-    assert bits(client.infer(Ask("rows-fp64", (tensor("X", sent),))).array("Y")) == bits(sent)
+    assert bits(client.infer(Request("rows-fp64", (tensor("X", sent),))).array("Y")) == bits(sent)
 
 
 # KServe's and MLServer's types write null for NaN and for the infinities, which are lost there.
 @pytest.mark.parametrize("client", ["triton_http", "triton_http_aio", "kserve_v2", "mlserver_http"], indirect=True)
 def test_nan_comes_back_as_nan_in_json(client):
     sent = np.array([[np.nan, 0.5, -2]], np.float64)
-    answer = client.infer(Ask("rows-fp64", (tensor("X", sent),), ("Y",), binary_in=False, binary_out=False))
-    assert bits(answer.array("Y")) == bits(sent)
+    response = client.infer(Request("rows-fp64", (tensor("X", sent),), ("Y",), binary_in=False, binary_out=False))
+    assert bits(response.array("Y")) == bits(sent)
 
 
 @pytest.mark.parametrize("client", ["triton_http", "triton_http_aio"], indirect=True)
-def test_a_request_and_its_answer_may_be_compressed_differently(client):
+def test_a_request_and_its_response_may_be_compressed_differently(client):
     sent = np.random.default_rng(0).integers(0, 4, (500, 3), np.int64)
     for taken, given in (("gzip", "deflate"), ("deflate", "gzip"), (None, "gzip"), ("deflate", None)):
-        ask = Ask("rows-int64", (tensor("X", sent),), compression_in=taken, compression_out=given)
-        assert bits(client.infer(ask).array("Y")) == bits(sent)
+        request = Request("rows-int64", (tensor("X", sent),), compression_in=taken, compression_out=given)
+        assert bits(client.infer(request).array("Y")) == bits(sent)
 
 
 @pytest.mark.xfail(strict=True, reason="contents that are there but empty count as contents beside raw_input_contents")
@@ -208,5 +209,5 @@ def test_raw_contents_as_mlservers_converters_write_them(client):
     # They leave an empty message `contents` on every input. Delete the mark, and give mlserver_grpc the encoding
     # (True, True) in foreign.py, when that is taken.
     sent = np.array([[1, 2, 3]], np.float32)
-    (output,) = client.call("infer", ask=asdict(Ask("rows-fp32", (tensor("X", sent),))))["outputs"]
+    (output,) = client.call("infer", request=asdict(Request("rows-fp32", (tensor("X", sent),))))["outputs"]
     assert output == {**tensor("X", sent), "name": "Y"}

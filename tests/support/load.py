@@ -1,4 +1,4 @@
-"""Keep-alive clients that never stop asking, and what became of every request. For tests, not for benchmarks."""
+"""Keep-alive clients that send requests until they are stopped, and what became of each. For tests, not benchmarks."""
 
 import http.client
 import itertools
@@ -8,9 +8,15 @@ import time
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from tests.support.polling import wait_until
+
+TIMEOUT_S = 60.0
+
 
 @dataclass
 class Answered:
+    """A request with status 200. Times are of `time.monotonic`."""
+
     decision_id: str
     arm: str
     sent_s: float
@@ -19,6 +25,8 @@ class Answered:
 
 @dataclass
 class Failed:
+    """A request with another status, or without a response."""
+
     what: str
     at_s: float
     port: int
@@ -26,7 +34,7 @@ class Failed:
 
 @dataclass
 class Load:
-    """`with Load(port, body) as load: ...` — threads that ask until the block ends. Times are of `time.monotonic`."""
+    """`with Load(port, body) as load: ...`: threads that send requests, one after the other, until the block ends."""
 
     port: int
     body: bytes
@@ -37,7 +45,7 @@ class Load:
 
     def __enter__(self) -> "Load":
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(self.clients)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
@@ -45,35 +53,37 @@ class Load:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(2 * TIMEOUT_S)
 
-    def wait_for(self, more: int, limit_s: float = 60.0) -> None:
-        """Until `more` further requests have been answered."""
-        wanted, until_s = len(self.answered) + more, time.monotonic() + limit_s
-        while len(self.answered) < wanted:
-            assert time.monotonic() < until_s, f"only {len(self.answered)} of {wanted} answers; {self.failed[-3:]}"
-            time.sleep(0.01)
+    def wait_for(self, more: int) -> None:
+        """Wait until `more` further requests have been answered."""
+        wanted = len(self.answered) + more
+        wait_until(
+            lambda: len(self.answered) >= wanted,
+            within_s=180.0,
+            shows=lambda: f"{len(self.answered)} of {wanted} are answered; the last failures: {self.failed[-3:]}",
+        )
 
-    def _ask(self) -> None:
+    def _run(self) -> None:
         while not self._stop.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
             try:
-                connection.connect()  # refused connects are retried, as any client does
+                connection.connect()  # a connection that is refused is tried again, as any client does
             except OSError:
                 connection.close()
                 time.sleep(0.01)
                 continue
             port = connection.sock.getsockname()[1]
             try:
-                while not self._stop.is_set() and self._ask_once(connection, port):
+                while not self._stop.is_set() and self._send(connection, port):
                     pass
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(Failed(repr(error), time.monotonic(), port))
             finally:
                 connection.close()
 
-    def _ask_once(self, connection: http.client.HTTPConnection, port: int) -> bool:
-        """One request; False if the server asked for the connection to be closed."""
+    def _send(self, connection: http.client.HTTPConnection, port: int) -> bool:
+        """Send one request. Return False if the server wants the connection closed."""
         sent_s = time.monotonic()
         connection.request("POST", self.path, self.body, {"content-type": "application/json"})
         response = connection.getresponse()
@@ -88,7 +98,7 @@ class Load:
 
 @dataclass
 class Seen:
-    """One answer of a paced load. `sent_s` is of `time.monotonic`."""
+    """One response of a paced load. `sent_s` is of `time.monotonic`."""
 
     sent_s: float
     took_s: float
@@ -100,7 +110,10 @@ class Seen:
 
 @dataclass
 class PacedLoad:
-    """`with PacedLoad(...)` — asks so many times a second, whether the answers keep up or not, until the block ends."""
+    """`with PacedLoad(...)`: sends so many requests a second until the block ends.
+
+    It waits for no response before it sends the next request, as long as one of its clients is free.
+    """
 
     port: int
     body: bytes
@@ -114,7 +127,7 @@ class PacedLoad:
         self._stop = threading.Event()
         self._began_s = time.monotonic()
         self._turn = itertools.count()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(self.clients)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
@@ -122,14 +135,14 @@ class PacedLoad:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(2 * TIMEOUT_S)
 
     def failures(self) -> list[str]:
-        """What a caller would call a failure."""
+        """Return what a caller would call a failure."""
         return self.lost + [f"{each.status} from {each.arm}" for each in self.seen if each.status != 200]
 
-    def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         while True:
             due_s = self._began_s + next(self._turn) / self.per_second
             if self._stop.wait(max(0.0, due_s - time.monotonic())):
@@ -146,12 +159,12 @@ class PacedLoad:
             headers = response.headers
             self.seen.append(
                 Seen(
-                    sent_s,
-                    time.monotonic() - sent_s,
-                    response.status,
-                    headers.get("x-arm", ""),
-                    headers.get("x-reason", ""),
-                    headers.get("x-decision-id", ""),
+                    sent_s=sent_s,
+                    took_s=time.monotonic() - sent_s,
+                    status=response.status,
+                    arm=headers.get("x-arm", ""),
+                    reason=headers.get("x-reason", ""),
+                    decision_id=headers.get("x-decision-id", ""),
                 )
             )
         connection.close()

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.support.polling import PATIENCE_S
+
 
 @contextmanager
 def connection(gateway: Any, tls: ssl.SSLContext | None = None) -> Iterator[socket.socket]:
     """Open a connection to a replica under test."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as opened:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_S) as opened:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is None:
             yield opened

@@ -1,4 +1,4 @@
-"""A store that may be away, and whose server may be given other data meanwhile."""
+"""A store that may be unreachable, and whose server may get other data meanwhile."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ from store.sqlite.store import SQLiteStore
 
 
 class Served:
-    """What a replica talks to: a real store, as long as there is one. `asked` is what it was asked, in order.
+    """A real store behind a server that a test can take away. `asked` are the names of the calls, in order.
 
     `now` is the store's clock, by which it forgets.
     """
@@ -26,7 +26,7 @@ class Served:
         self.path, self.real = self._open(None)
 
     def __getattr__(self, name: str) -> Any:
-        """Asks the real store."""
+        """Return the method of the real store, or one that raises while the store is away."""
         self.asked.append(name)
         if self.is_away:
 
@@ -37,28 +37,28 @@ class Served:
         return getattr(self.real, name)
 
     def await_change(self, timeout_s: float) -> None:
-        """Raises nothing: whoever is away is found out by the next question."""
+        """Raise nothing: the next call finds out that the store is away."""
         self.real.await_change(timeout_s)
 
     def lose(self) -> None:
-        """The server has lost everything."""
+        """Let the server lose everything."""
         self.real.close()
         self.path, self.real = self._open(None)
 
     def back_up(self) -> Path:
-        """A copy of what the server has now."""
+        """Copy what the server has now."""
         copy = self._folder / f"backup-{self._files}-{len(self.asked)}.db"
         with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
         return copy
 
     def set_back(self, backup: Path) -> None:
-        """The server has what it had then."""
+        """Give the server what it had at a backup."""
         self.real.close()
         self.path, self.real = self._open(backup)
 
     def damage(self, route: str) -> None:
-        """What the server has of a route is no document any more."""
+        """Replace a route's document by something that is none."""
         with closing(sqlite3.connect(self.path)) as direct, direct:
             direct.execute("UPDATE documents SET body = '{}' WHERE route = ?", (route,))
 

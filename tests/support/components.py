@@ -1,0 +1,31 @@
+"""What some tests need beside Python: a program, a library, an environment of foreign clients.
+
+Where a component is missing, a test is skipped with a line that says so. CI must not skip it: there the test fails.
+"""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+_PACKAGES = {
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "openssl": "openssl",
+    "curl": "curl",
+}
+"""The Debian package of each program. `.ci/run` installs them."""
+
+
+def need_program(name: str) -> None:
+    """Skip the test if the program is not installed; in CI, fail it."""
+    if shutil.which(name) is None:
+        missing(f"{name} is not installed (Debian, Ubuntu: apt-get install {_PACKAGES[name]})")
+
+
+def missing(why: str) -> NoReturn:
+    """Skip the test, and say what is missing; in CI, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{why}. CI must have it: see .ci/run.")
+    pytest.skip(f"NOT TESTED: {why}")

@@ -1,0 +1,78 @@
+"""Model versions as they lie in a directory registry, and the artifacts that tests put there."""
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+
+ONNX_OF = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BF16": TensorProto.BFLOAT16,
+    "BYTES": TensorProto.STRING,
+}
+"""ONNX's name of each datatype of the protocol."""
+
+
+def write_version(root: Path, model: str, version: str, content: bytes, **manifest: Any) -> Manifest:
+    """Write `{root}/{model}/{version}`: the artifact and its `model.yaml`. Return the manifest.
+
+    The artifact is ONNX unless `file` is given and ends otherwise. `manifest` needs `inputs` and `outputs`.
+    """
+    fields = {"file": "model.onnx", "sha256": hashlib.sha256(content).hexdigest(), **manifest}
+    runtime = "onnx" if fields["file"].endswith(".onnx") else "sklearn"
+    written = Manifest(**{"runtime": runtime, **fields})
+    folder = root / model / version
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / written.file).write_bytes(content)
+    (folder / "model.yaml").write_text(manifest_to_yaml(written))
+    return written
+
+
+def onnx_content(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    constants: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> bytes:
+    """Return an ONNX model of these nodes."""
+    values = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
+    graph = helper.make_graph(nodes, "model", list(map(_value, inputs)), list(map(_value, outputs)), values)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+def _value(spec: TensorSpec) -> ValueInfoProto:
+    shape = [None if size == -1 else size for size in spec.shape]
+    return helper.make_tensor_value_info(spec.name, ONNX_OF[spec.datatype], shape)
+
+
+def pickled(estimator: object) -> bytes:
+    """Pickle an estimator together with its class: the process that loads it cannot import the tests."""
+    module = sys.modules[type(estimator).__module__]
+    if module.__name__ == "builtins":
+        return cloudpickle.dumps(estimator)
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        content: bytes = cloudpickle.dumps(estimator)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+    return content

@@ -1,0 +1,35 @@
+"""TCP ports that are free.
+
+They lie below 32,768, where Linux begins to hand out ports to outgoing connections, so that no connection of another
+test takes a port between the moment when it is chosen and the moment when a server binds it. They lie above 19,999,
+where the ports of Ray's workers end.
+"""
+
+import secrets
+import socket
+from contextlib import ExitStack
+
+_FIRST, _LAST = 20_000, 22_699
+_BUS_ABOVE = 10_000
+"""A node of a Redis cluster also listens this far above its port."""
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on, with the port 10,000 above it free too."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return as many different free ports."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            port = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)
+            probes = [held.enter_context(socket.socket()) for _ in range(2)]
+            try:
+                for probe, each in zip(probes, (port, port + _BUS_ABOVE), strict=True):
+                    probe.bind(("127.0.0.1", each))
+            except OSError:
+                continue
+            found.append(port)
+    return found
