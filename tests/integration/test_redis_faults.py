@@ -92,7 +92,7 @@ def test_a_write_that_was_given_up_is_not_made_when_the_server_wakes_up(server, 
     store = opened(proxy.url)
     client = server.client()
     before = script_calls(client)
-    sentence = "The change may or may not have been made; `pointsman history` tells"
+    sentence = "The change may or may not have been made; check with `pointsman history`."
     assert failed_s(store, shifted(document, 77), sentence, id="a1") >= 1.0
     server.go_on()
     wait_until(lambda: script_calls(client) > before + 1)  # a clock, and the write that had waited in its buffers

@@ -42,8 +42,8 @@ def test_a_user_needs_these_rights_and_the_right_password(server, opened):
     assert dict(store.documents()) == {"fraud": document}
     assert list(store.restore(store.revision().identity, [entry(declared("churn"))], [])) == ["churn"]
     for user, why in (
-        ("ada:heimlich", "does not let us in"),
-        ("eve:heimlich", "does not let us in"),
+        ("ada:heimlich", "denies access"),
+        ("eve:heimlich", "denies access"),
         ("", "let us in"),
     ):
         refused = opened(server.url.replace("//", f"//{user}@" if user else "//"))
