@@ -16,7 +16,7 @@ from gateway.errors import BadRequest, Overloaded, TooLarge
 from gateway.inference.call import Answer, Call
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
 from gateway.inference.predictor import Predictor
-from gateway.protocols.request import Answered, Headers, InferenceRequest, Parameters
+from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
 from router.errors import UnknownVersion
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 
     request: InferenceRequest
     answer: Answer
-    response: Answered
+    response: ResponseMeta
 
 
 def new_decision_id() -> str:
@@ -209,13 +209,13 @@ class InferenceService:
         return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
 
 
-def _response(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> Answered:
+def _response(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> ResponseMeta:
     """Return what every edge puts beside the tensors: the version that answered, and the decision."""
     arm = answer.arm.arm
     parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
     if answer.propensity is not None:
         parameters["propensity"] = answer.propensity
-    return Answered(route, arm.version, request.id or decision_id, parameters)
+    return ResponseMeta(route, arm.version, request.id or decision_id, parameters)
 
 
 def _unit(route: Route, headers: Headers, request: InferenceRequest) -> str | None:

@@ -13,7 +13,7 @@ Headers = Mapping[bytes, bytes]
 Parameters = dict[str, Any]
 
 
-class WantedOutput(NamedTuple):
+class RequestedOutput(NamedTuple):
     """One output that the caller asks for.
 
     `binary` asks for bytes instead of JSON. `classes` asks for that many best classes instead of the values; 0 asks for
@@ -31,11 +31,11 @@ class InferenceRequest(NamedTuple):
     id: str
     parameters: Parameters
     inputs: dict[str, Tensor]
-    outputs: Sequence[WantedOutput] | None
+    outputs: Sequence[RequestedOutput] | None
     batch_size: int
 
 
-class Answered(NamedTuple):
+class ResponseMeta(NamedTuple):
     """What a response says beside its tensors."""
 
     route: str

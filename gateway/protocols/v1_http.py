@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import Answered, InferenceRequest, batch_size
+from gateway.protocols.request import InferenceRequest, ResponseMeta, batch_size
 from gateway.protocols.v1_rows import Reader, column_readers, row_readers
 from gateway.protocols.v2_body import Scalars, quote_words
 from gateway.protocols.v2_outputs import require_json
@@ -83,7 +83,9 @@ def _read(readers: Sequence[Reader], raw: msgspec.Raw) -> dict[str, Tensor]:
     return readers[-1](raw)
 
 
-def encode(_response: Answered, _request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]) -> bytes:
+def encode(
+    _response: ResponseMeta, _request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]
+) -> bytes:
     """Return the predictions as JSON. NaN and infinities are null.
 
     A prediction is a row of the one output, or of several outputs an object by name.

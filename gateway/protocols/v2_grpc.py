@@ -19,7 +19,7 @@ from gateway.protocols.open_inference_pb2 import (
     ModelInferResponse,
     ModelStreamInferResponse,
 )
-from gateway.protocols.request import Answered, InferenceRequest, Parameters, WantedOutput, batch_size
+from gateway.protocols.request import InferenceRequest, Parameters, RequestedOutput, ResponseMeta, batch_size
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from gateway.protocols.v2_body import refuse_shared_memory
 from gateway.protocols.v2_grpc_contents import FIELD_OF, decode_contents, encode_contents
@@ -107,9 +107,9 @@ def _typed(spec: TensorSpec, given: _Input, shape: tuple[int, ...]) -> Tensor:
 
 def _outputs(
     outputs: Sequence[ModelInferRequest.InferRequestedOutputTensor], signature: Signature
-) -> Sequence[WantedOutput]:
+) -> Sequence[RequestedOutput]:
     specs = {spec.name: spec for spec in signature.outputs}
-    by_name: dict[str, WantedOutput] = {}
+    by_name: dict[str, RequestedOutput] = {}
     for output in outputs:
         name = output.name
         if name not in specs:
@@ -117,7 +117,7 @@ def _outputs(
         parameters = _parameters(output.parameters)
         refuse_shared_memory(name, parameters)
         classes = parameters.get("classification")
-        by_name[name] = WantedOutput(name, True, 0 if classes is None else parse_classes(specs[name], classes))
+        by_name[name] = RequestedOutput(name, True, 0 if classes is None else parse_classes(specs[name], classes))
     if len(by_name) != len(outputs):
         raise BadRequest("An output is requested twice.")
     return tuple(by_name.values())
@@ -134,8 +134,8 @@ def _parameters(given: Mapping[str, InferParameter]) -> Parameters:
 
 
 def encode(
-    response: Answered,
-    requested: Sequence[WantedOutput] | None,
+    response: ResponseMeta,
+    requested: Sequence[RequestedOutput] | None,
     specs: Sequence[TensorSpec],
     tensors: Sequence[Tensor],
     *,
@@ -174,7 +174,7 @@ def encode_streamed_error(sentence: str, route: str, request_id: str) -> bytes:
 
 
 def _chosen(
-    requested: Sequence[WantedOutput], specs: Sequence[TensorSpec], outputs: Sequence[_Output]
+    requested: Sequence[RequestedOutput], specs: Sequence[TensorSpec], outputs: Sequence[_Output]
 ) -> list[_Output]:
     """Return the requested outputs, each as itself or as its best classes."""
     by_name = {spec.name: (spec, output) for spec, output in zip(specs, outputs, strict=True)}

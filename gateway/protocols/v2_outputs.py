@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.errors import BadRequest
 from gateway.protocols.classification import parse_classes
-from gateway.protocols.request import Parameters, WantedOutput
+from gateway.protocols.request import Parameters, RequestedOutput
 from gateway.protocols.tensor_json import NOT_IN_JSON
 from gateway.protocols.v2_body import Output, refuse_shared_memory
 from runtimes.manifest import Signature, TensorSpec
@@ -14,7 +14,7 @@ _BINARY_BY_DEFAULT = "binary_data_output"
 
 def requested_outputs(
     outputs: Sequence[Output] | None, parameters: Parameters | None, signature: Signature
-) -> Sequence[WantedOutput] | None:
+) -> Sequence[RequestedOutput] | None:
     """Return the outputs to send, in order. None means all of them, as JSON.
 
     Raises:
@@ -34,9 +34,9 @@ def requested_outputs(
     return None
 
 
-def all_binary(signature: Signature) -> Sequence[WantedOutput]:
+def all_binary(signature: Signature) -> Sequence[RequestedOutput]:
     """Return every output, as bytes."""
-    return [WantedOutput(spec.name, binary=True) for spec in signature.outputs]
+    return [RequestedOutput(spec.name, binary=True) for spec in signature.outputs]
 
 
 def require_json(signature: Signature) -> None:
@@ -45,7 +45,7 @@ def require_json(signature: Signature) -> None:
         _require_json(spec)
 
 
-def _requested(output: Output, specs: dict[str, TensorSpec], *, binary: bool) -> WantedOutput:
+def _requested(output: Output, specs: dict[str, TensorSpec], *, binary: bool) -> RequestedOutput:
     spec = specs.get(output.name)
     if spec is None:
         raise BadRequest(f"The model has no output {output.name!r}; its outputs are {', '.join(specs)}.")
@@ -55,7 +55,7 @@ def _requested(output: Output, specs: dict[str, TensorSpec], *, binary: bool) ->
     classes = parse_classes(spec, parameters["classification"]) if "classification" in parameters else 0
     if not binary and not classes:
         _require_json(spec)
-    return WantedOutput(output.name, binary, classes)
+    return RequestedOutput(output.name, binary, classes)
 
 
 def _flag(what: str, value: object) -> bool:

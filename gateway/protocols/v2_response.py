@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from gateway.protocols.classification import classify
-from gateway.protocols.request import Answered, InferenceRequest, WantedOutput
+from gateway.protocols.request import InferenceRequest, RequestedOutput, ResponseMeta
 from gateway.protocols.tensor_binary import encode_tensor
 from gateway.protocols.tensor_json import texts
 from runtimes.datatypes import Tensor
@@ -22,7 +22,7 @@ NON_FINITE = "non_finite"
 
 
 def encode(
-    response: Answered, request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]
+    response: ResponseMeta, request: InferenceRequest, signature: Signature, tensors: Sequence[Tensor]
 ) -> tuple[bytes, int | None]:
     """Return the body, and the length of its JSON if bytes follow. `tensors` are all outputs, in signature order.
 
@@ -51,7 +51,7 @@ def encode(
     return b"".join((content, *parts)), len(content)
 
 
-def _classified(requested: WantedOutput, spec: TensorSpec, tensor: Tensor) -> tuple[str, str, Tensor]:
+def _classified(requested: RequestedOutput, spec: TensorSpec, tensor: Tensor) -> tuple[str, str, Tensor]:
     if requested.classes:
         return spec.name, "BYTES", classify(spec, tensor, requested.classes)
     return spec.name, spec.datatype, tensor
@@ -83,7 +83,7 @@ def _non_finite(data: Tensor) -> str:
     return " ".join(words[:1] if len(set(words)) == 1 else words)
 
 
-def _dump(response: Answered, outputs: list[_Output]) -> bytes:
+def _dump(response: ResponseMeta, outputs: list[_Output]) -> bytes:
     route, version, request_id, parameters = response
     body = {
         "model_name": route,

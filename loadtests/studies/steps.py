@@ -28,7 +28,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
-from gateway.protocols.request import Answered
+from gateway.protocols.request import ResponseMeta
 from gateway.protocols.v2_http import decode, encode
 from gateway.telemetry.metrics import Metrics
 from inference_log.spool import take_seat
@@ -107,7 +107,7 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     outputs = [spec.name for spec in arm.manifest.outputs]
     tensors = runtime.run(request.inputs, outputs)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
-    response = Answered("cancer", "2", _DECISION, parameters)
+    response = ResponseMeta("cancer", "2", _DECISION, parameters)
 
     def predict() -> None:
         _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))

@@ -44,7 +44,7 @@ def test_a_user_needs_these_rights_and_the_right_password(server, opened):
     for user, why in (
         ("ada:heimlich", "denies access"),
         ("eve:heimlich", "denies access"),
-        ("", "let us in"),
+        ("", "denies access"),
     ):
         refused = opened(server.url.replace("//", f"//{user}@" if user else "//"))
         with pytest.raises(StoreUnavailable, match=why) as caught:

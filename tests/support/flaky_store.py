@@ -11,7 +11,7 @@ from store.errors import StoreUnavailable
 from store.sqlite.store import SQLiteStore
 
 
-class Served:
+class FlakyStore:
     """A real store behind a server that a test can take away. `asked` are the names of the calls, in order.
 
     `now` is the store's clock, by which it forgets.

@@ -10,7 +10,7 @@ from gateway.inference.live_table import LiveTableHolder
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.load import LoadOptions
-from tests.support.flaky_store import Served
+from tests.support.flaky_store import FlakyStore
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 TWO = {"route": "r", "arms": {"a": "linear:2"}, "split": {"a": "100%"}}
@@ -21,8 +21,8 @@ OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 class Bench:
     """One replica's reconciler; the time of each tick is given."""
 
-    def __init__(self, root, registry, store: Served | None = None) -> None:
-        self.store = store or Served(root)
+    def __init__(self, root, registry, store: FlakyStore | None = None) -> None:
+        self.store = store or FlakyStore(root)
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.holder = LiveTableHolder()
         self.now_s = 100.0

@@ -12,7 +12,7 @@ from router.document.document import Document
 from router.evidence.sums import BUCKET_S, ERRORS, REQUESTS, SumKey
 from router.spec.parse import parse_spec
 from runtimes.load import LoadOptions
-from tests.support.flaky_store import Served
+from tests.support.flaky_store import FlakyStore
 
 T0 = 1_800_000_000.0
 ROLLOUT = {
@@ -57,7 +57,7 @@ class Site:
     def __init__(self, folder, registry) -> None:
         self.registry = registry
         self.now_s = T0
-        self.store = Served(folder, now=lambda: self.now_s)
+        self.store = FlakyStore(folder, now=lambda: self.now_s)
         self.replica = Replica(self, "replica-0", self.store)
         self.driver = self.replica.driver
         self._counted = 0

@@ -21,7 +21,7 @@ from runtimes.errors import ModelRefused
 from runtimes.load import LoadOptions
 from store.errors import Conflict, Moved, StoreUnavailable
 from store.sqlite.store import SQLiteStore
-from tests.support.flaky_store import Served
+from tests.support.flaky_store import FlakyStore
 
 ARMS = {"stable": "linear:1", "canary": "linear:2"}
 SPLIT = {"route": "r", "arms": ARMS, "split": {"stable": "90%", "canary": "10%"}, "fallback": "stable"}
@@ -45,7 +45,7 @@ class Desk:
     """One store and one registry; replicas that change documents there. It is their `ReplicaView`, too."""
 
     def __init__(self, folder, registry) -> None:
-        self.store = Served(folder)
+        self.store = FlakyStore(folder)
         self.registry = registry
         self.trouble = ""
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())

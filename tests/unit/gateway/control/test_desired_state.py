@@ -6,7 +6,7 @@ from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
 from store.api_key import ApiKey
 from store.errors import Foreign, StoreUnavailable
-from tests.support.flaky_store import Served
+from tests.support.flaky_store import FlakyStore
 
 URL = "redis://store.example"
 
@@ -23,7 +23,7 @@ class Machine:
     """A machine with a store beside it, and replicas that start and end."""
 
     def __init__(self, folder, declare) -> None:
-        self.store = Served(folder)
+        self.store = FlakyStore(folder)
         self.last_known_path = folder / "remembered.json"
         self._declare = declare
 

@@ -18,7 +18,7 @@ from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
 from gateway.inference.service import Prediction
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
-from gateway.protocols.request import Answered, Headers, InferenceRequest
+from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.replica.ports import bind_port
 from router.errors import UnknownRoute
 from router.plan import Reason
@@ -72,7 +72,7 @@ class StubService:
                 raise
         tensors = [np.ones(request.batch_size, np.int64), np.ones((request.batch_size, 1), np.float32)]
         decision = {"decision_id": more["decision_id"], "arm": "a", "reason": "WEIGHTED", "propensity": 0.5}
-        response = Answered("r", "7", request.id or more["decision_id"], decision)
+        response = ResponseMeta("r", "7", request.id or more["decision_id"], decision)
         return Prediction(request, Answer(ARM, tensors, Reason.WEIGHTED, 0.5), response)
 
     def go_on(self) -> None:

@@ -21,7 +21,7 @@ PATIENCE_S = 10
 
 
 def behind(use: Callable[[Client, StubService], Coroutine[Any, Any, None]], **stub: Any) -> StubService:
-    """Runs `use` against a door; the service behind it is left to be looked at."""
+    """Run `use` against a server. Return the service behind it."""
 
     async def run() -> StubService:
         service = StubService(**stub)

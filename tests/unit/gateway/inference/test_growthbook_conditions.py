@@ -30,7 +30,7 @@ def test_the_vectors_are_here():
 
 
 def of_parameters(condition: dict[str, Any]) -> dict[str, Any]:
-    """The condition with its attributes asked of the parameters."""
+    """Return the condition with its attributes asked of the parameters."""
     moved: dict[str, Any] = {}
     for key, value in condition.items():
         if key in JOINS:

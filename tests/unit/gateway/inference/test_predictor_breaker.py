@@ -29,7 +29,7 @@ def simulated(tmp_path, monkeypatch):
 
 @pytest.fixture
 def later(monkeypatch):
-    """Moves the clock that breakers read."""
+    """Move the clock that breakers read."""
     passed = [0.0]
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + passed[0], time_ns=time.time_ns)
     monkeypatch.setattr("gateway.inference.predictor.time", clock)

@@ -19,7 +19,7 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.fixture
 def held(signature):
-    """A model that does not return before the test ends."""
+    """Return a model that does not return before the test ends."""
     arm = Fake(signature, 1, held=True)
     yield arm
     arm.gate.set()

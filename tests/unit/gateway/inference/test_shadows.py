@@ -31,7 +31,7 @@ def context(against: str) -> Context:
 
 
 def a_shadow(executor: Any, name: str = "s", **said: Any) -> LiveShadow:
-    """A shadow of arms 0 and 1 with its own lane."""
+    """Return a shadow of arms 0 and 1 with its own lane."""
     lane = Lane(
         LaneKey(VersionKey("m", "2", "0" * 64), "replica", True),
         executor,

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gateway.protocols.request import Answered, InferenceRequest, WantedOutput
+from gateway.protocols.request import InferenceRequest, RequestedOutput, ResponseMeta
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from gateway.protocols.v2_http import encode
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.manifest import Signature, TensorSpec
 
-RESPONSE = Answered("r", "2", "i-1", {"arm": "a"})
+RESPONSE = ResponseMeta("r", "2", "i-1", {"arm": "a"})
 
 
 def signature(*inputs: TensorSpec, outputs: Sequence[TensorSpec] = ()) -> Signature:
@@ -42,7 +42,7 @@ def binary_body(tensors: dict[str, Tensor], **more: Any) -> tuple[bytes, int]:
 
 
 def encode_outputs(
-    tensors: dict[str, Tensor], requested: Sequence[WantedOutput] | None = None
+    tensors: dict[str, Tensor], requested: Sequence[RequestedOutput] | None = None
 ) -> tuple[bytes, int | None]:
     """Return what `encode` makes of these outputs."""
     request = InferenceRequest("", {}, {}, requested, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import BadRequest, TooLarge
 from gateway.protocols.compression import compress, decompress
-from gateway.protocols.request import WantedOutput
+from gateway.protocols.request import RequestedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import TensorSpec
@@ -54,7 +54,7 @@ def test_case_1_dimensions_may_be_zero_in_json_and_in_binary(datatype, shape, da
     given = signature(TensorSpec("X", datatype, (-1,) * len(shape)))
     assert decode(*binary_body({"X": empty}), given).inputs["X"].shape == tuple(shape)
     for binary in (True, False):
-        assert read_response(*encode_outputs({"y": empty}, [WantedOutput("y", binary)]))["y"].shape == tuple(shape)
+        assert read_response(*encode_outputs({"y": empty}, [RequestedOutput("y", binary)]))["y"].shape == tuple(shape)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_case_3_bytes_that_are_no_text_travel_in_binary_only():
     tensor = tensor_of_bytes([b"\xff\xfe", b""], (2,))
     given = signature(TensorSpec("X", "BYTES", (-1,)))
     assert decode(*binary_body({"X": tensor}), given).inputs["X"].tolist() == [b"\xff\xfe", b""]
-    assert read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [
+    assert read_response(*encode_outputs({"y": tensor}, [RequestedOutput("y", binary=True)]))["y"].tolist() == [
         b"\xff\xfe",
         b"",
     ]
@@ -120,7 +120,7 @@ def test_case_4_sixteen_bits_travel_in_binary_only(datatype):
         1.5,
         -2,
     ]
-    assert read_response(*encode_outputs({"y": array}, [WantedOutput("y", binary=True)]))["y"].tolist() == [1.5, -2]
+    assert read_response(*encode_outputs({"y": array}, [RequestedOutput("y", binary=True)]))["y"].tolist() == [1.5, -2]
     with pytest.raises(BadRequest, match=f"Tensor X: {datatype} cannot be sent as JSON"):
         decode(body([1.5, -2], [2], datatype), None, given)
     with pytest.raises(BadRequest, match=f"Output y is {datatype}, which JSON cannot carry"):
@@ -174,7 +174,7 @@ def test_case_7_a_compressed_binary_body_is_read_with_the_length_it_had_before(e
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_case_7_a_compressed_binary_response_keeps_the_length_of_its_json(encoding):
-    content, header_length = encode_outputs({"y": np.array([1.5])}, [WantedOutput("y", binary=True)])
+    content, header_length = encode_outputs({"y": np.array([1.5])}, [RequestedOutput("y", binary=True)])
     plain = decompress(compress(content, encoding), encoding.encode(), 10_000)
     assert read_response(plain, header_length)["y"].tolist() == [1.5]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gateway.protocols.request import WantedOutput
+from gateway.protocols.request import RequestedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor, tensor_of_bytes
 from tests.unit.gateway.protocols.support import binary_body, encode_outputs, read_response, signature, spec_of
@@ -48,7 +48,7 @@ def test_json_responses(tensor):
 @given(st.lists(tensors(as_json=False), min_size=1, max_size=3))
 def test_binary_responses(given_tensors):
     outputs = {f"y{index}": tensor for index, tensor in enumerate(given_tensors)}
-    content, header_length = encode_outputs(outputs, [WantedOutput(name, binary=True) for name in outputs])
+    content, header_length = encode_outputs(outputs, [RequestedOutput(name, binary=True) for name in outputs])
     read = read_response(content, header_length)
     assert all(equal(read[name], outputs[name]) for name in outputs)
 

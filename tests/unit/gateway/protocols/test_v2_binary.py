@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import InferenceRequest, WantedOutput
+from gateway.protocols.request import InferenceRequest, RequestedOutput
 from gateway.protocols.v2_http import decode, parse_header_length
 from runtimes.manifest import Signature, TensorSpec
 from tests.unit.gateway.protocols.support import binary_body, signature
@@ -44,7 +44,7 @@ def test_all_inputs_may_be_binary():
     content, header_length = binary_body({"X": X, "n": N}, id="i-1", parameters={"binary_data_output": True})
     request = decode(content, header_length, TWO)
     assert_both(request)
-    assert (request.id, request.outputs) == ("i-1", [WantedOutput("y", binary=True)])
+    assert (request.id, request.outputs) == ("i-1", [RequestedOutput("y", binary=True)])
 
 
 def test_bytes_follow_in_the_order_of_the_request_not_of_the_signature():
@@ -126,7 +126,7 @@ def test_any_other_header_length_is_refused(value):
 def test_a_raw_body_is_one_instance(shape, content, read_as):
     request = decode(content, 0, signature(TensorSpec("X", "FP32", shape)))
     assert request.inputs["X"].shape == read_as
-    assert request.outputs == [WantedOutput("y", binary=True)]
+    assert request.outputs == [RequestedOutput("y", binary=True)]
     assert (request.id, request.parameters) == ("", {})
 
 

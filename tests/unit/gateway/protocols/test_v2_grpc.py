@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from gateway.errors import BadRequest
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
-from gateway.protocols.request import Answered, WantedOutput
+from gateway.protocols.request import RequestedOutput, ResponseMeta
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from gateway.protocols.v2_grpc import decode, encode, encode_streamed, encode_streamed_error, is_typed, parse
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
@@ -24,7 +24,7 @@ LABEL, SCORES = TensorSpec("label", "INT64", (-1,)), TensorSpec("scores", "FP32"
 ONE = Signature(inputs=(X,), outputs=(LABEL, SCORES))
 TWO = Signature(inputs=(X, N), outputs=(LABEL, SCORES))
 TENSORS = [np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)]
-RESPONSE = Answered(
+RESPONSE = ResponseMeta(
     "route", "3", "id-1", {"decision_id": "d" * 24, "arm": "a", "reason": "WEIGHTED", "propensity": 0.25}
 )
 
@@ -47,7 +47,7 @@ def refusal(request: ModelInferRequest, signature: Signature = ONE) -> str:
 
 
 def encode_outputs(
-    requested: list[WantedOutput] | None = None, *, typed: bool = False, **more: Any
+    requested: list[RequestedOutput] | None = None, *, typed: bool = False, **more: Any
 ) -> ModelInferResponse:
     given_outputs = {"specs": ONE.outputs, "tensors": TENSORS, **more}
     content = encode(RESPONSE, requested, given_outputs["specs"], given_outputs["tensors"], typed=typed)
@@ -305,13 +305,13 @@ def test_responses_have_the_bytes_that_protobuf_would_write(request_id, short, l
 
 
 def test_requested_outputs_are_sent_in_their_order():
-    got = encode_outputs([WantedOutput("scores"), WantedOutput("label")])
+    got = encode_outputs([RequestedOutput("scores"), RequestedOutput("label")])
     assert [output.name for output in got.outputs] == ["scores", "label"]
     assert list(got.raw_output_contents) == [TENSORS[1].tobytes(), TENSORS[0].tobytes()]
 
 
 def test_the_best_classes_are_sent_as_strings():
-    (output,) = (got := encode_outputs([WantedOutput("scores", True, 1)])).outputs
+    (output,) = (got := encode_outputs([RequestedOutput("scores", True, 1)])).outputs
     assert (output.datatype, tuple(output.shape)) == ("BYTES", (2, 1))
     back = decode_tensor("scores", "BYTES", (2, 1), got.raw_output_contents[0])
     assert back.tolist() == [[b"0.75:1:yes"], [b"0.5:0:no"]]

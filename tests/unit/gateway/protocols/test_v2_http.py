@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import WantedOutput, batch_size
+from gateway.protocols.request import RequestedOutput, batch_size
 from gateway.protocols.v2_http import decode, encode_error, metadata
 from runtimes.manifest import Signature, TensorSpec
 
@@ -49,7 +49,7 @@ def test_inputs_come_in_the_order_of_the_signature():
 def test_unknown_fields_are_ignored():
     given = tensor(extra={"a": [1]}, parameters={"content_type": "np"})
     request = decode(body(given, model_name="other", more=[{}], outputs=[{"name": "label", "extra": 1}]), None, ONE)
-    assert request.outputs == [WantedOutput("label")]
+    assert request.outputs == [RequestedOutput("label")]
 
 
 def test_batch_sizes_must_agree():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import WantedOutput
+from gateway.protocols.request import RequestedOutput
 from gateway.protocols.v2_http import decode
 from runtimes.manifest import TensorSpec
 from tests.unit.gateway.protocols.support import binary_body, signature
@@ -50,23 +50,23 @@ def test_no_requested_outputs_means_all_as_json(outputs):
 
 @pytest.mark.parametrize("outputs", [None, []])
 def test_binary_data_output_means_all_as_bytes(outputs):
-    assert requested(outputs, binary_data_output=True) == [WantedOutput(spec.name, binary=True) for spec in OUTPUTS]
+    assert requested(outputs, binary_data_output=True) == [RequestedOutput(spec.name, binary=True) for spec in OUTPUTS]
 
 
 def test_requested_outputs_keep_their_order():
-    assert requested([{"name": "scores"}, {"name": "label"}]) == [WantedOutput("scores"), WantedOutput("label")]
+    assert requested([{"name": "scores"}, {"name": "label"}]) == [RequestedOutput("scores"), RequestedOutput("label")]
 
 
 @pytest.mark.parametrize("by_default", [True, False])
 @pytest.mark.parametrize("parameters", [{}, {"binary_data": True}, {"binary_data": False}])
 def test_an_output_s_own_parameter_wins(by_default, parameters):
     (output,) = requested([{"name": "scores", "parameters": parameters}], binary_data_output=by_default)
-    assert output == WantedOutput("scores", parameters.get("binary_data", by_default))
+    assert output == RequestedOutput("scores", parameters.get("binary_data", by_default))
 
 
 def test_a_classification_is_bytes_and_so_may_be_json_whatever_the_output_is():
     outputs = [{"name": name, "parameters": {"classification": 2}} for name in ("scores", "half", "brain")]
-    assert requested(outputs) == [WantedOutput(name, False, 2) for name in ("scores", "half", "brain")]
+    assert requested(outputs) == [RequestedOutput(name, False, 2) for name in ("scores", "half", "brain")]
 
 
 @pytest.mark.parametrize(

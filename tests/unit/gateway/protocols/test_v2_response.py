@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import WantedOutput
+from gateway.protocols.request import RequestedOutput
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from tests.unit.gateway.protocols.support import encode_outputs, read_response
 
@@ -29,7 +29,7 @@ def test_a_response_has_the_protocols_fields():
 
 
 def test_bytes_follow_the_json_in_the_order_of_the_outputs():
-    requested = [WantedOutput("scores", binary=True), WantedOutput("label", binary=True)]
+    requested = [RequestedOutput("scores", binary=True), RequestedOutput("label", binary=True)]
     content, header_length = encode_outputs({"label": LABEL, "scores": SCORES}, requested)
     assert json.loads(content[:header_length])["outputs"] == [
         {"name": "scores", "shape": [2, 1], "datatype": "FP32", "parameters": {"binary_data_size": 8}},
@@ -39,14 +39,14 @@ def test_bytes_follow_the_json_in_the_order_of_the_outputs():
 
 
 def test_json_and_binary_outputs_may_be_mixed():
-    requested = [WantedOutput("scores"), WantedOutput("label", binary=True)]
+    requested = [RequestedOutput("scores"), RequestedOutput("label", binary=True)]
     content, header_length = encode_outputs({"label": LABEL, "scores": SCORES}, requested)
     assert json.loads(content[:header_length])["outputs"][0]["data"] == [0.5, 0.25]
     assert content[header_length:] == LABEL.tobytes()
 
 
 def test_only_requested_outputs_are_sent():
-    assert list(read_response(*encode_outputs({"label": LABEL, "scores": SCORES}, [WantedOutput("scores")]))) == [
+    assert list(read_response(*encode_outputs({"label": LABEL, "scores": SCORES}, [RequestedOutput("scores")]))) == [
         "scores"
     ]
 
@@ -90,16 +90,16 @@ def test_a_strided_array_is_written():
 @pytest.mark.parametrize("datatype", ["FP32", "INT8", "BOOL", "BYTES"])
 def test_scalars_and_empty_tensors_are_written(datatype, shape, count, binary):
     tensor = tensor_of_bytes([b"a"] * count, shape) if datatype == "BYTES" else np.ones(shape, NUMPY_OF[datatype])
-    read = read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary)]))["y"]
+    read = read_response(*encode_outputs({"y": tensor}, [RequestedOutput("y", binary)]))["y"]
     assert (read.shape, read.dtype, read.tolist()) == (tensor.shape, tensor.dtype, tensor.tolist())
 
 
 def test_bytes_that_are_not_utf_8_are_refused_as_json_and_sent_as_bytes():
     tensor = tensor_of_bytes([b"a", b"\xff"], (2,))
-    for requested in (None, [WantedOutput("y")]):
+    for requested in (None, [RequestedOutput("y")]):
         with pytest.raises(BadRequest, match=r"not UTF-8, .* ask for it with binary_data: true\."):
             encode_outputs({"y": tensor}, requested)
-    assert read_response(*encode_outputs({"y": tensor}, [WantedOutput("y", binary=True)]))["y"].tolist() == [
+    assert read_response(*encode_outputs({"y": tensor}, [RequestedOutput("y", binary=True)]))["y"].tolist() == [
         b"a",
         b"\xff",
     ]
@@ -107,7 +107,7 @@ def test_bytes_that_are_not_utf_8_are_refused_as_json_and_sent_as_bytes():
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_a_classification_is_sent_as_bytes(binary):
-    content, header_length = encode_outputs({"y": np.array([[0.25, 0.75]])}, [WantedOutput("y", binary, 1)])
+    content, header_length = encode_outputs({"y": np.array([[0.25, 0.75]])}, [RequestedOutput("y", binary, 1)])
     output = json.loads(content[:header_length])["outputs"][0]
     assert (output["datatype"], output["shape"]) == ("BYTES", [1, 1])
     assert read_response(content, header_length)["y"].tolist() == [[b"0.75:1"]]

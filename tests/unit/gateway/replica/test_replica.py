@@ -11,7 +11,7 @@ from gateway.replica.replica import Unhealthy
 from inference_log.query import run_query
 from inference_log.spool import all_segments
 from runtimes.errors import ModelFailed
-from tests.support.flaky_store import Served
+from tests.support.flaky_store import FlakyStore
 from tests.support.polling import PATIENCE_S, wait_until
 
 
@@ -66,7 +66,7 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
     assert sorted(decision for (decision,) in rows) == sorted(decisions)
 
 
-class Lasting(Served):
+class Lasting(FlakyStore):
     """Stays open when a replica closes it."""
 
     def close(self) -> None:

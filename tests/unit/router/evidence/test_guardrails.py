@@ -1,5 +1,6 @@
 """Which counts are compared: by policy version and time, of one model version, since the trial began."""
 
+import threading
 from collections import Counter
 from fractions import Fraction
 
@@ -48,16 +49,21 @@ def counts(requests: int, events: int, event: str = ERRORS, **more) -> Counter:
 
 
 class Compared:
-    """Records the strata that are compared, and compares them."""
+    """Records the strata that the test compares, and compares them.
+
+    Replicas of other tests may run in threads of this process. Their comparisons are not recorded.
+    """
 
     def __init__(self, monkeypatch) -> None:
+        self._thread = threading.current_thread()
         self.strata: list[list[tuple]] = []
         self._compare = guardrails.compare
         monkeypatch.setattr(guardrails, "compare", self)
 
     def __call__(self, strata, margin, *, by_unit) -> Evidence:
-        self.margin, self.by_unit = margin, by_unit
-        self.strata.append([tuple(each) for each in strata])
+        if threading.current_thread() is self._thread:
+            self.margin, self.by_unit = margin, by_unit
+            self.strata.append([tuple(each) for each in strata])
         return self._compare(strata, margin, by_unit=by_unit)
 
     @property
