@@ -1,18 +1,28 @@
 """What one replica knows and serves, for the parts that only read it."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from gateway.control.desired_state import DesiredState
-from gateway.control.reconciler import Reconciler
 from gateway.inference.live_table import LiveTableHolder
 from router.document.document import Candidate, Document
 from store.interface import Report
 
 
+class Reporter(Protocol):
+    """What the view needs of the reconciler."""
+
+    store_contact_s: float
+    """When the store last answered, by the monotonic clock."""
+
+    def report(self) -> Report:
+        """Return the report of this replica."""
+
+
 class ReplicaView:
     """A read-only view of the desired state, the live table and the reconciler. Any thread may read it."""
 
-    def __init__(self, desired: DesiredState, holder: LiveTableHolder, reconciler: Reconciler) -> None:
+    def __init__(self, desired: DesiredState, holder: LiveTableHolder, reconciler: Reporter) -> None:
         self._desired = desired
         self._holder = holder
         self._reconciler = reconciler
