@@ -167,11 +167,12 @@ def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
 
 def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_does(opened):
     async def test(pool, lane):
-        late = submit(lane, SLEEP, 1, within_s=0.2)
+        late = submit(lane, SLEEP, 1, within_s=0.5)
         await asyncio.sleep(0.05)
         waiting = submit(lane, 1, 1, within_s=0.1)
         assert isinstance(await settled(waiting), TooLate)
         assert isinstance(await settled(late), TooLate)
+        assert not lane.executor.has_room(1)  # answered while the model still sleeps, two seconds before the kill
         now_s = time.perf_counter()
         assert lane.executor._limit_s(1, now_s + 0.2, now_s) == pytest.approx(1, abs=0.1)
         assert lane.executor._limit_s(1, now_s + 2, now_s) == pytest.approx(10, abs=0.1)
@@ -284,7 +285,9 @@ def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once(tmp_path, monk
     with pytest.raises(ModelRefused):
         pool.lane(version, "process")
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.execution.process.supervisor.ChildProcess", pytest.fail)
+        patched.setattr(
+            "gateway.execution.process.supervisor.start_model", lambda *_: pytest.fail("It was started again.")
+        )
         with pytest.raises(ModelRefused, match="no attribute 'predict'"):
             pool.lane(version, "process")
     monkeypatch.setattr("gateway.execution.process.pool._RETRY_AFTER_S", 0.0)
