@@ -6,7 +6,7 @@ unsigned 32-bit integer.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -58,3 +58,10 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     for element in tensor.ravel().tolist():
         parts += (_length.pack(len(element)), element)
     return b"".join(parts)
+
+
+def total_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes that the values take. The overhead of Python's string objects is not counted."""
+    return sum(
+        [sum(map(len, tensor.ravel().tolist())) if tensor.dtype == BYTES else tensor.nbytes for tensor in tensors]
+    )

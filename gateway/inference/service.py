@@ -6,14 +6,14 @@ rejected.
 """
 
 import hashlib
-import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
 from gateway.inference.call import Answer, Call
+from gateway.inference.deadline import callers_deadline_s
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
 from gateway.inference.predictor import Predictor
 from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
@@ -24,7 +24,6 @@ from router.snapshot import Route
 from runtimes.manifest import Signature
 
 PREDICT = "predict"
-_MAX_DEADLINE_S = 3600.0
 _CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion)
 
 
@@ -170,7 +169,7 @@ class InferenceService:
             unit_hash=None if unit is None else self._unit_hash(unit),
             forced_arm=_text(headers.get(b"x-force-arm")),
             pinned_version=version,
-            deadline_s=_deadline_s(headers, request.parameters, started_s, time_left_s),
+            deadline_s=callers_deadline_s(headers, request.parameters, started_s, time_left_s),
             request_id=request.id,
             trace_id=trace_id(headers),
             headers=None if self._tracing is None else headers,
@@ -225,32 +224,6 @@ def _unit(route: Route, headers: Headers, request: InferenceRequest) -> str | No
         value = request.parameters.get(route.unit_parameter)
         return None if value is None else str(value)
     return None
-
-
-def _deadline_s(
-    headers: Headers, parameters: Mapping[str, Any], started_s: float, time_left_s: float | None
-) -> float | None:
-    """Return the time, of `time.perf_counter`, until which the caller waits; None if the caller set no deadline."""
-    header, parameter = headers.get(b"x-deadline-ms"), parameters.get("timeout")
-    if header is None and parameter is None and time_left_s is None:
-        return None
-    allowed_s = _MAX_DEADLINE_S if time_left_s is None else time_left_s
-    if header is not None:
-        allowed_s = min(allowed_s, _positive(header, "The header x-deadline-ms (milliseconds)") / 1e3)
-    if parameter is not None and parameter != 0:  # in the protocol, a timeout of 0 means no timeout
-        allowed_s = min(allowed_s, _positive(parameter, "The parameter timeout (microseconds)") / 1e6)
-    return started_s + allowed_s
-
-
-def _positive(value: object, what: str) -> float:
-    try:
-        is_number = isinstance(value, bytes | str | int | float) and not isinstance(value, bool)
-        number = float(value) if is_number else math.nan  # type: ignore[arg-type]  # it is one of these types
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not number > 0:
-        raise BadRequest(f"{what} must be a positive number.")
-    return number
 
 
 def _text(value: bytes | None) -> str | None:

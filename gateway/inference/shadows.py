@@ -9,7 +9,7 @@ What does not fit is dropped and counted, like everything else that a shadow doe
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -25,7 +25,7 @@ from inference_log.record import Comparison, Outcome
 from router.draw.assignment import BUCKETS, bucket
 from router.plan import Reason
 from runtimes.comparison import compare
-from runtimes.datatypes import BYTES, Tensor
+from runtimes.datatypes import Tensor, total_bytes
 from runtimes.errors import InputRefused
 
 _log = structlog.get_logger()
@@ -111,7 +111,7 @@ class Shadows:
             load = self._loads.get((live.route.name, shadow.name))
             if load is None:
                 load = self._loads[live.route.name, shadow.name] = _Load()
-            size_bytes = _size_bytes(call.inputs.values()) + _size_bytes(tensors)
+            size_bytes = total_bytes(call.inputs.values()) + total_bytes(tensors)
             if size_bytes > MOST_BYTES:
                 self._drop(live, index, "too_large")
             elif load.requests >= MOST_REQUESTS or load.size_bytes + size_bytes > MOST_BYTES:
@@ -244,10 +244,3 @@ def _compared(offered: _Offered, tensors: Sequence[Tensor], model_s: float) -> C
     )
     delay_s = max(-LONGEST_DELAY_S, min(LONGEST_DELAY_S, model_s - offered.model_s))
     return Comparison(pairs, flips, difference, difference_squared, int(delay_s * 1e6))
-
-
-def _size_bytes(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes that the values take. The overhead of Python's string objects is not counted."""
-    return sum(
-        [sum(map(len, tensor.ravel().tolist())) if tensor.dtype == BYTES else tensor.nbytes for tensor in tensors]
-    )

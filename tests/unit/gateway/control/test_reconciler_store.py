@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from store.api_key import ApiKey
 from store.errors import StoreUnavailable
+from tests.support.polling import PATIENCE_S
 from tests.unit.gateway.control.support_reconciler import DAMAGED, ONE, TWO, Bench
 
 
@@ -132,7 +133,7 @@ def test_a_replica_that_ends_takes_its_report_back(bench):
     stop, ticked = threading.Event(), threading.Event()
     running = threading.Thread(target=bench.reconciler.run, args=(stop, 0.001, ticked.set))
     running.start()
-    assert ticked.wait(5)
+    assert ticked.wait(PATIENCE_S)
     assert len(bench.store.reports()) == 1
     stop.set()
     running.join()

@@ -22,12 +22,6 @@ class Remote:
         return await self.calls[-1]
 
 
-async def until(true: Any) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0)
-
-
 def start(remote: Remote) -> tuple[DedicatedExecutor, list[Any]]:
     executor, got = DedicatedExecutor(remote, LatencyModel(0.001), max_rows=8, processes=1), []
     executor.start({"X": np.zeros((1, 1))}, [1], None, lambda outcomes, _: got.append(outcomes))
@@ -38,7 +32,7 @@ def test_if_an_application_raises_each_request_fails_and_there_is_room_again():
     async def run() -> None:
         remote = Remote()
         executor, got = start(remote)
-        await until(lambda: remote.calls)
+        await wait_until_async(lambda: remote.calls)
         remote.calls[0].set_exception(OSError("the process died"))
         await wait_until_async(lambda: got)
         assert [type(outcome) for outcome in got[0]] == [ModelFailed]
@@ -51,10 +45,10 @@ def test_the_outcomes_of_an_application_are_handed_on_once():
     async def run() -> None:
         remote = Remote()
         executor, got = start(remote)
-        await until(lambda: remote.calls)
+        await wait_until_async(lambda: remote.calls)
         assert executor._running == 1
         remote.calls[0].set_result(["answer"])
-        await until(lambda: got)
+        await wait_until_async(lambda: got)
         assert (got, len(remote.calls), executor._running) == ([["answer"]], 1, 0)
 
     asyncio.run(run())
