@@ -52,10 +52,11 @@ def test_a_killed_replica_fails_only_its_own_connections_and_loses_no_row(gatewa
             gateway.wait_for_replicas(2, without=frozenset({victim}))
         load.wait_for(500)
     # A connection that was still waiting to be accepted belongs to the killed process too, but the kernel does not
-    # list it there.
-    strangers = [each for each in load.failed if each.port not in doomed]
-    assert [each for each in strangers if min(abs(each.at_s - at_s) for at_s in killed_s) > CLOSE_S] == []
-    assert len(strangers) <= KILLS
+    # list it there. When it closes the files of a process, it may close the listening socket last: then clients that
+    # connect again at once are lost a second time. No such connection has carried a request.
+    unlisted = [each for each in load.failed if each.port not in doomed]
+    assert [each for each in unlisted if each.earlier] == []
+    assert [each for each in unlisted if min(abs(each.at_s - at_s) for at_s in killed_s) > CLOSE_S] == []
     assert len(load.failed) <= KILLS * load.clients
     _require_each_in_log_once(gateway, load)
 

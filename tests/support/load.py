@@ -30,6 +30,8 @@ class Failed:
     what: str
     at_s: float
     port: int
+    earlier: int
+    """How many requests the same connection had carried before. At 0, the server may never have accepted it."""
 
 
 @dataclass
@@ -73,16 +75,16 @@ class Load:
                 connection.close()
                 time.sleep(0.01)
                 continue
-            port = connection.sock.getsockname()[1]
+            port, earlier = connection.sock.getsockname()[1], 0
             try:
-                while not self._stop.is_set() and self._send(connection, port):
-                    pass
+                while not self._stop.is_set() and self._send(connection, port, earlier):
+                    earlier += 1
             except (OSError, http.client.HTTPException) as error:
-                self.failed.append(Failed(repr(error), time.monotonic(), port))
+                self.failed.append(Failed(repr(error), time.monotonic(), port, earlier))
             finally:
                 connection.close()
 
-    def _send(self, connection: http.client.HTTPConnection, port: int) -> bool:
+    def _send(self, connection: http.client.HTTPConnection, port: int, earlier: int) -> bool:
         """Send one request. Return False if the server wants the connection closed."""
         sent_s = time.monotonic()
         connection.request("POST", self.path, self.body, {"content-type": "application/json"})
@@ -92,7 +94,7 @@ class Load:
             arm = response.headers["x-arm"]
             self.answered.append(Answered(json.loads(content)["parameters"]["decision_id"], arm, sent_s, port))
         else:
-            self.failed.append(Failed(f"{response.status} {content[:200]!r}", time.monotonic(), port))
+            self.failed.append(Failed(f"{response.status} {content[:200]!r}", time.monotonic(), port, earlier))
         return response.headers.get("connection", "").lower() != "close"
 
 

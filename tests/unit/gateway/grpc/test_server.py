@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.replica.ports import bind_port
-from tests.support.polling import PATIENCE_S
+from tests.support.polling import PATIENCE_S, wait_until_async
 from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
 
 MESSAGE = request().SerializeToString()
@@ -247,29 +248,36 @@ def test_draining_ends_at_once_without_connections():
 
 def test_no_call_is_lost_while_one_of_two_replicas_drains():
     lost: list[Exception] = []
+    answered: Counter[int] = Counter()
 
-    async def call_on(client: Client, ended: asyncio.Event) -> int:
-        answered = 0
-        while not ended.is_set():
+    async def call_on(client: Client, caller: int) -> None:
+        while True:
             try:
                 await client.infer(request())
-                answered += 1
+                answered[caller] += 1
             except grpc.aio.AioRpcError as error:
                 lost.append(error)
-        return answered
 
-    async def use(first: Served, _: StubService) -> None:
-        ended = asyncio.Event()
+    async def use(first: Served, first_service: StubService) -> None:
+        second_service, clients = StubService(), list[Client]()
         async with (
             contextlib.AsyncExitStack() as stack,
-            serving(GrpcInference(StubService()).methods(), port=first.port),
+            serving(GrpcInference(second_service).methods(), port=first.port),
         ):
-            clients = [Client(await stack.enter_async_context(channel_to(first.port))) for _ in range(6)]
-            await asyncio.gather(*[client.infer(request()) for client in clients])
-            calling = [asyncio.create_task(call_on(client, ended)) for client in clients for _ in range(2)]
+            # The kernel chooses the replica of a connection. Both need some.
+            while len(clients) < 6 or not (first_service.calls and second_service.calls):
+                clients.append(Client(await stack.enter_async_context(channel_to(first.port))))
+                await clients[-1].infer(request())
+            calling = [
+                asyncio.create_task(call_on(client, 2 * i + k)) for i, client in enumerate(clients) for k in (0, 1)
+            ]
+            await wait_until_async(lambda: len(answered) == len(calling))
             await first.listener.drain(60)  # ends when the clients have closed their connections
-            ended.set()
-            assert min(await asyncio.gather(*calling)) > 1
+            answered.clear()
+            await wait_until_async(lambda: len(answered) == len(calling) and min(answered.values()) > 1)
+            for task in calling:
+                task.cancel()
+            await asyncio.wait(calling)
 
     behind(use)
     assert lost == []
