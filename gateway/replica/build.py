@@ -27,7 +27,7 @@ from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.model import ProcessOptions
 from gateway.grpc.inference import GrpcInference
-from gateway.grpc.metadata import GrpcMetadata
+from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.inference.live_table import LiveTableHolder
@@ -36,7 +36,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
-from gateway.inference.unit_key import load_unit_key
+from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, open_tracing
@@ -144,7 +144,7 @@ def build_inference(shared: Shared) -> Inference:
         metrics,
         shared.guard,
         shared.tracing,
-        secret=load_unit_key(settings.home),
+        secret=load_unit_secret(settings.home),
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
     )

@@ -20,6 +20,7 @@ from typing import Any
 from router.draw.assignment import BUCKETS, PLACES, bucket, place, seed_state
 from router.errors import Rejected
 from router.quantities import format_percent, parse_share
+from router.refusals import short_repr
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -69,10 +70,11 @@ def parse_layer(raw: object) -> Layer:
     name, limits = raw["name"], raw["range"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise Rejected(
-            f"layer.name must be of letters, digits, dots, dashes and underscores (at most 128), not {name!r}."
+            "layer.name must be of letters, digits, dots, dashes and underscores (at most 128), "
+            f"not {short_repr(name)}."
         )
     if not isinstance(limits, list) or len(limits) != 2:
-        raise Rejected(f"layer.range must be two shares, such as [0%, 50%], not {limits!r}.")
+        raise Rejected(f"layer.range must be two shares, such as [0%, 50%], not {short_repr(limits)}.")
     start, end = (_parse_limit(limit) for limit in limits)
     if start >= end:
         raise Rejected(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Forbidden, NotReady
-from gateway.grpc.metadata import GrpcMetadata
+from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.protocols import open_inference_pb2 as pb
 from router.errors import UnknownRoute, UnknownVersion
 from tests.unit.gateway.grpc.support import serving

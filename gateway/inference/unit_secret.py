@@ -7,7 +7,7 @@ from pathlib import Path
 _BYTES = 32
 
 
-def load_unit_key(home: Path) -> bytes:
+def load_unit_secret(home: Path) -> bytes:
     """Return the key in `<home>/secret`. The first replica that needs it makes it."""
     path = home / "secret"
     home.mkdir(parents=True, exist_ok=True)
