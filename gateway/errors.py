@@ -40,6 +40,14 @@ class TooLarge(GatewayError):
     """The body is larger than allowed."""
 
 
+class HeadersTooLarge(GatewayError):
+    """The path and headers are larger than allowed."""
+
+
+class TooSlow(GatewayError):
+    """The client took too long to send its request."""
+
+
 class UnknownService(GatewayError):
     """The gateway does not serve the service of this health check."""
 
@@ -102,6 +110,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     UnknownVersion: ErrorStatus(404, _NOT_FOUND),
     UnknownService: ErrorStatus(404, _NOT_FOUND),
     WrongMethod: ErrorStatus(405, _UNIMPLEMENTED),
+    TooSlow: ErrorStatus(408, _DEADLINE_EXCEEDED),
     Conflict: ErrorStatus(409, _ABORTED),
     Moved: ErrorStatus(409, _ABORTED),
     Foreign: ErrorStatus(409, _ABORTED),
@@ -110,6 +119,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     PreconditionMissing: ErrorStatus(428, _FAILED_PRECONDITION),
     RateLimited: ErrorStatus(429, _RESOURCE_EXHAUSTED),
     Overloaded: ErrorStatus(429, _RESOURCE_EXHAUSTED),
+    HeadersTooLarge: ErrorStatus(431, _RESOURCE_EXHAUSTED),
     ClientGone: ErrorStatus(499, _CANCELLED),
     ModelFailed: ErrorStatus(500, _INTERNAL),
     Corrupt: ErrorStatus(500, _INTERNAL),

@@ -44,6 +44,18 @@ class Settings(BaseSettings):
         1024, ge=1, description="Requests that a replica handles at a time. Above that it answers 429."
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Also the limit of a decompressed body.")
+    max_header_bytes: int = Field(32 * 1024, ge=1024, description="Path and headers of one HTTP request.")
+    max_headers: int = Field(100, ge=10, description="Headers of one HTTP request.")
+    max_connections: int = Field(
+        10_000,
+        ge=10,
+        description="HTTP connections of a replica. At most half of the file descriptors above a reserve of 256.",
+    )
+    idle_timeout_s: float = Field(75.0, gt=0, description="How long an HTTP connection may be without a request.")
+    header_timeout_s: float = Field(30.0, gt=0, description="How long the headers of an HTTP request may take.")
+    body_timeout_s: float = Field(60.0, gt=0, description="After this time a body must come at MIN_BODY_BYTES_PER_S.")
+    min_body_bytes_per_s: float = Field(500.0, ge=0, description="The slowest that a body may come, on average.")
+    unread_timeout_s: float = Field(60.0, gt=0, description="How long a client may leave its HTTP response unread.")
     max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)

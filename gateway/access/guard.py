@@ -83,8 +83,18 @@ class AccessGuard:
         """
         self.identify(headers).require(scope, route)
 
-    def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """Return the caller whose credential is in the headers. Count one use of its rate.
+    def check(self, headers: Mapping[bytes, bytes], scope: str, route: str | None) -> None:
+        """Raise unless the credential in the headers has the scope on the route. Count nothing.
+
+        A request whose body is still to be read is checked in this way, and admitted later.
+
+        Raises:
+            Unauthenticated, Forbidden, NotReady: as in `admit`.
+        """
+        self.identify(headers, counts=False).require(scope, route)
+
+    def identify(self, headers: Mapping[bytes, bytes], *, counts: bool = True) -> Caller:
+        """Return the caller whose credential is in the headers. Count one use of its rate, unless told not to.
 
         Raises:
             Unauthenticated, RateLimited, NotReady: as in `admit`.
@@ -107,7 +117,7 @@ class AccessGuard:
             raise Unauthenticated("The API key was revoked; ask an operator for another.")
         if known.expires_at_s is not None and self._wall_s() >= known.expires_at_s:
             raise Unauthenticated("The API key has expired; ask an operator for another.")
-        if known.bucket is not None:
+        if counts and known.bucket is not None:
             wait_s = known.bucket.take(self._clock_s())
             if wait_s > 0:
                 raise RateLimited(

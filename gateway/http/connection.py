@@ -13,27 +13,25 @@ Every other request goes through ASGI to the same endpoint: another path, a body
 with others queued behind it, a client that waits for 100 Continue or does not read its responses.
 """
 
-import re
 import time
 from functools import partial
 from typing import Any
 
 import structlog
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.eventloop.driver import Driver
 from gateway.http.endpoint import InferenceEndpoint, Response
 from gateway.http.half_closed import HalfClosed
+from gateway.http.limited_connection import LimitedConnection
 from gateway.http.upload import Upload, fresh_parser
 from gateway.protocols.paths import is_prediction
 
 _log = structlog.get_logger()
 
-_upgrade = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
 
-
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(LimitedConnection):
     """One HTTP/1.1 connection.
 
     Two requests matter at a time. `cycle` is uvicorn's: the last one parsed, which may be queued behind another.
@@ -47,7 +45,6 @@ class HttpConnection(HttpToolsProtocol):
     _upload: Upload | None = None
     _driver: Driver[Response] | None = None
     """Runs the prediction that waits for its batch."""
-    _last_data_s = 0.0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin a request. uvicorn calls this when its headers are complete and the response before it is sent."""
@@ -55,20 +52,23 @@ class HttpConnection(HttpToolsProtocol):
             return  # pipelined behind the connection's last response: there is no way to send another
         self._current = cycle
         if cycle.more_body and isinstance(app, InferenceEndpoint) and self._take_over(cycle, app):
-            self._receiving = cycle
+            self._receiving = None if cycle.response_complete else cycle
         else:
             super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, then let a large body bypass the parser. The loop calls this."""
-        if b"pgrade" in data and (self._current is None or self._current.response_complete):
-            data = _without_upgrade(data)
         super().data_received(data)
         if self._upload is not None and self._receiving is not None:
             self._upload.divert()
 
+    def received_bytes(self) -> int:
+        """Return how much has arrived on this connection."""
+        return super().received_bytes() + (0 if self._upload is None else self._upload.filled)
+
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body. The parser calls this."""
+        self.progress = True
         if self._upload is not None:
             self._upload.take(body)
         else:
@@ -76,6 +76,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Run the prediction whose body is now complete. The parser calls this."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         cycle = self._receiving
         if cycle is not None:
@@ -88,40 +90,18 @@ class HttpConnection(HttpToolsProtocol):
         self.parser = fresh_parser(self)
         self.on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Reject bytes that are not HTTP, after the responses to the requests before them. uvicorn calls this."""
-        if self._driver is not None:
-            self.cycle.keep_alive = False  # end after its response; a 400 sent now would be taken for that
-            return
-        if isinstance(self.app, InferenceEndpoint):
-            self.app.turn.flush()
-        super().send_400_response(msg)
-        self._mark_disconnected()
-
     def on_response_complete(self) -> None:
-        """Go on to the next request. uvicorn calls this after a response.
-
-        uvicorn starts a keep-alive timer here, and cancels it when data arrive. Here one timer runs for as long as the
-        connection, and looks at the time of the last data.
-        """
-        if self.pipeline or self.timeout_keep_alive_task is None:
+        """Go on to the next request. uvicorn calls this after a response. It sets a timer here; `look` needs none."""
+        if self.pipeline:
             super().on_response_complete()
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()
 
-    def _unset_keepalive_if_required(self) -> None:
-        """Note that data arrived, and let the timer run. uvicorn calls this to cancel the timer."""
-        self._last_data_s = self.loop.time()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if it has been idle long enough, otherwise check again later. The timer calls this."""
-        idle_s = self.loop.time() - self._last_data_s
-        if idle_s < self.timeout_keep_alive or not self.cycle.response_complete:
-            again_s = max(self.timeout_keep_alive - idle_s, 1.0)
-            self.timeout_keep_alive_task = self.loop.call_later(again_s, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
+    def is_served(self) -> bool:
+        """Return True if a whole request is here, and its response is not sent."""
+        current = self._current
+        return current is not None and not current.response_complete and not current.more_body
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's signature; uvicorn returns nothing
         """Keep the connection until the response is sent, if the request is complete. The loop calls this at a FIN.
@@ -129,7 +109,9 @@ class HttpConnection(HttpToolsProtocol):
         Without this the loop closes the connection, as uvicorn wants it. TLS has no half-closed connections.
         """
         current = self._current
-        if current is None or self.cycle.response_complete or self.cycle.more_body or self.scheme == "https":
+        if self.is_refused or current is None or self.cycle.response_complete or self.cycle.more_body:
+            return None
+        if self.scheme == "https":
             return None
         self.cycle.keep_alive = False
         if isinstance(self.app, InferenceEndpoint):
@@ -144,11 +126,16 @@ class HttpConnection(HttpToolsProtocol):
         driver, self._driver = self._driver, None
         if driver is not None:
             driver.cancel()
-        super()._unset_keepalive_if_required()
         super().connection_lost(exc)
-        self._mark_disconnected()
+        self.mark_disconnected()
+        # Requests and uploads refer to the connection. Broken off, they would be garbage that only a full collection
+        # finds, which seldom runs.
+        for cycle in (self.cycle, self._current, self._receiving):
+            if cycle is not None and cycle.more_body:
+                cycle.on_response = _nothing
+        self._receiving = self._upload = None
 
-    def _mark_disconnected(self) -> None:
+    def mark_disconnected(self) -> None:
         """Tell the application that the client is gone. uvicorn tells only `cycle`, which may be queued."""
         if self._current is not None:
             self._current.disconnected = True
@@ -160,12 +147,17 @@ class HttpConnection(HttpToolsProtocol):
             return False
         if cycle.scope["method"] != "POST" or not is_prediction(cycle.scope["path"]):
             return False
-        headers = self._headers = dict(cycle.scope["headers"])
+        headers = self._headers = self.fields  # no other request came after this one: nothing is queued
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or int(length) > endpoint.max_body_bytes:
             return False
         # Above this mark uvicorn stops reading until the application asks for more. Without ASGI nothing would ask.
         if int(length) > HIGH_WATER_LIMIT:
+            refused = endpoint.refuse_caller(cycle.scope["path"], headers)
+            if refused is not None:
+                cycle.more_body = False
+                self._write_response(cycle, refused)  # the parser drops the body
+                return True
             self._upload = Upload(self, int(length), headers.get(b"inference-header-content-length", b""))
             if cycle.body:  # it was queued behind another request, and a part of its body came meanwhile
                 self._upload.take(cycle.body)
@@ -185,14 +177,9 @@ class HttpConnection(HttpToolsProtocol):
     def _write_response(self, cycle: RequestResponseCycle, response: Response) -> None:
         """Send headers and body in one write, then do uvicorn's own bookkeeping."""
         self._driver = None
-        parts = [STATUS_LINE[response.status]]
-        for name, value in (*cycle.default_headers, *response.headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive or self.app.draining:
+        if self.app.draining:
             cycle.keep_alive = False
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", response.content)
-        self.app.turn.write(cycle.transport, b"".join(parts))
+        self.app.turn.write(cycle.transport, self.bytes_of(response, closes=not cycle.keep_alive))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.app.turn.flush()
@@ -200,11 +187,5 @@ class HttpConnection(HttpToolsProtocol):
         self.on_response_complete()
 
 
-def _without_upgrade(data: bytes) -> bytes:
-    """Return the data with an `Upgrade` header renamed.
-
-    A server may ignore this header, and this one does. But the parser would take the body for bytes of the other
-    protocol. Java's HTTP client asks for HTTP/2 in this way with its first request, whatever that is.
-    """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return b"".join((_upgrade.sub(rb"\r\nIgnored", head), end, rest))
+def _nothing() -> None:
+    """Do nothing at the end of a response. There is no connection any more that could go on."""

@@ -16,6 +16,8 @@ from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
 from gateway.eventloop.driver import run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.http.body import ClientDisconnected, read_body
+from gateway.http.head import fields_by_name
+from gateway.http.limits import HttpLimits
 from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
@@ -43,10 +45,19 @@ class Response(NamedTuple):
 class InferenceEndpoint:
     """The ASGI application of one replica."""
 
-    def __init__(self, service: InferenceService, app: ASGIApp, turn: EndOfTurn, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        service: InferenceService,
+        app: ASGIApp,
+        turn: EndOfTurn,
+        *,
+        max_body_bytes: int,
+        limits: HttpLimits = HttpLimits(),  # noqa: B008  # immutable
+    ) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
+        self.limits = limits
         self.service = service
         self._app = app
 
@@ -104,10 +115,24 @@ class InferenceEndpoint:
             _log.exception("gateway.predict.failed", path=path)
             return _response(500, v2_http.encode_error("The gateway failed; its log says why."), [])
 
+    def refuse_caller(self, path: str, headers: Headers) -> Response | None:
+        """Return the refusal of a caller who may not use the route, before the body is read. None: the caller may.
+
+        The caller's rate is not counted here.
+        """
+        try:
+            self.service.check_caller(parse_path(path).route, headers)
+        except tuple(STATUS_OF) as error:
+            return refusal(error, new_decision_id())
+        return None
+
     async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str) -> Response:
         """Read the body, then respond. Cancel the work when the client leaves."""
         started_s = time.perf_counter()
-        headers = dict(scope["headers"])
+        headers = fields_by_name(scope["headers"])
+        refused = self.refuse_caller(path, headers)
+        if refused is not None:
+            return _closing_if_expected(refused, headers)
         try:
             body = await read_body(receive, headers, self.max_body_bytes)
         except tuple(STATUS_OF) as error:
@@ -136,16 +161,24 @@ class InferenceEndpoint:
             await self.service.infer(route, headers, decode, decision_id=decision_id, started_s=started_s)
         except tuple(STATUS_OF) as raised:
             error = raised
-        response = refusal(error, decision_id)
-        if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
-            response.headers.append(_CLOSE)
-        return response
+        return _closing_if_expected(refusal(error, decision_id), headers)
 
 
 def refusal(error: Exception, decision_id: str) -> Response:
     """Return the response to an error."""
     extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *advice_of(error)]
     return _response(status_of(error).http, v2_http.encode_error(str(error)), extra)
+
+
+def closing_refusal(error: Exception) -> Response:
+    """Return the response to bytes that are no request, after which the connection ends."""
+    return _response(status_of(error).http, v2_http.encode_error(str(error)), [*advice_of(error), _CLOSE])
+
+
+def _closing_if_expected(response: Response, headers: Headers) -> Response:
+    if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
+        response.headers.append(_CLOSE)
+    return response
 
 
 def _decode(

@@ -22,7 +22,8 @@ from gateway.http.endpoint import InferenceEndpoint
 
 _BACKLOG = 2048
 _POLL_S = 0.02
-_KEEP_ALIVE_S = 75
+_LOOK_S = 1.0
+_LOOKS_A_TURN = 256
 _LAST_RESPONSES_S = 10
 
 
@@ -51,12 +52,12 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_RESPONSES_S,
             **(tls or {}),
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
         """Start to accept connections on this socket.
@@ -70,6 +71,18 @@ class HttpServer:
                 self._task.result()
                 raise OSError("The HTTP server ended before it had started.")
             await asyncio.sleep(_POLL_S)
+        self._watching = asyncio.create_task(self._watch_connections())
+
+    async def _watch_connections(self) -> None:
+        """End connections whose clients take too long."""
+        connections: set[Any] = self._server.server_state.connections
+        now_s = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for number, connection in enumerate(list(connections)):
+                if number % _LOOKS_A_TURN == 0:
+                    await asyncio.sleep(0)
+                connection.look(now_s())
 
     def outstanding(self) -> int:
         """Return the number of requests in flight, those of the application behind the endpoint included."""
@@ -92,3 +105,5 @@ class HttpServer:
             await asyncio.sleep(_POLL_S)
         self._server.should_exit = True
         await self._task
+        if self._watching is not None:
+            self._watching.cancel()

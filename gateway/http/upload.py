@@ -49,13 +49,14 @@ class Upload(asyncio.BufferedProtocol):
         start = -(buffer.ctypes.data + offset) % _ALIGNMENT_BYTES
         self.body = memoryview(buffer.data)[start : start + length]
         self._connection = connection
-        self._filled = 0
+        self.filled = 0
+        """How many bytes of the body are here."""
 
     def take(self, part: bytes | bytearray) -> None:
         """Copy a part of the body that went through the HTTP parser."""
-        end = self._filled + len(part)
-        self.body[self._filled : end] = part
-        self._filled = end
+        end = self.filled + len(part)
+        self.body[self.filled : end] = part
+        self.filled = end
 
     def divert(self) -> None:
         """Receive the rest of the body here, past the parser."""
@@ -63,12 +64,12 @@ class Upload(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
         """Return where to read to. It ends at the body's end, where the next request begins. The loop calls this."""
-        return self.body[self._filled :]
+        return self.body[self.filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Count what was read; at the body's end, give the transport back. The loop calls this."""
-        self._filled += nbytes
-        if self._filled == len(self.body):
+        self.filled += nbytes
+        if self.filled == len(self.body):
             self._switch(self._connection)
             self._connection.upload_complete()
 
@@ -79,6 +80,7 @@ class Upload(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the event on to the connection."""
         self._connection.connection_lost(exc)
+        del self._connection  # the connection and the upload would keep each other, and the body
 
     def pause_writing(self) -> None:
         """Pass the event on to the connection."""

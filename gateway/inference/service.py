@@ -37,6 +37,13 @@ class Guard(Protocol):
             Unauthenticated, Forbidden, RateLimited.
         """
 
+    def check(self, headers: Headers, scope: str, route: str | None) -> None:
+        """Do as `admit`, but count no use of a rate.
+
+        Raises:
+            Unauthenticated, Forbidden.
+        """
+
 
 class Prediction(NamedTuple):
     """An answered request, for the edge to encode. `response` is what the response says beside the tensors."""
@@ -132,6 +139,17 @@ class InferenceService:
             self._predictor.reject(live, rejected, error)
             raise
         return Prediction(request, answer, _response(live.route.name, request, decision_id, answer))
+
+    def check_caller(self, name: str, headers: Headers) -> None:
+        """Check what can be checked before the body is read: the credential and the route. No rate is counted.
+
+        Raises:
+            Unauthenticated, Forbidden: the caller may not use the route.
+            UnknownRoute, NotReady: there is no such route, or it cannot be served.
+        """
+        if self._guard is not None:
+            self._guard.check(headers, PREDICT, name)
+        find_route(self._holder.current, name)
 
     def _find(self, name: str, headers: Headers | None) -> LiveRoute:
         """Return the route, if the caller may use it now. Without headers, the caller is the replica itself."""

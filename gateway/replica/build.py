@@ -30,6 +30,8 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
 from gateway.http.endpoint import InferenceEndpoint
+from gateway.http.limits import HttpLimits, connections_within, open_file_limit
+from gateway.http.time_limits import TimeLimits
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
@@ -191,7 +193,24 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
     app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
     if guard is not None:
         app = AccessMiddleware(app, guard)
-    return InferenceEndpoint(inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes)
+    return InferenceEndpoint(
+        inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes, limits=_http_limits(settings)
+    )
+
+
+def _http_limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        max_header_bytes=settings.max_header_bytes,
+        max_headers=settings.max_headers,
+        max_connections=min(settings.max_connections, connections_within(open_file_limit())),
+        time=TimeLimits(
+            idle_s=settings.idle_timeout_s,
+            head_s=settings.header_timeout_s,
+            body_s=settings.body_timeout_s,
+            min_body_bytes_per_s=settings.min_body_bytes_per_s,
+            unread_s=settings.unread_timeout_s,
+        ),
+    )
 
 
 def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
