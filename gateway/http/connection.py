@@ -59,7 +59,7 @@ class HttpConnection(LimitedConnection):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, then let a large body bypass the parser. The loop calls this."""
         super().data_received(data)
-        if self._upload is not None and self._receiving is not None:
+        if self._upload is not None and self._receiving is not None and not self.is_refused:
             self._upload.divert()
 
     def received_bytes(self) -> int:

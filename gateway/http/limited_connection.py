@@ -128,6 +128,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     def refuse(self, error: GatewayError) -> None:
         """Refuse what arrives, after the responses to the requests before it. Nothing more is read."""
+        if self.is_refused or self.transport.is_closing():
+            return
         self.is_refused = True
         if self.is_served():
             self.cycle.keep_alive = False  # end after its response; a refusal sent now would be taken for that

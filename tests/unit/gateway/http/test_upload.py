@@ -169,10 +169,17 @@ def test_clients_that_disconnect_within_a_body_leave_nothing_behind(served):
         with served.connect() as opened:
             opened.sendall(request[:part])
     wait_until(lambda: not served.gateway.connections())
-    wait_until(lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if type(o) is Upload])
+    wait_until(
+        lambda: gc.collect() >= 0 and not uploads(),
+        shows=lambda: f"they are referred to by {[gc.get_referrers(upload) for upload in uploads()]}"[:2000],
+    )
     with served.connect() as opened:
         opened.sendall(request)
         assert read_response(opened).status == 200
+
+
+def uploads():
+    return [each for each in gc.get_objects() if type(each) is Upload]
 
 
 def test_a_client_that_half_closes_within_a_body_is_disconnected(served):
