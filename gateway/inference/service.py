@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
+from gateway.eventloop.driver import Pending
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
@@ -87,7 +88,7 @@ class InferenceService:
         self,
         route: str,
         headers: Headers,
-        decode: Callable[[Signature], InferenceRequest],
+        decode: Callable[[Signature], InferenceRequest | Pending[InferenceRequest]],
         *,
         decision_id: str,
         started_s: float,
@@ -97,11 +98,11 @@ class InferenceService:
     ) -> Prediction:
         """Answer one request. Run the coroutine with `gateway.eventloop.driver`.
 
-        `decode` gets the route's signature and returns the request. It is called once it is clear that the caller may
-        use the route. `started_s` is of `time.perf_counter`. The shortest of three deadlines counts: the route's, the
-        caller's (header `x-deadline-ms`, parameter `timeout` in microseconds) and the transport's (`read_time_left_s`
-        reads it, in seconds, from the headers of a gRPC call). A `probe` is the replica's own request: it needs no
-        credentials and is not recorded.
+        `decode` gets the route's signature and returns the request, or what a thread will return. It is called once it
+        is clear that the caller may use the route. `started_s` is of `time.perf_counter`. The shortest of three
+        deadlines counts: the route's, the caller's (header `x-deadline-ms`, parameter `timeout` in microseconds) and
+        the transport's (`read_time_left_s` reads it, in seconds, from the headers of a gRPC call). A `probe` is the
+        replica's own request: it needs no credentials and is not recorded.
 
         A request that is rejected before any arm ran is recorded if the caller is at fault. Every attempt of an arm is
         recorded before this returns or raises.
@@ -115,7 +116,8 @@ class InferenceService:
         """
         live = self._find(route, None if probe else headers)
         try:
-            request = decode(live.signature)
+            decoded = decode(live.signature)
+            request = await self._decoded(decoded) if isinstance(decoded, Pending) else decoded
             call = self._call(
                 live,
                 headers,
@@ -139,6 +141,13 @@ class InferenceService:
             self._predictor.reject(live, rejected, error)
             raise
         return Prediction(request, answer, _response(live.route.name, request, decision_id, answer))
+
+    async def _decoded(self, pending: Pending[InferenceRequest]) -> InferenceRequest:
+        self.in_hand += 1
+        try:
+            return await pending
+        finally:
+            self.in_hand -= 1
 
     def check_caller(self, name: str, headers: Headers) -> None:
         """Check what can be checked before the body is read: the credential and the route. No rate is counted.

@@ -38,7 +38,7 @@ CODE_OF = {
 
 _MAX_DEPTH = 8
 _opening = re.compile(rb"[\[ \t\r\n]*").match
-_WORDS = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_WORDS = frozenset(("NaN", "Infinity", "-Infinity"))
 _TYPE_OF: dict[str, Any] = {"BOOL": bool, "FP32": float, "FP64": float, "BYTES": str}
 
 
@@ -144,13 +144,27 @@ def _packed(name: str, datatype: str, elements: Sequence[Any]) -> bytes:
     except struct.error:
         if _TYPE_OF.get(datatype) is not float:
             raise
-    return pack(*[each if type(each) is float else _number(name, each) for each in elements])
+    return _floats_with_words(name, datatype, elements).tobytes()
 
 
-def _number(name: str, word: str | None) -> float:
-    if word not in _WORDS:
-        raise BadRequest(f"Tensor {name} holds {word!r}; beside numbers there are null, NaN, Infinity and -Infinity.")
-    return _WORDS[word]
+def _floats_with_words(name: str, datatype: str, elements: Sequence[Any]) -> Tensor:
+    """Return numbers among which are words and nulls. NumPy reads them as it reads numbers, at its speed.
+
+    Raises:
+        BadRequest: there is another word.
+        OverflowError: a number is finite, but not in the datatype.
+    """
+    for word in {each for each in elements if type(each) is str}:
+        if word not in _WORDS:
+            raise BadRequest(
+                f"Tensor {name} holds {word!r}; beside numbers there are null, NaN, Infinity and -Infinity."
+            )
+    wide = np.array(elements, np.object_).astype(np.float64)
+    with np.errstate(over="ignore"):
+        numbers = wide.astype(NUMPY_OF[datatype])
+    if np.isinf(numbers).sum() != np.isinf(wide).sum():
+        raise OverflowError("float too large to pack with f format")
+    return numbers
 
 
 def _depth(raw: bytes | msgspec.Raw) -> int:

@@ -6,11 +6,13 @@ import re
 import threading
 import zlib
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.execution.latency import LatencyModel
+from gateway.protocols import v2_http
 from tests.support.polling import PATIENCE_S, wait_until
 from tests.unit.gateway.http.support import connection, head, read_response
 
@@ -325,3 +327,28 @@ def test_a_slow_model_does_not_hold_up_the_others(gateway):
 def test_the_probe_answers(gateway):
     answer = gateway.http.get("/-/healthz")
     assert (answer.status_code, answer.text) == (200, "success")
+
+
+@pytest.mark.parametrize(
+    ("rows", "headers", "in_thread"),
+    [(1, {}, False), (1, {"content-encoding": "gzip"}, True), (20_000, {}, True)],
+    ids=["small", "packed", "large"],
+)
+def test_large_bodies_are_decoded_and_encoded_outside_of_the_loop(gateway, monkeypatch, rows, headers, in_thread):
+    threads = []
+    for name in ("decode", "encode"):
+        before = getattr(v2_http, name)
+
+        def noted(*given: Any, before=before, name=name):
+            threads.append((name, threading.current_thread().name.startswith("pointsman-offload")))
+            return before(*given)
+
+        monkeypatch.setattr(v2_http, name, noted)
+    tensor = {"name": "X", "datatype": "FP32", "shape": [rows, 4], "data": [0.125] * (rows * 4)}
+    content = json.dumps({"inputs": [tensor]}).encode()
+    if headers:
+        content = gzip.compress(content)
+    answer = gateway.http.post("/v2/models/plain/infer", content=content, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json()["outputs"][0]["shape"] == [rows]
+    assert threads == [("decode", in_thread), ("encode", rows > 1)]

@@ -4,6 +4,7 @@ import gzip
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,3 +124,21 @@ def test_what_is_damaged_is_refused_with_a_sentence(body, encoding, sentence):
 )
 def test_the_coding_is_the_one_the_client_prefers(accept_encoding, chosen):
     assert choose(accept_encoding) == chosen
+
+
+def test_what_hardly_shrinks_is_not_compressed():
+    assert compress(np.random.default_rng(1).random(100_000, np.float32).tobytes(), "gzip") is None
+
+
+@pytest.mark.parametrize("content", [bytes(1000), b"0.125, " * 50_000])
+def test_what_is_small_or_shrinks_is_compressed(content):
+    packed = compress(content, "gzip")
+    assert packed is not None
+    assert decompress(packed, b"gzip", len(content)) == content
+
+
+def test_a_body_that_grows_over_a_hundredfold_is_refused():
+    with pytest.raises(TooLarge, match="over 100 times"):
+        decompress(gzip.compress(bytes(2_000_000)), b"gzip", 16_000_000)
+    numbers = b",".join(b"%d" % (i % 10_000) for i in range(400_000))
+    assert decompress(gzip.compress(numbers), b"gzip", 16_000_000) == numbers
