@@ -75,14 +75,17 @@ class HttpServer:
 
     async def _watch_connections(self) -> None:
         """End connections whose clients take too long."""
-        connections: set[Any] = self._server.server_state.connections
-        now_s = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_LOOK_S)
-            for number, connection in enumerate(list(connections)):
-                if number % _LOOKS_A_TURN == 0:
-                    await asyncio.sleep(0)
-                connection.look(now_s())
+            await self._look_at_connections()
+
+    async def _look_at_connections(self) -> None:
+        connections: set[Any] = self._server.server_state.connections
+        now_s = asyncio.get_running_loop().time
+        for number, connection in enumerate(list(connections)):
+            if number % _LOOKS_A_TURN == 0:
+                await asyncio.sleep(0)
+            connection.look(now_s())
 
     def outstanding(self) -> int:
         """Return the number of requests in flight, those of the application behind the endpoint included."""
