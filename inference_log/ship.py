@@ -68,8 +68,8 @@ class Shipper:
             self._writer.rotate(max_age_s, max_bytes)
             # Listed before the writer is asked: a segment that is opened in between is not in the list.
             listed = segments(self._folder)
-            active = self._writer.active_path
-            self.ship(path for path in listed if path != active)
+            opened = self._writer.open_paths
+            self.ship(path for path in listed if path not in opened)
             with abandoned(self._spool) as orphans:
                 self.ship(orphans)
         except Exception as error:  # noqa: BLE001  # a thread that ended in silence would be worse than any of them

@@ -113,7 +113,7 @@ def open_shared(settings: Settings) -> Shared:
         tracing=tracing,
         seat=seat,
         identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
-        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}"),
+        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}", settings.segment_max_bytes),
         metrics=Metrics(settings.metrics_dir, seat.number),
         store=open_store(settings.store),
         turn=EndOfTurn(),
