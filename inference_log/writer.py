@@ -99,7 +99,7 @@ class _ActiveSegment:
 class LogWriter:
     """The writer of one replica. `append` and `note` may be called from any thread.
 
-    `rotate`, `close_full` and `sync` belong to the shipping thread. A segment that has `max_bytes` gets no more entries.
+    `rotate`, `close_full` and `sync` belong to the shipping thread. A segment that has `max_bytes` gets nothing more.
     """
 
     def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES) -> None:

@@ -31,6 +31,7 @@ from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.inference.live_table import LiveTableHolder
+from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
@@ -136,7 +137,8 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
 def build_inference(shared: Shared) -> Inference:
     """Build the service for predictions, with an empty live table."""
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
-    recorder = Recorder(shared.writer)
+    bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
+    recorder = Recorder(shared.writer, bounds)
     shadows = Shadows(recorder, metrics)
     service = InferenceService(
         holder,

@@ -193,15 +193,18 @@ def test_sync_may_be_asked_at_any_time(writer, make_context, make_record):
 def test_four_threads_and_rotation_give_every_record_once(tmp_path, make_context, make_record, max_bytes):
     writer = LogWriter(tmp_path, "w", max_bytes)
     contexts = [make_context(arm=f"arm{index}") for index in range(4)]
-    each, done = 1500, threading.Event()
+    each, rotated, done = 1500, threading.Event(), threading.Event()
 
     def append(context) -> None:
-        for _ in range(each):
+        for number in range(each):
+            if number == each // 2:
+                assert rotated.wait(PATIENCE_S)
             assert writer.append(context, make_record)
 
     def rotate() -> None:
         while not done.is_set():
-            writer.rotate(0, 0)
+            if writer.rotate(0, 0) is not None:
+                rotated.set()
 
     threads = [threading.Thread(target=append, args=(context,)) for context in contexts]
     rotating = threading.Thread(target=rotate)
