@@ -88,10 +88,12 @@ def test_a_fault_of_one_part_does_not_stop_the_others(bench, name):
 def test_segments_are_shipped_as_they_get_old_or_large_and_all_of_them_at_the_end(stop):
     limits = []
 
-    def tick(max_age_s: float, max_bytes: int) -> None:
+    def tick(max_age_s: float, max_bytes: int, expired) -> None:
         limits.append((max_age_s, max_bytes))
+        assert not expired()
         if len(limits) == 2:
             stop.set()
+            assert expired()
 
     ship_segments(stop, SimpleNamespace(tick=tick), 3600.0, 1_000_000)
     assert limits == [(3600.0, 1_000_000), (3600.0, 1_000_000), (0.0, 0)]
