@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     )
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    log_max_instances_per_request: int = Field(
+        1000, ge=2, description="Of a request with more instances, the log keeps a sample of this many."
+    )
+    log_max_bytes_per_request: int = Field(
+        1024 * 1024, ge=0, description="The values of a request that are larger than this are not logged."
+    )
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:

@@ -13,5 +13,9 @@ class SinkUnavailable(LogError):
     """The sink cannot be written now. The segment is kept and tried again."""
 
 
+class Interrupted(LogError):
+    """The process is about to end. The segment is kept for the next one."""
+
+
 class QueryRefused(LogError):
     """The SQL is not valid, or names a table or column that does not exist."""

@@ -70,12 +70,25 @@ class Comparison(msgspec.Struct, frozen=True, array_like=True):
     delay_us: int
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What a record keeps of a request that is larger than the log allows.
+
+    It has the values of `instances` of all instances (`values.kept_instances` says which), or without `has_values` of
+    none. `is_missing` is True if any of all instances lacked a value in the outputs.
+    """
+
+    instances: int
+    has_values: bool
+    is_missing: bool
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """One attempt of one arm to answer one request. Times are microseconds; `event_us` since the epoch.
 
     `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order. A failed attempt has no
     outputs, and a rejected request has neither. If a fallback answers values that the drawn arm refused, the values
-    were not at fault: `blamed` is then the drawn arm and its model version.
+    were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
+    request; `kept` is None if the record holds all of them.
     """
 
     context: int
@@ -98,6 +111,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     outputs: tuple[bytes, ...] = ()
     comparison: Comparison | None = None
     blamed: tuple[str, str] | None = None
+    kept: Kept | None = None
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):

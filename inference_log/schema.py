@@ -76,6 +76,7 @@ INFERENCES = Table(
             ("compared_with", pa.string()),
             ("label_flips", pa.int32()),
             ("mean_difference", pa.float64()),
+            ("values_omitted", pa.bool_()),
         ]
     ),
 )

@@ -17,15 +17,15 @@ from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHe
 
 SUFFIX = ".segment"
 
-_FRAME = struct.Struct("<II")
+FRAME = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(SegmentEntry).decode
+decode_entry = msgspec.msgpack.Decoder(SegmentEntry).decode
 
 
 def frame(entry: SegmentEntry) -> bytes:
     """Return the bytes to append for one entry."""
     content = _encode(entry)
-    return _FRAME.pack(len(content), zlib.crc32(content)) + content
+    return FRAME.pack(len(content), zlib.crc32(content)) + content
 
 
 class Segment(NamedTuple):
@@ -72,8 +72,8 @@ def read_range(fd: int, offset: int, limit_bytes: int) -> SegmentRange:
         msgspec.MsgspecError: a whole frame is not an entry.
     """
     content = os.pread(fd, limit_bytes, offset)
-    if len(content) >= _FRAME.size:
-        first = _FRAME.size + _FRAME.unpack_from(content)[0]
+    if len(content) >= FRAME.size:
+        first = FRAME.size + FRAME.unpack_from(content)[0]
         if first > limit_bytes and offset + first <= os.fstat(fd).st_size:
             content = os.pread(fd, first, offset)
     parsed = _parse(content)
@@ -109,13 +109,13 @@ def _entries(content: bytes) -> Iterator[tuple[SegmentEntry, int]]:
     """Yield each whole entry and the offset after it."""
     view = memoryview(content)
     offset = 0
-    while offset + _FRAME.size <= len(view):
-        length, crc = _FRAME.unpack_from(view, offset)
+    while offset + FRAME.size <= len(view):
+        length, crc = FRAME.unpack_from(view, offset)
         if length == 0:
             return
-        end = offset + _FRAME.size + length
-        body = view[offset + _FRAME.size : end]
+        end = offset + FRAME.size + length
+        body = view[offset + FRAME.size : end]
         if end > len(view) or zlib.crc32(body) != crc:
             return
-        yield _decode(body), end
+        yield decode_entry(body), end
         offset = end

@@ -110,7 +110,13 @@ def _without_zeros(counted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _missing(context: Context, answered: Sequence[Record]) -> int:
-    """Return how many outputs lack a value. Almost always none does, so check all numbers together first."""
+    """Return how many outputs lack a value. Almost always none does, so check all numbers together first.
+
+    A record that does not hold all values says itself whether one lacked.
+    """
+    known = [record.kept.is_missing for record in answered if record.kept is not None]
+    if known:
+        return sum(known) + _missing(context, [record for record in answered if record.kept is None])
     if context.prediction is not None and _has_gap(answered, *context.prediction):
         return sum(_is_missing(context, record) for record in answered)
     if context.label is not None and context.label[1] == STRINGS:

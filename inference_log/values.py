@@ -12,6 +12,12 @@ STRINGS = "|O"
 _LENGTH_BYTES = 4
 
 
+def kept_instances(instances: int, kept: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return which of many instances are kept: `kept` indices, evenly spaced, with the first and the last."""
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]] = np.arange(kept) * (instances - 1) // max(kept - 1, 1)
+    return indices
+
+
 def floats(parts: Sequence[bytes], type_string: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return all numbers of all parts, in order."""
     return np.frombuffer(b"".join(parts), type_string).astype(np.float64)

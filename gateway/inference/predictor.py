@@ -8,12 +8,12 @@ from gateway.execution.breaker import Breaker, BreakerState
 from gateway.execution.job import Job
 from gateway.inference.call import Answer, Call
 from gateway.inference.live_table import LiveArm, LiveRoute
-from gateway.inference.recorder import Recorder, logged_bytes
+from gateway.inference.recorder import Recorder
 from gateway.inference.shadows import Shadows
 from gateway.telemetry.metrics import Metrics
 from inference_log.record import CALLERS_DEADLINE, Context, Outcome
 from router.plan import Plan, Reason, plan
-from runtimes.datatypes import Tensor, tensor_bytes
+from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed
 
 _OUTCOME_OF: dict[type[BaseException], Outcome] = {ModelFailed: "error", TooLate: "timeout"}
@@ -145,8 +145,9 @@ class Predictor:
                     error_code=code,
                     latency_s=latency_s,
                     model_s=0.0 if job is None else job.model_s,
-                    inputs=tuple([tensor_bytes(call.inputs[name]) for name in arm.logged_inputs]),
-                    outputs=logged_bytes(tensors, arm.logged_outputs),
+                    inputs=[call.inputs[name] for name in arm.logged_inputs],
+                    outputs=tensors,
+                    logged_outputs=arm.logged_outputs,
                     blamed=blamed,
                 )
                 self._metrics.count(live.route.name, arm.arm.name, arm.arm.version, status, latency_s)

@@ -4,16 +4,21 @@ import time
 from collections.abc import Sequence
 
 from gateway.inference.call import Call
+from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values
 from inference_log.record import Comparison, Context, Outcome, Record
 from inference_log.writer import LogWriter
-from runtimes.datatypes import Tensor, tensor_bytes
+from runtimes.datatypes import Tensor
+
+MAX_REQUEST_ID_CHARS = 256
+"""The log keeps so much of the id that a caller gives a request. The id stands in each row of the request."""
 
 
 class Recorder:
     """Appends attempts to the log of one replica."""
 
-    def __init__(self, log: LogWriter) -> None:
+    def __init__(self, log: LogWriter, bounds: LogBounds = DEFAULT_BOUNDS) -> None:
         self._log = log
+        self._bounds = bounds
 
     def record(
         self,
@@ -28,18 +33,21 @@ class Recorder:
         error_code: str,
         latency_s: float,
         model_s: float = 0.0,
-        inputs: tuple[bytes, ...] = (),
-        outputs: tuple[bytes, ...] = (),
+        inputs: Sequence[Tensor] = (),
+        outputs: Sequence[Tensor] = (),
+        logged_outputs: tuple[int, ...] = (),
         comparison: Comparison | None = None,
         blamed: tuple[str, str] | None = None,
     ) -> None:
         """Append one record. From here on the row survives `kill -9`.
 
-        This never raises: the log counts what it cannot write.
+        This never raises: the log counts what it cannot write. Of `outputs` it keeps those whose indices are in
+        `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`).
         `blamed` is the arm, and its version, that refused values which the arm of this record answered.
         """
         event_us = time.time_ns() // 1000
         latency_us, model_us = int(latency_s * 1e6), int(model_s * 1e6)
+        logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
         # By position: 20 keywords would cost 0.9 µs of each prediction.
         self._log.append(
             context,
@@ -58,16 +66,12 @@ class Recorder:
                 latency_us,
                 model_us,
                 call.batch_size,
-                call.request_id,
+                call.request_id[:MAX_REQUEST_ID_CHARS],
                 call.trace_id,
-                inputs,
-                outputs,
+                logged.inputs,
+                logged.outputs,
                 comparison,
                 blamed,
+                logged.kept,
             ),
         )
-
-
-def logged_bytes(tensors: Sequence[Tensor], logged: tuple[int, ...]) -> tuple[bytes, ...]:
-    """Return the bytes of the outputs whose indices are in `logged`, and empty bytes for the others."""
-    return tuple([tensor_bytes(tensor) if index in logged else b"" for index, tensor in enumerate(tensors)])

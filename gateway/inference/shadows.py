@@ -20,7 +20,7 @@ from gateway.errors import TooLate, status_of
 from gateway.execution.job import Job
 from gateway.inference.call import Call
 from gateway.inference.live_table import LiveRoute, LiveShadow
-from gateway.inference.recorder import Recorder, logged_bytes
+from gateway.inference.recorder import Recorder
 from inference_log.record import Comparison, Outcome
 from router.draw.assignment import BUCKETS, bucket
 from router.plan import Reason
@@ -219,7 +219,8 @@ class Shadows:
             error_code=code,
             latency_s=latency_s,
             model_s=job.model_s,
-            outputs=logged_bytes(tensors, live_shadow.logged_outputs),
+            outputs=tensors,
+            logged_outputs=live_shadow.logged_outputs,
             comparison=comparison,
         )
         self._metrics.count_shadow(offered.live.route.name, shadow.name, shadow.version, status, latency_s)

@@ -22,6 +22,8 @@ _log = structlog.get_logger()
 
 _FENCE_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
+_SHIP_AT_END_S = 5.0
+"""How long a replica that ends goes on shipping. Others ship the rest. Serve grants 25 s to all last work."""
 
 
 class ThreadGroup:
@@ -92,7 +94,11 @@ def do_shared_work(
 
 
 def ship_segments(stop: threading.Event, shipper: Shipper, max_age_s: float, max_bytes: int) -> None:
-    """Ship closed segments; after `stop` all of them, so that a replica that ends in order leaves none behind."""
-    job = PeriodicJob(lambda: shipper.tick(max_age_s, max_bytes), "inference_log.roll.failed")
+    """Ship closed segments; after `stop` all of them, so that a replica that ends in order leaves few or none behind.
+
+    A backlog must not hold up the end. What is not shipped in `_SHIP_AT_END_S`, the next start or a neighbour ships.
+    """
+    job = PeriodicJob(lambda: shipper.tick(max_age_s, max_bytes, stop.is_set), "inference_log.roll.failed")
     run_every(stop, _SHIP_EVERY_S, job)
-    shipper.tick(0.0, 0)
+    until_s = time.monotonic() + _SHIP_AT_END_S
+    shipper.tick(0.0, 0, lambda: time.monotonic() > until_s)

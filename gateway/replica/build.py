@@ -33,6 +33,7 @@ from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.limits import HttpLimits, connections_within, open_file_limit
 from gateway.http.time_limits import TimeLimits
 from gateway.inference.live_table import LiveTableHolder
+from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
 from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
@@ -115,7 +116,7 @@ def open_shared(settings: Settings) -> Shared:
         tracing=tracing,
         seat=seat,
         identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
-        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}"),
+        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}", settings.segment_max_bytes),
         metrics=Metrics(settings.metrics_dir, seat.number),
         store=open_store(settings.store),
         turn=EndOfTurn(),
@@ -138,7 +139,8 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
 def build_inference(shared: Shared) -> Inference:
     """Build the service for predictions, with an empty live table."""
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
-    recorder = Recorder(shared.writer)
+    bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
+    recorder = Recorder(shared.writer, bounds)
     shadows = Shadows(recorder, metrics)
     service = InferenceService(
         holder,

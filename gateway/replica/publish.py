@@ -43,6 +43,7 @@ class Publisher:
         self._dropped: dict[_Key, int] = {}
         self._aborted: dict[_Key, int] = {}
         self._counted = {"appended": 0, "dropped": 0, "persisted": 0, "failed": 0}
+        self._set_aside = 0
 
     def publish(self) -> None:
         """Publish what is too expensive to publish request by request."""
@@ -60,6 +61,9 @@ class Publisher:
         for outcome, value in now.items():
             self._metrics.log_rows.labels(outcome).inc(value - self._counted[outcome])
         self._counted = now
+        set_aside = self._shipper.set_aside
+        self._metrics.set_aside.inc(set_aside - self._set_aside)
+        self._set_aside = set_aside
         self._publish_rollouts()
 
     def _publish_rollouts(self) -> None:

@@ -79,6 +79,11 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.set_aside = Counter(
+            "pointsman_log_segments_set_aside",
+            "Segments of the inference log that could not be turned into Parquet.",
+            registry=registry,
+        )
         self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
         self.uncounted = Gauge(
             "pointsman_uncounted_bytes",

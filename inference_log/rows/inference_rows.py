@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from inference_log.record import Context, Record
 from inference_log.schema import INFERENCES
-from inference_log.values import STRINGS, elements, floats
+from inference_log.values import STRINGS, elements, floats, kept_instances
 
 _MILLION = 1e6
 
@@ -22,14 +22,17 @@ _MILLION = 1e6
 def inference_table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
     """Return the rows of records of one context. A request without instances, or a rejected one, is still one row."""
     schema = INFERENCES.columns
-    sizes = np.array([max(record.batch_size, 1) for record in records])
+    sizes = np.array([max(_instances(record), 1) for record in records])
     total = int(sizes.sum())
     record_of_row = np.repeat(np.arange(len(records)), sizes)
-    instance = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    instance = _instance_index(records, sizes)
 
     def per_record(name: str) -> pa.Array:
-        values = pa.array([getattr(record, name) for record in records], _RECORD_TYPES.get(name))
-        return values.take(pa.array(record_of_row)) if total != len(records) else values
+        return per_row([getattr(record, name) for record in records], _RECORD_TYPES.get(name))
+
+    def per_row(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array:
+        array = pa.array(values, kind)
+        return array.take(pa.array(record_of_row)) if total != len(records) else array
 
     def constant(value: Any, kind: pa.DataType) -> pa.Array:
         return pa.repeat(pa.scalar(value, kind), total)
@@ -44,7 +47,8 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "event_ts_us": event_us,
         "schema_version": constant(1, pa.int32()),
         "instance_index": pa.array(instance, pa.int32()),
-        "sampling_rate": constant(1.0, pa.float64()),
+        "sampling_rate": per_row([_instances(each) / each.batch_size if each.kept else 1.0 for each in records]),
+        "values_omitted": per_row([each.kept is not None and not each.kept.has_values for each in records]),
         "latency_ms": pa.array(per_record("latency_us").to_numpy() / 1000),
         "model_latency_ms": pa.array(per_record("model_us").to_numpy() / 1000),
         "writer_id": constant(writer_id, pa.string()),
@@ -89,6 +93,23 @@ _RECORD_COLUMNS = (
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
 
 
+def _instances(record: Record) -> int:
+    """Return the number of instances that the record holds."""
+    return record.batch_size if record.kept is None else record.kept.instances
+
+
+def _instance_index(
+    records: Sequence[Record], sizes: np.ndarray[Any, np.dtype[np.int64]]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the place of each row's instance in its request."""
+    starts = np.cumsum(sizes) - sizes
+    index: np.ndarray[Any, np.dtype[np.int64]] = np.arange(int(sizes.sum())) - np.repeat(starts, sizes)
+    for start, size, record in zip(starts.tolist(), sizes.tolist(), records, strict=True):
+        if record.kept is not None:
+            index[start : start + size] = kept_instances(record.batch_size, size)
+    return index
+
+
 def _comparisons(records: Sequence[Record]) -> dict[str, pa.Array]:
     """Return the columns of a shadow's comparisons, one value per record; None if there was no comparison."""
     compared = [record.comparison for record in records]
@@ -118,7 +139,7 @@ def _features(context: Context, records: Sequence[Record], sizes: np.ndarray[Any
     if len(context.inputs) == 1:
         row_bytes = np.dtype(context.inputs[0]).itemsize * len(context.features)
         parts = [
-            record.inputs[0] if record.inputs and len(record.inputs[0]) == row_bytes * record.batch_size else b""
+            record.inputs[0] if record.inputs and len(record.inputs[0]) == row_bytes * _instances(record) else b""
             for record in records
         ]
         values = floats(parts, context.inputs[0])
@@ -143,10 +164,11 @@ def _tiled(widths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[np.float64]]:
     values = [floats([content], kind) for content, kind in zip(record.inputs, context.inputs, strict=False)]
-    expected = record.batch_size * len(context.features)
-    if not expected or sum(map(len, values)) != expected or any(len(each) % record.batch_size for each in values):
+    instances = _instances(record)
+    expected = instances * len(context.features)
+    if not expected or sum(map(len, values)) != expected or any(len(each) % instances for each in values):
         return np.empty(0)
-    return np.concatenate([each.reshape(record.batch_size, -1) for each in values], axis=1).ravel()
+    return np.concatenate([each.reshape(instances, -1) for each in values], axis=1).ravel()
 
 
 def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:

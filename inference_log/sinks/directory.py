@@ -13,23 +13,31 @@ class DirectorySink:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
-        """See `Sink.put`."""
+    def staging_path(self, key: str, segment_sha256: str) -> Path:
+        """See `Sink.staging_path`. It lies beside the file, so on the same disk."""
         path = self._root / key
-        partial = path.with_name(f".{path.name}.{segment_sha256[:8]}.{os.getpid()}")
+        staged = path.with_name(f".{path.name}.{segment_sha256[:8]}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # What a killed process left may be a second name of the stored file, which must not be written again.
+            staged.unlink(missing_ok=True)
+        except OSError as error:
+            raise SinkUnavailable(f"{path} cannot be written: {error}.") from error
+        return staged
+
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:  # noqa: ARG002  # of the Protocol
+        """See `Sink.put`."""
+        path = self._root / key
+        try:
             try:
-                with partial.open("wb") as file:
-                    file.write(content)
-                    file.flush()
+                with staged.open("rb") as file:
                     os.fsync(file.fileno())
-                os.link(partial, path)  # unlike a rename, a link never replaces a file
+                os.link(staged, path)  # unlike a rename, a link never replaces a file
             except FileExistsError:
-                require_same(path.read_bytes(), content, key)
+                require_same(path, staged, key)
                 return False
             finally:
-                partial.unlink(missing_ok=True)
+                staged.unlink(missing_ok=True)
         except OSError as error:
             raise SinkUnavailable(f"{path} cannot be written: {error}.") from error
         return True

@@ -149,5 +149,10 @@ def test_files_without_the_newest_columns_are_read_with_those_empty(
     write_segment(seat.folder, [make_context()], [make_record()])
     ship()
     (path,) = (tmp_path / "log").rglob("*.parquet")
-    pq.write_table(pq.ParquetFile(path).read().drop_columns(["compared_with", "label_flips", "mean_difference"]), path)
-    assert ask("SELECT decision_id, compared_with, mean_difference FROM inferences")[1] == [("d0", None, None)]
+    pq.write_table(
+        pq.ParquetFile(path).read().drop_columns(["compared_with", "label_flips", "mean_difference", "values_omitted"]),
+        path,
+    )
+    assert ask("SELECT decision_id, compared_with, mean_difference, values_omitted FROM inferences")[1] == [
+        ("d0", None, None, None)
+    ]

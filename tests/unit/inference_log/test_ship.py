@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.record import SegmentHeader
@@ -83,11 +84,14 @@ class FlakySink:
     def __init__(self, root: Path, faults: dict[int, Exception]) -> None:
         self._inner, self._faults, self._calls = DirectorySink(root), faults, 0
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
+    def staging_path(self, key: str, segment_sha256: str) -> Path:
+        return self._inner.staging_path(key, segment_sha256)
+
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
         self._calls += 1
         if self._calls in self._faults:
             raise self._faults[self._calls]
-        return self._inner.put(key, content, segment_sha256)
+        return self._inner.put(key, staged, segment_sha256)
 
 
 @pytest.fixture
@@ -301,9 +305,9 @@ class CountingSink(DirectorySink):
 
     offered = 0
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
         self.offered += 1
-        return super().put(key, content, segment_sha256)
+        return super().put(key, staged, segment_sha256)
 
 
 def test_a_segment_that_may_not_be_deleted_stays_and_is_made_into_parquet_once(
@@ -374,3 +378,111 @@ def test_changes_become_parquet_by_day(spool, make_audit, write_segment):
         "dt=2026-01-02": [2, 3],
     }
     assert spool.shipper.rows_persisted == 3
+
+
+class Dying(BaseException):
+    """Stands for the death of the process: nothing catches it."""
+
+
+class DeadlySink(DirectorySink):
+    """A directory where each file ends the process, as when memory runs out, or raises `error`."""
+
+    error: BaseException = Dying()
+
+    def put(self, *_: object) -> bool:
+        raise self.error
+
+
+def test_a_segment_that_ends_the_process_three_times_is_set_aside_and_the_others_ship(
+    tmp_path, make_context, make_record, write_segment
+):
+    """The count is on disk: each process begins with what those before it have noted."""
+    for _ in range(3):
+        spool = Spool(tmp_path, DeadlySink(tmp_path / "log"))
+        path = write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
+        with pytest.raises(Dying):
+            spool.ship()
+        assert path.exists()
+        spool.seat.release()
+    heir = Spool(tmp_path)
+    write_segment(heir.folder, [make_context()], [make_record(writer_seq=2)], 2)
+    with capture_logs() as lines:
+        for _ in range(3):
+            heir.tick_once()
+    aside = heir.root / DEAD_LETTER / path.name
+    assert [(line["event"], line["segment"]) for line in lines] == [("inference_log.segment.set_aside", str(aside))]
+    assert "docs/operating.md" in lines[0]["advice"]
+    assert (heir.shipped(), segments(heir.folder), heir.shipper.set_aside) == (["d2"], [], 1)
+    assert sorted(each.name for each in heir.folder.iterdir()) == ["lock"]
+    aside.rename(heir.folder / aside.name)  # as docs/operating.md says
+    heir.tick_once()
+    assert heir.shipped() == ["d1", "d2"]
+    heir.seat.release()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowInvalid("odd"), SinkConflict("taken")], ids=repr)
+def test_a_segment_that_fails_three_times_is_set_aside(tmp_path, make_context, make_record, write_segment, error):
+    sink = DeadlySink(tmp_path / "log")
+    sink.error = error
+    spool = Spool(tmp_path, sink)
+    path = write_segment(spool.folder, [make_context()], [make_record()])
+    for failures in (1, 2):
+        spool.ship()
+        assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([path], failures, 0)
+    spool.ship()
+    spool.ship()
+    assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([], 3, 1)
+    assert (spool.root / DEAD_LETTER / path.name).exists()
+    assert list(spool.log.rglob("*.parquet*")) == []
+    spool.seat.release()
+
+
+@pytest.mark.parametrize("error", [SinkUnavailable("down"), OSError("No space left on device.")], ids=repr)
+def test_a_disk_or_sink_that_fails_is_no_fault_of_the_segment(
+    tmp_path, make_context, make_record, write_segment, error
+):
+    sink = DeadlySink(tmp_path / "log")
+    sink.error = error
+    spool = Spool(tmp_path, sink)
+    path = write_segment(spool.folder, [make_context()], [make_record()])
+    for _ in range(10):
+        spool.ship()
+    assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([path], 10, 0)
+    spool.seat.release()
+
+
+def test_a_shipper_that_has_to_end_stops_at_the_next_piece_and_the_segment_is_not_to_blame(
+    tmp_path, make_context, make_record, write_segment
+):
+    """A backlog held up the end of a replica for as long as it took to convert all of it."""
+    spool = Spool(tmp_path)
+    paths = [
+        write_segment(
+            spool.folder, [make_context()], [make_record(writer_seq=index * 3 + each) for each in range(3)], index
+        )
+        for index in range(3)
+    ]
+    asked = iter([False, False, False, True])  # before the first segment, its piece, the second one, its piece
+    spool.shipper.ship(paths, lambda: next(asked))
+    asked = iter([False, True] * 5)
+    for _ in range(5):
+        spool.shipper.ship(paths[1:], lambda: next(asked))
+    assert segments(spool.folder) == paths[1:]
+    assert spool.shipped("writer_seq") == [0, 1, 2]
+    assert [path for path in spool.log.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
+    assert spool.shipper.failures == 0
+    spool.tick_once()
+    assert spool.shipped("writer_seq") == list(range(9))
+    assert sorted(each.name for each in spool.folder.iterdir()) == ["lock"]
+    spool.seat.release()
+
+
+def test_the_last_tick_closes_the_active_segment_even_if_there_is_no_time_to_ship(spool, make_context, make_record):
+    spool.writer.append(make_context(), make_record)
+    path = spool.writer.active_path
+    assert path is not None
+    spool.shipper.tick(0.0, 0, lambda: True)
+    assert (segments(spool.folder), spool.writer.open_paths, spool.shipped()) == ([path], set(), [])
+    assert path.stat().st_size < 4096
+    spool.tick_once()
+    assert spool.shipped() == ["d0"]

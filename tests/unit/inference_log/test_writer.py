@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from inference_log import writer as writer_module
 from inference_log.record import Record
-from inference_log.segment import Segment, read_segment
+from inference_log.segment import Segment, frame, read_segment
 from inference_log.spool import segments
-from inference_log.writer import LogWriter
+from inference_log.writer import MAX_BYTES, LogWriter
 from tests.support.polling import PATIENCE_S
 
 _LIMITED = """
@@ -110,23 +111,101 @@ def test_a_segment_is_closed_when_it_is_old_or_large_enough(writer, make_context
     assert writer.rotate(0, 1_000_000) is not None
 
 
+def test_sixty_four_requests_of_15_mb_at_once_leave_no_segment_above_the_limit_and_one_record(
+    tmp_path, make_context, make_record
+):
+    """Nothing but `append` runs: a thread that looks once a second would come too late."""
+    limit, body = 64 * 1024 * 1024, b"x" * 15_000_000
+    record = make_record(inputs=())
+    record = msgspec.structs.replace(record, inputs=(body,))
+    largest = len(frame(record)) + len(frame(make_context()))
+    writer, context, sizes = LogWriter(tmp_path, "w", limit), make_context(), []
+    for _ in range(64):
+        assert writer.append(context, lambda *_: record)
+        for path in segments(tmp_path):
+            if path != writer.active_path:
+                sizes.append(writer.written_bytes(path))
+                writer.close_full()
+                path.unlink()  # the disk of a small machine should do
+    assert len(sizes) == 12
+    assert max(sizes) <= limit + largest
+
+
+def test_a_full_segment_is_left_by_append_and_closed_later(tmp_path, make_context, make_record):
+    writer, context = LogWriter(tmp_path, "w", 2000), make_context()
+    for _ in range(60):
+        assert writer.append(context, make_record)
+    listed = segments(tmp_path)
+    assert len(listed) > 3
+    assert writer.open_paths == set(listed)  # they have allocated more than they hold, so none may be shipped
+    written = {path: writer.written_bytes(path) for path in listed}
+    writer.close_full()
+    assert writer.open_paths == {writer.active_path} == {listed[-1]}
+    assert {path: path.stat().st_size for path in listed[:-1]} == {path: written[path] for path in listed[:-1]}
+    assert {path: writer.written_bytes(path) for path in listed} == written
+    assert all(2000 <= path.stat().st_size < 2000 + 1000 for path in listed[:-1])
+    assert [number for path in listed for number in sequences(read(path).records)] == list(range(60))
+    assert [read(path).header.sequence for path in listed] == list(range(len(listed)))
+
+
+def test_changes_fill_a_segment_like_records(tmp_path, make_audit):
+    writer = LogWriter(tmp_path, "w", 1024)
+    for number in range(20):
+        assert writer.note(make_audit(number, document="x" * 500))
+    assert len(segments(tmp_path)) == 10
+    assert [audit.number for path in segments(tmp_path) for audit in read(path).audits] == list(range(20))
+
+
+def test_a_next_segment_that_cannot_be_opened_drops_and_is_tried_again(tmp_path, make_context, make_record):
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    writer, context = LogWriter(folder, "w", 100), make_context()
+    assert writer.append(context, make_record)
+    folder.rename(tmp_path / "gone")
+    assert writer.append(context, make_record) is False
+    (tmp_path / "gone").rename(folder)
+    assert writer.append(context, make_record)
+    assert [sequences(read(path).records) for path in segments(folder)] == [[0], [2]]
+    assert (writer.appended, writer.dropped) == (2, 1)
+
+
+def test_a_segment_whose_disk_fails_is_closed_all_the_same(tmp_path, make_context, make_record, monkeypatch):
+    writer = LogWriter(tmp_path, "w")
+    writer.append(make_context(), make_record)
+
+    def fail(fd: int) -> None:
+        raise OSError("The disk fails.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer_module.os, "fsync", fail)
+        with pytest.raises(OSError, match="The disk fails"):
+            writer.rotate(0, 0)
+    assert writer.open_paths == set()
+    assert sequences(read(segments(tmp_path)[0]).records) == [0]
+
+
 def test_sync_may_be_asked_at_any_time(writer, make_context, make_record):
     writer.sync()
     writer.append(make_context(), make_record)
     writer.sync()
 
 
-def test_four_threads_and_rotation_give_every_record_once(writer, tmp_path, make_context, make_record):
+@pytest.mark.parametrize("max_bytes", [MAX_BYTES, 3000])
+def test_four_threads_and_rotation_give_every_record_once(tmp_path, make_context, make_record, max_bytes):
+    writer = LogWriter(tmp_path, "w", max_bytes)
     contexts = [make_context(arm=f"arm{index}") for index in range(4)]
-    each, done = 1500, threading.Event()
+    each, rotated, done = 1500, threading.Event(), threading.Event()
 
     def append(context) -> None:
-        for _ in range(each):
+        for number in range(each):
+            if number == each // 2:
+                assert rotated.wait(PATIENCE_S)
             assert writer.append(context, make_record)
 
     def rotate() -> None:
         while not done.is_set():
-            writer.rotate(0, 0)
+            if writer.rotate(0, 0) is not None:
+                rotated.set()
 
     threads = [threading.Thread(target=append, args=(context,)) for context in contexts]
     rotating = threading.Thread(target=rotate)

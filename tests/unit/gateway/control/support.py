@@ -110,10 +110,10 @@ class MortalSink(DirectorySink):
         super().__init__(root)
         self._at_step = at_step
 
-    def put(self, key: str, content: bytes, segment_sha256: str) -> bool:
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
         """See `Sink.put`."""
         self._at_step()
-        stored = super().put(key, content, segment_sha256)
+        stored = super().put(key, staged, segment_sha256)
         self._at_step()
         return stored
 

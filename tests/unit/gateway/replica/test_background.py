@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,11 @@ from gateway.replica.background import (
     show_heartbeat,
     watch_neighbours,
 )
+from inference_log.record import Audit
+from inference_log.ship import Shipper
+from inference_log.sinks.directory import DirectorySink
+from inference_log.spool import segments, take_seat
+from inference_log.writer import LogWriter
 
 PARTS = ("counter", "rollouts", "audit")
 
@@ -88,13 +94,45 @@ def test_a_fault_of_one_part_does_not_stop_the_others(bench, name):
 def test_segments_are_shipped_as_they_get_old_or_large_and_all_of_them_at_the_end(stop):
     limits = []
 
-    def tick(max_age_s: float, max_bytes: int) -> None:
+    def tick(max_age_s: float, max_bytes: int, expired) -> None:
         limits.append((max_age_s, max_bytes))
+        assert not expired()
         if len(limits) == 2:
             stop.set()
+            assert expired()
 
     ship_segments(stop, SimpleNamespace(tick=tick), 3600.0, 1_000_000)
     assert limits == [(3600.0, 1_000_000), (3600.0, 1_000_000), (0.0, 0)]
+
+
+class StoppingSink(DirectorySink):
+    """A directory. Its first file is followed by the replica's stop."""
+
+    stop: threading.Event
+
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
+        self.stop.set()
+        return super().put(key, staged, segment_sha256)
+
+
+@pytest.mark.parametrize(("within_s", "left"), [(-1.0, 5), (3600.0, 0)])
+def test_a_backlog_does_not_hold_up_the_end_and_the_next_start_ships_it(tmp_path, stop, monkeypatch, within_s, left):
+    monkeypatch.setattr(background, "_SHIP_AT_END_S", within_s)
+    seat, sink = take_seat(tmp_path / "spool"), StoppingSink(tmp_path / "log")
+    sink.stop, writer = stop, LogWriter(seat.folder, "w")
+    for number in range(6):
+        writer.note(Audit(number, "r", 1, 0, "ann", "shift", "", "", "", {}, "{}"))
+        writer.rotate(0.0, 0)
+    writer.note(Audit(6, "r", 1, 0, "ann", "shift", "", "", "", {}, "{}"))
+    ship_segments(stop, Shipper(tmp_path / "spool", seat.folder, writer, sink), 3600.0, 1_000_000)
+    closed = segments(seat.folder)
+    assert (len(closed), writer.open_paths) == (left + 1 if left else 0, set())  # the active one was closed, too
+    seat.release()
+    heir = take_seat(tmp_path / "spool")
+    Shipper(tmp_path / "spool", heir.folder, LogWriter(heir.folder, "x"), sink).tick(60.0, 1_000_000)
+    assert segments(heir.folder) == []
+    assert len(list((tmp_path / "log").rglob("*.parquet"))) == 7
+    heir.release()
 
 
 def test_signing_keys_are_looked_at_by_the_monotonic_clock_until_the_stop(stop):

@@ -20,7 +20,7 @@ class Bench:
         self.metrics = Metrics(folder, seat)
         self.lanes = SimpleNamespace(publish=lambda _: None)
         self.writer = SimpleNamespace(appended=0, dropped=0)
-        self.shipper = SimpleNamespace(rows_persisted=0, failures=0)
+        self.shipper = SimpleNamespace(rows_persisted=0, failures=0, set_aside=0)
         self.rollouts = SimpleNamespace(aborts={}, verdicts={})
         self.counter = SimpleNamespace(behind_bytes=0)
         self.shadows = SimpleNamespace(dropped={})
@@ -118,6 +118,13 @@ def test_of_the_log_only_what_has_come_since_is_added(bench):
     bench.writer.appended, bench.writer.dropped, bench.shipper.failures = 12, 1, 2
     assert bench.published(name) == {("appended",): 12, ("dropped",): 1, ("persisted",): 4, ("failed",): 2}
     assert bench.published(name) == {("appended",): 12, ("dropped",): 1, ("persisted",): 4, ("failed",): 2}
+
+
+def test_segments_that_were_set_aside_are_published_once(bench):
+    name = "pointsman_log_segments_set_aside_total"
+    assert bench.published(name) == {(): 0}
+    bench.shipper.set_aside = 2
+    assert [bench.published(name) for _ in range(2)] == [{(): 2}] * 2
 
 
 def test_how_stale_the_snapshot_is_follows_from_when_the_store_was_heard(bench):

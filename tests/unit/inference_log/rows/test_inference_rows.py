@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
-from inference_log.record import Comparison, Record
+from inference_log.record import Comparison, Kept, Record
 from inference_log.schema import INFERENCES
 from tests.unit.inference_log.rows.support import NOON_US, rows_of, tables_of
 
@@ -55,7 +56,38 @@ def test_one_instance_is_one_row(make_context, make_record):
         "compared_with": None,
         "label_flips": None,
         "mean_difference": None,
+        "values_omitted": False,
     }
+
+
+def test_a_sample_says_which_instances_it_has_and_how_many_there_were(make_context, make_record):
+    large = batch(make_record, 1001)
+    instances = np.array([0, 250, 500, 750, 1000])
+    kept = msgspec.structs.replace(
+        large,
+        inputs=(np.frombuffer(large.inputs[0], "<f4").reshape(-1, 2)[instances].tobytes(),),
+        outputs=tuple(
+            np.frombuffer(large.outputs[index], kind).reshape(1001, -1)[instances].tobytes()
+            for index, kind in enumerate(("<i8", "<f4"))
+        ),
+        kept=Kept(5, has_values=True, is_missing=False),
+    )
+    small = make_record(writer_seq=1)
+    all_rows = {row["instance_index"]: row for row in rows_of([make_context()], [large])}
+    *sampled, last = rows_of([make_context()], [kept, small])
+    assert [row["instance_index"] for row in sampled] == instances.tolist()
+    for row in sampled:
+        assert row == {**all_rows[row["instance_index"]], "sampling_rate": 5 / 1001}
+        assert row["batch_size"] == 1001
+    assert (last["instance_index"], last["sampling_rate"], last["batch_size"]) == (0, 1.0, 1)
+
+
+def test_omitted_values_leave_rows_that_say_so(make_context, make_record):
+    rows = rows_of([make_context()], [make_record(batch_size=3, inputs=(), outputs=(), kept=Kept(3, False, False))])
+    assert [row["instance_index"] for row in rows] == [0, 1, 2]
+    for row in rows:
+        assert (row["values_omitted"], row["sampling_rate"]) == (True, 1.0)
+        assert (row["features_num"], row["prediction"], row["predicted_label"]) == ({}, [], None)
 
 
 def test_a_shadows_rows_say_what_it_was_compared_with_and_how_it_differed(make_context, make_record):
