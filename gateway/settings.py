@@ -44,6 +44,13 @@ class Settings(BaseSettings):
         1024, ge=1, description="Requests that a replica handles at a time. Above that it answers 429."
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Also the limit of a decompressed body.")
+    max_unfinished_bytes: int = Field(
+        512 * 1024 * 1024, ge=1024, description="Bytes of unfinished request bodies that a replica holds in all."
+    )
+    grpc_stalled_s: float = Field(
+        60.0, gt=0, description="A gRPC call is ended if its client sends or takes no byte for this long."
+    )
+    grpc_idle_s: float = Field(300.0, gt=0, description="A gRPC connection without a call is ended after this long.")
     max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)

@@ -11,12 +11,13 @@ class Output:
     `flush()` writes everything that is held back. `transport` is set when the connection is made.
     """
 
-    __slots__ = ("_flush", "_write", "is_closed", "is_paused", "transport")
+    __slots__ = ("_flush", "_is_held", "_write", "is_closed", "is_paused", "transport")
 
     def __init__(self, write: Callable[[asyncio.Transport, bytes], None], flush: Callable[[], None]) -> None:
         self.transport: asyncio.Transport
         self.is_closed = False
         self.is_paused = False
+        self._is_held = False
         self._write = write
         self._flush = flush
 
@@ -28,7 +29,7 @@ class Output:
     def pause(self) -> None:
         """Stop reading from a client that does not read."""
         self.is_paused = True
-        if not self.transport.is_closing():
+        if not self._is_held and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume(self) -> bool:
@@ -36,8 +37,30 @@ class Output:
         self.is_paused = False
         if self.is_closed or self.transport.is_closing():
             return False
-        self.transport.resume_reading()
+        if not self._is_held:
+            self.transport.resume_reading()
         return True
+
+    def hold(self, is_held: bool) -> None:  # the new state is all there is to say
+        """Stop reading from a client whose bytes cannot be handled yet, or read again."""
+        if is_held == self._is_held:
+            return
+        self._is_held = is_held
+        if self.is_paused or self.is_closed or self.transport.is_closing():
+            return
+        if is_held:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def unsent_bytes(self) -> int:
+        """Return how many bytes wait until the client reads."""
+        return 0 if self.transport.is_closing() and not self.is_closed else self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """Close the connection without sending what waits."""
+        self.is_closed = True
+        self.transport.abort()
 
     def close(self) -> None:
         """Send what is held back, then close the connection."""
