@@ -83,8 +83,10 @@ class ControlFrames:
         stream = self._streams.active.get(number)
         if stream is not None:
             self._streams.cancel(stream)
-        else:
+        elif self._streams.was_reset(number):
             self._guard.count_control()
+        else:  # a call that was answered before its reset arrived has cost as much
+            self._guard.count_reset()
 
     def on_ping(self, flags: int, number: int, payload: bytes) -> None:
         """Send a ping back."""

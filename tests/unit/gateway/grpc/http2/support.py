@@ -45,6 +45,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = bytearray()
         self.is_read = True
+        self.unsent_bytes = 0
         self.is_closed = self.is_aborted = False
 
     def write(self, data: Any) -> None:
@@ -61,6 +62,9 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.is_closed = self.is_aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -254,14 +258,19 @@ def success(content: bytes) -> Response:
     return Response(content, "0", "", is_ended=True, reset=None)
 
 
-def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MAX_MESSAGE_BYTES) -> Peer:
-    """Run a test's conversation. Then lose the connection, after which no stream may be left."""
+def conversation(
+    talk: Callable[[Peer], Coroutine[Any, Any, None]],
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    max_unfinished_bytes: int = 1 << 30,
+) -> Peer:
+    """Run a test's conversation. Then lose the connection, after which no stream and no byte may be left."""
 
     async def run() -> Peer:
-        peer = Peer(max_message_bytes)
+        peer = Peer(max_message_bytes, max_unfinished_bytes)
         await talk(peer)
         peer.http2.connection_lost(None)
         assert not peer.http2.streams
+        assert peer.budget.take(max_unfinished_bytes)
         return peer
 
     return asyncio.run(run())
