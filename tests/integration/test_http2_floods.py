@@ -21,8 +21,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.gateway_process import GatewayProcess
 from tests.support.polling import wait_until
 
-FLOOD_S = min(float(os.environ.get("POINTSMAN_FUZZ_S", "1")), 60.0)
-ANSWERED_WITHIN_S = 2.0
+FLOOD_S = min(float(os.environ.get("POINTSMAN_FUZZ_S", "1.5")), 60.0)
+ANSWERED_WITHIN_S = 1.0
 """On an idle machine of two cores the longest answer takes 0.02 s. Without slices each flood here takes seconds."""
 MOST_GROWTH_BYTES = 60 * 1024 * 1024
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
@@ -114,6 +114,7 @@ def test_a_flood_ends_nothing_but_its_connection_and_delays_others_little(gatewa
         send(gateway.grpc_port, prelude, pieces())
         wait_until(lambda: len(answers) > 3)
     assert gateway.process.poll() is None
+    print(f"{flood}: {max(answers):.3f} s, {len(answers)} answers")  # noqa: T201  # shown if it fails, or with -s
     assert max(answers) < ANSWERED_WITHIN_S, f"the longest answer took {max(answers):.3f} s"
     growth = process.memory_info().rss - before
     assert growth < MOST_GROWTH_BYTES, f"{growth / 1e6:.0f} MB more"

@@ -190,12 +190,13 @@ class Http2Connection(asyncio.Protocol):
         """
         output, requests, control, closing = self._output, self._requests, self._control, self.closing
         clock, until_s = self._turns.clock, self._turns.until_s
+        handler_of, on_unknown = self._frame_handlers.get, control.on_unknown
         for kind, flags, number, payload in frames:
             if requests.open_block is not None and kind != _CONTINUATION:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "The next frame must be CONTINUATION.")
             if not control.has_settings and kind != _SETTINGS:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "The first frame must be SETTINGS.")
-            self._frame_handlers.get(kind, control.on_unknown)(flags, number, payload)
+            handler_of(kind, on_unknown)(flags, number, payload)
             if closing.refuses_requests:  # the frame may have cancelled the last stream
                 closing.end_if_idle()
             if output.is_closed or clock() >= until_s:

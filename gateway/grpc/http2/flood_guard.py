@@ -27,7 +27,10 @@ MOST_EARNED = 10_000
 
 
 class FloodGuard:
-    """The buckets of one connection. `earned` is how many control frames the client may send beside the bucket."""
+    """The buckets of one connection. `earned` is how many control frames the client may send beside the bucket.
+
+    More than `MOST_EARNED` do not count.
+    """
 
     __slots__ = ("_control", "_resets", "earned")
 
@@ -43,7 +46,7 @@ class FloodGuard:
             ConnectionFault: there are too many.
         """
         if self.earned > 0:
-            self.earned -= 1
+            self.earned = min(self.earned, MOST_EARNED) - 1
         else:
             self._control.take("Too many control frames.")
 
@@ -62,11 +65,6 @@ class FloodGuard:
             ConnectionFault: there are too many.
         """
         self._resets.take("Too many streams were opened and reset.")
-
-    def earn(self, count: int) -> None:
-        """Allow the client more control frames."""
-        if self.earned < MOST_EARNED:
-            self.earned += count
 
 
 class _Bucket:

@@ -87,7 +87,7 @@ class SendingSide:
             self.finish(stream, trailers)
             return
         windows.connection -= size
-        self._guard.earn(PER_DATA_FRAME + (size >> 10))
+        self._guard.earned += PER_DATA_FRAME + (size >> 10)
         number = stream.number
         self._output.write(
             b"".join(
@@ -187,7 +187,7 @@ class SendingSide:
         if used:
             self._windows.connection -= used
             self.moved_s = stream.moved_s = self._turns.now_s
-            self._guard.earn(PER_DATA_FRAME * len(frames) + (used >> 10))
+            self._guard.earned += PER_DATA_FRAME * len(frames) + (used >> 10)
         if frames:
             self._output.write(b"".join(frames))
         if stream.has_unsent:

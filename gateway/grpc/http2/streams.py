@@ -43,7 +43,7 @@ class StreamTable:
 
     def open(self, number: int, headers: HeaderMap, now_s: float) -> Stream:
         """Return a new stream."""
-        self._guard.earn(PER_STREAM)
+        self._guard.earned += PER_STREAM
         stream = self.active[number] = Stream(number, headers, self.windows, now_s)
         return stream
 

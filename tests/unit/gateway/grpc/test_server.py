@@ -16,6 +16,7 @@ from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
@@ -76,6 +77,16 @@ def test_connections_without_another_end_are_noticed():
         await listener.drain(0)
 
     asyncio.run(run())
+
+
+def test_a_client_that_keeps_the_port_waiting_is_disconnected():
+    async def use(served: Served, _: StubService) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        await reader.read()
+        writer.close()
+        await served.client.infer(request())
+
+    behind(use, time_limits=TimeLimits(hello_s=0.5))
 
 
 def test_health_is_asked_for_the_process_and_for_the_service():
