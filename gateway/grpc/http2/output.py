@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+_LINGER_S = 0.5
+"""How long bytes that are on their way are read, and dropped, after the end (as nginx's lingering_close)."""
+
 
 class Output:
     """The writing end of a connection.
@@ -68,5 +71,9 @@ class Output:
         self.is_closed = True
         if self.is_paused:
             self.transport.abort()  # the client does not read: a graceful close could wait for ever
+        elif self._is_held:
+            # The system answers a close with unread bytes by a reset, and the client would lose its GOAWAY.
+            self.transport.resume_reading()
+            asyncio.get_running_loop().call_later(_LINGER_S, self.transport.close)
         else:
             self.transport.close()

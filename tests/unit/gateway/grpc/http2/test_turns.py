@@ -7,6 +7,7 @@ import pytest
 
 from gateway.grpc.http2.frames import FrameType, frame, word
 from gateway.grpc.http2.turns import SLICE_S
+from tests.support.polling import wait_until_async
 from tests.unit.gateway.grpc.http2.support import (
     HELLO,
     Peer,
@@ -79,6 +80,20 @@ def test_what_waits_for_a_turn_is_dropped_when_the_client_is_gone_or_at_fault():
 
     conversation(talk)
     conversation(talk_and_leave)
+
+
+def test_a_client_whose_bytes_wait_is_read_for_a_moment_after_the_end():
+    async def talk(peer: Peer) -> None:
+        await peer.send(HELLO)
+        peer.time_per_look_s = SLICE_S / 10
+        received = await peer.send(PINGS + frame(FrameType.PING, 0, 1, bytes(8)))  # a reset would lose the GOAWAY
+        while not any(each.kind == FrameType.GOAWAY for each in frames_of(received)):
+            received += await peer.read()
+        assert peer.wire.is_read
+        assert not peer.wire.is_closed
+        await wait_until_async(lambda: peer.wire.is_closed)
+
+    conversation(talk)
 
 
 def test_frames_that_wait_go_on_when_the_client_reads_again():
