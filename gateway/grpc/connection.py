@@ -51,14 +51,9 @@ class GrpcConnection:
         closed: Callable[["GrpcConnection"], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        size, write, flush = PREFIX_BYTES + max_message_bytes, turn.write, turn.flush
         self.http2 = Http2Connection(
-            self,
-            turn.write,
-            turn.flush,
-            max_body_bytes=PREFIX_BYTES + max_message_bytes,
-            budget=budget,
-            time_limits=time_limits,
-            clock=clock,
+            self, write, flush, max_body_bytes=size, budget=budget, time_limits=time_limits, clock=clock
         )
         self._methods = methods
         self._max_message_bytes = max_message_bytes
@@ -108,8 +103,7 @@ class GrpcConnection:
 
     def request_too_long(self, stream: Stream) -> None:
         """See `Handler`."""
-        sentence = f"The call's metadata are too large: at most {MAX_HEADER_BYTES} bytes are taken."
-        self._end_with(stream, failure_of(TooLarge(sentence)))
+        self._fail(stream, TooLarge(f"The call's metadata are too large: at most {MAX_HEADER_BYTES} bytes are taken."))
 
     def body_unaffordable(self, stream: Stream) -> None:
         """See `Handler`."""
@@ -128,7 +122,7 @@ class GrpcConnection:
             self._take(stream)  # fails the call now: the rest would not fit into the window
         elif size and len(stream.received) > size:
             self._end_with(stream, failure_of(BadRequest(_MORE)))
-        elif size:
+        else:
             self.http2.expect(stream, size)
 
     def request_ended(self, stream: Stream) -> None:
@@ -183,8 +177,7 @@ class GrpcConnection:
             self._fail(stream, error)
             return None
         if found is None:
-            if size := framed_size(stream.received):
-                self.http2.expect(stream, size)
+            self.http2.expect(stream, framed_size(stream.received))
             return None
         content, size = found
         del stream.received[:size]

@@ -23,7 +23,7 @@ from tests.support.polling import wait_until
 
 FLOOD_S = min(float(os.environ.get("POINTSMAN_FUZZ_S", "1.5")), 60.0)
 ANSWERED_WITHIN_S = 1.0
-"""On a busy machine of two cores the longest answer took 0.2 s. Without slices the floods of windows end the process."""
+"""On a busy machine of two cores the longest answer took 0.2 s. Without slices, floods of windows end the process."""
 MOST_GROWTH_BYTES = 60 * 1024 * 1024
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
