@@ -98,8 +98,8 @@ class GrpcConnection:
         if method is None:
             path = headers[b":path"].decode("utf-8", "replace")[:200]
             self._end_with(stream, GrpcFailure(UNIMPLEMENTED, f"There is no method {path}; see reflection."))
-            return
-        stream.context = Call(method)
+        else:
+            stream.context = Call(method)
 
     def request_too_long(self, stream: Stream) -> None:
         """See `Handler`."""
@@ -247,5 +247,4 @@ class GrpcConnection:
         """End a call with a status, unless it has one."""
         if is_open(stream):
             has_headers = stream.context is not None and stream.context.has_headers
-            trailers = failure.trailers()
-            self.http2.sending.finish(stream, trailers if has_headers else RESPONSE_HEADERS + trailers)
+            self.http2.sending.finish(stream, (b"" if has_headers else RESPONSE_HEADERS) + failure.trailers())
