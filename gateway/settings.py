@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(60.0, gt=0, description="After this time a body must come at MIN_BODY_BYTES_PER_S.")
     min_body_bytes_per_s: float = Field(500.0, ge=0, description="The slowest that a body may come, on average.")
     unread_timeout_s: float = Field(60.0, gt=0, description="How long a client may leave its HTTP response unread.")
+    max_unfinished_bytes: int = Field(
+        512 * 1024 * 1024, ge=1024, description="Bytes of unfinished request bodies that a replica holds in all."
+    )
+    grpc_stalled_s: float = Field(
+        60.0, gt=0, description="A gRPC call is ended if its client sends or takes no byte for this long."
+    )
+    grpc_idle_s: float = Field(300.0, gt=0, description="A gRPC connection without a call is ended after this long.")
     max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)

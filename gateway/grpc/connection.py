@@ -3,48 +3,38 @@
 A call costs what its messages cost: there is no task, and no queue between threads. `gateway.eventloop.driver` steps
 the calls' coroutines, so predictions that arrive together share a batch, as they do over HTTP/1.1. Of a stream of
 messages, the next one is handled when the response to the one before is on its way. A client that does not read its
-responses is stopped by flow control and costs us no memory.
+responses is stopped by flow control and costs us no memory. The same holds for a client that sends more than is
+handled: a message longer than a stream's first window is let in when the connection has room for it.
 """
 
-import asyncio
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
 
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, GatewayError, Overloaded, TooLarge, TooLate
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Driver
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.call import Call, is_open
 from gateway.grpc.http2.connection import Http2Connection
 from gateway.grpc.http2.frames import ErrorCode
 from gateway.grpc.http2.headers import field
+from gateway.grpc.http2.limits import MAX_HEADER_BYTES
 from gateway.grpc.http2.stream import Stream
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.messages import PREFIX_BYTES, RESPONSE_HEADERS, framed, framed_size, is_grpc, next_message
 from gateway.grpc.method import Method
 from gateway.grpc.status import OK_TRAILERS, UNIMPLEMENTED, Failed, GrpcFailure, failure_of
 
-_MARGIN_BYTES = 64 * 1024
 _MORE = "The call takes one message, and there is more."
 
 _log = structlog.get_logger()
 
 
-class _Call:
-    """The state of one stream's call. `request` and `last_reply` are used by calls of `is_watch` methods only."""
-
-    __slots__ = ("driven", "has_headers", "last_reply", "method", "request", "resume_scheduled")
-
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.driven: Driver[bytes] | None = None
-        self.has_headers = False
-        self.resume_scheduled = False
-        self.request = b""
-        self.last_reply: bytes | None = None
-
-
 class GrpcConnection:
-    """The handler of one HTTP/2 connection, which is `http2`. A stream's `context` is its `_Call`.
+    """The handler of one HTTP/2 connection, which is `http2`. A stream's `context` is its `Call`.
 
     `opened` is called with this object once the connection is made, and `closed` once it is lost.
     """
@@ -55,10 +45,16 @@ class GrpcConnection:
         turn: EndOfTurn,
         *,
         max_message_bytes: int,
+        budget: BodyBudget,
+        time_limits: TimeLimits,
         opened: Callable[["GrpcConnection"], None],
         closed: Callable[["GrpcConnection"], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.http2 = Http2Connection(self, turn.write, turn.flush, stream_window=max_message_bytes + _MARGIN_BYTES)
+        size, write, flush = PREFIX_BYTES + max_message_bytes, turn.write, turn.flush
+        self.http2 = Http2Connection(
+            self, write, flush, max_body_bytes=size, budget=budget, time_limits=time_limits, clock=clock
+        )
         self._methods = methods
         self._max_message_bytes = max_message_bytes
         self._opened = opened
@@ -102,8 +98,21 @@ class GrpcConnection:
         if method is None:
             path = headers[b":path"].decode("utf-8", "replace")[:200]
             self._end_with(stream, GrpcFailure(UNIMPLEMENTED, f"There is no method {path}; see reflection."))
-            return
-        stream.context = _Call(method)
+        else:
+            stream.context = Call(method)
+
+    def request_too_long(self, stream: Stream) -> None:
+        """See `Handler`."""
+        self._fail(stream, TooLarge(f"The call's metadata are too large: at most {MAX_HEADER_BYTES} bytes are taken."))
+
+    def body_unaffordable(self, stream: Stream) -> None:
+        """See `Handler`."""
+        self._abandon(stream, Overloaded("The gateway holds too many bytes of unfinished requests; try again later."))
+
+    def request_stalled(self, stream: Stream) -> None:
+        """See `Handler`."""
+        if stream.context is None or stream.context.driven is None:
+            self._abandon(stream, TooLate("The call ended, because no byte of its request came for too long."))
 
     def body_received(self, stream: Stream) -> None:
         """Handle the next message of a stream. Reject a single message early if it cannot become valid."""
@@ -113,10 +122,12 @@ class GrpcConnection:
             self._take(stream)  # fails the call now: the rest would not fit into the window
         elif size and len(stream.received) > size:
             self._end_with(stream, failure_of(BadRequest(_MORE)))
+        else:
+            self.http2.expect(stream, size)
 
     def request_ended(self, stream: Stream) -> None:
         """Handle the message of a call, or the last messages of a stream."""
-        call: _Call = stream.context
+        call: Call = stream.context
         if call.method.is_stream:
             self._go_on(stream)
             return
@@ -133,7 +144,7 @@ class GrpcConnection:
 
     def request_cancelled(self, stream: Stream) -> None:
         """Cancel the call's coroutine."""
-        call: _Call | None = stream.context
+        call: Call | None = stream.context
         if call is not None and call.driven is not None:
             driven, call.driven = call.driven, None
             try:
@@ -143,11 +154,11 @@ class GrpcConnection:
 
     def response_drained(self, stream: Stream) -> None:
         """Schedule the next message of a stream."""
-        call: _Call | None = stream.context
+        call: Call | None = stream.context
         if call is not None and call.method.is_stream and call.driven is None and not call.resume_scheduled:
             # Not from here: a long queue of quick messages would become a deep stack and delay all other connections.
             call.resume_scheduled = True
-            asyncio.get_running_loop().call_soon(self._resume, stream)
+            self.http2.later(partial(self._resume, stream))
 
     def _watches(self) -> list[Stream]:
         """Return the open streams of `is_watch` methods that have had a response and are not being renewed."""
@@ -155,7 +166,7 @@ class GrpcConnection:
             stream
             for stream in self.http2.streams.values()
             if stream.context.method.is_watch and stream.context.has_headers and stream.context.driven is None
-            if _is_open(stream)
+            if is_open(stream)
         ]
 
     def _take(self, stream: Stream) -> bytes | None:
@@ -166,14 +177,14 @@ class GrpcConnection:
             self._fail(stream, error)
             return None
         if found is None:
+            self.http2.expect(stream, framed_size(stream.received))
             return None
         content, size = found
         del stream.received[:size]
-        if stream.context.method.is_stream:
-            self.http2.consumed(stream, size)
+        self.http2.consumed(stream, size)
         return content
 
-    def _drive(self, stream: Stream, call: _Call, content: bytes, finished: Callable[[bytes], None]) -> None:
+    def _drive(self, stream: Stream, call: Call, content: bytes, finished: Callable[[bytes], None]) -> None:
         work = call.method.respond(content, stream.headers)
         call.driven = Driver(work, finished, partial(self._fail, stream))
         call.driven.step()
@@ -184,15 +195,15 @@ class GrpcConnection:
 
     def _go_on(self, stream: Stream) -> None:
         """Handle the next message of a stream, or its end, if the last response is on its way."""
-        call: _Call = stream.context
-        if not _is_open(stream) or call.driven is not None or call.resume_scheduled:
+        call: Call = stream.context
+        if not is_open(stream) or call.driven is not None or call.resume_scheduled:
             return
         if self.http2.is_paused or stream.has_unsent:
             return
         content = self._take(stream)
         if content is not None:
             self._drive(stream, call, content, partial(self._send, stream))
-        elif stream.is_request_complete and _is_open(stream):
+        elif stream.is_request_complete and is_open(stream):
             if stream.received:
                 self._end_with(stream, failure_of(BadRequest("The last message is cut off.")))
             else:
@@ -212,7 +223,7 @@ class GrpcConnection:
 
     def _send_if_changed(self, stream: Stream, content: bytes) -> None:
         """Send the response of an `is_watch` method, unless the client has it already."""
-        call: _Call = stream.context
+        call: Call = stream.context
         call.driven = None
         if content != call.last_reply:
             call.last_reply = content
@@ -224,16 +235,16 @@ class GrpcConnection:
             stream.context.has_headers = True
             self.http2.sending.start(stream, RESPONSE_HEADERS)
 
+    def _abandon(self, stream: Stream, error: GatewayError) -> None:
+        """End a call whose request will not be read any further."""
+        self.request_cancelled(stream)
+        self._fail(stream, error)
+
     def _fail(self, stream: Stream, error: BaseException) -> None:
         self._end_with(stream, error.failure if isinstance(error, Failed) else failure_of(error))
 
     def _end_with(self, stream: Stream, failure: GrpcFailure) -> None:
         """End a call with a status, unless it has one."""
-        if _is_open(stream):
+        if is_open(stream):
             has_headers = stream.context is not None and stream.context.has_headers
-            trailers = failure.trailers()
-            self.http2.sending.finish(stream, trailers if has_headers else RESPONSE_HEADERS + trailers)
-
-
-def _is_open(stream: Stream) -> bool:
-    return stream.is_open and not stream.is_response_complete
+            self.http2.sending.finish(stream, (b"" if has_headers else RESPONSE_HEADERS) + failure.trailers())

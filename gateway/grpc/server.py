@@ -11,11 +11,13 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.health import SERVICE as HEALTH
 from gateway.grpc.health import Health
 from gateway.grpc.http2.connection import Http2Connection
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.method import Method
 from gateway.grpc.reflection import V1, V1ALPHA, Reflection
 
@@ -24,6 +26,8 @@ _BACKLOG = 2048
 _POLL_S = 0.02
 _NOTICE_S = 0.25  # the time for a client to read that it should send calls elsewhere
 _WATCH_S = 0.2
+_CHECK_S = 1.0
+_TIME_LIMITS = TimeLimits()
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Idle seconds before the first probe, seconds between probes, and how many probes may go unanswered."""
 
@@ -38,6 +42,8 @@ class GrpcServer:
         turn: EndOfTurn,
         *,
         max_message_bytes: int,
+        budget: BodyBudget,
+        time_limits: TimeLimits = _TIME_LIMITS,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._health = Health((SERVICE,), is_ready)
@@ -54,10 +60,13 @@ class GrpcServer:
         }
         self._turn = turn
         self._max_message_bytes = max_message_bytes
+        self._budget = budget
+        self._time_limits = time_limits
         self._tls = tls
         self._connections: set[GrpcConnection] = set()
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
         """Accept connections from now on."""
@@ -65,6 +74,7 @@ class GrpcServer:
         _enable_keepalive(shared)
         self._server = await loop.create_server(self._protocol, sock=shared, backlog=_BACKLOG, ssl=self._tls)
         self._watch = loop.create_task(self._renew_on_change())
+        self._check = loop.create_task(self._check_times())
 
     def is_listening(self) -> bool:
         """Return True if connections are being accepted."""
@@ -73,7 +83,7 @@ class GrpcServer:
     async def drain(self, patience_s: float) -> None:
         """End in order. Calls that are being worked on have `patience_s` to complete."""
         server, self._server = self._server, None
-        if server is None or self._watch is None:
+        if server is None or self._watch is None or self._check is None:
             return
         self._health.draining = True
         self._watch.cancel()
@@ -87,6 +97,7 @@ class GrpcServer:
         await self._wait_until_closed(patience_s)
         for connection in list(self._connections):
             connection.end()
+        self._check.cancel()
 
     async def _wait_until_closed(self, patience_s: float) -> None:
         """Wait until every client has closed its connection, but at most `patience_s`."""
@@ -99,6 +110,8 @@ class GrpcServer:
             self._methods,
             self._turn,
             max_message_bytes=self._max_message_bytes,
+            budget=self._budget,
+            time_limits=self._time_limits,
             opened=self._opened,
             closed=self._connections.discard,
         ).http2
@@ -118,6 +131,13 @@ class GrpcServer:
                 last = now
                 for connection in list(self._connections):
                     connection.renew()
+
+    async def _check_times(self) -> None:
+        """End what clients keep waiting for too long."""
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            for connection in list(self._connections):
+                connection.http2.check_time()
 
 
 def _enable_keepalive(listening: socket.socket) -> None:

@@ -22,10 +22,12 @@ from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity
 from gateway.control.rollouts import RolloutDriver
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.model import ProcessOptions
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
@@ -68,6 +70,7 @@ class Shared(NamedTuple):
     metrics: Metrics
     store: Store
     turn: EndOfTurn
+    budget: BodyBudget
 
 
 class Execution(NamedTuple):
@@ -120,6 +123,7 @@ def open_shared(settings: Settings) -> Shared:
         metrics=Metrics(settings.metrics_dir, seat.number),
         store=open_store(settings.store),
         turn=EndOfTurn(),
+        budget=BodyBudget(settings.max_unfinished_bytes),
     )
 
 
@@ -217,14 +221,17 @@ def _http_limits(settings: Settings) -> HttpLimits:
 
 def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
     """Build the gRPC server; None if the settings give it no port."""
-    if not shared.settings.grpc_port:
+    settings = shared.settings
+    if not settings.grpc_port:
         return None
     metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
     return GrpcServer(
         {**metadata.methods(), **GrpcInference(inference.service).methods()},
         view.is_ready,
         shared.turn,
-        max_message_bytes=shared.settings.max_body_bytes,
+        max_message_bytes=settings.max_body_bytes,
+        budget=shared.budget,
+        time_limits=TimeLimits(stalled_s=settings.grpc_stalled_s, idle_s=settings.grpc_idle_s),
         tls=shared.tls.for_grpc() if shared.tls is not None else None,
     )
 

@@ -21,6 +21,15 @@ class Handler(Protocol):
     def request_started(self, stream: Stream) -> None:
         """Handle a request whose headers have arrived."""
 
+    def request_too_long(self, stream: Stream) -> None:
+        """Respond to a request whose headers are too long, instead of `request_started`. It has no headers."""
+
+    def body_unaffordable(self, stream: Stream) -> None:
+        """Respond to a request of which more arrived than the process may hold, instead of `body_received`."""
+
+    def request_stalled(self, stream: Stream) -> None:
+        """Respond to a request of which nothing has arrived for too long, although the client may send."""
+
     def body_received(self, stream: Stream) -> None:
         """Handle more of a body, but not its end. The handler removes from `stream.received` what it has used."""
 

@@ -4,40 +4,47 @@ A client numbers its streams with growing odd numbers and never uses a number tw
 its response is complete (`finish`), the client is to blame (`cancel`, `give_up`), or the connection is lost
 (`cancel_all`). A request may also be refused before it becomes a stream (`refuse`).
 
-After this side has reset a stream, the client may go on sending for it until it reads the RST_STREAM. A header block
-for such a stream is therefore not an error. The table remembers the numbers of the last `MAX_STREAMS` such resets.
+After this side has reset a stream, the client may go on sending for it until it reads the RST_STREAM. A frame for such
+a stream is therefore not an error. The table remembers the numbers of the last resets, and of the last streams that
+ended in another way, for which a frame is an error.
 """
 
 from collections import deque
 
-from gateway.grpc.http2.frames import DEFAULT_WINDOW, ConnectionFault, ErrorCode, reset_frame
+from gateway.grpc.http2.flood_guard import PER_STREAM, FloodGuard
+from gateway.grpc.http2.frames import ConnectionFault, ErrorCode, reset_frame
 from gateway.grpc.http2.handler import Handler
 from gateway.grpc.http2.headers import HeaderMap
-from gateway.grpc.http2.limits import MAX_RESETS, MAX_STREAMS
+from gateway.grpc.http2.limits import REMEMBERED_STREAMS
 from gateway.grpc.http2.output import Output
+from gateway.grpc.http2.receive_windows import ReceiveWindows
+from gateway.grpc.http2.send_windows import SendWindows
 from gateway.grpc.http2.stream import Stream
 
 
 class StreamTable:
     """The streams of one connection.
 
-    `active` holds those without a complete response, by number. `blocked` holds those of them that wait for a window of
-    the client. `newest` is the highest number that the client has used. `initial_window` is the window of new streams.
+    `active` holds those without a complete response, by number. `ready` holds those of them that have something to send
+    and whose own window allows it. `newest` is the highest number that the client has used.
     """
 
-    def __init__(self, output: Output, handler: Handler) -> None:
+    def __init__(self, output: Output, handler: Handler, guard: FloodGuard, receiving: ReceiveWindows) -> None:
         self.active: dict[int, Stream] = {}
-        self.blocked: dict[int, Stream] = {}
+        self.ready: dict[int, Stream] = {}
         self.newest = 0
-        self.initial_window = DEFAULT_WINDOW
+        self.windows = SendWindows()
         self._output = output
         self._handler = handler
-        self._resets = 0
-        self._reset_numbers: deque[int] = deque(maxlen=MAX_STREAMS)
+        self._guard = guard
+        self._receiving = receiving
+        self._reset_numbers: deque[int] = deque(maxlen=REMEMBERED_STREAMS)
+        self._ended_numbers: deque[int] = deque(maxlen=REMEMBERED_STREAMS)
 
-    def open(self, number: int, headers: HeaderMap) -> Stream:
+    def open(self, number: int, headers: HeaderMap, now_s: float) -> Stream:
         """Return a new stream."""
-        stream = self.active[number] = Stream(number, headers, self.initial_window)
+        self._guard.earned += PER_STREAM
+        stream = self.active[number] = Stream(number, headers, self.windows, now_s)
         return stream
 
     def require_opened(self, number: int) -> None:
@@ -53,48 +60,68 @@ class StreamTable:
         """Return True if this side has reset a stream and the client may not know it yet."""
         return number in self._reset_numbers
 
+    def has_ended(self, number: int) -> bool:
+        """Return True if the client knows that a stream has ended. Only the last ones are remembered."""
+        return number in self._ended_numbers
+
     def refuse(self, number: int, code: ErrorCode) -> None:
-        """Reset a stream for which the client may go on sending for a while."""
-        self._reset_numbers.append(number)
-        self._output.write(reset_frame(number, code))
+        """Reset a stream that was not opened, or has ended.
+
+        Raises:
+            ConnectionFault: the client has caused too many resets.
+        """
+        self._reset(number, code)
+        self._guard.count_reset()
 
     def finish(self, stream: Stream) -> None:
         """Remove a stream whose response is complete."""
-        self._resets = max(0, self._resets - 1)
+        number = stream.number
         stream.is_open = False
-        self.active.pop(stream.number, None)
-        if not stream.is_request_complete:  # the client need not send the rest (RFC 9113, section 8.1)
-            self.refuse(stream.number, ErrorCode.NO_ERROR)
+        self.active.pop(number, None)
+        if stream.is_request_complete:
+            self._ended_numbers.append(number)
+        else:  # the client need not send the rest (RFC 9113, section 8.1)
+            self._reset(number, ErrorCode.NO_ERROR)
+        if stream.received or stream.counted or stream.reserved:
+            self._receiving.forget(stream)
 
     def give_up(self, stream: Stream, code: ErrorCode) -> None:
         """Reset a stream on which the client broke the protocol.
 
         Raises:
-            ConnectionFault: see `cancel`.
+            ConnectionFault: the client has caused too many resets.
         """
-        self.refuse(stream.number, code)
-        self.cancel(stream)
+        self._reset(stream.number, code)
+        self._remove(stream)
 
     def cancel(self, stream: Stream) -> None:
-        """Remove a stream that gets no response, for which the client is to blame.
+        """Remove a stream that the client has reset.
 
         Raises:
             ConnectionFault: the client has caused too many resets.
         """
-        del self.active[stream.number]
-        self.blocked.pop(stream.number, None)
-        stream.is_open = False
-        self._handler.request_cancelled(stream)
-        self._resets += 1
-        if self._resets > MAX_RESETS:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "Too many requests were opened and reset.")
+        self._ended_numbers.append(stream.number)
+        self._remove(stream)
 
     def cancel_all(self) -> None:
         """Remove every stream: the connection is lost."""
         streams = list(self.active.values())
         self.active.clear()
-        self.blocked.clear()
+        self.ready.clear()
         for stream in streams:
             stream.is_open = False
         for stream in streams:
+            self._receiving.forget(stream)
             self._handler.request_cancelled(stream)
+
+    def _reset(self, number: int, code: ErrorCode) -> None:
+        self._reset_numbers.append(number)
+        self._output.write(reset_frame(number, code))
+
+    def _remove(self, stream: Stream) -> None:
+        del self.active[stream.number]
+        self.ready.pop(stream.number, None)
+        stream.is_open = False
+        self._receiving.forget(stream)
+        self._handler.request_cancelled(stream)
+        self._guard.count_reset()

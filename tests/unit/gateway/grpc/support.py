@@ -11,8 +11,10 @@ import grpc
 import numpy as np
 
 from gateway.errors import BadRequest
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
@@ -123,9 +125,20 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     max_message_bytes: int = 100_000,
+    max_unfinished_bytes: int = 1 << 30,
+    time_limits: TimeLimits = TimeLimits(),  # noqa: B008  # it is immutable
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
-    listener = GrpcServer(methods, is_ready, EndOfTurn(), max_message_bytes=max_message_bytes, tls=tls)
+    budget = BodyBudget(max_unfinished_bytes)
+    listener = GrpcServer(
+        methods,
+        is_ready,
+        EndOfTurn(),
+        max_message_bytes=max_message_bytes,
+        budget=budget,
+        time_limits=time_limits,
+        tls=tls,
+    )
     bound = bind_port(host, port)
     await listener.start(bound)
     try:

@@ -70,7 +70,7 @@ def test_metadata_are_headers_and_the_version_and_the_deadline_are_passed_on():
         await client.infer(request(model_version="5"), metadata=metadata, timeout=60)
 
     service = behind(use)
-    assert service.headers[b"x-user-id"] == b"u 17,u 18"
+    assert service.headers[b"x-user-id"] == b"u 18"  # as over HTTP/1.1
     asked = service.calls[0]
     assert asked["version"] == "5"
     assert 0 < asked["time_left_s"] <= 60.1  # the client rounds its timeout up, to 60,010 ms at times

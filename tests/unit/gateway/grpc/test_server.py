@@ -14,7 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
@@ -68,13 +70,23 @@ def test_addresses_of_version_6_are_taken():
 def test_connections_without_another_end_are_noticed():
     async def run() -> None:
         bound = bind_port("127.0.0.1", 0)
-        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
+        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000, budget=BodyBudget(1000))
         await listener.start(bound)
         assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert bound.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         await listener.drain(0)
 
     asyncio.run(run())
+
+
+def test_a_client_that_keeps_the_port_waiting_is_disconnected():
+    async def use(served: Served, _: StubService) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        await reader.read()
+        writer.close()
+        await served.client.infer(request())
+
+    behind(use, time_limits=TimeLimits(hello_s=0.5))
 
 
 def test_health_is_asked_for_the_process_and_for_the_service():
@@ -238,7 +250,7 @@ def test_draining_cancels_what_takes_too_long():
 
 def test_draining_ends_at_once_without_connections():
     async def run() -> None:
-        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000)
+        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000, budget=BodyBudget(1000))
         await listener.start(bind_port("127.0.0.1", 0))
         await asyncio.wait_for(listener.drain(10 * PATIENCE_S), PATIENCE_S)
         await listener.drain(10 * PATIENCE_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -49,6 +50,25 @@ def certificate(folder: Path) -> Tls:
 def shown(files: Tls, *, client_too: bool) -> grpc.ChannelCredentials:
     own, key = files.certificate.read_bytes(), files.key.read_bytes()
     return grpc.ssl_channel_credentials(own, *((key, own) if client_too else ()))
+
+
+@pytest.mark.parametrize("offered", [[], ["http/1.1"]], ids=["nothing", "http/1.1"])
+def test_a_client_that_does_not_negotiate_http_2_is_refused(tmp_path, offered):
+    files = certificate(tmp_path)
+
+    async def use(served: Served) -> None:
+        stranger = ssl.create_default_context(cafile=files.certificate)
+        if offered:
+            stranger.set_alpn_protocols(offered)
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            reader, writer = await asyncio.open_connection("localhost", served.port, ssl=stranger)
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        async with channel_to(served.port, "localhost", shown(files, client_too=False)) as channel:
+            await Client(channel).infer(request())
+
+    behind(use, tls=files.for_grpc())
 
 
 def test_tls_negotiates_http_2_and_requires_client_certificates_if_configured(tmp_path):

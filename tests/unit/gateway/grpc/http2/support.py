@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.exceptions import StreamClosedError
 
 from gateway.errors import BadRequest
+from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
+from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.method import Method
 
 MAX_MESSAGE_BYTES = 100_000
@@ -42,6 +45,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = bytearray()
         self.is_read = True
+        self.unsent_bytes = 0
         self.is_closed = self.is_aborted = False
 
     def write(self, data: Any) -> None:
@@ -58,6 +62,9 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.is_closed = self.is_aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -91,10 +98,11 @@ def frames_of(content: bytes) -> list[Sent]:
 class Peer:
     """A client on h2, and the server under test with a few methods.
 
-    `requests` are the messages that these methods were called with. `cancelled` are those whose call was cancelled.
+    `requests` are the messages that these methods were called with. `cancelled` are those whose call was cancelled. The
+    server's clock shows `now_s`, and `time_per_look_s` more each time.
     """
 
-    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES, max_unfinished_bytes: int = 1 << 30) -> None:
         self.requests: list[bytes] = []
         self.cancelled: list[bytes] = []
         self.pending: dict[bytes, Pending[bytes]] = {}
@@ -108,12 +116,27 @@ class Peer:
             b"/watch": Method(self._watch, is_watch=True),
         }
         self.wire = Wire()
+        self.now_s = 0.0
+        self.time_per_look_s = 0.0
+        self.budget = BodyBudget(max_unfinished_bytes)
         self.connection = GrpcConnection(
-            methods, EndOfTurn(), max_message_bytes=max_message_bytes, opened=lambda _: None, closed=lambda _: None
+            methods,
+            EndOfTurn(),
+            max_message_bytes=max_message_bytes,
+            budget=self.budget,
+            time_limits=TimeLimits(),
+            opened=lambda _: None,
+            closed=lambda _: None,
+            clock=self._clock,
         )
         self.http2 = self.connection.http2
         self.http2.connection_made(self.wire)
+        self._unsent: dict[int, tuple[bytes, bool]] = {}
         self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+
+    def _clock(self) -> float:
+        self.now_s += self.time_per_look_s
+        return self.now_s
 
     async def _echo(self, content: bytes, _: Any) -> bytes:
         self.requests.append(content)
@@ -152,6 +175,7 @@ class Peer:
         events: list[Any] = []
         while queued := self.client.data_to_send():
             events += self.client.receive_data(await self.send(queued))
+            self._send_unsent()
         return events
 
     async def receive(self) -> list[Any]:
@@ -169,12 +193,24 @@ class Peer:
     def call(self, content: bytes, path: str = "/echo", *more: tuple[str, str], ends: bool = True) -> int:
         """Queue a call of one message. Return its stream."""
         stream = self.start_call(path, *more)
-        size = self.client.max_outbound_frame_size
-        for at in range(0, len(content), size):
-            self.client.send_data(stream, content[at : at + size])
-        if ends:
-            self.client.end_stream(stream)
+        self._unsent[stream] = (content, ends)
+        self._send_unsent()
         return stream
+
+    def _send_unsent(self) -> None:
+        """Queue what the server's windows allow of the messages that are not sent yet."""
+        for stream, (content, ends) in list(self._unsent.items()):
+            try:
+                window = self.client.local_flow_control_window(stream)
+                for at in range(0, min(window, len(content)), size := self.client.max_outbound_frame_size):
+                    self.client.send_data(stream, content[at : at + min(size, window - at)])
+                self._unsent[stream] = (content[window:] if window > 0 else content, ends)
+                if window >= len(content):
+                    del self._unsent[stream]
+                    if ends:
+                        self.client.end_stream(stream)
+            except StreamClosedError:
+                del self._unsent[stream]
 
     def start_call(self, path: str, *more: tuple[str, str]) -> int:
         """Queue the headers of a call. Return its stream."""
@@ -222,14 +258,19 @@ def success(content: bytes) -> Response:
     return Response(content, "0", "", is_ended=True, reset=None)
 
 
-def conversation(talk: Callable[[Peer], Coroutine[Any, Any, None]], max_message_bytes: int = MAX_MESSAGE_BYTES) -> Peer:
-    """Run a test's conversation. Then lose the connection, after which no stream may be left."""
+def conversation(
+    talk: Callable[[Peer], Coroutine[Any, Any, None]],
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    max_unfinished_bytes: int = 1 << 30,
+) -> Peer:
+    """Run a test's conversation. Then lose the connection, after which no stream and no byte may be left."""
 
     async def run() -> Peer:
-        peer = Peer(max_message_bytes)
+        peer = Peer(max_message_bytes, max_unfinished_bytes)
         await talk(peer)
         peer.http2.connection_lost(None)
         assert not peer.http2.streams
+        assert peer.budget.take(max_unfinished_bytes)
         return peer
 
     return asyncio.run(run())

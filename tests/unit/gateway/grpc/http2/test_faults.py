@@ -93,8 +93,16 @@ ENDS = {
         HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + frame(FrameType.CONTINUATION, 0, 1, bytes(1000)) * 100,
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
-    "headers too long": (
-        HELLO + frame(FrameType.HEADERS, 4, 1, BLOCK + field(b"x", b"y" * 20_000)),
+    "headers far too long": (
+        HELLO + frame(FrameType.HEADERS, 4, 1, BLOCK + b"\x82" * 2000),
+        ErrorCode.ENHANCE_YOUR_CALM,
+    ),
+    "acknowledged before settings": (PREFACE + frame(FrameType.SETTINGS, 1, 0), ErrorCode.PROTOCOL_ERROR),
+    "too many settings": (
+        HELLO + frame(FrameType.SETTINGS, 0, 0, setting.pack(0x99, 7) * 33), ErrorCode.ENHANCE_YOUR_CALM,
+    ),
+    "too many parts": (
+        HELLO + frame(FrameType.HEADERS, 0, 1, BLOCK) + frame(FrameType.CONTINUATION, 0, 1, b"") * 9,
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
 }  # fmt: skip
@@ -142,6 +150,38 @@ RESETS = {
         frame(FrameType.HEADERS, 4, 3, BLOCK.replace(b"\x05/echo", b"\x06/waits"))
         + frame(FrameType.DATA, 0, 3, message(b"x")) + frame(FrameType.DATA, 0, 3, bytes(100_000)) * 2,
         ErrorCode.FLOW_CONTROL_ERROR,
+    ),
+    "data after the client's reset": (
+        OPEN + frame(FrameType.RST_STREAM, 0, 1, word.pack(8)) + frame(FrameType.DATA, 0, 1, b"x"),
+        ErrorCode.STREAM_CLOSED,
+    ),
+    "headers after the client's reset": (
+        OPEN + frame(FrameType.RST_STREAM, 0, 1, word.pack(8)) + OPEN,
+        ErrorCode.STREAM_CLOSED,
+    ),
+    "data after the response": (
+        OPEN + frame(FrameType.DATA, 1, 1, message(b"y")) + frame(FrameType.DATA, 1, 1, b"x"),
+        ErrorCode.STREAM_CLOSED,
+    ),
+    "headers after the response": (
+        OPEN + frame(FrameType.DATA, 1, 1, message(b"y")) + OPEN,
+        ErrorCode.STREAM_CLOSED,
+    ),
+    "less than the content-length": (
+        frame(FrameType.HEADERS, 4, 1, BLOCK + field(b"content-length", b"100")) + frame(FrameType.DATA, 1, 1, b"x"),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "more than the content-length": (
+        frame(FrameType.HEADERS, 4, 1, BLOCK + field(b"content-length", b"1")) + frame(FrameType.DATA, 0, 1, b"xx"),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "a content-length and no body": (
+        frame(FrameType.HEADERS, 5, 1, BLOCK + field(b"content-length", b"1")),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "a content-length that is no number": (
+        frame(FrameType.HEADERS, 4, 1, BLOCK + field(b"content-length", b"-1")),
+        ErrorCode.PROTOCOL_ERROR,
     ),
 }  # fmt: skip
 

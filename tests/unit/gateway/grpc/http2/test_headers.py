@@ -4,7 +4,8 @@ import hpack
 import pytest
 
 from gateway.grpc.http2.frames import ConnectionFault, ErrorCode
-from gateway.grpc.http2.headers import MAX_HEADER_BYTES, HeaderReader, field
+from gateway.grpc.http2.headers import HeaderReader, Refused, field
+from gateway.grpc.http2.limits import MAX_DECODED_BYTES, MAX_HEADER_BYTES
 
 PSEUDO = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/p")]
 
@@ -17,7 +18,7 @@ def block(*more: tuple[bytes, bytes]) -> bytes:
 def test_blocks_are_decoded_to_what_was_encoded(huffman):
     encoder, reader = hpack.Encoder(), HeaderReader()
     for number in range(300):
-        given = [*PSEUDO, (b"x-number", b"%d" % (number % 100)), (b"x-bytes", bytes([number % 200 + 32, 0xFF]))]
+        given = [*PSEUDO, (b"x-number", b"%d" % (number % 100)), (b"x-bytes", bytes([number % 200 + 33, 0xFF]))]
         for _ in range(3):  # written out, then one byte per field, then a block that is cached
             assert reader.read(encoder.encode(given, huffman=huffman)) == dict(given)
 
@@ -28,10 +29,20 @@ def test_fields_of_any_length_are_encoded_so_that_hpack_decodes_them(size):
     assert hpack.Decoder().decode(field(b"x-name", value), raw=True) == [(b"x-name", value)]
 
 
-def test_a_name_that_comes_twice_has_both_values():
-    headers = HeaderReader().read(block((b"x-a", b"1"), (b"x-a", b"2")))
-    assert headers is not None
-    assert headers[b"x-a"] == b"1,2"
+def read(content: bytes) -> dict[bytes, bytes]:
+    headers = HeaderReader().read(content)
+    assert not isinstance(headers, Refused)
+    return dict(headers)
+
+
+def test_of_a_name_that_comes_twice_the_last_value_counts_as_over_http_1():
+    assert read(block((b"x-a", b"1"), (b"x-a", b"2")))[b"x-a"] == b"2"
+
+
+@pytest.mark.parametrize("value", [b" v", b"v ", b"\tv", b"v \t "])
+def test_blanks_around_a_value_do_not_count_for_grpc_and_are_malformed_for_others(value):
+    assert read(block((b"te", b"trailers"), (b"x-a", value)))[b"x-a"] == b"v"
+    assert HeaderReader().read(block((b"x-a", value))) is Refused.MALFORMED
 
 
 def test_a_cached_block_is_decoded_again_once_the_table_has_changed():
@@ -81,15 +92,30 @@ def test_a_block_that_cannot_be_decoded_is_a_fault(garbage):
     assert fault.value.code == ErrorCode.COMPRESSION_ERROR
 
 
-def test_headers_that_are_too_long_are_a_fault_however_short_their_block_is():
+def test_headers_that_are_too_long_are_refused_and_the_table_stays_in_step():
+    assert HeaderReader().read(block((b"x", b"y" * MAX_HEADER_BYTES))) is Refused.TOO_LONG
+    reader, entry = HeaderReader(), b"y" * 3968
+    reader.read(b"\x40\x01x\x7f\x81\x1e" + entry)
+    assert reader.read(b"\xbe\x40\x01z\x031st" + field(b"n", b"v" * 13_000)) is Refused.TOO_LONG
+    assert reader.read(b"\xbe") == {b"z": b"1st"}
     with pytest.raises(ConnectionFault) as fault:
-        HeaderReader().read(block((b"x", b"y" * MAX_HEADER_BYTES)))
+        reader.read(b"\xbf" * 5)  # five times the same entry
     assert fault.value.code == ErrorCode.ENHANCE_YOUR_CALM
-    reader = HeaderReader()
-    reader.read(b"\x40\x01x\x7f\x81\x1e" + b"y" * 3968)
+
+
+@pytest.mark.parametrize("content", [b"\0\x01x\x7f\x81\xff\x03" + b"y" * 65_664, b"\x82" * (MAX_DECODED_BYTES // 32)])
+def test_headers_that_are_far_too_long_are_a_fault(content):
     with pytest.raises(ConnectionFault) as fault:
-        reader.read(b"\xbe" * 5)
+        HeaderReader().read(content)
     assert fault.value.code == ErrorCode.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("update", [b"\x20", b"\x3f\xe1\x1f", b"\x3f\x81\x80\x00"])
+def test_a_block_of_table_updates_is_a_fault_before_it_costs_time(update):
+    assert HeaderReader().read(update * 2 + b"\x90") == {b"accept-encoding": b"gzip, deflate"}
+    with pytest.raises(ConnectionFault) as fault:
+        HeaderReader().read(update * 20_000)
+    assert fault.value.code == ErrorCode.COMPRESSION_ERROR
 
 
 MALFORMED = {
@@ -104,18 +130,17 @@ MALFORMED = {
     "zero": [*PSEUDO, (b"x", b"\0")],
     "connection": [*PSEUDO, (b"connection", b"close")],
     "te": [*PSEUDO, (b"te", b"gzip")],
+    "empty path": [*PSEUDO[:2], (b":path", b"")],
 }
 
 
 @pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_headers_are_malformed_every_time(fields):
     reader, written = HeaderReader(), b"".join(field(*each) for each in fields)
-    assert reader.read(written) is None
-    assert reader.read(written) is None
+    assert reader.read(written) is Refused.MALFORMED
+    assert reader.read(written) is Refused.MALFORMED
 
 
 def test_bytes_that_are_no_text_are_accepted_and_trailers_need_no_method():
-    headers = HeaderReader().read(block((b"x", b"\xff\xfe")))
-    assert headers is not None
-    assert headers[b"x"] == b"\xff\xfe"
+    assert read(block((b"x", b"\xff\xfe")))[b"x"] == b"\xff\xfe"
     assert HeaderReader().read(field(b"x", b"y")) == {b"x": b"y"}

@@ -3,8 +3,9 @@
 from h2.events import ConnectionTerminated, StreamReset
 from h2.settings import SettingCodes
 
+from gateway.grpc.http2.flood_guard import BURST
 from gateway.grpc.http2.frames import MAX_WINDOW, ErrorCode, FrameType, frame, word
-from gateway.grpc.http2.limits import MAX_RESETS, MAX_STREAMS
+from gateway.grpc.http2.limits import MAX_STREAMS
 from tests.unit.gateway.grpc.http2.support import (
     HELLO,
     Peer,
@@ -54,11 +55,11 @@ def test_a_reset_cancels_the_call_and_nothing_is_sent():
 def test_a_client_that_only_opens_and_resets_is_disconnected():
     async def talk(peer: Peer) -> None:
         received = await peer.send(HELLO)
-        for number in range(1, 2 * MAX_RESETS + 3, 2):
+        for number in range(1, 2 * BURST + 3, 2):
             assert goaways(received) == []
             received = await peer.send(whole_call(number) + frame(FrameType.RST_STREAM, 0, number, word.pack(8)))
-        assert goaways(received) == [(2 * MAX_RESETS + 1, ErrorCode.ENHANCE_YOUR_CALM)]
-        assert len(peer.cancelled) == MAX_RESETS + 1
+        assert goaways(received) == [(2 * BURST + 1, ErrorCode.ENHANCE_YOUR_CALM)]
+        assert len(peer.cancelled) == BURST + 1
 
     conversation(talk)
 
@@ -66,7 +67,7 @@ def test_a_client_that_only_opens_and_resets_is_disconnected():
 def test_a_client_that_makes_us_reset_is_disconnected_too():
     async def talk(peer: Peer) -> None:
         received = await peer.send(HELLO)
-        for number in range(1, 2 * MAX_RESETS + 3, 2):
+        for number in range(1, 2 * BURST + 3, 2):
             assert goaways(received) == []
             received = await peer.send(whole_call(number) + frame(FrameType.WINDOW_UPDATE, 0, number, bytes(4)))
         assert [code for _, code in goaways(received)] == [ErrorCode.ENHANCE_YOUR_CALM]
@@ -77,9 +78,22 @@ def test_a_client_that_makes_us_reset_is_disconnected_too():
 def test_a_client_that_resets_now_and_then_stays_connected():
     async def talk(peer: Peer) -> None:
         await peer.send(HELLO)
-        for number in range(1, 8 * MAX_RESETS, 4):
+        for number in range(1, 8 * BURST, 4):
+            peer.now_s += 1 / 30
             reset = whole_call(number) + frame(FrameType.RST_STREAM, 0, number, word.pack(8))
             assert goaways(await peer.send(reset + whole_call(number + 2, b"/echo"))) == []
+
+    conversation(talk)
+
+
+def test_calls_that_are_answered_do_not_pay_for_resets():
+    async def talk(peer: Peer) -> None:
+        received = await peer.send(HELLO)
+        for number in range(1, 4 * BURST + 5, 4):
+            assert goaways(received) == []
+            reset = whole_call(number) + frame(FrameType.RST_STREAM, 0, number, word.pack(8))
+            received = await peer.send(reset + whole_call(number + 2, b"/nope"))
+        assert [code for _, code in goaways(received)] == [ErrorCode.ENHANCE_YOUR_CALM]
 
     conversation(talk)
 
@@ -93,8 +107,8 @@ def test_a_client_that_does_not_read_is_not_read_from():
         assert await peer.send(frame(FrameType.DATA, 1, 1, messages)) == b""
         assert peer.requests == []  # the messages that had arrived are kept as bytes
         peer.http2.resume_writing()
-        assert peer.wire.is_read
         received = await peer.read()
+        assert peer.wire.is_read
         assert b"grpc-status" not in received
         while b"grpc-status" not in received:
             received += await peer.read()

@@ -5,10 +5,10 @@ from h2.events import ConnectionTerminated, DataReceived
 from h2.settings import SettingCodes
 
 from gateway.grpc.http2.frames import DEFAULT_WINDOW, FrameType, SettingId, frame, setting, word
-from gateway.grpc.http2.limits import CONNECTION_WINDOW
 from tests.unit.gateway.grpc.http2.support import Peer, Response, conversation, message, response_in
 
 CONTENT = bytes(range(256)) * 100
+CONNECTION_WINDOW = 16 * 1024 * 1024
 
 
 def acknowledge(peer: Peer, events: list) -> None:

@@ -1,0 +1,24 @@
+"""The state of a gRPC call."""
+
+from gateway.eventloop.driver import Driver
+from gateway.grpc.http2.stream import Stream
+from gateway.grpc.method import Method
+
+
+class Call:
+    """The state of one stream's call. `request` and `last_reply` are used by calls of `is_watch` methods only."""
+
+    __slots__ = ("driven", "has_headers", "last_reply", "method", "request", "resume_scheduled")
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.driven: Driver[bytes] | None = None
+        self.has_headers = False
+        self.resume_scheduled = False
+        self.request = b""
+        self.last_reply: bytes | None = None
+
+
+def is_open(stream: Stream) -> bool:
+    """Return True if a call has no complete response, and its client still waits for it."""
+    return stream.is_open and not stream.is_response_complete
