@@ -28,6 +28,10 @@ class Forbidden(GatewayError):
     """The credentials are valid, but their scopes or routes do not cover the request."""
 
 
+class CrossOrigin(GatewayError):
+    """The request may come from a web page of another origin, or names a host that is not this gateway."""
+
+
 class RateLimited(GatewayError):
     """The key has used up its rate. The header retry-after says when the caller may try again."""
 
@@ -45,7 +49,11 @@ class UnknownService(GatewayError):
 
 
 class WrongMethod(GatewayError):
-    """The path does not take this method."""
+    """The path does not take this method. The header allow names those that it takes."""
+
+    def __init__(self, sentence: str, allow: str = "POST") -> None:
+        super().__init__(sentence)
+        self.allow = allow
 
 
 class PreconditionMissing(GatewayError):
@@ -98,6 +106,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     UnknownModel: ErrorStatus(400, _INVALID_ARGUMENT),
     Unauthenticated: ErrorStatus(401, _UNAUTHENTICATED),
     Forbidden: ErrorStatus(403, _PERMISSION_DENIED),
+    CrossOrigin: ErrorStatus(403, _PERMISSION_DENIED),
     UnknownRoute: ErrorStatus(404, _NOT_FOUND),
     UnknownVersion: ErrorStatus(404, _NOT_FOUND),
     UnknownService: ErrorStatus(404, _NOT_FOUND),
@@ -139,5 +148,5 @@ def advice_of(error: Exception) -> list[tuple[bytes, bytes]]:
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
-        headers.append((b"allow", b"POST"))
+        headers.append((b"allow", error.allow.encode()))
     return headers

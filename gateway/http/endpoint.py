@@ -6,13 +6,16 @@ ASGI application calls it, and `gateway.http.connection` does so without a task.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
+from gateway.access.browser import BrowserPolicy
+from gateway.access.browser_middleware import cors_headers, preflight_headers
+from gateway.errors import STATUS_OF, CrossOrigin, WrongMethod, advice_of, status_of
 from gateway.eventloop.driver import run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.http.body import ClientDisconnected, read_body
@@ -43,12 +46,21 @@ class Response(NamedTuple):
 class InferenceEndpoint:
     """The ASGI application of one replica."""
 
-    def __init__(self, service: InferenceService, app: ASGIApp, turn: EndOfTurn, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        service: InferenceService,
+        app: ASGIApp,
+        turn: EndOfTurn,
+        browsers: BrowserPolicy | None = None,
+        *,
+        max_body_bytes: int,
+    ) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
         self.service = service
         self._app = app
+        self._browsers = browsers or BrowserPolicy(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to predictions and to Ray Serve's health check; pass everything else on to FastAPI."""
@@ -59,16 +71,17 @@ class InferenceEndpoint:
             except ClientDisconnected:
                 return
         elif path == "/-/healthz":
-            status, content = (503, b"draining") if self.draining else (200, b"success")
-            response = _response(status, content, [], _TEXT)
+            method, headers = scope["method"], dict(scope["headers"])
+            work = self._health(method)
+            response = await (self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work)
         else:
             await self._app(scope, receive, _closing(send) if self.draining else send)
             return
-        headers = [*response.headers, _CLOSE] if self.draining else response.headers
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        closing = [_CLOSE] if self.draining else []
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers + closing})
         await send({"type": "http.response.body", "body": response.content})
 
-    async def respond(
+    def respond(
         self,
         method: str,
         path: str,
@@ -77,12 +90,35 @@ class InferenceEndpoint:
         started_s: float,
         *,
         probe: bool = False,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Return the response to one prediction, from the body's bytes. Raises nothing: errors are responses, too.
 
         Run the coroutine with `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. A `probe` is the
         replica's own request: it needs no credentials and is not recorded.
         """
+        work = self._respond(method, path, headers, body, started_s, probe=probe)
+        return self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work
+
+    async def _respond_to_page(
+        self, method: str, path: str, headers: Headers, work: Coroutine[Any, Any, Response]
+    ) -> Response:
+        """Return the response to a request that a web page caused."""
+        is_listed = self._browsers.is_listed(headers)
+        allowed = preflight_headers(method, headers) if is_listed else None
+        try:
+            self._browsers.require(method, path, headers)
+        except CrossOrigin as error:
+            response = refusal(error, new_decision_id())
+        else:
+            response = await work if allowed is None else Response(204, b"", allowed)
+        work.close()  # it may not have begun
+        if is_listed:
+            response.headers.extend(cors_headers(headers))
+        return response
+
+    async def _respond(
+        self, method: str, path: str, headers: Headers, body: bytes | memoryview, started_s: float, *, probe: bool
+    ) -> Response:
         decision_id = new_decision_id()
         try:
             if method != "POST":
@@ -103,6 +139,12 @@ class InferenceEndpoint:
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
             return _response(500, v2_http.encode_error("The gateway failed; its log says why."), [])
+
+    async def _health(self, method: str) -> Response:
+        if method not in ("GET", "HEAD"):
+            return refusal(WrongMethod(f"/-/healthz takes GET, not {method}.", allow="GET, HEAD"), new_decision_id())
+        status, content = (503, b"draining") if self.draining else (200, b"success")
+        return _response(status, content, [], _TEXT)
 
     async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str) -> Response:
         """Read the body, then respond. Cancel the work when the client leaves."""
@@ -140,6 +182,11 @@ class InferenceEndpoint:
         if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
             response.headers.append(_CLOSE)
         return response
+
+
+def _is_of_page(headers: Headers) -> bool:
+    """Return True if a browser sent the request. It sends one of these headers with every POST of a page."""
+    return b"origin" in headers or b"sec-fetch-site" in headers
 
 
 def refusal(error: Exception, decision_id: str) -> Response:

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.access.browser import browser_policy
+from gateway.access.browser_middleware import BrowserMiddleware
 from gateway.access.guard import AccessGuard
 from gateway.access.jwks import JwksSource
 from gateway.access.middleware import AccessMiddleware
@@ -191,7 +193,9 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
     app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
     if guard is not None:
         app = AccessMiddleware(app, guard)
-    return InferenceEndpoint(inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes)
+    policy = browser_policy(settings, socket.gethostname())
+    app = BrowserMiddleware(app, policy)
+    return InferenceEndpoint(inference.service, app, shared.turn, policy, max_body_bytes=settings.max_body_bytes)
 
 
 def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
