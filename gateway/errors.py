@@ -56,6 +56,10 @@ class WrongMethod(GatewayError):
         self.allow = allow
 
 
+class NotSupported(GatewayError):
+    """The protocol defines this operation, and the gateway does not have it."""
+
+
 class PreconditionMissing(GatewayError):
     """The change does not name the version that it replaces (If-Match, or If-None-Match: * for a new route)."""
 
@@ -126,6 +130,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     NotReady: ErrorStatus(503, _UNAVAILABLE),
     StoreUnavailable: ErrorStatus(503, _UNAVAILABLE),
     RegistryUnavailable: ErrorStatus(503, _UNAVAILABLE),
+    NotSupported: ErrorStatus(501, _UNIMPLEMENTED),
     TooLate: ErrorStatus(504, _DEADLINE_EXCEEDED),
 }
 """The statuses of each error class. Any other class is a fault of the gateway: 500, INTERNAL."""

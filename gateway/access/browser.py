@@ -28,6 +28,7 @@ Headers = Mapping[bytes, bytes]
 
 CHANGE_HEADER = "x-pointsman"
 _CHANGES = "/api/"
+_READ_ONLY = frozenset({"/api/status", "/api/replicas", "/api/audit", "/api/models"})  # 405 to any change
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OUR_SITES = (None, b"same-origin", b"none")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -94,8 +95,8 @@ class HostNames:
 
 
 def is_change(method: str, path: str) -> bool:
-    """Return True if the request changes something of the operators' API."""
-    return method not in _SAFE_METHODS and path.startswith(_CHANGES)
+    """Return True if the request may change something of the operators' API. A path that is not known may."""
+    return method not in _SAFE_METHODS and path.startswith(_CHANGES) and path not in _READ_ONLY
 
 
 def host_of(header: bytes) -> str | None:

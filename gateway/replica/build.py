@@ -15,6 +15,7 @@ from gateway.access.open import open_access
 from gateway.access.tls import Tls, load_tls
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
+from gateway.api.plain_requests import PlainRequests
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
@@ -194,7 +195,7 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
     if guard is not None:
         app = AccessMiddleware(app, guard)
     policy = browser_policy(settings, socket.gethostname())
-    app = BrowserMiddleware(app, policy)
+    app = BrowserMiddleware(PlainRequests(app), policy)
     return InferenceEndpoint(inference.service, app, shared.turn, policy, max_body_bytes=settings.max_body_bytes)
 
 

@@ -114,7 +114,9 @@ def test_an_origin_of_another_form_is_refused_at_the_start(origin):
 
 def test_what_a_change_is():
     assert is_change("DELETE", "/api/routes/r")
+    assert is_change("POST", "/api/not-known-yet")
     assert not is_change("GET", "/api/routes/r")
+    assert not is_change("POST", "/api/status")
     assert not is_change("POST", "/v2/models/r/infer")
 
 
