@@ -28,6 +28,10 @@ class Forbidden(GatewayError):
     """The credentials are valid, but their scopes or routes do not cover the request."""
 
 
+class CrossOrigin(GatewayError):
+    """The request may come from a web page of another origin, or names a host that is not this gateway."""
+
+
 class RateLimited(GatewayError):
     """The key has used up its rate. The header retry-after says when the caller may try again."""
 
@@ -53,7 +57,15 @@ class UnknownService(GatewayError):
 
 
 class WrongMethod(GatewayError):
-    """The path does not take this method."""
+    """The path does not take this method. The header allow names those that it takes."""
+
+    def __init__(self, sentence: str, allow: str = "POST") -> None:
+        super().__init__(sentence)
+        self.allow = allow
+
+
+class NotSupported(GatewayError):
+    """The protocol defines this operation, and the gateway does not have it."""
 
 
 class PreconditionMissing(GatewayError):
@@ -106,6 +118,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     UnknownModel: ErrorStatus(400, _INVALID_ARGUMENT),
     Unauthenticated: ErrorStatus(401, _UNAUTHENTICATED),
     Forbidden: ErrorStatus(403, _PERMISSION_DENIED),
+    CrossOrigin: ErrorStatus(403, _PERMISSION_DENIED),
     UnknownRoute: ErrorStatus(404, _NOT_FOUND),
     UnknownVersion: ErrorStatus(404, _NOT_FOUND),
     UnknownService: ErrorStatus(404, _NOT_FOUND),
@@ -127,6 +140,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     NotReady: ErrorStatus(503, _UNAVAILABLE),
     StoreUnavailable: ErrorStatus(503, _UNAVAILABLE),
     RegistryUnavailable: ErrorStatus(503, _UNAVAILABLE),
+    NotSupported: ErrorStatus(501, _UNIMPLEMENTED),
     TooLate: ErrorStatus(504, _DEADLINE_EXCEEDED),
 }
 """The statuses of each error class. Any other class is a fault of the gateway: 500, INTERNAL."""
@@ -149,5 +163,5 @@ def advice_of(error: Exception) -> list[tuple[bytes, bytes]]:
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, WrongMethod):
-        headers.append((b"allow", b"POST"))
+        headers.append((b"allow", error.allow.encode()))
     return headers

@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str = Field("", description="The issuer that bearer tokens must name.")
     jwt_audience: str = Field("", description="The audience that bearer tokens must name.")
+    allowed_hosts: str = Field(
+        "", description="With open access: further names in Host, such as pointsman.lan or *.example.com; * for any."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose web pages may send requests, such as https://app.example.com."
+    )
     tls_certificate: Path | None = Field(None, description="PEM chain for both ports; needs tls_key.")
     tls_key: Path | None = None
     tls_client_ca: Path | None = Field(

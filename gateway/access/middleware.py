@@ -34,7 +34,7 @@ class AccessMiddleware:
             try:
                 admitted = self._admit(scope)
             except GatewayError as error:
-                await _send_error(send, error)
+                await send_error(send, error)
             else:
                 await self._app(admitted, receive, send)
 
@@ -61,7 +61,8 @@ def _with_caller(scope: Scope, caller: Caller) -> Scope:
     return {**scope, "headers": [*headers, (_OPERATOR, operator)], "state": {**scope.get("state", {}), _STATE: caller}}
 
 
-async def _send_error(send: Send, error: GatewayError) -> None:
+async def send_error(send: Send, error: GatewayError) -> None:
+    """Send the response to an error."""
     content = orjson.dumps({"error": str(error)})
     headers = [
         (b"content-type", b"application/json"),

@@ -28,6 +28,7 @@ def create_app(metadata: Metadata, operators: APIRouter, render_metrics: Callabl
         title="Pointsman",
         version=SERVER_VERSION,
         redoc_url=None,
+        redirect_slashes=False,
         static_url="/docs/static",
         generate_unique_id_function=operation_id,
     )

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gateway.api import metadata_models as schemas
 from gateway.api.error_responses import Error, raises
 from gateway.api.openapi import RouteName, VersionName
-from gateway.errors import NotReady
-from gateway.inference.metadata import Metadata
+from gateway.errors import BadRequest, NotReady, NotSupported
+from gateway.inference.metadata import NO_LOADING, Metadata
 from router.errors import UnknownRoute, UnknownVersion
 
 _ROUTE_ERRORS = raises(UnknownRoute, NotReady)
@@ -21,6 +21,26 @@ class IndexBody(BaseModel):
     """`{"ready": true}` leaves out the versions that are not served."""
 
     ready: bool = False
+
+
+async def _index_body(request: Request) -> IndexBody:
+    """Read the body, whatever its content type is: Triton's clients send none, and curl the one of forms.
+
+    Raises:
+        BadRequest: the body is neither empty nor such an object.
+    """
+    content = (await request.body()).strip()
+    if content in (b"", b"null"):
+        return IndexBody()
+    try:
+        return IndexBody.model_validate_json(content)
+    except ValidationError as error:
+        raise BadRequest('The body is neither empty nor of the form {"ready": true}.') from error
+
+
+_INDEX_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/json": {"schema": IndexBody.model_json_schema()}}}
+}
 
 
 def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of handlers, each of one line
@@ -105,10 +125,20 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
         """Return the statistics of one version or alias, on this machine."""
         return metadata.statistics(route, version)
 
-    @router.post("/v2/repository/index", response_model=list[schemas.IndexEntry])
-    def index(body: Annotated[IndexBody | None, Body()] = None) -> list[dict[str, str]]:
+    @router.post("/v2/repository/index", response_model=list[schemas.IndexEntry], openapi_extra=_INDEX_BODY)
+    def index(body: Annotated[IndexBody, Depends(_index_body)]) -> list[dict[str, str]]:
         """Return every declared route and version with its state."""
-        return metadata.index(only_ready=body is not None and body.ready)
+        return metadata.index(only_ready=body.ready)
+
+    @router.post("/v2/repository/models/{model}/load", responses=raises(NotSupported))
+    def load(model: RouteName) -> None:  # noqa: ARG001  # the path names it
+        """Return 501: models come from the registry."""
+        raise NotSupported(NO_LOADING)
+
+    @router.post("/v2/repository/models/{model}/unload", responses=raises(NotSupported))
+    def unload(model: RouteName) -> None:  # noqa: ARG001  # the path names it
+        """Return 501: models come from the registry."""
+        raise NotSupported(NO_LOADING)
 
     @router.get("/v1/models", response_model=schemas.Names)
     def v1_models() -> dict[str, list[str]]:

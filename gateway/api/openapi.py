@@ -14,10 +14,20 @@ from fastapi import FastAPI, Path, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from gateway.access.browser import CHANGE_HEADER, is_change
 from gateway.access.caller import SCOPES
 from gateway.access.path_scopes import scope_for
 from gateway.api.error_responses import FAULT, NOT_FOUND, Error, Schema, names_in, responses_of
-from gateway.errors import ERROR_HEADER, BadRequest, Forbidden, NotReady, RateLimited, TooLarge, Unauthenticated
+from gateway.errors import (
+    ERROR_HEADER,
+    BadRequest,
+    CrossOrigin,
+    Forbidden,
+    NotReady,
+    RateLimited,
+    TooLarge,
+    Unauthenticated,
+)
 from gateway.protocols.paths import is_prediction
 
 NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -25,7 +35,7 @@ NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 RouteName = Annotated[str, Path(description="A route.", json_schema_extra={"pattern": NAME})]
 VersionName = Annotated[str, Path(description="A version or alias of an arm.", json_schema_extra={"pattern": NAME})]
 
-_ACCESS_ERRORS = (Unauthenticated, Forbidden, RateLimited, NotReady)
+_ACCESS_ERRORS = (Unauthenticated, Forbidden, CrossOrigin, RateLimited, NotReady)
 _SECURITY_SCHEMES: Schema = {
     "bearer": {
         "type": "http",
@@ -39,6 +49,14 @@ _SECURITY_SCHEMES: Schema = {
         "description": "An API key, for clients that cannot set Authorization.",
     },
 }
+_CHANGE_HEADER: Schema = {
+    "name": CHANGE_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Needed where access is open and the request has no content type application/json.",
+    "schema": {"type": "string", "enum": ["1"], "default": "1"},
+}
+"""The page at /docs sends a parameter's default unless the operator clears it."""
 _DESCRIPTION = f"""
 Serves predictions (Open Inference Protocol V2, and KServe's V1). One versioned document per route controls them.
 
@@ -47,6 +65,9 @@ names the class of the error. A path that exists, but not with the method of the
 
 **Access.** Where access is required, the caller's key or token must have the scope that each operation names:
 one of {", ".join(f"`{scope}`" for scope in SCOPES)}. Where access is open, no credential is needed.
+
+**Browsers.** A web page of another origin gets 403, unless POINTSMAN_CORS_ORIGINS lists its origin. Where access is
+open, `Host` must be a name of the gateway, and a change needs `content-type: application/json` or `{CHANGE_HEADER}: 1`.
 """
 
 
@@ -98,6 +119,8 @@ def _complete(method: str, path: str, operation: Schema) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]  # `gateway.api.app` answers 400 to a request that is not valid
+    if is_change(method, path):
+        operation.setdefault("parameters", []).append(_CHANGE_HEADER)
     names = [name for response in responses.values() for name in names_in(response)]
     if "requestBody" in operation:
         names += [BadRequest.__name__, TooLarge.__name__]

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import httpx
 
+from gateway.access.browser import CHANGE_HEADER
+
 _TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 4.0
 _READ_TRIES = 4
@@ -81,7 +83,7 @@ class ApiClient:
             self._http = httpx.Client(
                 base_url=url,
                 timeout=_TIMEOUT_S,
-                headers={"x-operator": operator_name(), **_credential(os.environ)},
+                headers={"x-operator": operator_name(), CHANGE_HEADER: "1", **_credential(os.environ)},
                 verify=_trust(os.environ),
                 trust_env=False,
             )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from typing import Annotated
@@ -42,8 +43,10 @@ def serve(
 
 def run(settings: Settings, progress: Progress) -> None:
     """Run the replicas until the process ends."""
+    from gateway.access.browser import browser_policy
     from gateway.access.open import open_access  # takes 0.2 s to import, which only a gateway that starts should pay
 
+    browser_policy(settings, socket.gethostname())
     open_access(settings)  # reports a wrong setting here, at the terminal, and not in a replica's log
     load_tls(settings)
     for port in filter(None, (settings.port, settings.grpc_port)):

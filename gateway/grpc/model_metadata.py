@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from gateway.errors import BadRequest, NotReady, WrongMethod
+from gateway.errors import BadRequest, NotReady, NotSupported
 from gateway.grpc.method import Method
-from gateway.inference.metadata import Metadata
+from gateway.inference.metadata import NO_LOADING, Metadata
 from gateway.inference.service import Guard
 from gateway.protocols import open_inference_pb2 as pb
 from gateway.protocols.request import Headers
@@ -20,7 +20,6 @@ from gateway.protocols.request import Headers
 RequestMessage = TypeVar("RequestMessage", bound=Message)
 
 _READ = "read"
-_LOAD = "Versions are loaded by the registry's sync and served by routes; use `pointsman apply` or `pointsman shift`."
 
 
 class GrpcMetadata:
@@ -83,7 +82,7 @@ class GrpcMetadata:
         return _filled(pb.RepositoryIndexResponse(), {"models": self._source.index(only_ready=request.ready)})
 
     def _load(self, _: Message, __: Headers) -> Message:
-        raise WrongMethod(_LOAD)
+        raise NotSupported(NO_LOADING)
 
     def _admit(self, headers: Headers, route: str | None) -> None:
         if self._guard is not None:

@@ -22,9 +22,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.eventloop.driver import Driver
-from gateway.http.endpoint import InferenceEndpoint, Response
+from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.half_closed import HalfClosed
 from gateway.http.limited_connection import LimitedConnection
+from gateway.http.response import Response
 from gateway.http.upload import Upload, fresh_parser
 from gateway.protocols.paths import is_prediction
 

@@ -6,44 +6,31 @@ ASGI application calls it, and `gateway.http.connection` does so without a task.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import STATUS_OF, WrongMethod, advice_of, status_of
+from gateway.access.browser import BrowserPolicy
+from gateway.access.browser_middleware import cors_headers, preflight_headers
+from gateway.errors import STATUS_OF, CrossOrigin, WrongMethod
 from gateway.eventloop.driver import Pending, run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.eventloop.offload import LARGE_BYTES, Offload
+from gateway.eventloop.offload import Offload
 from gateway.http.body import ClientDisconnected, read_body
+from gateway.http.content import decode_body, encode_prediction, is_slow_to_decode, is_slow_to_encode
 from gateway.http.head import fields_by_name
 from gateway.http.limits import HttpLimits
-from gateway.inference.service import InferenceService, Prediction, new_decision_id
-from gateway.protocols import v1_http, v2_http
-from gateway.protocols.compression import choose, compress, decompress
+from gateway.http.response import CLOSE, TEXT, Response, refusal, response_of
+from gateway.inference.service import InferenceService, new_decision_id
+from gateway.protocols import v2_http
 from gateway.protocols.paths import PredictionPath, is_prediction, parse_path
-from gateway.protocols.request import Header, Headers, InferenceRequest
-from runtimes.datatypes import BYTES, total_bytes
+from gateway.protocols.request import Headers, InferenceRequest
 from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
-
-_WORTH_COMPRESSING_BYTES = 1024
-_SLOW_TO_ENCODE = 4096
-"""So many numbers take about 20 to 80 kB as JSON. zlib takes a millisecond for 20 to 50 kB."""
-_JSON: Header = (b"content-type", b"application/json")
-_BINARY: Header = (b"content-type", b"application/octet-stream")
-_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
-_CLOSE: Header = (b"connection", b"close")
-
-
-class Response(NamedTuple):
-    """A whole response."""
-
-    status: int
-    content: bytes
-    headers: list[Header]
 
 
 class InferenceEndpoint:
@@ -54,6 +41,7 @@ class InferenceEndpoint:
         service: InferenceService,
         app: ASGIApp,
         turn: EndOfTurn,
+        browsers: BrowserPolicy | None = None,
         *,
         max_body_bytes: int,
         limits: HttpLimits = HttpLimits(),  # noqa: B008  # immutable
@@ -65,6 +53,7 @@ class InferenceEndpoint:
         self.service = service
         self._offload = Offload()
         self._app = app
+        self._browsers = browsers or BrowserPolicy(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to predictions and to Ray Serve's health check; pass everything else on to FastAPI."""
@@ -75,16 +64,17 @@ class InferenceEndpoint:
             except ClientDisconnected:
                 return
         elif path == "/-/healthz":
-            status, content = (503, b"draining") if self.draining else (200, b"success")
-            response = _response(status, content, [], _TEXT)
+            method, headers = scope["method"], dict(scope["headers"])
+            work = self._health(method)
+            response = await (self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work)
         else:
             await self._app(scope, receive, _closing(send) if self.draining else send)
             return
-        headers = [*response.headers, _CLOSE] if self.draining else response.headers
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        closing = [CLOSE] if self.draining else []
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers + closing})
         await send({"type": "http.response.body", "body": response.content})
 
-    async def respond(
+    def respond(
         self,
         method: str,
         path: str,
@@ -93,12 +83,35 @@ class InferenceEndpoint:
         started_s: float,
         *,
         probe: bool = False,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Return the response to one prediction, from the body's bytes. Raises nothing: errors are responses, too.
 
         Run the coroutine with `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. A `probe` is the
         replica's own request: it needs no credentials and is not recorded.
         """
+        work = self._respond(method, path, headers, body, started_s, probe=probe)
+        return self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work
+
+    async def _respond_to_page(
+        self, method: str, path: str, headers: Headers, work: Coroutine[Any, Any, Response]
+    ) -> Response:
+        """Return the response to a request that a web page caused."""
+        is_listed = self._browsers.is_listed(headers)
+        allowed = preflight_headers(method, headers) if is_listed else None
+        try:
+            self._browsers.require(method, path, headers)
+        except CrossOrigin as error:
+            response = refusal(error, new_decision_id())
+        else:
+            response = await work if allowed is None else Response(204, b"", allowed)
+        work.close()  # it may not have begun
+        if is_listed:
+            response.headers.extend(cors_headers(headers))
+        return response
+
+    async def _respond(
+        self, method: str, path: str, headers: Headers, body: bytes | memoryview, started_s: float, *, probe: bool
+    ) -> Response:
         decision_id = new_decision_id()
         try:
             if method != "POST":
@@ -113,14 +126,14 @@ class InferenceEndpoint:
                 version=target.version,
                 probe=probe,
             )
-            if _is_slow_to_encode(headers, prediction):
-                return await self._offload.run(partial(_success, target, headers, decision_id, prediction))
-            return _success(target, headers, decision_id, prediction)
+            if is_slow_to_encode(headers, prediction):
+                return await self._offload.run(partial(encode_prediction, target, headers, decision_id, prediction))
+            return encode_prediction(target, headers, decision_id, prediction)
         except tuple(STATUS_OF) as error:
             return refusal(error, decision_id)
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
-            return _response(500, v2_http.encode_error("The gateway failed; its log says why."), [])
+            return response_of(500, v2_http.encode_error("The gateway failed; its log says why."), [])
 
     def refuse_caller(self, path: str, headers: Headers) -> Response | None:
         """Return the refusal of a caller who may not use the route, before the body is read. None: the caller may.
@@ -137,10 +150,16 @@ class InferenceEndpoint:
         self, target: PredictionPath, headers: Headers, body: bytes | memoryview, signature: Signature
     ) -> InferenceRequest | Pending[InferenceRequest]:
         """Decode a body: here if it is small, otherwise in a thread."""
-        work = partial(_decode, target, headers, body, self.max_body_bytes, signature)
-        if _is_slow_to_decode(headers, len(body), signature):
+        work = partial(decode_body, target, headers, body, self.max_body_bytes, signature)
+        if is_slow_to_decode(headers, len(body), signature):
             return self._offload.run(work)
         return work()
+
+    async def _health(self, method: str) -> Response:
+        if method not in ("GET", "HEAD"):
+            return refusal(WrongMethod(f"/-/healthz takes GET, not {method}.", allow="GET, HEAD"), new_decision_id())
+        status, content = (503, b"draining") if self.draining else (200, b"success")
+        return response_of(status, content, [], TEXT)
 
     async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str) -> Response:
         """Read the body, then respond. Cancel the work when the client leaves."""
@@ -180,89 +199,15 @@ class InferenceEndpoint:
         return _closing_if_expected(refusal(error, decision_id), headers)
 
 
-def refusal(error: Exception, decision_id: str) -> Response:
-    """Return the response to an error."""
-    extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *advice_of(error)]
-    return _response(status_of(error).http, v2_http.encode_error(str(error)), extra)
-
-
-def closing_refusal(error: Exception) -> Response:
-    """Return the response to bytes that are no request, after which the connection ends."""
-    return _response(status_of(error).http, v2_http.encode_error(str(error)), [*advice_of(error), _CLOSE])
+def _is_of_page(headers: Headers) -> bool:
+    """Return True if a browser sent the request. It sends one of these headers with every POST of a page."""
+    return b"origin" in headers or b"sec-fetch-site" in headers
 
 
 def _closing_if_expected(response: Response, headers: Headers) -> Response:
     if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
-        response.headers.append(_CLOSE)
+        response.headers.append(CLOSE)
     return response
-
-
-def _is_slow_to_decode(headers: Headers, body_bytes: int, signature: Signature) -> bool:
-    """Return True if decoding may take above a millisecond. Only the bytes of binary numbers cost nothing."""
-    if b"content-encoding" in headers:
-        return True
-    if body_bytes <= LARGE_BYTES:
-        return False
-    json_bytes = headers.get(b"inference-header-content-length", b"")
-    return (
-        not json_bytes.isdigit()
-        or int(json_bytes) > LARGE_BYTES
-        or any(spec.datatype == "BYTES" for spec in signature.inputs)
-    )
-
-
-def _is_slow_to_encode(headers: Headers, prediction: Prediction) -> bool:
-    """Return True if encoding may take above a millisecond. Binary outputs are only copied, unless they are packed."""
-    large = [
-        tensor.size > _SLOW_TO_ENCODE or (tensor.dtype == BYTES and total_bytes((tensor,)) > LARGE_BYTES)
-        for tensor in prediction.answer.tensors
-    ]
-    if True not in large:
-        return False
-    outputs = prediction.request.outputs
-    return outputs is None or b"accept-encoding" in headers or not all(output.binary for output in outputs)
-
-
-def _decode(
-    target: PredictionPath, headers: Headers, body: bytes | memoryview, max_bytes: int, signature: Signature
-) -> InferenceRequest:
-    encoding = headers.get(b"content-encoding")
-    if encoding is not None:
-        body = decompress(bytes(body), encoding, max_bytes)
-    if target.is_v1:
-        return v1_http.decode(body, signature)
-    length = headers.get(b"inference-header-content-length")
-    header_length = None if length is None else v2_http.parse_header_length(length, len(body))
-    return v2_http.decode(body, header_length, signature)
-
-
-def _success(target: PredictionPath, request_headers: Headers, decision_id: str, prediction: Prediction) -> Response:
-    request, answer, meta = prediction
-    arm = answer.arm
-    headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
-    if answer.propensity is not None:
-        headers.append((b"x-propensity", repr(answer.propensity).encode()))
-    header_length: int | None = None
-    if target.is_v1:
-        content = v1_http.encode(meta, request, arm.signature, answer.tensors)
-    else:
-        content, header_length = v2_http.encode(meta, request, arm.signature, answer.tensors)
-    if header_length is not None:
-        headers.append((b"inference-header-content-length", str(header_length).encode()))
-    accepted = request_headers.get(b"accept-encoding")
-    if accepted is not None and len(content) >= _WORTH_COMPRESSING_BYTES:
-        encoding = choose(accepted)
-        if encoding is not None:
-            packed = compress(content, encoding)
-            headers.append((b"vary", b"accept-encoding"))
-            if packed is not None:
-                content = packed
-                headers.append((b"content-encoding", encoding.encode()))
-    return _response(200, content, headers, _JSON if header_length is None else _BINARY)
-
-
-def _response(status: int, content: bytes, extra: list[Header], kind: Header = _JSON) -> Response:
-    return Response(status, content, [kind, (b"content-length", str(len(content)).encode()), *extra])
 
 
 def _closing(send: Send) -> Send:
@@ -270,7 +215,7 @@ def _closing(send: Send) -> Send:
 
     async def send_and_close(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], _CLOSE]}
+            message = {**message, "headers": [*message["headers"], CLOSE]}
         await send(message)
 
     return send_and_close

@@ -13,8 +13,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest, GatewayError, TooSlow
-from gateway.http.endpoint import InferenceEndpoint, Response, closing_refusal
+from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.head import check_head, fields_by_name, too_large, without_upgrade
+from gateway.http.response import Response, closing_refusal
 from gateway.http.time_limits import Activity, Watch
 from gateway.http.upload import fresh_parser
 

@@ -5,6 +5,7 @@ import resource
 from typing import NamedTuple
 
 from gateway.http.time_limits import TimeLimits
+from gateway.settings import Settings
 
 
 class HttpLimits(NamedTuple):
@@ -37,3 +38,19 @@ def open_file_limit() -> int:
 def connections_within(open_files: int) -> int:
     """Return how many HTTP connections so many file descriptors allow. gRPC gets as many."""
     return max((open_files - _RESERVE) // 2, 10)
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return the limits that the settings give, as far as the file descriptors allow."""
+    return HttpLimits(
+        max_header_bytes=settings.max_header_bytes,
+        max_headers=settings.max_headers,
+        max_connections=min(settings.max_connections, connections_within(open_file_limit())),
+        time=TimeLimits(
+            idle_s=settings.idle_timeout_s,
+            head_s=settings.header_timeout_s,
+            body_s=settings.body_timeout_s,
+            min_body_bytes_per_s=settings.min_body_bytes_per_s,
+            unread_s=settings.unread_timeout_s,
+        ),
+    )

@@ -1,6 +1,7 @@
 """The deadline that a caller gives a prediction, by header, parameter or transport."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import Headers
 
 _MAX_DEADLINE_S = 3600.0
+_DECIMAL = re.compile(r"[ \t]*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*").fullmatch
 
 
 def callers_deadline_s(
@@ -33,11 +35,15 @@ def callers_deadline_s(
 
 
 def _positive(value: object, what: str) -> float:
+    """Return the number. Python would also read `inf` and `1_000`, which are no numbers in a header or in JSON."""
     try:
-        is_number = isinstance(value, bytes | str | int | float) and not isinstance(value, bool)
-        number = float(value) if is_number else math.nan  # type: ignore[arg-type]  # it is one of these types
-    except (ValueError, OverflowError):
+        if isinstance(value, bytes | str):
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            number = float(text) if _DECIMAL(text) else math.nan
+        else:
+            number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
         number = math.nan
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise BadRequest(f"{what} must be a positive number.")
     return number

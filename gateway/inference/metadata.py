@@ -23,6 +23,12 @@ EXTENSIONS = (
     "statistics",
 )
 
+NO_LOADING = (
+    "Models cannot be loaded or unloaded here: they come from the registry, and a version is loaded when a route names "
+    "it. Use `pointsman apply` or `pointsman shift`."
+)
+"""The response to the two operations of `model_repository` that change something."""
+
 _PLATFORM_OF = {"onnx": "onnx_onnxv1", "sklearn": "sklearn_skops"}
 _MIXED = "pointsman_route"
 _CONFIG_TYPE_OF = {"BYTES": "TYPE_STRING"}

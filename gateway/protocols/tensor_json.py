@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from gateway.errors import BadRequest
+from gateway.protocols.json_fault import json_fault
 from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
 
 NOT_IN_JSON = ("FP16", "BF16")
@@ -36,7 +37,7 @@ CODE_OF = {
 }
 """The `struct` codes of the datatypes that are numbers or booleans in JSON."""
 
-_MAX_DEPTH = 8
+_MAX_DEPTH = 64  # NumPy has no more dimensions
 _opening = re.compile(rb"[\[ \t\r\n]*").match
 _WORDS = frozenset(("NaN", "Infinity", "-Infinity"))
 _TYPE_OF: dict[str, Any] = {"BOOL": bool, "FP32": float, "FP64": float, "BYTES": str}
@@ -102,7 +103,7 @@ def _parse(name: str, datatype: str, depth: int, raw: bytes | msgspec.Raw) -> An
         except msgspec.ValidationError:
             return _decoder(datatype, depth, words=True)(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"Tensor {name}: {error}.") from error
+        raise BadRequest(f"Tensor {name}: {json_fault(error, raw)}.") from error
 
 
 def flatten(name: str, value: Any, depth: int) -> tuple[list[Any], tuple[int, ...]]:

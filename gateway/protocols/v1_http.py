@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from gateway.errors import BadRequest
+from gateway.protocols.json_fault import json_fault
 from gateway.protocols.request import InferenceRequest, ResponseMeta, batch_size
 from gateway.protocols.v1_rows import Reader, column_readers, row_readers
 from gateway.protocols.v2_body import Scalars, quote_words
@@ -64,7 +65,7 @@ def _parsed(content: bytes) -> _Body:
     try:
         return _parse(quote_words(content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not a V1 prediction request: {error}.") from error
+        raise BadRequest(f"The body is not a V1 prediction request: {json_fault(error, content)}.") from error
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import BadRequest
+from gateway.protocols.json_fault import json_fault
 from gateway.protocols.tensor_json import build, element_type, flatten, nested, refuse_datatype
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature, TensorSpec
@@ -106,7 +107,7 @@ def _parser(kind: Callable[[bool], Any]) -> Callable[[msgspec.Raw], Any]:
             except msgspec.ValidationError:
                 return tolerant(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"The rows do not fit the model: {error}.") from error
+            raise BadRequest(f"The rows do not fit the model: {json_fault(error, raw)}.") from error
 
     return parse
 

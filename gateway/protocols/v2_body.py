@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from gateway.errors import BadRequest
+from gateway.protocols.json_fault import json_fault
 from gateway.protocols.request import Parameters
 
 Scalars = dict[str, str | int | float | bool]
@@ -58,7 +59,7 @@ def parse(content: bytes) -> Body:
     try:
         return _parse(quote_words(content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not a V2 inference request: {error}.") from error
+        raise BadRequest(f"The body is not a V2 inference request: {json_fault(error, content)}.") from error
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
 

@@ -24,6 +24,7 @@ from runtimes.manifest import Signature, TensorSpec
 __all__ = ["InferenceRequest", "decode", "encode", "encode_error", "metadata", "parse_header_length"]
 
 _MAX_DIGITS = 18
+_BINARY_SIZE = b'"binary_data_size"'
 _NULL = msgspec.Raw(b"null")
 _fast_decoder = lru_cache(maxsize=256)(fast_decoder)
 
@@ -63,7 +64,15 @@ def decode(body: bytes | memoryview, header_length: int | None, signature: Signa
 
 
 def _decode_general(content: bytes, rest: memoryview | None, signature: Signature) -> InferenceRequest:
-    request = parse(content)
+    try:
+        request = parse(content)
+    except BadRequest as error:
+        if rest is None and _BINARY_SIZE in content:
+            raise BadRequest(
+                "The JSON says binary_data_size, but there is no header Inference-Header-Content-Length to say where "
+                "the JSON ends and the bytes begin."
+            ) from error
+        raise
     inputs = {tensor.name: tensor for tensor in request.inputs}
     if len(inputs) != len(request.inputs):
         raise BadRequest("An input is given twice.")

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.access.browser import browser_policy
+from gateway.access.browser_middleware import BrowserMiddleware
 from gateway.access.guard import AccessGuard
 from gateway.access.jwks import JwksSource
 from gateway.access.middleware import AccessMiddleware
@@ -13,6 +15,7 @@ from gateway.access.open import open_access
 from gateway.access.tls import Tls, load_tls
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
+from gateway.api.plain_requests import PlainRequests
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
@@ -32,8 +35,7 @@ from gateway.grpc.inference import GrpcInference
 from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
 from gateway.http.endpoint import InferenceEndpoint
-from gateway.http.limits import HttpLimits, connections_within, open_file_limit
-from gateway.http.time_limits import TimeLimits
+from gateway.http.limits import http_limits
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
@@ -199,23 +201,15 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
     app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
     if guard is not None:
         app = AccessMiddleware(app, guard)
+    policy = browser_policy(settings, socket.gethostname())
+    app = BrowserMiddleware(PlainRequests(app), policy)
     return InferenceEndpoint(
-        inference.service, app, shared.turn, max_body_bytes=settings.max_body_bytes, limits=_http_limits(settings)
-    )
-
-
-def _http_limits(settings: Settings) -> HttpLimits:
-    return HttpLimits(
-        max_header_bytes=settings.max_header_bytes,
-        max_headers=settings.max_headers,
-        max_connections=min(settings.max_connections, connections_within(open_file_limit())),
-        time=TimeLimits(
-            idle_s=settings.idle_timeout_s,
-            head_s=settings.header_timeout_s,
-            body_s=settings.body_timeout_s,
-            min_body_bytes_per_s=settings.min_body_bytes_per_s,
-            unread_s=settings.unread_timeout_s,
-        ),
+        inference.service,
+        app,
+        shared.turn,
+        policy,
+        max_body_bytes=settings.max_body_bytes,
+        limits=http_limits(settings),
     )
 
 

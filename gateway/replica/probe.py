@@ -8,7 +8,8 @@ import orjson
 
 from gateway.errors import ERROR_HEADER
 from gateway.eventloop.driver import run_in_task
-from gateway.http.endpoint import InferenceEndpoint, Response
+from gateway.http.endpoint import InferenceEndpoint
+from gateway.http.response import Response
 from gateway.inference.live_table import LiveRoute, LiveTableHolder
 from gateway.protocols.tensor_binary import encode_tensor
 from runtimes.datatypes import NAME_OF

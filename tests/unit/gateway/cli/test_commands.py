@@ -82,7 +82,7 @@ def test_of_two_operators_the_second_is_told(here, rolled, gateway, monkeypatch)
 
     def read_and_lose(self, name):
         found = read(self, name)
-        gateway.http.post(f"/api/routes/{name}/start")
+        gateway.http.post(f"/api/routes/{name}/start", json={})
         return found
 
     monkeypatch.setattr(ApiClient, "route", read_and_lose)

@@ -141,7 +141,7 @@ def test_other_methods_are_refused_with_the_one_that_is_not(gateway, method):
 @pytest.mark.parametrize(
     ("path", "error", "said"),
     [
-        ("nowhere/infer", "UnknownRoute", "There is no route 'nowhere'; there are "),
+        ("nowhere/infer", "UnknownRoute", "Request for unknown model: 'nowhere' is not found; "),
         ("plain/versions/9/infer", "UnknownVersion", "serves no version or alias '9'"),
         ("plain/else/1/infer", "UnknownRoute", "is not of the form"),
         ("a/b/infer", "UnknownRoute", "is not of the form"),

@@ -1,5 +1,7 @@
 """The live table: what is computed once per snapshot. Log contexts and response headers."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.inference.live_table import EMPTY, LiveTableHolder, find_route
@@ -69,3 +71,17 @@ def test_a_holder_says_which_versions_serve_a_route_now(join_live, signature):
     holder.current = join_live({"a": Silent(signature), "b": Silent(signature)})
     assert holder.candidates("r") == {"a": Candidate("0", "0" * 64), "b": Candidate("1", "0" * 64)}
     assert holder.candidates("elsewhere") is None
+
+
+def test_an_unknown_model_is_answered_with_at_most_a_few_names():
+    live = replace(EMPTY, routes=dict.fromkeys([f"fraud-{number}" for number in range(1000)] + ["ranker"]))
+    for name in ("rankr", "fraud-10000", "nothing-like-it", "x" * 100_000, "\x1b[2J"):
+        with pytest.raises(UnknownRoute) as refused:
+            find_route(live, name)
+        sentence = str(refused.value)
+        assert sentence.startswith("Request for unknown model: ")
+        assert len(sentence) < 300
+        assert sentence.isprintable()
+        assert sentence.count("fraud-") <= 4
+    with pytest.raises(UnknownRoute, match=r"did you mean ranker\?"):
+        find_route(live, "rankr")

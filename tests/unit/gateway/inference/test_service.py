@@ -144,7 +144,7 @@ def test_a_timeout_of_zero_is_none(front, parameters):
     assert deadline_s is None or deadline_s >= STARTED_S + 3600
 
 
-@pytest.mark.parametrize("far", [b"1e30", b"inf", b"99999999999"])
+@pytest.mark.parametrize("far", [b"1e30", b"99999999999"])
 def test_a_deadline_is_an_hour_at_most(front, far):
     assert front().call(x_deadline_ms=far).deadline_s == STARTED_S + 3600
 

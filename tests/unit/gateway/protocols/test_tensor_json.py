@@ -74,8 +74,8 @@ def test_data_is_read_as_the_shape_says(datatype, shape, data, values):
         ("UINT64", (1,), b"[-1]", "does not fit UINT64"),
         ("FP16", (1,), b"[1]", "FP16 cannot be sent as JSON"),
         ("BF16", (1,), b"[1]", "BF16 cannot be sent as JSON"),
-        ("FP32", (1,), b"[" * 9 + b"1" + b"]" * 9, "nested more than 8 levels"),
-        ("FP32", (1,), b"[" * 100_000, "nested more than 8 levels"),
+        ("FP32", (1,), b"[" * 65 + b"1" + b"]" * 65, "nested more than 64 levels"),
+        ("FP32", (1,), b"[" * 100_000, "nested more than 64 levels"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_with_a_sentence(datatype, shape, data, sentence):
@@ -113,3 +113,15 @@ def test_an_empty_tensor_of_an_absurd_shape_is_refused(shape):
 def test_more_dimensions_than_numpy_has_are_refused():
     with pytest.raises(BadRequest, match="cannot have the shape"):
         decode_data("X", "FP32", (1,) * 65, b"[1]")
+
+
+@pytest.mark.parametrize("depth", [1, 8, 9, 32, 64])
+def test_data_may_be_nested_as_deep_as_the_shape_says(depth):
+    nested = b"[" * depth + b"1" + b"]" * depth
+    assert decode_data("X", "FP32", (1,) * depth, nested).shape == (1,) * depth
+
+
+def test_deeper_nesting_than_an_array_can_have_is_refused():
+    for depth in (65, 1_000_000):
+        with pytest.raises(BadRequest, match="nested more than 64 levels"):
+            decode_data("X", "FP32", (1,), b"[" * depth + b"1" + b"]" * depth)

@@ -175,3 +175,21 @@ def test_metadata_has_the_protocols_fields():
             {"name": "scores", "datatype": "FP32", "shape": [-1, 2]},
         ],
     }
+
+
+def test_bytes_without_the_length_of_the_json_are_told_which_header_is_missing():
+    given = {"name": "X", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
+    for bytes_after in (np.array([1, 2], np.float32).tobytes(), bytes(8), b"\xff" * 8, b'"NaN,]"{['):
+        assert "Inference-Header-Content-Length" in refusal(body(given) + bytes_after)
+
+
+@pytest.mark.parametrize("half", [b"\\ud800", b"\\udc00", b"\\uD83D x", b"\\ud800\\u0041", b"\\\\\\udbff"])
+def test_half_a_surrogate_pair_is_called_so(half):
+    signature = Signature(inputs=(TensorSpec("s", "BYTES", (-1,)),), outputs=TWO.outputs)
+    for content in (
+        b'{"id": "' + half + b'", "inputs": []}',
+        b'{"inputs": [{"name": "s", "datatype": "BYTES", "shape": [1], "data": ["' + half + b'"]}]}',
+        b'{"inputs": [{"name": "s", "datatype": "BYTES", "shape": [1], "data": "' + half + b'"}]}',
+    ):
+        assert "surrogate pair" in refusal(content, signature)
+    assert "truncated" in refusal(b'{"id": "\\\\ud800", "inputs', signature)
