@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
+from gateway.access.middleware import is_stranger
 from gateway.api import metadata_models as schemas
 from gateway.api.error_responses import Error, raises
 from gateway.api.openapi import RouteName, VersionName
@@ -58,9 +59,11 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
         return {"live": True}
 
     @router.get("/v2/health/ready", response_model=schemas.Ready, responses={503: {"model": schemas.Ready}})
-    async def ready() -> JSONResponse:
-        """Return 200 if every declared route is served as declared."""
+    async def ready(request: Request) -> JSONResponse:
+        """Return 200 if every declared route is served as declared. Why it is not is only for callers with a key."""
         problems = metadata.problems()
+        if problems and is_stranger(request.scope):
+            return JSONResponse({"ready": False}, 503)
         if problems:
             return JSONResponse({"ready": False, "error": " ".join(problems.values())}, 503)
         return JSONResponse({"ready": True})
