@@ -155,10 +155,20 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
     )
     def v1_ready(route: RouteName) -> JSONResponse:
         """Return 200 if the route is served, and 503 if it is not."""
-        try:
-            metadata.require_ready(route)
-        except NotReady:
-            return JSONResponse({"name": route, "ready": False}, 503)
-        return JSONResponse({"name": route, "ready": True})
+        return _v1_readiness(metadata, route)
+
+    @router.get("/v1/models/{route}/versions/{version}", response_model=schemas.NamedReady, responses=_VERSION_ERRORS)
+    @router.get("/v1/models/{route}/labels/{version}", response_model=schemas.NamedReady, include_in_schema=False)
+    def v1_version_ready(route: RouteName, version: VersionName) -> JSONResponse:
+        """Return 200 if an arm of the route serves this version or alias, and 503 if the route is not served."""
+        return _v1_readiness(metadata, route, version)
 
     return router
+
+
+def _v1_readiness(metadata: Metadata, route: str, version: str | None = None) -> JSONResponse:
+    try:
+        metadata.require_ready(route, version)
+    except NotReady:
+        return JSONResponse({"name": route, "ready": False}, 503)
+    return JSONResponse({"name": route, "ready": True})
