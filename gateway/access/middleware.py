@@ -4,6 +4,8 @@ The caller is the operator that the history names. The authenticated name comes 
 follows in brackets.
 """
 
+import contextlib
+
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +16,7 @@ from gateway.errors import GatewayError, advice_of, status_of
 
 _OPERATOR = b"x-operator"
 _STATE = "caller"
+_STRANGER = "stranger"
 _POLICY_VIOLATION = 1008
 
 
@@ -41,11 +44,24 @@ class AccessMiddleware:
     def _admit(self, scope: Scope) -> Scope:
         needed = scope_for(scope["method"], scope["path"])
         if needed is None:
-            return scope
+            return self._as_known(scope)
         caller = self._guard.identify(dict(scope["headers"]))
         if not (needed.routes_in_body and needed.scope in caller.grants):
             caller.require(needed.scope, needed.route)
         return _with_caller(scope, caller)
+
+    def _as_known(self, scope: Scope) -> Scope:
+        """Return the scope of a request that needs no credential, with the caller if it has a valid one."""
+        headers = dict(scope["headers"])
+        with contextlib.suppress(GatewayError):
+            if b"authorization" in headers or b"x-api-key" in headers:
+                return _with_caller(scope, self._guard.identify(headers))
+        return {**scope, "state": {**scope.get("state", {}), _STRANGER: True}}
+
+
+def is_stranger(scope: Scope) -> bool:
+    """Return True if access is required, and the request came without a valid credential."""
+    return bool(scope.get("state", {}).get(_STRANGER))
 
 
 def caller_of(scope: Scope) -> Caller | None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
+from gateway.access.middleware import is_stranger
 from gateway.api import metadata_models as schemas
 from gateway.api.error_responses import Error, raises
 from gateway.api.openapi import RouteName, VersionName
@@ -58,9 +59,11 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
         return {"live": True}
 
     @router.get("/v2/health/ready", response_model=schemas.Ready, responses={503: {"model": schemas.Ready}})
-    async def ready() -> JSONResponse:
-        """Return 200 if every declared route is served as declared."""
+    async def ready(request: Request) -> JSONResponse:
+        """Return 200 if every declared route is served as declared. Why it is not is only for callers with a key."""
         problems = metadata.problems()
+        if problems and is_stranger(request.scope):
+            return JSONResponse({"ready": False}, 503)
         if problems:
             return JSONResponse({"ready": False, "error": " ".join(problems.values())}, 503)
         return JSONResponse({"ready": True})
@@ -152,10 +155,20 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
     )
     def v1_ready(route: RouteName) -> JSONResponse:
         """Return 200 if the route is served, and 503 if it is not."""
-        try:
-            metadata.require_ready(route)
-        except NotReady:
-            return JSONResponse({"name": route, "ready": False}, 503)
-        return JSONResponse({"name": route, "ready": True})
+        return _v1_readiness(metadata, route)
+
+    @router.get("/v1/models/{route}/versions/{version}", response_model=schemas.NamedReady, responses=_VERSION_ERRORS)
+    @router.get("/v1/models/{route}/labels/{version}", response_model=schemas.NamedReady, include_in_schema=False)
+    def v1_version_ready(route: RouteName, version: VersionName) -> JSONResponse:
+        """Return 200 if an arm of the route serves this version or alias, and 503 if the route is not served."""
+        return _v1_readiness(metadata, route, version)
 
     return router
+
+
+def _v1_readiness(metadata: Metadata, route: str, version: str | None = None) -> JSONResponse:
+    try:
+        metadata.require_ready(route, version)
+    except NotReady:
+        return JSONResponse({"name": route, "ready": False}, 503)
+    return JSONResponse({"name": route, "ready": True})

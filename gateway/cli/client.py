@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from gateway.access.browser import CHANGE_HEADER
+from gateway.cli.address import find_url
 
 _TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 4.0
@@ -75,10 +76,10 @@ def _path(route: str) -> str:
 
 
 class ApiClient:
-    """A client of one gateway, which is named by its URL."""
+    """A client of one gateway, which is named by its URL. Without one it is the gateway of this home."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        url = self._url = find_url(url)
         try:
             self._http = httpx.Client(
                 base_url=url,

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.client import ApiClient
-from gateway.cli.options import DEFAULT_URL, Json, RouteName, Url, Why
-from gateway.cli.output import errors_printed, print_json
+from gateway.cli.options import OURS, Json, RouteName, Url, Why
+from gateway.cli.output import errors_printed, print_json, say
 from gateway.cli.wait import await_live
 
 
@@ -19,7 +19,7 @@ from gateway.cli.wait import await_live
 def shift(
     route: RouteName,
     weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT", help="Such as canary=20.")],
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
@@ -28,19 +28,19 @@ def shift(
 
 
 @errors_printed()
-def start(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
+def start(route: RouteName, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
     """Begin the rollout with the version that its arm is bound to now."""
     _send(url, route, "start", as_json, why=why)
 
 
 @errors_printed()
-def pause(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
+def pause(route: RouteName, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
     """Keep the weights of a rollout as they are. Its guardrails keep watching."""
     _send(url, route, "pause", as_json, why=why)
 
 
 @errors_printed()
-def resume(route: RouteName, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
+def resume(route: RouteName, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
     """Restart the current step of a paused rollout, or approve the next step."""
     _send(url, route, "resume", as_json, why=why)
 
@@ -51,7 +51,7 @@ def promote(
     shadow: Annotated[
         str | None, typer.Option("--shadow", help="Begin the rollout of this shadow's version instead.")
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
@@ -63,7 +63,7 @@ def promote(
 def abort(
     route: RouteName,
     arm: Annotated[str | None, typer.Argument(metavar="ARM", help="Optional in a rollout.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
@@ -77,7 +77,7 @@ def undo(
     to: Annotated[
         int | None, typer.Option("--to", min=1, help="The version to go back to. Without it: the previous one.")
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
@@ -89,7 +89,7 @@ def undo(
 def release(
     route: RouteName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as 18, if fraud:18 is in quarantine.")],
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
@@ -98,15 +98,15 @@ def release(
 
 
 @errors_printed()
-def restore(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def restore(url: Url = OURS, as_json: Json = False) -> None:
     """Write the routes that the gateway serves back into a store that has lost them."""
     restored = ApiClient(url).restore()
     if as_json:
         print_json(restored)
     elif restored["routes"]:
-        typer.echo(f"Put back: {', '.join(restored['routes'])}.")
+        say(f"Put back: {', '.join(restored['routes'])}.")
     else:
-        typer.echo("The store has everything; nothing was put back.")
+        say("The store has everything; nothing was put back.")
 
 
 def _send(url: str, route: str, command: str, as_json: bool, **body: Any) -> None:

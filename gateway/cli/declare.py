@@ -9,8 +9,9 @@ import typer
 import yaml
 
 from gateway.cli.client import ApiClient
-from gateway.cli.options import DEFAULT_URL, Json, Url, Why
-from gateway.cli.output import errors_printed, print_json
+from gateway.cli.options import OURS, Json, Url, Why
+from gateway.cli.output import errors_printed, print_json, say
+from gateway.cli.printable import printable_lines
 from gateway.cli.route_files import Declared, read_declared
 from gateway.cli.wait import await_live
 from router.spec.parse import parse_spec
@@ -46,7 +47,7 @@ class _Pair(NamedTuple):
 
 
 @errors_printed()
-def apply(file: File, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = False) -> None:
+def apply(file: File, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
     """Declare all routes of a file or folder, or none of them. Routes that are declared already are not changed."""
     declared = read_declared(file)
     client = ApiClient(url)
@@ -64,7 +65,7 @@ def apply(file: File, url: Url = DEFAULT_URL, why: Why = "", as_json: Json = Fal
 
 
 @errors_printed(exit_code=2)
-def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def diff(file: File, url: Url = OURS, as_json: Json = False) -> None:
     """Show what `apply` would change. Exit code 0: nothing; 1: something; 2: the comparison failed."""
     declared = read_declared(file)
     stored = {route["route"]: route for route in ApiClient(url).routes()}
@@ -74,9 +75,9 @@ def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
         print_json({"routes": [_compared(pair) for pair in pairs], "undeclared": undeclared})
     else:
         for pair in pairs:
-            typer.echo("".join(_lines(pair)), nl=False)
+            typer.echo(printable_lines("".join(_lines(pair))), nl=False)
         if undeclared and file.is_dir():
-            typer.echo(f"Stored, but not declared in {file}: {', '.join(undeclared)}.", err=True)
+            say(f"Stored, but not declared in {file}: {', '.join(undeclared)}.", err=True)
     if any(pair.differs for pair in pairs):
         raise typer.Exit(1)
 
@@ -84,7 +85,7 @@ def diff(file: File, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 @errors_printed()
 def get(
     route: Annotated[str | None, typer.Argument(help="One route. Without it: all routes.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     as_json: Json = False,
 ) -> None:
     """Show the declared routes in the format that `apply` reads."""

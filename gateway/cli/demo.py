@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.access.private_home import make_home
 from gateway.cli.output import Progress, errors_printed
 from gateway.cli.serve import WithParent, end_with_parent, run
 from gateway.cli.settings_flags import Engine, GrpcPort, Home, Host, Port, Replicas, read_settings
@@ -28,6 +29,7 @@ def demo(
     settings = read_settings(host=host, port=port, grpc_port=grpc_port, engine=engine, replicas=replicas, home=home)
     if with_parent:
         end_with_parent()
+    make_home(settings.home)
     progress = Progress()
     _prepare(settings, progress)
     if not prepare:

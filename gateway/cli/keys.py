@@ -14,8 +14,9 @@ import typer
 
 from gateway.access.api_keys import make_key, state
 from gateway.access.caller import SCOPES, describe, read_grants
+from gateway.access.private_home import keep_files_private
 from gateway.cli.client import operator_name
-from gateway.cli.output import errors_printed, print_json, print_table
+from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 from store.api_key import ApiKey
@@ -63,7 +64,7 @@ def create(
         if as_json:
             print_json({**_public(key, now_s), "key": secret})
             return
-        typer.echo(f"Key {key.name} (id {key.id}): {_allows(key)}. It is shown this once; send it as Bearer.", err=True)
+        say(f"Key {key.name} (id {key.id}): {_allows(key)}. It is shown this once; send it as Bearer.", err=True)
         typer.echo(secret)
 
 
@@ -109,12 +110,14 @@ def revoke(
         if as_json:
             print_json(_public(key, now_s))
         else:
-            typer.echo(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC.")
+            say(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC.")
 
 
 @contextmanager
 def _store(home: Home) -> Generator[Store, None, None]:
-    store = open_store(read_settings(home=home).store)
+    settings = read_settings(home=home)
+    keep_files_private()
+    store = open_store(settings.store)
     try:
         yield store
     finally:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.client import ApiError
+from gateway.cli.printable import printable, printable_json, printable_lines
 from gateway.errors import GatewayError
 from inference_log.errors import LogError
 from router.errors import RouterError
@@ -24,14 +25,23 @@ _GAP = 2
 _PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
 
+
 # Text that operators wrote, such as a reason, is printed unchanged: rich must not interpret square brackets in it.
-console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
+class _PlainConsole(Console):
+    """A console that prints the control characters in a text as escapes."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; see `Console.print`."""
+        super().print(*[printable_lines(each) if isinstance(each, str) else each for each in objects], **options)
+
+
+console = _PlainConsole(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value. NaN and infinities become null, because JSON cannot represent them."""
     content = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    sys.stdout.write(content.decode() + "\n")
+    sys.stdout.write(printable_json(content.decode()) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -40,7 +50,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     On a terminal the columns of `_PROSE` are folded. Nothing is left out: where folding is not enough, the terminal
     breaks the lines.
     """
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    texts = [["" if value is None else printable(str(value)) for value in row] for row in rows]
+    columns = [printable(column) for column in columns]
     table = Table(box=None, pad_edge=False, header_style="bold")
     least = -_GAP
     for column, *cells in zip(columns, *texts, strict=True):
@@ -54,6 +65,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console.print(table, crop=False)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text, with the control characters in it as escapes."""
+    typer.echo(printable_lines(text), err=err)
+
+
 def format_weights(weights: Mapping[str, str]) -> str:
     """Write weights as `stable=95% canary=5%`."""
     return " ".join(f"{arm}={weight}" for arm, weight in weights.items())
@@ -65,7 +81,7 @@ def errors_printed(exit_code: int = 1) -> Generator[None, None, None]:
     try:
         yield
     except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
-        typer.echo(f"pointsman: {_sentence(error)}", err=True)
+        say(f"pointsman: {_sentence(error)}", err=True)
         raise typer.Exit(exit_code) from error
 
 
@@ -88,10 +104,10 @@ class Progress:
             return
         self.done()
         self._step, self._began_s = text, time.monotonic()
-        typer.echo(f"· {text} …", err=True)
+        say(f"· {text} …", err=True)
 
     def done(self) -> None:
         """End the current step, if there is one."""
         if self._step:
-            typer.echo(f"✓ {self._step} ({time.monotonic() - self._began_s:.1f} s)", err=True)
+            say(f"✓ {self._step} ({time.monotonic() - self._began_s:.1f} s)", err=True)
         self._step = ""

@@ -5,11 +5,14 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from gateway.access.private_home import make_home
 from gateway.access.tls import load_tls
+from gateway.cli.address import find_url, remove_address, url_of, write_address
 from gateway.cli.free_port import await_free_port
 from gateway.cli.output import Progress, errors_printed
 from gateway.cli.settings_flags import Engine, GrpcPort, Home, Host, Port, Replicas, read_settings
@@ -54,8 +57,18 @@ def run(settings: Settings, progress: Progress) -> None:
 
     def on_ready() -> None:
         progress.done()
+        write_address(settings)
         typer.echo(_welcome(settings), err=True)
 
+    make_home(settings.home)
+    try:
+        _serve(settings, progress, on_ready)
+    finally:
+        remove_address(settings)
+    progress.done()
+
+
+def _serve(settings: Settings, progress: Progress, on_ready: Callable[[], None]) -> None:
     if settings.engine == "uvicorn":
         from gateway.replica import uvicorn_engine
 
@@ -67,7 +80,6 @@ def run(settings: Settings, progress: Progress) -> None:
         from gateway.replica import ray_engine  # takes seconds to import; the other engine does not need it
 
         ray_engine.run(settings, progress.step, on_ready)
-    progress.done()
 
 
 def end_with_parent() -> None:
@@ -86,13 +98,15 @@ def end_with_parent() -> None:
 
 
 def _welcome(settings: Settings) -> str:
-    url = f"{'http' if settings.tls_certificate is None else 'https'}://{settings.host}:{settings.port}"
+    url = url_of(settings)
+    # A command in this environment finds a gateway of another home only if it is named.
+    option = "" if find_url(os.environ.get("POINTSMAN_URL", "")) == url else f" --url {url}"
     grpc = f"gRPC on port {settings.grpc_port}; " if settings.grpc_port else ""
     return f"""
 Pointsman serves at {url}  ({grpc}state in {settings.home}; Ctrl-C stops everything)
 
-  pointsman status                       what each replica serves
-  pointsman shift cancer canary=20       move traffic
+  pointsman status{option}                       what each replica serves
+  pointsman shift cancer canary=20{option}       move traffic
   pointsman log query "FROM inferences SELECT route, arm, count(*) GROUP BY ALL"
   {url}/docs             the operators' API
 """

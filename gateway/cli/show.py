@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.client import ApiClient
-from gateway.cli.options import DEFAULT_URL, Json, Url
+from gateway.cli.options import OURS, Json, Url
 from gateway.cli.output import errors_printed, format_weights, print_json, print_table
 from gateway.cli.print_status import print_route, print_status
 from gateway.cli.wait import phase_of
@@ -16,7 +16,7 @@ from gateway.cli.wait import phase_of
 @errors_printed()
 def status(
     route: Annotated[str | None, typer.Option("--route", help="Show all details of one route.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     as_json: Json = False,
 ) -> None:
     """Show each route's rollout, guardrails and shadows, and what every replica has applied."""
@@ -35,7 +35,7 @@ def status(
 def history(
     route: Annotated[str | None, typer.Argument(help="One route. Without it: the changes of all routes.")] = None,
     limit: Annotated[int, typer.Option(help="How many changes to show.")] = 20,
-    url: Url = DEFAULT_URL,
+    url: Url = OURS,
     as_json: Json = False,
 ) -> None:
     """Show who changed what, when and why, the newest change first. `pointsman` is the gateway itself."""
@@ -51,7 +51,7 @@ def history(
 
 
 @errors_printed()
-def models(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def models(url: Url = OURS, as_json: Json = False) -> None:
     """Show the model versions that a replica holds, and why a version is quarantined."""
     held = ApiClient(url).models()
     if as_json:

@@ -1,23 +1,25 @@
 """Waits until every live replica serves a change, and prints the result."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import typer
-
 from gateway.cli.client import ApiClient
-from gateway.cli.output import Progress, format_weights, print_json
+from gateway.cli.output import Progress, format_weights, print_json, say
 
 _CONVERGE_S = 60.0  # long enough for a dedicated version, which starts a process first
 _POLL_S = 0.05
 _PROGRESS_AFTER_S = 2.0
+_SILENT_AT_MOST_S = 20.0
+"""A replica that loads a version may not report for a while. One that is silent for longer is not waited for, unless
+there is no other."""
 
 
 def await_live(
     client: ApiClient, entries: Sequence[dict[str, Any]], as_json: bool, outcomes: Mapping[str, str] | None = None
 ) -> None:
-    """Wait until the live replicas serve these versions, and print them.
+    """Wait until the replicas that exist serve these versions, and print them.
 
     `outcomes` says for each route whether it was created, changed or left unchanged.
 
@@ -28,7 +30,7 @@ def await_live(
     began_s = time.monotonic()
     wanted = {entry["route"]: entry["version"] for entry in entries}
     live = _applied(client, wanted)
-    while not all(live.values()) and time.monotonic() - began_s < _CONVERGE_S:
+    while not _is_live(live) and time.monotonic() - began_s < _CONVERGE_S:
         if time.monotonic() - began_s > _PROGRESS_AFTER_S and not as_json:
             progress.step("waiting for every replica")
         time.sleep(_POLL_S)
@@ -40,13 +42,21 @@ def await_live(
     else:
         for entry in entries:
             outcome = outcomes[entry["route"]] if outcomes else None
-            typer.echo(
+            say(
                 f"{entry['route']} {_verb(outcome)} version {entry['version']}{_phase(entry)} "
                 f"({format_weights(entry['weights'])}), "
                 f"live on {sum(live.values())} of {len(live)} replicas after {took_s:.2f} s"
             )
+    if not live:
+        raise ValueError(
+            "The change is stored, but no replica reports; start the gateway, or see its log. `pointsman status` shows "
+            "what is there."
+        )
     if not all(live.values()):
-        raise ValueError("Not every replica serves the change yet; `pointsman status` shows which, and why.")
+        missing = ", ".join(sorted(name for name, serves in live.items() if not serves))
+        raise ValueError(
+            f"Not every replica serves the change yet; `pointsman status` shows which, and why. Missing: {missing}."
+        )
 
 
 def phase_of(document: Mapping[str, Any]) -> str:
@@ -69,9 +79,19 @@ def _phase(entry: Mapping[str, Any]) -> str:
 
 
 def _applied(client: ApiClient, wanted: Mapping[str, int]) -> dict[str, bool]:
-    """Return, for each live replica, True if it serves at least the wanted version of every route."""
+    """Return, for each replica that exists, True if it is live and serves every route at its version."""
+    replicas = client.replicas()
+    is_none_live = not any(replica["state"] == "LIVE" for replica in replicas)
     return {
-        replica["replica"]: all(replica["routes"].get(name, 0) >= version for name, version in wanted.items())
-        for replica in client.replicas()
-        if replica["state"] == "LIVE"
+        replica["replica"]: replica["state"] == "LIVE" and _serves(replica, wanted)
+        for replica in replicas
+        if is_none_live or replica["state"] == "LIVE" or replica.get("age_s", math.inf) < _SILENT_AT_MOST_S
     }
+
+
+def _serves(replica: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
+    return all(replica["routes"].get(name, 0) >= version for name, version in wanted.items())
+
+
+def _is_live(live: Mapping[str, bool]) -> bool:
+    return bool(live) and all(live.values())

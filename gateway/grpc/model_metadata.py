@@ -65,7 +65,9 @@ class GrpcMetadata:
 
     def _metadata(self, request: pb.ModelMetadataRequest, headers: Headers) -> Message:
         self._admit(headers, request.name)
-        return _filled(pb.ModelMetadataResponse(), self._source.metadata(request.name, request.version or None))
+        found = self._source.metadata(request.name, request.version or None)
+        described = {name: value for name, value in found.items() if name != "properties"}  # unset: see the .proto
+        return _filled(pb.ModelMetadataResponse(), described)
 
     def _config(self, request: pb.ModelConfigRequest, headers: Headers) -> Message:
         self._admit(headers, request.name)

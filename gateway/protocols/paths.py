@@ -6,6 +6,7 @@ from typing import NamedTuple
 from router.errors import UnknownRoute
 
 _V2, _V1 = "/v2/models/", "/v1/models/"
+_V1_PINS = ("versions", "labels")  # TensorFlow Serving's words for a version and an alias
 _INFER, _PREDICT = "/infer", ":predict"
 
 
@@ -35,6 +36,9 @@ def parse_path(path: str) -> PredictionPath:
         route = path[len(_V1) :].removesuffix(_PREDICT)
         if "/" not in route:
             return PredictionPath(True, route, None)
+        name, kind, version = (*route.split("/"), "", "")[:3]
+        if name and version and kind in _V1_PINS and route.count("/") == 2:
+            return PredictionPath(True, name, version)
         raise UnknownRoute(f"{path} is not of the form /v1/models/ROUTE:predict.")
     parts = path.rstrip("/").split("/")
     if len(parts) == 5 and parts[3]:

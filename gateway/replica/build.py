@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
+
 from gateway.access.browser import browser_policy
 from gateway.access.browser_middleware import BrowserMiddleware
 from gateway.access.guard import AccessGuard
@@ -56,6 +58,9 @@ from registry_sync.open import open_registry
 from runtimes.load import LoadOptions
 from store.interface import Store
 from store.open import open_store
+from store.redis.address import plain_remote_nodes
+
+_log = structlog.get_logger()
 
 
 class Shared(NamedTuple):
@@ -110,6 +115,9 @@ def open_shared(settings: Settings) -> Shared:
         ValueError: the settings do not define which callers are allowed, or name files that cannot be used.
     """
     access, tls = open_access(settings), load_tls(settings)
+    plain = plain_remote_nodes(settings.store)
+    if plain:
+        _log.warning("gateway.store.not_encrypted", hosts=plain, advice="use rediss://: passwords and keys go in clear")
     tracing = open_tracing(os.environ)
     seat = take_seat(settings.spool)
     name = f"{socket.gethostname()}-{seat.number}"

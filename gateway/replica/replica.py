@@ -5,6 +5,7 @@ import gc
 import sys
 import time
 
+from gateway.access.private_home import keep_files_private
 from gateway.execution.dedicated import Dedicated
 from gateway.http.server import HttpServer
 from gateway.replica.background import (
@@ -44,6 +45,7 @@ class Replica:
     """
 
     def __init__(self, settings: Settings, dedicated: Dedicated | None = None) -> None:
+        keep_files_private()
         shared = open_shared(settings)
         execution = build_execution(shared, dedicated)
         inference = build_inference(shared)

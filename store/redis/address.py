@@ -12,6 +12,7 @@ redis-py's `parse_url` is not used. It knows neither Sentinels nor clusters. It 
 database that is not a number for 0, drops everything after a `#`, and passes unknown options on to the client.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -64,6 +65,21 @@ class RedisAddress:
             if secret:
                 text = text.replace(secret, "…")
         return text
+
+
+def plain_remote_nodes(url: str) -> list[str]:
+    """Return the hosts of a store to which passwords and documents would go over a network without encryption."""
+    if not is_redis_url(url):
+        return []
+    address = parse_redis_url(url)
+    return [] if address.tls else [host for host, _ in address.nodes if not _is_loopback(host)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_redis_url(url: str) -> bool:

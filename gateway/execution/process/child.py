@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Mapping
 
+_SETTINGS = "POINTSMAN_"
+
 
 class ChildProcess:
     """A process from its start until it has been reaped. One thread may call `wait`, every thread may call `kill`.
@@ -37,7 +39,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": _import_path(), **environment},
+                    env={**_inherited(), "PYTHONPATH": _import_path(), **environment},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )
             if nice:
@@ -70,6 +72,11 @@ class ChildProcess:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+
+def _inherited() -> dict[str, str]:
+    """Return this process's environment without our settings: POINTSMAN_STORE may hold a password."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
 
 
 def _import_path() -> str:

@@ -116,7 +116,8 @@ def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypat
         entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
         if request.method == "POST":
             sent.append((request.url.path, request.headers["if-match"], json.loads(request.content)))
-        return httpx.Response(200, json=[] if request.url.path == "/api/replicas" else entry)
+        live = [{"replica": "x", "state": "LIVE", "routes": {"r": 8}}]
+        return httpx.Response(200, json=live if request.url.path == "/api/replicas" else entry)
 
     original = httpx.Client
     monkeypatch.setattr(

@@ -190,3 +190,8 @@ def test_reading_needs_permission(method):
 @pytest.mark.parametrize("method", ["ServerLive", "ServerReady"])
 def test_health_needs_no_permission(method):
     assert call(method, guard=Reader())
+
+
+def test_the_metadata_of_a_model_have_the_protocols_properties():
+    assert pb.ModelMetadataResponse.DESCRIPTOR.fields_by_name["properties"].number == 6
+    assert dict(pb.ModelMetadataResponse(properties={"a": "b"}).properties) == {"a": "b"}

@@ -91,3 +91,14 @@ def test_an_unknown_model_is_named_with_the_close_ones(gateway):
         assert response.json()["error"] == "Request for unknown model: 'plan' is not found; did you mean plain?"
     for path in ("/v2/models/plan/infer", "/v1/models/plan:predict"):
         assert gateway.http.post(path, content=b"{}").json()["error"].startswith("Request for unknown model")
+
+
+def test_v1_takes_versions_and_labels(gateway):
+    body = b'{"instances": [[1, 2, 3, 4]]}'
+    for pin, arm in (("versions/1", "a"), ("versions/challenger", "b"), ("labels/challenger", "b")):
+        response = gateway.http.post(f"/v1/models/half/{pin}:predict", content=body)
+        assert (response.status_code, response.headers.get("x-arm")) == (200, arm), pin
+        assert gateway.http.get(f"/v1/models/half/{pin}").json() == {"name": "half", "ready": True}
+    for path in ("half/versions/99", "half/labels/nothing", "half/other/1", "half/versions/", "half/labels/a/b"):
+        assert gateway.http.post(f"/v1/models/{path}:predict", content=body).status_code == 404, path
+        assert gateway.http.get(f"/v1/models/{path}").status_code == 404, path

@@ -1,0 +1,63 @@
+"""Text of callers on an operator's terminal."""
+
+import json
+
+import pytest
+import typer
+
+from gateway.cli import output
+from gateway.cli.client import ApiClient, ApiError
+
+_HARMFUL = [*map(chr, [*range(0x20), *range(0x7F, 0xA0)]), "\u202e", "\u2066", "\u200f", "\u061c", "\u2028"]
+_TEXT = "a\u001b]0;x\u0007\u001b[2J\u009b31m\u202eb\nc" + "".join(_HARMFUL)
+
+
+def is_harmless(printed: str) -> bool:
+    return not any(each in printed for each in _HARMFUL if each not in "\n\t")
+
+
+def test_a_table_has_no_control_characters(capsys):
+    output.print_table([_TEXT, "WHY"], [(_TEXT, _TEXT), ("é ä 漢", None)])
+    printed = capsys.readouterr().out
+    assert is_harmless(printed)
+    assert printed.count("\n") == 3  # a line end in a cell would look like another row
+    assert "a\\x1b]0;x\\x07" in printed
+    assert "é ä 漢" in printed
+
+
+def test_json_has_them_as_escapes(capsys):
+    output.print_json({"id": _TEXT, _TEXT: 1})
+    printed = capsys.readouterr().out
+    assert is_harmless(printed)
+    assert json.loads(printed) == {"id": _TEXT, _TEXT: 1}
+
+
+def test_sentences_and_errors_have_none(capsys):
+    output.say(_TEXT)
+    output.console.print(_TEXT)
+    progress = output.Progress()
+    progress.step(_TEXT)
+    progress.done()
+    with pytest.raises(typer.Exit), output.errors_printed():
+        raise ApiError(_TEXT)
+    printed = capsys.readouterr()
+    assert is_harmless(printed.out)
+    assert is_harmless(printed.err)
+
+
+def test_a_why_in_the_history_is_harmless(run, monkeypatch):
+    entry = {
+        "route": "r",
+        "version": 1,
+        "at_s": 0,
+        "who": _TEXT,
+        "what": _TEXT,
+        "phase": "",
+        "weights": {},
+        "why": _TEXT,
+    }
+    monkeypatch.setattr(ApiClient, "audit", lambda *_: [entry])
+    for more in ((), ("--json",)):
+        result = run("history", *more)
+        assert result.exit_code == 0
+        assert is_harmless(result.stdout)
