@@ -154,7 +154,7 @@ class HttpConnection(LimitedConnection):
             return False
         # Above this mark uvicorn stops reading until the application asks for more. Without ASGI nothing would ask.
         if int(length) > HIGH_WATER_LIMIT:
-            refused = endpoint.refuse_caller(cycle.scope["path"], headers)
+            refused = endpoint.refuse_caller("POST", cycle.scope["path"], headers)
             if refused is not None:
                 cycle.more_body = False
                 self._write_response(cycle, refused)  # the parser drops the body

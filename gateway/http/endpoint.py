@@ -135,12 +135,15 @@ class InferenceEndpoint:
             _log.exception("gateway.predict.failed", path=path)
             return response_of(500, v2_http.encode_error("The gateway failed; its log says why."), [])
 
-    def refuse_caller(self, path: str, headers: Headers) -> Response | None:
+    def refuse_caller(self, method: str, path: str, headers: Headers) -> Response | None:
         """Return the refusal of a caller who may not use the route, before the body is read. None: the caller may.
 
         The caller's rate is not counted here.
         """
         try:
+            if _is_of_page(headers):
+                self._browsers.require(method, path, headers)
+                return None  # it may be a preflight, and its refusal has further headers
             self.service.check_caller(parse_path(path).route, headers)
         except tuple(STATUS_OF) as error:
             return refusal(error, new_decision_id())
@@ -165,7 +168,7 @@ class InferenceEndpoint:
         """Read the body, then respond. Cancel the work when the client leaves."""
         started_s = time.perf_counter()
         headers = fields_by_name(scope["headers"])
-        refused = self.refuse_caller(path, headers)
+        refused = self.refuse_caller(scope["method"], path, headers)
         if refused is not None:
             return _closing_if_expected(refused, headers)
         try:

@@ -33,27 +33,25 @@ def check_head(
         fields[:] = [(name, value.strip(b" \t")) for name, value in fields]
 
 
+def too_large(max_bytes: int) -> HeadersTooLarge:
+    """Return the error for a head that is above the limit."""
+    return HeadersTooLarge(f"The request's path and headers are larger than {max_bytes} bytes.")
+
+
 def fields_by_name(fields: Sequence[Header], *, needs_host: bool = False) -> dict[bytes, bytes]:
-    """Return the fields by name. Values of one name are joined by commas (RFC 9110, 5.3), as over gRPC.
+    """Return the fields by name. Of a name that is there twice, the last value counts, as over gRPC.
+
+    A proxy that adds a field instead of setting it adds it behind the client's.
 
     Raises:
         BadRequest: there is not exactly one Host, which HTTP/1.1 wants (RFC 9112, 3.2).
     """
     by_name = dict(fields)
-    hosts = b"host" in by_name
-    if len(by_name) < len(fields):
-        by_name.clear()
-        for name, value in fields:
-            by_name[name] = by_name[name] + b"," + value if name in by_name else value
-        hosts = [name for name, _ in fields].count(b"host") == 1
-    if needs_host and not hosts:
-        raise BadRequest("HTTP/1.1 wants one Host header in each request; there is none, or more than one.")
+    if needs_host:
+        is_single = len(by_name) == len(fields) or [name for name, _ in fields].count(b"host") == 1
+        if not is_single or b"host" not in by_name:
+            raise BadRequest("HTTP/1.1 wants one Host header in each request; there is none, or more than one.")
     return by_name
-
-
-def too_large(max_bytes: int) -> HeadersTooLarge:
-    """Return the error for a head that is above the limit."""
-    return HeadersTooLarge(f"The request's path and headers are larger than {max_bytes} bytes.")
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, fields: Sequence[Header]) -> bytes:

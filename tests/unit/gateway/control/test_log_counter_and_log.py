@@ -96,8 +96,7 @@ class World:
                 self._machines[index].seat.release()  # which the operating system does
                 self._machines[index] = self._start()
         self._fate.calm = True
-        for aside in (self._root / "spool" / DEAD_LETTER).glob("*"):  # three deaths in a row look like poison
-            aside.rename(self._machines[0].seat.folder / aside.name)
+        retry_set_aside(self._root, self._machines[0])
         for machine in self._machines * 2:
             machine.counter.tick()
             machine.roll()
@@ -155,6 +154,12 @@ def test_sqlite_has_the_same_sums(tmp_path, seed):
     sqlite.close()
 
 
+def retry_set_aside(root, machine):
+    """Give back what was set aside, as an operator does. Three deaths in a row look like the segment's fault."""
+    for aside in (root / "spool" / DEAD_LETTER).glob("*"):
+        aside.rename(machine.seat.folder / aside.name)
+
+
 def test_a_kill_by_the_system_loses_and_doubles_nothing(tmp_path):
     command = [sys.executable, "-c", _APPEND_AND_COUNT_FOREVER, str(tmp_path)]
     answered = 0
@@ -168,6 +173,8 @@ def test_a_kill_by_the_system_loses_and_doubles_nothing(tmp_path):
     heir = Machine(tmp_path, "heir", sqlite)
     for _ in range(2):
         heir.roll()
+    retry_set_aside(tmp_path, heir)
+    heir.roll()
     heir.counter.tick()
     live = sum(value for key, value in sqlite.sums("fraud", 0).items() if key.name == "requests")
     kept = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "log").rglob("*.parquet"))
