@@ -133,12 +133,12 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
         """Return every declared route and version with its state."""
         return metadata.index(only_ready=body.ready)
 
-    @router.post("/v2/repository/models/{model}/load", responses=raises(NotSupported))
+    @router.post("/v2/repository/models/{model}/load", include_in_schema=False)
     def load(model: RouteName) -> None:  # noqa: ARG001  # the path names it
         """Return 501: models come from the registry."""
         raise NotSupported(NO_LOADING)
 
-    @router.post("/v2/repository/models/{model}/unload", responses=raises(NotSupported))
+    @router.post("/v2/repository/models/{model}/unload", include_in_schema=False)
     def unload(model: RouteName) -> None:  # noqa: ARG001  # the path names it
         """Return 501: models come from the registry."""
         raise NotSupported(NO_LOADING)

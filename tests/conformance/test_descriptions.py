@@ -88,8 +88,8 @@ def test_the_repository_is_shown_but_not_changed(client, refused):
     for call in ("load_model", "unload_model"):
         raised = refused(lambda call=call: client.describe(call, "colours"))
         assert raised.kind == "InferenceServerException"
-        assert raised.status == ("StatusCode.UNIMPLEMENTED" if client.kind.is_grpc else "404")
-        assert "while decoding" not in raised.sentence
+        assert raised.status == ("StatusCode.UNIMPLEMENTED" if client.kind.is_grpc else "501")
+        assert "come from the registry" in raised.sentence
 
 
 @EVERY_TRITON
