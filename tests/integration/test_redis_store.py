@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from store.errors import Conflict
+from store.errors import Conflict, StoreUnavailable
 from store.interface import BUCKETS_KEPT_S, Store
 from store.open import open_store
 from tests.support.documents import api_key, declared, report, shifted, sum_key, write, written
@@ -44,9 +44,12 @@ def test_a_thousand_attempts_on_one_document_from_many_threads_are_each_made_onc
 
     def attempt(number: int) -> None:
         while True:
-            document = store.read("fraud").document
             try:
+                document = store.read("fraud").document
                 write(store, shifted(document, document.weights["canary"] + 1), str(number))
+            except StoreUnavailable as busy:  # a slow machine; the history below has each change once
+                if "may or may not" in str(busy):
+                    raise
             except Conflict as conflict:
                 if conflict.current <= document.version:  # a write that loses has lost to a newer version
                     raise
