@@ -155,7 +155,7 @@ def _floats_with_words(name: str, datatype: str, elements: Sequence[Any]) -> Ten
         BadRequest: there is another word.
         OverflowError: a number is finite, but not in the datatype.
     """
-    for word in {each for each in elements if type(each) is str}:
+    for word in dict.fromkeys([each for each in elements if type(each) is str]):  # the first wrong one is named
         if word not in _WORDS:
             raise BadRequest(
                 f"Tensor {name} holds {word!r}; beside numbers there are null, NaN, Infinity and -Infinity."

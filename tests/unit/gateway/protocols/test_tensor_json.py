@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -125,3 +126,9 @@ def test_deeper_nesting_than_an_array_can_have_is_refused():
     for depth in (65, 1_000_000):
         with pytest.raises(BadRequest, match="nested more than 64 levels"):
             decode_data("X", "FP32", (1,), b"[" * depth + b"1" + b"]" * depth)
+
+
+def test_the_first_wrong_word_is_named():
+    wrong = [f"w{number}" for number in range(50)]
+    with pytest.raises(BadRequest, match="holds 'w0'"):
+        decode_data("X", "FP32", (51,), msgspec.json.encode(["NaN", *wrong]))
