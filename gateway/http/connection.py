@@ -78,7 +78,7 @@ class HttpConnection(LimitedConnection):
     def on_message_complete(self) -> None:
         """Run the prediction whose body is now complete. The parser calls this."""
         if self.parser.should_upgrade():
-            return
+            return  # the head alone was parsed, and is fed again
         super().on_message_complete()
         cycle = self._receiving
         if cycle is not None:

@@ -103,7 +103,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the head, then begin the request. The parser calls this."""
         if self.parser.should_upgrade():
-            return  # `_parse` feeds the head again, without the upgrade
+            return  # `_ignore_upgrade` feeds the head again
         limits = self.app.limits
         try:
             check_head(
@@ -121,11 +121,6 @@ class LimitedConnection(HttpToolsProtocol):
         self._heads += 1
         self.progress = True
         super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Note the end of a request. The parser calls this."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
 
     def refuse(self, error: GatewayError) -> None:
         """Refuse what arrives, after the responses to the requests before it. Nothing more is read."""
