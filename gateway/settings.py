@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     )
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    conversion_max_bytes: int = Field(
+        1024 * 1024 * 1024, ge=256 * 1024 * 1024, description="Memory of the process that turns segments into Parquet."
+    )
     log_max_instances_per_request: int = Field(
         1000, ge=2, description="Of a request with more instances, the log keeps a sample of this many."
     )

@@ -71,11 +71,10 @@ def read_range(fd: int, offset: int, limit_bytes: int) -> SegmentRange:
         OSError: the file cannot be read.
         msgspec.MsgspecError: a whole frame is not an entry.
     """
-    content = os.pread(fd, limit_bytes, offset)
-    if len(content) >= FRAME.size:
-        first = FRAME.size + FRAME.unpack_from(content)[0]
-        if first > limit_bytes and offset + first <= os.fstat(fd).st_size:
-            content = os.pread(fd, first, offset)
+    head = os.pread(fd, FRAME.size, offset)
+    if len(head) < FRAME.size or not any(head):
+        return SegmentRange({}, [], offset)  # nothing new, which is what most looks find
+    content = os.pread(fd, max(limit_bytes, FRAME.size + FRAME.unpack(head)[0]), offset)
     parsed = _parse(content)
     return SegmentRange(parsed.contexts, parsed.records, offset + parsed.end)
 

@@ -1,7 +1,7 @@
-"""How often it was tried to turn a segment into Parquet: a number that survives the process.
+"""How often a segment could not be turned into Parquet: a number that survives the process.
 
-A try is noted before it begins. So one that ends the process, as when memory runs out, counts as well. Each try is an
-empty file beside the segment, which can be created even when the disk has no space for content.
+Each try that failed is an empty file beside the segment, which can be created even when the disk has no space for
+content.
 """
 
 import contextlib
@@ -11,21 +11,12 @@ MAX_TRIES = 3
 """After this many tries a segment is set aside."""
 
 
-def tries(segment: Path) -> int:
-    """Return how many tries have begun and were not taken back."""
-    return sum(_note(segment, number).exists() for number in range(1, MAX_TRIES + 1))
-
-
-def begin_try(segment: Path) -> None:
-    """Note a try. If the folder cannot be written the try goes on: shipping may be what frees the disk."""
-    with contextlib.suppress(OSError):
-        _note(segment, tries(segment) + 1).touch()
-
-
-def take_back(segment: Path) -> None:
-    """Forget the last try: the segment was not at fault."""
-    with contextlib.suppress(OSError):
-        _note(segment, tries(segment)).unlink(missing_ok=True)
+def note_failed_try(segment: Path) -> int:
+    """Note that a try has failed. Return how many have, this one included."""
+    failed = 1 + sum(_note(segment, number).exists() for number in range(1, MAX_TRIES + 1))
+    with contextlib.suppress(OSError):  # a folder that cannot be written is no reason to end here
+        _note(segment, failed).touch()
+    return failed
 
 
 def forget_tries(segment: Path) -> None:

@@ -4,8 +4,10 @@ When `append` returns, the operating system has the record, so the record surviv
 that cannot be written is dropped and counted. Its sequence number is not used again, so readers can count it as well.
 
 A segment that is full is left at once, by the append that finds it full: no segment is larger than the limit and one
-record. What `append` does then is short: it opens the next file. The shipping thread closes the full one, because that
-syncs up to `max_bytes` to the disk.
+record. What `append` does then is short: it opens the next file. `rotate` closes the full one.
+
+The companion process reads a segment while it is written here, syncs it to the disk, and ships it once it is closed.
+A lock on the file tells it which segments are open (`inference_log.segment_lock`).
 """
 
 import mmap
@@ -19,6 +21,7 @@ import msgspec
 
 from inference_log.record import Audit, Context, Record, SegmentHeader
 from inference_log.segment import SUFFIX, frame
+from inference_log.segment_lock import create_locked
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -39,7 +42,7 @@ class _ActiveSegment:
         self.numbers: dict[int, int] = {}
         self._contexts: list[Context] = []
         self._size = 0
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self.fd = create_locked(path)
         try:
             os.posix_fallocate(self.fd, 0, _CHUNK_BYTES)
             self._size = _CHUNK_BYTES
@@ -83,7 +86,7 @@ class _ActiveSegment:
         return number
 
     def close(self) -> None:
-        """Cut the file to its written length, and sync it to the disk.
+        """Cut the file to its written length, and give up its lock.
 
         Raises:
             OSError: the disk is failing. The file is closed all the same.
@@ -91,7 +94,6 @@ class _ActiveSegment:
         self._map.close()
         try:
             os.ftruncate(self.fd, self.bytes)
-            os.fsync(self.fd)
         finally:
             os.close(self.fd)
 
@@ -99,7 +101,7 @@ class _ActiveSegment:
 class LogWriter:
     """The writer of one replica. `append` and `note` may be called from any thread.
 
-    `rotate`, `close_full` and `sync` belong to the shipping thread. A segment that has `max_bytes` gets nothing more.
+    One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more.
     """
 
     def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES) -> None:
@@ -154,27 +156,6 @@ class LogWriter:
         with self._lock:
             return None if self._active is None else self._active.path
 
-    @property
-    def open_paths(self) -> set[Path]:
-        """The segments that are being written, or are full and not closed yet. They must not be shipped.
-
-        They are read under the lock: the file of a new segment exists, and can be listed, before it is active here.
-        """
-        with self._lock:
-            return {segment.path for segment in self._open_segments()}
-
-    def written_bytes(self, path: Path) -> int:
-        """Return how many bytes of a segment are written. The file of a segment that is not closed is longer.
-
-        Raises:
-            OSError: there is no such file.
-        """
-        with self._lock:  # the file of a new segment exists before it becomes active here
-            for segment in self._open_segments():
-                if segment.path == path:
-                    return segment.bytes
-            return path.stat().st_size
-
     def rotate(self, max_age_s: float, max_bytes: int) -> Path | None:
         """Close the active segment if it is old or large enough, and return its path; otherwise return None.
 
@@ -183,7 +164,7 @@ class LogWriter:
         Raises:
             OSError: the disk is failing.
         """
-        self.close_full()
+        self._close_full()
         active = self._active
         if active is None:
             return None
@@ -193,30 +174,21 @@ class LogWriter:
             if self._active is active:  # otherwise `append` has left it meanwhile
                 self._active = None
                 self._full.append(active)
-        self.close_full()
+        self._close_full()
         return active.path
 
-    def close_full(self) -> None:
-        """Close the segments that `append` has left because they were full.
+    def close(self) -> None:
+        """Close every segment. Nothing is appended after this.
 
         Raises:
             OSError: the disk is failing.
         """
+        self.rotate(0.0, 0)
+
+    def _close_full(self) -> None:
+        """Close the segments that are left."""
         while self._full:
-            try:
-                self._full[0].close()
-            finally:
-                with self._lock:  # only now is the file as long as what is written
-                    self._full.pop(0)
-
-    def sync(self) -> None:
-        """Sync the active segment to the disk."""
-        active = self._active
-        if active is not None:
-            os.fsync(active.fd)
-
-    def _open_segments(self) -> list[_ActiveSegment]:
-        return self._full if self._active is None else [*self._full, self._active]
+            self._full.pop(0).close()
 
     def _open(self) -> _ActiveSegment:
         """Open the next segment and leave the active one. If it cannot be opened, the active one stays."""

@@ -16,7 +16,7 @@ from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, sta
 from gateway.http.body import BodyLimit
 from gateway.inference.metadata import SERVER_VERSION, Metadata
 from gateway.protocols.v2_http import encode_error
-from gateway.telemetry.metrics import CONTENT_TYPE
+from gateway.telemetry.render import CONTENT_TYPE
 
 _MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a limit of their own
 _ERROR_NAMES = {400: BadRequest.__name__, 404: NOT_FOUND, 405: WrongMethod.__name__}

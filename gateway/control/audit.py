@@ -1,14 +1,15 @@
 """Writes every change of every document into the log, automatic changes included.
 
-The store holds a mark: the number of the last change that is in the log. Every replica compares the mark with the
-store's revision. A replica that finds changes after the mark writes them and moves the mark. It writes its own changes
-at once. It leaves those of other replicas alone for a few seconds, so that their makers can write them. If two replicas
+The store holds a mark: the number of the last change that is in the log. On every machine the mark is compared with the
+store's revision. A machine that finds changes after the mark writes them and moves the mark. It writes its own changes
+at once. It leaves those of other machines alone for a few seconds, so that their makers can write them. If two machines
 write the same change, or one dies before it moves the mark, the change is in the log twice and is shown once.
 """
 
 import json
 from itertools import takewhile
 
+from gateway.control.report import host_of
 from gateway.telemetry.periodic import LogOnce
 from inference_log.record import Audit
 from inference_log.writer import LogWriter
@@ -21,13 +22,13 @@ _CHANGES_PER_TICK = 100
 
 
 class AuditTrail:
-    """One per replica. `failures` counts how often the store or the disk failed."""
+    """One per machine, whose `host` name its replicas' names begin with. `failures` counts failed stores and disks."""
 
-    def __init__(self, store: Store, writer: LogWriter, replica: str, patience_s: float = 5.0) -> None:
+    def __init__(self, store: Store, writer: LogWriter, host: str, patience_s: float = 5.0) -> None:
         self.failures = 0
         self._store = store
         self._writer = writer
-        self._replica = replica
+        self._host = host
         self._patience_s = patience_s
         self._audited = -1
         self._outage = LogOnce("gateway.audit.store_failed")
@@ -59,7 +60,7 @@ class AuditTrail:
             self._audited = after
 
     def _is_due(self, change: Change, now_s: float) -> bool:
-        return change.by == self._replica or change.at_s <= now_s - self._patience_s
+        return host_of(change.by) == self._host or change.at_s <= now_s - self._patience_s
 
 
 def _audit(numbered: NumberedEntry) -> Audit:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.control.binding import bind, require_released
-from gateway.control.replica_view import ReplicaView
+from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
@@ -43,9 +43,9 @@ class Note:
 
 
 class Changes:
-    """One per replica; used by many threads."""
+    """One per process; used by many threads."""
 
-    def __init__(self, store: Store, catalogue: Catalogue, replica: str, view: ReplicaView) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue, replica: str, view: View) -> None:
         self._store = store
         self._catalogue = catalogue
         self._replica = replica

@@ -20,16 +20,17 @@ class DesiredState:
 
     `known` is the last state of the store that was believed. `trouble` is why the store is not believed now, or empty.
     `corrupt` gives the reason for each route whose document cannot be read. `was_read` is True once the store has
-    answered since the start.
+    answered since the start. Only if `may_adopt`, another store than the last known one is believed after a start.
     """
 
-    def __init__(self, store: Store, last_known: LastKnownFile | None) -> None:
+    def __init__(self, store: Store, last_known: LastKnownFile | None, *, may_adopt: bool = True) -> None:
         self.trouble = ""
         self.known = StoreState() if last_known is None else last_known.load()
         self.corrupt: Mapping[str, str] = {}
         self.was_read = False
         self._store = store
         self._last_known = last_known
+        self._may_adopt = may_adopt
         self._keys_revision = -1
 
     @property
@@ -96,7 +97,8 @@ class DesiredState:
         After a restart, accept a store with another identity, but not an empty one.
         """
         known = self.known.revision
-        if not known.identity or revision.identity == known.identity or (is_first and revision.identity):
+        adopts = is_first and self._may_adopt and revision.identity
+        if not known.identity or revision.identity == known.identity or adopts:
             return ""
         if not revision.identity:
             return f"The store has lost its routes. {_LOST}"

@@ -38,9 +38,10 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class LastKnownFile:
-    """The file. Several replicas of a machine may write it; the last writer wins."""
+    """The file. Several replicas of a machine may write it; the last writer wins. The companion only reads it."""
 
-    def __init__(self, path: Path, store_url: str) -> None:
+    def __init__(self, path: Path, store_url: str, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         self._path = path
         self._store = hashlib.sha256(store_url.encode()).hexdigest()[:16]  # the URL may hold a password
         self._kept = StoreState()
@@ -61,6 +62,8 @@ class LastKnownFile:
 
     def set_aside(self, identity: str) -> None:
         """Copy the file under the identity of its store, before the state of another store replaces it."""
+        if self._read_only:
+            return
         kept = self._path.with_name(f"{self._path.stem}.{identity}{self._path.suffix}")
         try:
             shutil.copyfile(self._path, kept)
@@ -71,7 +74,7 @@ class LastKnownFile:
 
     def keep(self, state: StoreState) -> None:
         """Replace the file if the state has changed. A disk error is logged, not raised."""
-        if state == self._kept:
+        if self._read_only or state == self._kept:
             return
         file = _File(
             store=self._store,

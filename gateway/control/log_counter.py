@@ -1,9 +1,11 @@
-"""Adds the records in a replica's segments to the store's sums, each exactly once.
+"""Adds the records in the segments of a machine to the store's sums, each exactly once.
 
 A source is a segment. How far it is counted is an offset in its bytes, which the store keeps. The store adds a piece
 only if it begins where the last one ended, and moves the end in the same step. So any process can count, as often as it
 likes and whenever it dies: the next one asks for the end and goes on from there. If the store's reply was lost, the end
 tells whether the piece was counted.
+
+A segment is counted while its replica writes it. A frame that is not whole yet is left for the next look.
 
 A segment is deleted only when it is counted to its end. The store forgets it only when it is deleted: then no process
 can read it, and so count it, again. If a process dies in between, a few bytes stay in the store until they expire.
@@ -19,9 +21,8 @@ import structlog
 from gateway.telemetry.periodic import LogOnce
 from inference_log.record import Context
 from inference_log.segment import SegmentRange, read_range
-from inference_log.spool import segments
+from inference_log.spool import all_segments
 from inference_log.tally import tally
-from inference_log.writer import LogWriter
 from store.errors import StoreUnavailable
 from store.interface import Store
 
@@ -33,16 +34,27 @@ _PIECE_BYTES = 4 * 1024 * 1024
 class _Source:
     """The state of one segment: where counting goes on, and the contexts of the bytes before `read_bytes`.
 
-    `certain` is True if `end` is what the store last replied. Up to `empty_to` there is nothing after `end`.
+    `certain` is True if `end` is what the store last replied. `is_counted` is True if the last look found nothing after
+    `end`.
     """
 
     def __init__(self) -> None:
         self.end = 0
         self.certain = False
-        self.empty_to = 0
+        self.is_counted = False
         self.read_bytes = 0
         self.contexts: dict[int, Context] = {}
         self.unreadable = False
+
+    def behind_bytes(self, path: Path) -> int:
+        """Return about how many bytes wait to be counted: what is written, in pages, of what is after `end`."""
+        if self.is_counted or self.unreadable:
+            return 0
+        try:
+            with path.open("rb") as file:
+                return max(0, os.lseek(file.fileno(), self.end, os.SEEK_HOLE) - self.end)
+        except OSError:  # the file is gone, or ends before `end`
+            return 0
 
     def learn(self, piece: SegmentRange) -> None:
         """Keep the contexts of a piece for the pieces that follow."""
@@ -51,16 +63,16 @@ class _Source:
 
 
 class LogCounter:
-    """One per replica. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
+    """One per machine. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
 
-    `behind_bytes` is what the last tick left uncounted of the replica's own segments. `failures` counts failures.
+    `behind_bytes` is about what the last tick left uncounted. `failures` counts failures.
     """
 
-    def __init__(self, store: Store, writer: LogWriter, piece_bytes: int = _PIECE_BYTES) -> None:
+    def __init__(self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES) -> None:
         self.behind_bytes = 0
         self.failures = 0
         self._store = store
-        self._writer = writer
+        self._spool = spool
         self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
         self._sources: dict[str, _Source] = {}
@@ -68,8 +80,8 @@ class LogCounter:
         self._outage = LogOnce("gateway.counter.store_failed")
 
     def tick(self) -> None:
-        """Count what is new in the replica's own segments. Never raise an error of the store or of a file."""
-        paths = segments(self._writer.folder)
+        """Count what is new. Never raise an error of the store or of a file."""
+        paths = all_segments(self._spool)
         with self._lock:
             names = {path.name for path in paths}
             self._sources = {name: source for name, source in self._sources.items() if name in names}
@@ -82,7 +94,7 @@ class LogCounter:
             self._outage.note("")
         except StoreUnavailable as error:
             self._note_outage(error)
-        self.behind_bytes = sum(map(self._uncounted_bytes, paths))
+        self.behind_bytes = sum(self._sources.get(path.name, _Source()).behind_bytes(path) for path in paths)
 
     def finish(self, path: Path) -> bool:
         """Count the rest of a closed segment. Return False if the store does not answer and the segment must be kept.
@@ -118,20 +130,20 @@ class LogCounter:
             _log.warning("gateway.counter.unread", segment=path.name, error=str(error))
 
     def _count(self, path: Path) -> None:
-        """Count the segment piece by piece up to where it ends now. Other threads may count in between.
+        """Count the segment piece by piece up to where its file ends now. Other threads may count in between.
 
-        Records that are appended meanwhile wait for the next call. Otherwise a store that is slower than the traffic
+        Records that are appended after that wait for the next call. Otherwise a store that is slower than the traffic
         would keep this loop busy for as long as there is traffic.
         """
-        written_bytes = self._writer.written_bytes(path)
+        size = path.stat().st_size
         more = True
         while more:
             with self._lock:
-                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()), written_bytes)
+                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()), size)
 
-    def _count_piece(self, path: Path, source: _Source, written_bytes: int) -> bool:
-        """Count one piece. Return True if there may be another one before `written_bytes`."""
-        if source.unreadable or written_bytes <= source.empty_to:
+    def _count_piece(self, path: Path, source: _Source, size: int) -> bool:
+        """Count one piece. Return True if there may be another one before `size`."""
+        if source.unreadable:
             return False
         if not source.certain:
             source.end = self._store.counted(path.name)
@@ -146,13 +158,13 @@ class LogCounter:
             self.failures += 1
             _log.error("gateway.counter.unreadable", segment=path.name, error=repr(error))
             return False
-        if piece.end == source.end:
-            source.empty_to = written_bytes
+        source.is_counted = piece.end == source.end
+        if source.is_counted:
             return False
         source.certain = False  # until the store has replied
         source.end = self._store.count(path.name, source.end, piece.end, added)
         source.certain = True
-        return source.end < written_bytes
+        return source.end < size
 
     def _read(self, path: Path, source: _Source) -> SegmentRange:
         """Read the piece after `source.end`. If another process has counted up to there, first read its contexts."""
@@ -168,16 +180,6 @@ class LogCounter:
             return piece
         finally:
             os.close(fd)
-
-    def _uncounted_bytes(self, path: Path) -> int:
-        source = self._sources.get(path.name)
-        try:
-            written_bytes = self._writer.written_bytes(path)
-        except FileNotFoundError:
-            return 0
-        if source is None:
-            return written_bytes
-        return 0 if source.unreadable or written_bytes <= source.empty_to else max(0, written_bytes - source.end)
 
     def _note_outage(self, error: StoreUnavailable) -> None:
         self.failures += 1

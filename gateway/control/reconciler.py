@@ -15,7 +15,7 @@ from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
 from gateway.control.route_builder import BUILD_ERRORS, Built, RouteBuilder
 from gateway.execution.lane_pool import LanePool
-from gateway.inference.live_table import LiveTableHolder, join
+from gateway.inference.live_table import LiveTable, LiveTableHolder, join
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
 from registry_sync.catalogue import Catalogue
 from router.errors import RouterError
@@ -30,11 +30,15 @@ _SETTLE_EVERY_S = 0.5
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
 
+def _nothing(_: LiveTable) -> None:
+    pass
+
+
 class Reconciler:
     """One per replica. `tick` is called by one thread at a time.
 
     `store_contact_s` is when the store last answered, by the monotonic clock. `take_keys` gets the API keys whenever
-    they have changed.
+    they have changed, `after_swap` each new live table.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Reconciler:
         holder: LiveTableHolder,
         registry_every_s: float,
         take_keys: Callable[[Sequence[ApiKey]], None] | None = None,
+        after_swap: Callable[[LiveTable], None] = _nothing,
     ) -> None:
         self.store_contact_s = time.monotonic()
         self._identity = identity
@@ -58,6 +63,7 @@ class Reconciler:
         self._holder = holder
         self._registry_every_s = registry_every_s
         self._take_keys = take_keys
+        self._after_swap = after_swap
         self._builder = RouteBuilder(catalogue, lanes)
         self._built: dict[str, Built] = {}
         self._is_built = False
@@ -67,13 +73,12 @@ class Reconciler:
         if take_keys is not None and desired.known.keys:
             take_keys(desired.known.keys)  # until the store has been read
 
-    def run(self, stop: threading.Event, every_s: float, after_tick: Callable[[], None]) -> None:
+    def run(self, stop: threading.Event, every_s: float) -> None:
         """Tick until `stop` is set, at the latest every `every_s` seconds; then withdraw this replica's report."""
         run_every(
             stop,
             _LEAST_PAUSE_S,
             PeriodicJob(lambda: self._await_change_and_tick(every_s), "gateway.refresh.failed"),
-            PeriodicJob(after_tick, "gateway.refresh.metrics_failed"),
         )
         try:
             self._store.retire(self._identity.name)
@@ -171,6 +176,7 @@ class Reconciler:
             return False
         self._holder.current = after
         self._built = built
+        self._after_swap(after)
         _log.info(
             "gateway.snapshot.live", snapshot=repr(after.snapshot), problems=dict(problems), warnings=dict(warnings)
         )

@@ -16,6 +16,16 @@ class Identity:
     started_s: float
 
 
+def name_on(host: str, part: int | str) -> str:
+    """Return the name of a process: its host, and the number of its seat or its role."""
+    return f"{host}-{part}"
+
+
+def host_of(name: str) -> str:
+    """Return the host of a process from its name."""
+    return name.rpartition("-")[0]
+
+
 def make_report(identity: Identity, live: LiveTable, trouble: str) -> Report:
     """Return the report of now. `trouble` is what is wrong with the store as this replica sees it, or empty."""
     return Report(

@@ -1,7 +1,8 @@
 """Advances rollouts, and takes bad arms out of traffic. Runs in a background thread.
 
-Every replica looks, some twice a second. What has to be done follows from the document, the sums and the time, and is
-written with compare-and-set. The first replica makes the change, and the others find it made.
+The companion process of every machine looks, some twice a second. What has to be done follows from the document, the
+sums and the time, and is written with compare-and-set. The first companion makes the change, and the others find it
+made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ import structlog
 from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.observer import Observer
-from gateway.control.replica_view import ReplicaView
+from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import apply
@@ -31,13 +32,13 @@ _Trouble = set[tuple[str, str]]
 
 
 class RolloutDriver:
-    """One per replica.
+    """One per machine.
 
     `verdicts` are the guardrails' last findings, by route. `aborts` counts the arms that were taken out of traffic, by
     route, arm and guardrail.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, changes: Changes, view: ReplicaView) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue, changes: Changes, view: View) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
@@ -105,7 +106,7 @@ class RolloutDriver:
         note = Note(OURSELVES, move.what, move.why)
         try:
             entry = self._changes.change(route, lambda _: move.command, note, expected=document.version)
-        except Conflict:  # another replica or an operator came first
+        except Conflict:  # another machine or an operator came first
             return
         if move.finding is not None:
             arm, guardrail = move.finding.arm, move.finding.guardrail

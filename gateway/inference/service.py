@@ -166,7 +166,7 @@ class InferenceService:
             self._guard.admit(headers, PREDICT, name)
         if self.in_hand >= self._max_in_flight:
             if headers is not None:
-                self._metrics.shed.inc()
+                self._metrics.shed += 1
             raise Overloaded(f"{self._max_in_flight} requests are in flight already; try again in a second.")
         return find_route(self._holder.current, name)
 

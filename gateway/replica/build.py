@@ -3,7 +3,8 @@
 import os
 import socket
 import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,15 +19,14 @@ from gateway.access.tls import Tls, load_tls
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.api.plain_requests import PlainRequests
-from gateway.control.audit import AuditTrail
+from gateway.companion.scrape import scrape
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
-from gateway.control.log_counter import LogCounter
 from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
-from gateway.control.report import Identity
-from gateway.control.rollouts import RolloutDriver
+from gateway.control.report import Identity, name_on
+from gateway.control.served_file import write_served
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.dedicated import Dedicated
@@ -49,9 +49,7 @@ from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, open_tracing
-from inference_log.ship import Shipper
-from inference_log.sinks.directory import DirectorySink
-from inference_log.spool import Seat, held_seats, take_seat
+from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
@@ -97,15 +95,12 @@ class Inference(NamedTuple):
 
 
 class Control(NamedTuple):
-    """What reads documents, changes them, and does the work that all replicas share."""
+    """What reads documents and changes them."""
 
     desired: DesiredState
     reconciler: Reconciler
     view: ReplicaView
     changes: Changes
-    counter: LogCounter
-    rollouts: RolloutDriver
-    audit: AuditTrail
 
 
 def open_shared(settings: Settings) -> Shared:
@@ -120,7 +115,7 @@ def open_shared(settings: Settings) -> Shared:
         _log.warning("gateway.store.not_encrypted", hosts=plain, advice="use rediss://: passwords and keys go in clear")
     tracing = open_tracing(os.environ)
     seat = take_seat(settings.spool)
-    name = f"{socket.gethostname()}-{seat.number}"
+    name = name_on(socket.gethostname(), seat.number)
     return Shared(
         settings=settings,
         guard=access.guard if access is not None else None,
@@ -130,7 +125,7 @@ def open_shared(settings: Settings) -> Shared:
         seat=seat,
         identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
         writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}", settings.segment_max_bytes),
-        metrics=Metrics(settings.metrics_dir, seat.number),
+        metrics=Metrics(settings.metrics_dir, str(seat.number)),
         store=open_store(settings.store),
         turn=EndOfTurn(),
         budget=BodyBudget(settings.max_unfinished_bytes),
@@ -170,7 +165,7 @@ def build_inference(shared: Shared) -> Inference:
 
 
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
-    """Build the reconciler of the live table, the changes of documents, and the work that all replicas share."""
+    """Build the reconciler of the live table, and the changes of documents."""
     settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
     desired = DesiredState(store, LastKnownFile(settings.last_known_file, settings.store))
     reconciler = Reconciler(
@@ -182,23 +177,25 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
         holder=holder,
         registry_every_s=settings.registry_every_s,
         take_keys=shared.guard.replace_keys if shared.guard is not None else None,
+        after_swap=partial(write_served, shared.seat.folder),
     )
     view = ReplicaView(desired, holder, reconciler)
-    changes = Changes(store, catalogue, name, view)
-    return Control(
-        desired=desired,
-        reconciler=reconciler,
-        view=view,
-        changes=changes,
-        counter=LogCounter(store, shared.writer),
-        rollouts=RolloutDriver(store, catalogue, changes, view),
-        audit=AuditTrail(store, shared.writer, name),
-    )
+    return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view))
 
 
-def build_endpoint(shared: Shared, execution: Execution, inference: Inference, control: Control) -> InferenceEndpoint:
-    """Build the HTTP endpoint: predictions, and behind them the application for everything else."""
-    settings, metrics, guard = shared.settings, shared.metrics, shared.guard
+def build_endpoint(
+    shared: Shared, execution: Execution, inference: Inference, control: Control, publish: Callable[[], None]
+) -> InferenceEndpoint:
+    """Build the HTTP endpoint: predictions, and behind them the application for everything else.
+
+    `publish` is called before a scrape, so that it shows the replica as it is.
+    """
+    settings, guard = shared.settings, shared.guard
+
+    def metrics() -> bytes:
+        publish()
+        return scrape(settings)
+
     operate = operate_router(
         store=shared.store,
         catalogue=execution.catalogue,
@@ -206,7 +203,7 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
         desired=control.desired,
         view=control.view,
     )
-    app: Any = create_app(inference.metadata, operate, lambda: metrics.render(held_seats(settings.spool)))
+    app: Any = create_app(inference.metadata, operate, metrics)
     if guard is not None:
         app = AccessMiddleware(app, guard)
     policy = browser_policy(settings, socket.gethostname())
@@ -235,16 +232,4 @@ def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcS
         budget=shared.budget,
         time_limits=TimeLimits(stalled_s=settings.grpc_stalled_s, idle_s=settings.grpc_idle_s),
         tls=shared.tls.for_grpc() if shared.tls is not None else None,
-    )
-
-
-def build_shipper(shared: Shared, counter: LogCounter) -> Shipper:
-    """Build what turns segments into Parquet. It deletes a segment only after `counter` has counted it."""
-    return Shipper(
-        shared.settings.spool,
-        shared.seat.folder,
-        shared.writer,
-        DirectorySink(Path(shared.settings.log)),
-        may_delete=counter.finish,
-        deleted=counter.deleted,
     )

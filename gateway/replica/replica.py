@@ -1,31 +1,25 @@
 """One replica: has its parts built (`gateway.replica.build`), starts them, and stops them in order."""
 
 import asyncio
+import contextlib
 import gc
 import sys
 import time
 
 from gateway.access.private_home import keep_files_private
+from gateway.companion.keeper import CompanionKeeper
+from gateway.companion.threads import ThreadGroup, show_heartbeat
 from gateway.execution.dedicated import Dedicated
 from gateway.http.server import HttpServer
-from gateway.replica.background import (
-    ThreadGroup,
-    do_shared_work,
-    keep_signing_keys,
-    ship_segments,
-    show_heartbeat,
-    watch_neighbours,
-)
+from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
     build_control,
     build_endpoint,
     build_execution,
     build_grpc,
     build_inference,
-    build_shipper,
     open_shared,
 )
-from gateway.replica.fence import Fence
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
@@ -50,29 +44,24 @@ class Replica:
         execution = build_execution(shared, dedicated)
         inference = build_inference(shared)
         control = build_control(shared, execution, inference.holder)
-        self._endpoint = build_endpoint(shared, execution, inference, control)
-        self._http = HttpServer(self._endpoint, shared.tls.for_uvicorn() if shared.tls is not None else None)
-        self._grpc = build_grpc(shared, inference, control.view)
-        self._shipper = build_shipper(shared, control.counter)
         self._publisher = Publisher(
             metrics=shared.metrics,
             lanes=execution.lanes,
             view=control.view,
             writer=shared.writer,
-            shipper=self._shipper,
-            counter=control.counter,
-            rollouts=control.rollouts,
             shadows=inference.shadows,
             in_flight=self.in_flight,
         )
+        self._endpoint = build_endpoint(shared, execution, inference, control, self._publisher.publish)
+        self._http = HttpServer(self._endpoint, shared.tls.for_uvicorn() if shared.tls is not None else None)
+        self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
-        self._seat, self._store = shared.seat, shared.store
+        self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
         self._lanes, self._control = execution.lanes, control
         self._holder, self._shadows = inference.holder, inference.shadows
-        self._fence = Fence(settings.spool, shared.seat.number, settings.wedged_after_s)
+        self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
         self._watchdog: Watchdog | None = None
         self._threads = ThreadGroup()
-        self._shipping = ThreadGroup()  # stopped when nothing is appended to the log any more
         self._heartbeat = ThreadGroup()
         self._heartbeat.start("heartbeat", show_heartbeat, shared.seat)
 
@@ -94,24 +83,19 @@ class Replica:
         self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
         self._watchdog.start()
         _settle_interpreter()
+        self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
         self._threads.start(
-            "reconciler", control.reconciler.run, settings.refresh_every_ms / 1000, self._publisher.publish
-        )
-        self._threads.start("fence", watch_neighbours, self._fence)
-        self._threads.start(
-            "shared work",
-            do_shared_work,
-            settings.advance_every_ms / 1000,
-            control.counter,
-            control.rollouts,
-            control.audit,
-        )
-        self._shipping.start(
-            "ship", ship_segments, self._shipper, settings.segment_max_age_s, settings.segment_max_bytes
+            "upkeep",
+            do_upkeep,
+            self._keeper,
+            self._publisher,
+            self._writer,
+            settings.segment_max_age_s,
+            settings.segment_max_bytes,
         )
 
     async def stop(self) -> None:
-        """Answer the requests in hand, then turn every segment into Parquet."""
+        """Answer the requests in hand. If this is the last replica, wait until the companion has written the log."""
         drains = [self._http.drain(self._settings.drain_s)]
         if self._grpc is not None:
             drains.append(self._grpc.drain(self._settings.drain_s))
@@ -119,14 +103,16 @@ class Replica:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._shadows.close()
-        await self._threads.stop()
+        await asyncio.to_thread(self._threads.stop)
         await asyncio.to_thread(self._lanes.close)
-        await self._shipping.stop()
+        with contextlib.suppress(OSError):  # the companion reads the segment all the same
+            self._writer.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._store.close()
-        await self._heartbeat.stop()
+        await asyncio.to_thread(self._heartbeat.stop)
         self._seat.release()
+        await asyncio.to_thread(self._keeper.finish)
 
     async def check(self) -> None:
         """Return if this replica serves.
@@ -148,5 +134,5 @@ def _settle_interpreter() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
-    # By default a thread that turns segments into Parquet would keep the interpreter's lock for 5 ms at a time.
+    # By default a background thread would keep the interpreter's lock for 5 ms at a time.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

@@ -1,160 +1,96 @@
-"""The Prometheus metrics of a replica. Each replica answers a scrape for all replicas of its machine."""
+"""The numbers of one process, and where it publishes them. Any process of the machine renders those of all."""
 
-from collections.abc import Mapping
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-
-from gateway.telemetry.lane_metrics import LaneMetrics, read_sums
-from gateway.telemetry.metric_files import MetricFiles
+from gateway.telemetry.lane_sums import add, sum_lanes
+from gateway.telemetry.metric_table import SHED
+from gateway.telemetry.published import Labels, LaneSums, Published, TimedRequests, read, read_all, write
 from gateway.telemetry.statistics import VersionStatistics
-from gateway.telemetry.tallies import BUCKETS_S, Tallies, note, take
+from gateway.telemetry.tallies import BUCKETS_S, Tallies, Tally, note
 from registry_sync.catalogue import VersionKey
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one replica, which holds a seat."""
+    """The numbers of the process that is called `process`: the number of its seat, or its role.
 
-    def __init__(self, folder: Path, seat: int) -> None:
-        self._files = MetricFiles(folder, seat)
-        registry = CollectorRegistry()
-        self._lanes = LaneMetrics(registry)
-        self._tallies: Tallies = {}
-        self._requests = _TimedRequests(
-            self._tallies,
-            Counter(
-                "pointsman_requests",
-                "Attempts to answer a prediction, by arm.",
-                ["route", "arm", "version", "status"],
-                registry=registry,
-            ),
-            Histogram(
-                "pointsman_request_seconds",
-                "From the request's arrival to its record, by arm.",
-                ["route", "arm"],
-                buckets=BUCKETS_S,
-                registry=registry,
-            ),
-        )
-        self._shadow_tallies: Tallies = {}
-        self._shadow_requests = _TimedRequests(
-            self._shadow_tallies,
-            Counter(
-                "pointsman_shadow_requests",
-                "Requests that were sent to a shadow.",
-                ["route", "shadow", "version", "status"],
-                registry=registry,
-            ),
-            Histogram(
-                "pointsman_shadow_seconds",
-                "From the offer of a request to a shadow to its record.",
-                ["route", "shadow"],
-                buckets=BUCKETS_S,
-                registry=registry,
-            ),
-        )
-        self.in_flight = Gauge(
-            "pointsman_in_flight",
-            "Requests being worked on.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self.snapshot_revision = Gauge(
-            "pointsman_snapshot_revision",
-            "The store's revision that each replica serves from (label pid: its seat).",
-            multiprocess_mode="liveall",
-            registry=registry,
-        )
-        self.snapshot_stale = Gauge(
-            "pointsman_snapshot_stale_seconds",
-            "Seconds since each replica last reached its store (label pid: its seat).",
-            multiprocess_mode="liveall",
-            registry=registry,
-        )
-        self.log_rows = Counter(
-            "pointsman_log_records",
-            "Records of the inference log, by what became of them.",
-            ["outcome"],
-            registry=registry,
-        )
-        self.set_aside = Counter(
-            "pointsman_log_segments_set_aside",
-            "Segments of the inference log that could not be turned into Parquet.",
-            registry=registry,
-        )
-        self.shed = Counter("pointsman_shed", "Requests answered 429.", registry=registry)
-        self.uncounted = Gauge(
-            "pointsman_uncounted_bytes",
-            "Bytes of the inference log that are not in the live sums yet.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self.aborts = Counter(
-            "pointsman_aborts",
-            "Arms that a guardrail took out of traffic, counted by the replica that did it.",
-            ["route", "arm", "guardrail"],
-            registry=registry,
-        )
-        self.guardrails = Gauge(
-            "pointsman_guardrail_p_value",
-            "The probability of as much evidence against an arm if it were not worse than allowed.",
-            ["route", "arm", "guardrail"],
-            multiprocess_mode="livemostrecent",
-            registry=registry,
-        )
-        self.shadows_dropped = Counter(
-            "pointsman_shadow_dropped",
-            "Requests that were not sent to a shadow, by reason.",
-            ["route", "shadow", "reason"],
-            registry=registry,
-        )
+    They go on from what the last process of that name has published. `shed` counts the requests that were answered 429.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, process: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.shed = 0
+        self._folder = folder
+        self._process = process
+        self._lock = threading.Lock()  # a scrape publishes, and so does a thread
+        before = read(folder, process)
+        self._tallies, self._shadow_tallies = _tallies(before.requests), _tallies(before.shadow_requests)
+        self._lanes: dict[VersionKey, VersionStatistics] = sum_lanes([before])
+        self._before = {
+            (name, labels): value for name, counters in before.counters.items() for labels, value in counters
+        }
+        self._totals: dict[tuple[str, Labels], float] = {}
+        self._gauges: dict[str, list[tuple[Labels, float]]] = {}
 
     def count(self, route: str, arm: str, version: str, status: int, duration_s: float) -> None:
-        """Note one attempt of an arm. This is on the request path; `flush` does the rest."""
+        """Note one attempt of an arm. This is on the request path; `publish` does the rest."""
         note(self._tallies, (route, arm, version, status), duration_s)
 
     def count_shadow(self, route: str, shadow: str, version: str, status: int, duration_s: float) -> None:
         """Note one attempt of a shadow, as `count` does."""
         note(self._shadow_tallies, (route, shadow, version, status), duration_s)
 
-    def flush(self) -> None:
-        """Move what was noted into the files. One background thread calls this several times a second."""
-        self._requests.flush()
-        self._shadow_requests.flush()
-
     def count_lane(self, key: VersionKey, added: Mapping[str, float], last_at_s: float) -> None:
         """Add what a version did since the last call, by the fields of `LaneStatistics`."""
-        self._lanes.count(key, added, last_at_s)
+        add(self._lanes.setdefault(key, VersionStatistics()), VersionStatistics(**added, last_at_s=last_at_s))
+
+    def set_total(self, name: str, total: float, *labels: str) -> None:
+        """Set a counter to what this process has counted since it began."""
+        self._totals[name, labels] = total
+
+    def set_gauge(self, name: str, *values: tuple[Labels, float]) -> None:
+        """Set all values of a gauge."""
+        self._gauges[name] = list(values)
+
+    def publish(self) -> None:
+        """Replace the file of this process.
+
+        Raises:
+            OSError: the folder cannot be written. The next call publishes what this one did not.
+        """
+        with self._lock:
+            self.set_total(SHED, self.shed)
+            counters: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
+            for name, labels in self._totals.keys() | self._before.keys():
+                value = self._before.get((name, labels), 0.0) + self._totals.get((name, labels), 0.0)
+                counters[name].append((labels, value))
+            lanes = [LaneSums(*key, sums) for key, sums in self._lanes.items()]
+            requests, shadows = list(_requests(self._tallies)), list(_requests(self._shadow_tallies))
+            write(
+                self._folder,
+                self._process,
+                Published(requests, shadows, lanes, dict(counters), self._gauges, time.time()),
+            )
 
     def lane_sums(self) -> dict[VersionKey, VersionStatistics]:
         """Return what every version has done, over all replicas of this machine."""
-        return read_sums(self._files.collect())
-
-    def render(self, live_seats: set[int]) -> bytes:
-        """Return the text of a scrape, for all replicas of this machine."""
-        self._files.remove_dead(live_seats)
-        return generate_latest(self._files.collect())
+        return sum_lanes(read_all(self._folder).values())
 
 
-class _TimedRequests:
-    """A counter and a histogram of the same requests, and the tallies that are moved to them."""
-
-    def __init__(self, tallies: Tallies, counter: Counter, histogram: Histogram) -> None:
-        self._tallies = tallies
-        self._counter = counter
-        self._histogram = histogram
-
-    def flush(self) -> None:
-        for (route, target, version, status), added, added_s in take(self._tallies):
-            self._counter.labels(route, target, version, str(status)).inc(sum(added))
-            _observe(self._histogram.labels(route, target), added, added_s)
+def _tallies(requests: list[TimedRequests]) -> Tallies:
+    return {
+        (each.route, each.target, each.version, each.status): Tally(each.buckets, each.sum_s)
+        for each in requests
+        if len(each.buckets) == len(BUCKETS_S) + 1  # an earlier release may have had others
+    }
 
 
-def _observe(histogram: Histogram, counts: list[int], sum_s: float) -> None:
-    """Add many observations at once, for which prometheus-client has no method."""
-    histogram._sum.inc(sum_s)
-    for bucket, count in zip(histogram._buckets, counts, strict=True):
-        if count:
-            bucket.inc(count)
+def _requests(tallies: Tallies) -> Iterator[TimedRequests]:
+    for (route, target, version, status), tally in list(tallies.items()):
+        yield TimedRequests(route, target, version, status, tally.buckets.copy(), tally.sum_s)

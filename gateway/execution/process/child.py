@@ -60,6 +60,13 @@ class ChildProcess:
             self._is_reaped = True
         return f"Its process ended ({f'signal {-code}' if code < 0 else f'status {code}'})"
 
+    def has_ended(self) -> bool:
+        """Return True if the process has ended. It must still be waited for."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # it has been reaped already
+            return True
+
     def kill(self) -> None:
         """Kill the process, unless it has been reaped: its number may belong to another process then."""
         with self._lock:

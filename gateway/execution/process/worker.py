@@ -7,16 +7,12 @@ SOCKET is one end of a connection to the replica, over which both sides send fra
 answers batch after batch.
 
 PIPE is a pipe whose other end the replica holds. When that end is closed, for example because the replica died, the
-kernel kills this process, whatever its model is doing. A thread that watches the pipe would not do: it cannot run while
-the model holds the interpreter's lock.
+kernel kills this process, whatever its model is doing.
 
 MODEL says what to load (`ModelToLoad`, in JSON).
 """
 
-import fcntl
 import os
-import select
-import signal
 import socket
 import sys
 import time
@@ -24,6 +20,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.execution.process.die_with import die_with
 from gateway.execution.process.frames import (
     ModelLoaded,
     ModelNotLoaded,
@@ -46,7 +43,7 @@ from runtimes.runtime import Runtime
 def main() -> None:
     """Load the model and answer batches until the replica closes the connection."""
     descriptor, pipe, model = sys.argv[1:]
-    _die_with(int(pipe))
+    die_with(int(pipe))
     connection = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
     os.set_inheritable(int(pipe), False)
@@ -81,15 +78,6 @@ def _run(
     except Exception as error:  # noqa: BLE001  # our own bug: the waiting requests must still get an error
         outcomes = [ModelFailed(f"The model could not be run: {error!r}")] * len(rows)
     return result_frame(outcomes, time.perf_counter() - started_s)
-
-
-def _die_with(pipe: int) -> None:
-    """Let the kernel kill this process once the other end of a pipe is closed (fcntl(2), F_SETSIG)."""
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([pipe], [], [], 0)[0]:  # it was closed before the kernel was told to watch it
-        os._exit(1)
 
 
 if __name__ == "__main__":

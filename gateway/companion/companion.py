@@ -1,0 +1,104 @@
+"""What the companion process consists of."""
+
+import socket
+import time
+
+from gateway.companion.child_converter import ChildConverter
+from gateway.companion.fence import Fence
+from gateway.companion.files import PROCESS, folder, scrape_socket
+from gateway.companion.jobs import Shipping, Stewardship
+from gateway.companion.node_view import NodeView
+from gateway.companion.scrape import Scrapes, render_all
+from gateway.companion.threads import ThreadGroup, show_heartbeat, watch_processes
+from gateway.control.audit import AuditTrail
+from gateway.control.changes import Changes
+from gateway.control.last_known import LastKnownFile
+from gateway.control.log_counter import LogCounter
+from gateway.control.report import name_on
+from gateway.control.rollouts import RolloutDriver
+from gateway.settings import Settings
+from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
+from gateway.telemetry.metrics import Metrics
+from inference_log.process_lock import ProcessLock
+from inference_log.ship import Shipper
+from inference_log.spool import held_seats, seat_locks
+from inference_log.writer import LogWriter
+from registry_sync.catalogue import Catalogue
+from registry_sync.open import open_registry
+from runtimes.load import LoadOptions
+from store.open import open_store
+
+
+class Companion:
+    """The jobs of the companion, in threads. `lock` is what makes it the only one."""
+
+    def __init__(self, settings: Settings, lock: ProcessLock) -> None:
+        host, started_ms = socket.gethostname(), time.time_ns() // 1_000_000
+        name = name_on(host, PROCESS)
+        self._settings = settings
+        self._lock = lock
+        self._store = open_store(settings.store)
+        self._metrics = Metrics(settings.metrics_dir, PROCESS)
+        writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
+        options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=1)
+        catalogue = Catalogue(open_registry(settings.registry), options)
+        last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
+        view = NodeView(self._store, last_known, settings.spool)
+        self._counter = LogCounter(self._store, settings.spool)
+        self._rollouts = RolloutDriver(self._store, catalogue, Changes(self._store, catalogue, name, view), view)
+        converter = ChildConverter(settings.log, settings.conversion_max_bytes)
+        self._shipper = Shipper(
+            settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
+        )
+        self._stewardship = Stewardship(
+            view=view,
+            counter=self._counter,
+            rollouts=self._rollouts,
+            audit=AuditTrail(self._store, writer, host),
+            catalogue=catalogue,
+            publish=self._publish,
+        )
+        self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
+        self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
+        self._threads, self._ship, self._signs = ThreadGroup(), ThreadGroup(), ThreadGroup()
+
+    def start(self) -> None:
+        """Start the threads."""
+        settings = self._settings
+        fence = Fence(lambda: seat_locks(settings.spool), settings.wedged_after_s)
+        self._signs.start("heartbeat", show_heartbeat, self._lock)
+        self._threads.start("fence", watch_processes, fence)
+        self._threads.start("scrapes", self._scrapes.run)
+        self._threads.start("steward", self._stewardship.run, settings.advance_every_ms / 1000)
+        self._ship.start(
+            "ship", self._shipping.run, settings.segment_max_age_s, settings.segment_max_bytes, self._is_last
+        )
+
+    def stop(self) -> None:
+        """End the threads. The last companion of a machine first does what is left to do."""
+        self._threads.stop()
+        self._ship.stop()
+        self._store.close()
+        self._signs.stop()
+        self._lock.release()
+
+    def _is_last(self) -> bool:
+        return not held_seats(self._settings.spool)
+
+    def _publish(self) -> None:
+        metrics, shipper = self._metrics, self._shipper
+        metrics.set_total(LOG_RECORDS, shipper.rows_persisted, "persisted")
+        metrics.set_total(LOG_RECORDS, shipper.failures, "failed")
+        metrics.set_total(SET_ASIDE, shipper.set_aside)
+        metrics.set_gauge(UNCOUNTED, ((), self._counter.behind_bytes))
+        for labels, aborts in self._rollouts.aborts.items():
+            metrics.set_total(ABORTS, aborts, *labels)
+        metrics.set_gauge(
+            P_VALUE,
+            *(
+                ((route, found.arm, found.guardrail), found.verdict.p_value)
+                for route, findings in self._rollouts.verdicts.items()
+                for found in findings
+            ),
+        )
+        metrics.publish()

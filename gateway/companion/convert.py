@@ -1,0 +1,53 @@
+"""The main module of a process that turns segments into Parquet.
+
+    python -m gateway.companion.convert SOCKET PIPE TASK
+
+SOCKET is one end of a connection to the companion. It sends the path of a segment in each line, and gets a line with
+the result (`inference_log.converter.Converted`, in JSON). PIPE is a pipe whose other end the companion holds: when it
+is closed the kernel kills this process. TASK says where the log is and how much memory may be used.
+"""
+
+import os
+import resource
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from gateway.execution.process.die_with import die_with
+
+_OOM_SCORE = "500"
+
+
+class Task(msgspec.Struct, frozen=True):
+    """The folder of the log, and the memory that the process may take."""
+
+    log: str
+    max_bytes: int
+
+
+def main() -> None:
+    """Convert segments until the companion closes the connection."""
+    descriptor, pipe, given = sys.argv[1:]
+    die_with(int(pipe))
+    task = msgspec.json.decode(given, type=Task)
+    resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
+    # If memory runs out all the same, the kernel ends this process before any other of ours.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+    from inference_log.local_converter import LocalConverter
+    from inference_log.sinks.directory import DirectorySink
+
+    os.set_inheritable(int(descriptor), False)
+    converter = LocalConverter(DirectorySink(Path(task.log)))
+    with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
+        for path in paths:
+            converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), lambda: False)
+            connection.sendall(msgspec.json.encode(converted) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What the companion repeats: a place for each job, with how often and in which thread it runs.
+
+Jobs of one thread run one after the other. A job that may take long has a thread of its own, so that it does not delay
+an abort. A new job, such as learning or the synchronisation of registries, is one more line in `Companion.start`.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.companion.child_converter import ChildConverter
+from gateway.companion.node_view import NodeView
+from gateway.control.audit import AuditTrail
+from gateway.control.log_counter import LogCounter
+from gateway.control.rollouts import RolloutDriver
+from gateway.telemetry.periodic import PeriodicJob, run_every, run_once
+from inference_log.segment_lock import sync_segment
+from inference_log.ship import Shipper
+from inference_log.spool import all_segments
+from inference_log.writer import LogWriter
+from registry_sync.catalogue import Catalogue
+
+_SHIP_EVERY_S = 1.0
+_SHIP_AT_END_S = 5.0
+"""How long the last companion of a machine goes on shipping. The next start ships the rest."""
+
+
+class Stewardship:
+    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order."""
+
+    def __init__(
+        self,
+        *,
+        view: NodeView,
+        counter: LogCounter,
+        rollouts: RolloutDriver,
+        audit: AuditTrail,
+        catalogue: Catalogue,
+        publish: Callable[[], None],
+    ) -> None:
+        self._rollouts = rollouts
+        self._catalogue = catalogue
+        failed = "gateway.companion.failed"
+        self._jobs = (
+            PeriodicJob(view.refresh, failed),
+            PeriodicJob(counter.tick, failed),
+            PeriodicJob(self._advance, failed),
+            PeriodicJob(lambda: audit.tick(time.time()), failed),
+            PeriodicJob(publish, failed),
+        )
+
+    def run(self, stop: threading.Event, every_s: float) -> None:
+        """Work until `stop` is set, and once more after it, for what came meanwhile."""
+        run_every(stop, every_s, *self._jobs)
+        run_once(*self._jobs)
+
+    def _advance(self) -> None:
+        self._rollouts.tick(time.time())
+        self._catalogue.retain(set())  # a version is loaded here only to see that it can be served
+
+
+class Shipping:
+    """Syncs the segments that are being written to the disk, and ships those that are closed."""
+
+    def __init__(self, spool: Path, writer: LogWriter, shipper: Shipper, converter: ChildConverter) -> None:
+        self._spool = spool
+        self._writer = writer
+        self._shipper = shipper
+        self._converter = converter
+
+    def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, is_last: Callable[[], bool]) -> None:
+        """Ship until `stop` is set; then, if no replica is left to start another companion, the rest.
+
+        A backlog must not hold up the end. What is not shipped in `_SHIP_AT_END_S`, the next start ships.
+        """
+        failed = "inference_log.roll.failed"
+        run_every(stop, _SHIP_EVERY_S, PeriodicJob(lambda: self._tick(max_age_s, max_bytes, stop.is_set), failed))
+        if is_last():
+            until_s = time.monotonic() + _SHIP_AT_END_S
+            run_once(PeriodicJob(lambda: self._tick(0.0, 0, lambda: time.monotonic() > until_s), failed))
+
+    def _tick(self, max_age_s: float, max_bytes: int, expired: Callable[[], bool]) -> None:
+        self._writer.rotate(max_age_s, max_bytes)
+        for path in all_segments(self._spool):
+            sync_segment(path)
+        try:
+            self._shipper.tick(expired)
+        finally:
+            self._converter.rest()

@@ -1,0 +1,60 @@
+"""What the companion knows of the store's documents and of what the replicas of its machine serve."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.served_file import ServedFiles
+from gateway.telemetry.periodic import LogOnce
+from inference_log.process_lock import is_held
+from inference_log.spool import seat_locks
+from router.document.document import Candidate, Document
+from router.errors import RouterError
+from store.errors import StoreUnavailable
+from store.interface import Store
+
+
+class NodeView:
+    """See `gateway.control.view.View`. One thread calls `refresh` before it reads the rest.
+
+    The store is believed as the replicas believe it, by the file that they keep.
+    """
+
+    def __init__(self, store: Store, last_known: LastKnownFile, spool: Path) -> None:
+        self._store = store
+        self._last_known = last_known
+        self._spool = spool
+        self._files = ServedFiles()
+        self._served: Mapping[str, Mapping[str, Candidate]] = {}
+        self._desired = self._open()
+        self._outage = LogOnce("gateway.companion.store_failed")
+
+    @property
+    def trouble(self) -> str:
+        """See `View.trouble`."""
+        return self._desired.trouble
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """See `View.documents`."""
+        return self._desired.documents
+
+    def candidates(self, route: str) -> Mapping[str, Candidate] | None:
+        """See `View.candidates`."""
+        return self._served.get(route)
+
+    def refresh(self) -> None:
+        """Read the store, and what the replicas serve. Never raise an error of the store."""
+        if self._desired.trouble:
+            self._desired = self._open()  # the replicas may believe another store by now
+        try:
+            self._desired.look()
+        except (StoreUnavailable, RouterError) as error:
+            self._outage.note(str(error))
+        else:
+            self._outage.note("")
+        self._served = self._files.read(path.parent for path in seat_locks(self._spool) if is_held(path))
+
+    def _open(self) -> DesiredState:
+        return DesiredState(self._store, self._last_known, may_adopt=False)

@@ -1,0 +1,95 @@
+"""Scrapes: a replica that is asked for the metrics asks the companion, which renders those of the whole machine.
+
+Rendering takes time: a thousand routes have a hundred thousand lines. While there is no companion that answers, the
+replica renders the text itself.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from gateway.companion.files import PROCESS, lock_file, scrape_socket
+from gateway.settings import Settings
+from gateway.telemetry.published import read_all
+from gateway.telemetry.render import render
+from inference_log.process_lock import is_held
+from inference_log.spool import held_seats
+
+_log = structlog.get_logger()
+
+_PATIENCE_S = 5.0
+_WAITING = 16  # scrapes
+
+
+def scrape(settings: Settings) -> bytes:
+    """Return the metrics of all processes of this machine: from the companion, or else rendered here."""
+    with suppress(OSError):
+        text = _ask(scrape_socket(settings))
+        if text:
+            return text
+    return render_all(settings)
+
+
+def render_all(settings: Settings) -> bytes:
+    """Render the metrics of all processes of this machine here."""
+    live = {str(seat) for seat in held_seats(settings.spool)}
+    if is_held(lock_file(settings)):
+        live.add(PROCESS)
+    return render(read_all(settings.metrics_dir), live)
+
+
+class Scrapes:
+    """Answers each connection to a socket with the text that `render_text` returns."""
+
+    def __init__(self, path: Path, render_text: Callable[[], bytes]) -> None:
+        self._path = path
+        self._render_text = render_text
+
+    def run(self, stop: threading.Event) -> None:
+        """Answer until `stop` is set."""
+        self._path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            with _short(self._path) as name:
+                listener.bind(name)
+            listener.listen(_WAITING)
+            listener.settimeout(0.5)
+            while not stop.is_set():
+                with suppress(TimeoutError):
+                    self._answer(listener.accept()[0])
+            self._path.unlink(missing_ok=True)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(_PATIENCE_S)
+            try:
+                connection.sendall(self._render_text())
+            except Exception as error:  # noqa: BLE001  # the next scrape must find this thread running
+                _log.warning("gateway.scrape.failed", error=repr(error))
+
+
+def _ask(path: Path) -> bytes:
+    """Return what the companion answers, to its end.
+
+    Raises:
+        OSError: there is no companion, or it does not answer in time.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_PATIENCE_S)
+        with _short(path) as name:
+            connection.connect(name)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Yield a name for a socket's path. A path of more than 107 bytes cannot be bound."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

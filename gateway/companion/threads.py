@@ -1,0 +1,68 @@
+"""Threads that are stopped together, and the two by which processes watch each other."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.companion.fence import Fence
+from gateway.telemetry.periodic import PeriodicJob, run_every
+
+_log = structlog.get_logger()
+
+_FENCE_EVERY_S = 1.0
+
+
+class Alive(Protocol):
+    """A lock, or a seat."""
+
+    def heartbeat(self) -> None:
+        """Note that its holder is running."""
+
+
+class ThreadGroup:
+    """Threads that are stopped together. They are daemon threads: they do not delay the end of the process."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, run: Callable[..., None], *arguments: Any) -> None:
+        """Run `run(stop, *arguments)` in a thread. It must return soon after the event `stop` is set."""
+        thread = threading.Thread(target=run, args=(self._stop, *arguments), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop the threads, and wait for them."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def show_heartbeat(stop: threading.Event, held: Alive) -> None:
+    """Show the other processes of the machine that this one runs, from when it takes its lock until it releases it.
+
+    So the heartbeat also goes on while models load and while the last work is done.
+    """
+
+    def show() -> None:
+        with contextlib.suppress(OSError):
+            held.heartbeat()
+
+    run_every(stop, _FENCE_EVERY_S, PeriodicJob(show, "gateway.fence.failed"))
+
+
+def watch_processes(stop: threading.Event, fence: Fence) -> None:
+    """Watch the heartbeats of other processes."""
+
+    def look() -> None:
+        try:
+            fence.look(time.monotonic())
+        except OSError as error:
+            _log.warning("gateway.fence.failed", error=str(error))
+
+    run_every(stop, _FENCE_EVERY_S, PeriodicJob(look, "gateway.fence.failed"))

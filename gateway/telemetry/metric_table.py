@@ -1,0 +1,102 @@
+"""The metrics: their names, their help texts, their labels, and how the processes of a machine add up to one value."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Merge(StrEnum):
+    """How the gauges of several processes become one, or do not."""
+
+    SUM = "sum"
+    EACH = "each"
+    """Each process has its own, with its seat in the label `pid`."""
+    NEWEST = "newest"
+
+
+class Counted(NamedTuple):
+    """A counter. Counters of all processes are added, those that have ended included."""
+
+    help_text: str
+    labels: tuple[str, ...] = ()
+
+
+class Measured(NamedTuple):
+    """A gauge. Those of processes that have ended are left out."""
+
+    help_text: str
+    merge: Merge
+    labels: tuple[str, ...] = ()
+
+
+LOG_RECORDS = "pointsman_log_records"
+SET_ASIDE = "pointsman_log_segments_set_aside"
+SHED = "pointsman_shed"
+ABORTS = "pointsman_aborts"
+SHADOW_DROPPED = "pointsman_shadow_dropped"
+
+COUNTERS = {
+    LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
+    SET_ASIDE: Counted("Segments of the inference log that could not be turned into Parquet."),
+    SHED: Counted("Requests answered 429."),
+    ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
+    SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
+}
+
+IN_FLIGHT = "pointsman_in_flight"
+REVISION = "pointsman_snapshot_revision"
+STALE = "pointsman_snapshot_stale_seconds"
+UNCOUNTED = "pointsman_uncounted_bytes"
+P_VALUE = "pointsman_guardrail_p_value"
+
+GAUGES = {
+    IN_FLIGHT: Measured("Requests being worked on.", Merge.SUM),
+    REVISION: Measured("The store's revision that each replica serves from (label pid: its seat).", Merge.EACH),
+    STALE: Measured("Seconds since each replica last reached its store (label pid: its seat).", Merge.EACH),
+    UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet, about.", Merge.SUM),
+    P_VALUE: Measured(
+        "The probability of as much evidence against an arm if it were not worse than allowed.",
+        Merge.NEWEST,
+        ("route", "arm", "guardrail"),
+    ),
+}
+
+LANE_LABELS = ("model", "version", "digest")
+LANES = {
+    "pointsman_lane_instances": ("instances", "Instances that a version was run on."),
+    "pointsman_lane_runs": ("runs", "Batches that a version was run on."),
+    "pointsman_lane_succeeded": ("succeeded", "Requests that a version answered."),
+    "pointsman_lane_succeeded_seconds": ("succeeded_s", "Seconds that those requests took, with the time they waited."),
+    "pointsman_lane_failed": ("failed", "Requests that a version failed on."),
+    "pointsman_lane_failed_seconds": ("failed_s", "Seconds that those requests took, with the time they waited."),
+    "pointsman_lane_queued_seconds": ("queued_s", "Seconds that requests waited for their batch."),
+    "pointsman_lane_model_seconds": ("model_s", "Seconds that the batches took."),
+}
+"""The field of `LaneStatistics`, and the help text."""
+LANE_LAST = "pointsman_lane_last_seconds"
+LANE_LAST_HELP = "When a version was run last, in seconds since the epoch."
+
+
+class Timed(NamedTuple):
+    """A counter of requests and the histogram of their durations. `target` is the label of the arm or shadow."""
+
+    counter: str
+    counter_help: str
+    histogram: str
+    histogram_help: str
+    target: str
+
+
+REQUESTS = Timed(
+    "pointsman_requests",
+    "Attempts to answer a prediction, by arm.",
+    "pointsman_request_seconds",
+    "From the request's arrival to its record, by arm.",
+    "arm",
+)
+SHADOW_REQUESTS = Timed(
+    "pointsman_shadow_requests",
+    "Requests that were sent to a shadow.",
+    "pointsman_shadow_seconds",
+    "From the offer of a request to a shadow to its record.",
+    "shadow",
+)
