@@ -25,7 +25,8 @@ from inference_log.segment_lock import create_locked
 
 MAX_BYTES = 64 * 1024 * 1024
 
-_CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
+"""A segment that is not closed is a whole number of these, of which the last one is not filled yet."""
 
 
 class _ActiveSegment:
@@ -44,8 +45,8 @@ class _ActiveSegment:
         self._size = 0
         self.fd = create_locked(path)
         try:
-            os.posix_fallocate(self.fd, 0, _CHUNK_BYTES)
-            self._size = _CHUNK_BYTES
+            os.posix_fallocate(self.fd, 0, CHUNK_BYTES)
+            self._size = CHUNK_BYTES
             self._map = mmap.mmap(self.fd, self._size)
         except OSError:
             os.close(self.fd)
@@ -68,7 +69,7 @@ class _ActiveSegment:
     def _grow(self, needed: int) -> None:
         size = self._size
         while size < needed:
-            size += _CHUNK_BYTES
+            size += CHUNK_BYTES
         os.posix_fallocate(self.fd, self._size, size - self._size)
         self._map.resize(size)
         self._size = size

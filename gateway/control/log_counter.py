@@ -19,10 +19,12 @@ from pathlib import Path
 import structlog
 
 from gateway.telemetry.periodic import LogOnce
+from inference_log.pieces import written_end
 from inference_log.record import Context
 from inference_log.segment import SegmentRange, read_range
 from inference_log.spool import all_segments
 from inference_log.tally import tally
+from inference_log.writer import CHUNK_BYTES
 from store.errors import StoreUnavailable
 from store.interface import Store
 
@@ -47,14 +49,16 @@ class _Source:
         self.unreadable = False
 
     def behind_bytes(self, path: Path) -> int:
-        """Return about how many bytes wait to be counted: what is written, in pages, of what is after `end`."""
+        """Return how many bytes wait to be counted."""
         if self.is_counted or self.unreadable:
             return 0
         try:
-            with path.open("rb") as file:
-                return max(0, os.lseek(file.fileno(), self.end, os.SEEK_HOLE) - self.end)
-        except OSError:  # the file is gone, or ends before `end`
+            written = size = path.stat().st_size
+            if size % CHUNK_BYTES == 0:
+                written = written_end(path, max(self.end, size - CHUNK_BYTES))
+        except FileNotFoundError:
             return 0
+        return max(0, written - self.end)
 
     def learn(self, piece: SegmentRange) -> None:
         """Keep the contexts of a piece for the pieces that follow."""
@@ -65,7 +69,7 @@ class _Source:
 class LogCounter:
     """One per machine. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
 
-    `behind_bytes` is about what the last tick left uncounted. `failures` counts failures.
+    `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
     """
 
     def __init__(self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES) -> None:

@@ -52,7 +52,7 @@ GAUGES = {
     IN_FLIGHT: Measured("Requests being worked on.", Merge.SUM),
     REVISION: Measured("The store's revision that each replica serves from (label pid: its seat).", Merge.EACH),
     STALE: Measured("Seconds since each replica last reached its store (label pid: its seat).", Merge.EACH),
-    UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet, about.", Merge.SUM),
+    UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet.", Merge.SUM),
     P_VALUE: Measured(
         "The probability of as much evidence against an arm if it were not worse than allowed.",
         Merge.NEWEST,

@@ -93,7 +93,7 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         holder=holder,
         registry_every_s=60.0,
     ).tick(time.monotonic())
-    metrics = Metrics(home / "metrics", seat.number)
+    metrics = Metrics(home / "metrics", str(seat.number))
     writer = LogWriter(seat.folder, "steps")
     recorder = Recorder(writer)
     predictor = Predictor(recorder, metrics, Shadows(recorder, metrics))

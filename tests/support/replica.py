@@ -1,7 +1,6 @@
 """A real replica on real sockets, on an event loop of its own in a thread of the tests' process."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import prometheus_client.values
 import uvloop
 
 from gateway.replica.replica import Replica
@@ -37,7 +35,6 @@ ROUTES: list[dict[str, Any]] = [
     },
 ]
 MAX_BODY_BYTES = 1_000_000
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @dataclass(frozen=True)
@@ -124,23 +121,6 @@ def settings_of(registry: Path, home: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def metrics_kept() -> Iterator[None]:
-    """Give the metrics of this process back to the replica that had them before the block.
-
-    A replica takes its process to be its own. Its metrics change what prometheus-client keeps for the whole process.
-    Label values that come up later, also those of another replica, would go into the files of the newest one.
-    """
-    folder, value_class = os.environ.get(_FOLDER), prometheus_client.values.ValueClass
-    try:
-        yield
-    finally:
-        prometheus_client.values.ValueClass = value_class
-        os.environ.pop(_FOLDER, None)
-        if folder is not None:
-            os.environ[_FOLDER] = folder
-
-
-@contextmanager
 def serving(settings: Settings) -> Iterator[Gateway]:
     """Start a replica with the routes plain, half and byparameter; end it after the block."""
     store = open_store(settings.store)
@@ -149,10 +129,9 @@ def serving(settings: Settings) -> Iterator[Gateway]:
             declare(store, route)
     store.close()
     url = f"http://127.0.0.1:{settings.port}"
-    with metrics_kept():
-        running = _Running(settings)
-        try:
-            with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S) as http:
-                yield Gateway(settings.home, settings.port, http, running.replica, running.loop)
-        finally:
-            running.stop()
+    running = _Running(settings)
+    try:
+        with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S) as http:
+            yield Gateway(settings.home, settings.port, http, running.replica, running.loop)
+    finally:
+        running.stop()

@@ -21,18 +21,10 @@ def process_as_it_was() -> Iterator[None]:
     """Undo what a replica does to its process, which it takes to be its own."""
     threshold = gc.get_threshold()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # its threads would log between a test's lines
-    with replica.metrics_kept():
-        yield
+    yield
     structlog.reset_defaults()
     gc.unfreeze()
     gc.set_threshold(*threshold)
-
-
-@pytest.fixture(autouse=True)
-def metrics_as_they_were() -> Iterator[None]:
-    """Keep a test that makes its own metrics from taking over those of the shared replica."""
-    with replica.metrics_kept():
-        yield
 
 
 @pytest.fixture(scope="session")

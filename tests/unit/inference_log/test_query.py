@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import QueryRefused
+from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
@@ -25,8 +26,7 @@ def seat(tmp_path):
 
 @pytest.fixture
 def ship(tmp_path, seat):
-    writer = LogWriter(seat.folder, "shipper")
-    shipper = Shipper(tmp_path / "spool", seat.folder, writer, DirectorySink(tmp_path / "log"))
+    shipper = Shipper(tmp_path / "spool", LocalConverter(DirectorySink(tmp_path / "log")))
     return lambda: shipper.ship(segments(seat.folder))
 
 

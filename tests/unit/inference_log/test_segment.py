@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference_log.pieces import written_end
 from inference_log.record import Audit, Comparison, Context, Record, SegmentHeader
 from inference_log.segment import SegmentRange, frame, read_range, read_segment
 from inference_log.writer import LogWriter
@@ -233,4 +234,4 @@ def test_what_is_written_through_a_map_is_read_range_by_range(tmp_path, make_con
                 offset = part.end
                 seen += part.records
     assert [record.writer_seq for record in seen] == list(range(sum(range(40))))
-    assert offset == writer.written_bytes(writer.active_path)
+    assert offset == written_end(writer.active_path)

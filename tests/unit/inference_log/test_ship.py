@@ -1,5 +1,6 @@
 """Shipping: each segment is shipped once, kept, or set aside, and a segment that fails does not stop the others."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -14,13 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from structlog.testing import capture_logs
 
+from inference_log.converter import Converted, Outcome
 from inference_log.errors import SinkConflict, SinkUnavailable
+from inference_log.local_converter import LocalConverter
 from inference_log.record import SegmentHeader
 from inference_log.segment import frame
-from inference_log.ship import DEAD_LETTER, Shipper
+from inference_log.ship import Shipper
 from inference_log.sinks import Sink
 from inference_log.sinks.directory import DirectorySink
-from inference_log.spool import Seat, segments, take_seat
+from inference_log.spool import DEAD_LETTER, Seat, segments, take_seat
 from inference_log.writer import LogWriter
 
 _APPEND_FOREVER = """
@@ -59,14 +62,15 @@ class Spool:
         self.seat: Seat = take_seat(self.root)
         self.folder = self.seat.folder
         self.writer = LogWriter(self.folder, "w")
-        self.shipper = Shipper(self.root, self.folder, self.writer, sink or DirectorySink(self.log), **hooks)
+        self.shipper = Shipper(self.root, LocalConverter(sink or DirectorySink(self.log)), **hooks)
 
     def ship(self) -> None:
         self.shipper.ship(segments(self.folder))
 
     def tick_once(self) -> None:
-        """Ship everything, as a replica does when it stops in good order."""
-        self.shipper.tick(0.0, 0)
+        """Ship everything, as it is done when the last replica stops in good order."""
+        self.writer.close()
+        self.shipper.tick()
 
     def shipped(self, column: str = "decision_id") -> list:
         if not list(self.log.rglob("*.parquet")):
@@ -124,7 +128,7 @@ def test_a_segment_becomes_parquet_that_two_engines_read_with_its_keys(spool, ma
 def test_the_active_segment_is_not_shipped(spool, tmp_path, make_context, make_record, write_segment):
     spool.writer.append(make_context(), make_record)
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=9)], 9)
-    spool.shipper.tick(3600, 1_000_000)
+    spool.shipper.tick()
     assert spool.shipped() == ["d9"]
     assert segments(spool.folder) == [spool.writer.active_path]
     spool.tick_once()
@@ -250,27 +254,30 @@ def test_a_segment_without_records_is_deleted(spool, content):
     assert not (spool.root / DEAD_LETTER).exists()
 
 
-def test_abandoned_seats_are_shipped_and_held_ones_are_not(spool, make_context, make_record, write_segment):
-    left, held = take_seat(spool.root), take_seat(spool.root)
-    write_segment(left.folder, [make_context()], [make_record(writer_seq=1)], 1)
-    kept = write_segment(held.folder, [make_context()], [make_record(writer_seq=2)], 2)
-    left.release()
+def test_what_a_process_is_writing_is_left_alone_and_shipped_once_it_is_closed_or_the_process_is_gone(
+    spool, make_context, make_record, write_segment
+):
+    other = LogWriter(spool.root / "1", "other")
+    other.folder.mkdir()
+    for _ in range(3):
+        other.append(make_context(), make_record)
+    path = other.active_path
+    write_segment(spool.folder, [make_context()], [make_record(writer_seq=7)], 7)
     spool.tick_once()
-    assert spool.shipped() == ["d1"]
-    assert (segments(left.folder), segments(held.folder)) == ([], [kept])
-    held.release()
+    assert spool.shipped() == ["d7"]
+    assert segments(other.folder) == [path]
+    other.append(make_context(), make_record)
+    other._active._map.close()
+    os.close(other._active.fd)  # as at the end of its process; what it had allocated and not used is zeros
     spool.tick_once()
-    assert spool.shipped() == ["d1", "d2"]
+    assert spool.shipped() == ["d0", "d1", "d2", "d3", "d7"]
+    assert segments(other.folder) == []
 
 
 def test_two_shippers_at_once_ship_each_row_once(tmp_path, make_context, make_record, write_segment):
-    left = take_seat(tmp_path / "spool")
-    for index in range(12):
-        write_segment(left.folder, [make_context()], [make_record(writer_seq=index)], index)
-    left.release()
-    seat = take_seat(tmp_path / "spool")  # the two shippers must not take seat 0
     spools = [Spool(tmp_path), Spool(tmp_path)]
-    seat.release()
+    for index in range(12):
+        write_segment(spools[0].folder, [make_context()], [make_record(writer_seq=index)], index)
     threads = [threading.Thread(target=spool.tick_once) for spool in spools]
     for thread in threads:
         thread.start()
@@ -380,49 +387,72 @@ def test_changes_become_parquet_by_day(spool, make_audit, write_segment):
     assert spool.shipper.rows_persisted == 3
 
 
-class Dying(BaseException):
-    """Stands for the death of the process: nothing catches it."""
+class FailingSink(DirectorySink):
+    """A directory where each file raises `error`."""
 
-
-class DeadlySink(DirectorySink):
-    """A directory where each file ends the process, as when memory runs out, or raises `error`."""
-
-    error: BaseException = Dying()
+    error: BaseException
 
     def put(self, *_: object) -> bool:
         raise self.error
 
 
-def test_a_segment_that_ends_the_process_three_times_is_set_aside_and_the_others_ship(
+class DeadlyConverter:
+    """Its process ends with each segment, as when memory runs out."""
+
+    def convert(self, *_: object) -> Converted:
+        return Converted(Outcome.FAILED, sentence="Its process ended (signal 9)")
+
+
+def test_a_segment_that_ends_its_converter_three_times_is_set_aside_and_the_others_ship(
     tmp_path, make_context, make_record, write_segment
 ):
-    """The count is on disk: each process begins with what those before it have noted."""
-    for _ in range(3):
-        spool = Spool(tmp_path, DeadlySink(tmp_path / "log"))
-        path = write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
-        with pytest.raises(Dying):
-            spool.ship()
-        assert path.exists()
-        spool.seat.release()
-    heir = Spool(tmp_path)
-    write_segment(heir.folder, [make_context()], [make_record(writer_seq=2)], 2)
+    """The count is on disk: each shipper begins with what those before it have noted."""
+    spool = Spool(tmp_path)
+    path = write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
     with capture_logs() as lines:
         for _ in range(3):
-            heir.tick_once()
-    aside = heir.root / DEAD_LETTER / path.name
-    assert [(line["event"], line["segment"]) for line in lines] == [("inference_log.segment.set_aside", str(aside))]
-    assert "docs/operating.md" in lines[0]["advice"]
-    assert (heir.shipped(), segments(heir.folder), heir.shipper.set_aside) == (["d2"], [], 1)
-    assert sorted(each.name for each in heir.folder.iterdir()) == ["lock"]
-    aside.rename(heir.folder / aside.name)  # as docs/operating.md says
-    heir.tick_once()
-    assert heir.shipped() == ["d1", "d2"]
-    heir.seat.release()
+            assert path.exists()
+            Shipper(spool.root, DeadlyConverter()).tick()
+    write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
+    for _ in range(3):
+        spool.tick_once()
+    aside = spool.root / DEAD_LETTER / path.name
+    kept = ("inference_log.segment.kept", path.name)
+    assert [(line["event"], line["segment"]) for line in lines] == [
+        kept, kept, ("inference_log.segment.set_aside", str(aside))
+    ]  # fmt: skip
+    assert "docs/operating.md" in lines[-1]["advice"]
+    assert (spool.shipped(), segments(spool.folder)) == (["d2"], [])
+    assert sorted(each.name for each in spool.folder.iterdir()) == ["lock"]
+    aside.rename(spool.folder / aside.name)  # as docs/operating.md says
+    spool.tick_once()
+    assert spool.shipped() == ["d1", "d2"]
+    spool.seat.release()
+
+
+def test_a_process_that_is_killed_while_it_converts_does_not_count_against_the_segment(
+    spool, make_context, make_record, write_segment
+):
+    """An operator or a node may kill the companion at any time: three kills set a healthy segment aside."""
+
+    class Killed(BaseException):
+        """Stands for the death of the process: nothing catches it."""
+
+    class KilledConverter:
+        def convert(self, *_: object) -> Converted:
+            raise Killed
+
+    write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
+    for _ in range(5):
+        with pytest.raises(Killed):
+            Shipper(spool.root, KilledConverter()).tick()
+    spool.tick_once()
+    assert spool.shipped() == ["d1"]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), pa.ArrowInvalid("odd"), SinkConflict("taken")], ids=repr)
 def test_a_segment_that_fails_three_times_is_set_aside(tmp_path, make_context, make_record, write_segment, error):
-    sink = DeadlySink(tmp_path / "log")
+    sink = FailingSink(tmp_path / "log")
     sink.error = error
     spool = Spool(tmp_path, sink)
     path = write_segment(spool.folder, [make_context()], [make_record()])
@@ -441,7 +471,7 @@ def test_a_segment_that_fails_three_times_is_set_aside(tmp_path, make_context, m
 def test_a_disk_or_sink_that_fails_is_no_fault_of_the_segment(
     tmp_path, make_context, make_record, write_segment, error
 ):
-    sink = DeadlySink(tmp_path / "log")
+    sink = FailingSink(tmp_path / "log")
     sink.error = error
     spool = Spool(tmp_path, sink)
     path = write_segment(spool.folder, [make_context()], [make_record()])
@@ -462,9 +492,9 @@ def test_a_shipper_that_has_to_end_stops_at_the_next_piece_and_the_segment_is_no
         )
         for index in range(3)
     ]
-    asked = iter([False, False, False, True])  # before the first segment, its piece, the second one, its piece
+    asked = iter([False, False, False, True, True])  # before the first segment, its piece, the second one, its piece
     spool.shipper.ship(paths, lambda: next(asked))
-    asked = iter([False, True] * 5)
+    asked = iter([False, True, True] * 5)
     for _ in range(5):
         spool.shipper.ship(paths[1:], lambda: next(asked))
     assert segments(spool.folder) == paths[1:]
@@ -475,14 +505,3 @@ def test_a_shipper_that_has_to_end_stops_at_the_next_piece_and_the_segment_is_no
     assert spool.shipped("writer_seq") == list(range(9))
     assert sorted(each.name for each in spool.folder.iterdir()) == ["lock"]
     spool.seat.release()
-
-
-def test_the_last_tick_closes_the_active_segment_even_if_there_is_no_time_to_ship(spool, make_context, make_record):
-    spool.writer.append(make_context(), make_record)
-    path = spool.writer.active_path
-    assert path is not None
-    spool.shipper.tick(0.0, 0, lambda: True)
-    assert (segments(spool.folder), spool.writer.open_paths, spool.shipped()) == ([path], set(), [])
-    assert path.stat().st_size < 4096
-    spool.tick_once()
-    assert spool.shipped() == ["d0"]

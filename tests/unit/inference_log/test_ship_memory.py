@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
+from inference_log.local_converter import LocalConverter
 from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import take_seat
-from inference_log.writer import LogWriter
 
 root, size_mb, rows, columns = Path(sys.argv[1]), *map(int, sys.argv[2:])
 seat = take_seat(root / "spool")
@@ -42,7 +42,7 @@ with path.open("wb") as file:
         )
         file.write(frame(record))
         appended += 1
-shipper = Shipper(root / "spool", seat.folder, LogWriter(seat.folder, "x"), DirectorySink(root / "log"))
+shipper = Shipper(root / "spool", LocalConverter(DirectorySink(root / "log")))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shipper.ship([path])
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from inference_log.spool import abandoned, all_segments, held_seats, segments, take_seat
+from inference_log.spool import all_segments, held_seats, segments, take_seat
 
 _HOLD = """
 import sys, time
@@ -49,25 +49,14 @@ def test_a_seat_is_free_when_its_owner_is_killed(tmp_path):
     assert held_seats(tmp_path) == set()
 
 
-def test_only_the_segments_of_abandoned_seats_are_handed_out(tmp_path):
-    held, left = take_seat(tmp_path), take_seat(tmp_path)
-    for seat in (held, left):
-        (seat.folder / "w-0.segment").touch()
-    left.release()
-    with abandoned(tmp_path) as orphans:
-        assert orphans == [left.folder / "w-0.segment"]
-        assert held_seats(tmp_path) == {0, 1}  # locked while the caller works on them
-        assert take_seat(tmp_path).number == 2
-    assert 1 not in held_seats(tmp_path)
-    held.release()
-
-
 def test_segments_are_listed_oldest_first_even_if_their_seat_is_held(tmp_path):
     seat = take_seat(tmp_path)
     for name in ("w-00000002.segment", "w-00000001.segment", "notes.txt"):
         (seat.folder / name).touch()
-    (tmp_path / "dead-letter").mkdir()
+    for folder in ("dead-letter", "companion"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "companion" / "v-00000000.segment").touch()
     (tmp_path / "dead-letter" / "w-00000000.segment").touch()
     assert [path.name for path in segments(seat.folder)] == ["w-00000001.segment", "w-00000002.segment"]
-    assert all_segments(tmp_path) == segments(seat.folder)
+    assert all_segments(tmp_path) == [*segments(seat.folder), *segments(tmp_path / "companion")]
     seat.release()

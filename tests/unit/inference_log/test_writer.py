@@ -1,6 +1,7 @@
 """The writer on the request path: every record that it reports as written can be read, and it never raises."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,12 +13,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from inference_log import segment_lock
 from inference_log import writer as writer_module
+from inference_log.pieces import written_end
 from inference_log.record import Record
 from inference_log.segment import Segment, frame, read_segment
 from inference_log.spool import segments
 from inference_log.writer import MAX_BYTES, LogWriter
 from tests.support.polling import PATIENCE_S
+from tests.unit.inference_log.support import is_open
 
 _LIMITED = """
 import resource, signal, sys, json
@@ -124,8 +128,8 @@ def test_sixty_four_requests_of_15_mb_at_once_leave_no_segment_above_the_limit_a
         assert writer.append(context, lambda *_: record)
         for path in segments(tmp_path):
             if path != writer.active_path:
-                sizes.append(writer.written_bytes(path))
-                writer.close_full()
+                sizes.append(written_end(path))
+                writer.rotate(3600, 2 * limit)
                 path.unlink()  # the disk of a small machine should do
     assert len(sizes) == 12
     assert max(sizes) <= limit + largest
@@ -137,12 +141,11 @@ def test_a_full_segment_is_left_by_append_and_closed_later(tmp_path, make_contex
         assert writer.append(context, make_record)
     listed = segments(tmp_path)
     assert len(listed) > 3
-    assert writer.open_paths == set(listed)  # they have allocated more than they hold, so none may be shipped
-    written = {path: writer.written_bytes(path) for path in listed}
-    writer.close_full()
-    assert writer.open_paths == {writer.active_path} == {listed[-1]}
-    assert {path: path.stat().st_size for path in listed[:-1]} == {path: written[path] for path in listed[:-1]}
-    assert {path: writer.written_bytes(path) for path in listed} == written
+    assert all(map(is_open, listed))  # they have allocated more than they hold, so none may be shipped
+    written = {path: len(path.read_bytes().rstrip(b"\0")) for path in listed}
+    writer.rotate(3600, 1_000_000)
+    assert [path for path in listed if is_open(path)] == [writer.active_path] == [listed[-1]]
+    assert all(written[path] <= path.stat().st_size <= written[path] + 8 for path in listed[:-1])
     assert all(2000 <= path.stat().st_size < 2000 + 1000 for path in listed[:-1])
     assert [number for path in listed for number in sequences(read(path).records)] == list(range(60))
     assert [read(path).header.sequence for path in listed] == list(range(len(listed)))
@@ -173,21 +176,15 @@ def test_a_segment_whose_disk_fails_is_closed_all_the_same(tmp_path, make_contex
     writer = LogWriter(tmp_path, "w")
     writer.append(make_context(), make_record)
 
-    def fail(fd: int) -> None:
+    def fail(fd: int, size: int) -> None:
         raise OSError("The disk fails.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(writer_module.os, "fsync", fail)
+        patched.setattr(writer_module.os, "ftruncate", fail)
         with pytest.raises(OSError, match="The disk fails"):
             writer.rotate(0, 0)
-    assert writer.open_paths == set()
+    assert not is_open(segments(tmp_path)[0])
     assert sequences(read(segments(tmp_path)[0]).records) == [0]
-
-
-def test_sync_may_be_asked_at_any_time(writer, make_context, make_record):
-    writer.sync()
-    writer.append(make_context(), make_record)
-    writer.sync()
 
 
 @pytest.mark.parametrize("max_bytes", [MAX_BYTES, 3000])
@@ -301,32 +298,52 @@ def test_what_is_written_of_a_segment_is_less_than_its_file_while_it_is_active(w
     writer.append(make_context(), make_record)
     path = writer.active_path
     assert path is not None
-    written_bytes = writer.written_bytes(path)
-    assert path.read_bytes()[:written_bytes].rstrip(b"\0") == path.read_bytes().rstrip(b"\0")
+    assert is_open(path)
+    written_bytes = written_end(path)
     assert written_bytes < path.stat().st_size
     writer.rotate(0, 0)
-    assert writer.written_bytes(path) == path.stat().st_size == written_bytes
+    assert not is_open(path)
+    assert written_bytes <= path.stat().st_size < written_bytes + 8  # a frame may end in zeros
 
 
-def test_a_segment_that_is_being_opened_is_taken_for_the_active_one(tmp_path, make_context, make_record, monkeypatch):
-    """Wait for it: its file exists already, and the shipper ships every file that is not active."""
-    opened, gate, seen = threading.Event(), threading.Event(), []
-    open_file = writer_module._ActiveSegment
+def test_a_segment_is_locked_before_it_can_be_found(tmp_path, make_context, make_record, monkeypatch):
+    """The companion ships every segment that is not locked."""
+    opened, gate, found = threading.Event(), threading.Event(), []
+    link = os.link
 
-    def slowly(path, header):
-        active = open_file(path, header)
+    def slowly(unnamed, path):
+        found.extend(segments(tmp_path))
+        link(unnamed, path)
+        found.append(is_open(path))
         opened.set()
         gate.wait(PATIENCE_S)
-        return active
 
-    monkeypatch.setattr(writer_module, "_ActiveSegment", slowly)
+    monkeypatch.setattr(segment_lock.os, "link", slowly)
     writer = LogWriter(tmp_path, "w")
     appending = threading.Thread(target=writer.append, args=(make_context(), lambda *_: make_record()))
     appending.start()
     assert opened.wait(PATIENCE_S)
-    asking = threading.Thread(target=lambda: seen.append(writer.active_path))
-    asking.start()
+    assert found == [True]
     gate.set()
     appending.join()
-    asking.join()
-    assert seen == list(tmp_path.glob("*.segment"))
+    assert [each.name for each in tmp_path.iterdir()] == [writer.active_path.name]
+
+
+def test_a_segment_that_is_there_already_is_not_replaced(tmp_path, make_context, make_record):
+    (tmp_path / "w-00000000.segment").write_bytes(b"of another writer")
+    writer = LogWriter(tmp_path, "w")
+    assert writer.append(make_context(), make_record) is False
+    assert (tmp_path / "w-00000000.segment").read_bytes() == b"of another writer"
+
+
+def test_the_lock_of_a_killed_writer_is_free(tmp_path):
+    script = _LIMITED.replace("print(json", "import time; print('open', flush=True); time.sleep(60); print(json")
+    command = [sys.executable, "-c", script, tmp_path, "100000000", "10"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"open\n"
+        (path,) = segments(tmp_path)
+        assert is_open(path)
+        writer.kill()
+        writer.wait()
+    assert not is_open(path)

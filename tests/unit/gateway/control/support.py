@@ -1,5 +1,6 @@
 """Replicas that append, count and ship, and a store that fails or ends the process at a chosen step."""
 
+import os
 import random
 import threading
 from collections import Counter as Multiset
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from gateway.control.log_counter import LogCounter
+from inference_log.local_converter import LocalConverter
+from inference_log.pieces import written_end
 from inference_log.record import Comparison, Context, Record
 from inference_log.segment import frame
 from inference_log.ship import Shipper
@@ -131,13 +134,12 @@ class Machine:
     ) -> None:
         self.seat = take_seat(root / "spool")
         self.writer = LogWriter(self.seat.folder, name)
-        self.counter = LogCounter(store, self.writer, piece_bytes)
+        self.spool = root / "spool"
+        self.counter = LogCounter(store, self.spool, piece_bytes)
         self._at_step = at_step
         self.shipper = Shipper(
-            root / "spool",
-            self.seat.folder,
-            self.writer,
-            MortalSink(root / "log", at_step),
+            self.spool,
+            LocalConverter(MortalSink(root / "log", at_step)),
             may_delete=self._may_delete,
             deleted=self._deleted,
         )
@@ -154,12 +156,21 @@ class Machine:
         if self.writer.active_path is not None:
             content = frame(make_record(0, 0, "torn", NOON_US))
             with self.writer.active_path.open("r+b") as file:
-                file.seek(self.writer.written_bytes(self.writer.active_path))
+                file.seek(written_end(self.writer.active_path))
                 file.write(content[: int(len(content) * share)])
 
     def roll(self) -> None:
         """Close the active segment and ship what is there."""
-        self.shipper.tick(0.0, 0)
+        self.writer.rotate(0.0, 0)
+        self.shipper.tick()
+
+    def die(self) -> None:
+        """Let go of what the operating system takes from a process that ends: its locks."""
+        self.seat.release()
+        for segment in (*self.writer._full, self.writer._active):
+            if segment is not None:
+                segment._map.close()
+                os.close(segment.fd)
 
     def _may_delete(self, path: Path) -> bool:
         self._at_step()

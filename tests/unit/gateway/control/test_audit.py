@@ -82,7 +82,7 @@ def store() -> Changes:
 
 @pytest.fixture
 def trail(tmp_path, store) -> AuditTrail:
-    return AuditTrail(store, LogWriter(tmp_path, "w"), "host-0")
+    return AuditTrail(store, LogWriter(tmp_path, "w"), "host0")
 
 
 def noted(folder: Path) -> list[Audit]:
@@ -96,7 +96,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 def test_a_change_is_noted_with_all_that_is_known_of_it(trail, store, tmp_path):
-    store.make("host-0", at_s=NOW_S + 0.25, why="because")
+    store.make("host0-3", at_s=NOW_S + 0.25, why="because")
     (made,) = store.made
     document = replace(made.entry.document, rollout=RolloutState(phase=Phase.PAUSED))
     store.made = [made._replace(entry=replace(made.entry, document=document))]
@@ -110,7 +110,7 @@ def test_a_change_is_noted_with_all_that_is_known_of_it(trail, store, tmp_path):
         who="ann",
         what="declare",
         why="because",
-        by="host-0",
+        by="host0-3",
         phase="PAUSED",
         weights={"a": 0.75, "b": 0.25},
         document=audit.document,
@@ -119,23 +119,23 @@ def test_a_change_is_noted_with_all_that_is_known_of_it(trail, store, tmp_path):
 
 
 def test_the_document_that_is_noted_can_be_read_back(trail, store, tmp_path):
-    store.make("host-0")
+    store.make("host0-3")
     trail.tick(NOW_S)
     assert from_dict(json.loads(noted(tmp_path)[0].document)) == store.made[0].entry.document
 
 
 def test_own_changes_are_noted_at_once_and_those_of_others_after_a_while(trail, store, tmp_path):
-    store.make("host-0")
-    store.make("host-1")
-    store.make("host-0")  # it waits behind the other replica's: the mark covers all changes before it
+    store.make("host0-3")
+    store.make("host1-companion")
+    store.make("host0-3")  # it waits behind the other machine's: the mark covers all changes before it
     trail.tick(NOW_S + 4.9)
     assert (numbers(tmp_path), store.mark) == ([1], 1)
     trail.tick(NOW_S + 5)
     assert (numbers(tmp_path), store.mark) == ([1, 2, 3], 3)
 
 
-def test_what_another_replica_has_noted_is_left_alone(trail, store, tmp_path):
-    store.make("host-1")
+def test_what_another_machine_has_noted_is_left_alone(trail, store, tmp_path):
+    store.make("host1-companion")
     trail.tick(NOW_S)
     store.mark = 1
     trail.tick(NOW_S + 60)
@@ -143,7 +143,7 @@ def test_what_another_replica_has_noted_is_left_alone(trail, store, tmp_path):
 
 
 def test_where_nothing_has_changed_only_the_revision_is_asked_for(trail, store):
-    store.make("host-0")
+    store.make("host0-3")
     trail.tick(NOW_S)
     store.asked.clear()
     trail.tick(NOW_S)
@@ -151,9 +151,9 @@ def test_where_nothing_has_changed_only_the_revision_is_asked_for(trail, store):
 
 
 def test_a_new_replica_finds_the_mark_where_it_is(tmp_path, store):
-    store.make("host-0")
+    store.make("host0-3")
     store.mark = 1
-    trail = AuditTrail(store, LogWriter(tmp_path, "w"), "host-0")
+    trail = AuditTrail(store, LogWriter(tmp_path, "w"), "host0")
     trail.tick(NOW_S)
     trail.tick(NOW_S)
     assert store.asked == ["revision", "audited", "revision"]
@@ -162,7 +162,7 @@ def test_a_new_replica_finds_the_mark_where_it_is(tmp_path, store):
 
 def test_more_changes_than_are_read_at_once_are_noted_one_look_after_the_other(trail, store, tmp_path):
     for _ in range(250):
-        store.make("host-0")
+        store.make("host0-3")
     for _ in range(3):
         trail.tick(NOW_S)
     assert (numbers(tmp_path), store.mark) == (list(range(1, 251)), 250)
@@ -171,7 +171,7 @@ def test_more_changes_than_are_read_at_once_are_noted_one_look_after_the_other(t
 @pytest.mark.parametrize("verb", ["revision", "audited", "changes", "advance_audited"])
 @pytest.mark.parametrize("applied", [False, True])
 def test_while_the_store_is_gone_nothing_is_lost(trail, store, tmp_path, verb, applied):
-    store.make("host-0")
+    store.make("host0-3")
     broken = store.loses_the_reply_of if applied else store.fails
     broken.add(verb)
     trail.tick(NOW_S)
@@ -183,8 +183,8 @@ def test_while_the_store_is_gone_nothing_is_lost(trail, store, tmp_path, verb, a
 
 
 def test_a_change_that_the_disk_does_not_take_is_not_said_to_be_in_the_log(tmp_path, store):
-    trail = AuditTrail(store, LogWriter(tmp_path / "gone", "w"), "host-0")
-    store.make("host-0")
+    trail = AuditTrail(store, LogWriter(tmp_path / "gone", "w"), "host0")
+    store.make("host0-3")
     trail.tick(NOW_S)
     assert (store.mark, trail.failures) == (0, 1)
     (tmp_path / "gone").mkdir()
@@ -204,12 +204,12 @@ def test_two_replicas_over_sqlite_show_each_change_once_whoever_dies(tmp_path):
         store.compare_and_set([Entry(document, Change("ann", at_s, "declare", "", f"id{version}", by))])
 
     for round_s in range(6):
-        change("host-0", NOW_S + round_s)
-        change("host-1", NOW_S + round_s)
+        change("host0-3", NOW_S + round_s)
+        change("host1-companion", NOW_S + round_s)
         # New objects each time, as after a restart; the first replica dies before it can move the mark.
-        AuditTrail(_WithoutMark(store), writers[0], "host-0", patience_s=1.0).tick(NOW_S + round_s)
-        AuditTrail(store, writers[1], "host-1", patience_s=1.0).tick(NOW_S + round_s)
-    AuditTrail(store, writers[1], "host-1").tick(NOW_S + 60)
+        AuditTrail(_WithoutMark(store), writers[0], "host0", patience_s=1.0).tick(NOW_S + round_s)
+        AuditTrail(store, writers[1], "host1", patience_s=1.0).tick(NOW_S + round_s)
+    AuditTrail(store, writers[1], "host1").tick(NOW_S + 60)
     log, spool = tmp_path / "log", tmp_path / "spool"
     assert sum(len(numbers(seat.folder)) for seat in seats) > 12  # some changes are there twice
     assert run_query(log, spool, "SELECT version FROM audit ORDER BY version")[1] == [(n,) for n in range(1, 13)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.control.log_counter import LogCounter
+from inference_log.pieces import written_end
 from inference_log.record import SegmentHeader
 from inference_log.segment import frame
 from inference_log.spool import all_segments, segments, take_seat
@@ -42,7 +43,7 @@ def test_two_replicas_that_count_one_segment_at_once_count_it_once(tmp_path, sto
     for _ in range(300):
         machine.append(CANARY, NOON_US)
     path = machine.writer.rotate(0, 0)
-    one, other = LogCounter(store, machine.writer, 1000), LogCounter(store, machine.writer, 1700)
+    one, other = LogCounter(store, machine.spool, 1000), LogCounter(store, machine.spool, 1700)
     dice = random.Random(seed)  # noqa: S311  # a test that can be repeated
     left: list[int] = []
 
@@ -188,7 +189,7 @@ def test_what_a_dead_replica_left_is_counted_by_who_ships_it(tmp_path, store, ma
     other = Machine(tmp_path, "other", store)
     for _ in range(7):
         other.append(CANARY, NOON_US)
-    other.seat.release()  # it ends in zeros, as after a kill
+    other.die()  # its segment ends in zeros
     machine.roll()
     assert (requests(store), all_segments(tmp_path / "spool")) == (7, [])
 
@@ -209,14 +210,13 @@ def test_a_segment_that_cannot_be_read_holds_up_no_other(machine, store, tmp_pat
 def test_behind_is_what_waits_and_zeros_do_not(machine, store, tmp_path):
     other = Machine(tmp_path, "other", store)
     other.append(CANARY, NOON_US)
-    (left,) = segments(other.writer.folder)
-    left.rename(machine.writer.folder / left.name)
-    other.seat.release()
+    other.die()
     machine.append(CANARY, NOON_US)
     machine.counter.tick()
     assert (requests(store), machine.counter.behind_bytes) == (2, 0)
     store.before_write = fail
-    before = machine.writer.written_bytes(machine.writer.active_path)
+    before = written_end(machine.writer.active_path)
     machine.append(CANARY, NOON_US)
     machine.counter.tick()
-    assert machine.counter.behind_bytes == machine.writer.written_bytes(machine.writer.active_path) - before > 0
+    waiting = written_end(machine.writer.active_path) - before
+    assert machine.counter.behind_bytes == waiting > 0

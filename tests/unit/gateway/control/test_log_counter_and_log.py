@@ -86,17 +86,16 @@ class World:
         self._contexts = {(arm, version): context_of(arm, version) for arm in arms for version in (1, 2)}
 
     def live(self, steps: int) -> None:
-        """Run that many random steps, then end everything in order, as an operator does that retries what is aside."""
+        """Run that many random steps, then end everything in order."""
         dice = self._fate.dice
         for step in range(steps):
             index = dice.randrange(2)
             try:
                 self._step(self._machines[index], NOON_US + step * 700_000)
             except Killed:
-                self._machines[index].seat.release()  # which the operating system does
+                self._machines[index].die()
                 self._machines[index] = self._start()
         self._fate.calm = True
-        retry_set_aside(self._root, self._machines[0])
         for machine in self._machines * 2:
             machine.counter.tick()
             machine.roll()
@@ -154,12 +153,6 @@ def test_sqlite_has_the_same_sums(tmp_path, seed):
     sqlite.close()
 
 
-def retry_set_aside(root, machine):
-    """Give back what was set aside, as an operator does. Three deaths in a row look like the segment's fault."""
-    for aside in (root / "spool" / DEAD_LETTER).glob("*"):
-        aside.rename(machine.seat.folder / aside.name)
-
-
 def test_a_kill_by_the_system_loses_and_doubles_nothing(tmp_path):
     command = [sys.executable, "-c", _APPEND_AND_COUNT_FOREVER, str(tmp_path)]
     answered = 0
@@ -173,8 +166,7 @@ def test_a_kill_by_the_system_loses_and_doubles_nothing(tmp_path):
     heir = Machine(tmp_path, "heir", sqlite)
     for _ in range(2):
         heir.roll()
-    retry_set_aside(tmp_path, heir)
-    heir.roll()
+    assert not (tmp_path / "spool" / DEAD_LETTER).exists()  # kills are not the fault of a segment
     heir.counter.tick()
     live = sum(value for key, value in sqlite.sums("fraud", 0).items() if key.name == "requests")
     kept = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "log").rglob("*.parquet"))

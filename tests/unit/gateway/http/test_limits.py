@@ -195,7 +195,7 @@ def hurried(registry, tmp_path_factory):
     """Serve with limits of a second."""
     limits = {"idle_timeout_s": 1.0, "header_timeout_s": 1.0, "body_timeout_s": 1.0, "max_connections": 20}
     settings = replica.settings_of(registry, tmp_path_factory.mktemp("home"), **limits)
-    with replica.metrics_kept(), replica.serving(settings) as gateway:
+    with replica.serving(settings) as gateway:
         yield gateway
 
 

@@ -95,7 +95,7 @@ class Bench:
     ) -> None:
         self.writer = LogWriter(folder, "w")
         self.shadows = NotedShadows()
-        self.predictor = Predictor(Recorder(self.writer), Metrics(folder / "metrics", 0), self.shadows)
+        self.predictor = Predictor(Recorder(self.writer), Metrics(folder / "metrics", "0"), self.shadows)
         self._runner = asyncio.Runner(loop_factory=loop_factory)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -57,7 +57,7 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{chosen.port}/v2", trust_env=False)
     assert all_segments(chosen.spool) == []
-    assert len(list((tmp_path / "log").rglob("*.parquet"))) == 1
+    assert len(list((tmp_path / "log").glob("inferences/**/*.parquet"))) == 1
     decisions = {answer.headers["x-decision-id"] for answer in answers}
     with serving(chosen) as second:
         decisions.add(second.infer().headers["x-decision-id"])

@@ -1,0 +1,25 @@
+"""A home with a store, a registry and segments, as the replicas of a machine would have it."""
+
+from pathlib import Path
+
+from gateway.settings import Settings
+from inference_log.record import Audit
+from inference_log.spool import segments
+from inference_log.writer import LogWriter
+
+
+def home(folder: Path) -> Settings:
+    """Return the settings of a gateway whose companion looks often."""
+    (folder / "models").mkdir()
+    return Settings(home=folder, advance_every_ms=50, segment_max_age_s=3600).resolved()
+
+
+def write(settings: Settings, seat: int, *numbers: int) -> Path:
+    """Write a closed segment with changes of documents into the folder of a seat."""
+    folder = settings.spool / str(seat)
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = LogWriter(folder, f"w{'-'.join(map(str, numbers))}")
+    for number in numbers:
+        writer.note(Audit(number, "r", 1, 0, "ann", "shift", "", "", "", {}, "{}"))
+    writer.close()
+    return segments(folder)[-1]

@@ -1,0 +1,110 @@
+"""The companion knows what the replicas serve, and believes the store as they do."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.companion.node_view import NodeView
+from gateway.control.desired_state import DesiredState
+from gateway.control.last_known import LastKnownFile
+from gateway.control.served_file import ServedFiles, write_served
+from inference_log.spool import take_seat
+from router.document.document import Candidate
+from tests.support.flaky_store import FlakyStore
+
+ROUTE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": 1}}
+
+
+def table(**arms: str) -> SimpleNamespace:
+    """Return a live table with a route `r`, whose arms have these versions."""
+    served = [SimpleNamespace(name=name, version=version, digest="d" * 64) for name, version in arms.items()]
+    return SimpleNamespace(routes={"r": SimpleNamespace(route=SimpleNamespace(arms=served))})
+
+
+class Node:
+    """A store, a seat and a view. `replica` is what a replica does with the store."""
+
+    def __init__(self, folder) -> None:
+        self.store = FlakyStore(folder)
+        self.spool, self.path = folder / "spool", folder / "remembered.json"
+        self.seat = take_seat(self.spool)
+
+    def view(self) -> NodeView:
+        return NodeView(self.store, LastKnownFile(self.path, "url", read_only=True), self.spool)
+
+    def replica(self) -> DesiredState:
+        desired = DesiredState(self.store, LastKnownFile(self.path, "url"))
+        desired.look()
+        return desired
+
+
+@pytest.fixture
+def node(tmp_path):
+    made = Node(tmp_path)
+    yield made
+    made.seat.release()
+
+
+def test_what_serves_each_arm_is_read_from_the_replicas_that_run(node, tmp_path):
+    view = node.view()
+    view.refresh()
+    assert view.candidates("r") is None
+    write_served(node.seat.folder, table(a="1", b="2"))
+    view.refresh()
+    assert view.candidates("r") == {"a": Candidate("1", "d" * 64), "b": Candidate("2", "d" * 64)}
+    other = take_seat(node.spool)
+    write_served(other.folder, table(a="3"))
+    newer = (node.seat.folder / "served").stat().st_mtime_ns + 1_000_000
+    os.utime(other.folder / "served", ns=(newer, newer))
+    view.refresh()
+    assert view.candidates("r") == {"a": Candidate("3", "d" * 64)}
+    other.release()
+    view.refresh()
+    assert view.candidates("r") == {"a": Candidate("1", "d" * 64), "b": Candidate("2", "d" * 64)}
+
+
+def test_a_damaged_file_is_as_none(tmp_path):
+    (tmp_path / "served").write_bytes(b"\xc1")
+    assert ServedFiles().read([tmp_path]) == {}
+
+
+def test_a_folder_that_cannot_be_written_is_no_error_of_the_replica(tmp_path):
+    write_served(tmp_path / "gone", table(a="1"))
+
+
+def test_documents_are_read_and_kept_while_the_store_is_away(node, declare):
+    declare(node.store, ROUTE)
+    view = node.view()
+    view.refresh()
+    assert set(view.documents) == {"r"}
+    node.store.is_away = True
+    view.refresh()
+    assert (set(view.documents), view.trouble) == ({"r"}, "")
+
+
+def test_the_file_of_the_replicas_is_read_and_never_written(node, declare):
+    declare(node.store, ROUTE)
+    node.replica()
+    before = node.path.read_bytes()
+    declare(node.store, {**ROUTE, "route": "s"})
+    view = node.view()
+    view.refresh()
+    assert set(view.documents) == {"r", "s"}
+    assert node.path.read_bytes() == before
+
+
+def test_a_store_that_the_replicas_do_not_believe_is_not_believed_even_by_a_new_companion(node, declare, tmp_path):
+    declare(node.store, ROUTE)
+    node.replica()
+    (tmp_path / "other").mkdir()
+    node.store = FlakyStore(tmp_path / "other")
+    declare(node.store, {**ROUTE, "route": "foreign"})
+    view = node.view()
+    for _ in range(2):
+        view.refresh()
+        assert view.trouble
+        assert set(view.documents) == {"r"}
+    node.replica()  # restarted: from now on it serves what the store has
+    view.refresh()
+    assert (view.trouble, set(view.documents)) == ("", {"foreign"})
