@@ -26,7 +26,8 @@ _RAN_LONG_S = 5.0
 _OTHERS_FIRST_S = 2.0
 _SILENT_S = 10.0
 """A companion without a heartbeat for this long is killed. It has a low priority: on a busy machine it may be late."""
-_LAST_WORK_S = 12.0
+_LAST_WORK_S = 20.0
+"""A companion that takes longer at the end is killed. What it has not done, the next start does."""
 _LOOK_EVERY_S = 0.05
 
 
@@ -63,34 +64,47 @@ class CompanionKeeper:
 
         If other replicas run, the companion that this one has started ends, and one of the others starts the next.
         """
-        until_s, may_start = time.monotonic() + _LAST_WORK_S, True
-        while time.monotonic() < until_s:
-            if self._child is not None:
-                self._child.connection.close()
-                if self._child.has_ended():
-                    self._child.wait()
-                    self._child.close()
-                    self._child = None
-                    continue
-            elif held_seats(self._settings.spool) or not all_segments(self._settings.spool):
-                return
-            elif not is_held(self._lock_file):
-                if not may_start:
-                    return
-                may_start = False
-                self._start(time.monotonic())
+        until_s = time.monotonic() + _LAST_WORK_S
+        self._end(until_s)
+        if self._is_left_over(until_s):
+            self._start(time.monotonic())
+            self._end(until_s)
+
+    def _end(self, until_s: float) -> None:
+        """Let the companion that this replica has started end, and kill it if it has not by then."""
+        child = self._child
+        if child is None:
+            return
+        child.connection.close()
+        while not child.has_ended() and time.monotonic() < until_s:
             time.sleep(_LOOK_EVERY_S)
+        child.kill()
+        self._reap(child)
+
+    def _is_left_over(self, until_s: float) -> bool:
+        """Return True if segments are left, and neither a replica nor another companion that could ship them."""
+        settings = self._settings
+        while time.monotonic() < until_s and all_segments(settings.spool) and not held_seats(settings.spool):
+            if not is_held(self._lock_file):
+                return True
+            time.sleep(_LOOK_EVERY_S)
+        return False
 
     def _start(self, now_s: float) -> None:
         child = ChildProcess(_MODULE, str(self._lock_file), environment={}, nice=_NICE)
         self._child, self._started_s = child, now_s
         child.connection.sendall(self._settings.model_dump_json().encode() + b"\n")
 
-    def _note_end(self, child: ChildProcess, now_s: float) -> None:
-        """Reap a companion. If it ended soon after its start, wait for longer and longer before the next one."""
+    def _reap(self, child: ChildProcess) -> str:
+        """Wait for the end of a companion. Return a clause that says how it ended."""
         sentence = child.wait()
         child.close()
         self._child = None
+        return sentence
+
+    def _note_end(self, child: ChildProcess, now_s: float) -> None:
+        """Reap a companion. If it ended soon after its start, wait for longer and longer before the next one."""
+        sentence = self._reap(child)
         if is_held(self._lock_file):
             return
         has_run_long = now_s - self._started_s > _RAN_LONG_S
