@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.eventloop.end_of_turn import EndOfTurn
@@ -12,6 +13,8 @@ from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from tests.unit.gateway.inference.support import Fake
+
+ONE_ROW = {"X": np.zeros((1, 4), np.float32)}
 
 
 class StubDedicated:
@@ -79,10 +82,10 @@ def test_a_lane_that_no_route_uses_is_forgotten(version):
 def test_a_lane_is_replaced_when_its_versions_manifest_changes(version):
     pool = lane_pool()
     lane = pool.lane(version(max_batch=8), "replica")
-    assert lane.executor.batch_limit() <= 8
+    assert lane.executor.batch_limit(1, ONE_ROW) <= 8
     other = pool.lane(version(max_batch=4), "replica")
     assert other is not lane
-    assert other.executor.batch_limit() <= 4
+    assert other.executor.batch_limit(1, ONE_ROW) <= 4
 
 
 def test_a_version_that_cannot_be_served_is_refused_with_the_reason(version):
@@ -101,7 +104,7 @@ def test_a_shadow_has_a_lane_and_one_thread_of_its_own_and_never_the_event_loop(
     primary, shadow = pool.lane(version(), "replica"), pool.lane(version(), "replica", is_shadow=True)
     assert pool.lane(version(), "replica", is_shadow=True) is shadow is not primary
     assert (primary.key.is_shadow, shadow.key.is_shadow) == (False, True)
-    assert (primary.executor.is_quick(1), shadow.executor.is_quick(1)) == (True, False)
+    assert [each.executor.is_quick(1, ONE_ROW) for each in (primary, shadow)] == [True, False]
     assert (primary.executor._threads, shadow.executor._threads) == (2, 1)
     pool.retain({primary.key})
     assert pool.lane(version(), "replica") is primary
