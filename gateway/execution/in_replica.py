@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from gateway.errors import BrokenOff
+from gateway.eventloop.interruption import INTERRUPTION
 from gateway.execution.executor import Done
 from gateway.execution.inline_bound import InlineBound, elements_of
 from gateway.execution.latency import LatencyModel
@@ -69,7 +71,7 @@ class ReplicaExecutor:
         """See `Executor`."""
         elements = elements_of(inputs)
         if self._is_quick(sum(rows), elements):
-            outcomes, duration_s = self._run_timed(inputs, rows)
+            outcomes, duration_s = self._run_timed(inputs, rows, on_loop=True)
             self._observe(sum(rows), elements, duration_s)
             done(outcomes, duration_s)
             return
@@ -80,7 +82,7 @@ class ReplicaExecutor:
         is_given_up = False
 
         def run() -> None:
-            outcomes, duration_s = self._run_timed(inputs, rows)
+            outcomes, duration_s = self._run_timed(inputs, rows, on_loop=False)
             loop.call_soon_threadsafe(finished, outcomes, duration_s)
 
         def finished(outcomes: Sequence[RequestResult], duration_s: float) -> None:
@@ -103,11 +105,19 @@ class ReplicaExecutor:
         self.latency.observe(rows, duration_s)
         self._bound.observe(elements, duration_s)
 
-    def _run_timed(self, inputs: Inputs, rows: Sequence[int]) -> tuple[Sequence[RequestResult], float]:
+    def _run_timed(
+        self, inputs: Inputs, rows: Sequence[int], *, on_loop: bool
+    ) -> tuple[Sequence[RequestResult], float]:
         outcomes: Sequence[RequestResult]
         started_s = time.perf_counter()
         try:
-            outcomes = run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=self._row_by_row)
+            outcomes = INTERRUPTION.run(self._run, inputs, rows) if on_loop else self._run(inputs, rows)
+        except BrokenOff:
+            self._bound.close()
+            outcomes = [ModelFailed("The model hung, and the watchdog broke it off.")] * len(rows)
         except BaseException as error:  # noqa: BLE001  # our own bug, or a model that calls sys.exit(): the waiting requests must still get an error
             outcomes = [ModelFailed(f"The model could not be run: {error!r}")] * len(rows)
         return outcomes, time.perf_counter() - started_s
+
+    def _run(self, inputs: Inputs, rows: Sequence[int]) -> Sequence[RequestResult]:
+        return run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=self._row_by_row)

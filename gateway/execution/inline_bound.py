@@ -36,6 +36,10 @@ class InlineBound:
             line = one + (several - one) * (limit_s - one_s) / (several_s - one_s)
             self.most = max(self.most, line)
 
+    def close(self) -> None:
+        """Let nothing run on the event loop any more: a run had to be broken off there."""
+        self.most, self._limit_s = -1.0, 0.0
+
     def observe(self, elements: float, duration_s: float) -> None:
         """Adjust the bound to one more run."""
         if duration_s < self._limit_s:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
 from gateway.eventloop.driver import Pending
+from gateway.eventloop.interruption import INTERRUPTION
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
@@ -116,7 +117,7 @@ class InferenceService:
         """
         live = self._find(route, None if probe else headers)
         try:
-            decoded = decode(live.signature)
+            decoded = INTERRUPTION.run(decode, live.signature)
             request = await self._decoded(decoded) if isinstance(decoded, Pending) else decoded
             call = self._call(
                 live,
@@ -201,7 +202,8 @@ class InferenceService:
             trace_id=trace_id(headers),
             headers=None if self._tracing is None else headers,
             probe=probe,
-            is_targeted=targeting is None or targeting.matches(headers, request.parameters, request.inputs, unit),
+            is_targeted=targeting is None
+            or INTERRUPTION.run(targeting.matches, headers, request.parameters, request.inputs, unit),
         )
 
     async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:

@@ -1,0 +1,52 @@
+"""Say what the event loop is working on, by looking at its thread's stack from another thread.
+
+Nothing is noted while requests are served. The stack is read when the loop has been silent for too long.
+"""
+
+import sys
+from types import CodeType, FrameType
+
+from gateway.execution.lane import Lane
+from gateway.inference.service import InferenceService
+
+_INFER: CodeType = InferenceService.infer.__code__
+_BATCH: CodeType = Lane._start.__code__
+_MAX_CHARS = 200
+
+
+def describe_work(thread: int) -> str:
+    """Return the line of code that the thread is in, and the request, batch or connection that it works on.
+
+    No control characters of a caller are in it.
+    """
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "unknown"
+    place = f"{'/'.join(frame.f_code.co_filename.split('/')[-3:])}:{frame.f_lineno} {frame.f_code.co_name}"
+    subjects: list[str] = []
+    each: FrameType | None = frame
+    while each is not None:
+        subject = _subject(each)
+        if subject is not None:
+            subjects.append(ascii(subject)[1:-1][:_MAX_CHARS])
+        each = each.f_back
+    return ", ".join([*subjects, f"in {place}"])
+
+
+def _subject(frame: FrameType) -> str | None:
+    """Return what a function of ours works on; None for any other function."""
+    code = frame.f_code
+    if code is _INFER:
+        return f"request {frame.f_locals.get('decision_id')} for route {frame.f_locals.get('route')}"
+    if code is _BATCH:
+        return f"batch of version {frame.f_locals['self'].key.version}"
+    if code.co_name == "data_received":
+        return _connection(frame.f_locals.get("self"))
+    return None
+
+
+def _connection(protocol: object) -> str | None:
+    """Return the peer of an HTTP/1.1 connection. HTTP/2 connections have a method of the same name, and no peer."""
+    transport = getattr(protocol, "transport", None)
+    peer = None if transport is None else transport.get_extra_info("peername")
+    return None if peer is None else f"connection from {peer}"
