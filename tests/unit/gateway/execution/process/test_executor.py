@@ -224,6 +224,25 @@ def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened,
     opened(test)
 
 
+@pytest.mark.parametrize("name", ["POINTSMAN_STORE", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"])
+def test_a_models_process_gets_no_password_of_the_gateway(moody, monkeypatch, name):
+    monkeypatch.setenv(name, "redis://:a-secret@store")
+    root, version = moody
+    pool = pool_of(root)
+
+    async def test() -> None:
+        child = child_of(pool.lane(version, "process"))
+        environment = child.environ()
+        assert name not in environment
+        assert "a-secret" not in str([environment, child.cmdline()])
+        assert environment["PATH"] == os.environ["PATH"]
+
+    try:
+        running(test)
+    finally:
+        pool.close()
+
+
 def test_a_process_that_no_route_uses_is_ended_after_a_while(opened):
     async def test(pool, lane):
         child = child_of(lane)
