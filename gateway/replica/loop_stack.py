@@ -8,6 +8,7 @@ from types import CodeType, FrameType
 
 from gateway.execution.lane import Lane
 from gateway.inference.service import InferenceService
+from registry_sync.catalogue import VersionKey
 
 _INFER: CodeType = InferenceService.infer.__code__
 _BATCH: CodeType = Lane._start.__code__
@@ -19,18 +20,32 @@ def describe_work(thread: int) -> str:
 
     No control characters of a caller are in it.
     """
-    frame = sys._current_frames().get(thread)
-    if frame is None:
+    frames = _frames(thread)
+    if not frames:
         return "unknown"
-    place = f"{'/'.join(frame.f_code.co_filename.split('/')[-3:])}:{frame.f_lineno} {frame.f_code.co_name}"
-    subjects: list[str] = []
-    each: FrameType | None = frame
-    while each is not None:
-        subject = _subject(each)
-        if subject is not None:
-            subjects.append(ascii(subject)[1:-1][:_MAX_CHARS])
-        each = each.f_back
+    code = frames[0].f_code
+    place = f"{'/'.join(code.co_filename.split('/')[-3:])}:{frames[0].f_lineno} {code.co_name}"
+    subjects = [ascii(subject)[1:-1][:_MAX_CHARS] for frame in frames if (subject := _subject(frame)) is not None]
     return ", ".join([*subjects, f"in {place}"])
+
+
+def version_at_work(thread: int) -> VersionKey | None:
+    """Return the version whose batch is run; None if no batch is."""
+    return next((_version(frame) for frame in _frames(thread) if frame.f_code is _BATCH), None)
+
+
+def _frames(thread: int) -> list[FrameType]:
+    """Return the stack of a thread, the innermost function first."""
+    frames, frame = [], sys._current_frames().get(thread)
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _version(frame: FrameType) -> VersionKey:
+    lane: Lane = frame.f_locals["self"]
+    return lane.key.version
 
 
 def _subject(frame: FrameType) -> str | None:
@@ -39,7 +54,7 @@ def _subject(frame: FrameType) -> str | None:
     if code is _INFER:
         return f"request {frame.f_locals.get('decision_id')} for route {frame.f_locals.get('route')}"
     if code is _BATCH:
-        return f"batch of version {frame.f_locals['self'].key.version}"
+        return f"batch of version {_version(frame)}"
     if code.co_name == "data_received":
         return _connection(frame.f_locals.get("self"))
     return None

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from gateway.eventloop.interruption import INTERRUPTION
-from gateway.replica.loop_stack import describe_work
+from gateway.replica.loop_stack import describe_work, version_at_work
+from registry_sync.catalogue import VersionKey
 
 _BEATS_PER_LIMIT = 10
 _EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
@@ -30,15 +31,23 @@ def _end(silent_s: float, work: str) -> None:
 
 
 class Watchdog:
-    """One per replica. `end` gets the seconds for which the loop was silent, and what it is working on."""
+    """One per replica. `end` gets the seconds for which the loop was silent, and what it is working on.
+
+    `blame` gets the version whose batch blocked the loop, before the batch is broken off or the process ended.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, limit_s: float, end: Callable[[float, str], None] = _end
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limit_s: float,
+        end: Callable[[float, str], None] = _end,
+        blame: Callable[[VersionKey], None] = lambda _: None,
     ) -> None:
         self._loop = loop
         self._limit_s = limit_s
         self._period_s = limit_s / _BEATS_PER_LIMIT
         self._end = end
+        self._blame = blame
         self._beat_s = time.monotonic()
         self._stop = threading.Event()
         self._loops_thread = 0
@@ -70,6 +79,7 @@ class Watchdog:
             looked_s = now_s
             silent_s = now_s - self._beat_s
             if silent_s > self._limit_s:
+                self._blame_version()
                 self._end(silent_s, describe_work(self._loops_thread))
                 return
             self._break_off(silent_s)
@@ -84,6 +94,12 @@ class Watchdog:
         if silent_s <= self._limit_s / 2 or number == 0 or number != seen:
             return
         work = describe_work(self._loops_thread)
+        self._blame_version()
         if INTERRUPTION.break_off(self._loops_thread, number) and number != self._said:
             self._said = number
             _say("broken_off", silent_s, work)
+
+    def _blame_version(self) -> None:
+        version = version_at_work(self._loops_thread)
+        if version is not None:
+            self._blame(version)

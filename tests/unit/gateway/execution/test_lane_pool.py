@@ -9,6 +9,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
@@ -162,3 +163,20 @@ def test_the_statistics_of_a_lane_are_published_once_and_completely(version):
         {"runs": 1, "succeeded": 3, "instances": 0},
         {"runs": 0, "succeeded": 0, "instances": 3},
     ]
+
+
+def test_a_version_that_has_blocked_the_event_loop_runs_in_threads_after_a_restart(version, tmp_path):
+    def is_quick() -> bool:
+        pool = LanePool(EndOfTurn(), LaneOptions(2, 10.0, home=tmp_path), None)
+        return pool.lane(version(), "replica").executor.is_quick(1, ONE_ROW)
+
+    assert is_quick()
+    WedgedVersions(tmp_path / FOLDER).add(version().key)
+    assert not is_quick()
+
+
+def test_a_version_is_not_remembered_if_the_disk_does_not_take_it(version, tmp_path):
+    (tmp_path / FOLDER).write_text("a file where the folder should be")
+    wedged = WedgedVersions(tmp_path / FOLDER)
+    wedged.add(version().key)
+    assert not wedged.holds(version().key)

@@ -15,10 +15,12 @@ import pytest
 
 from gateway.errors import BrokenOff
 from gateway.eventloop.driver import run_in_task
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.service import InferenceService
 from gateway.protocols.request import InferenceRequest
 from gateway.replica.watchdog import Watchdog
+from registry_sync.catalogue import VersionKey
 from runtimes.errors import ModelFailed
 from tests.support.live_tables import SIGNATURE
 from tests.support.polling import PATIENCE_S
@@ -119,13 +121,13 @@ class Looping:
 
 
 def test_a_model_that_loops_in_python_is_broken_off_and_never_runs_on_the_loop_again(bench, join_live):
-    runtime, other, ended = Looping(), Looping(), Ended()
+    runtime, other, ended, blamed = Looping(), Looping(), Ended(), []
     live = join_live({"a": runtime})
     beside = join_live({"a": other})
     runtime.loops = True
 
     async def main() -> None:
-        watchdog = Watchdog(asyncio.get_running_loop(), 2.0, ended)
+        watchdog = Watchdog(asyncio.get_running_loop(), 2.0, ended, blamed.append)
         watchdog.start()
         hanging = asyncio.create_task(bench.ask(live))
         answer = await asyncio.create_task(bench.ask(beside))  # a client of another model, behind it
@@ -137,6 +139,7 @@ def test_a_model_that_loops_in_python_is_broken_off_and_never_runs_on_the_loop_a
 
     bench.run(main())
     assert ended.silent_s == []
+    assert {str(version) for version in blamed} == {"m:0"}
     assert runtime.threads[0] == threading.current_thread().name
     assert runtime.threads[-1].startswith("model")
     assert [row["status"] for row in bench.rows() if row["error_code"]] == [500]
@@ -188,10 +191,10 @@ def test_a_request_that_loops_in_python_is_broken_off_and_others_are_answered(pl
         ("connection", "connection from ('127.0.0.1', "),
     ],
 )
-def test_code_in_c_ends_the_process_and_the_last_line_names_it(place, named):
+def test_code_in_c_ends_the_process_and_the_last_line_names_it(place, named, tmp_path):
     """`time.sleep` is C. It comes back long after the limit, so there is nothing to break off."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.unit.gateway.replica.wedged", place],
+        [sys.executable, "-m", "tests.unit.gateway.replica.wedged", place, str(tmp_path)],
         stderr=subprocess.PIPE,
         timeout=PATIENCE_S,
         check=False,
@@ -201,3 +204,5 @@ def test_code_in_c_ends_the_process_and_the_last_line_names_it(place, named):
     assert line.startswith("gateway.replica.watchdog.wedged silent_s=")
     assert named in line
     assert "wedged.py:" in line
+    version = VersionKey("m", "0", "0" * 64)
+    assert WedgedVersions(tmp_path / FOLDER).holds(version) == (place == "batch")

@@ -1,17 +1,20 @@
-"""A process whose event loop hangs in C: `python -m tests.unit.gateway.replica.wedged batch|decoder|connection`."""
+"""A process whose event loop hangs in C.
+
+python -m tests.unit.gateway.replica.wedged batch|decoder|connection HOME
+"""
 
 import asyncio
 import socket
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import uvloop
 
 from gateway.eventloop.driver import run_in_task
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.service import InferenceService
 from gateway.replica.watchdog import Watchdog
@@ -69,12 +72,12 @@ async def _connection(_: Bench) -> None:
         await asyncio.sleep(_HANGS_S)
 
 
-async def _main(place: str, folder: Path) -> None:
-    Watchdog(asyncio.get_running_loop(), _LIMIT_S).start()
-    bench = Bench(folder, asyncio.new_event_loop)
+async def _main(place: str, home: Path) -> None:
+    loop, wedged = asyncio.get_running_loop(), WedgedVersions(home / FOLDER)
+    Watchdog(loop, _LIMIT_S, blame=wedged.add).start()
+    bench = Bench(home, asyncio.new_event_loop)
     await {"batch": _batch, "decoder": _decoder, "connection": _connection}[place](bench)
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as home:
-        uvloop.run(_main(sys.argv[1], Path(home)))
+    uvloop.run(_main(sys.argv[1], Path(sys.argv[2])))
