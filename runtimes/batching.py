@@ -12,7 +12,7 @@ import numpy as np
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import Runtime, check_outputs, example_inputs
+from runtimes.runtime import Runtime, check_outputs, example_inputs, example_shapes
 
 Inputs = Mapping[str, Tensor]
 RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
@@ -115,10 +115,8 @@ def _is_batched(specs: Sequence[TensorSpec]) -> bool:
 def _trial_inputs(signature: Signature) -> dict[str, Tensor]:
     """Return a few rows that differ, with values of magnitude 1, of each input's datatype."""
     generator = np.random.default_rng(0)
-    return {
-        spec.name: _numbers(generator, [_TRIAL_ROWS, *(2 if size == -1 else size for size in spec.shape[1:])], spec)
-        for spec in signature.inputs
-    }
+    shapes = example_shapes(signature, _TRIAL_ROWS, 2)
+    return {spec.name: _numbers(generator, shapes[spec.name], spec) for spec in signature.inputs}
 
 
 def _numbers(generator: np.random.Generator, shape: Sequence[int], spec: TensorSpec) -> Tensor:
