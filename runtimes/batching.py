@@ -18,6 +18,9 @@ Inputs = Mapping[str, Tensor]
 RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
 """The result of one request: its outputs, or the error that took their place."""
 
+MOST_MERGED_BYTES = 4 * 1024 * 1024
+"""To copy so much takes about a millisecond, on the event loop. Large requests gain little from a common run."""
+
 _TRIAL_ROWS = 5
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # tolerances: another order of summation may change an FP32 result by so much
 
@@ -30,6 +33,12 @@ def merge(requests: Sequence[Inputs]) -> Inputs:
     if len(requests) == 1:
         return requests[0]
     return {name: np.concatenate([inputs[name] for inputs in requests]) for name in requests[0]}
+
+
+def rows_to_merge(inputs: Inputs, rows: int, limit: int) -> int:
+    """Return how many rows like these are to be merged, at most `limit`: merging copies `MOST_MERGED_BYTES` at most."""
+    size = sum([tensor.nbytes for tensor in inputs.values()])
+    return limit if size * limit <= MOST_MERGED_BYTES * rows else max(1, MOST_MERGED_BYTES * rows // size)
 
 
 def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[Sequence[Tensor]]:
