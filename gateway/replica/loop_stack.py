@@ -26,7 +26,7 @@ def describe_work(thread: int) -> str:
     code = frames[0].f_code
     place = f"{'/'.join(code.co_filename.split('/')[-3:])}:{frames[0].f_lineno} {code.co_name}"
     subjects = [ascii(subject)[1:-1][:_MAX_CHARS] for frame in frames if (subject := _subject(frame)) is not None]
-    return ", ".join([*subjects, f"in {place}"])
+    return ", ".join([*dict.fromkeys(subjects), f"in {place}"])
 
 
 def version_at_work(thread: int) -> VersionKey | None:
