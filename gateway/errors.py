@@ -88,6 +88,10 @@ class TooLate(GatewayError):
     """The deadline passed, or too little time is left for the model to answer before it."""
 
 
+class BrokenOff(GatewayError):
+    """The request kept the event loop busy for too long, and was broken off."""
+
+
 class ClientGone(GatewayError):
     """The client closed its connection or cancelled its call before the response was ready."""
 
@@ -135,6 +139,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     HeadersTooLarge: ErrorStatus(431, _RESOURCE_EXHAUSTED),
     ClientGone: ErrorStatus(499, _CANCELLED),
     ModelFailed: ErrorStatus(500, _INTERNAL),
+    BrokenOff: ErrorStatus(500, _INTERNAL),
     Corrupt: ErrorStatus(500, _INTERNAL),
     ArmDown: ErrorStatus(503, _UNAVAILABLE),
     NotReady: ErrorStatus(503, _UNAVAILABLE),

@@ -12,11 +12,14 @@ import numpy as np
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import Runtime, check_outputs, example_inputs
+from runtimes.runtime import Runtime, check_outputs, example_inputs, example_shapes
 
 Inputs = Mapping[str, Tensor]
 RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
 """The result of one request: its outputs, or the error that took their place."""
+
+MOST_MERGED_BYTES = 4 * 1024 * 1024
+"""To copy so much takes about a millisecond, on the event loop. Large requests gain little from a common run."""
 
 _TRIAL_ROWS = 5
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # tolerances: another order of summation may change an FP32 result by so much
@@ -30,6 +33,12 @@ def merge(requests: Sequence[Inputs]) -> Inputs:
     if len(requests) == 1:
         return requests[0]
     return {name: np.concatenate([inputs[name] for inputs in requests]) for name in requests[0]}
+
+
+def rows_to_merge(inputs: Inputs, rows: int, limit: int) -> int:
+    """Return how many rows like these are to be merged, at most `limit`: merging copies `MOST_MERGED_BYTES` at most."""
+    size = sum([tensor.nbytes for tensor in inputs.values()])
+    return limit if size * limit <= MOST_MERGED_BYTES * rows else max(1, MOST_MERGED_BYTES * rows // size)
 
 
 def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[Sequence[Tensor]]:
@@ -115,10 +124,8 @@ def _is_batched(specs: Sequence[TensorSpec]) -> bool:
 def _trial_inputs(signature: Signature) -> dict[str, Tensor]:
     """Return a few rows that differ, with values of magnitude 1, of each input's datatype."""
     generator = np.random.default_rng(0)
-    return {
-        spec.name: _numbers(generator, [_TRIAL_ROWS, *(2 if size == -1 else size for size in spec.shape[1:])], spec)
-        for spec in signature.inputs
-    }
+    shapes = example_shapes(signature, _TRIAL_ROWS, 2)
+    return {spec.name: _numbers(generator, shapes[spec.name], spec) for spec in signature.inputs}
 
 
 def _numbers(generator: np.random.Generator, shape: Sequence[int], spec: TensorSpec) -> Tensor:

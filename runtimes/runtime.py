@@ -1,11 +1,14 @@
 """The Protocol of a loaded model version, and the checks that all runtimes share."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from runtimes.datatypes import NUMPY_OF, Tensor, zeros
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Signature, TensorSpec
+
+_MOST_ELEMENTS = 1 << 20
 
 
 class Runtime(Protocol):
@@ -22,11 +25,29 @@ class Runtime(Protocol):
 
 
 def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
-    """Return zeros of the right shape, with `rows` for every dimension that varies: for warm-up and health checks."""
-    return {
-        spec.name: zeros(spec.datatype, [rows if size == -1 else size for size in spec.shape])
-        for spec in signature.inputs
-    }
+    """Return zeros of the right shape, with `rows` for every dimension that varies: for warm-up and health checks.
+
+    See `example_shapes` for tensors with many such dimensions.
+    """
+    shapes = example_shapes(signature, rows, rows)
+    return {spec.name: zeros(spec.datatype, shapes[spec.name]) for spec in signature.inputs}
+
+
+def example_shapes(signature: Signature, rows: int, side: int) -> dict[str, list[int]]:
+    """Return a shape of each input: `rows` for the first dimension if it varies, `side` for each other that does.
+
+    If a tensor would have more than `_MOST_ELEMENTS`, all these sides are shorter: 16 to the power of 8 is 4 billion.
+    """
+    while True:
+        shapes = {
+            spec.name: [
+                size if size != -1 else rows if position == 0 else side for position, size in enumerate(spec.shape)
+            ]
+            for spec in signature.inputs
+        }
+        if side == 1 or max(map(math.prod, shapes.values()), default=0) <= _MOST_ELEMENTS:
+            return shapes
+        side -= 1
 
 
 def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> None:

@@ -57,11 +57,11 @@ class DedicatedExecutor:
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def has_room(self, rows: int) -> bool:  # noqa: ARG002  # the Protocol's signature
+    def has_room(self, rows: int, inputs: Inputs) -> bool:  # noqa: ARG002  # the Protocol's signature
         """See `Executor`."""
         return self._running < self._most_running
 
-    def batch_limit(self) -> int:
+    def batch_limit(self, rows: int, inputs: Inputs) -> int:  # noqa: ARG002  # the Protocol's signature
         """See `Executor`."""
         return self._max_rows
 

@@ -18,11 +18,11 @@ class Executor(Protocol):
 
     latency: LatencyModel
 
-    def has_room(self, rows: int) -> bool:
-        """Return True if a batch of `rows` instances would start at once."""
+    def has_room(self, rows: int, inputs: Inputs) -> bool:
+        """Return True if a batch of one request, which has `rows` instances, would start at once."""
 
-    def batch_limit(self) -> int:
-        """Return the largest number of instances that a batch should have."""
+    def batch_limit(self, rows: int, inputs: Inputs) -> int:
+        """Return the largest number of instances that a batch should have which starts with this request."""
 
     def start(self, inputs: Inputs, rows: Sequence[int], until_s: float | None, done: Done) -> None:
         """Run merged requests, whose results are of no use after `until_s` (of `time.perf_counter`).

@@ -24,7 +24,7 @@ from gateway.execution.executor import Executor
 from gateway.execution.job import Job
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
-from runtimes.batching import Inputs, RequestResult, merge, shape_key
+from runtimes.batching import Inputs, RequestResult, merge, rows_to_merge, shape_key
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Placement
 
@@ -88,7 +88,7 @@ class Lane:
         self._queue.append(job)
         if not self._is_scheduled:
             self._rows_waiting += rows
-            if may_wait and self._rows_waiting < self.executor.batch_limit():
+            if may_wait and self._rows_waiting < self._most_rows(job):
                 self._wait(wait_s if deadline_s is None else min(wait_s, (deadline_s - now_s) / 2))
             else:
                 self._is_scheduled = True
@@ -125,13 +125,19 @@ class Lane:
     def _start_batches(self) -> bool:
         """Start batches. Return True if more could be started after other callbacks had their turn."""
         until_s = time.perf_counter() + _LONGEST_RUN_S
-        while self._queue and self.executor.has_room(self._queue[0].rows):
+        while self._queue and self._has_room(self._queue[0]):
             jobs = self._next_batch()
             if jobs:
                 self._start(jobs)
             if self._queue and time.perf_counter() > until_s:
                 return True
         return False
+
+    def _has_room(self, job: Job) -> bool:
+        return self.executor.has_room(job.rows, job.inputs)
+
+    def _most_rows(self, job: Job) -> int:
+        return rows_to_merge(job.inputs, job.rows, self.executor.batch_limit(job.rows, job.inputs))
 
     def _next_batch(self) -> list[Job]:
         """Take jobs that can share a batch from the queue, oldest first.
@@ -142,7 +148,7 @@ class Lane:
         queue, self._queue = self._queue, []
         batch: list[Job] = []
         late: list[Job] = []
-        rows, most = 0, self.executor.batch_limit() if self._is_batching else 0
+        rows, most = 0, self._most_rows(queue[0]) if self._is_batching and len(queue) > 1 else 0
         until_s = math.inf
         for position, job in enumerate(queue):
             if job.settled:

@@ -8,6 +8,9 @@ its own queue, breaker, thread and process.
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import structlog
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.dedicated import Dedicated
@@ -18,22 +21,29 @@ from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.process.executor import ProcessExecutor
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.process.pool import ProcessPool
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import Version, VersionKey
 from runtimes.batching import is_batchable
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Placement
 
+_log = structlog.get_logger()
+
 _NOTHING: Mapping[str, float] = asdict(LaneStatistics())
 
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """How the lanes of this replica run their batches. `processes` is what placement `process` needs."""
+    """How the lanes of this replica run their batches. `processes` is what placement `process` needs.
+
+    `home` has the versions that never run on the event loop.
+    """
 
     threads: int
     inline_below_s: float
     processes: ProcessOptions | None = None
+    home: Path | None = None
 
 
 class LanePool:
@@ -122,9 +132,12 @@ class LanePool:
     def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, bool]:
         """Return an executor and True if it batches. A shadow gets one thread and never runs on the event loop.
 
-        A shadow may become slow or hang from one batch to the next.
+        A shadow may become slow or hang from one batch to the next. A version that has hung there does not run there.
         """
         options = replace(self._options, threads=1, inline_below_s=0.0) if key.is_shadow else self._options
+        if options.home is not None and WedgedVersions(options.home / FOLDER).holds(key.version):
+            _log.warning("gateway.lane.in_threads", version=str(key.version), reason="it has blocked the event loop")
+            options = replace(options, inline_below_s=0.0)
         if version.runtime is None:
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
         is_batching = version.manifest.max_batch > 1 and is_batchable(version.runtime)

@@ -21,12 +21,13 @@ _ROWS = 16
 
 
 class LatencyModel:
-    """The estimate for one version in one replica."""
+    """The estimate for one version in one replica. `measured_rows` is the larger number that was measured."""
 
-    __slots__ = ("_fixed_s", "_last", "_per_row_s", "_scale")
+    __slots__ = ("_fixed_s", "_last", "_per_row_s", "_scale", "measured_rows")
 
     def __init__(self, one_row_s: float, rows: int = 1, rows_s: float | None = None) -> None:
         """Take the time of one instance, and the time `rows_s` of `rows` instances together."""
+        self.measured_rows = 1 if rows_s is None else rows
         if rows_s is None or rows < 2:
             self._per_row_s = 0.0
         else:

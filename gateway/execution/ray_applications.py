@@ -8,6 +8,7 @@ application. So moving traffic between the two is moving it between lanes.
 import asyncio
 import hashlib
 import math
+import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ray import serve
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.executor import Executor
 from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
 from registry_sync.catalogue import Version, VersionKey
@@ -31,6 +33,8 @@ from runtimes.load import LoadOptions
 _log = structlog.get_logger()
 
 PREFIX = "pointsman-model-"
+
+_RAYS_OWN = "RAY_"
 
 _PROFILE_WITHIN_S = 20.0
 _UNUSED_FOR_S = 30.0
@@ -155,9 +159,15 @@ class RayApplications:
     def _deploy(self, name: str, version: Version) -> None:
         resources = version.manifest.resources
         options = LoadOptions(self._settings.allow_pickle, self._settings.onnx_threads)
-        actor: dict[str, Any] = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
+        # Ray starts every process with the environment in which the cluster was started: passwords are among it.
+        runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
         if resources.pip:
-            actor["runtime_env"] = {"pip": list(resources.pip)}
+            runtime["pip"] = list(resources.pip)
+        actor: dict[str, Any] = {
+            "num_cpus": resources.num_cpus,
+            "num_gpus": resources.num_gpus,
+            "runtime_env": runtime,
+        }
         scale: dict[str, Any] = {"num_replicas": resources.min_replicas}
         if resources.max_replicas > resources.min_replicas:
             limits = {"min_replicas": resources.min_replicas, "max_replicas": resources.max_replicas}

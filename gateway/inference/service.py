@@ -13,15 +13,16 @@ from typing import NamedTuple, Protocol
 
 from gateway.errors import BadRequest, Overloaded, TooLarge
 from gateway.eventloop.driver import Pending
+from gateway.eventloop.interruption import INTERRUPTION
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
+from gateway.inference.fields import response_meta, text_of, unit_of
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
 from gateway.inference.predictor import Predictor
-from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
+from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
 from router.errors import UnknownVersion
-from router.snapshot import Route
 from runtimes.manifest import Signature
 
 PREDICT = "predict"
@@ -116,7 +117,7 @@ class InferenceService:
         """
         live = self._find(route, None if probe else headers)
         try:
-            decoded = decode(live.signature)
+            decoded = INTERRUPTION.run(decode, live.signature)
             request = await self._decoded(decoded) if isinstance(decoded, Pending) else decoded
             call = self._call(
                 live,
@@ -140,7 +141,7 @@ class InferenceService:
             rejected = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
             self._predictor.reject(live, rejected, error)
             raise
-        return Prediction(request, answer, _response(live.route.name, request, decision_id, answer))
+        return Prediction(request, answer, response_meta(live.route.name, request, decision_id, answer))
 
     async def _decoded(self, pending: Pending[InferenceRequest]) -> InferenceRequest:
         self.in_hand += 1
@@ -185,7 +186,7 @@ class InferenceService:
         """Return a decoded request in the form that the predictor takes."""
         if request.batch_size > self._max_instances:
             raise BadRequest(f"{request.batch_size} instances in one request; at most {self._max_instances} are taken.")
-        unit = _unit(live.route, headers, request)
+        unit = unit_of(live.route, headers, request)
         targeting = live.targeting
         return Call(
             decision_id,
@@ -194,14 +195,15 @@ class InferenceService:
             request.batch_size,
             unit=unit,
             unit_hash=None if unit is None else self._unit_hash(unit),
-            forced_arm=_text(headers.get(b"x-force-arm")),
+            forced_arm=text_of(headers.get(b"x-force-arm")),
             pinned_version=version,
             deadline_s=callers_deadline_s(headers, request.parameters, started_s, time_left_s),
             request_id=request.id,
             trace_id=trace_id(headers),
             headers=None if self._tracing is None else headers,
             probe=probe,
-            is_targeted=targeting is None or targeting.matches(headers, request.parameters, request.inputs, unit),
+            is_targeted=targeting is None
+            or INTERRUPTION.run(targeting.matches, headers, request.parameters, request.inputs, unit),
         )
 
     async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:
@@ -233,25 +235,3 @@ class InferenceService:
     def _unit_hash(self, unit: str) -> str:
         """Return what the log keeps instead of the unit itself."""
         return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
-
-
-def _response(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> ResponseMeta:
-    """Return what every edge puts beside the tensors: the version that answered, and the decision."""
-    arm = answer.arm.arm
-    parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
-    if answer.propensity is not None:
-        parameters["propensity"] = answer.propensity
-    return ResponseMeta(route, arm.version, request.id or decision_id, parameters)
-
-
-def _unit(route: Route, headers: Headers, request: InferenceRequest) -> str | None:
-    if route.unit_header is not None:
-        return _text(headers.get(route.unit_header))
-    if route.unit_parameter is not None:
-        value = request.parameters.get(route.unit_parameter)
-        return None if value is None else str(value)
-    return None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("utf-8", "replace") if value else None

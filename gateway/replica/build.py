@@ -135,14 +135,14 @@ def open_shared(settings: Settings) -> Shared:
 def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
     settings = shared.settings
-    options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
-    lane_options = LaneOptions(
+    load = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
+    options = LaneOptions(
         threads=settings.model_threads,
         inline_below_s=settings.inline_below_ms / 1000,
-        processes=ProcessOptions(settings.registry, options),
+        processes=ProcessOptions(settings.registry, load),
+        home=settings.home,
     )
-    catalogue = Catalogue(open_registry(settings.registry), options)
-    return Execution(catalogue=catalogue, lanes=LanePool(shared.turn, lane_options, dedicated))
+    return Execution(Catalogue(open_registry(settings.registry), load), LanePool(shared.turn, options, dedicated))
 
 
 def build_inference(shared: Shared) -> Inference:

@@ -10,6 +10,7 @@ from gateway.access.private_home import keep_files_private
 from gateway.companion.keeper import CompanionKeeper
 from gateway.companion.threads import ThreadGroup, show_heartbeat
 from gateway.execution.dedicated import Dedicated
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.http.server import HttpServer
 from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
@@ -80,7 +81,9 @@ class Replica:
         await self._http.start(bind_port(settings.host, settings.port))
         if self._grpc is not None:
             await self._grpc.start(bind_port(settings.host, settings.grpc_port))
-        self._watchdog = Watchdog(asyncio.get_running_loop(), settings.wedged_after_s)
+        self._watchdog = Watchdog(
+            asyncio.get_running_loop(), settings.wedged_after_s, blame=WedgedVersions(settings.home / FOLDER).add
+        )
         self._watchdog.start()
         _settle_interpreter()
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)

@@ -15,7 +15,8 @@ from tests.support.redis_server import RedisServer
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Start two replicas, which share a SQLite file."""
     home = tmp_path_factory.mktemp("gateway") / "var"
-    with running(GatewayProcess(home, POINTSMAN_ALLOW_PICKLE="true")) as gateway:
+    environment = {"POINTSMAN_ALLOW_PICKLE": "true", "AWS_SECRET_ACCESS_KEY": "which no model may see"}
+    with running(GatewayProcess(home, **environment)) as gateway:
         gateway.wait_for_replicas(2)
         yield gateway
 

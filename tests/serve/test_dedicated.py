@@ -46,6 +46,15 @@ def model_pids(name):
     return found
 
 
+def assert_no_secrets(pid):
+    """Fail if a setting of the gateway, such as a store's password, or a key of a cloud is among the environment."""
+    content = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    variables = dict(each.partition("=")[::2] for each in content.split("\0") if each)
+    assert variables["PATH"]
+    assert not variables.get("AWS_SECRET_ACCESS_KEY")
+    assert [name for name, value in variables.items() if name.startswith("POINTSMAN_") and value] == []
+
+
 def wait_for_arm(gateway, arm):
     def is_answered_by_it():
         response = order(gateway, "mischief", 0)
@@ -88,6 +97,7 @@ def test_moving_a_version_between_placements_under_load_fails_nothing(gateway, b
         load.wait_for(100)
         assert load.failed == []
         (pid,) = model_pids("cancer-2")
+        assert_no_secrets(pid)
         os.kill(pid, signal.SIGKILL)
         gateway.declare(spec | {"placement": "replica"})
         load.wait_for(100)

@@ -49,7 +49,7 @@ def join_live(
     def served(number: str, runtime: Runtime, is_shadow: bool) -> tuple[Version, Lane]:
         key = VersionKey("m", number, _DIGEST)
         executor = ReplicaExecutor(
-            runtime, LatencyModel(mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64
+            runtime, LatencyModel(mean_s, 64, mean_s), threads=threads, inline_below_s=inline_below_s, max_rows=64
         )
         lane = Lane(LaneKey(key, "replica", is_shadow), executor, turn, is_batching=is_batching, has_one_shape_key=True)
         return Version(key, _MANIFEST, VersionState.READY, runtime=runtime), lane

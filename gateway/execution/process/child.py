@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
-_SETTINGS = "POINTSMAN_"
+from gateway.execution.model_environment import passed_on
 
 
 class ChildProcess:
@@ -27,7 +27,7 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, argument: str, *, environment: Mapping[str, str], nice: int) -> None:
-        """Start the process, with `environment` added to this process's own."""
+        """Start the process, with `environment` added to what models may have of this process's own."""
         self._lock = threading.Lock()
         self._is_reaped = False
         self.connection, theirs = socket.socketpair()
@@ -39,7 +39,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
-                    env={**_inherited(), "PYTHONPATH": _import_path(), **environment},
+                    env={**passed_on(os.environ), "PYTHONPATH": _import_path(), **environment},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )
             if nice:
@@ -79,11 +79,6 @@ class ChildProcess:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-
-
-def _inherited() -> dict[str, str]:
-    """Return this process's environment without our settings: POINTSMAN_STORE may hold a password."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
 
 
 def _import_path() -> str:

@@ -48,11 +48,11 @@ class ProcessExecutor:
         self._used_s = time.monotonic()
         supervisor.supervise(self._report_ended)
 
-    def has_room(self, rows: int) -> bool:  # noqa: ARG002  # the Protocol's signature
+    def has_room(self, rows: int, inputs: Inputs) -> bool:  # noqa: ARG002  # the Protocol's signature
         """See `Executor`."""
         return self._batch is None
 
-    def batch_limit(self) -> int:
+    def batch_limit(self, rows: int, inputs: Inputs) -> int:  # noqa: ARG002  # the Protocol's signature
         """See `Executor`."""
         return self._max_rows
 

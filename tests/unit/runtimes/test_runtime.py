@@ -41,6 +41,17 @@ def test_examples_are_zeros_of_the_declared_kind():
     }
 
 
+@pytest.mark.parametrize("dimensions", [5, 9, 30])
+@pytest.mark.parametrize("rows", [1, 2, 16])
+def test_examples_of_many_dimensions_that_vary_stay_small(dimensions, rows):
+    """16 rows of eight dimensions would be 16 GB."""
+    signature = Signature((TensorSpec("X", "FP32", (-1,) * dimensions), TensorSpec("m", "BOOL", (-1, -1))), ())
+    examples = example_inputs(signature, rows)
+    assert examples["X"].size <= 1 << 20
+    assert examples["X"].shape[0] == examples["m"].shape[0] == rows
+    assert examples["X"].shape[1] == examples["m"].shape[1]  # which a model may expect to be equal
+
+
 def test_an_answer_as_declared_passes():
     check_outputs(SIGNATURE.outputs, answer(7))
 

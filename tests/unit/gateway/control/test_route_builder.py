@@ -81,7 +81,7 @@ def test_outputs_that_a_manifest_names_in_another_order_later_are_answered_in_th
     tensors = asyncio.run(answer())
     assert [spec.name for spec in arm.manifest.outputs] == ["scores", "label"]
     assert [tensor.dtype for tensor in tensors] == [np.float32, np.int64]
-    assert arm.lane.executor.batch_limit() == 1
+    assert arm.lane.executor.batch_limit(1, {"X": np.ones((1, 4), np.float32)}) == 1
 
 
 def test_what_an_unfinished_route_waits_for_is_not_loaded_again_at_every_tick(bench, declare):

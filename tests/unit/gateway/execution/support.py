@@ -56,11 +56,11 @@ class HeldExecutor:
         self.most_held = 0
         self._threads, self._most, self._is_quick = threads, most, is_quick
 
-    def has_room(self, rows: int) -> bool:  # noqa: ARG002  # the Protocol's
+    def has_room(self, rows: int, inputs: Any) -> bool:  # noqa: ARG002  # the Protocol's
         """See `gateway.execution.executor.Executor`."""
         return self._is_quick or len(self.held) < self._threads
 
-    def batch_limit(self) -> int:
+    def batch_limit(self, rows: int, inputs: Any) -> int:  # noqa: ARG002  # the Protocol's
         """See `gateway.execution.executor.Executor`."""
         return self._most
 

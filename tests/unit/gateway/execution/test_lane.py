@@ -15,6 +15,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.job import Job
 from gateway.execution.lane import Lane, LaneKey
 from registry_sync.catalogue import VersionKey
+from runtimes.batching import MOST_MERGED_BYTES
 from runtimes.errors import InputRefused, ModelFailed
 from tests.unit.gateway.execution.support import HeldExecutor, simulated
 
@@ -154,6 +155,21 @@ def test_a_batch_keeps_to_the_limit_and_takes_the_oldest_first():
             lane.submit(row(rows=rows), rows)
         await asyncio.sleep(0)
         assert executor.batches == [[3, 1], [2, 2], [9]]
+
+    simulated(run)
+
+
+def test_large_requests_are_merged_only_as_far_as_copying_takes_a_moment():
+    """64 requests of 1 MB would be copied for 35 ms on the event loop."""
+
+    async def run() -> None:
+        executor = HeldExecutor(threads=99, most=64)
+        lane = lane_of(executor)
+        for _ in range(9):
+            lane.submit(row(width=MOST_MERGED_BYTES // 8 // 4), 1)
+        lane.submit(row(width=MOST_MERGED_BYTES), 1)  # larger than the limit
+        await asyncio.sleep(0)
+        assert executor.batches == [[1] * 4, [1] * 4, [1], [1]]
 
     simulated(run)
 

@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from tests.unit.gateway.inference.support import Fake
+
+ONE_ROW = {"X": np.zeros((1, 4), np.float32)}
 
 
 class StubDedicated:
@@ -79,10 +83,10 @@ def test_a_lane_that_no_route_uses_is_forgotten(version):
 def test_a_lane_is_replaced_when_its_versions_manifest_changes(version):
     pool = lane_pool()
     lane = pool.lane(version(max_batch=8), "replica")
-    assert lane.executor.batch_limit() <= 8
+    assert lane.executor.batch_limit(1, ONE_ROW) <= 8
     other = pool.lane(version(max_batch=4), "replica")
     assert other is not lane
-    assert other.executor.batch_limit() <= 4
+    assert other.executor.batch_limit(1, ONE_ROW) <= 4
 
 
 def test_a_version_that_cannot_be_served_is_refused_with_the_reason(version):
@@ -101,7 +105,7 @@ def test_a_shadow_has_a_lane_and_one_thread_of_its_own_and_never_the_event_loop(
     primary, shadow = pool.lane(version(), "replica"), pool.lane(version(), "replica", is_shadow=True)
     assert pool.lane(version(), "replica", is_shadow=True) is shadow is not primary
     assert (primary.key.is_shadow, shadow.key.is_shadow) == (False, True)
-    assert (primary.executor.is_quick(1), shadow.executor.is_quick(1)) == (True, False)
+    assert [each.executor.is_quick(1, ONE_ROW) for each in (primary, shadow)] == [True, False]
     assert (primary.executor._threads, shadow.executor._threads) == (2, 1)
     pool.retain({primary.key})
     assert pool.lane(version(), "replica") is primary
@@ -159,3 +163,20 @@ def test_the_statistics_of_a_lane_are_published_once_and_completely(version):
         {"runs": 1, "succeeded": 3, "instances": 0},
         {"runs": 0, "succeeded": 0, "instances": 3},
     ]
+
+
+def test_a_version_that_has_blocked_the_event_loop_runs_in_threads_after_a_restart(version, tmp_path):
+    def is_quick() -> bool:
+        pool = LanePool(EndOfTurn(), LaneOptions(2, 10.0, home=tmp_path), None)
+        return pool.lane(version(), "replica").executor.is_quick(1, ONE_ROW)
+
+    assert is_quick()
+    WedgedVersions(tmp_path / FOLDER).add(version().key)
+    assert not is_quick()
+
+
+def test_a_version_is_not_remembered_if_the_disk_does_not_take_it(version, tmp_path):
+    (tmp_path / FOLDER).write_text("a file where the folder should be")
+    wedged = WedgedVersions(tmp_path / FOLDER)
+    wedged.add(version().key)
+    assert not wedged.holds(version().key)

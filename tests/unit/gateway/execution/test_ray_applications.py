@@ -10,6 +10,7 @@ import pytest
 from gateway.settings import Settings
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
+from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, Resources
 
 with warnings.catch_warnings():  # Ray warns while it is imported
@@ -27,6 +28,7 @@ class Serve:
         self.applications: dict[str, Any] = {}
         self.deployed: list[str] = []
         self.deleted: list[str] = []
+        self.bound: list[tuple[Any, ...]] = []
         self.down: Exception | None = None
 
     def status(self) -> Any:
@@ -40,6 +42,16 @@ class Serve:
         assert not _blocking
         self.deleted.append(name)
         self.applications.pop(name, None)
+
+    def deployment(self, _: Any, **options: Any) -> Any:
+        self.options = options
+        return SimpleNamespace(bind=lambda *arguments: self.bound.append(arguments))
+
+    def run_many(self, targets: Any, **options: Any) -> None:
+        """Start nothing."""
+
+    def RunTarget(self, *_: Any, **__: Any) -> None:  # noqa: N802  # Serve's name
+        """Describe nothing."""
 
     def get_app_handle(self, name: str) -> str:
         return name
@@ -198,3 +210,20 @@ def test_while_serve_is_down_opening_is_refused_and_ending_is_tried_again(simula
     simulation.retain()
     simulation.retain(after_s=LONG_S)
     assert name in simulation.serve.deleted
+
+
+def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulation, version, monkeypatch):
+    """Ray's processes inherit the environment of the cluster. Variables with a value of their own take its place."""
+    store = "redis://:a-secret@store"
+    monkeypatch.setenv("POINTSMAN_STORE", store)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    simulation.applications._settings = Settings(registry="models", store=store)
+    RayApplications._deploy(simulation.applications, "name", version(pip=("numpy",)))
+    runtime = simulation.serve.options["ray_actor_options"]["runtime_env"]
+    assert runtime["env_vars"]["POINTSMAN_STORE"] == runtime["env_vars"]["AWS_SECRET_ACCESS_KEY"] == ""
+    assert runtime["pip"] == ["numpy"]
+    assert "PATH" not in runtime["env_vars"]
+    assert not {name for name in runtime["env_vars"] if name.startswith("RAY_")}
+    assert "a-secret" not in str([simulation.serve.bound, simulation.serve.options])
+    ((registry, key, options),) = simulation.serve.bound
+    assert (registry, key, options) == ("models", ("m", "1", "0" * 64), LoadOptions())

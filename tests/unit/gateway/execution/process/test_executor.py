@@ -172,12 +172,12 @@ def test_a_request_whose_deadline_passes_is_answered_then_whatever_the_process_d
         waiting = submit(lane, 1, 1, within_s=0.1)
         assert isinstance(await settled(waiting), TooLate)
         assert isinstance(await settled(late), TooLate)
-        assert not lane.executor.has_room(1)  # answered while the model still sleeps, two seconds before the kill
+        assert not lane.executor.has_room(1, {})  # answered while the model still sleeps, two seconds before the kill
         now_s = time.perf_counter()
         assert lane.executor._limit_s(1, now_s + 0.2, now_s) == pytest.approx(1, abs=0.1)
         assert lane.executor._limit_s(1, now_s + 2, now_s) == pytest.approx(10, abs=0.1)
         # After five times the time the process is killed, long before the model would wake up.
-        await wait_until_async(lambda: lane.executor.has_room(1), within_s=30)
+        await wait_until_async(lambda: lane.executor.has_room(1, {}), within_s=30)
 
     opened(test)
 
@@ -222,6 +222,25 @@ def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened,
         assert (await predict(lane))[0].tolist() == [3.0]
 
     opened(test)
+
+
+@pytest.mark.parametrize("name", ["POINTSMAN_STORE", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"])
+def test_a_models_process_gets_no_password_of_the_gateway(moody, monkeypatch, name):
+    monkeypatch.setenv(name, "redis://:a-secret@store")
+    root, version = moody
+    pool = pool_of(root)
+
+    async def test() -> None:
+        child = child_of(pool.lane(version, "process"))
+        environment = child.environ()
+        assert name not in environment
+        assert "a-secret" not in str([environment, child.cmdline()])
+        assert environment["PATH"] == os.environ["PATH"]
+
+    try:
+        running(test)
+    finally:
+        pool.close()
 
 
 def test_a_process_that_no_route_uses_is_ended_after_a_while(opened):
