@@ -20,13 +20,13 @@ A prediction whose request has neither `Origin` nor `Sec-Fetch-Site` does not co
 import ipaddress
 from collections.abc import Collection, Mapping
 
+from gateway.access.change_header import CHANGE_HEADER
 from gateway.access.requirement import is_loopback, require_access
 from gateway.errors import CrossOrigin
 from gateway.settings import Settings
 
 Headers = Mapping[bytes, bytes]
 
-CHANGE_HEADER = "x-pointsman"
 _CHANGES = "/api/"
 _READ_ONLY = frozenset({"/api/status", "/api/replicas", "/api/audit", "/api/models"})  # 405 to any change
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +20,9 @@ from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 from store.api_key import ApiKey
-from store.interface import Store
-from store.open import open_store
+
+if TYPE_CHECKING:  # slow to import, and not needed to show the help
+    from store.interface import Store
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -114,7 +115,9 @@ def revoke(
 
 
 @contextmanager
-def _store(home: Home) -> Generator[Store, None, None]:
+def _store(home: Home) -> Generator["Store", None, None]:
+    from store.open import open_store
+
     settings = read_settings(home=home)
     keep_files_private()
     store = open_store(settings.store)

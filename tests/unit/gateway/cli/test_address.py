@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.cli import address
+from gateway.cli import address, own_address
 from gateway.cli.client import ApiClient
-from gateway.cli.serve import _welcome
+from gateway.cli.foreground import _welcome
 from gateway.settings import Settings
 
 
@@ -17,20 +17,20 @@ from gateway.settings import Settings
     ],
 )  # fmt: skip
 def test_the_url_is_one_that_a_client_takes(host, url):
-    assert address.url_of(Settings(host=host, port=8110)) == url
+    assert own_address.url_of(Settings(host=host, port=8110)) == url
 
 
 def test_a_command_asks_the_gateway_of_its_home(tmp_path, monkeypatch):
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
     assert address.find_url("") == "http://127.0.0.1:8000"
     settings = Settings(port=8110, host="::1").resolved()
-    address.write_address(settings)
+    own_address.write_address(settings)
     assert address.find_url("") == "http://[::1]:8110"
     assert address.find_url("http://other:1") == "http://other:1"
-    assert str(ApiClient("")._http.base_url) == "http://[::1]:8110"
-    address.remove_address(Settings(port=8111).resolved())  # of another gateway
+    assert ApiClient("").url == "http://[::1]:8110"
+    own_address.remove_address(Settings(port=8111).resolved())  # of another gateway
     assert address.find_url("") == "http://[::1]:8110"
-    address.remove_address(settings)
+    own_address.remove_address(settings)
     assert address.find_url("") == "http://127.0.0.1:8000"
 
 
@@ -38,7 +38,7 @@ def test_the_welcome_proposes_a_command_that_finds_this_gateway(tmp_path, monkey
     monkeypatch.delenv("POINTSMAN_URL", raising=False)
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
     settings = Settings(port=8110).resolved()
-    address.write_address(settings)
+    own_address.write_address(settings)
     assert "pointsman status  " in _welcome(settings)
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path / "other"))
     assert "pointsman status --url http://127.0.0.1:8110 " in _welcome(settings)
