@@ -111,11 +111,11 @@ class ApiClient:
 
     def routes(self) -> list[dict[str, Any]]:
         """Return the documents of all routes."""
-        return self._request("GET", "/api/routes")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/routes", "route")
 
     def route(self, name: str) -> dict[str, Any]:
         """Return the document of one route."""
-        return self._request("GET", _path(name))  # type: ignore[no-any-return]
+        return self._object("GET", _path(name), "route")
 
     def find(self, name: str) -> dict[str, Any] | None:
         """Return the document of one route, or None if the route is not declared."""
@@ -128,38 +128,55 @@ class ApiClient:
 
     def apply(self, routes: Sequence[dict[str, Any]], why: str) -> list[dict[str, Any]]:
         """Declare all of these routes or none. Each is `{"spec": ..., "expected": VERSION}`, 0 for a new route."""
-        return self._request("POST", "/api/apply", {"routes": routes, "why": why})  # type: ignore[no-any-return]
+        return self._objects("POST", "/api/apply", "route", {"routes": routes, "why": why})
 
     def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
         """Send a command for a route at version `seen`. If the route has changed since, the gateway rejects it."""
-        path = f"{_path(name)}/{command}"
-        return self._request("POST", path, body, {"if-match": f'"{seen}"'})  # type: ignore[no-any-return]
+        return self._object("POST", f"{_path(name)}/{command}", "route", body, {"if-match": f'"{seen}"'})
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Return the versions of one route, the newest first."""
-        return self._request("GET", f"{_path(name)}/history?limit={limit}")  # type: ignore[no-any-return]
+        return self._objects("GET", f"{_path(name)}/history?limit={limit}", "version")
 
     def audit(self, limit: int) -> list[dict[str, Any]]:
         """Return the changes of all routes, the newest first."""
-        return self._request("GET", f"/api/audit?limit={limit}")  # type: ignore[no-any-return]
+        return self._objects("GET", f"/api/audit?limit={limit}", "version")
 
     def restore(self) -> dict[str, Any]:
         """Tell the gateway to write back what its store has lost."""
-        return self._request("POST", "/api/restore")  # type: ignore[no-any-return]
+        return self._object("POST", "/api/restore", "routes")
 
     def status(self) -> dict[str, Any]:
         """Return what is wanted and what each replica serves."""
-        return self._request("GET", "/api/status")  # type: ignore[no-any-return]
+        return self._object("GET", "/api/status", "replicas")
 
     def replicas(self) -> list[dict[str, Any]]:
         """Return the last report of each replica."""
-        return self._request("GET", "/api/replicas")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/replicas", "replica")
 
     def models(self) -> list[dict[str, Any]]:
         """Return the model versions that one replica holds."""
-        return self._request("GET", "/api/models")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/models", "model")
 
-    def _request(self, method: str, path: str, body: Any = None, more_headers: Mapping[str, str] = _NONE) -> Any:
+    def _object(
+        self, method: str, path: str, key: str, body: Any = None, more_headers: Mapping[str, str] = _NONE
+    ) -> dict[str, Any]:
+        """Return an object that has this key. Another program at this address may answer anything."""
+        response = self._send(method, path, body, more_headers)
+        content = self._content(response)
+        if isinstance(content, dict) and key in content:
+            return content
+        raise self._stranger(response)
+
+    def _objects(self, method: str, path: str, key: str, body: Any = None) -> list[dict[str, Any]]:
+        """Return a list of objects that have this key."""
+        response = self._send(method, path, body)
+        content = self._content(response)
+        if isinstance(content, list) and all(isinstance(each, dict) and key in each for each in content):
+            return content
+        raise self._stranger(response)
+
+    def _send(self, method: str, path: str, body: Any = None, more_headers: Mapping[str, str] = _NONE) -> Response:
         headers = {**self._headers, **more_headers}
         content = None
         if body is not None:
@@ -167,14 +184,12 @@ class ApiClient:
             headers["content-type"] = "application/json"
         try:
             if method == "GET":
-                response = self._get(path, headers)
-            else:
-                response = send(self._server, method, path, headers, content, _TIMEOUT_S)
+                return self._get(path, headers)
+            return send(self._server, method, path, headers, content, _TIMEOUT_S)
         except (Unreachable, BrokenOff) as error:
             raise ApiError(
                 f"No gateway answers at {self.url} ({error}). Start one with `make up`, or name another with --url."
             ) from error
-        return self._content(response)
 
     def _get(self, path: str, headers: Mapping[str, str | bytes]) -> Response:
         """Send a GET, and again if the replica ends or hangs: the next connection may reach another replica."""
@@ -186,15 +201,23 @@ class ApiClient:
         return send(self._server, "GET", path, headers, None, _READ_TIMEOUT_S)
 
     def _content(self, response: Response) -> Any:
+        """Return the JSON of a response.
+
+        Raises:
+            ApiError: the gateway rejected the request, or what answers is no gateway.
+        """
         try:
             content = orjson.loads(response.content)
         except ValueError:
-            content = None
-        if content is not None and response.status == _OK:
+            raise self._stranger(response) from None
+        if response.status == _OK:
             return content
         if isinstance(content, dict) and isinstance(content.get("error"), str):
             raise ApiError(content["error"], response.status)
+        raise self._stranger(response)
+
+    def _stranger(self, response: Response) -> ApiError:
         shown = response.content[:_LONGEST_SHOWN].decode(errors="replace")
-        raise ApiError(
+        return ApiError(
             f"What answers at {self.url} is no gateway: it says {response.status} and {shown!r}.", response.status
         )

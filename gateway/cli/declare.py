@@ -11,19 +11,24 @@ from gateway.cli.output import errors_printed, print_json, say
 from gateway.cli.printable import printable_lines
 from gateway.cli.wait import await_live
 
-File = Annotated[
-    Path,
-    typer.Option("--file", "-f", help="A YAML file with one route, or several separated by ---, or a folder of files."),
+Files = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="A YAML file with one route, or several separated by ---, or a folder of files. Repeatable.",
+    ),
 ]
 
 
 @errors_printed()
-def apply(file: File, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
+def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
     """Declare all routes of a file or folder, or none of them. Routes that are declared already are not changed."""
     from gateway.cli.compare import Comparison  # PyYAML and the parser of specs are slow to import
     from gateway.cli.route_files import read_declared
 
-    declared = read_declared(file)
+    declared = read_declared(*file)
     client = ApiClient(url)
     compared = [Comparison(each, client.find(each.spec.route)) for each in declared]
     changes = [{"spec": each.wanted, "expected": each.version} for each in compared if each.differs]
@@ -38,12 +43,12 @@ def apply(file: File, url: Url = OURS, why: Why = "", as_json: Json = False) -> 
 
 
 @errors_printed(exit_code=2)
-def diff(file: File, url: Url = OURS, as_json: Json = False) -> None:
+def diff(file: Files, url: Url = OURS, as_json: Json = False) -> None:
     """Show what `apply` would change. Exit code 0: nothing; 1: something; 2: the comparison failed."""
     from gateway.cli.compare import Comparison
     from gateway.cli.route_files import read_declared
 
-    declared = read_declared(file)
+    declared = read_declared(*file)
     stored = {route["route"]: route for route in ApiClient(url).routes()}
     compared = [Comparison(each, stored.get(each.spec.route)) for each in declared]
     undeclared = sorted(stored.keys() - {each.route for each in compared})
@@ -52,8 +57,9 @@ def diff(file: File, url: Url = OURS, as_json: Json = False) -> None:
     else:
         for each in compared:
             typer.echo(printable_lines(each.diff), nl=False)
-        if undeclared and file.is_dir():
-            say(f"Stored, but not declared in {file}: {', '.join(undeclared)}.", err=True)
+        if undeclared and any(path.is_dir() for path in file):
+            places = ", ".join(map(str, file))
+            say(f"Stored, but not declared in {places}: {', '.join(undeclared)}.", err=True)
     if any(each.differs for each in compared):
         raise typer.Exit(1)
 

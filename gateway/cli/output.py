@@ -22,7 +22,7 @@ from store.errors import StoreError
 _FULL_WIDTH = 10_000
 _FOLDED_WIDTH = 24
 _GAP = 2
-_PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SHADOWS"})
+_PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SERVES", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
 
 
@@ -70,9 +70,9 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(printable_lines(text), err=err)
 
 
-def format_weights(weights: Mapping[str, str]) -> str:
-    """Write weights as `stable=95% canary=5%`."""
-    return " ".join(f"{arm}={weight}" for arm, weight in weights.items())
+def format_by_arm(values: Mapping[str, str]) -> str:
+    """Write a value of each arm, as in `stable=95% canary=5%`."""
+    return " ".join(f"{arm}={value}" for arm, value in values.items())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.client import ApiClient
 from gateway.cli.options import OURS, Json, Url
-from gateway.cli.output import errors_printed, format_weights, print_json, print_table
+from gateway.cli.output import errors_printed, format_by_arm, print_json, print_table
 from gateway.cli.print_status import print_route, print_status
 from gateway.cli.wait import phase_of
 
@@ -70,6 +70,6 @@ def _change(entry: Mapping[str, Any]) -> list[Any]:
         entry["who"],
         entry["what"],
         phase_of(entry) if "rollout" in entry else entry["phase"],
-        format_weights(entry["weights"]),
+        format_by_arm(entry["weights"]),
         entry["why"],
     ]

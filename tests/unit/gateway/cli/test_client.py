@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from gateway.cli.client import ApiClient, ApiError
+from gateway.cli.http_request import BrokenOff, Response, Server
 
 
 class Gateway:
@@ -17,13 +18,16 @@ class Gateway:
         self.seen: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.status = 200
+        self.content = b""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.paths.append(self.path)
                 outer.seen.append({name.lower(): value for name, value in self.headers.items()})
-                content = json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
+                content = (
+                    outer.content or json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
+                )
                 self.send_response(outer.status)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
@@ -96,6 +100,7 @@ def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
 
 def test_the_name_of_a_route_leads_nowhere_else(listening):
     client = ApiClient(listening.url)
+    listening.content = b'{"route": "r"}'
     for name in ("../status", "a?b", "a#b"):
         client.route(name)
     assert listening.paths == ["/api/routes/..%2Fstatus", "/api/routes/a%3Fb", "/api/routes/a%23b"]
@@ -109,3 +114,60 @@ def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refus
     with pytest.raises(ApiError, match="This needs a key") as refused:
         client.find("r")
     assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", b"null", b"{}", b'{"routes": []}', b"[]", b'[{"a": 1}]', b"<html>\x1b[2J</html>", b"\xff", b'"a"'],
+)
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_what_answers_but_is_no_gateway_is_said(listening, content, status):
+    listening.content, listening.status = content, status
+    client = ApiClient(listening.url)
+    for read in (client.status, lambda: client.route("r")):
+        with pytest.raises(ApiError, match=f"What answers at {listening.url} is no gateway: it says {status} and"):
+            read()
+    if content != b"[]" or status != 200:
+        with pytest.raises(ApiError, match="is no gateway"):
+            client.routes()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "localhost", "ftp://localhost", "http://", "http://[::1", "http://a:b", "http://a:70000", "http://a:0",
+     "http://me:secret@a", "http://a/?b", "http://a/#b", "unix:///run/x"],
+)  # fmt: skip
+def test_what_is_no_url_of_a_gateway_is_said(url):
+    with pytest.raises(ApiError, match="is not the URL of a gateway"):
+        ApiClient(url)
+
+
+def test_a_gateway_below_a_path_is_asked_there(listening):
+    for url in (f"{listening.url}/pointsman", f"{listening.url}/pointsman/"):
+        ApiClient(url).routes()
+    assert listening.paths == ["/pointsman/api/routes"] * 2
+
+
+def test_an_argument_that_is_no_text_is_said(listening):
+    with pytest.raises(ApiError, match="not valid UTF-8"):
+        ApiClient(listening.url).command("r", "pause", {"why": "\udcff"}, 1)
+    assert listening.paths == []
+
+
+def test_a_read_is_tried_again_when_a_replica_ends_but_a_change_is_not(listening, monkeypatch):
+    failures = iter([BrokenOff("gone"), BrokenOff("gone"), Response(200, b"[]"), BrokenOff("gone")])
+    sent = []
+
+    def send(_: Server, method: str, *__: object) -> Response:
+        sent.append(method)
+        outcome = next(failures)
+        if isinstance(outcome, BrokenOff):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("gateway.cli.client.send", send)
+    client = ApiClient(listening.url)
+    assert client.routes() == []
+    with pytest.raises(ApiError, match=r"No gateway answers at .* \(gone\)"):
+        client.restore()
+    assert sent == ["GET", "GET", "GET", "POST"]

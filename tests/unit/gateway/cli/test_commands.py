@@ -15,7 +15,7 @@ def test_a_rollout_goes_from_start_to_the_end(here, rolled):
     assert f"{rolled} is at version 2, PROGRESSING 1/2 (stable=95% canary=5%), live on 1 of 1 replicas" in result.stdout
     assert "PAUSED 1/2 (stable=95%" in here("pause", rolled).stdout
     assert "PROGRESSING 1/2 (stable=95%" in here("resume", rolled).stdout
-    (entry,) = json.loads(here("promote", rolled, "--json").stdout)
+    entry = json.loads(here("promote", rolled, "--json").stdout)
     assert (entry["version"], entry["rollout"]["phase"], entry["weights"]["canary"]) == (5, "PROMOTED", "100%")
     assert list(entry["live_on"].values()) == [True]
     history = here("history", rolled).stdout
@@ -39,7 +39,7 @@ def test_what_is_aborted_stays_out_until_it_is_released(here, rolled):
 def test_a_shadow_is_promoted(here, gateway):
     spec = {**ROLLOUT, "arms": {"stable": "linear:1", "canary": "linear:1"}, "shadow": [{"arm": "linear:2"}]}
     gateway.http.put("/api/routes/cli-shadow", json=spec, headers={"if-none-match": "*"})
-    (entry,) = json.loads(here("promote", "cli-shadow", "--shadow", "linear:2", "--json").stdout)
+    entry = json.loads(here("promote", "cli-shadow", "--shadow", "linear:2", "--json").stdout)
     assert (entry["what"], entry["rollout"]["candidate"]) == ("promote shadow linear:2", "linear:2")
 
 
