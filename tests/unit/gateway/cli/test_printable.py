@@ -1,6 +1,11 @@
 """Text of callers on an operator's terminal."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -61,3 +66,26 @@ def test_a_why_in_the_history_is_harmless(run, monkeypatch):
         result = run("history", *more)
         assert result.exit_code == 0
         assert is_harmless(result.stdout)
+
+
+def test_text_that_the_encoding_lacks_is_printed_as_escapes(tmp_path):
+    for more, expected in ((["--json"], '"\\u00e9 \\ud83d\\ude00"'), ([], "\\xe9 \\U0001f600")):
+        printed = in_shell(f"log query \"SELECT 'é 😀' AS x\" {' '.join(more)}", tmp_path, PYTHONIOENCODING="ascii")
+        assert expected in printed
+    assert "é 😀" in in_shell("log query \"SELECT 'é 😀' AS x\"", tmp_path, PYTHONIOENCODING="utf-8")
+    assert "pointsman: " in in_shell("get 'é'", tmp_path, PYTHONIOENCODING="ascii", POINTSMAN_URL="http://é:1")
+
+
+def test_a_closed_or_full_output_is_no_traceback(tmp_path):
+    for place in (">&-", "> /dev/full", "| true"):
+        for command in ("keys list --json", "keys list", "--help"):
+            assert "Traceback" not in in_shell(f"{command} {place}", tmp_path), (command, place)
+
+
+def in_shell(command: str, home: Path, **environment: str) -> str:
+    """Run a command and return all that it prints."""
+    code = "from gateway.cli.main import main; main()"
+    script = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {command}"
+    more = {"POINTSMAN_HOME": str(home), **environment}
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, check=False, env={**os.environ, **more})  # noqa: S602
+    return done.stdout + done.stderr
