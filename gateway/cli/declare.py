@@ -24,7 +24,7 @@ Files = Annotated[
 
 @errors_printed()
 def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
-    """Declare all routes of a file or folder, or none of them. Routes that are declared already are not changed."""
+    """Declare all routes of the files and folders, or none of them. A route that has not changed stays as it is."""
     from gateway.cli.compare import Comparison  # PyYAML and the parser of specs are slow to import
     from gateway.cli.route_files import read_declared
 

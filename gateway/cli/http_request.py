@@ -71,7 +71,9 @@ def send(
         connection.request(method, server.prefix + path, body, {**headers, "connection": "close"})
         response = connection.getresponse()
         return Response(response.status, response.read())
-    except (OSError, HTTPException) as error:
-        raise BrokenOff(str(error) or type(error).__name__) from error
+    except OSError as error:
+        raise BrokenOff(str(error)) from error
+    except HTTPException as error:  # its text may be the bytes of another protocol
+        raise BrokenOff(f"what it says is not HTTP, or not complete: {type(error).__name__}") from error
     finally:
         connection.close()

@@ -34,7 +34,7 @@ def status(
 @errors_printed()
 def history(
     route: Annotated[str | None, typer.Argument(help="One route. Without it: the changes of all routes.")] = None,
-    limit: Annotated[int, typer.Option(help="How many changes to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many changes to show.")] = 20,
     url: Url = OURS,
     as_json: Json = False,
 ) -> None:

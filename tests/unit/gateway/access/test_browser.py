@@ -112,6 +112,13 @@ def test_an_origin_of_the_settings_is_compared_as_browsers_write_it(setting, ori
 
 def test_a_host_that_is_not_there_is_no_browsers():
     assert is_answered(policy(), "GET", "/v2")
+    assert not is_answered(policy(), "GET", "/v2", origin=f"http://{_OURS}")
+    assert not is_answered(policy(), "GET", "/v2", origin="http://")
+
+
+def test_the_case_of_host_and_origin_does_not_matter():
+    assert is_answered(policy(), "GET", "/v2", host="LocalHost:8000", origin="http://localhost:8000")
+    assert is_answered(policy(), "GET", "/v2", host="localhost:8000", origin="HTTP://LOCALHOST:8000")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

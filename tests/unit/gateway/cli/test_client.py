@@ -1,6 +1,7 @@
 """The credentials, paths and errors of the command line's HTTP client."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -171,3 +172,32 @@ def test_a_read_is_tried_again_when_a_replica_ends_but_a_change_is_not(listening
     with pytest.raises(ApiError, match=r"No gateway answers at .* \(gone\)"):
         client.restore()
     assert sent == ["GET", "GET", "GET", "POST"]
+
+
+def test_a_server_of_another_protocol_is_said():
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def greet() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"\x00\x00\x18\x04\x1b[2J\r\n")
+
+    thread = threading.Thread(target=greet, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(ApiError, match="not HTTP, or not complete: BadStatusLine"):
+            ApiClient(f"http://127.0.0.1:{listener.getsockname()[1]}").status()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(60)
+
+
+def test_a_host_that_is_no_name_cannot_be_reached():
+    with pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(f"http://{'a' * 64}.example").status()
