@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.access.api_keys import make_key, state
 from gateway.access.caller import SCOPES, describe, read_grants
 from gateway.access.private_home import keep_files_private
 from gateway.cli.client import operator_name
@@ -48,6 +47,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it. It is printed only once, because the store keeps only its digest."""
+    from gateway.access.api_keys import make_key
+
     with errors_printed(), _store(home) as store:
         now_s = time.time()
         key, secret = make_key(
@@ -84,7 +85,7 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
                 (
                     key.id,
                     key.name,
-                    state(key, now_s),
+                    _state(key, now_s),
                     _allows(key),
                     None if key.rate_per_s is None else f"{key.rate_per_s:g}/s, {key.burst:g} at once",
                     _when(key.created_at_s),
@@ -129,7 +130,13 @@ def _store(home: Home) -> Generator["Store", None, None]:
 
 def _public(key: ApiKey, now_s: float) -> dict[str, Any]:
     """Return the fields of a key without its digest."""
-    return {**{name: value for name, value in asdict(key).items() if name != "digest"}, "state": state(key, now_s)}
+    return {**{name: value for name, value in asdict(key).items() if name != "digest"}, "state": _state(key, now_s)}
+
+
+def _state(key: ApiKey, now_s: float) -> str:
+    from gateway.access.api_keys import state
+
+    return state(key, now_s)
 
 
 def _allows(key: ApiKey) -> str:

@@ -110,6 +110,18 @@ def test_an_origin_of_the_settings_is_compared_as_browsers_write_it(setting, ori
     assert not is_answered(policy(cors_origins=setting), "GET", "/v2", **{**site, "origin": origin + "0"})
 
 
+def test_what_a_page_sent_is_shown_short_and_without_control_characters():
+    for headers in (
+        {b"host": b"\x1b[2J" + b"a" * 5000},
+        {b"host": _OURS.encode(), b"origin": b"\x1b[2J" + b"a" * 5000},
+    ):
+        with pytest.raises(CrossOrigin) as refused:
+            policy().require("GET", "/v2", headers)
+        assert str(refused.value).isprintable()
+        assert "\\x1b[2Jaaa" in str(refused.value)
+        assert len(str(refused.value)) < 300
+
+
 def test_a_host_that_is_not_there_is_no_browsers():
     assert is_answered(policy(), "GET", "/v2")
     assert not is_answered(policy(), "GET", "/v2", origin=f"http://{_OURS}")

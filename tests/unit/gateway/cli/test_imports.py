@@ -20,9 +20,10 @@ _LIBRARIES = frozenset({
     "scipy", "skl2onnx", "sklearn", "skops", "sqlite3", "starlette", "structlog", "uvicorn", "uvloop", "yaml",
 })  # fmt: skip
 _ROOMS = (
-    "gateway.api", "gateway.control", "gateway.eventloop", "gateway.execution", "gateway.grpc", "gateway.http",
-    "gateway.inference", "gateway.protocols", "gateway.replica", "gateway.settings", "gateway.telemetry",
-    "inference_log.query", "registry_sync.catalogue", "runtimes.load", "store.sqlite", "store.redis", "store.interface",
+    "gateway.access.api_keys", "gateway.access.browser", "gateway.access.guard", "gateway.api", "gateway.control",
+    "gateway.eventloop", "gateway.execution", "gateway.grpc", "gateway.http", "gateway.inference", "gateway.protocols",
+    "gateway.replica", "gateway.settings", "gateway.telemetry", "inference_log.query", "registry_sync.catalogue",
+    "runtimes.load", "store.sqlite", "store.redis", "store.interface",
 )  # fmt: skip
 
 
