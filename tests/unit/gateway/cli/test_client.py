@@ -4,11 +4,12 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from gateway.cli.client import ApiClient, ApiError
+from gateway.cli.client import ApiClient, ApiError, operator_name
 from gateway.cli.http_request import BrokenOff, Response, Server
 
 
@@ -174,10 +175,13 @@ def test_a_read_is_tried_again_when_a_replica_ends_but_a_change_is_not(listening
     assert sent == ["GET", "GET", "GET", "POST"]
 
 
-def test_a_server_of_another_protocol_is_said():
+@contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """Serve one of these answers on each connection, the last one for ever; an empty one closes it. Yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
+    left = list(answers)
 
-    def greet() -> None:
+    def serve() -> None:
         while True:
             try:
                 connection, _ = listener.accept()
@@ -185,17 +189,50 @@ def test_a_server_of_another_protocol_is_said():
                 return
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"\x00\x00\x18\x04\x1b[2J\r\n")
+                connection.sendall(left.pop(0) if len(left) > 1 else left[0])
 
-    thread = threading.Thread(target=greet, daemon=True)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        with pytest.raises(ApiError, match="not HTTP, or not complete: BadStatusLine"):
-            ApiClient(f"http://127.0.0.1:{listener.getsockname()[1]}").status()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(60)
+
+
+def test_a_server_of_another_protocol_is_said():
+    refused = pytest.raises(ApiError, match="not HTTP, or not complete: BadStatusLine")
+    with answering(b"\x00\x00\x18\x04\x1b[2J\r\n") as url, refused:
+        ApiClient(url).status()
+
+
+def test_a_connection_that_ends_without_a_response_is_made_again_three_times():
+    whole, half = b"HTTP/1.1 200 OK\r\n\r\n[]", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n["
+    with answering(b"", half, b"", whole) as url:
+        assert ApiClient(url).routes() == []
+    with answering(b"", b"", b"", b"", whole) as url, pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(url).routes()
+    with answering(b"", whole) as url, pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(url).restore()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("gateway.cli.client._READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.cli.client._TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = ApiClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for ask in (client.status, client.restore):
+            with pytest.raises(ApiError, match="timed out"):
+                ask()
+
+
+def test_an_operator_without_a_name_is_unknown(monkeypatch):
+    def fail() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    assert operator_name() == "unknown"
 
 
 def test_a_host_that_is_no_name_cannot_be_reached():
