@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.home import DEFAULT_HOME, absolute_home
+
 
 class Settings(BaseSettings):
     """The settings of one process: frozen, and passed down to every part that needs them."""
@@ -17,7 +19,7 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 for none.")
     engine: Literal["ray", "uvicorn"] = "ray"
     replicas: int = Field(2, ge=1, le=64)
-    home: Path = Path("var")
+    home: Path = DEFAULT_HOME
     store: str = ""
     registry: str = ""
     log: str = ""
@@ -106,7 +108,7 @@ class Settings(BaseSettings):
 
     def resolved(self) -> "Settings":
         """Return a copy with absolute paths and with every default that depends on `home` filled in."""
-        home = self.home.expanduser().absolute()
+        home = absolute_home(self.home)
         filled: dict[str, Any] = {
             "home": home,
             "store": self.store or f"sqlite:///{home / 'pointsman.db'}",

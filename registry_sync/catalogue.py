@@ -5,8 +5,10 @@ sha256 is another version. A quarantined version is tried again after 30 seconds
 operator asks for it.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -68,6 +70,7 @@ class Catalogue:
         self._options = options
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
+        self._aliases: dict[str, Mapping[str, str]] = {}
         self._lock = threading.Lock()  # guards `_versions`
         self._loading = threading.Lock()  # held while a version is loaded, which may take long
 
@@ -106,6 +109,17 @@ class Catalogue:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
         manifest = self._registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.sha256), manifest
+
+    def aliases_of(self, key: VersionKey, *, is_fresh: bool) -> frozenset[str]:
+        """Return the aliases of a version: what the registry said last or, if `is_fresh`, what it says now.
+
+        While the registry cannot say it, the last answer counts. An alias that nothing follows is no reason to fail.
+        """
+        if is_fresh or key.model not in self._aliases:
+            with contextlib.suppress(RegistryUnavailable, UnknownModel):
+                self._aliases[key.model] = self._registry.aliases(key.model)
+        aliases = self._aliases.get(key.model, {})
+        return frozenset(alias for alias, version in aliases.items() if version == key.version)
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory. With `retry`, a quarantined version is tried again.

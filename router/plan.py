@@ -90,6 +90,8 @@ def _exclusion(admission: Admission, key: str, is_targeted: bool) -> Reason | No
 def find_version(route: Route, version: str) -> Arm:
     """Return the arm that serves a version or alias. If several do, return the one that was declared first.
 
+    A version, and an alias that the document names, come before the other aliases of the versions.
+
     Raises:
         UnknownVersion: if none does. The sentence lists the versions that are served.
     """
@@ -99,6 +101,9 @@ def find_version(route: Route, version: str) -> Arm:
 def _pinned(route: Route, version: str) -> int:
     for index, arm in enumerate(route.arms):
         if version in (arm.version, arm.alias):
+            return index
+    for index, arm in enumerate(route.arms):
+        if version in arm.aliases:
             return index
     served = ", ".join(f"{arm.version} ({arm.name})" for arm in route.arms)
     raise UnknownVersion(f"Route {route.name} serves no version or alias {version!r}; it serves {served}.")

@@ -22,7 +22,10 @@ from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One arm as served: the version to which it is bound now, pinned by digest, and its weight in slots."""
+    """One arm as served: the version to which it is bound now, pinned by digest, and its weight in slots.
+
+    `alias` is the one that the document names, `aliases` are all that the registry has for the version.
+    """
 
     name: str
     model: str
@@ -30,6 +33,7 @@ class Arm:
     digest: str
     alias: str | None
     slots: int
+    aliases: frozenset[str] = frozenset()
 
     @property
     def propensity(self) -> float:
@@ -109,10 +113,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The version to which a registry binds a reference right now."""
+    """The version to which a registry binds a reference right now, and the aliases that it has for this version."""
 
     version: str
     digest: str
+    aliases: frozenset[str] = frozenset()
 
 
 def references(document: Document) -> dict[str, ArmRef]:
@@ -147,6 +152,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
             digest=pins[name].digest,
             alias=ref.alias,
             slots=weights[name],
+            aliases=pins[name].aliases,
         )
         for name, ref in spec.arms.items()
         if name in pins or weights[name]

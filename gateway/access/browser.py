@@ -20,13 +20,13 @@ A prediction whose request has neither `Origin` nor `Sec-Fetch-Site` does not co
 import ipaddress
 from collections.abc import Collection, Mapping
 
+from gateway.access.change_header import CHANGE_HEADER
 from gateway.access.requirement import is_loopback, require_access
 from gateway.errors import CrossOrigin
 from gateway.settings import Settings
 
 Headers = Mapping[bytes, bytes]
 
-CHANGE_HEADER = "x-pointsman"
 _CHANGES = "/api/"
 _READ_ONLY = frozenset({"/api/status", "/api/replicas", "/api/audit", "/api/models"})  # 405 to any change
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,6 +34,7 @@ _OUR_SITES = (None, b"same-origin", b"none")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 _ANY = "*"
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class BrowserPolicy:
@@ -118,12 +119,12 @@ def browser_policy(settings: Settings, machine: str) -> BrowserPolicy:
     """Return the rules that the settings ask for. `machine` is the name of this machine.
 
     Raises:
-        ValueError: an origin is not of the form `https://name[:port]`, or `require_access` raises.
+        ValueError: an origin is not of the form `https://name[:port]`, a host is no name, or `require_access` raises.
     """
     origins = [_origin(each) for each in settings.cors_origins.replace(",", " ").split()]
     if require_access(settings):
         return BrowserPolicy(None, origins)
-    listed = settings.allowed_hosts.replace(",", " ").split()
+    listed = [_host(each) for each in settings.allowed_hosts.replace(",", " ").split()]
     names = {*_LOOPBACK, settings.host, *listed}
     if is_loopback(settings.host):
         return BrowserPolicy(HostNames(names), origins)
@@ -153,12 +154,27 @@ def _is_deliberate(headers: Headers) -> bool:
 
 
 def _origin(text: str) -> bytes:
-    scheme, found, authority = text.lower().partition("://")
-    if not found or scheme not in ("http", "https") or host_of(authority.encode()) is None or "/" in authority:
+    scheme, _, authority = text.lower().partition("://")
+    if scheme not in _DEFAULT_PORTS or not _is_authority(authority):
         raise ValueError(
             f"POINTSMAN_CORS_ORIGINS has {text!r}; an origin has the form https://name or https://name:port."
         )
-    return f"{scheme}://{authority}".encode()
+    return f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}".encode()  # as browsers write it
+
+
+def _host(text: str) -> str:
+    """Return a name of POINTSMAN_ALLOWED_HOSTS without its port, which does not matter."""
+    if _is_address(text):  # such as ::1 without brackets
+        return text
+    name = host_of(text.encode()) if _is_authority(text) else None
+    if name is None:
+        raise ValueError(f"POINTSMAN_ALLOWED_HOSTS has {text!r}; a name has the form pointsman.lan or *.example.com.")
+    return name
+
+
+def _is_authority(text: str) -> bool:
+    """Return True if the text is a host with or without a port, and nothing else."""
+    return text.isascii() and not set(text) & set("/@?#") and host_of(text.encode()) is not None
 
 
 def _normal(name: str) -> str:

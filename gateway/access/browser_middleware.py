@@ -2,7 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access.browser import CHANGE_HEADER, BrowserPolicy, Headers
+from gateway.access.browser import BrowserPolicy, Headers
+from gateway.access.change_header import CHANGE_HEADER
 from gateway.access.middleware import send_error
 from gateway.errors import ERROR_HEADER, CrossOrigin
 

@@ -14,8 +14,9 @@ from fastapi import FastAPI, Path, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from gateway.access.browser import CHANGE_HEADER, is_change
+from gateway.access.browser import is_change
 from gateway.access.caller import SCOPES
+from gateway.access.change_header import CHANGE_HEADER
 from gateway.access.path_scopes import scope_for
 from gateway.api.error_responses import FAULT, NOT_FOUND, Error, Schema, names_in, responses_of
 from gateway.errors import (

@@ -9,18 +9,23 @@ import getpass
 import os
 import ssl
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import orjson
 
-from gateway.access.browser import CHANGE_HEADER
+from gateway.access.change_header import CHANGE_HEADER
 from gateway.cli.address import find_url
+from gateway.cli.http_request import BrokenOff, Response, Server, Unreachable, send, split_url
 
 _TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 4.0
 _READ_TRIES = 4
+_OK = 200
 _NOT_FOUND = 404
+_NONE: Mapping[str, str] = MappingProxyType({})
+_LONGEST_SHOWN = 200
 
 
 class ApiError(Exception):
@@ -51,14 +56,12 @@ def _credential(environ: Mapping[str, str]) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
+def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Return the TLS context with the authority to trust and the certificate to present.
 
-    True stands for the authorities that the machine trusts, and no certificate.
+    Without an authority, the ones that the machine trusts count.
     """
     authority, certificate = environ.get("POINTSMAN_CA"), environ.get("POINTSMAN_CLIENT_CERTIFICATE")
-    if not authority and not certificate:
-        return True
     try:
         context = ssl.create_default_context(cafile=authority or None)
         if certificate:
@@ -68,6 +71,18 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
     return context
 
 
+def _server(url: str) -> Server:
+    """Return the server that a URL names."""
+    try:
+        parts = split_url(url)
+    except ValueError as error:
+        raise ApiError(
+            f"{url!r} is not the URL of a gateway: {error}. Such a URL looks like http://127.0.0.1:8000."
+        ) from error
+    tls = _tls(os.environ) if parts.scheme == "https" else None
+    return Server(parts.hostname or "", parts.port, parts.path.rstrip("/"), tls)
+
+
 def _path(route: str) -> str:
     """Return the path of a route. The name is quoted, so that it cannot lead to another path."""
     if not route:
@@ -75,35 +90,32 @@ def _path(route: str) -> str:
     return f"/api/routes/{quote(route, safe='')}"
 
 
+def _encode(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # Python keeps the bytes of such an argument as surrogates
+        raise ApiError("An argument is not valid UTF-8.") from error
+
+
 class ApiClient:
     """A client of one gateway, which is named by its URL. Without one it is the gateway of this home."""
 
     def __init__(self, url: str) -> None:
-        url = self._url = find_url(url)
-        try:
-            self._http = httpx.Client(
-                base_url=url,
-                timeout=_TIMEOUT_S,
-                headers={"x-operator": operator_name(), CHANGE_HEADER: "1", **_credential(os.environ)},
-                verify=_trust(os.environ),
-                trust_env=False,
-            )
-        except httpx.InvalidURL as error:
-            raise ApiError(
-                f"{url!r} is not the URL of a gateway ({error}); it looks like http://127.0.0.1:8000."
-            ) from error
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        self.url = find_url(url)
+        self._server = _server(self.url)
+        self._headers: dict[str, str | bytes] = {
+            "x-operator": operator_name().encode(),
+            CHANGE_HEADER: "1",
+            **_credential(os.environ),
+        }
 
     def routes(self) -> list[dict[str, Any]]:
         """Return the documents of all routes."""
-        return self._request("GET", "/api/routes")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/routes", "route")
 
     def route(self, name: str) -> dict[str, Any]:
         """Return the document of one route."""
-        return self._request("GET", _path(name))  # type: ignore[no-any-return]
+        return self._object("GET", _path(name), "route")
 
     def find(self, name: str) -> dict[str, Any] | None:
         """Return the document of one route, or None if the route is not declared."""
@@ -116,60 +128,96 @@ class ApiClient:
 
     def apply(self, routes: Sequence[dict[str, Any]], why: str) -> list[dict[str, Any]]:
         """Declare all of these routes or none. Each is `{"spec": ..., "expected": VERSION}`, 0 for a new route."""
-        return self._request("POST", "/api/apply", json={"routes": routes, "why": why})  # type: ignore[no-any-return]
+        return self._objects("POST", "/api/apply", "route", {"routes": routes, "why": why})
 
     def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
         """Send a command for a route at version `seen`. If the route has changed since, the gateway rejects it."""
-        headers = {"if-match": f'"{seen}"'}
-        path = f"{_path(name)}/{command}"
-        return self._request("POST", path, json=body, headers=headers)  # type: ignore[no-any-return]
+        return self._object("POST", f"{_path(name)}/{command}", "route", body, {"if-match": f'"{seen}"'})
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Return the versions of one route, the newest first."""
-        return self._request("GET", f"{_path(name)}/history", params={"limit": limit})  # type: ignore[no-any-return]
+        return self._objects("GET", f"{_path(name)}/history?limit={limit}", "version")
 
     def audit(self, limit: int) -> list[dict[str, Any]]:
         """Return the changes of all routes, the newest first."""
-        return self._request("GET", "/api/audit", params={"limit": limit})  # type: ignore[no-any-return]
+        return self._objects("GET", f"/api/audit?limit={limit}", "version")
 
     def restore(self) -> dict[str, Any]:
         """Tell the gateway to write back what its store has lost."""
-        return self._request("POST", "/api/restore")  # type: ignore[no-any-return]
+        return self._object("POST", "/api/restore", "routes")
 
     def status(self) -> dict[str, Any]:
         """Return what is wanted and what each replica serves."""
-        return self._request("GET", "/api/status")  # type: ignore[no-any-return]
+        return self._object("GET", "/api/status", "replicas")
 
     def replicas(self) -> list[dict[str, Any]]:
         """Return the last report of each replica."""
-        return self._request("GET", "/api/replicas")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/replicas", "replica")
 
     def models(self) -> list[dict[str, Any]]:
         """Return the model versions that one replica holds."""
-        return self._request("GET", "/api/models")  # type: ignore[no-any-return]
+        return self._objects("GET", "/api/models", "model")
 
-    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+    def _object(
+        self, method: str, path: str, key: str, body: Any = None, more_headers: Mapping[str, str] = _NONE
+    ) -> dict[str, Any]:
+        """Return an object that has this key. Another program at this address may answer anything."""
+        response = self._send(method, path, body, more_headers)
+        content = self._content(response)
+        if isinstance(content, dict) and key in content:
+            return content
+        raise self._stranger(response)
+
+    def _objects(self, method: str, path: str, key: str, body: Any = None) -> list[dict[str, Any]]:
+        """Return a list of objects that have this key."""
+        response = self._send(method, path, body)
+        content = self._content(response)
+        if isinstance(content, list) and all(isinstance(each, dict) and key in each for each in content):
+            return content
+        raise self._stranger(response)
+
+    def _send(self, method: str, path: str, body: Any = None, more_headers: Mapping[str, str] = _NONE) -> Response:
+        headers = {**self._headers, **more_headers}
+        content = None
+        if body is not None:
+            content = _encode(body)
+            headers["content-type"] = "application/json"
         try:
-            response = (
-                self._get(path, **arguments) if method == "GET" else self._http.request(method, path, **arguments)
-            )
-        except httpx.HTTPError as error:
+            if method == "GET":
+                return self._get(path, headers)
+            return send(self._server, method, path, headers, content, _TIMEOUT_S)
+        except (Unreachable, BrokenOff) as error:
             raise ApiError(
-                f"No gateway answers at {self._url} ({error}). Start one with `make up`, or name another with --url."
+                f"No gateway answers at {self.url} ({error}). Start one with `make up`, or name another with --url."
             ) from error
-        if response.is_success:
-            return response.json()
-        try:
-            sentence = response.json()["error"]
-        except (ValueError, KeyError, TypeError):
-            sentence = f"The gateway answered {response.status_code}: {response.text[:200]}"
-        raise ApiError(sentence, response.status_code)
 
-    def _get(self, path: str, **arguments: Any) -> httpx.Response:
+    def _get(self, path: str, headers: Mapping[str, str | bytes]) -> Response:
         """Send a GET, and again if the replica ends or hangs: the next connection may reach another replica."""
         for _ in range(_READ_TRIES - 1):
             try:
-                return self._http.get(path, timeout=_READ_TIMEOUT_S, **arguments)
-            except (httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout):
+                return send(self._server, "GET", path, headers, None, _READ_TIMEOUT_S)
+            except BrokenOff:
                 continue
-        return self._http.get(path, timeout=_READ_TIMEOUT_S, **arguments)
+        return send(self._server, "GET", path, headers, None, _READ_TIMEOUT_S)
+
+    def _content(self, response: Response) -> Any:
+        """Return the JSON of a response.
+
+        Raises:
+            ApiError: the gateway rejected the request, or what answers is no gateway.
+        """
+        try:
+            content = orjson.loads(response.content)
+        except ValueError:
+            raise self._stranger(response) from None
+        if response.status == _OK:
+            return content
+        if isinstance(content, dict) and isinstance(content.get("error"), str):
+            raise ApiError(content["error"], response.status)
+        raise self._stranger(response)
+
+    def _stranger(self, response: Response) -> ApiError:
+        shown = response.content[:_LONGEST_SHOWN].decode(errors="replace")
+        return ApiError(
+            f"What answers at {self.url} is no gateway: it says {response.status} and {shown!r}.", response.status
+        )

@@ -8,11 +8,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.access.api_keys import make_key, state
 from gateway.access.caller import SCOPES, describe, read_grants
 from gateway.access.private_home import keep_files_private
 from gateway.cli.client import operator_name
@@ -20,8 +19,9 @@ from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 from store.api_key import ApiKey
-from store.interface import Store
-from store.open import open_store
+
+if TYPE_CHECKING:  # slow to import, and not needed to show the help
+    from store.interface import Store
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -47,6 +47,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it. It is printed only once, because the store keeps only its digest."""
+    from gateway.access.api_keys import make_key
+
     with errors_printed(), _store(home) as store:
         now_s = time.time()
         key, secret = make_key(
@@ -83,7 +85,7 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
                 (
                     key.id,
                     key.name,
-                    state(key, now_s),
+                    _state(key, now_s),
                     _allows(key),
                     None if key.rate_per_s is None else f"{key.rate_per_s:g}/s, {key.burst:g} at once",
                     _when(key.created_at_s),
@@ -114,7 +116,9 @@ def revoke(
 
 
 @contextmanager
-def _store(home: Home) -> Generator[Store, None, None]:
+def _store(home: Home) -> Generator["Store", None, None]:
+    from store.open import open_store
+
     settings = read_settings(home=home)
     keep_files_private()
     store = open_store(settings.store)
@@ -126,7 +130,13 @@ def _store(home: Home) -> Generator[Store, None, None]:
 
 def _public(key: ApiKey, now_s: float) -> dict[str, Any]:
     """Return the fields of a key without its digest."""
-    return {**{name: value for name, value in asdict(key).items() if name != "digest"}, "state": state(key, now_s)}
+    return {**{name: value for name, value in asdict(key).items() if name != "digest"}, "state": _state(key, now_s)}
+
+
+def _state(key: ApiKey, now_s: float) -> str:
+    from gateway.access.api_keys import state
+
+    return state(key, now_s)
 
 
 def _allows(key: ApiKey) -> str:

@@ -4,6 +4,7 @@ import typer
 
 from gateway.cli import commands, declare, keys, log, show
 from gateway.cli.demo import demo
+from gateway.cli.output import escape_what_cannot_be_printed
 from gateway.cli.serve import serve
 
 app = typer.Typer(
@@ -27,4 +28,5 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     """Run the command line."""
+    escape_what_cannot_be_printed()
     app()

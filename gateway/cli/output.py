@@ -1,5 +1,6 @@
 """What commands print: tables for people, JSON for programs, one sentence for an error."""
 
+import io
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -22,7 +23,7 @@ from store.errors import StoreError
 _FULL_WIDTH = 10_000
 _FOLDED_WIDTH = 24
 _GAP = 2
-_PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SHADOWS"})
+_PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SERVES", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
 
 
@@ -35,13 +36,14 @@ class _PlainConsole(Console):
         super().print(*[printable_lines(each) if isinstance(each, str) else each for each in objects], **options)
 
 
-console = _PlainConsole(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _FULL_WIDTH)
+_is_terminal = sys.stdout is not None and sys.stdout.isatty()  # it is None if the shell has closed it
+console = _PlainConsole(highlight=False, markup=False, emoji=False, width=None if _is_terminal else _FULL_WIDTH)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value. NaN and infinities become null, because JSON cannot represent them."""
     content = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    sys.stdout.write(printable_json(content.decode()) + "\n")
+    typer.echo(printable_json(content.decode(), getattr(sys.stdout, "encoding", None) or "ascii"))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -70,9 +72,16 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(printable_lines(text), err=err)
 
 
-def format_weights(weights: Mapping[str, str]) -> str:
-    """Write weights as `stable=95% canary=5%`."""
-    return " ".join(f"{arm}={weight}" for arm, weight in weights.items())
+def format_by_arm(values: Mapping[str, str]) -> str:
+    """Write a value of each arm, as in `stable=95% canary=5%`."""
+    return " ".join(f"{arm}={value}" for arm, value in values.items())
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Let text that the terminal's encoding lacks be printed as escapes. Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.cli.output import console, format_weights, print_table
+from gateway.cli.output import console, format_by_arm, print_table
 from gateway.cli.wait import phase_of
 from router.quantities import format_rough_duration
 
@@ -14,13 +14,14 @@ def print_status(status: Mapping[str, Any]) -> None:
     """Print all routes and all replicas. If something is wrong with the store, print that first."""
     _print_store(status["store"])
     print_table(
-        ["ROUTE", "VERSION", "PHASE", "WEIGHTS", "GUARDRAILS", "SHADOWS", "LIVE ON ALL"],
+        ["ROUTE", "VERSION", "PHASE", "WEIGHTS", "SERVES", "GUARDRAILS", "SHADOWS", "LIVE ON ALL"],
         [
             (
                 route["route"],
                 route["version"],
                 phase_of(route),
-                format_weights(route["weights"]),
+                format_by_arm(route["weights"]),
+                format_by_arm(route["serves"]),
                 route["worst"],
                 "; ".join(map(_in_short, route["shadows"])),
                 _live(route, status["store"]),
@@ -107,11 +108,12 @@ def _print_arms(route: Mapping[str, Any]) -> None:
         ago = format_rough_duration(time.time() - route["trial_s"])
         console.print(f"Drawn requests are counted since the trial began, {ago} ago.")
     print_table(
-        ["ARM", "BOUND TO", "WEIGHT", "REQUESTS", "ERRORS"],
+        ["ARM", "BOUND TO", "SERVES", "WEIGHT", "REQUESTS", "ERRORS"],
         [
             (
                 arm,
                 route["spec"]["arms"][arm],
+                route["serves"].get(arm),
                 weight,
                 counts[arm]["requests"] if arm in counts else None,
                 counts[arm]["errors"] if arm in counts else None,

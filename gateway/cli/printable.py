@@ -4,10 +4,12 @@ A control character can move the cursor, retitle the window or, in some terminal
 override shows text in another order than it has (CVE-2021-42574). All of them are written as escapes.
 """
 
+import json
 import re
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _harmful = re.compile(f"[{_CONTROLS}]")
+_not_ascii = re.compile(r"[^\x00-\x7f]")
 _harmful_in_lines = re.compile(rf"(?![\n\t])[{_CONTROLS}]")
 
 
@@ -21,9 +23,18 @@ def printable_lines(text: str) -> str:
     return _harmful_in_lines.sub(_python_escape, text)
 
 
-def printable_json(text: str) -> str:
-    """Return JSON that means the same, with the control characters that JSON allows in strings as escapes."""
-    return _harmful_in_lines.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+def printable_json(text: str, encoding: str = "utf-8") -> str:
+    """Return JSON that means the same, with escapes for control characters and for what the encoding lacks."""
+    harmless = _harmful_in_lines.sub(_json_escape, text)
+    try:
+        harmless.encode(encoding)
+    except UnicodeEncodeError:
+        return _not_ascii.sub(_json_escape, harmless)
+    return harmless
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def _python_escape(match: re.Match[str]) -> str:

@@ -53,8 +53,8 @@ class Declared(NamedTuple):
     spec: RouteSpec
 
 
-def read_declared(path: Path) -> list[Declared]:
-    """Read the routes of a file, or of every YAML file below a folder except hidden files and folders.
+def read_declared(*paths: Path) -> list[Declared]:
+    """Read the routes of files, and of every YAML file below a folder except hidden files and folders.
 
     Raises:
         ValueError: there is no route; a file is not valid YAML or holds something that is not a route (the message has
@@ -63,7 +63,7 @@ def read_declared(path: Path) -> list[Declared]:
     """
     declared: list[Declared] = []
     faults: list[str] = []
-    for file in _files(path):
+    for file in [file for path in paths for file in _files(path)]:
         try:
             declared += [Declared(file, _parsed(file, raw)) for raw in _documents(file)]
         except ValueError as error:
@@ -72,7 +72,7 @@ def read_declared(path: Path) -> list[Declared]:
         more = len(faults) - _MOST_FAULTS
         raise ValueError("\n".join(faults[:_MOST_FAULTS] + ([f"… and {more} more files."] if more > 0 else [])))
     if not declared:
-        raise ValueError(f"{path} declares no route.")
+        raise ValueError(f"{', '.join(map(str, paths))} declares no route.")
     seen: dict[str, Path] = {}
     for file, spec in declared:
         if spec.route in seen:
@@ -88,7 +88,7 @@ def _files(path: Path) -> list[Path]:
         each
         for each in path.rglob("*")
         if each.suffix in _SUFFIXES
-        and each.is_file()
+        and not each.is_dir()  # a link that leads nowhere is an error, not silence
         and not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
     if not found:

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.client import ApiClient
 from gateway.cli.options import OURS, Json, Url
-from gateway.cli.output import errors_printed, format_weights, print_json, print_table
+from gateway.cli.output import errors_printed, format_by_arm, print_json, print_table
 from gateway.cli.print_status import print_route, print_status
 from gateway.cli.wait import phase_of
 
@@ -34,7 +34,7 @@ def status(
 @errors_printed()
 def history(
     route: Annotated[str | None, typer.Argument(help="One route. Without it: the changes of all routes.")] = None,
-    limit: Annotated[int, typer.Option(help="How many changes to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many changes to show.")] = 20,
     url: Url = OURS,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +70,6 @@ def _change(entry: Mapping[str, Any]) -> list[Any]:
         entry["who"],
         entry["what"],
         phase_of(entry) if "rollout" in entry else entry["phase"],
-        format_weights(entry["weights"]),
+        format_by_arm(entry["weights"]),
         entry["why"],
     ]

@@ -5,11 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.cli.client import ApiClient
-from gateway.cli.output import Progress, format_weights, print_json, say
+from gateway.cli.client import ApiClient, ApiError
+from gateway.cli.output import Progress, format_by_arm, print_json, say
 
 _CONVERGE_S = 60.0  # long enough for a dedicated version, which starts a process first
 _POLL_S = 0.05
+_SERVER_ERROR = 500
 _PROGRESS_AFTER_S = 2.0
 _SILENT_AT_MOST_S = 20.0
 """A replica that loads a version may not report for a while. One that is silent for longer is not waited for, unless
@@ -21,7 +22,8 @@ def await_live(
 ) -> None:
     """Wait until the replicas that exist serve these versions, and print them.
 
-    `outcomes` says for each route whether it was created, changed or left unchanged.
+    `outcomes` says for each route whether it was created, changed or left unchanged. Without it there is one entry, the
+    result of a command, and its JSON is one object.
 
     Raises:
         ValueError: a replica does not serve them within a minute.
@@ -38,13 +40,15 @@ def await_live(
     took_s = time.monotonic() - began_s
     if as_json:
         results = [{**entry, "live_on": live, "took_s": round(took_s, 3)} for entry in entries]
-        print_json([{**each, "outcome": outcomes[each["route"]]} if outcomes else each for each in results])
+        print_json(
+            results[0] if outcomes is None else [{**each, "outcome": outcomes[each["route"]]} for each in results]
+        )
     else:
         for entry in entries:
             outcome = outcomes[entry["route"]] if outcomes else None
             say(
                 f"{entry['route']} {_verb(outcome)} version {entry['version']}{_phase(entry)} "
-                f"({format_weights(entry['weights'])}), "
+                f"({format_by_arm(entry['weights'])}), "
                 f"live on {sum(live.values())} of {len(live)} replicas after {took_s:.2f} s"
             )
     if not live:
@@ -79,8 +83,16 @@ def _phase(entry: Mapping[str, Any]) -> str:
 
 
 def _applied(client: ApiClient, wanted: Mapping[str, int]) -> dict[str, bool]:
-    """Return, for each replica that exists, True if it is live and serves every route at its version."""
-    replicas = client.replicas()
+    """Return, for each replica that exists, True if it is live and serves every route at its version.
+
+    The change is stored already, so a gateway that does not answer now is waited for like one without a replica.
+    """
+    try:
+        replicas = client.replicas()
+    except ApiError as error:
+        if error.status is not None and error.status < _SERVER_ERROR:
+            raise
+        return {}
     is_none_live = not any(replica["state"] == "LIVE" for replica in replicas)
     return {
         replica["replica"]: replica["state"] == "LIVE" and _serves(replica, wanted)

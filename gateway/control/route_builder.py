@@ -44,10 +44,11 @@ class RouteBuilder:
         }
         shadows = self._shadows(document, binding, warnings)
         pins = {
-            name: Pin(version.key.version, version.key.digest) for name, (version, _) in {**shadows, **lanes}.items()
+            name: Pin(key.version, key.digest, self._catalogue.aliases_of(key, is_fresh=is_resolving))
+            for name, key in ((name, version.key) for name, (version, _) in {**shadows, **lanes}.items())
         }
         route = compile_route(document, pins)
-        if known is not None and known[0].hash == route.hash and _same(known[1], lanes, shadows):
+        if known is not None and known[0] == route and _same(known[1], lanes, shadows):
             return known
         target = None if spec.target is None else _targeting(spec.target, next(iter(binding.arms.values())))
         return route, Served(lanes, shadows, target, references(document))

@@ -26,7 +26,6 @@ def _require_gone(family: list[psutil.Process]) -> None:
 def own_gateway(tmp_path):
     gateway = GatewayProcess(tmp_path / "var")
     yield gateway
-    gateway.client.close()
     if gateway.process is not None and gateway.process.poll() is None:
         gateway.end()
 

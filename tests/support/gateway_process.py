@@ -139,5 +139,4 @@ def running(gateway: GatewayProcess) -> Iterator[GatewayProcess]:
     """Start a gateway; after the block, end it and require that it ends in order."""
     gateway.start()
     yield gateway
-    gateway.client.close()
     assert gateway.end() == 0, gateway.output.read_text()

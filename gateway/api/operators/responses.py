@@ -123,6 +123,9 @@ class ShadowStatus(BaseModel):
 class RouteStatus(Described):
     """A route's document, the version that each live replica has applied (null: none), and the results of its arms."""
 
+    serves: dict[str, str] = Field(
+        description="By arm, the model version that the responding replica serves; without arms that it does not serve."
+    )
     applied: dict[str, int | None]
     converged: bool = Field(description="Every live replica has applied this version.")
     rollout: ProgressStatus | None

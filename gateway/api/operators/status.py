@@ -1,6 +1,7 @@
 """Builds the response of `GET /api/status` from documents, reports and evidence, without reading anything itself."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from gateway.api.operators.next_step import next_step
 from gateway.api.operators.responses import (
@@ -15,7 +16,7 @@ from gateway.api.operators.responses import (
 from gateway.api.operators.shadow_status import shadow_statuses
 from gateway.api.operators.views import document_view, rollout_view
 from gateway.control.observer import Observation
-from router.document.document import Document
+from router.document.document import Candidate, Document
 from router.evidence.sums import ERRORS, REQUESTS, total
 from router.evidence.verdict import worst
 from store.interface import Report
@@ -39,16 +40,18 @@ def status_view(
     evidence: Mapping[str, Observation],
     *,
     now_s: float,
+    serving: Mapping[str, Mapping[str, Candidate]] = MappingProxyType({}),
 ) -> Status:
     """Return the status.
 
-    `evidence` has the routes for which there is some. `now_s` is in seconds since the epoch.
+    `evidence` has the routes for which there is some. `now_s` is in seconds since the epoch. `serving` has the version
+    of each arm, by route and arm, of the routes that this replica serves.
     """
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
     return Status(
         store=store,
         routes=[
-            _route_status(name, document, live, evidence.get(name), now_s=now_s)
+            _route_status(name, document, live, evidence.get(name), serving.get(name, {}), now_s=now_s)
             for name, document in sorted(documents.items())
         ],
         replicas=replica_views(reports, now_s),
@@ -61,13 +64,20 @@ def replica_views(reports: Sequence[Report], now_s: float) -> list[ReplicaStatus
 
 
 def _route_status(
-    name: str, document: Document, live: Sequence[Report], evidence: Observation | None, *, now_s: float
+    name: str,
+    document: Document,
+    live: Sequence[Report],
+    evidence: Observation | None,
+    serving: Mapping[str, Candidate],
+    *,
+    now_s: float,
 ) -> RouteStatus:
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
     totals = evidence.totals if evidence is not None else {}
     return RouteStatus(
         **{**dict(document_view(document)), "rollout": _progress(document, evidence, now_s)},
+        serves={arm: serving[arm].version for arm in document.spec.arms if arm in serving},
         applied={report.replica: report.routes.get(name) for report in live},
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
         trial_s=document.trial_s,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
@@ -12,7 +12,7 @@ from gateway.control.observer import Observation, Observer
 from gateway.control.replica_view import ReplicaView
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
-from router.document.document import Document
+from router.document.document import Candidate, Document
 from router.errors import Corrupt
 from router.snapshot import references
 from runtimes.errors import ModelRefused
@@ -48,9 +48,9 @@ class StatusReader:
                 evidence = self._evidence(known, now_s)
         except StoreUnavailable as error:
             store = self._store_status("UNREACHABLE", str(error))
-            return status_view(store, known, [self._view.report()], {}, now_s=now_s)
+            return status_view(store, known, [self._view.report()], {}, now_s=now_s, serving=self._serving(known))
         store = self._store_status("LOST" if trouble else "REACHABLE", trouble)
-        return status_view(store, known, reports, evidence, now_s=now_s)
+        return status_view(store, known, reports, evidence, now_s=now_s, serving=self._serving(known))
 
     def read_replicas(self, now_s: float) -> list[ReplicaStatus]:
         """Return the part of the status that is about the replicas. This reads no document and no sums."""
@@ -63,6 +63,10 @@ class StatusReader:
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
         stale_s = max(0.0, time.monotonic() - self._view.store_contact_s)
         return StoreStatus(state=state, trouble=trouble, stale_s=round(stale_s, 3))
+
+    def _serving(self, routes: Iterable[str]) -> dict[str, Mapping[str, Candidate]]:
+        serving = {route: self._view.candidates(route) for route in routes}
+        return {route: arms for route, arms in serving.items() if arms is not None}
 
     def _documents(self) -> Mapping[str, Document]:
         """Return the store's documents. If one is damaged, return those that this replica has read before."""

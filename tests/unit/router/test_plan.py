@@ -8,7 +8,7 @@ from router.document.commands import Shift, apply
 from router.draw.assignment import bucket
 from router.errors import UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
-from router.snapshot import Route
+from router.snapshot import Pin, Route, compile_route
 from tests.unit.router.support import compiled
 
 UNITS = [f"user-{number}" for number in range(10_000)]
@@ -122,3 +122,14 @@ def test_no_unit_leaves_a_canary_that_grows(declared):
 def test_reasons_are_spelled_as_they_are_logged():
     assert [str(reason) for reason in Reason] == [reason.name for reason in Reason]
     assert " ".join(Reason) == "PINNED FORCED NOT_TARGETED OTHER_LAYER HELD_OUT STICKY WEIGHTED FALLBACK SHADOW"
+
+
+def test_any_alias_of_a_served_version_is_pinned(declared):
+    arms = {"a": "m:1", "b": "m@next"}
+    pins = {"a": Pin("1", "x", frozenset({"9", "next", "stable"})), "b": Pin("9", "y", frozenset({"next", "latest"}))}
+    route = compile_route(declared(a="90%", b="10%", arms=arms), pins)
+    found = {name: find_version(route, name).name for name in ("1", "stable", "9", "latest", "next")}
+    assert found == {"1": "a", "stable": "a", "9": "b", "latest": "b", "next": "b"}  # a version, then a declared alias
+    assert plan(route, "d", pinned_version="stable") == Plan(0, (), Reason.PINNED, None)
+    with pytest.raises(UnknownVersion, match="'lost'"):
+        find_version(route, "lost")

@@ -80,8 +80,57 @@ def test_further_hosts_are_a_setting():
     assert is_answered(policy(allowed_hosts="*"), "GET", "/v2", host="any.thing")
 
 
+@pytest.mark.parametrize(
+    ("setting", "host"),
+    [("pointsman.lan:8000", "pointsman.lan:8000"), ("Pointsman.LAN.", "pointsman.lan"),
+     ("[2001:db8::1]:80", "[2001:db8::1]"), ("2001:db8::1", "[2001:DB8:0::1]:8000"),
+     ("10.0.0.5", "10.0.0.5:8000"), ("*.Example.com:8000", "a.example.com")],
+)  # fmt: skip
+def test_a_further_host_may_be_written_in_any_form(setting, host):
+    assert is_answered(policy(allowed_hosts=setting), "GET", "/v2", host=host)
+    assert not is_answered(policy(), "GET", "/v2", host=host)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://pointsman.lan", "pointsman.lan/", "a:b", "[::1", "me@pointsman.lan", "caf\u00e9.lan"]
+)
+def test_a_further_host_that_no_browser_could_send_is_refused_at_the_start(host):
+    with pytest.raises(ValueError, match="POINTSMAN_ALLOWED_HOSTS"):
+        policy(allowed_hosts=f"good.lan {host}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "origin"),
+    [("https://A.example.com:443", "https://a.example.com"), ("http://a.example.com:80", "http://a.example.com"),
+     ("https://a.example.com:80", "https://a.example.com:80"), ("http://[::1]:3000", "http://[::1]:3000")],
+)  # fmt: skip
+def test_an_origin_of_the_settings_is_compared_as_browsers_write_it(setting, origin):
+    site = {"host": _OURS, "origin": origin, "sec_fetch_site": "cross-site"}
+    assert is_answered(policy(cors_origins=setting), "GET", "/v2", **site)
+    assert not is_answered(policy(cors_origins=setting), "GET", "/v2", **{**site, "origin": origin + "0"})
+
+
+def test_what_a_page_sent_is_shown_short_and_without_control_characters():
+    for headers in (
+        {b"host": b"\x1b[2J" + b"a" * 5000},
+        {b"host": _OURS.encode(), b"origin": b"\x1b[2J" + b"a" * 5000},
+    ):
+        with pytest.raises(CrossOrigin) as refused:
+            policy().require("GET", "/v2", headers)
+        assert str(refused.value).isprintable()
+        assert "\\x1b[2Jaaa" in str(refused.value)
+        assert len(str(refused.value)) < 300
+
+
 def test_a_host_that_is_not_there_is_no_browsers():
     assert is_answered(policy(), "GET", "/v2")
+    assert not is_answered(policy(), "GET", "/v2", origin=f"http://{_OURS}")
+    assert not is_answered(policy(), "GET", "/v2", origin="http://")
+
+
+def test_the_case_of_host_and_origin_does_not_matter():
+    assert is_answered(policy(), "GET", "/v2", host="LocalHost:8000", origin="http://localhost:8000")
+    assert is_answered(policy(), "GET", "/v2", host="localhost:8000", origin="HTTP://LOCALHOST:8000")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
@@ -106,7 +155,10 @@ def test_where_access_is_required_only_the_origin_counts():
     assert not is_answered(rules, "POST", "/api/routes/r/start", host="any.thing", origin="https://evil.example")
 
 
-@pytest.mark.parametrize("origin", ["*", "app.example.com", "https://", "https://a/b", "ftp://a", "https://a:b"])
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "app.example.com", "https://", "https://a/b", "ftp://a", "https://a:b", "https://me@a", "https://a?b"],
+)
 def test_an_origin_of_another_form_is_refused_at_the_start(origin):
     with pytest.raises(ValueError, match="POINTSMAN_CORS_ORIGINS"):
         policy(cors_origins=f"https://good.example {origin}")

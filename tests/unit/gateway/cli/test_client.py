@@ -1,13 +1,16 @@
 """The credentials, paths and errors of the command line's HTTP client."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from gateway.cli.client import ApiClient, ApiError
+from gateway.cli.client import ApiClient, ApiError, operator_name
+from gateway.cli.http_request import BrokenOff, Response, Server
 
 
 class Gateway:
@@ -17,13 +20,16 @@ class Gateway:
         self.seen: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.status = 200
+        self.content = b""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.paths.append(self.path)
                 outer.seen.append({name.lower(): value for name, value in self.headers.items()})
-                content = json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
+                content = (
+                    outer.content or json.dumps([] if outer.status == 200 else {"error": "This needs a key."}).encode()
+                )
                 self.send_response(outer.status)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
@@ -53,11 +59,7 @@ def environment(monkeypatch):
 
 
 def list_routes(gateway: Gateway) -> None:
-    client = ApiClient(gateway.url)
-    try:
-        client.routes()
-    finally:
-        client.close()
+    ApiClient(gateway.url).routes()
 
 
 def test_the_key_of_the_environment_is_sent(listening, environment):
@@ -100,10 +102,10 @@ def test_a_certificate_that_cannot_be_read_is_said(environment, tmp_path, name):
 
 def test_the_name_of_a_route_leads_nowhere_else(listening):
     client = ApiClient(listening.url)
+    listening.content = b'{"route": "r"}'
     for name in ("../status", "a?b", "a#b"):
         client.route(name)
     assert listening.paths == ["/api/routes/..%2Fstatus", "/api/routes/a%3Fb", "/api/routes/a%23b"]
-    client.close()
 
 
 def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refused(listening):
@@ -114,4 +116,125 @@ def test_a_route_that_is_not_there_is_none_but_one_that_may_not_be_seen_is_refus
     with pytest.raises(ApiError, match="This needs a key") as refused:
         client.find("r")
     assert refused.value.status == 403
-    client.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", b"null", b"{}", b'{"routes": []}', b"[]", b'[{"a": 1}]', b"<html>\x1b[2J</html>", b"\xff", b'"a"'],
+)
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_what_answers_but_is_no_gateway_is_said(listening, content, status):
+    listening.content, listening.status = content, status
+    client = ApiClient(listening.url)
+    for read in (client.status, lambda: client.route("r")):
+        with pytest.raises(ApiError, match=f"What answers at {listening.url} is no gateway: it says {status} and"):
+            read()
+    if content != b"[]" or status != 200:
+        with pytest.raises(ApiError, match="is no gateway"):
+            client.routes()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "localhost", "ftp://localhost", "http://", "http://[::1", "http://a:b", "http://a:70000", "http://a:0",
+     "http://me:secret@a", "http://a/?b", "http://a/#b", "unix:///run/x"],
+)  # fmt: skip
+def test_what_is_no_url_of_a_gateway_is_said(url):
+    with pytest.raises(ApiError, match="is not the URL of a gateway"):
+        ApiClient(url)
+
+
+def test_a_gateway_below_a_path_is_asked_there(listening):
+    for url in (f"{listening.url}/pointsman", f"{listening.url}/pointsman/"):
+        ApiClient(url).routes()
+    assert listening.paths == ["/pointsman/api/routes"] * 2
+
+
+def test_an_argument_that_is_no_text_is_said(listening):
+    with pytest.raises(ApiError, match="not valid UTF-8"):
+        ApiClient(listening.url).command("r", "pause", {"why": "\udcff"}, 1)
+    assert listening.paths == []
+
+
+def test_a_read_is_tried_again_when_a_replica_ends_but_a_change_is_not(listening, monkeypatch):
+    failures = iter([BrokenOff("gone"), BrokenOff("gone"), Response(200, b"[]"), BrokenOff("gone")])
+    sent = []
+
+    def send(_: Server, method: str, *__: object) -> Response:
+        sent.append(method)
+        outcome = next(failures)
+        if isinstance(outcome, BrokenOff):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("gateway.cli.client.send", send)
+    client = ApiClient(listening.url)
+    assert client.routes() == []
+    with pytest.raises(ApiError, match=r"No gateway answers at .* \(gone\)"):
+        client.restore()
+    assert sent == ["GET", "GET", "GET", "POST"]
+
+
+@contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """Serve one of these answers on each connection, the last one for ever; an empty one closes it. Yield the URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    left = list(answers)
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(60)
+
+
+def test_a_server_of_another_protocol_is_said():
+    refused = pytest.raises(ApiError, match="not HTTP, or not complete: BadStatusLine")
+    with answering(b"\x00\x00\x18\x04\x1b[2J\r\n") as url, refused:
+        ApiClient(url).status()
+
+
+def test_a_connection_that_ends_without_a_response_is_made_again_three_times():
+    whole, half = b"HTTP/1.1 200 OK\r\n\r\n[]", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n["
+    with answering(b"", half, b"", whole) as url:
+        assert ApiClient(url).routes() == []
+    with answering(b"", b"", b"", b"", whole) as url, pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(url).routes()
+    with answering(b"", whole) as url, pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(url).restore()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("gateway.cli.client._READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.cli.client._TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = ApiClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for ask in (client.status, client.restore):
+            with pytest.raises(ApiError, match="timed out"):
+                ask()
+
+
+def test_an_operator_without_a_name_is_unknown(monkeypatch):
+    def fail() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    assert operator_name() == "unknown"
+
+
+def test_a_host_that_is_no_name_cannot_be_reached():
+    with pytest.raises(ApiError, match="No gateway answers"):
+        ApiClient(f"http://{'a' * 64}.example").status()

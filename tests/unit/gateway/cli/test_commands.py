@@ -2,25 +2,11 @@
 
 import json
 
-import httpx
 import pytest
 
 from gateway.cli.client import ApiClient
-from tests.unit.gateway.cli.support import refused
-
-ROLLOUT = {
-    "arms": {"stable": "linear:1", "canary": "linear:2"},
-    "rollout": {"of": "canary", "steps": ["5%", "100%"], "every": "10m"},
-}
-
-
-@pytest.fixture
-def rolled(gateway, request):
-    """Declare a route with a rollout, named after the test."""
-    name = request.node.name.partition("[")[0][-60:]
-    response = gateway.http.put(f"/api/routes/{name}", json=ROLLOUT, headers={"if-none-match": "*"})
-    assert response.status_code == 200, response.text
-    return name
+from gateway.cli.http_request import Response, Server
+from tests.unit.gateway.cli.support import ROLLOUT, refused
 
 
 def test_a_rollout_goes_from_start_to_the_end(here, rolled):
@@ -29,7 +15,7 @@ def test_a_rollout_goes_from_start_to_the_end(here, rolled):
     assert f"{rolled} is at version 2, PROGRESSING 1/2 (stable=95% canary=5%), live on 1 of 1 replicas" in result.stdout
     assert "PAUSED 1/2 (stable=95%" in here("pause", rolled).stdout
     assert "PROGRESSING 1/2 (stable=95%" in here("resume", rolled).stdout
-    (entry,) = json.loads(here("promote", rolled, "--json").stdout)
+    entry = json.loads(here("promote", rolled, "--json").stdout)
     assert (entry["version"], entry["rollout"]["phase"], entry["weights"]["canary"]) == (5, "PROMOTED", "100%")
     assert list(entry["live_on"].values()) == [True]
     history = here("history", rolled).stdout
@@ -53,7 +39,7 @@ def test_what_is_aborted_stays_out_until_it_is_released(here, rolled):
 def test_a_shadow_is_promoted(here, gateway):
     spec = {**ROLLOUT, "arms": {"stable": "linear:1", "canary": "linear:1"}, "shadow": [{"arm": "linear:2"}]}
     gateway.http.put("/api/routes/cli-shadow", json=spec, headers={"if-none-match": "*"})
-    (entry,) = json.loads(here("promote", "cli-shadow", "--shadow", "linear:2", "--json").stdout)
+    entry = json.loads(here("promote", "cli-shadow", "--shadow", "linear:2", "--json").stdout)
     assert (entry["what"], entry["rollout"]["candidate"]) == ("promote shadow linear:2", "linear:2")
 
 
@@ -112,17 +98,14 @@ def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
 def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypatch):
     sent = []
 
-    def response(request: httpx.Request) -> httpx.Response:
+    def send(_: Server, method: str, path: str, headers: dict[str, str], content: bytes, __: float) -> Response:
         entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
-        if request.method == "POST":
-            sent.append((request.url.path, request.headers["if-match"], json.loads(request.content)))
+        if method == "POST":
+            sent.append((path, headers["if-match"], json.loads(content)))
         live = [{"replica": "x", "state": "LIVE", "routes": {"r": 8}}]
-        return httpx.Response(200, json=live if request.url.path == "/api/replicas" else entry)
+        return Response(200, json.dumps(live if path == "/api/replicas" else entry).encode())
 
-    original = httpx.Client
-    monkeypatch.setattr(
-        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(response))
-    )
+    monkeypatch.setattr("gateway.cli.client.send", send)
     for arguments in (
         ("start", "r"), ("pause", "r"), ("resume", "r"), ("promote", "r", "--shadow", "m:1"), ("abort", "r", "a"),
         ("undo", "r", "--to", "3"), ("release", "r", "17"), ("shift", "r", "a=5"),
@@ -145,17 +128,14 @@ def test_while_it_waits_only_the_replicas_are_read(run, monkeypatch):
     versions = iter([7, 7, 8])
     entry = {"route": "r", "version": 8, "weights": {"a": "100%"}, "rollout": None}
 
-    def response(request: httpx.Request) -> httpx.Response:
-        paths.append(request.url.path)
-        if request.url.path == "/api/replicas":
-            live = {"replica": "x", "state": "LIVE", "routes": {"r": next(versions)}}
-            return httpx.Response(200, json=[live, {"replica": "y", "state": "GONE", "routes": {}}])
-        return httpx.Response(200, json=entry)
+    def send(_: Server, __: str, path: str, *___: object) -> Response:
+        paths.append(path)
+        if path != "/api/replicas":
+            return Response(200, json.dumps(entry).encode())
+        live = {"replica": "x", "state": "LIVE", "routes": {"r": next(versions)}}
+        return Response(200, json.dumps([live, {"replica": "y", "state": "GONE", "routes": {}}]).encode())
 
-    original = httpx.Client
-    monkeypatch.setattr(
-        "gateway.cli.client.httpx.Client", lambda **more: original(**more, transport=httpx.MockTransport(response))
-    )
+    monkeypatch.setattr("gateway.cli.client.send", send)
     result = run("pause", "r")
     assert "live on 1 of 1 replicas" in result.stdout
     assert paths == ["/api/routes/r", "/api/routes/r/pause", *["/api/replicas"] * 3]

@@ -17,11 +17,11 @@ def test_routes_are_applied_shown_shifted_and_remembered(here, tmp_path):
     path.write_text(f"{split('cli1', 10)}---\nroute: cli2\narms: {{a: 'linear:1'}}\nsplit: {{a: 100%}}\n")
     applied = here("apply", "-f", path, "--why", "a test")
     assert applied.exit_code == 0, applied.output
-    assert "cli1 was created and is at version 1 (a=90% b=10%), live on 1 of 1 replicas after 0." in applied.stdout
+    assert "cli1 was created and is at version 1 (a=90% b=10%), live on 1 of 1 replicas after " in applied.stdout
     assert "cli2 was created and is at version 1" in applied.stdout
 
     shifted = json.loads(here("shift", "cli1", "b=25", "--json").stdout)
-    assert shifted[0]["spec"]["split"] == {"a": "75%", "b": "25%"}
+    assert shifted["spec"]["split"] == {"a": "75%", "b": "25%"}
     shown = here("get", "cli1")
     assert "split:\n  a: 75%" in shown.stdout
     assert json.loads(here("get", "cli1", "--json").stdout)["version"] == 2
@@ -98,3 +98,14 @@ def test_a_file_that_holds_no_route_is_said(here, tmp_path, content):
     path = tmp_path / "routes.yaml"
     path.write_text(content)
     assert str(path) in refused(here("apply", "-f", path))
+
+
+def test_every_file_that_is_named_is_applied(here, tmp_path):
+    for name in ("cli20", "cli21"):
+        (tmp_path / f"{name}.yaml").write_text(split(name, 10))
+    files = ("-f", tmp_path / "cli20.yaml", "-f", tmp_path / "cli21.yaml")
+    assert here("diff", *files).stdout.count("+++ cli2") == 2
+    applied = here("apply", *files)
+    assert applied.exit_code == 0, applied.output
+    assert "cli20 was created" in applied.stdout
+    assert "cli21 was created" in applied.stdout

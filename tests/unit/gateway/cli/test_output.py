@@ -46,5 +46,5 @@ def test_a_table_without_rows_is_its_head(printed):
     assert head.split() == COLUMNS
 
 
-def test_weights_are_percent():
-    assert output.format_weights({"a": "99.99%", "b": "0.01%"}) == "a=99.99% b=0.01%"
+def test_values_of_arms_are_in_one_line():
+    assert output.format_by_arm({"a": "99.99%", "b": "0.01%"}) == "a=99.99% b=0.01%"

@@ -108,3 +108,16 @@ def test_the_route_in_the_documentation_is_one(tmp_path):
     write(tmp_path, fraud_yaml=example)
     (declared,) = read_declared(tmp_path)
     assert (declared.spec.route, len(declared.spec.guardrails)) == ("fraud", 3)
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
+    write(tmp_path, a_yaml=f"route: one\n{SPLIT}")
+    (tmp_path / "b.yaml").symlink_to(tmp_path / "nothing")
+    with pytest.raises(OSError, match="No such file"):
+        read_declared(tmp_path)
+
+
+def test_several_files_and_folders_are_read_together(tmp_path):
+    write(tmp_path, a_yaml=f"route: one\n{SPLIT}", below__b_yaml=f"route: two\n{SPLIT}")
+    declared = read_declared(tmp_path / "a.yaml", tmp_path / "below")
+    assert [each.spec.route for each in declared] == ["one", "two"]

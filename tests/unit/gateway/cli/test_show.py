@@ -16,6 +16,7 @@ from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from tests.support.documents import report
+from tests.support.polling import wait_until
 
 NOW_S = 1_800_000_000.0
 SPEC = {
@@ -48,14 +49,23 @@ def evidence():
 
 def status_json(store, documents, evidence, **more):
     reports = [report("here", at_s=NOW_S, started_s=NOW_S - 3661, routes={"fraud": 2}, problems={}, **more)]
-    return status_view(store, documents, reports, evidence, now_s=NOW_S).model_dump(mode="json")
+    serving = {"fraud": {"stable": Candidate("17", "c"), "canary": Candidate("18", "d")}}
+    return status_view(store, documents, reports, evidence, now_s=NOW_S, serving=serving).model_dump(mode="json")
 
 
 def test_a_route_is_a_line(capsys, document, evidence):
     print_status(status_json(REACHABLE, {"fraud": document}, {"fraud": evidence}))
     head, line, _, replicas, replica = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["ROUTE", "VERSION", "PHASE"]
-    for text in ("PROGRESSING 1/3", "stable=95% canary=5%", "UNDECIDED", "fraud:17 vs stable: ", "% differ", "yes"):
+    for text in (
+        "PROGRESSING 1/3",
+        "stable=95% canary=5%",
+        "stable=17 canary=18",
+        "UNDECIDED",
+        "fraud:17 vs stable: ",
+        "% differ",
+        "yes",
+    ):
         assert text in line
     assert replicas.startswith("REPLICA")
     for text in ("here", "LIVE", "0.0s", "1h 1m", "fraud@2"):
@@ -103,7 +113,7 @@ def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
     ):
         assert text in out
     arm = next(line for line in out.splitlines() if line.startswith("canary"))
-    assert arm.split() == ["canary", "fraud@challenger", "5%", "100", "5"]
+    assert arm.split() == ["canary", "fraud@challenger", "18", "5%", "100", "5"]
 
 
 def test_what_is_in_quarantine_is_shown(capsys, document, evidence):
@@ -120,6 +130,17 @@ def test_without_anything_counted_nothing_is_made_up(capsys):
     now = status_json(REACHABLE, {"s": split}, {})
     print_route(now["routes"][0], now)
     assert [line.split() for line in capsys.readouterr().out.splitlines()][-1] == ["a", "m:1", "100%"]
+
+
+def test_the_status_says_which_version_each_arm_serves(here, gateway):
+    spec = {"arms": {"a": "linear@champion", "b": "linear@challenger"}, "split": {"a": "50%", "b": "50%"}}
+    name = "serves-aliases"
+    here("status")
+    assert gateway.http.put(f"/api/routes/{name}", json=spec, headers={"if-none-match": "*"}).status_code == 200
+    wait_until(lambda: json.loads(here("status", "--route", name, "--json").stdout)["serves"] == {"a": "1", "b": "2"})
+    assert "a=1 b=2" in here("status").stdout
+    lines = [line.split() for line in here("status", "--route", name).stdout.splitlines()]
+    assert ["b", "linear@challenger", "2", "50%"] in lines
 
 
 def test_status_models_and_history_are_json_too(here):

@@ -211,3 +211,37 @@ def test_a_routes_condition_is_compiled_with_it(bench, declare):
     assert route.targeting.matches({b"x-country": b"se"}, {}, inputs, None)
     assert not route.targeting.matches({b"x-country": b"se"}, {}, {"X": inputs["X"][::-1]}, None)
     assert route.route.admission.has_target
+
+
+def aliases(live, route: str = "r") -> list[frozenset[str]]:
+    return [arm.aliases for arm in live.routes[route].route.arms]
+
+
+def test_an_arm_has_every_alias_of_its_version(bench, declare):
+    declare(bench.store, {"route": "r", "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}})
+    assert aliases(bench.tick()) == [{"champion"}, {"challenger"}]
+
+
+def test_an_alias_that_moves_to_another_served_version_is_followed(bench, own_registry, declare):
+    declare(bench.store, {"route": "r", "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}})
+    before = bench.tick()
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '2'\nlatest: 2\n")
+    assert aliases(bench.tick()) == [{"champion"}, {"challenger"}]  # the registry is read every ten seconds here
+    after = bench.tick(after_s=60)
+    assert aliases(after) == [frozenset(), {"champion", "latest"}]
+    assert after.snapshot.hash == before.snapshot.hash  # an alias decides no draw
+    assert after.routes["r"].arms[0].lane is before.routes["r"].arms[0].lane
+    assert bench.tick(after_s=60) is after
+
+
+def test_aliases_that_cannot_be_read_stay_as_they_were_and_keep_no_route_from_being_served(
+    bench, own_registry, declare
+):
+    file = own_registry / "linear" / "aliases.yaml"
+    declare(bench.store, ONE)
+    bench.tick()
+    file.write_text("[")
+    live = bench.tick(after_s=60)
+    assert (aliases(live), dict(live.problems)) == ([{"champion"}], {})
+    file.unlink()
+    assert aliases(bench.tick(after_s=60)) == [frozenset()]

@@ -53,6 +53,15 @@ def test_units_versions_and_arms_are_chosen_as_over_http(triton):
     assert parameters(by_parameter)["reason"] == "STICKY"
 
 
+def test_an_alias_of_a_served_version_names_it_whatever_the_document_says(triton):
+    assert triton.infer("plain", rows(), model_version="champion").get_response().model_version == "1"
+    assert triton.infer("half", rows(), model_version="challenger").get_response().model_version == "2"
+    assert triton.is_model_ready("half", "challenger")
+    assert triton.get_model_metadata("half", "challenger").versions == ["2"]
+    with pytest.raises(InferenceServerException, match="no version or alias 'challenger'"):
+        triton.infer("plain", rows(), model_version="challenger")
+
+
 def test_errors_have_their_status(triton):
     def status(route: str, **more: Any) -> str:
         with pytest.raises(InferenceServerException) as refused:

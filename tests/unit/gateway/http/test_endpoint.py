@@ -85,6 +85,16 @@ def test_requested_outputs_come_in_their_order(gateway):
     assert gateway.rows(answer)[0]["predicted_label"] is not None  # the log keeps all outputs that it can
 
 
+@pytest.mark.parametrize("path", ["v2/models/plain/versions/champion/infer", "v1/models/plain/labels/champion:predict"])
+def test_any_alias_of_a_served_version_pins_it(gateway, path):
+    tensor = {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+    body = {"inputs": [tensor]} if path.startswith("v2") else {"instances": [[1, 2, 3, 4]]}
+    response = gateway.http.post(path, json=body)
+    assert (response.status_code, response.headers["x-model-version"]) == (200, "1")
+    assert response.headers["x-reason"] == "PINNED"
+    assert gateway.http.post(path.replace("champion", "challenger"), json=body).status_code == 404  # served by no arm
+
+
 @pytest.mark.parametrize(("version", "arm", "served"), [("1", "a", "1"), ("2", "b", "2"), ("challenger", "b", "2")])
 def test_a_version_or_alias_in_the_path_pins_it(gateway, version, arm, served):
     answer = gateway.infer(f"half/versions/{version}", headers={"x-user-id": "u"})

@@ -50,6 +50,10 @@ def test_a_route_says_how_its_arms_do(both):
     assert route["weights"] == {"stable": "95%", "canary": "5%"}
 
 
+def test_a_route_that_is_not_served_here_yet_says_no_version(both):
+    assert both.status("plain")["serves"] == {}
+
+
 def test_a_plain_split_is_not_counted(both):
     route = both.status("plain")
     assert (route["rollout"], route["worst"]) == (None, None)
