@@ -7,7 +7,9 @@ file system, where a listing is slow, and it is read every few seconds for each 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import yaml
@@ -18,6 +20,21 @@ from runtimes.manifest import Manifest, parse_manifest
 
 MANIFEST = "model.yaml"
 ALIASES = "aliases.yaml"
+
+
+# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes.
+_parse_manifest = lru_cache(maxsize=4096)(parse_manifest)
+
+
+@lru_cache(maxsize=1024)
+def _parse_aliases(text: str) -> Mapping[str, str]:
+    """Return the version of each alias.
+
+    Raises:
+        ValueError, yaml.YAMLError: the text is something else.
+    """
+    aliases = msgspec.convert(yaml.safe_load(text) or {}, dict[str, str | int])
+    return MappingProxyType({alias: str(version) for alias, version in aliases.items()})
 
 
 class DirectoryRegistry:
@@ -46,20 +63,18 @@ class DirectoryRegistry:
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
         try:
-            text = self._read(model, ALIASES)
-            aliases = msgspec.convert(yaml.safe_load(text) or {}, dict[str, str | int])
+            return _parse_aliases(self._read(model, ALIASES))
         except FileNotFoundError:
             self._require(model)
             return {}
         except (OSError, yaml.YAMLError, ValueError) as error:
             self._require(model)
             raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
-        return {alias: str(version) for alias, version in aliases.items()}
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
         try:
-            return parse_manifest(self._read(model, version, MANIFEST))
+            return _parse_manifest(self._read(model, version, MANIFEST))
         except UnicodeDecodeError as error:
             raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
         except OSError as error:
