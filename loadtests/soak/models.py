@@ -30,7 +30,9 @@ ONNX_OF: Final = {
 """ONNX's name of each datatype of the protocol."""
 
 REPEATED: Final = 2_000_000
-"""How often the models of large responses answer their element: 2 to 16 MB, or 4 to 44 MB of JSON."""
+"""How often the models of large responses answer their element: 2 to 16 MB, or 4 to 20 MB of JSON."""
+REPEATED_BYTES: Final = 250_000
+"""The same for BYTES. ONNX Runtime keeps the memory of the most elements that a model ever answered: 700 bytes each."""
 
 
 def echo(datatype: str) -> str:
@@ -48,7 +50,8 @@ def publish(root: Path, datatypes: Sequence[str]) -> list[dict[str, Any]]:
     routes = []
     for datatype in datatypes:
         _write(root, echo(datatype), datatype, [helper.make_node("Identity", ["X"], ["Y"])], [])
-        shape = numpy_helper.from_array(np.array([REPEATED], np.int64), "count")
+        count = REPEATED_BYTES if datatype == "BYTES" else REPEATED
+        shape = numpy_helper.from_array(np.array([count], np.int64), "count")
         zero = helper.make_tensor("zero", TensorProto.INT32, [1], [0])
         nodes = [
             helper.make_node("ConstantOfShape", ["count"], ["at"], value=zero),
