@@ -48,6 +48,13 @@ class Gateway:
             return int(psutil.Process(self.process.pid).memory_info().rss)
         return 0
 
+    def cpu_s(self) -> float:
+        """Return the processor time of the process."""
+        with suppress(psutil.NoSuchProcess):
+            times = psutil.Process(self.process.pid).cpu_times()
+            return float(times.user + times.system)
+        return 0.0
+
     def family_bytes(self) -> int:
         """Return the memory of the process and of all its children."""
         total = self.resident_bytes()
