@@ -213,7 +213,8 @@ def main(
 def _show(report: Report, number: int) -> None:
     worst = report.worst()
     memory = f"{report.before_bytes / 1e6:.0f} MB before, {report.peak_bytes / 1e6:.0f} at most"
-    line = f"{len(report.cells)} of {number} cells, seed {report.seed}; health at worst {worst['worst_ms']} ms (quiet: {report.quiet_ms})"
+    line = f"{len(report.cells)} of {number} cells, seed {report.seed}; health at worst {worst['worst_ms']} ms"
+    line += f", {report.quiet_ms} before"
     print(f"\nsizes: {line} ({worst['cell']}); {memory}, {report.after_bytes / 1e6:.0f} after")  # noqa: T201
     for fault in report.faults:
         print(f"  fault: {fault}")  # noqa: T201
