@@ -33,7 +33,7 @@ WORST_MS: Final = 250.0
 MOST_GROWTH_BYTES: Final = 2 * 1024**3
 """Above the memory before the first request, while sixteen are on their way."""
 RETURNS_BELOW_BYTES: Final = 512 * 1024**2
-"""Above the memory before the first request: buffers of the allocator and of the threads stay."""
+"""Above the memory before the first request, after all: buffers of the allocator and of the threads stay."""
 ACCEPTABLE: Final = {"200", "429", "503", "504", "OK", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 _SHORT_S: Final = 45.0
 _RETURN_LIMIT_S: Final = 30.0
