@@ -1,6 +1,8 @@
 """The soak tests of `loadtests/soak` in their short forms. `make soak` runs them in full."""
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +16,19 @@ ROOT = Path(__file__).parents[2]
 LIMIT_S = 280
 
 
+def two_ports() -> int:
+    """Return a free port with a free one above it."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+
+
 def run(tmp_path: Path, name: str, *options: str) -> dict[str, Any]:
     """Run one of them on free ports. Return its figures."""
     figures = tmp_path / "figures.json"
-    port = free_port()
+    port = two_ports()
     command = [sys.executable, "-m", f"loadtests.soak.{name}", "--port", str(port), "--json", str(figures), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert figures.exists(), done.stdout + done.stderr
