@@ -10,27 +10,23 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from loadtests.soak.frames import DATA, HEADERS, PREFACE, SETTINGS, frame, prediction_headers
+from loadtests.soak.frames import DATA, PREFACE, SETTINGS, frame
 from loadtests.soak.gateway import Gateway, declare, new_home, serving
-from loadtests.soak.models import echo, publish
+from loadtests.soak.models import publish
 from loadtests.soak.prober import Prober, probing
+from loadtests.soak.uploads import HEAD, STREAM, try_uploads
 
 CONNECTIONS: Final = 2500
 UPLOADS: Final = 100
-UPLOAD_BYTES: Final = 15_000_000
 WORST_MS: Final = 250.0
-MOST_ACCEPTED_BYTES: Final = 8 * 1024 * 1024
-"""Of one upload: what the kernel's buffers of both ends take on the loopback interface, and a little more."""
-MOST_GROWTH_BYTES: Final = 128 * 1024**2
 _LATE_S: Final = 5.0
 """Connections are looked at once a second. The rest is for a busy machine."""
 _PREFACE_S: Final = 10.0
@@ -38,12 +34,7 @@ _SHORT_S: Final = "2"
 _SHORT: Final = dict.fromkeys(
     ("IDLE_TIMEOUT_S", "HEADER_TIMEOUT_S", "BODY_TIMEOUT_S", "GRPC_STALLED_S", "GRPC_IDLE_S"), _SHORT_S
 )
-_REFUSED_WITHIN_S: Final = 5.0
 _QUIET_S: Final = 3.0
-
-_PATH: Final = f"/v2/models/{echo('FP32')}/infer"
-_HEAD: Final = f"POST {_PATH} HTTP/1.1\r\nHost: localhost\r\n".encode()
-_STREAM: Final = PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, 4, 1, prediction_headers())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +65,13 @@ def kinds(*, short: bool) -> list[Kind]:
     return [
         Kind("nothing is sent", False, b"", idle_s),
         Kind("half of a request line", False, b"POST /v2/mod", head_s),
-        Kind("headers without an end", False, _HEAD + b"X-A: ", head_s, b"a"),
-        Kind("a body that stops", False, _HEAD + b"Content-Length: 1000\r\n\r\n{", body_s),
+        Kind("headers without an end", False, HEAD + b"X-A: ", head_s, b"a"),
+        Kind("a body that stops", False, HEAD + b"Content-Length: 1000\r\n\r\n{", body_s),
         Kind("gRPC: nothing is sent", True, b"", _PREFACE_S),
         Kind("gRPC: only the preface", True, PREFACE, _PREFACE_S),
         Kind("gRPC: no call", True, PREFACE + frame(SETTINGS, 0, 0), grpc_idle_s),
         # Its call ends first, then its connection has none.
-        Kind("gRPC: a message that stops", True, _STREAM + frame(DATA, 0, 1, bytes(7)), stalled_s + grpc_idle_s),
+        Kind("gRPC: a message that stops", True, STREAM + frame(DATA, 0, 1, bytes(7)), stalled_s + grpc_idle_s),
     ]
 
 
@@ -142,78 +133,6 @@ def try_kinds(gateway: Gateway, prober: Prober, report: Report, number: int, *, 
         report.faults.append(f"half-open connections: health took {report.worst_ms} ms")
 
 
-def try_uploads(gateway: Gateway, report: Report, number: int) -> None:
-    """Send large bodies without a key, on both ports at once, and judge what was accepted of them."""
-    head = _HEAD + b"Content-Length: %d\r\n\r\n" % UPLOAD_BYTES
-    message = b"\0" + UPLOAD_BYTES.to_bytes(4, "big")
-    chunks = frame(DATA, 0, 1, message + bytes(16_379)) + frame(DATA, 0, 1, bytes(16_384)) * (UPLOAD_BYTES // 16_384)
-    for name, port, opening, body in (
-        ("HTTP", gateway.port, head, bytes(UPLOAD_BYTES)),
-        ("gRPC", gateway.grpc_port, _STREAM, chunks),
-    ):
-        before = gateway.resident_bytes()
-        with _uploads(port, opening, number) as clients:
-            until_s = time.monotonic() + _REFUSED_WITHIN_S
-            refused = sum(_is_refused(client, until_s) for client in clients)
-            accepted = _push(clients, body)
-            growth = gateway.resident_bytes() - before
-        row = {"port": name, "refused_before_the_body": refused, "of": number, "most_accepted": max(accepted)}
-        report.uploads.append(row | {"growth_mb": round(growth / 1e6)})
-        if refused < number:
-            report.faults.append(f"{name}: {number - refused} of {number} uploads without a key wait for their body")
-        if max(accepted) > MOST_ACCEPTED_BYTES:
-            report.faults.append(f"{name}: {max(accepted):,} bytes of an upload without a key were accepted")
-        if growth > MOST_GROWTH_BYTES:
-            report.faults.append(f"{name}: {growth / 1e6:.0f} MB are held of uploads without a key")
-
-
-@contextmanager
-def _uploads(port: int, opening: bytes, number: int) -> Iterator[list[socket.socket]]:
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(number)]
-    try:
-        for client in clients:
-            client.sendall(opening)
-        yield clients
-    finally:
-        for client in clients:
-            client.close()
-
-
-def _is_refused(client: socket.socket, until_s: float) -> bool:
-    """Return True if the client is told before it has sent a byte of its body."""
-    client.settimeout(max(until_s - time.monotonic(), 0.01))
-    received = b""
-    with suppress(OSError):
-        while part := client.recv(65_536):
-            received += part
-            if b" 401 " in received or b"grpc-status\x0216" in received:
-                return True
-    return False
-
-
-def _push(clients: list[socket.socket], body: bytes) -> list[int]:
-    """Send as much of a body on each connection as is taken, until nothing was taken for a second."""
-    sent = [0] * len(clients)
-    gone: set[int] = set()
-    until_s = time.monotonic() + 1
-    for client in clients:
-        client.setblocking(False)
-    while time.monotonic() < until_s:
-        for index, client in enumerate(clients):
-            try:
-                taken = 0 if index in gone else client.send(body[sent[index] : sent[index] + 262_144])
-            except BlockingIOError:
-                taken = 0
-            except OSError:
-                gone.add(index)
-                taken = 0
-            sent[index] += taken
-            if taken:
-                until_s = time.monotonic() + 1
-        time.sleep(0.001)
-    return sent
-
-
 def main(
     connections: Annotated[int, typer.Option(help="Half-open connections, of all kinds together.")] = CONNECTIONS,
     uploads: Annotated[int, typer.Option(help="Uploads without a key, on each port.")] = UPLOADS,
@@ -234,7 +153,7 @@ def main(
             prober.restart()
             try_kinds(gateway, prober, report, connections, short=short)
         with serving(home, port, ACCESS="required") as gateway:
-            try_uploads(gateway, report, uploads)
+            try_uploads(gateway, report.uploads, report.faults, uploads)
             if not gateway.is_alive:
                 report.faults.append("The process ended.")
     if json_file is not None:

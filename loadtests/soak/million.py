@@ -15,10 +15,11 @@ import numpy as np
 import typer
 
 from inference_log.query import run_query
+from loadtests.soak.counts import Counts
 from loadtests.soak.gateway import Gateway, declare, new_home, serving
 from loadtests.soak.models import publish
 from loadtests.soak.prober import Prober, probing
-from loadtests.soak.traffic import Counts, guarded, run_grpc, run_large, run_refused, run_small
+from loadtests.soak.traffic import guarded, run_grpc, run_large, run_refused, run_small
 
 REQUESTS: Final = 1_000_000
 LARGE_EVERY: Final = 5_000

@@ -4,13 +4,13 @@ Each thread has one connection. What has an id that was answered with success mu
 """
 
 import socket
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from loadtests.soak.bodies import Protocol, body_of
+from loadtests.soak.counts import Counts
 from loadtests.soak.frames import (
     DATA,
     END_HEADERS,
@@ -36,44 +36,6 @@ _BLANK_ID: Final = (_ID % 0).encode()
 _ROUTE: Final = echo("FP32")
 _OK, _REFUSED = b"HTTP/1.1 200", b"HTTP/1.1 4"
 _WINDOW: Final = 2**31 - 1
-
-
-class Counts:
-    """What was sent and what became of it, over all threads."""
-
-    def __init__(self, requests: int) -> None:
-        self._lock = threading.Lock()
-        self._left = requests
-        self._next_id = 0
-        self.answered = 0
-        self.refused = 0
-        self.broken_off = 0
-        self.large = 0
-        self.faults: list[str] = []
-
-    @property
-    def done(self) -> int:
-        """Return how many requests are over."""
-        return self.answered + self.refused + self.broken_off
-
-    def take(self, number: int) -> range:
-        """Return the ids of the next requests. It is empty when there were enough."""
-        with self._lock:
-            number = min(number, self._left)
-            self._left -= number
-            first, self._next_id = self._next_id, self._next_id + number
-            return range(first, first + number)
-
-    def add(self, **more: int) -> None:
-        """Count what became of requests."""
-        with self._lock:
-            for name, number in more.items():
-                setattr(self, name, getattr(self, name) + number)
-
-    def fail(self, fault: str) -> None:
-        """Note something that must not happen."""
-        with self._lock:
-            self.faults.append(fault)
 
 
 class Template:
