@@ -16,9 +16,8 @@ test: $(READY) ## All tests: pure, with a gateway, with foreign clients, on a re
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/conformance
 	@$(BIN)/python -m pytest tests/serve
 
-soak: $(READY) ## What takes too long for every change: a minute of malformed bytes on each port, more examples, 1 GB of log
-	@POINTSMAN_FUZZ_S=60 POINTSMAN_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/integration --timeout 1800
-	@POINTSMAN_SEGMENT_MB=1024 $(BIN)/python -m pytest tests/unit/inference_log/test_ship_memory.py
+soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
+	@$(BIN)/python -m loadtests.soak
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit

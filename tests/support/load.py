@@ -44,6 +44,7 @@ class Load:
     clients: int = 8
     answered: list[Answered] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> "Load":
         self._stop = threading.Event()
@@ -87,7 +88,7 @@ class Load:
     def _send(self, connection: http.client.HTTPConnection, port: int, earlier: int) -> bool:
         """Send one request. Return False if the server wants the connection closed."""
         sent_s = time.monotonic()
-        connection.request("POST", self.path, self.body, {"content-type": "application/json"})
+        connection.request("POST", self.path, self.body, {"content-type": "application/json", **self.headers})
         response = connection.getresponse()
         content = response.read()
         if response.status == 200:

@@ -1,0 +1,1 @@
+"""Long runs against one gateway: bodies of every size and kind, half-open connections, a million requests."""
