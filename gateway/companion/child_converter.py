@@ -34,7 +34,7 @@ class ChildConverter:
     def convert(self, path: Path, expired: Callable[[], bool]) -> Converted:
         """See `Converter.convert`."""
         try:
-            child = self._child = self._child or ChildProcess(_CONVERT, self._task, environment={}, nice=0)
+            child = self._child = self._child or ChildProcess(_CONVERT, self._task, environment=os.environ, nice=0)
         except OSError as error:
             return Converted(Outcome.UNAVAILABLE, sentence=f"no process can be started: {error}")
         try:

@@ -5,6 +5,7 @@ nothing over it after the settings. The companion ends when the connection does,
 one. So a companion always has the settings of a replica that runs.
 """
 
+import os
 import time
 
 import structlog
@@ -91,7 +92,7 @@ class CompanionKeeper:
         return False
 
     def _start(self, now_s: float) -> None:
-        child = ChildProcess(_MODULE, str(self._lock_file), environment={}, nice=_NICE)
+        child = ChildProcess(_MODULE, str(self._lock_file), environment=os.environ, nice=_NICE)
         self._child, self._started_s = child, now_s
         child.connection.sendall(self._settings.model_dump_json().encode() + b"\n")
 

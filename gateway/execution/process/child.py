@@ -13,8 +13,6 @@ import sys
 import threading
 from collections.abc import Mapping
 
-from gateway.execution.model_environment import passed_on
-
 
 class ChildProcess:
     """A process from its start until it has been reaped. One thread may call `wait`, every thread may call `kill`.
@@ -27,7 +25,7 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, argument: str, *, environment: Mapping[str, str], nice: int) -> None:
-        """Start the process, with `environment` added to what models may have of this process's own."""
+        """Start the process. Its environment is `environment`, and the import path of this one."""
         self._lock = threading.Lock()
         self._is_reaped = False
         self.connection, theirs = socket.socketpair()
@@ -39,7 +37,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
-                    env={**passed_on(os.environ), "PYTHONPATH": _import_path(), **environment},
+                    env={**environment, "PYTHONPATH": _import_path()},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )
             if nice:

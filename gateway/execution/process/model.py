@@ -1,10 +1,12 @@
 """Child processes of models: how one is started, waited for while it loads, and run before it gets batches."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.frames import (
     BatchResult,
@@ -50,7 +52,8 @@ def start_model(key: VersionKey, options: ProcessOptions, nice: int) -> ChildPro
     """
     to_load = ModelToLoad(options.registry, (key.model, key.version, key.digest), options.load)
     threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
-    return ChildProcess(_WORKER, msgspec.json.encode(to_load).decode(), environment=threads, nice=nice)
+    environment = {**passed_on(os.environ), **threads}
+    return ChildProcess(_WORKER, msgspec.json.encode(to_load).decode(), environment=environment, nice=nice)
 
 
 def await_loaded(child: ChildProcess, within_s: float) -> bool:

@@ -13,7 +13,6 @@ from gateway.access.guard import AccessGuard
 from gateway.access.middleware import AccessMiddleware
 from gateway.access.private_home import make_home
 from gateway.api.metadata import metadata_router
-from gateway.execution.process import child
 from store.redis.address import plain_remote_nodes
 from tests.support.replica import serving, settings_of
 
@@ -54,14 +53,6 @@ def test_a_stranger_learns_from_health_only_that_it_is_not_ready():
     assert asyncio.run(ready(guarded, authorization="Bearer pk_wrong")) == (503, {"ready": False})
     assert asyncio.run(ready(guarded, authorization=f"Bearer {shown}")) == (503, answer)
     assert asyncio.run(ready(app)) == (503, answer)
-
-
-def test_a_process_of_a_model_does_not_get_our_settings(monkeypatch):
-    monkeypatch.setenv("POINTSMAN_STORE", "redis://user:secret@10.0.0.5")
-    monkeypatch.setenv("AWS_REGION", "eu")
-    inherited = child._inherited()
-    assert "POINTSMAN_STORE" not in inherited
-    assert inherited["AWS_REGION"] == "eu"
 
 
 @pytest.mark.parametrize(
