@@ -131,7 +131,8 @@ class LimitedConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # end after its response; a refusal sent now would be taken for that
             return
         self.app.turn.flush()
-        self.transport.write(self.bytes_of(closing_refusal(error), closes=False))
+        response = closing_refusal(error)
+        self.transport.write(self.head_of(response, closes=False) + response.content)
         self.mark_disconnected()
         # A client that is still sending does not read yet, and loses the refusal if the connection is closed at once.
         if self.transport.can_write_eof() and not isinstance(error, TooSlow):
@@ -179,14 +180,12 @@ class LimitedConnection(HttpToolsProtocol):
         """Return since when the connection is idle. None: at the last look it was not."""
         return self._watch.idle_since_s()
 
-    def bytes_of(self, response: Response, *, closes: bool) -> bytes:
-        """Return the bytes of a response. `closes` adds the header that says so."""
+    def head_of(self, response: Response, *, closes: bool) -> bytes:
+        """Return the bytes of a response before its content. `closes` adds the header that says so."""
         parts = [STATUS_LINE[response.status]]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
-        if closes:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", response.content)
+        parts.append(b"connection: close\r\n\r\n" if closes else b"\r\n")
         return b"".join(parts)
 
     def received_bytes(self) -> int:

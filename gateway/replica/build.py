@@ -29,6 +29,7 @@ from gateway.control.report import Identity
 from gateway.control.rollouts import RolloutDriver
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.model import ProcessOptions
@@ -78,6 +79,7 @@ class Shared(NamedTuple):
     store: Store
     turn: EndOfTurn
     budget: BodyBudget
+    offload: Offload
 
 
 class Execution(NamedTuple):
@@ -134,6 +136,7 @@ def open_shared(settings: Settings) -> Shared:
         store=open_store(settings.store),
         turn=EndOfTurn(),
         budget=BodyBudget(settings.max_unfinished_bytes),
+        offload=Offload(),
     )
 
 
@@ -218,6 +221,8 @@ def build_endpoint(shared: Shared, execution: Execution, inference: Inference, c
         policy,
         max_body_bytes=settings.max_body_bytes,
         limits=http_limits(settings),
+        budget=shared.budget,
+        offload=shared.offload,
     )
 
 
