@@ -96,10 +96,18 @@ class Holding:
         Raises:
             Overloaded: too many responses wait for clients that do not read them.
         """
+        self.require_response(count)
+        self.owe(count)
+
+    def require_response(self, count: int) -> None:
+        """Release the request, and check that a response of so many bytes may be held.
+
+        Raises:
+            Overloaded: too many responses wait for clients that do not read them.
+        """
         self.release()
         if not self._budget.affords_response(count):
             raise Overloaded("Too many bytes of responses wait for clients that read slowly; try again later.")
-        self.owe(count)
 
     def owe(self, count: int) -> None:
         """Count bytes that are held already."""

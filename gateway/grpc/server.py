@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.health import SERVICE as HEALTH
 from gateway.grpc.health import Health
@@ -43,6 +44,7 @@ class GrpcServer:
         *,
         max_message_bytes: int,
         budget: BodyBudget,
+        offload: Offload,
         time_limits: TimeLimits = _TIME_LIMITS,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class GrpcServer:
         self._turn = turn
         self._max_message_bytes = max_message_bytes
         self._budget = budget
+        self._offload = offload
         self._time_limits = time_limits
         self._tls = tls
         self._connections: set[GrpcConnection] = set()
@@ -111,6 +114,7 @@ class GrpcServer:
             self._turn,
             max_message_bytes=self._max_message_bytes,
             budget=self._budget,
+            offload=self._offload,
             time_limits=self._time_limits,
             opened=self._opened,
             closed=self._connections.discard,

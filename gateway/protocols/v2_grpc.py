@@ -39,14 +39,14 @@ _Output = tuple[str, str, Tensor]
 """Name, datatype and tensor."""
 
 
-def parse(content: bytes) -> ModelInferRequest:
+def parse(content: bytes | memoryview) -> ModelInferRequest:
     """Return the message that some bytes hold.
 
     Raises:
         BadRequest: they are not a ModelInferRequest.
     """
     try:
-        return ModelInferRequest.FromString(content)
+        return ModelInferRequest.FromString(content)  # type: ignore[arg-type]  # it takes both
     except DecodeError as error:
         raise BadRequest("The bytes are not a ModelInferRequest.") from error
 

@@ -20,11 +20,11 @@ from gateway.replica.build import (
     build_control,
     build_endpoint,
     build_execution,
-    build_grpc,
     build_inference,
     build_shipper,
     open_shared,
 )
+from gateway.replica.build_grpc import build_grpc
 from gateway.replica.fence import Fence
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe

@@ -97,6 +97,13 @@ class Http2Connection(asyncio.Protocol):
         """Let the client send the rest of a message of `size` bytes, which is the first in `received`."""
         self._receiving.expect(stream, size)
 
+    def settle(self, stream: Stream) -> None:
+        """Give back what a stream counts in the budget beside what it has received: its last message has its response.
+
+        For a stream that ends, that is done by itself.
+        """
+        self._receiving.settle(stream)
+
     def later(self, work: Callable[[], None]) -> None:
         """Call `work` when it is this connection's turn again."""
         self._turns.later(work)
@@ -126,14 +133,17 @@ class Http2Connection(asyncio.Protocol):
         self._intake.clear()
         self._turns.clear()
         self._table.cancel_all()
+        self._receiving.release_unread()
         self._handler.connection_lost()
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read. Called by the transport."""
         self._output.pause()
+        self._receiving.hold_unread(self._output.unsent_bytes())
 
     def resume_writing(self) -> None:
         """Read and send again. Called by the transport."""
+        self._receiving.release_unread()
         if self._output.resume():
             self._queue_intake()
             self.sending.go_on()

@@ -3,7 +3,7 @@
 from gateway.eventloop.fair_queue import FairQueue
 
 
-def order_of(*jobs):
+def order_of(*jobs: str):
     queue = FairQueue()
     for caller, connection in jobs:
         queue.put(caller, connection, (caller, connection))

@@ -14,7 +14,9 @@ from gateway.errors import BadRequest
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.inference import GrpcInference
 from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
@@ -47,7 +49,7 @@ class StubService:
         self,
         route: str,
         headers: Headers,
-        decode: Callable[[Signature], InferenceRequest],
+        decode: Callable[[Signature], InferenceRequest | Pending[InferenceRequest]],
         *,
         read_time_left_s: Callable[[Headers], float | None],
         **more: Any,
@@ -57,7 +59,8 @@ class StubService:
             raise UnknownRoute(f"There is no route {route!r}.")
         self.headers = headers
         try:
-            request = decode(SIGNATURE)
+            decoded = decode(SIGNATURE)
+            request = await decoded if isinstance(decoded, Pending) else decoded
         except BadRequest as error:
             self.rejected.append((error, route))
             raise
@@ -86,6 +89,11 @@ def request(rows: int = 1, **more: Any) -> ModelInferRequest:
     tensor = {"name": "X", "datatype": "FP32", "shape": [rows, 2]}
     given = {"model_name": "r", "inputs": [tensor], "raw_input_contents": [bytes(8 * rows)], **more}
     return ModelInferRequest(**given)
+
+
+def methods_of(service: Any) -> dict[str, Method]:
+    """Return the methods of the inference service in front of `service`."""
+    return GrpcInference(service, BodyBudget(1 << 30), Offload()).methods()
 
 
 class Client:
@@ -136,6 +144,7 @@ async def serving(
         EndOfTurn(),
         max_message_bytes=max_message_bytes,
         budget=budget,
+        offload=Offload(),
         time_limits=time_limits,
         tls=tls,
     )

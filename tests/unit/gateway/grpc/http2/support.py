@@ -14,6 +14,7 @@ from gateway.errors import BadRequest
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
@@ -124,6 +125,7 @@ class Peer:
             EndOfTurn(),
             max_message_bytes=max_message_bytes,
             budget=self.budget,
+            offload=Offload(),
             time_limits=TimeLimits(),
             opened=lambda _: None,
             closed=lambda _: None,
