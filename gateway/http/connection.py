@@ -88,10 +88,11 @@ class HttpConnection(LimitedConnection):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body. The parser calls this."""
-        self.progress = True
         if self._upload is None:
             super().on_body(body)
             return
+        self.progress = True
+        self._body_bytes += len(body)
         try:
             self._upload.take(body)
         except Overloaded as error:

@@ -27,7 +27,7 @@ def gateway(registry, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def everything_is_given_back(gateway):
     yield
-    wait_until(lambda: left(gateway) == BUDGET_BYTES)
+    wait_until(lambda: left(gateway) == BUDGET_BYTES and not gateway.connections())
 
 
 def left(gateway):
@@ -46,6 +46,7 @@ def unfinished(gateway, *sent_bytes: int, start=None):
         begun = [stack.enter_context(connection(gateway)) for _ in sent_bytes]
         for opened in begun:
             opened.sendall(start or head(BODY_BYTES))
+        wait_until(lambda: sum(each._heads for each in gateway.connections()) == len(begun))
         for opened, size in zip(begun, sent_bytes, strict=True):
             opened.sendall(bytes(size))
         yield begun
