@@ -23,12 +23,13 @@ from gateway.eventloop.offload import Offload
 from gateway.http.body import ClientDisconnected, read_body
 from gateway.http.content_work import ContentWork, HeldBody
 from gateway.http.head import fields_by_name
-from gateway.http.limits import HttpLimits
+from gateway.http.limits import HttpLimits, http_limits
 from gateway.http.response import CLOSE, TEXT, Response, refusal, response_of
 from gateway.inference.service import InferenceService, new_decision_id
 from gateway.protocols import v2_http
 from gateway.protocols.paths import is_prediction, parse_path
 from gateway.protocols.request import Headers, InferenceRequest
+from gateway.settings import Settings
 from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
@@ -45,14 +46,14 @@ class InferenceEndpoint:
         browsers: BrowserPolicy | None = None,
         *,
         max_body_bytes: int,
-        limits: HttpLimits = HttpLimits(),  # noqa: B008  # immutable
+        limits: HttpLimits | None = None,
         budget: BodyBudget | None = None,
         offload: Offload | None = None,
     ) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
-        self.limits = limits
+        self.limits = limits or http_limits(Settings())
         self.service = service
         self.budget = budget or BodyBudget(SMALL_BYTES + 16 * max_body_bytes)
         self._content = ContentWork(offload or Offload(), max_body_bytes)

@@ -1,8 +1,8 @@
 """Builds the gRPC port of one replica from the parts that `gateway.replica.build` builds."""
 
 from gateway.control.replica_view import ReplicaView
-from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.inference import GrpcInference
+from gateway.grpc.limits import grpc_limits
 from gateway.grpc.model_metadata import GrpcMetadata
 from gateway.grpc.server import GrpcServer
 from gateway.replica.build import Inference, Shared
@@ -18,9 +18,8 @@ def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcS
         {**metadata.methods(), **GrpcInference(inference.service, shared.budget, shared.offload).methods()},
         view.is_ready,
         shared.turn,
-        max_message_bytes=settings.max_body_bytes,
+        limits=grpc_limits(settings),
         budget=shared.budget,
         offload=shared.offload,
-        time_limits=TimeLimits(stalled_s=settings.grpc_stalled_s, idle_s=settings.grpc_idle_s),
         tls=shared.tls.for_grpc() if shared.tls is not None else None,
     )

@@ -6,6 +6,7 @@ import sys
 import time
 
 from gateway.access.private_home import keep_files_private
+from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.http.server import HttpServer
 from gateway.replica.background import (
@@ -145,6 +146,7 @@ class Replica:
 
 def _settle_interpreter() -> None:
     """Keep the garbage collector away from the objects that exist by now: they stay until the process ends."""
+    return_large_blocks()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)

@@ -66,7 +66,6 @@ class Http2Connection(asyncio.Protocol):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handler = handler
-        self._clock = clock
         self._turns = turns = Turns(clock)
         self._intake = Intake()
         self._is_queued = False
@@ -108,9 +107,13 @@ class Http2Connection(asyncio.Protocol):
         """Call `work` when it is this connection's turn again."""
         self._turns.later(work)
 
-    def check_time(self) -> None:
+    def idle_since_s(self) -> float | None:
+        """Return since when the connection has had no call, as of the last look. None: it has one."""
+        return self._keeper.idle_since_s()
+
+    def look(self, now_s: float) -> None:
         """End what has waited for too long. To be called about once a second."""
-        self._keeper.check(self._clock())
+        self._keeper.check(now_s)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send this side's settings. Called by the event loop."""

@@ -17,6 +17,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.grpc.http2.time_limits import TimeLimits
 from gateway.grpc.inference import GrpcInference
+from gateway.grpc.limits import GrpcLimits
 from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
@@ -125,6 +126,11 @@ class Served(NamedTuple):
     client: Client
 
 
+def limits_of(max_message_bytes: int, max_connections: int = 100, hello_s: float = 10.0) -> GrpcLimits:
+    """Return limits of a server."""
+    return GrpcLimits(max_message_bytes, max_connections, TimeLimits(hello_s=hello_s, stalled_s=60, idle_s=300))
+
+
 @contextlib.asynccontextmanager
 async def serving(
     methods: Mapping[str, Method],
@@ -134,7 +140,8 @@ async def serving(
     port: int = 0,
     max_message_bytes: int = 100_000,
     max_unfinished_bytes: int = 1 << 30,
-    time_limits: TimeLimits = TimeLimits(),  # noqa: B008  # it is immutable
+    max_connections: int = 100,
+    hello_s: float = 10.0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
     budget = BodyBudget(max_unfinished_bytes)
@@ -142,10 +149,9 @@ async def serving(
         methods,
         is_ready,
         EndOfTurn(),
-        max_message_bytes=max_message_bytes,
+        limits=limits_of(max_message_bytes, max_connections, hello_s),
         budget=budget,
         offload=Offload(),
-        time_limits=time_limits,
         tls=tls,
     )
     bound = bind_port(host, port)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from gateway.http.limits import connections_within
+from gateway.eventloop.open_files import connections_within
 from gateway.http.upload import Upload
 from tests.support import replica
 from tests.support.polling import wait_until

@@ -18,8 +18,9 @@ from gateway.eventloop.offload import Offload
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
-from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.limits import grpc_limits
 from gateway.grpc.method import Method
+from gateway.settings import Settings
 
 MAX_MESSAGE_BYTES = 100_000
 SETTINGS = frame(FrameType.SETTINGS, 0, 0)
@@ -126,7 +127,7 @@ class Peer:
             max_message_bytes=max_message_bytes,
             budget=self.budget,
             offload=Offload(),
-            time_limits=TimeLimits(),
+            time_limits=grpc_limits(Settings()).time,
             opened=lambda _: None,
             closed=lambda _: None,
             clock=self._clock,
