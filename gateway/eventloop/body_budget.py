@@ -18,13 +18,14 @@ _KEPT_FREE = 16
 class BodyBudget:
     """A number of bytes that connections share. One per replica. The threads that decode use it, too.
 
-    `left` is how many are left. It is below 0 if responses have taken the budget a second time. `lock` guards it.
+    `left` is how many are left. It is below 0 if responses have taken the budget a second time. `least_left` is the
+    least that were left since it was set. `lock` guards both.
     """
 
-    __slots__ = ("_kept_free", "_max_bytes", "left", "lock")
+    __slots__ = ("_kept_free", "_max_bytes", "least_left", "left", "lock")
 
     def __init__(self, max_bytes: int) -> None:
-        self.left = self._max_bytes = max_bytes
+        self.left = self.least_left = self._max_bytes = max_bytes
         self.lock = Lock()
         self._kept_free = max_bytes // _KEPT_FREE
 
@@ -33,12 +34,16 @@ class BodyBudget:
         with self.lock:
             if not self.affords(count, is_large=is_large):
                 return False
-            self.left -= count
+            self.use(count)
             return True
 
     def affords(self, count: int, *, is_large: bool = False) -> bool:
         """Return True if so many bytes are left."""
         return count <= (self.left - self._kept_free if is_large else self.left)
+
+    def is_unused(self) -> bool:
+        """Return True if nothing is held but small parts."""
+        return self.left > self._max_bytes - SMALL_BYTES
 
     def affords_response(self, count: int) -> bool:
         """Return True if a response of so many bytes may be made.
@@ -50,7 +55,12 @@ class BodyBudget:
     def owe(self, count: int) -> None:
         """Take bytes whether they are left or not: they are held already."""
         with self.lock:
-            self.left -= count
+            self.use(count)
+
+    def use(self, count: int) -> None:
+        """Do as `owe`, for a caller that has the lock."""
+        self.left -= count
+        self.least_left = min(self.least_left, self.left)
 
     def give(self, count: int) -> None:
         """Give back `count` bytes: they are not held any more."""
@@ -78,7 +88,7 @@ class Holding:
         with self._budget.lock:
             self.require(count)
             if not self._is_closed:
-                self._budget.left -= count
+                self._budget.use(count)
                 self.held += count
 
     def require(self, count: int) -> None:
@@ -113,7 +123,7 @@ class Holding:
         """Count bytes that are held already."""
         with self._budget.lock:
             if not self._is_closed:
-                self._budget.left -= count
+                self._budget.use(count)
                 self.held += count
 
     def release(self) -> None:

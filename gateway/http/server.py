@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from gateway.eventloop.connection_watch import look_at
+from gateway.eventloop.freed_memory import trim_after_rushes
 from gateway.http.connection import HttpConnection
 from gateway.http.endpoint import InferenceEndpoint
 
@@ -57,6 +58,7 @@ class HttpServer:
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
         """Start to accept connections on this socket.
@@ -70,6 +72,7 @@ class HttpServer:
                 self._task.result()
                 raise OSError("The HTTP server ended before it had started.")
             await asyncio.sleep(_POLL_S)
+        self._trimming = asyncio.create_task(trim_after_rushes(self._endpoint.budget))
         self._watching = asyncio.create_task(look_at(self._connections))
 
     def _connections(self) -> set[Any]:
@@ -96,5 +99,6 @@ class HttpServer:
             await asyncio.sleep(_POLL_S)
         self._server.should_exit = True
         await self._task
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._trimming):
+            if task is not None:
+                task.cancel()
