@@ -1,4 +1,4 @@
-"""Work that is too long for the event loop: it runs in a few threads, and its outcome comes back to the loop."""
+"""Work that is too long for the event loop: it runs in a thread, and its outcome comes back to the loop."""
 
 import asyncio
 import contextlib
@@ -21,16 +21,17 @@ _Job = tuple[Pending[Any], Callable[[], Any]]
 
 
 class Offload:
-    """A few threads for the large bodies of one replica.
+    """A thread for the large bodies of one replica.
 
     Callers are served in turn, and so are the connections of a caller. So a client with many large bodies delays the
     one of another client by one job at most.
 
     Python runs one thread at a time. So the loop waits while a thread is inside one long C call, such as the parsing of
-    16 MB of JSON (about 0.1 s), but no longer.
+    16 MB of JSON (about 0.1 s), but no longer. With a second such thread it would wait for both, and nothing would be
+    done sooner: with 16 bodies of 15 MB, 99 % of health checks took up to 0.7 s with one and 1.4 to 2.3 s with two.
     """
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pointsman-offload")
         self._free = threads
         self._waiting: FairQueue[_Job] = FairQueue()
