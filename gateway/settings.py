@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     max_unfinished_bytes: int = Field(
         512 * 1024 * 1024, ge=1024, description="Bytes of unfinished request bodies that a replica holds in all."
     )
+    grpc_max_connections: int = Field(
+        10_000,
+        ge=10,
+        description="gRPC connections of a replica. At most half of the file descriptors above a reserve of 256.",
+    )
     grpc_stalled_s: float = Field(
         60.0, gt=0, description="A gRPC call is ended if its client sends or takes no byte for this long."
     )

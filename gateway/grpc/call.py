@@ -1,22 +1,35 @@
 """The state of a gRPC call."""
 
+from gateway.eventloop.body_budget import Holding
 from gateway.eventloop.driver import Driver
 from gateway.grpc.http2.stream import Stream
+from gateway.grpc.messages import Message
 from gateway.grpc.method import Method
 
 
 class Call:
-    """The state of one stream's call. `request` and `last_reply` are used by calls of `is_watch` methods only."""
+    """The state of one stream's call. `request` and `last_reply` are used by calls of `is_watch` methods only.
 
-    __slots__ = ("driven", "has_headers", "last_reply", "method", "request", "resume_scheduled")
+    `holding` is what a large message takes beside the bytes that have arrived.
+    """
+
+    __slots__ = ("driven", "has_headers", "holding", "last_reply", "method", "request", "resume_scheduled")
 
     def __init__(self, method: Method) -> None:
         self.method = method
         self.driven: Driver[bytes] | None = None
         self.has_headers = False
         self.resume_scheduled = False
-        self.request = b""
+        self.request = Message(b"", b"", 0)
         self.last_reply: bytes | None = None
+        self.holding: Holding | None = None
+
+    def end_work(self) -> None:
+        """Note that the work on a message has ended."""
+        self.driven = None
+        if self.holding is not None:
+            self.holding.close()
+            self.holding = None
 
 
 def is_open(stream: Stream) -> bool:

@@ -14,9 +14,10 @@ from functools import partial
 import structlog
 
 from gateway.errors import BadRequest, GatewayError, Overloaded, TooLarge, TooLate
-from gateway.eventloop.body_budget import BodyBudget
+from gateway.eventloop.body_budget import BodyBudget, Holding
 from gateway.eventloop.driver import Driver
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.call import Call, is_open
 from gateway.grpc.http2.connection import Http2Connection
 from gateway.grpc.http2.frames import ErrorCode
@@ -24,8 +25,10 @@ from gateway.grpc.http2.headers import field
 from gateway.grpc.http2.limits import MAX_HEADER_BYTES
 from gateway.grpc.http2.stream import Stream
 from gateway.grpc.http2.time_limits import TimeLimits
-from gateway.grpc.messages import PREFIX_BYTES, RESPONSE_HEADERS, framed, framed_size, is_grpc, next_message
+from gateway.grpc.large_messages import is_large, respond_to_large
+from gateway.grpc.messages import PREFIX_BYTES, RESPONSE_HEADERS, Message, framed_size, is_grpc, next_message
 from gateway.grpc.method import Method
+from gateway.grpc.responses import Responses
 from gateway.grpc.status import OK_TRAILERS, UNIMPLEMENTED, Failed, GrpcFailure, failure_of
 
 _MORE = "The call takes one message, and there is more."
@@ -46,6 +49,7 @@ class GrpcConnection:
         *,
         max_message_bytes: int,
         budget: BodyBudget,
+        offload: Offload,
         time_limits: TimeLimits,
         opened: Callable[["GrpcConnection"], None],
         closed: Callable[["GrpcConnection"], None],
@@ -55,15 +59,20 @@ class GrpcConnection:
         self.http2 = Http2Connection(
             self, write, flush, max_body_bytes=size, budget=budget, time_limits=time_limits, clock=clock
         )
+        self._responses = Responses(self.http2.sending)
         self._methods = methods
         self._max_message_bytes = max_message_bytes
+        self._budget = budget
+        self._offload = offload
         self._opened = opened
         self._closed = closed
 
     def renew(self) -> None:
         """Respond again to every call of an `is_watch` method whose response has changed."""
         for stream in self._watches():
-            self._drive(stream, stream.context, stream.context.request, partial(self._send_if_changed, stream))
+            self._drive(
+                stream, stream.context, stream.context.request, partial(self._responses.send_if_changed, stream)
+            )
 
     def drain(self) -> None:
         """Tell the client to open its next calls elsewhere."""
@@ -86,7 +95,7 @@ class GrpcConnection:
     def connection_lost(self) -> None:
         """See `Handler`."""
         self._closed(self)
-        del self.http2  # it refers to its handler: without the cycle both are freed at once
+        del self.http2, self._responses  # they refer to their handler: without the cycle all are freed at once
 
     def request_started(self, stream: Stream) -> None:
         """Find the method, or end the call."""
@@ -131,22 +140,23 @@ class GrpcConnection:
         if call.method.is_stream:
             self._go_on(stream)
             return
-        content = self._take(stream)
-        if content is None:
+        message = self._take(stream)
+        if message is None:
             self._end_with(stream, failure_of(BadRequest("The call has no message, or one that is cut off.")))
         elif stream.received:
             self._end_with(stream, failure_of(BadRequest(_MORE)))
         elif call.method.is_watch:
-            call.request = content
-            self._drive(stream, call, content, partial(self._send_if_changed, stream))
+            call.request = message
+            self._drive(stream, call, message, partial(self._responses.send_if_changed, stream))
         else:
-            self._drive(stream, call, content, partial(self._respond, stream))
+            self._drive(stream, call, message, partial(self._responses.respond, stream))
 
     def request_cancelled(self, stream: Stream) -> None:
         """Cancel the call's coroutine."""
         call: Call | None = stream.context
         if call is not None and call.driven is not None:
-            driven, call.driven = call.driven, None
+            driven = call.driven
+            call.end_work()
             try:
                 driven.cancel()
             except Exception as error:  # noqa: BLE001  # no client waits, and other calls are still to be cancelled
@@ -169,23 +179,33 @@ class GrpcConnection:
             if is_open(stream)
         ]
 
-    def _take(self, stream: Stream) -> bytes | None:
+    def _take(self, stream: Stream) -> Message | None:
         """Return the next message, or None if it has not arrived. End the call if the message cannot be read."""
+        received = stream.received
         try:
-            found = next_message(stream.received, stream.headers, self._max_message_bytes)
+            found = next_message(received, stream.headers, self._max_message_bytes)
         except (GatewayError, Failed) as error:
             self._fail(stream, error)
             return None
         if found is None:
-            self.http2.expect(stream, framed_size(stream.received))
+            self.http2.expect(stream, framed_size(received))
             return None
-        content, size = found
-        del stream.received[:size]
-        self.http2.consumed(stream, size)
-        return content
+        if type(found.content) is bytes:
+            del received[: found.size]
+        else:  # the message refers to what was received
+            stream.received = received[found.size :]
+        self.http2.consumed(stream, found.size)
+        return found
 
-    def _drive(self, stream: Stream, call: Call, content: bytes, finished: Callable[[bytes], None]) -> None:
-        work = call.method.respond(content, stream.headers)
+    def _drive(self, stream: Stream, call: Call, message: Message, finished: Callable[[bytes], None]) -> None:
+        headers = stream.headers
+        if is_large(message):
+            call.holding = Holding(self._budget, id(self))
+            work = respond_to_large(
+                call.method, [message], headers, self._offload, self._max_message_bytes, call.holding
+            )
+        else:
+            work = call.method.respond(message.content, headers)  # type: ignore[arg-type]  # a small one is of bytes
         call.driven = Driver(work, finished, partial(self._fail, stream))
         call.driven.step()
 
@@ -200,40 +220,16 @@ class GrpcConnection:
             return
         if self.http2.is_paused or stream.has_unsent:
             return
-        content = self._take(stream)
-        if content is not None:
-            self._drive(stream, call, content, partial(self._send, stream))
+        self.http2.settle(stream)
+        message = self._take(stream)
+        if message is not None:
+            self._drive(stream, call, message, partial(self._responses.send, stream))
         elif stream.is_request_complete and is_open(stream):
             if stream.received:
                 self._end_with(stream, failure_of(BadRequest("The last message is cut off.")))
             else:
-                self._send_headers(stream)
+                self._responses.start(stream)
                 self.http2.sending.finish(stream, OK_TRAILERS)
-
-    def _respond(self, stream: Stream, content: bytes) -> None:
-        """Send the only response of a call."""
-        stream.context.driven = None
-        self.http2.sending.respond(stream, RESPONSE_HEADERS, framed(content), OK_TRAILERS)
-
-    def _send(self, stream: Stream, content: bytes) -> None:
-        """Send one of a stream's responses."""
-        stream.context.driven = None
-        self._send_headers(stream)
-        self.http2.sending.send(stream, framed(content))
-
-    def _send_if_changed(self, stream: Stream, content: bytes) -> None:
-        """Send the response of an `is_watch` method, unless the client has it already."""
-        call: Call = stream.context
-        call.driven = None
-        if content != call.last_reply:
-            call.last_reply = content
-            self._send_headers(stream)
-            self.http2.sending.send(stream, framed(content))
-
-    def _send_headers(self, stream: Stream) -> None:
-        if not stream.context.has_headers:
-            stream.context.has_headers = True
-            self.http2.sending.start(stream, RESPONSE_HEADERS)
 
     def _abandon(self, stream: Stream, error: GatewayError) -> None:
         """End a call whose request will not be read any further."""
@@ -245,6 +241,8 @@ class GrpcConnection:
 
     def _end_with(self, stream: Stream, failure: GrpcFailure) -> None:
         """End a call with a status, unless it has one."""
+        if stream.context is not None:
+            stream.context.end_work()
         if is_open(stream):
             has_headers = stream.context is not None and stream.context.has_headers
             self.http2.sending.finish(stream, (b"" if has_headers else RESPONSE_HEADERS) + failure.trailers())

@@ -4,10 +4,12 @@ A body consists of messages. Each follows a prefix of five bytes: a flag, which 
 the message's length.
 """
 
+from typing import NamedTuple
+
 from gateway.errors import BadRequest, TooLarge
+from gateway.eventloop.offload import LARGE_BYTES
 from gateway.grpc.http2.headers import STATUS_200, HeaderMap, field
 from gateway.grpc.status import INTERNAL, UNIMPLEMENTED, Failed, GrpcFailure
-from gateway.protocols.compression import decompress
 
 RESPONSE_HEADERS = (
     STATUS_200 + field(b"content-type", b"application/grpc") + field(b"grpc-accept-encoding", b"identity,deflate,gzip")
@@ -48,32 +50,43 @@ def framed_size(received: bytearray) -> int:
     return PREFIX_BYTES + int.from_bytes(received[1:PREFIX_BYTES], "big")
 
 
-def next_message(received: bytearray, headers: HeaderMap, max_bytes: int) -> tuple[bytes, int] | None:
-    """Return the first message, decompressed, and how many bytes it took; or None if it has not arrived as a whole.
+class Message(NamedTuple):
+    """A message as it came, in a body of which it took `size` bytes. `encoding` is empty if it is not compressed."""
+
+    content: bytes | memoryview
+    encoding: bytes
+    size: int
+
+
+def next_message(received: bytearray, headers: HeaderMap, max_bytes: int) -> Message | None:
+    """Return the first message, or None if it has not arrived as a whole. A large one is not copied.
 
     Raises:
         TooLarge: the message is, or will be, longer than `max_bytes`.
         Failed: it is compressed, but the headers do not say how, or name an unknown encoding.
-        BadRequest: the compressed bytes are damaged.
     """
     end = framed_size(received)
     if end > PREFIX_BYTES + max_bytes:
         raise TooLarge(f"The message is too large: {end - PREFIX_BYTES} bytes; at most {max_bytes} are taken.")
     if not end or len(received) < end:
         return None
-    content = bytes(memoryview(received)[PREFIX_BYTES:end])
-    if received[0]:
-        content = _decompressed(received[0], content, headers, max_bytes)
-    return content, end
+    content = memoryview(received)[PREFIX_BYTES:end]
+    encoding = _encoding(received[0], headers) if received[0] else b""
+    return Message(content if end > LARGE_BYTES else bytes(content), encoding, end)
 
 
-def _decompressed(flag: int, content: bytes, headers: HeaderMap, max_bytes: int) -> bytes:
+def _encoding(flag: int, headers: HeaderMap) -> bytes:
     encoding = headers.get(b"grpc-encoding", b"identity")
     if flag != 1 or encoding == b"identity":
         raise Failed(GrpcFailure(INTERNAL, "The message is flagged as compressed, but grpc-encoding does not say how."))
     if encoding not in _ENCODINGS:
         raise Failed(GrpcFailure(UNIMPLEMENTED, "This grpc-encoding is not supported; see grpc-accept-encoding."))
-    return decompress(content, encoding, max_bytes)
+    return encoding
+
+
+def prefix(content_bytes: int) -> bytes:
+    """Return what comes before a message of so many bytes."""
+    return b"\0" + content_bytes.to_bytes(4, "big")
 
 
 def framed(content: bytes) -> bytes:

@@ -4,11 +4,17 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.eventloop.body_budget import Holding
 from gateway.grpc.http2.headers import HeaderMap
 
 Work = Coroutine[Any, None, bytes]
 Respond = Callable[[bytes, HeaderMap], Work]
 """Takes a message and the call's metadata, returns the response's message. Raises `GatewayError` or `Failed`."""
+
+HeldMessage = list[bytes | memoryview]
+"""A message, until the thread that parses it takes it out."""
+RespondLarge = Callable[[HeldMessage, HeaderMap, Holding], Work]
+"""Does the same for a large message, of which it takes what is long to threads. `Holding` counts what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +23,10 @@ class Method:
 
     `is_stream`: each message gets a response, in order, until the client sends no more. `is_watch`: the call stays open
     after the response to its one message, and gets another one when the response changes (`GrpcConnection.renew`).
+    `respond_large` is for methods that take large messages.
     """
 
     respond: Respond
     is_stream: bool = False
     is_watch: bool = False
+    respond_large: RespondLarge | None = None

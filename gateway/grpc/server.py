@@ -10,14 +10,18 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
+from operator import itemgetter
 
 from gateway.eventloop.body_budget import BodyBudget
+from gateway.eventloop.connection_watch import look_at
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.health import SERVICE as HEALTH
 from gateway.grpc.health import Health
 from gateway.grpc.http2.connection import Http2Connection
-from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.limits import GrpcLimits
 from gateway.grpc.method import Method
 from gateway.grpc.reflection import V1, V1ALPHA, Reflection
 
@@ -26,8 +30,8 @@ _BACKLOG = 2048
 _POLL_S = 0.02
 _NOTICE_S = 0.25  # the time for a client to read that it should send calls elsewhere
 _WATCH_S = 0.2
-_CHECK_S = 1.0
-_TIME_LIMITS = TimeLimits()
+_CANDIDATES = 64
+"""Among so many connections the one that is idle longest is ended to make room."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Idle seconds before the first probe, seconds between probes, and how many probes may go unanswered."""
 
@@ -41,9 +45,9 @@ class GrpcServer:
         is_ready: Callable[[], bool],
         turn: EndOfTurn,
         *,
-        max_message_bytes: int,
+        limits: GrpcLimits,
         budget: BodyBudget,
-        time_limits: TimeLimits = _TIME_LIMITS,
+        offload: Offload,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._health = Health((SERVICE,), is_ready)
@@ -59,9 +63,9 @@ class GrpcServer:
             for name, method in named.items()
         }
         self._turn = turn
-        self._max_message_bytes = max_message_bytes
+        self._limits = limits
         self._budget = budget
-        self._time_limits = time_limits
+        self._offload = offload
         self._tls = tls
         self._connections: set[GrpcConnection] = set()
         self._server: asyncio.Server | None = None
@@ -74,7 +78,7 @@ class GrpcServer:
         _enable_keepalive(shared)
         self._server = await loop.create_server(self._protocol, sock=shared, backlog=_BACKLOG, ssl=self._tls)
         self._watch = loop.create_task(self._renew_on_change())
-        self._check = loop.create_task(self._check_times())
+        self._check = loop.create_task(look_at(lambda: [each.http2 for each in self._connections]))
 
     def is_listening(self) -> bool:
         """Return True if connections are being accepted."""
@@ -109,18 +113,30 @@ class GrpcServer:
         return GrpcConnection(
             self._methods,
             self._turn,
-            max_message_bytes=self._max_message_bytes,
+            max_message_bytes=self._limits.max_message_bytes,
             budget=self._budget,
-            time_limits=self._time_limits,
+            offload=self._offload,
+            time_limits=self._limits.time,
             opened=self._opened,
             closed=self._connections.discard,
         ).http2
 
     def _opened(self, connection: GrpcConnection) -> None:
         self._connections.add(connection)
+        if len(self._connections) > self._limits.max_connections:
+            self._make_room(connection)
         if self._health.draining:  # its TLS handshake ended after the server stopped listening
             connection.drain()
             connection.end_when_idle()
+
+    def _make_room(self, newest: GrpcConnection) -> None:
+        """End the connection that has been idle longest, of some. If none is idle, end the newest."""
+        idle = [
+            (since_s, each)
+            for each in islice(self._connections, _CANDIDATES)
+            if each is not newest and (since_s := each.http2.idle_since_s()) is not None
+        ]
+        (min(idle, key=itemgetter(0))[1] if idle else newest).end()
 
     async def _renew_on_change(self) -> None:
         """Send the replica's health to the clients that watch it, whenever it has changed."""
@@ -131,13 +147,6 @@ class GrpcServer:
                 last = now
                 for connection in list(self._connections):
                     connection.renew()
-
-    async def _check_times(self) -> None:
-        """End what clients keep waiting for too long."""
-        while True:
-            await asyncio.sleep(_CHECK_S)
-            for connection in list(self._connections):
-                connection.http2.check_time()
 
 
 def _enable_keepalive(listening: socket.socket) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import ERROR_HEADER, BadRequest, TooLarge, status_of
+from gateway.errors import ERROR_HEADER, BadRequest, Overloaded, TooLarge, status_of
+from gateway.eventloop.body_budget import Holding
 from gateway.protocols.v2_http import encode_error
 
 # A client that is still sending does not read. So a body that is too large is read to its end and dropped before the
@@ -19,12 +20,15 @@ class ClientDisconnected(Exception):
     """The client disconnected before its request was complete, so no response can be sent."""
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int) -> bytes:
-    """Return the whole body.
+async def read_body(
+    receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int, holding: Holding | None = None
+) -> bytes | bytearray:
+    """Return the whole body. `holding` counts what has arrived.
 
     Raises:
         TooLarge: it is longer than `max_bytes`; nothing beyond that was kept in memory.
         BadRequest: Content-Length is not a number.
+        Overloaded: the replica holds too many bytes.
         ClientDisconnected: the connection closed first.
     """
     declared = headers.get(b"content-length")
@@ -36,17 +40,27 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes:
             await _discard(receive, max_bytes)
         raise _too_large(max_bytes)
     message = await _next(receive)
-    body: bytes = message.get("body", b"")
-    chunks, size = [body], len(body)
-    while size <= max_bytes and message.get("more_body", False):
+    first: bytes = message.get("body", b"")
+    if len(first) <= max_bytes and not message.get("more_body", False):
+        return first
+    body, part = bytearray(), first
+    while len(body) + len(part) <= max_bytes:
+        if holding is not None:
+            try:
+                holding.add(len(part))
+            except Overloaded:
+                del body
+                await _discard(receive, max_bytes)
+                raise
+        body += part
+        if not message.get("more_body", False):
+            return body
         message = await _next(receive)
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-    if size > max_bytes:
-        if message.get("more_body", False):
-            await _discard(receive, max_bytes)
-        raise _too_large(max_bytes)
-    return body if len(chunks) == 1 else b"".join(chunks)
+        part = message.get("body", b"")
+    if message.get("more_body", False):
+        del body
+        await _discard(receive, max_bytes)
+    raise _too_large(max_bytes)
 
 
 async def _next(receive: Receive) -> Message:

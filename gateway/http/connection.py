@@ -21,7 +21,10 @@ import structlog
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from gateway.errors import Overloaded
+from gateway.eventloop.body_budget import Holding
 from gateway.eventloop.driver import Driver
+from gateway.eventloop.offload import LARGE_BYTES
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.half_closed import HalfClosed
 from gateway.http.limited_connection import LimitedConnection
@@ -47,6 +50,12 @@ class HttpConnection(LimitedConnection):
     _driver: Driver[Response] | None = None
     """Runs the prediction that waits for its batch."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._holding = Holding(self.app.budget)
+        self._unread = Holding(self.app.budget)
+        """What waits for a client that reads slowly."""
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin a request. uvicorn calls this when its headers are complete and the response before it is sent."""
         if self.transport.is_closing():
@@ -60,8 +69,18 @@ class HttpConnection(LimitedConnection):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, then let a large body bypass the parser. The loop calls this."""
         super().data_received(data)
-        if self._upload is not None and self._receiving is not None and not self.is_refused:
+        if self._receiving is not None and not self.is_refused:
+            self._go_on_receiving()
+
+    def _go_on_receiving(self) -> None:
+        """Let a large body bypass the parser. Count a small one, which is here only in part."""
+        if self._upload is not None:
             self._upload.divert()
+        elif not self._holding.held:
+            try:
+                self._holding.add(int(self._headers[b"content-length"]))
+            except Overloaded as error:
+                self.refuse(error)
 
     def received_bytes(self) -> int:
         """Return how much has arrived on this connection."""
@@ -69,11 +88,17 @@ class HttpConnection(LimitedConnection):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body. The parser calls this."""
-        self.progress = True
-        if self._upload is not None:
-            self._upload.take(body)
-        else:
+        if self._upload is None:
             super().on_body(body)
+            return
+        self.progress = True
+        self._body_bytes += len(body)
+        try:
+            self._upload.take(body)
+        except Overloaded as error:
+            self._drop_upload()
+            self._refusal = error
+            raise
 
     def on_message_complete(self) -> None:
         """Run the prediction whose body is now complete. The parser calls this."""
@@ -90,6 +115,25 @@ class HttpConnection(LimitedConnection):
         """Run the prediction whose diverted body is now complete. `Upload` calls this: the parser saw no end."""
         self.parser = fresh_parser(self)
         self.on_message_complete()
+
+    def upload_refused(self, error: Overloaded) -> None:
+        """Refuse the rest of a body. `Upload` calls this."""
+        self._drop_upload()
+        self.refuse(error)
+
+    def _drop_upload(self) -> None:
+        self._receiving = self._upload = None
+        self._holding.release()
+
+    def pause_writing(self) -> None:
+        """Count what the client has not read. The transport calls this when that is above a mark."""
+        super().pause_writing()
+        self._unread.owe(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on. The transport calls this when the client has read nearly everything."""
+        super().resume_writing()
+        self._unread.release()
 
     def on_response_complete(self) -> None:
         """Go on to the next request. uvicorn calls this after a response. It sets a timer here; `look` needs none."""
@@ -135,6 +179,8 @@ class HttpConnection(LimitedConnection):
             if cycle is not None and cycle.more_body:
                 cycle.on_response = _nothing
         self._receiving = self._upload = None
+        self._holding.close()
+        self._unread.close()
 
     def mark_disconnected(self) -> None:
         """Tell the application that the client is gone. uvicorn tells only `cycle`, which may be queued."""
@@ -154,19 +200,20 @@ class HttpConnection(LimitedConnection):
             return False
         # Above this mark uvicorn stops reading until the application asks for more. Without ASGI nothing would ask.
         if int(length) > HIGH_WATER_LIMIT:
-            refused = endpoint.refuse_caller("POST", cycle.scope["path"], headers)
+            refused = endpoint.refuse_early("POST", cycle.scope["path"], headers, self._holding)
             if refused is not None:
                 cycle.more_body = False
                 self._write_response(cycle, refused)  # the parser drops the body
                 return True
-            self._upload = Upload(self, int(length), headers.get(b"inference-header-content-length", b""))
+            json_length = headers.get(b"inference-header-content-length", b"")
+            self._upload = Upload(self, int(length), json_length, self._holding)
             if cycle.body:  # it was queued behind another request, and a part of its body came meanwhile
                 self._upload.take(cycle.body)
         return True
 
     def _run(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
         scope = cycle.scope
-        work = self.app.respond(scope["method"], scope["path"], self._headers, body, time.perf_counter())
+        work = self.app.respond(scope["method"], scope["path"], self._headers, body, time.perf_counter(), self._holding)
         self._driver = driver = Driver(work, partial(self._write_response, cycle), self._abort)
         driver.step()
 
@@ -180,7 +227,15 @@ class HttpConnection(LimitedConnection):
         self._driver = None
         if self.app.draining:
             cycle.keep_alive = False
-        self.app.turn.write(cycle.transport, self.bytes_of(response, closes=not cycle.keep_alive))
+        head = self.head_of(response, closes=not cycle.keep_alive)
+        if len(response.content) <= LARGE_BYTES:
+            self.app.turn.write(cycle.transport, head + response.content)
+        else:  # not copied: it may be as large as several bodies
+            self.app.turn.flush()
+            cycle.transport.write(head)
+            cycle.transport.write(response.content)
+        if self._holding.held:
+            self._holding.release()  # what the client has not taken counts from `pause_writing` on
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.app.turn.flush()

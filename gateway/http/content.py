@@ -1,44 +1,38 @@
 """The content of predictions over HTTP: bodies to requests, predictions to responses, and which of it takes long."""
 
-from gateway.eventloop.offload import LARGE_BYTES
+from gateway.eventloop.body_budget import Holding
+from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES
 from gateway.http.response import BINARY, JSON, Response, response_of
 from gateway.inference.service import Prediction
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
+from gateway.protocols.costs import bytes_to_copy, bytes_to_write, decoded_bytes
 from gateway.protocols.paths import PredictionPath
 from gateway.protocols.request import Headers, InferenceRequest
-from runtimes.datatypes import BYTES, total_bytes
 from runtimes.manifest import Signature
 
 _WORTH_COMPRESSING_BYTES = 1024
-_SLOW_TO_ENCODE = 4096
-"""So many numbers take about 20 to 80 kB as JSON. zlib takes a millisecond for 20 to 50 kB."""
 
 
-def is_slow_to_decode(headers: Headers, body_bytes: int, signature: Signature) -> bool:
-    """Return True if decoding may take above a millisecond. Only the bytes of binary numbers cost nothing."""
+def bytes_to_decode(headers: Headers, body_bytes: int, signature: Signature) -> int:
+    """Return the bytes of a body that take time to decode. The bytes of binary numbers cost nothing."""
     if b"content-encoding" in headers:
-        return True
-    if body_bytes <= LARGE_BYTES:
-        return False
+        return LARGE_BYTES + body_bytes
     json_bytes = headers.get(b"inference-header-content-length", b"")
-    return (
-        not json_bytes.isdigit()
-        or int(json_bytes) > LARGE_BYTES
-        or any(spec.datatype == "BYTES" for spec in signature.inputs)
-    )
+    if not json_bytes.isdigit() or any(spec.datatype == "BYTES" for spec in signature.inputs):
+        return body_bytes
+    return min(int(json_bytes[:18]), body_bytes)
 
 
-def is_slow_to_encode(headers: Headers, prediction: Prediction) -> bool:
-    """Return True if encoding may take above a millisecond. Binary outputs are only copied, unless they are packed."""
-    large = [
-        tensor.size > _SLOW_TO_ENCODE or (tensor.dtype == BYTES and total_bytes((tensor,)) > LARGE_BYTES)
-        for tensor in prediction.answer.tensors
-    ]
-    if True not in large:
-        return False
+def bytes_to_encode(headers: Headers, prediction: Prediction) -> int:
+    """Return about how many bytes take time to encode. Binary outputs are only copied, unless they are packed."""
+    count = bytes_to_write(prediction.answer.tensors)
+    if count <= UNCOUNTED_BYTES:
+        return 0
     outputs = prediction.request.outputs
-    return outputs is None or b"accept-encoding" in headers or not all(output.binary for output in outputs)
+    if outputs is None or b"accept-encoding" in headers or not all(output.binary for output in outputs):
+        return count
+    return bytes_to_copy(prediction.answer.tensors)
 
 
 def decode_body(
@@ -53,6 +47,26 @@ def decode_body(
     length = headers.get(b"inference-header-content-length")
     header_length = None if length is None else v2_http.parse_header_length(length, len(body))
     return v2_http.decode(body, header_length, signature)
+
+
+def decode_large(
+    target: PredictionPath,
+    headers: Headers,
+    body: list[bytes | memoryview],
+    max_bytes: int,
+    signature: Signature,
+    holding: Holding,
+) -> InferenceRequest:
+    """Do as `decode_body`, and count what the tensors take beyond the body. It is taken out of its list, to be freed.
+
+    Raises:
+        Overloaded: the replica holds too many bytes.
+    """
+    content = body.pop()
+    body_bytes = len(content)
+    request = decode_body(target, headers, content, max_bytes, signature)
+    holding.add(max(decoded_bytes(request.inputs.values()) - body_bytes, 0))
+    return request
 
 
 def encode_prediction(
@@ -81,3 +95,16 @@ def encode_prediction(
                 content = packed
                 headers.append((b"content-encoding", encoding.encode()))
     return response_of(200, content, headers, JSON if header_length is None else BINARY)
+
+
+def encode_large(
+    target: PredictionPath, request_headers: Headers, decision_id: str, prediction: Prediction, holding: Holding
+) -> Response:
+    """Do as `encode_prediction`, and count the response instead of the request.
+
+    Raises:
+        Overloaded: too many responses wait for clients that do not read them.
+    """
+    response = encode_prediction(target, request_headers, decision_id, prediction)
+    holding.become_response(len(response.content))
+    return response

@@ -16,18 +16,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.access.browser import BrowserPolicy
 from gateway.access.browser_middleware import cors_headers, preflight_headers
 from gateway.errors import STATUS_OF, CrossOrigin, WrongMethod
+from gateway.eventloop.body_budget import SMALL_BYTES, BodyBudget, Holding
 from gateway.eventloop.driver import Pending, run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.http.body import ClientDisconnected, read_body
-from gateway.http.content import decode_body, encode_prediction, is_slow_to_decode, is_slow_to_encode
+from gateway.http.content_work import ContentWork, HeldBody
 from gateway.http.head import fields_by_name
-from gateway.http.limits import HttpLimits
+from gateway.http.limits import HttpLimits, http_limits
 from gateway.http.response import CLOSE, TEXT, Response, refusal, response_of
 from gateway.inference.service import InferenceService, new_decision_id
 from gateway.protocols import v2_http
-from gateway.protocols.paths import PredictionPath, is_prediction, parse_path
+from gateway.protocols.paths import is_prediction, parse_path
 from gateway.protocols.request import Headers, InferenceRequest
+from gateway.settings import Settings
 from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
@@ -44,14 +46,17 @@ class InferenceEndpoint:
         browsers: BrowserPolicy | None = None,
         *,
         max_body_bytes: int,
-        limits: HttpLimits = HttpLimits(),  # noqa: B008  # immutable
+        limits: HttpLimits | None = None,
+        budget: BodyBudget | None = None,
+        offload: Offload | None = None,
     ) -> None:
         self.draining = False
         self.turn = turn
         self.max_body_bytes = max_body_bytes
-        self.limits = limits
+        self.limits = limits or http_limits(Settings())
         self.service = service
-        self._offload = Offload()
+        self.budget = budget or BodyBudget(SMALL_BYTES + 16 * max_body_bytes)
+        self._content = ContentWork(offload or Offload(), max_body_bytes)
         self._app = app
         self._browsers = browsers or BrowserPolicy(None)
 
@@ -59,10 +64,13 @@ class InferenceEndpoint:
         """Respond to predictions and to Ray Serve's health check; pass everything else on to FastAPI."""
         path: str = scope.get("path", "")
         if scope["type"] == "http" and is_prediction(path):
+            holding = Holding(self.budget)
             try:
-                response = await self._receive_and_respond(scope, receive, path)
+                response = await self._receive_and_respond(scope, receive, path, holding)
             except ClientDisconnected:
                 return
+            finally:
+                holding.close()
         elif path == "/-/healthz":
             method, headers = scope["method"], dict(scope["headers"])
             work = self._health(method)
@@ -81,15 +89,17 @@ class InferenceEndpoint:
         headers: Headers,
         body: bytes | memoryview,
         started_s: float,
+        holding: Holding | None = None,
         *,
         probe: bool = False,
     ) -> Coroutine[Any, Any, Response]:
         """Return the response to one prediction, from the body's bytes. Raises nothing: errors are responses, too.
 
-        Run the coroutine with `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. A `probe` is the
-        replica's own request: it needs no credentials and is not recorded.
+        Run the coroutine with `gateway.eventloop.driver`. `started_s` is of `time.perf_counter`. `holding` counts what
+        the request takes of the budget; the writer of the response releases it. A `probe` is the replica's own request:
+        it needs no credentials and is not recorded.
         """
-        work = self._respond(method, path, headers, body, started_s, probe=probe)
+        work = self._respond(method, path, headers, [body], started_s, holding or Holding(self.budget), probe=probe)
         return self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work
 
     async def _respond_to_page(
@@ -110,7 +120,15 @@ class InferenceEndpoint:
         return response
 
     async def _respond(
-        self, method: str, path: str, headers: Headers, body: bytes | memoryview, started_s: float, *, probe: bool
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: HeldBody,
+        started_s: float,
+        holding: Holding,
+        *,
+        probe: bool,
     ) -> Response:
         decision_id = new_decision_id()
         try:
@@ -120,43 +138,44 @@ class InferenceEndpoint:
             prediction = await self.service.infer(
                 target.route,
                 headers,
-                partial(self._decode, target, headers, body),
+                partial(self._content.decode, target, headers, body, holding),
                 decision_id=decision_id,
                 started_s=started_s,
                 version=target.version,
                 probe=probe,
             )
-            if is_slow_to_encode(headers, prediction):
-                return await self._offload.run(partial(encode_prediction, target, headers, decision_id, prediction))
-            return encode_prediction(target, headers, decision_id, prediction)
+            response = self._content.encode(target, headers, decision_id, prediction, holding)
+            return await response if isinstance(response, Pending) else response
         except tuple(STATUS_OF) as error:
             return refusal(error, decision_id)
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
             return response_of(500, v2_http.encode_error("The gateway failed; its log says why."), [])
+        finally:
+            body.clear()  # if the client left, the work may wait for a thread, and nothing would free the body
 
-    def refuse_caller(self, method: str, path: str, headers: Headers) -> Response | None:
-        """Return the refusal of a caller who may not use the route, before the body is read. None: the caller may.
+    def refuse_early(self, method: str, path: str, headers: Headers, holding: Holding) -> Response | None:
+        """Return the refusal of a request whose body need not be read. None: it has to be read.
 
-        The caller's rate is not counted here.
+        The caller may not use the route, or the replica holds too many bytes for the body. The caller's rate is not
+        counted here.
         """
+        is_listed = _is_of_page(headers) and self._browsers.is_listed(headers)
+        if is_listed and preflight_headers(method, headers) is not None:
+            return None
         try:
             if _is_of_page(headers):
                 self._browsers.require(method, path, headers)
-                return None  # it may be a preflight, and its refusal has further headers
             self.service.check_caller(parse_path(path).route, headers)
+            length = headers.get(b"content-length", b"")
+            if length.isdigit() and int(length) <= self.max_body_bytes:
+                holding.require(int(length))
         except tuple(STATUS_OF) as error:
-            return refusal(error, new_decision_id())
+            response = refusal(error, new_decision_id())
+            if is_listed:
+                response.headers.extend(cors_headers(headers))
+            return response
         return None
-
-    def _decode(
-        self, target: PredictionPath, headers: Headers, body: bytes | memoryview, signature: Signature
-    ) -> InferenceRequest | Pending[InferenceRequest]:
-        """Decode a body: here if it is small, otherwise in a thread."""
-        work = partial(decode_body, target, headers, body, self.max_body_bytes, signature)
-        if is_slow_to_decode(headers, len(body), signature):
-            return self._offload.run(work)
-        return work()
 
     async def _health(self, method: str) -> Response:
         if method not in ("GET", "HEAD"):
@@ -164,18 +183,20 @@ class InferenceEndpoint:
         status, content = (503, b"draining") if self.draining else (200, b"success")
         return response_of(status, content, [], TEXT)
 
-    async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str) -> Response:
+    async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str, holding: Holding) -> Response:
         """Read the body, then respond. Cancel the work when the client leaves."""
         started_s = time.perf_counter()
         headers = fields_by_name(scope["headers"])
-        refused = self.refuse_caller(scope["method"], path, headers)
+        refused = self.refuse_early(scope["method"], path, headers, holding)
         if refused is not None:
             return _closing_if_expected(refused, headers)
         try:
-            body = await read_body(receive, headers, self.max_body_bytes)
+            body = await read_body(receive, headers, self.max_body_bytes, holding)
         except tuple(STATUS_OF) as error:
             return await self._refuse_unread(error, headers, path, started_s)
-        work = asyncio.ensure_future(run_in_task(self.respond(scope["method"], path, headers, body, started_s)))
+        respond = self.respond(scope["method"], path, headers, memoryview(body), started_s, holding)
+        del body
+        work = asyncio.ensure_future(run_in_task(respond))
         left = asyncio.ensure_future(receive())
         try:
             await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)

@@ -40,6 +40,8 @@ class LimitedConnection(HttpToolsProtocol):
     """The length of the packet that is being parsed."""
     _overhead = 0
     """The bytes that arrived since there was progress: of a head, of trailers, of the sizes of chunks."""
+    _body_bytes = 0
+    """The bytes of the last body that are in the packet that is being parsed."""
     _has_blanks = False
     """A line in the packet that is being parsed ends with a blank."""
     _heads = 0
@@ -60,6 +62,7 @@ class LimitedConnection(HttpToolsProtocol):
             return
         self._packet = len(data)
         self._received += self._packet
+        self._body_bytes = 0
         self._has_blanks = b" \r\n" in data or b"\t\r\n" in data
         try:
             self.parser.feed_data(data)
@@ -70,11 +73,27 @@ class LimitedConnection(HttpToolsProtocol):
             return
         if self.progress:
             self.progress = False
-            self._overhead = 0 if self.cycle.scope is self.scope else 1  # a part of the next head came, too
+            self._overhead = 0 if self.cycle.scope is self.scope else self._bytes_of_next_head(data)
         else:
             self._overhead += self._packet
-            if self._overhead > self.app.limits.max_header_bytes:
-                self.refuse(too_large(self.app.limits.max_header_bytes))
+        if self._overhead > self.app.limits.max_header_bytes:
+            self.refuse(too_large(self.app.limits.max_header_bytes))
+
+    def _bytes_of_next_head(self, data: bytes) -> int:
+        """Return how many bytes of `data` belong to a head that is not complete, behind another request.
+
+        They come behind the last empty line, and behind the body after it. If that body has empty lines, too, what is
+        known of the head is counted.
+        """
+        known_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        line = data.rfind(b"\r\n\r\n")
+        return max(len(data) - (line + 4 if line >= 0 else 0) - self._body_bytes, known_bytes, 1)
+
+    def on_body(self, body: bytes) -> None:
+        """Count a part of a body. The parser calls this."""
+        self.progress = True
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def _ignore_upgrade(self, data: bytes | memoryview, upgrade: httptools.HttpParserUpgrade) -> None:
         """Feed the head again, without `Upgrade`, and then what follows it."""
@@ -110,7 +129,7 @@ class LimitedConnection(HttpToolsProtocol):
                 self.headers,
                 len(self.url),
                 limits,
-                is_large=self._overhead + self._packet > limits.max_header_bytes,
+                is_large=self._overhead > 0 or self._packet > limits.max_header_bytes,
                 may_have_blanks=self._has_blanks or self._overhead > 0,
             )
             self.fields = fields_by_name(self.headers, needs_host=self.parser.get_http_version() == "1.1")
@@ -118,6 +137,7 @@ class LimitedConnection(HttpToolsProtocol):
             self._refusal = error
             raise
         self.headers = []  # trailers go here, and nowhere else
+        self._body_bytes = 0
         self._heads += 1
         self.progress = True
         super().on_headers_complete()
@@ -131,7 +151,8 @@ class LimitedConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # end after its response; a refusal sent now would be taken for that
             return
         self.app.turn.flush()
-        self.transport.write(self.bytes_of(closing_refusal(error), closes=False))
+        response = closing_refusal(error)
+        self.transport.write(self.head_of(response, closes=False) + response.content)
         self.mark_disconnected()
         # A client that is still sending does not read yet, and loses the refusal if the connection is closed at once.
         if self.transport.can_write_eof() and not isinstance(error, TooSlow):
@@ -179,14 +200,12 @@ class LimitedConnection(HttpToolsProtocol):
         """Return since when the connection is idle. None: at the last look it was not."""
         return self._watch.idle_since_s()
 
-    def bytes_of(self, response: Response, *, closes: bool) -> bytes:
-        """Return the bytes of a response. `closes` adds the header that says so."""
+    def head_of(self, response: Response, *, closes: bool) -> bytes:
+        """Return the bytes of a response before its content. `closes` adds the header that says so."""
         parts = [STATUS_LINE[response.status]]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
-        if closes:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", response.content)
+        parts.append(b"connection: close\r\n\r\n" if closes else b"\r\n")
         return b"".join(parts)
 
     def received_bytes(self) -> int:

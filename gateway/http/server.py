@@ -17,13 +17,13 @@ from typing import Any
 
 import uvicorn
 
+from gateway.eventloop.connection_watch import look_at
+from gateway.eventloop.freed_memory import trim_after_rushes
 from gateway.http.connection import HttpConnection
 from gateway.http.endpoint import InferenceEndpoint
 
 _BACKLOG = 2048
 _POLL_S = 0.02
-_LOOK_S = 1.0
-_LOOKS_A_TURN = 256
 _LAST_RESPONSES_S = 10
 
 
@@ -58,6 +58,7 @@ class HttpServer:
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Task[None] | None = None
 
     async def start(self, shared: socket.socket) -> None:
         """Start to accept connections on this socket.
@@ -71,21 +72,11 @@ class HttpServer:
                 self._task.result()
                 raise OSError("The HTTP server ended before it had started.")
             await asyncio.sleep(_POLL_S)
-        self._watching = asyncio.create_task(self._watch_connections())
+        self._trimming = asyncio.create_task(trim_after_rushes(self._endpoint.budget))
+        self._watching = asyncio.create_task(look_at(self._connections))
 
-    async def _watch_connections(self) -> None:
-        """End connections whose clients take too long."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            await self._look_at_connections()
-
-    async def _look_at_connections(self) -> None:
-        connections: set[Any] = self._server.server_state.connections
-        now_s = asyncio.get_running_loop().time
-        for number, connection in enumerate(list(connections)):
-            if number % _LOOKS_A_TURN == 0:
-                await asyncio.sleep(0)
-            connection.look(now_s())
+    def _connections(self) -> set[Any]:
+        return self._server.server_state.connections
 
     def outstanding(self) -> int:
         """Return the number of requests in flight, those of the application behind the endpoint included."""
@@ -108,5 +99,6 @@ class HttpServer:
             await asyncio.sleep(_POLL_S)
         self._server.should_exit = True
         await self._task
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._trimming):
+            if task is not None:
+                task.cancel()

@@ -25,12 +25,12 @@ class Activity(Enum):
 class TimeLimits(NamedTuple):
     """The limits of a connection, in seconds and bytes per second."""
 
-    idle_s: float = 75.0
-    head_s: float = 30.0
-    body_s: float = 60.0
-    min_body_bytes_per_s: float = 500.0
-    unread_s: float = 60.0
-    refused_s: float = 2.0
+    idle_s: float
+    head_s: float
+    body_s: float
+    min_body_bytes_per_s: float
+    unread_s: float
+    refused_s: float
 
     def is_overdue(self, activity: Activity, for_s: float, received_bytes: int) -> bool:
         """Return True if the activity takes too long. `received_bytes` came since it began.

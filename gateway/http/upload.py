@@ -12,6 +12,9 @@ from typing import Protocol
 import httptools
 import numpy as np
 
+from gateway.errors import Overloaded
+from gateway.eventloop.body_budget import Holding
+
 _ALIGNMENT_BYTES = 64
 
 
@@ -22,6 +25,9 @@ class Connection(Protocol):
 
     def upload_complete(self) -> None:
         """Note that the body is complete."""
+
+    def upload_refused(self, error: Overloaded) -> None:
+        """Note that the replica holds too many bytes for the rest of the body."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client disconnected during the upload."""
@@ -40,20 +46,26 @@ class Upload(asyncio.BufferedProtocol):
     """The upload of one body of known length.
 
     `header_length` is the raw value of Inference-Header-Content-Length, or empty. A value that is no usable number only
-    costs the alignment here; the decoder rejects it.
+    costs the alignment here; the decoder rejects it. `holding` counts what has arrived.
     """
 
-    def __init__(self, connection: Connection, length: int, header_length: bytes) -> None:
+    def __init__(self, connection: Connection, length: int, header_length: bytes, holding: Holding) -> None:
         offset = int(header_length) if header_length.isdigit() and len(header_length) < 10 else 0
         buffer = np.empty(length + _ALIGNMENT_BYTES, np.uint8)
         start = -(buffer.ctypes.data + offset) % _ALIGNMENT_BYTES
         self.body = memoryview(buffer.data)[start : start + length]
         self._connection = connection
+        self._holding = holding
         self.filled = 0
         """How many bytes of the body are here."""
 
     def take(self, part: bytes | bytearray) -> None:
-        """Copy a part of the body that went through the HTTP parser."""
+        """Copy a part of the body that went through the HTTP parser.
+
+        Raises:
+            Overloaded: the replica holds too many bytes.
+        """
+        self._holding.add(len(part))
         end = self.filled + len(part)
         self.body[self.filled : end] = part
         self.filled = end
@@ -69,6 +81,12 @@ class Upload(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Count what was read; at the body's end, give the transport back. The loop calls this."""
         self.filled += nbytes
+        try:
+            self._holding.add(nbytes)
+        except Overloaded as error:
+            self._switch(self._connection)
+            self._connection.upload_refused(error)
+            return
         if self.filled == len(self.body):
             self._switch(self._connection)
             self._connection.upload_complete()

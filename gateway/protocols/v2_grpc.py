@@ -22,7 +22,7 @@ from gateway.protocols.open_inference_pb2 import (
 from gateway.protocols.request import InferenceRequest, Parameters, RequestedOutput, ResponseMeta, batch_size
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from gateway.protocols.v2_body import refuse_shared_memory
-from gateway.protocols.v2_grpc_contents import FIELD_OF, decode_contents, encode_contents
+from gateway.protocols.v2_grpc_contents import FIELD_OF, contents_in_pieces, decode_contents, encode_contents
 from runtimes.datatypes import Tensor, tensor_bytes
 from runtimes.manifest import Signature, TensorSpec
 
@@ -30,6 +30,9 @@ from runtimes.manifest import Signature, TensorSpec
 _LENGTH_DELIMITED = 2
 _RAW_OUTPUT_CONTENTS = bytes([ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
 _INFER_RESPONSE = bytes([ModelStreamInferResponse.INFER_RESPONSE_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+_OUTPUTS = bytes([ModelInferResponse.OUTPUTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+_CONTENTS = bytes([ModelInferResponse.InferOutputTensor.CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+_FEW_ELEMENTS = 65_536
 # Up to this size a copy costs less than the check whether one is needed.
 _SMALL_BYTES = 4096
 
@@ -39,14 +42,14 @@ _Output = tuple[str, str, Tensor]
 """Name, datatype and tensor."""
 
 
-def parse(content: bytes) -> ModelInferRequest:
+def parse(content: bytes | memoryview) -> ModelInferRequest:
     """Return the message that some bytes hold.
 
     Raises:
         BadRequest: they are not a ModelInferRequest.
     """
     try:
-        return ModelInferRequest.FromString(content)
+        return ModelInferRequest.FromString(content)  # type: ignore[arg-type]  # it takes both
     except DecodeError as error:
         raise BadRequest("The bytes are not a ModelInferRequest.") from error
 
@@ -186,13 +189,22 @@ def _chosen(
 
 
 def _typed_outputs(outputs: Sequence[_Output]) -> bytes:
-    typed = [
-        ModelInferResponse.InferOutputTensor(
-            name=name, datatype=datatype, shape=tensor.shape, contents=encode_contents(datatype, tensor)
-        )
-        for name, datatype, tensor in outputs
-    ]
-    return ModelInferResponse(outputs=typed).SerializeToString()
+    """Return the serialised outputs. Those of many elements are concatenated from pieces, as responses are."""
+    typed: list[bytes] = []
+    for name, datatype, tensor in outputs:
+        if tensor.size <= _FEW_ELEMENTS:
+            contents = encode_contents(datatype, tensor)
+            output = ModelInferResponse.InferOutputTensor(
+                name=name, datatype=datatype, shape=tensor.shape, contents=contents
+            )
+            typed.append(ModelInferResponse(outputs=[output]).SerializeToString())
+            continue
+        parts = contents_in_pieces(datatype, tensor)
+        length = sum(map(len, parts))
+        described = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=tensor.shape)
+        head = described.SerializeToString() + _CONTENTS + _varint(length)
+        typed += (_OUTPUTS, _varint(len(head) + length), head, *parts)
+    return b"".join(typed)
 
 
 @lru_cache(maxsize=1024)

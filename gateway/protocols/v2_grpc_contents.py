@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.errors import BadRequest
 from gateway.protocols.open_inference_pb2 import InferTensorContents
-from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
+from runtimes.datatypes import BYTES, NUMPY_OF, Tensor
 
 FIELD_OF = {
     "BOOL": "bool_contents",
@@ -29,6 +29,10 @@ FIELD_OF = {
 }
 """The field of `InferTensorContents` that holds a datatype."""
 
+_FIXED_WIDTH = ("fp32_contents", "fp64_contents", "bool_contents")
+_FEW = 64
+_PIECE = 65_536
+"""Elements that are read or written in one call, during which no other thread runs."""
 _CARRIER_OF = {"int_contents": np.dtype(np.int32), "uint_contents": np.dtype(np.uint32)}
 
 
@@ -50,16 +54,18 @@ def decode_contents(name: str, datatype: str, shape: tuple[int, ...], contents: 
     if len(values) != needed:
         raise BadRequest(f"Tensor {name} has {len(values)} elements, but its shape {list(shape)} needs {needed}.")
     try:
-        return _array(name, datatype, field, values).reshape(shape)
+        return _array(name, datatype, field, contents).reshape(shape)
     except ValueError as error:  # a dimension that NumPy cannot count, beside a zero
         raise BadRequest(f"Tensor {name} cannot have the shape {list(shape)}: {error}.") from error
 
 
-def _array(name: str, datatype: str, field: str, values: Any) -> Tensor:
+def _array(name: str, datatype: str, field: str, contents: InferTensorContents) -> Tensor:
     kind = NUMPY_OF[datatype]
     if kind == BYTES:
-        return tensor_of_bytes(list(values), (len(values),))
-    array = np.array(values, _CARRIER_OF.get(field, kind))
+        return _in_pieces(contents.bytes_contents, BYTES)
+    if field in _FIXED_WIDTH:
+        return _packed(contents, field, kind)
+    array = _in_pieces(getattr(contents, field), _CARRIER_OF.get(field, kind))
     if array.dtype == kind:
         return array
     bounds = np.iinfo(kind)
@@ -69,6 +75,36 @@ def _array(name: str, datatype: str, field: str, values: Any) -> Tensor:
     return array.astype(kind)
 
 
+def _in_pieces(values: Any, kind: Any) -> Tensor:
+    """Return the values as an array. Python's lock is released between the pieces, each of a few milliseconds."""
+    array = np.empty(len(values), kind)
+    for at in range(0, len(values), _PIECE):
+        array[at : at + _PIECE] = values[at : at + _PIECE]
+    return array
+
+
+def _packed(contents: InferTensorContents, field: str, kind: Any) -> Tensor:
+    """Return the values of a field whose bytes on the wire are those of the array, behind a tag and a length."""
+    count = len(getattr(contents, field))
+    if count <= _FEW:
+        return np.array(getattr(contents, field), kind)
+    contents.DiscardUnknownFields()  # they would come behind the values
+    content = contents.SerializeToString()
+    array = np.frombuffer(content, kind, count, len(content) - count * kind.itemsize)
+    return array if array.flags.aligned else array.copy()
+
+
 def encode_contents(datatype: str, tensor: Tensor) -> InferTensorContents:
     """Return the tensor as typed contents. Its datatype must have a field."""
     return InferTensorContents(**{FIELD_OF[datatype]: tensor.ravel().tolist()})
+
+
+def contents_in_pieces(datatype: str, tensor: Tensor) -> list[bytes]:
+    """Return serialised contents that mean the same as those of `encode_contents` when they are joined.
+
+    Python's lock is released between the pieces, each of a few milliseconds.
+    """
+    values = tensor.ravel()
+    return [
+        encode_contents(datatype, values[at : at + _PIECE]).SerializeToString() for at in range(0, values.size, _PIECE)
+    ]

@@ -29,13 +29,10 @@ from gateway.control.report import Identity, name_on
 from gateway.control.served_file import write_served
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.model import ProcessOptions
-from gateway.grpc.http2.time_limits import TimeLimits
-from gateway.grpc.inference import GrpcInference
-from gateway.grpc.model_metadata import GrpcMetadata
-from gateway.grpc.server import GrpcServer
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.limits import http_limits
 from gateway.inference.live_table import LiveTableHolder
@@ -76,6 +73,7 @@ class Shared(NamedTuple):
     store: Store
     turn: EndOfTurn
     budget: BodyBudget
+    offload: Offload
 
 
 class Execution(NamedTuple):
@@ -129,6 +127,7 @@ def open_shared(settings: Settings) -> Shared:
         store=open_store(settings.store),
         turn=EndOfTurn(),
         budget=BodyBudget(settings.max_unfinished_bytes),
+        offload=Offload(),
     )
 
 
@@ -215,21 +214,6 @@ def build_endpoint(
         policy,
         max_body_bytes=settings.max_body_bytes,
         limits=http_limits(settings),
-    )
-
-
-def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
-    """Build the gRPC server; None if the settings give it no port."""
-    settings = shared.settings
-    if not settings.grpc_port:
-        return None
-    metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
-    return GrpcServer(
-        {**metadata.methods(), **GrpcInference(inference.service).methods()},
-        view.is_ready,
-        shared.turn,
-        max_message_bytes=settings.max_body_bytes,
         budget=shared.budget,
-        time_limits=TimeLimits(stalled_s=settings.grpc_stalled_s, idle_s=settings.grpc_idle_s),
-        tls=shared.tls.for_grpc() if shared.tls is not None else None,
+        offload=shared.offload,
     )

@@ -9,6 +9,7 @@ import time
 from gateway.access.private_home import keep_files_private
 from gateway.companion.keeper import CompanionKeeper
 from gateway.companion.threads import ThreadGroup, show_heartbeat
+from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.http.server import HttpServer
@@ -17,10 +18,10 @@ from gateway.replica.build import (
     build_control,
     build_endpoint,
     build_execution,
-    build_grpc,
     build_inference,
     open_shared,
 )
+from gateway.replica.build_grpc import build_grpc
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
@@ -134,6 +135,7 @@ class Replica:
 
 def _settle_interpreter() -> None:
     """Keep the garbage collector away from the objects that exist by now: they stay until the process ends."""
+    return_large_blocks()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)

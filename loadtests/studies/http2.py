@@ -20,9 +20,10 @@ from gateway.grpc.http2.connection import Http2Connection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame, settings_frame, window_update_frame
 from gateway.grpc.http2.handler import Handler
 from gateway.grpc.http2.stream import Stream
-from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.limits import grpc_limits
 from gateway.grpc.messages import RESPONSE_HEADERS, framed
 from gateway.grpc.status import OK_TRAILERS
+from gateway.settings import Settings
 
 _ROUNDS, _GROUPS, _CALLS, _MESSAGE = 9, 100, 32, framed(bytes(160))
 _PATH, _TYPE = (b":path", b"/inference.GRPCInferenceService/ModelInfer"), (b"content-type", b"application/grpc")
@@ -67,7 +68,7 @@ class Ours(Handler):
             lambda: None,
             max_body_bytes=1 << 20,
             budget=BodyBudget(1 << 30),
-            time_limits=TimeLimits(),
+            time_limits=grpc_limits(Settings()).time,
         )
         self._connection.connection_made(_Open())
         self.receive = self._connection.data_received

@@ -66,7 +66,6 @@ class Http2Connection(asyncio.Protocol):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handler = handler
-        self._clock = clock
         self._turns = turns = Turns(clock)
         self._intake = Intake()
         self._is_queued = False
@@ -97,13 +96,24 @@ class Http2Connection(asyncio.Protocol):
         """Let the client send the rest of a message of `size` bytes, which is the first in `received`."""
         self._receiving.expect(stream, size)
 
+    def settle(self, stream: Stream) -> None:
+        """Give back what a stream counts in the budget beside what it has received: its last message has its response.
+
+        For a stream that ends, that is done by itself.
+        """
+        self._receiving.settle(stream)
+
     def later(self, work: Callable[[], None]) -> None:
         """Call `work` when it is this connection's turn again."""
         self._turns.later(work)
 
-    def check_time(self) -> None:
+    def idle_since_s(self) -> float | None:
+        """Return since when the connection has had no call, as of the last look. None: it has one."""
+        return self._keeper.idle_since_s()
+
+    def look(self, now_s: float) -> None:
         """End what has waited for too long. To be called about once a second."""
-        self._keeper.check(self._clock())
+        self._keeper.check(now_s)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send this side's settings. Called by the event loop."""
@@ -126,14 +136,17 @@ class Http2Connection(asyncio.Protocol):
         self._intake.clear()
         self._turns.clear()
         self._table.cancel_all()
+        self._receiving.release_unread()
         self._handler.connection_lost()
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read. Called by the transport."""
         self._output.pause()
+        self._receiving.hold_unread(self._output.unsent_bytes())
 
     def resume_writing(self) -> None:
         """Read and send again. Called by the transport."""
+        self._receiving.release_unread()
         if self._output.resume():
             self._queue_intake()
             self.sending.go_on()

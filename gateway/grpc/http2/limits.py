@@ -19,6 +19,8 @@ RETURN_BYTES = 1024 * 1024
 """The bytes for which a WINDOW_UPDATE of the connection is sent."""
 SEND_BYTES = 64 * 1024
 """The bytes that a stream may send before it is the next stream's turn, if several wait."""
+FIRST_BYTES = 256 * 1024
+"""The bytes of a response that are sent at once. The rest follows as fast as the transport takes it."""
 MAX_HEADER_BYTES = 16 * 1024
 """The longest list of fields of a request (SETTINGS_MAX_HEADER_LIST_SIZE), counted as in RFC 9113, section 6.5.2."""
 MAX_DECODED_BYTES = 64 * 1024

@@ -21,8 +21,11 @@ from gateway.grpc.http2.stream import Stream
 class BodyBudget(Protocol):
     """The bytes of unfinished bodies that all connections of a process may hold together."""
 
-    def take(self, count: int) -> bool:
-        """Take a number of bytes. Return False, and take nothing, if fewer are left."""
+    def take(self, count: int, *, is_large: bool = False) -> bool:
+        """Take a number of bytes. Return False, and take nothing, if fewer are left. A large body leaves some free."""
+
+    def owe(self, count: int) -> None:
+        """Take a number of bytes whether they are left or not."""
 
     def give(self, count: int) -> None:
         """Give back what was taken."""
@@ -39,6 +42,7 @@ class ReceiveWindows:
         self._used = 0  # used by the handler, and not returned to the client yet
         self._reserve = reserve
         self._waiting: dict[int, Stream] = {}
+        self._unread = 0
 
     def arrived(self, size: int) -> None:
         """Count the bytes of a DATA frame.
@@ -52,10 +56,32 @@ class ReceiveWindows:
 
     def keep(self, stream: Stream, size: int) -> bool:
         """Count `size` bytes of an unfinished body. Return False if the process holds too many already."""
-        if not self._budget.take(size):
+        if not self._budget.take(size, is_large=stream.counted + size > STREAM_WINDOW):
             return False
         stream.counted += size
         return True
+
+    def hold(self, stream: Stream, size: int) -> None:
+        """Count a part of a response that waits in its stream."""
+        self._budget.owe(size)
+        stream.counted += size
+
+    def settle(self, stream: Stream) -> None:
+        """Give back what a stream counts beside what it has received."""
+        if stream.counted > len(stream.received):
+            self._uncount(stream, stream.counted - len(stream.received))
+
+    def hold_unread(self, size: int) -> None:
+        """Count what the transport holds for a client that does not read."""
+        self.release_unread()
+        self._budget.owe(size)
+        self._unread = size
+
+    def release_unread(self) -> None:
+        """Give back what `hold_unread` has counted."""
+        unread, self._unread = self._unread, 0
+        if unread:
+            self._budget.give(unread)
 
     def drop(self, size: int) -> None:
         """Return bytes of which nothing was kept to the connection's window."""
@@ -71,10 +97,8 @@ class ReceiveWindows:
         self._widen(stream, STREAM_WINDOW // 2)
 
     def consumed(self, stream: Stream, size: int) -> None:
-        """Return bytes that the handler has used, and has removed from `stream.received`."""
+        """Return bytes that the handler has removed from `stream.received` to the windows. They stay in the budget."""
         self.drop(size)
-        if stream.counted:
-            self._uncount(stream, size)
         if stream.reserved:
             self._return_reserve(stream)
         if not stream.is_request_complete:
@@ -108,7 +132,6 @@ class ReceiveWindows:
             self._return_reserve(stream)
 
     def _uncount(self, stream: Stream, size: int) -> None:
-        size = min(size, stream.counted)
         stream.counted -= size
         self._budget.give(size)
 

@@ -20,7 +20,7 @@ from gateway.grpc.http2.frames import (
 )
 from gateway.grpc.http2.handler import Handler
 from gateway.grpc.http2.headers import NO_TABLE
-from gateway.grpc.http2.limits import SEND_BYTES
+from gateway.grpc.http2.limits import FIRST_BYTES, SEND_BYTES
 from gateway.grpc.http2.output import Output
 from gateway.grpc.http2.stream import Stream
 from gateway.grpc.http2.streams import StreamTable
@@ -63,10 +63,13 @@ class SendingSide:
         """Send the headers of a response."""
         self._output.write(self._headers_frame(END_HEADERS, stream, block))
 
-    def send(self, stream: Stream, content: bytes) -> None:
+    def send(self, stream: Stream, *content: bytes) -> None:
         """Send a part of a response, as far as the windows allow."""
-        stream.put(content)
+        for part in content:
+            stream.put(part)
         self._push(stream)
+        if stream.is_open and stream.has_data:
+            self._streams.hold(stream)
 
     def finish(self, stream: Stream, block: bytes) -> None:
         """Send the trailers, after everything else: the response is complete."""
@@ -81,9 +84,10 @@ class SendingSide:
             or size > windows.initial + stream.window_change
             or size > self.max_frame_bytes
             or self._streams.ready
+            or self._output.is_paused
         ):
             self.start(stream, block)
-            stream.put(content)
+            self.send(stream, content)
             self.finish(stream, trailers)
             return
         windows.connection -= size
@@ -174,13 +178,15 @@ class SendingSide:
             self._send_from(ready.pop(next(iter(ready))), SEND_BYTES)
 
     def _push(self, stream: Stream) -> None:
-        """Send what the windows allow, unless other streams wait for the same."""
-        if stream.has_data and self._streams.ready:
+        """Send what the windows allow, unless other streams wait for the same. Of much, send a part now."""
+        if stream.has_data and (self._streams.ready or self._output.is_paused):
             if stream.window > 0:
                 self._streams.ready[stream.number] = stream
                 self._schedule()
         else:
-            self._send_from(stream, MAX_WINDOW)
+            self._send_from(stream, FIRST_BYTES)
+            if self._streams.ready:
+                self._schedule()
 
     def _send_from(self, stream: Stream, most: int) -> None:
         frames, used = stream.take(min(self._windows.connection, most), self.max_frame_bytes)

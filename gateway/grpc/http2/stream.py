@@ -73,6 +73,11 @@ class Stream:
         """True if a part of the response waits for a window."""
         return bool(self._unsent) or self._trailers is not None
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes of the response's messages wait for a window."""
+        return sum(map(len, self._unsent))
+
     def put(self, content: bytes | memoryview) -> None:
         """Queue a part of the response."""
         if len(content):

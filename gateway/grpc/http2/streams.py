@@ -85,6 +85,10 @@ class StreamTable:
         if stream.received or stream.counted or stream.reserved:
             self._receiving.forget(stream)
 
+    def hold(self, stream: Stream) -> None:
+        """Count the part of a response that waits, until its stream ends or goes on with the next message."""
+        self._receiving.hold(stream, stream.unsent_bytes)
+
     def give_up(self, stream: Stream, code: ErrorCode) -> None:
         """Reset a stream on which the client broke the protocol.
 

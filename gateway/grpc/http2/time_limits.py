@@ -25,9 +25,9 @@ class TimeLimits(NamedTuple):
     complete, or of a response that the client does not take, and `idle_s` without a call.
     """
 
-    hello_s: float = 10.0
-    stalled_s: float = 60.0
-    idle_s: float = 300.0
+    hello_s: float
+    stalled_s: float
+    idle_s: float
 
 
 class TimeKeeper:
@@ -57,6 +57,10 @@ class TimeKeeper:
         self._newest = 0
         self._unsent_bytes = 0
         self._was_idle = False
+
+    def idle_since_s(self) -> float | None:
+        """Return since when the connection has had no call. None: it has one."""
+        return None if self._streams.active else self._used_s
 
     def check(self, now_s: float) -> None:
         """End what has waited for too long."""

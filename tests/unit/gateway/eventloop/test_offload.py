@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
 from gateway.errors import BadRequest
 from gateway.eventloop.driver import run_in_task
-from gateway.eventloop.offload import Offload
+from gateway.eventloop.offload import LARGE_BYTES, Offload
 
 
 def outcome_of(work):
@@ -58,3 +59,44 @@ def test_what_ends_after_its_loop_is_dropped():
     released.set()
     offload._pool.shutdown()
     assert not pending.settled
+
+
+def test_a_single_job_of_another_client_waits_for_one_job_at_most():
+    async def run():
+        offload, released, order = Offload(threads=1), threading.Event(), []
+        many = [offload.run(released.wait, "many", 1)]
+        many += [offload.run(partial(order.append, number), "many", 1) for number in range(32)]
+        single = offload.run(partial(order.append, "single"), "one", 2)
+        released.set()
+        while not (single.settled and all(each.settled for each in many)):
+            await asyncio.sleep(0.001)
+        return order
+
+    assert asyncio.run(run())[:3] == [0, "single", 1]
+
+
+def test_work_that_nothing_awaits_any_more_is_not_begun():
+    async def run():
+        offload, released, begun = Offload(threads=1), threading.Event(), []
+        first = offload.run(released.wait)
+        waiting = [offload.run(partial(begun.append, number)) for number in range(3)]
+        waiting[1].abandon()
+        released.set()
+        while not (first.settled and waiting[2].settled):
+            await asyncio.sleep(0.001)
+        return begun
+
+    assert asyncio.run(run()) == [0, 2]
+
+
+def test_a_turn_of_the_loop_works_on_so_many_bytes_and_the_next_one_again():
+    async def run():
+        offload = Offload()
+        turns = []
+        for _ in range(2):
+            turns.append([offload.allows_here(LARGE_BYTES - 1) for _ in range(8)])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(run()) == [[True] * 4 + [False] * 4] * 2

@@ -14,7 +14,10 @@ from gateway.errors import BadRequest
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.inference import GrpcInference
+from gateway.grpc.limits import GrpcLimits
 from gateway.grpc.method import Method
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.inference.call import Answer
@@ -47,7 +50,7 @@ class StubService:
         self,
         route: str,
         headers: Headers,
-        decode: Callable[[Signature], InferenceRequest],
+        decode: Callable[[Signature], InferenceRequest | Pending[InferenceRequest]],
         *,
         read_time_left_s: Callable[[Headers], float | None],
         **more: Any,
@@ -57,7 +60,8 @@ class StubService:
             raise UnknownRoute(f"There is no route {route!r}.")
         self.headers = headers
         try:
-            request = decode(SIGNATURE)
+            decoded = decode(SIGNATURE)
+            request = await decoded if isinstance(decoded, Pending) else decoded
         except BadRequest as error:
             self.rejected.append((error, route))
             raise
@@ -86,6 +90,11 @@ def request(rows: int = 1, **more: Any) -> ModelInferRequest:
     tensor = {"name": "X", "datatype": "FP32", "shape": [rows, 2]}
     given = {"model_name": "r", "inputs": [tensor], "raw_input_contents": [bytes(8 * rows)], **more}
     return ModelInferRequest(**given)
+
+
+def methods_of(service: Any) -> dict[str, Method]:
+    """Return the methods of the inference service in front of `service`."""
+    return GrpcInference(service, BodyBudget(1 << 30), Offload()).methods()
 
 
 class Client:
@@ -117,6 +126,11 @@ class Served(NamedTuple):
     client: Client
 
 
+def limits_of(max_message_bytes: int, max_connections: int = 100, hello_s: float = 10.0) -> GrpcLimits:
+    """Return limits of a server."""
+    return GrpcLimits(max_message_bytes, max_connections, TimeLimits(hello_s=hello_s, stalled_s=60, idle_s=300))
+
+
 @contextlib.asynccontextmanager
 async def serving(
     methods: Mapping[str, Method],
@@ -126,7 +140,8 @@ async def serving(
     port: int = 0,
     max_message_bytes: int = 100_000,
     max_unfinished_bytes: int = 1 << 30,
-    time_limits: TimeLimits = TimeLimits(),  # noqa: B008  # it is immutable
+    max_connections: int = 100,
+    hello_s: float = 10.0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
     budget = BodyBudget(max_unfinished_bytes)
@@ -134,9 +149,9 @@ async def serving(
         methods,
         is_ready,
         EndOfTurn(),
-        max_message_bytes=max_message_bytes,
+        limits=limits_of(max_message_bytes, max_connections, hello_s),
         budget=budget,
-        time_limits=time_limits,
+        offload=Offload(),
         tls=tls,
     )
     bound = bind_port(host, port)

@@ -10,12 +10,11 @@ import pytest
 import structlog.testing
 
 from gateway.errors import STATUS_OF, BadRequest, ClientGone, Overloaded, RateLimited, TooLate
-from gateway.grpc.inference import GrpcInference
 from gateway.grpc.messages import time_left_s
 from gateway.grpc.server import SERVICE
 from gateway.protocols.open_inference_pb2 import ModelStreamInferResponse
 from tests.support.polling import PATIENCE_S
-from tests.unit.gateway.grpc.support import Client, StubService, request, serving
+from tests.unit.gateway.grpc.support import Client, StubService, methods_of, request, serving
 
 MESSAGE = request().SerializeToString()
 
@@ -25,7 +24,7 @@ def behind(use: Callable[[Client, StubService], Coroutine[Any, Any, None]], **st
 
     async def run() -> StubService:
         service = StubService(**stub)
-        async with serving(GrpcInference(service).methods()) as served:
+        async with serving(methods_of(service)) as served:
             await asyncio.wait_for(use(served.client, service), PATIENCE_S)
         return service
 

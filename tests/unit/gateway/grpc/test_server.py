@@ -16,13 +16,21 @@ from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.grpc.http2.time_limits import TimeLimits
-from gateway.grpc.inference import GrpcInference
+from gateway.eventloop.offload import Offload
 from gateway.grpc.reflection import V1, V1ALPHA
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.replica.ports import bind_port
 from tests.support.polling import PATIENCE_S, wait_until_async
-from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
+from tests.unit.gateway.grpc.support import (
+    Client,
+    Served,
+    StubService,
+    channel_to,
+    limits_of,
+    methods_of,
+    request,
+    serving,
+)
 
 MESSAGE = request().SerializeToString()
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -32,7 +40,7 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 def behind(use: Callable[[Served, StubService], Coroutine[Any, Any, None]], **more: Any) -> None:
     async def run() -> None:
         service = StubService()
-        async with serving(GrpcInference(service).methods(), **more) as served:
+        async with serving(methods_of(service), **more) as served:
             await asyncio.wait_for(use(served, service), PATIENCE_S)
 
     asyncio.run(run())
@@ -48,7 +56,7 @@ def test_a_port_that_somebody_holds_cannot_be_had():
 
 def test_replicas_share_a_port():
     async def use(first: Served, _: StubService) -> None:
-        async with serving(GrpcInference(StubService()).methods(), port=first.port) as second:
+        async with serving(methods_of(StubService()), port=first.port) as second:
             assert second.port == first.port
             assert first.listener.is_listening()
             assert second.listener.is_listening()
@@ -70,7 +78,9 @@ def test_addresses_of_version_6_are_taken():
 def test_connections_without_another_end_are_noticed():
     async def run() -> None:
         bound = bind_port("127.0.0.1", 0)
-        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000, budget=BodyBudget(1000))
+        listener = GrpcServer(
+            {}, lambda: True, EndOfTurn(), limits=limits_of(1000), budget=BodyBudget(1000), offload=Offload()
+        )
         await listener.start(bound)
         assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert bound.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
@@ -86,7 +96,51 @@ def test_a_client_that_keeps_the_port_waiting_is_disconnected():
         writer.close()
         await served.client.infer(request())
 
-    behind(use, time_limits=TimeLimits(hello_s=0.5))
+    behind(use, hello_s=0.5)
+
+
+def test_the_idlest_connection_gives_way_when_there_are_too_many():
+    async def use(served: Served, _: StubService) -> None:
+        await served.client.infer(request())
+        idle = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(9)]
+        for each, _writer in idle:
+            await each.read(9)  # the server's settings
+        newest = [channel_to(served.port) for _ in range(3)]
+        for channel in newest:
+            await Client(channel).infer(request())
+        closed = [await asyncio.wait_for(_is_closed(each), PATIENCE_S) for each, _writer in idle]
+        assert sum(closed) >= 2  # the first client's connection may have given way, too
+        assert len(served.listener._connections) <= 10
+        for channel in newest:
+            await channel.close()
+        for _each, writer in idle:
+            writer.close()
+
+    behind(use, max_connections=10)
+
+
+async def _is_closed(reader: asyncio.StreamReader) -> bool:
+    """Return True if the server closes the connection within a moment."""
+    try:
+        async with asyncio.timeout(0.2):
+            await reader.read()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_a_connection_with_a_call_does_not_give_way():
+    async def use(served: Served, _: StubService) -> None:
+        stub: Any = health_pb2_grpc.HealthStub(served.client.channel)
+        watched = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        assert (await watched.read()).status == SERVING
+        others = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(30)]
+        await asyncio.wait_for(others[0][0].read(), PATIENCE_S)
+        assert not watched.done()
+        for _each, writer in others:
+            writer.close()
+
+    behind(use, max_connections=10)
 
 
 def test_health_is_asked_for_the_process_and_for_the_service():
@@ -250,7 +304,9 @@ def test_draining_cancels_what_takes_too_long():
 
 def test_draining_ends_at_once_without_connections():
     async def run() -> None:
-        listener = GrpcServer({}, lambda: True, EndOfTurn(), max_message_bytes=1000, budget=BodyBudget(1000))
+        listener = GrpcServer(
+            {}, lambda: True, EndOfTurn(), limits=limits_of(1000), budget=BodyBudget(1000), offload=Offload()
+        )
         await listener.start(bind_port("127.0.0.1", 0))
         await asyncio.wait_for(listener.drain(10 * PATIENCE_S), PATIENCE_S)
         await listener.drain(10 * PATIENCE_S)
@@ -274,7 +330,7 @@ def test_no_call_is_lost_while_one_of_two_replicas_drains():
         second_service, clients = StubService(), list[Client]()
         async with (
             contextlib.AsyncExitStack() as stack,
-            serving(GrpcInference(second_service).methods(), port=first.port),
+            serving(methods_of(second_service), port=first.port),
         ):
             # The kernel chooses the replica of a connection. Both need some.
             while len(clients) < 6 or not (first_service.calls and second_service.calls):

@@ -16,14 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.access.tls import Tls
-from gateway.grpc.inference import GrpcInference
 from tests.support.polling import PATIENCE_S
-from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, request, serving
+from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, methods_of, request, serving
 
 
 def behind(use: Callable[[Served], Coroutine[Any, Any, None]], tls: ssl.SSLContext) -> None:
     async def run() -> None:
-        async with serving(GrpcInference(StubService()).methods(), tls=tls, max_message_bytes=1_000_000) as served:
+        async with serving(methods_of(StubService()), tls=tls, max_message_bytes=1_000_000) as served:
             await asyncio.wait_for(use(served), PATIENCE_S)
 
     asyncio.run(run())

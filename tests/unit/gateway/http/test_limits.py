@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from gateway.http.limits import connections_within
+from gateway.eventloop.open_files import connections_within
 from gateway.http.upload import Upload
 from tests.support import replica
 from tests.support.polling import wait_until
@@ -236,3 +236,30 @@ def test_one_connection_too_many_closes_an_idle_one(hurried):
 @pytest.mark.parametrize(("open_files", "connections"), [(256, 10), (1024, 384), (65_536, 32_640)])
 def test_connections_leave_descriptors_for_the_rest(open_files, connections):
     assert connections_within(open_files) == connections
+
+
+@pytest.mark.parametrize("body", [b"x", b"a" * 50_000, b"\r\n\r\n" + b"a" * 100], ids=["short", "long", "empty lines"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_head_that_begins_behind_another_request_is_counted_from_its_first_byte(gateway, body, ends):
+    for size, status in ((31_000, 200 if ends else None), (36_000, 431)):
+        with connection(gateway) as opened:
+            first, rest = LIVE + b"X-A: " + b"a" * 30_000, b"a" * (size - 30_000)
+            opened.sendall(head(len(body)) + body + first)  # 30 kB of the head are in the packet of another
+            assert read_response(opened).status == 400
+            for at in range(0, len(rest), 1000):
+                with contextlib.suppress(OSError):  # it may be refused by now
+                    opened.sendall(rest[at : at + 1000])
+            if ends:
+                with contextlib.suppress(OSError):
+                    opened.sendall(b"\r\n\r\n")
+            if status is not None:
+                assert read_response(opened).status == status
+
+
+def test_many_requests_in_a_packet_are_no_long_head(gateway):
+    with connection(gateway) as opened:
+        opened.sendall((LIVE + b"X-A: " + b"a" * 1000 + b"\r\n\r\n") * 100 + LIVE)
+        for _ in range(100):
+            assert read_response(opened).status == 200
+        opened.sendall(b"\r\n")
+        assert read_response(opened).status == 200

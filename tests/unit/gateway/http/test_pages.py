@@ -1,12 +1,14 @@
 """Web pages at both doors: the FastAPI application, and the endpoint of predictions before it."""
 
 import json
+import socket
 
 import httpx
 import pytest
 
-from tests.support.polling import PATIENCE_S
+from tests.support.polling import PATIENCE_S, wait_until
 from tests.support.replica import serving, settings_of
+from tests.unit.gateway.http.support import connection, head, read_response
 
 _LISTED = "https://app.example.com"
 _BODY = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}).encode()
@@ -141,3 +143,17 @@ def test_the_health_check_of_the_engine_takes_no_other_method(gateway):
     assert send(gateway, "HEAD", "/-/healthz", b"").status_code == 200
     response = send(gateway, "POST", "/-/healthz", b"")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("more", [{}, {"expect": "100-continue"}], ids=["plain", "expects"])
+def test_a_listed_page_without_a_credential_is_refused_before_it_uploads(registry, tmp_path, more):
+    settings = settings_of(registry, tmp_path, access="required", cors_origins=_LISTED)
+    fields = [f"{name}: {value}" for name, value in {"Origin": _LISTED, **more}.items()]
+    with serving(settings) as closed, connection(closed) as opened:
+        opened.sendall(head(900_000, *fields) + bytes(1000))
+        wait_until(lambda: opened.recv(9, socket.MSG_PEEK) == b"HTTP/1.1 ")  # although the body is not here
+        response = read_response(opened)
+        assert (response.status, response.headers["x-error"]) == (401, "Unauthenticated")
+        assert response.headers["access-control-allow-origin"] == _LISTED
+        asks = {"origin": _LISTED, "access-control-request-method": "POST"}
+        assert closed.http.options("/v2/models/plain/infer", headers=asks).status_code == 204

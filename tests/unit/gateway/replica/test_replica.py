@@ -44,7 +44,7 @@ def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
 
 
 def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
-    monkeypatch.setattr("gateway.http.endpoint.encode_prediction", None)  # stands for any bug of ours
+    monkeypatch.setattr("gateway.http.content_work.encode_prediction", None)  # stands for any bug of ours
     with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
         check(gateway)
 

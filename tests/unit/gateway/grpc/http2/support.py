@@ -14,11 +14,13 @@ from gateway.errors import BadRequest
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.offload import Offload
 from gateway.grpc.connection import GrpcConnection
 from gateway.grpc.http2.frames import PREFACE, FrameType, frame
 from gateway.grpc.http2.headers import field
-from gateway.grpc.http2.time_limits import TimeLimits
+from gateway.grpc.limits import grpc_limits
 from gateway.grpc.method import Method
+from gateway.settings import Settings
 
 MAX_MESSAGE_BYTES = 100_000
 SETTINGS = frame(FrameType.SETTINGS, 0, 0)
@@ -124,7 +126,8 @@ class Peer:
             EndOfTurn(),
             max_message_bytes=max_message_bytes,
             budget=self.budget,
-            time_limits=TimeLimits(),
+            offload=Offload(),
+            time_limits=grpc_limits(Settings()).time,
             opened=lambda _: None,
             closed=lambda _: None,
             clock=self._clock,

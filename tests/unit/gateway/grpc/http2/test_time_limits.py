@@ -19,7 +19,7 @@ async def after(peer: Peer, seconds: float) -> bytes:
     """Let time pass, with a look each second. Return what the server sends."""
     for _ in range(round(seconds)):
         peer.now_s += 1
-        peer.http2.check_time()
+        peer.http2.look(peer.now_s)
     return await peer.read()
 
 

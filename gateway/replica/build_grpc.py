@@ -1,0 +1,25 @@
+"""Builds the gRPC port of one replica from the parts that `gateway.replica.build` builds."""
+
+from gateway.control.replica_view import ReplicaView
+from gateway.grpc.inference import GrpcInference
+from gateway.grpc.limits import grpc_limits
+from gateway.grpc.model_metadata import GrpcMetadata
+from gateway.grpc.server import GrpcServer
+from gateway.replica.build import Inference, Shared
+
+
+def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
+    """Build the gRPC server; None if the settings give it no port."""
+    settings = shared.settings
+    if not settings.grpc_port:
+        return None
+    metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
+    return GrpcServer(
+        {**metadata.methods(), **GrpcInference(inference.service, shared.budget, shared.offload).methods()},
+        view.is_ready,
+        shared.turn,
+        limits=grpc_limits(settings),
+        budget=shared.budget,
+        offload=shared.offload,
+        tls=shared.tls.for_grpc() if shared.tls is not None else None,
+    )
