@@ -78,6 +78,8 @@ class Replica:
         if self._jwks is not None:
             await asyncio.to_thread(self._jwks.tick, time.monotonic())
             self._threads.start("jwks", keep_signing_keys, self._jwks)
+        with contextlib.suppress(OSError):  # it is tried again every second
+            await asyncio.to_thread(self._keeper.look)  # before there are requests that starting a process would delay
         await asyncio.to_thread(control.reconciler.settle, _SETTLE_S)
         await self._http.start(bind_port(settings.host, settings.port))
         if self._grpc is not None:

@@ -29,8 +29,6 @@ def closed_gateway(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFac
 
 
 def _served(home: Path, **settings: str) -> AbstractContextManager[GatewayProcess]:
-    # The first segment that becomes Parquet costs about 100 MB for good. The tests of memory must not see that.
-    settings = {"POINTSMAN_SEGMENT_MAX_AGE_S": "3600", **settings}
     return running(GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **settings))
 
 
