@@ -8,7 +8,6 @@ import random
 import threading
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ OURSELVES = "pointsman"
 
 _PATIENCE_S = 5.0
 _MOST_PAUSE_S = 0.02
+_LOCKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,9 @@ class Changes:
         self._catalogue = catalogue
         self._replica = replica
         self._view = view
-        # Threads of one replica wait for each other here; replicas are kept apart by compare-and-set.
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        # Threads of one process wait for each other here; processes are kept apart by compare-and-set. Routes share
+        # locks: one for each name that an operator sends would stay for ever.
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def change(
         self, route: str, command_for: Callable[[Document], Command], note: Note, expected: int | None = None
@@ -69,7 +70,7 @@ class Changes:
         """
         self._refuse_in_trouble()
         until_s = time.monotonic() + _PATIENCE_S
-        with self._locks[route]:
+        with self._locks[hash(route) % _LOCKS]:
             while True:
                 entry, at = self._next(route, command_for, note, expected)
                 try:

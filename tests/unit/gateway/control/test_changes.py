@@ -117,6 +117,19 @@ def test_what_is_asked_is_asked_of_the_newest_document(desk):
     assert seen == [2]
 
 
+def test_names_of_routes_that_there_are_not_leave_nothing_behind(desk):
+    before = held(desk.changes)
+    for number in range(500):
+        with pytest.raises(UnknownRoute):
+            desk.changes.change(f"z{number}", lambda _: shift(20), NOTE)
+    assert held(desk.changes) == before
+
+
+def held(changes: Changes) -> int:
+    """Return how many objects the fields of `changes` hold directly."""
+    return sum(len(each) for each in vars(changes).values() if isinstance(each, list | dict | set))
+
+
 def test_a_route_that_there_is_not_is_unknown(desk):
     with pytest.raises(UnknownRoute, match=r"There is no route 'z'; there are none\."):
         desk.changes.change("z", shift(20), NOTE)
