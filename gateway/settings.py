@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     advance_every_ms: int = Field(
         500,
         ge=50,
-        description="How often a replica counts its requests, and checks if a rollout may advance.",
+        description="How often the companion counts requests, and checks if a rollout may advance.",
     )
     registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
     drain_s: float = Field(
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
 
     @property
     def metrics_dir(self) -> Path:
-        """The folder in which the replicas of this machine share their metrics."""
+        """The folder in which the processes of this machine publish their metrics."""
         return self.home / "metrics"
 
     @property

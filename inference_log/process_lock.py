@@ -4,9 +4,14 @@ The kernel releases the lock when the process ends, however it ends. The file na
 the holder's last heartbeat.
 """
 
+import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
+
+_TRIES = 3
+_PAUSE_S = 0.002
 
 
 class ProcessLock:
@@ -21,8 +26,10 @@ class ProcessLock:
         os.utime(self._fd)
 
     def release(self) -> None:
-        """Give the lock up."""
-        os.close(self._fd)
+        """Give the lock up. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def take_lock(path: Path) -> ProcessLock | None:
@@ -31,10 +38,15 @@ def take_lock(path: Path) -> ProcessLock | None:
     Raises:
         OSError: the file cannot be written.
     """
-    lock = _lock(path)
-    if lock is not None:
-        path.write_text(_identity(os.getpid()))
-    return lock
+    for _ in range(_TRIES):
+        fd = _open(path)
+        if _lock(fd, fcntl.LOCK_EX):
+            with contextlib.suppress(OSError):  # a disk that is full must not keep the holder from its work
+                os.truncate(fd, os.pwrite(fd, _identity(os.getpid()).encode(), 0))
+            return ProcessLock(path, fd)
+        os.close(fd)
+        time.sleep(_PAUSE_S)  # the lock may be held by a process that only looks
+    return None
 
 
 def is_held(path: Path) -> bool:
@@ -43,11 +55,11 @@ def is_held(path: Path) -> bool:
     Raises:
         OSError: the file cannot be written.
     """
-    lock = _lock(path)
-    if lock is None:
-        return True
-    lock.release()
-    return False
+    fd = _open(path)
+    try:
+        return not _lock(fd, fcntl.LOCK_SH)  # processes that look do not hinder each other
+    finally:
+        os.close(fd)
 
 
 def holder(path: Path) -> tuple[int, float] | None:
@@ -64,19 +76,17 @@ def holder(path: Path) -> tuple[int, float] | None:
         return None
 
 
-def _lock(path: Path) -> ProcessLock | None:
+def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _lock(fd: int, kind: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)  # the process named there no longer holds it
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(fd)
-        return None
-    except OSError:
-        os.close(fd)
-        raise
-    return ProcessLock(path, fd)
+        return False
+    return True
 
 
 def _identity(pid: int) -> str:

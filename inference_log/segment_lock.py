@@ -38,30 +38,41 @@ def claimed(path: Path) -> Iterator[bool]:
         OSError: the file cannot be opened.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS gives an exclusive lock only to writers
     except FileNotFoundError:
         yield False
         return
     try:
-        yield _lock(fd) and os.fstat(fd).st_nlink > 0  # another process may have shipped and deleted it meanwhile
+        yield _lock(fd) and _is_still(path, fd)
     finally:
         os.close(fd)
 
 
-def sync_segment(path: Path) -> None:
-    """Sync a segment to the disk, also one that another process is writing. A file that is gone is no error.
+def sync_segment(path: Path) -> bool:
+    """Sync a segment to the disk, also one that a process is writing. Return True if none is.
 
     Raises:
-        OSError: the disk is failing.
+        OSError: the disk is failing. A file that is gone is no error.
     """
+    with claimed(path) as is_closed:
+        pass
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return False
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+    return is_closed
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    """Return True if the path leads to the open file. Meanwhile another process may have deleted or replaced it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(fd: int) -> bool:

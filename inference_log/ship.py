@@ -5,6 +5,7 @@ segment is set aside, and not tried again, if it holds what no writer writes, or
 the process that converted it (`inference_log.tries`). A full disk and a sink that is away are no fault of the segment.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import structlog
 from inference_log.converter import Converted, Converter, Outcome
 from inference_log.segment_lock import claimed
 from inference_log.spool import DEAD_LETTER, all_segments
-from inference_log.tries import MAX_TRIES, forget_tries, note_failed_try
+from inference_log.tries import MAX_TRIES, forget_tries, is_due, note_failed_try
 
 _log = structlog.get_logger()
 
@@ -35,7 +36,8 @@ def _nothing(_: Path) -> None:
 class Shipper:
     """The shipper of all segments of a spool that no process is writing.
 
-    A segment whose Parquet is stored is deleted once `may_delete` returns True. After that, `deleted` is called.
+    A segment whose Parquet is stored is deleted once `may_delete` returns True. After that, `deleted` is called. `now`
+    returns the seconds since the epoch.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Shipper:
         *,
         may_delete: Callable[[Path], bool] = _always,
         deleted: Callable[[Path], None] = _nothing,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.rows_persisted = 0
         self.failures = 0
@@ -53,6 +56,7 @@ class Shipper:
         self._converter = converter
         self._may_delete = may_delete
         self._deleted = deleted
+        self._now = now
         self._stored: set[Path] = set()
 
     def tick(self, expired: Callable[[], bool] = _never) -> None:
@@ -66,9 +70,9 @@ class Shipper:
                 return
             try:
                 with claimed(path) as is_closed:
-                    if is_closed:
+                    if is_closed and is_due(path, self._now()):
                         self._ship_one(path, expired)
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 self._note_failure(path, str(error))
 
     def _ship_one(self, path: Path, expired: Callable[[], bool]) -> None:
@@ -96,7 +100,7 @@ class Shipper:
             case Outcome.UNAVAILABLE:
                 self._note_failure(path, converted.sentence)
             case Outcome.FAILED:
-                if note_failed_try(path) < MAX_TRIES:
+                if note_failed_try(path, self._now()) < MAX_TRIES:
                     self._note_failure(path, converted.sentence)
                 else:
                     self._set_aside(path, f"it failed {MAX_TRIES} times: {converted.sentence}")
@@ -109,10 +113,10 @@ class Shipper:
         _log.error("inference_log.segment.kept", segment=path.name, error=sentence)
 
     def _set_aside(self, path: Path, why: str) -> None:
-        self.failures += 1
-        self.set_aside += 1
         folder = self._spool / DEAD_LETTER
-        _log.error("inference_log.segment.set_aside", segment=str(folder / path.name), error=why, advice=_WHAT_TO_DO)
         folder.mkdir(exist_ok=True)
         path.rename(folder / path.name)
         forget_tries(path)
+        self.failures += 1
+        self.set_aside += 1
+        _log.error("inference_log.segment.set_aside", segment=str(folder / path.name), error=why, advice=_WHAT_TO_DO)

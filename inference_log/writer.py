@@ -49,8 +49,8 @@ class _ActiveSegment:
             self._size = CHUNK_BYTES
             self._map = mmap.mmap(self.fd, self._size)
         except OSError:
+            path.unlink()  # first: once the lock is gone the companion may claim the file
             os.close(self.fd)
-            path.unlink()
             raise
         self.write(header)
 

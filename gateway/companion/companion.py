@@ -2,14 +2,15 @@
 
 import socket
 import time
+from contextlib import suppress
 
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.fence import Fence
 from gateway.companion.files import PROCESS, folder, scrape_socket
-from gateway.companion.jobs import Shipping, Stewardship
+from gateway.companion.jobs import Shipping, Stewardship, sync_segments
 from gateway.companion.node_view import NodeView
 from gateway.companion.scrape import Scrapes, render_all
-from gateway.companion.threads import ThreadGroup, show_heartbeat, watch_processes
+from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.last_known import LastKnownFile
@@ -19,7 +20,6 @@ from gateway.control.rollouts import RolloutDriver
 from gateway.settings import Settings
 from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
-from inference_log.process_lock import ProcessLock
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
 from inference_log.writer import LogWriter
@@ -28,15 +28,17 @@ from registry_sync.open import open_registry
 from runtimes.load import LoadOptions
 from store.open import open_store
 
+_STUCK_S = 300.0
+"""Longer than loading a large model takes. Before a rollout follows an alias, the companion loads the version."""
+
 
 class Companion:
-    """The jobs of the companion, in threads. `lock` is what makes it the only one."""
+    """The jobs of the companion, in threads."""
 
-    def __init__(self, settings: Settings, lock: ProcessLock) -> None:
+    def __init__(self, settings: Settings) -> None:
         host, started_ms = socket.gethostname(), time.time_ns() // 1_000_000
         name = name_on(host, PROCESS)
         self._settings = settings
-        self._lock = lock
         self._store = open_store(settings.store)
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
         writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
@@ -60,15 +62,15 @@ class Companion:
         )
         self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
         self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
-        self._threads, self._ship, self._signs = ThreadGroup(), ThreadGroup(), ThreadGroup()
+        self._threads, self._ship = ThreadGroup(), ThreadGroup()
 
     def start(self) -> None:
         """Start the threads."""
         settings = self._settings
         fence = Fence(lambda: seat_locks(settings.spool), settings.wedged_after_s)
-        self._signs.start("heartbeat", show_heartbeat, self._lock)
         self._threads.start("fence", watch_processes, fence)
         self._threads.start("scrapes", self._scrapes.run)
+        self._threads.start("sync", sync_segments, settings.spool)
         self._threads.start("steward", self._stewardship.run, settings.advance_every_ms / 1000)
         self._ship.start(
             "ship", self._shipping.run, settings.segment_max_age_s, settings.segment_max_bytes, self._is_last
@@ -78,9 +80,13 @@ class Companion:
         """End the threads. The last companion of a machine first does what is left to do."""
         self._threads.stop()
         self._ship.stop()
+        with suppress(OSError):
+            self._publish()  # what was shipped at the end
         self._store.close()
-        self._signs.stop()
-        self._lock.release()
+
+    def is_working(self) -> bool:
+        """Return False if counting, aborts and the like have been stuck for so long that they must begin anew."""
+        return self._stewardship.stuck_s() < _STUCK_S
 
     def _is_last(self) -> bool:
         return not held_seats(self._settings.spool)

@@ -9,6 +9,7 @@ is closed the kernel kills this process. TASK says where the log is and how much
 
 import os
 import resource
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -32,6 +33,8 @@ def main() -> None:
     """Convert segments until the companion closes the connection."""
     descriptor, pipe, given = sys.argv[1:]
     die_with(int(pipe))
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group of processes: the companion ends this one
+        signal.signal(number, signal.SIG_IGN)
     task = msgspec.json.decode(given, type=Task)
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
     # If memory runs out all the same, the kernel ends this process before any other of ours.
@@ -41,7 +44,8 @@ def main() -> None:
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.directory import DirectorySink
 
-    os.set_inheritable(int(descriptor), False)
+    for each in (descriptor, pipe):
+        os.set_inheritable(int(each), False)
     converter = LocalConverter(DirectorySink(Path(task.log)))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
         for path in paths:

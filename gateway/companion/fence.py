@@ -48,9 +48,9 @@ class Fence:
             self._heartbeats = {}  # this process did not run either, so it saw no heartbeats
         self._looked_s = now_s
         self._heartbeats = {path: beat for path in self._locks() if (beat := self._heartbeat(path, now_s)) is not None}
-        for beat in self._heartbeats.values():
-            if now_s - beat.since_s > self._limit_s:
-                self._fence(beat, now_s)
+        for path, beat in self._heartbeats.items():
+            if now_s - beat.since_s > self._limit_s and not os.statvfs(path).f_flag & os.ST_RDONLY:
+                self._fence(beat, now_s)  # on a disk that has become read-only, no process can give a heartbeat
 
     def _heartbeat(self, path: Path, now_s: float) -> _Heartbeat | None:
         seen, before = holder(path), self._heartbeats.get(path)

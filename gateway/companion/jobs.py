@@ -1,7 +1,8 @@
 """What the companion repeats: a place for each job, with how often and in which thread it runs.
 
 Jobs of one thread run one after the other. A job that may take long has a thread of its own, so that it does not delay
-an abort. A new job, such as learning or the synchronisation of registries, is one more line in `Companion.start`.
+an abort. A new job, such as learning or the synchronisation of registries, is one more line in `Stewardship` or, with a
+thread of its own, in `Companion.start`.
 """
 
 import threading
@@ -14,14 +15,16 @@ from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
-from gateway.telemetry.periodic import PeriodicJob, run_every, run_once
+from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
 from inference_log.spool import all_segments
 from inference_log.writer import LogWriter
 from registry_sync.catalogue import Catalogue
 
+_SYNC_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
+_LONGEST_PAUSE_S = 30.0
 _SHIP_AT_END_S = 5.0
 """How long the last companion of a machine goes on shipping. The next start ships the rest."""
 
@@ -41,8 +44,10 @@ class Stewardship:
     ) -> None:
         self._rollouts = rollouts
         self._catalogue = catalogue
+        self._began_s = time.monotonic()
         failed = "gateway.companion.failed"
         self._jobs = (
+            PeriodicJob(self._begin, failed),
             PeriodicJob(view.refresh, failed),
             PeriodicJob(counter.tick, failed),
             PeriodicJob(self._advance, failed),
@@ -55,19 +60,51 @@ class Stewardship:
         run_every(stop, every_s, *self._jobs)
         run_once(*self._jobs)
 
+    def stuck_s(self) -> float:
+        """Return the seconds since the last round of the jobs began."""
+        return time.monotonic() - self._began_s
+
+    def _begin(self) -> None:
+        self._began_s = time.monotonic()
+
     def _advance(self) -> None:
         self._rollouts.tick(time.time())
         self._catalogue.retain(set())  # a version is loaded here only to see that it can be served
 
 
+def sync_segments(stop: threading.Event, spool: Path) -> None:
+    """Sync the segments that are being written to the disk, so that a power failure costs about a second.
+
+    Closed ones are synced once more.
+    """
+    synced: set[Path] = set()
+    outage = LogOnce("inference_log.sync.failed")
+
+    def sync() -> None:
+        waiting = all_segments(spool)
+        synced.intersection_update(waiting)
+        trouble = ""
+        for path in waiting:
+            try:
+                if path not in synced and sync_segment(path):
+                    synced.add(path)
+            except OSError as error:
+                trouble = str(error)
+        outage.note(trouble)
+
+    run_every(stop, _SYNC_EVERY_S, PeriodicJob(sync, "inference_log.sync.failed"))
+
+
 class Shipping:
-    """Syncs the segments that are being written to the disk, and ships those that are closed."""
+    """Ships the segments that no process is writing. While that fails for all of them, it tries less and less often."""
 
     def __init__(self, spool: Path, writer: LogWriter, shipper: Shipper, converter: ChildConverter) -> None:
         self._spool = spool
         self._writer = writer
         self._shipper = shipper
         self._converter = converter
+        self._pause_s = 0.0
+        self._not_before_s = 0.0
 
     def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, is_last: Callable[[], bool]) -> None:
         """Ship until `stop` is set; then, if no replica is left to start another companion, the rest.
@@ -82,9 +119,13 @@ class Shipping:
 
     def _tick(self, max_age_s: float, max_bytes: int, expired: Callable[[], bool]) -> None:
         self._writer.rotate(max_age_s, max_bytes)
-        for path in all_segments(self._spool):
-            sync_segment(path)
+        if max_bytes and time.monotonic() < self._not_before_s:
+            return
+        failures, rows = self._shipper.failures, self._shipper.rows_persisted
         try:
             self._shipper.tick(expired)
         finally:
             self._converter.rest()
+        is_in_vain = self._shipper.failures > failures and self._shipper.rows_persisted == rows
+        self._pause_s = min(2 * self._pause_s or _SHIP_EVERY_S, _LONGEST_PAUSE_S) if is_in_vain else 0.0
+        self._not_before_s = time.monotonic() + self._pause_s

@@ -4,24 +4,25 @@
 
 SOCKET is one end of a connection to the replica that starts it. The replica sends the settings, in one line of JSON.
 When the replica closes the connection or ends, this process ends in order. LOCK is the file that makes it the only
-companion of its machine. PIPE is not needed.
+companion of its machine. PIPE is for processes that have to be killed; this one ends by itself.
 
-The lock is taken before anything large is imported: if two replicas start a companion at once, one ends again at once.
+The lock is taken, and the heartbeat begins, before anything large is imported. If two replicas start a companion at
+once, one ends again at once; and on a busy machine the imports take long.
 """
 
 import os
 import signal
 import socket
 import sys
-import time
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from inference_log.process_lock import ProcessLock, take_lock
+from gateway.companion.signs import Signs
+from inference_log.process_lock import take_lock
 
-_TRIES = 5
-_PAUSE_S = 0.02
+_LAST_WORK_S = 30.0
 
 
 def main() -> None:
@@ -30,9 +31,10 @@ def main() -> None:
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
     connection = socket.socket(fileno=int(descriptor))
-    lock = _take_lock(Path(path))
+    lock = take_lock(Path(path))
     if lock is None:
         return
+    signs = Signs(lock)
 
     def end(_: int, __: FrameType | None) -> None:
         with suppress(OSError):
@@ -41,29 +43,32 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     settings = connection.makefile("rb").readline()
-    if not settings:
-        return
+    if settings:
+        _run(settings, connection, signs)
+    signs.stop()
+    lock.release()
 
+
+def _run(settings: bytes, connection: socket.socket, signs: Signs) -> None:
     from gateway.companion.companion import Companion
     from gateway.settings import Settings
     from gateway.telemetry.logs import configure_logs
 
     configure_logs()
-    companion = Companion(Settings.model_validate_json(settings), lock)
+    companion = Companion(Settings.model_validate_json(settings))
+    signs.is_working = companion.is_working
     companion.start()
     with suppress(OSError):
         connection.recv(1)
+    _end_within(_LAST_WORK_S)
     companion.stop()
 
 
-def _take_lock(path: Path) -> ProcessLock | None:
-    """Take the lock, or return None if it is held for longer than a process takes that only looks if it is."""
-    for _ in range(_TRIES):
-        lock = take_lock(path)
-        if lock is not None:
-            return lock
-        time.sleep(_PAUSE_S)
-    return None
+def _end_within(limit_s: float) -> None:
+    """End this process after a time, whatever it does then: it holds the lock that another companion needs."""
+    timer = threading.Timer(limit_s, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 if __name__ == "__main__":

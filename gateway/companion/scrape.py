@@ -6,6 +6,7 @@ replica renders the text itself.
 
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ _log = structlog.get_logger()
 
 _PATIENCE_S = 5.0
 _WAITING = 16  # scrapes
+_LENGTH = struct.Struct("<Q")
 
 
 def scrape(settings: Settings) -> bytes:
@@ -59,21 +61,27 @@ class Scrapes:
             listener.listen(_WAITING)
             listener.settimeout(0.5)
             while not stop.is_set():
-                with suppress(TimeoutError):
+                try:
                     self._answer(listener.accept()[0])
+                except TimeoutError:
+                    pass
+                except OSError as error:  # such as too many open files
+                    _log.warning("gateway.scrape.failed", error=str(error))
+                    stop.wait(1.0)
             self._path.unlink(missing_ok=True)
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
             connection.settimeout(_PATIENCE_S)
             try:
-                connection.sendall(self._render_text())
+                text = self._render_text()
+                connection.sendall(_LENGTH.pack(len(text)) + text)
             except Exception as error:  # noqa: BLE001  # the next scrape must find this thread running
                 _log.warning("gateway.scrape.failed", error=repr(error))
 
 
 def _ask(path: Path) -> bytes:
-    """Return what the companion answers, to its end.
+    """Return what the companion answers; nothing if that is not whole.
 
     Raises:
         OSError: there is no companion, or it does not answer in time.
@@ -82,7 +90,9 @@ def _ask(path: Path) -> bytes:
         connection.settimeout(_PATIENCE_S)
         with _short(path) as name:
             connection.connect(name)
-        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    length, text = received[: _LENGTH.size], received[_LENGTH.size :]
+    return text if length == _LENGTH.pack(len(text)) else b""  # the companion may have ended in the middle
 
 
 @contextmanager

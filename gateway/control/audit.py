@@ -12,6 +12,7 @@ from itertools import takewhile
 from gateway.control.report import host_of
 from gateway.telemetry.periodic import LogOnce
 from inference_log.record import Audit
+from inference_log.segment_lock import sync_segment
 from inference_log.writer import LogWriter
 from router.document.document import to_dict
 from router.draw.assignment import BUCKETS
@@ -34,11 +35,11 @@ class AuditTrail:
         self._outage = LogOnce("gateway.audit.store_failed")
 
     def tick(self, now_s: float) -> None:
-        """Write the changes that are due at `now_s`, in seconds since the epoch. Never raise a store error."""
+        """Write the changes that are due at `now_s`, in seconds since the epoch. Never raise a store or disk error."""
         try:
             self._write_due(now_s)
             self._outage.note("")
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OSError) as error:
             self.failures += 1
             self._outage.note(str(error))
 
@@ -56,8 +57,16 @@ class AuditTrail:
                 self.failures += 1
                 break
             after = numbered.number
-        if after != before and self._store.advance_audited(before, after):
-            self._audited = after
+        if after != before:
+            self._sync()
+            if self._store.advance_audited(before, after):
+                self._audited = after
+
+    def _sync(self) -> None:
+        """Sync the segment: once the mark has moved, nothing writes these changes again."""
+        path = self._writer.active_path
+        if path is not None:
+            sync_segment(path)
 
     def _is_due(self, change: Change, now_s: float) -> bool:
         return host_of(change.by) == self._host or change.at_s <= now_s - self._patience_s

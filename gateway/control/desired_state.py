@@ -16,7 +16,7 @@ _LOST = "`pointsman restore` puts back what the replicas serve; until then nothi
 
 
 class DesiredState:
-    """One per replica; changed by one thread, read by others.
+    """One per process; changed by one thread, read by others.
 
     `known` is the last state of the store that was believed. `trouble` is why the store is not believed now, or empty.
     `corrupt` gives the reason for each route whose document cannot be read. `was_read` is True once the store has

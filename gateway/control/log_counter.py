@@ -56,7 +56,7 @@ class _Source:
             written = size = path.stat().st_size
             if size % CHUNK_BYTES == 0:
                 written = written_end(path, max(self.end, size - CHUNK_BYTES))
-        except FileNotFoundError:
+        except OSError:  # it is gone, or the next tick says why it cannot be read
             return 0
         return max(0, written - self.end)
 
@@ -129,9 +129,9 @@ class LogCounter:
             self._count(path)
         except FileNotFoundError:
             pass  # it was counted to its end and deleted after it was listed
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.failures += 1
-            _log.warning("gateway.counter.unread", segment=path.name, error=str(error))
+            _log.warning("gateway.counter.unread", segment=path.name, error=repr(error))
 
     def _count(self, path: Path) -> None:
         """Count the segment piece by piece up to where its file ends now. Other threads may count in between.
@@ -155,7 +155,7 @@ class LogCounter:
         try:
             piece = self._read(path, source)
             added = tally(source.contexts, piece.records)
-        except OSError:
+        except (OSError, MemoryError):  # no fault of the segment
             raise
         except Exception as error:  # noqa: BLE001  # damaged bytes may raise anything; the shipper sets such a segment aside
             source.unreadable = True

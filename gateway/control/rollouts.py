@@ -1,6 +1,6 @@
 """Advances rollouts, and takes bad arms out of traffic. Runs in a background thread.
 
-The companion process of every machine looks, some twice a second. What has to be done follows from the document, the
+The companion process of every machine looks, about twice a second. What has to be done follows from the document, the
 sums and the time, and is written with compare-and-set. The first companion makes the change, and the others find it
 made.
 """

@@ -36,6 +36,11 @@ def write_served(folder: Path, live: LiveTable) -> None:
         _log.warning("gateway.served.not_written", path=str(fresh), error=str(error))
 
 
+def forget_served(folder: Path) -> None:
+    """Remove what an earlier replica of the seat has left. This one serves nothing yet."""
+    (folder / _NAME).unlink(missing_ok=True)
+
+
 class ServedFiles:
     """The reader of the files of several replicas. Each file is read once for each time that it is replaced."""
 

@@ -5,6 +5,7 @@ as long as any route uses the version. If the version is also a shadow somewhere
 its own queue, breaker, thread and process.
 """
 
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -57,6 +58,7 @@ class LanePool:
         self._lanes: dict[LaneKey, Lane] = {}
         self._manifests: dict[LaneKey, Manifest] = {}
         self._published: dict[LaneKey, Mapping[str, float]] = {}
+        self._publishing = threading.Lock()  # guards `_lanes` and `_published`: other threads publish
 
     def lane(self, version: Version, placement: Placement, is_shadow: bool = False) -> Lane:
         """Return the lane of a version. Open it if there is none, or if the version's manifest has changed.
@@ -73,9 +75,10 @@ class LanePool:
             opened = self._open(key, version)
             if lane is not None:
                 self._retire(lane)
-            lane = self._lanes[key] = opened
-            self._manifests[key] = version.manifest
-            self._published.pop(key, None)
+            with self._publishing:
+                lane = self._lanes[key] = opened
+                self._manifests[key] = version.manifest
+                self._published.pop(key, None)
         return lane
 
     def has_news(self) -> bool:
@@ -84,21 +87,23 @@ class LanePool:
 
     def publish(self, count: Callable[[VersionKey, Mapping[str, float], float], None]) -> None:
         """Call `count` with what each version has done since the last time, and the time of day."""
-        for key, lane in self._lanes.items():
-            now = asdict(lane.statistics)
-            before = self._published.get(key, _NOTHING)
-            if now != before:
-                count(key.version, {field: value - before[field] for field, value in now.items()}, time.time())
-                self._published[key] = now
+        with self._publishing:
+            for key, lane in self._lanes.items():
+                now = asdict(lane.statistics)
+                before = self._published.get(key, _NOTHING)
+                if now != before:
+                    count(key.version, {field: value - before[field] for field, value in now.items()}, time.time())
+                    self._published[key] = now
 
     def retain(self, keys: Collection[LaneKey], *, is_all: bool = True) -> None:
         """Forget all other lanes; requests in their queues are still answered. For `is_all` see `Dedicated.retain`."""
         for key, lane in self._lanes.items():
             if key not in keys:
                 self._retire(lane)
-        self._lanes = {key: lane for key, lane in self._lanes.items() if key in keys}
-        self._manifests = {key: manifest for key, manifest in self._manifests.items() if key in keys}
-        self._published = {key: sums for key, sums in self._published.items() if key in keys}
+        with self._publishing:
+            self._lanes = {key: lane for key, lane in self._lanes.items() if key in keys}
+            self._manifests = {key: manifest for key, manifest in self._manifests.items() if key in keys}
+            self._published = {key: sums for key, sums in self._published.items() if key in keys}
         self._processes.retain(keys)
         if self._dedicated is not None:
             self._dedicated.retain({key.version for key in keys if key.placement == "dedicated"}, is_all=is_all)

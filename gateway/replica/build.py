@@ -26,7 +26,7 @@ from gateway.control.last_known import LastKnownFile
 from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity, name_on
-from gateway.control.served_file import write_served
+from gateway.control.served_file import forget_served, write_served
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
@@ -113,6 +113,7 @@ def open_shared(settings: Settings) -> Shared:
         _log.warning("gateway.store.not_encrypted", hosts=plain, advice="use rediss://: passwords and keys go in clear")
     tracing = open_tracing(os.environ)
     seat = take_seat(settings.spool)
+    forget_served(seat.folder)
     name = name_on(socket.gethostname(), seat.number)
     return Shared(
         settings=settings,

@@ -1,5 +1,6 @@
 """Publishes the numbers of a replica, about once a second, and when the metrics are asked for."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -30,6 +31,7 @@ class Publisher:
         self._writer = writer
         self._shadows = shadows
         self._in_flight = in_flight
+        self._lock = threading.Lock()  # a thread publishes, and so does each scrape
 
     def publish(self) -> None:
         """Publish what was counted and what is measured now.
@@ -37,6 +39,10 @@ class Publisher:
         Raises:
             OSError: the disk is full or failing.
         """
+        with self._lock:
+            self._publish()
+
+    def _publish(self) -> None:
         metrics = self._metrics
         self._lanes.publish(metrics.count_lane)
         metrics.set_gauge(IN_FLIGHT, ((), self._in_flight()))

@@ -36,7 +36,7 @@ _WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
 
 _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
-_LAST_WORK_S = 25.0  # added to the drain: requests in hand, the last segments
+_LAST_WORK_S = 45.0  # added to the drain: requests in hand, hanging models, the companion's last work
 _CPUS_PER_REPLICA = 0.1  # a claim for placement, not a limit; leaves room for the surge of a rolling upgrade
 
 

@@ -113,6 +113,7 @@ class Replica:
         await asyncio.to_thread(self._lanes.close)
         with contextlib.suppress(OSError):  # the companion reads the segment all the same
             self._writer.close()
+            self._publisher.publish()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         self._store.close()

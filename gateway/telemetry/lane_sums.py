@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
-from gateway.telemetry.published import Published
+from gateway.telemetry.published import LaneSums
 from gateway.telemetry.statistics import LaneStatistics, VersionStatistics
 from registry_sync.catalogue import VersionKey
 
 _FIELDS = tuple(field.name for field in fields(LaneStatistics))
 
 
-def sum_lanes(published: Iterable[Published]) -> dict[VersionKey, VersionStatistics]:
-    """Return the sums of every version. The time of the last run is the latest."""
+def sum_lanes(lanes_of: Iterable[Iterable[LaneSums]]) -> dict[VersionKey, VersionStatistics]:
+    """Return the sums of every version over all processes. The time of the last run is the latest."""
     sums: dict[VersionKey, VersionStatistics] = {}
-    for one in published:
-        for lane in one.lanes:
+    for lanes in lanes_of:
+        for lane in lanes:
             add(sums.setdefault(VersionKey(lane.model, lane.version, lane.digest), VersionStatistics()), lane.sums)
     return sums
 

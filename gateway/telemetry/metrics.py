@@ -1,6 +1,5 @@
 """The numbers of one process, and where it publishes them. Any process of the machine renders those of all."""
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -8,9 +7,9 @@ from pathlib import Path
 
 from gateway.telemetry.lane_sums import add, sum_lanes
 from gateway.telemetry.metric_table import SHED
-from gateway.telemetry.published import Labels, LaneSums, Published, TimedRequests, read, read_all, write
+from gateway.telemetry.published import Labels, LaneSums, Published, TimedRequests, read, read_lanes, write
 from gateway.telemetry.statistics import VersionStatistics
-from gateway.telemetry.tallies import BUCKETS_S, Tallies, Tally, note
+from gateway.telemetry.tallies import Tallies, Tally, note
 from registry_sync.catalogue import VersionKey
 
 
@@ -28,10 +27,9 @@ class Metrics:
         self.shed = 0
         self._folder = folder
         self._process = process
-        self._lock = threading.Lock()  # a scrape publishes, and so does a thread
         before = read(folder, process)
         self._tallies, self._shadow_tallies = _tallies(before.requests), _tallies(before.shadow_requests)
-        self._lanes: dict[VersionKey, VersionStatistics] = sum_lanes([before])
+        self._lanes: dict[VersionKey, VersionStatistics] = sum_lanes([before.lanes])
         self._before = {
             (name, labels): value for name, counters in before.counters.items() for labels, value in counters
         }
@@ -59,36 +57,31 @@ class Metrics:
         self._gauges[name] = list(values)
 
     def publish(self) -> None:
-        """Replace the file of this process.
+        """Replace the file of this process. One thread at a time calls this and the setters.
 
         Raises:
             OSError: the folder cannot be written. The next call publishes what this one did not.
         """
-        with self._lock:
-            self.set_total(SHED, self.shed)
-            counters: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
-            for name, labels in self._totals.keys() | self._before.keys():
-                value = self._before.get((name, labels), 0.0) + self._totals.get((name, labels), 0.0)
-                counters[name].append((labels, value))
-            lanes = [LaneSums(*key, sums) for key, sums in self._lanes.items()]
-            requests, shadows = list(_requests(self._tallies)), list(_requests(self._shadow_tallies))
-            write(
-                self._folder,
-                self._process,
-                Published(requests, shadows, lanes, dict(counters), self._gauges, time.time()),
-            )
+        self.set_total(SHED, self.shed)
+        counters: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
+        for name, labels in self._totals.keys() | self._before.keys():
+            value = self._before.get((name, labels), 0.0) + self._totals.get((name, labels), 0.0)
+            counters[name].append((labels, value))
+        lanes = [LaneSums(*key, sums) for key, sums in self._lanes.items()]
+        requests, shadows = list(_requests(self._tallies)), list(_requests(self._shadow_tallies))
+        write(
+            self._folder,
+            self._process,
+            Published(requests, shadows, lanes, dict(counters), self._gauges, time.time()),
+        )
 
     def lane_sums(self) -> dict[VersionKey, VersionStatistics]:
         """Return what every version has done, over all replicas of this machine."""
-        return sum_lanes(read_all(self._folder).values())
+        return sum_lanes(read_lanes(self._folder))
 
 
 def _tallies(requests: list[TimedRequests]) -> Tallies:
-    return {
-        (each.route, each.target, each.version, each.status): Tally(each.buckets, each.sum_s)
-        for each in requests
-        if len(each.buckets) == len(BUCKETS_S) + 1  # an earlier release may have had others
-    }
+    return {(each.route, each.target, each.version, each.status): Tally(each.buckets, each.sum_s) for each in requests}
 
 
 def _requests(tallies: Tallies) -> Iterator[TimedRequests]:

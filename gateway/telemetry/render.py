@@ -102,7 +102,7 @@ def _timed(metric: Timed, requests: Sequence[TimedRequests]) -> Iterator[Metric]
 
 
 def _lanes(everything: Sequence[Published]) -> Iterator[Metric]:
-    sums = sum_lanes(everything)
+    sums = sum_lanes(one.lanes for one in everything)
     for name, (field, help_text) in LANES.items():
         family = CounterMetricFamily(name, help_text, labels=LANE_LABELS)
         for key, statistics in sums.items():

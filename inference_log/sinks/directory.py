@@ -33,6 +33,7 @@ class DirectorySink:
                 with staged.open("rb") as file:
                     os.fsync(file.fileno())
                 os.link(staged, path)  # unlike a rename, a link never replaces a file
+                _sync_folder(path.parent)  # before the segment is deleted, which may be on another disk
             except FileExistsError:
                 require_same(path, staged, key)
                 return False
@@ -41,3 +42,11 @@ class DirectorySink:
         except OSError as error:
             raise SinkUnavailable(f"{path} cannot be written: {error}.") from error
         return True
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from structlog.testing import capture_logs
 
+from inference_log import segment_lock
+from inference_log import writer as writer_module
 from inference_log.converter import Converted, Outcome
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.local_converter import LocalConverter
@@ -62,7 +66,9 @@ class Spool:
         self.seat: Seat = take_seat(self.root)
         self.folder = self.seat.folder
         self.writer = LogWriter(self.folder, "w")
-        self.shipper = Shipper(self.root, LocalConverter(sink or DirectorySink(self.log)), **hooks)
+        self.now_s = time.time()
+        converter = LocalConverter(sink or DirectorySink(self.log))
+        self.shipper = Shipper(self.root, converter, now=lambda: self.now_s, **hooks)
 
     def ship(self) -> None:
         self.shipper.ship(segments(self.folder))
@@ -196,6 +202,7 @@ def test_a_sink_that_fails_keeps_the_segment_and_the_next_one_ships(
     spool.ship()
     assert segments(spool.folder) == [kept]
     assert (spool.shipper.failures, spool.shipped()) == (1, ["d2"])
+    spool.now_s += 3600
     spool.ship()
     assert segments(spool.folder) == []
     assert spool.shipped() == ["d1", "d2"]
@@ -410,9 +417,9 @@ def test_a_segment_that_ends_its_converter_three_times_is_set_aside_and_the_othe
     spool = Spool(tmp_path)
     path = write_segment(spool.folder, [make_context()], [make_record(writer_seq=1)], 1)
     with capture_logs() as lines:
-        for _ in range(3):
+        for hour in range(3):
             assert path.exists()
-            Shipper(spool.root, DeadlyConverter()).tick()
+            Shipper(spool.root, DeadlyConverter(), now=lambda: spool.now_s + 3600 * hour).tick()  # noqa: B023
     write_segment(spool.folder, [make_context()], [make_record(writer_seq=2)], 2)
     for _ in range(3):
         spool.tick_once()
@@ -457,8 +464,10 @@ def test_a_segment_that_fails_three_times_is_set_aside(tmp_path, make_context, m
     spool = Spool(tmp_path, sink)
     path = write_segment(spool.folder, [make_context()], [make_record()])
     for failures in (1, 2):
-        spool.ship()
+        for _ in range(5):  # one try, and then a pause
+            spool.ship()
         assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([path], failures, 0)
+        spool.now_s += 3600
     spool.ship()
     spool.ship()
     assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([], 3, 1)
@@ -505,3 +514,51 @@ def test_a_shipper_that_has_to_end_stops_at_the_next_piece_and_the_segment_is_no
     assert spool.shipped("writer_seq") == list(range(9))
     assert sorted(each.name for each in spool.folder.iterdir()) == ["lock"]
     spool.seat.release()
+
+
+def test_memory_that_is_short_for_a_minute_sets_no_segment_aside(spool, make_context, make_record, write_segment):
+    """Each converter was killed by the kernel, and all waiting segments were set aside within three seconds."""
+    for index in range(5):
+        write_segment(spool.folder, [make_context()], [make_record(writer_seq=index)], index)
+    short = Shipper(spool.root, DeadlyConverter(), now=lambda: spool.now_s)
+    for _ in range(30):
+        short.tick()
+        spool.now_s += 2
+    assert not (spool.root / DEAD_LETTER).exists()
+    assert short.failures <= 10
+    spool.now_s += 600
+    spool.tick_once()
+    assert spool.shipped("writer_seq") == list(range(5))
+
+
+def test_the_next_segment_of_a_name_is_not_taken_for_one_that_a_full_disk_has_ended(
+    tmp_path, make_context, make_record, monkeypatch
+):
+    """The file of a segment that cannot be opened is gone before its lock is: nothing can claim it."""
+    spool, claims = Spool(tmp_path), []
+    full = Mock(side_effect=OSError("No space left on device."))
+
+    def close(fd: int) -> None:
+        claims.extend(segments(spool.folder))
+        real(fd)
+
+    real = os.close
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        patched.setattr(writer_module.os, "close", close)
+        assert spool.writer.append(make_context(), make_record) is False
+    assert (claims, segments(spool.folder)) == ([], [])
+    spool.seat.release()
+
+
+def test_a_path_that_has_become_another_file_is_not_claimed(spool, make_context, make_record, write_segment):
+    path = write_segment(spool.folder, [make_context()], [make_record()])
+    real = segment_lock._lock
+
+    def replace_meanwhile(fd: int) -> bool:
+        path.unlink()
+        path.write_bytes(b"of the next writer")
+        return real(fd)
+
+    with patch.object(segment_lock, "_lock", replace_meanwhile), segment_lock.claimed(path) as is_closed:
+        assert not is_closed

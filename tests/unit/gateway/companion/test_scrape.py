@@ -1,5 +1,6 @@
 """A scrape is answered by the companion, or by the replica itself while there is none that answers."""
 
+import socket
 import threading
 
 import pytest
@@ -86,3 +87,21 @@ def test_gauges_of_processes_that_do_not_run_are_left_out(settings):
     assert b"pointsman_uncounted_bytes 5.0" in render_all(settings)
     lock.release()
     seat.release()
+
+
+def test_the_text_of_a_companion_that_is_killed_in_the_middle_is_not_shown(settings):
+    Metrics(settings.metrics_dir, "0").publish()
+    with socket.socket(socket.AF_UNIX) as listener, scrape_module._short(scrape_socket(settings)) as name:
+        listener.bind(name)
+        listener.listen()
+
+        def answer_in_part() -> None:
+            connection, _ = listener.accept()
+            connection.sendall(scrape_module._LENGTH.pack(1000) + b"pointsman_requests_total 12")
+            connection.close()
+
+        dying = threading.Thread(target=answer_in_part)
+        dying.start()
+        text = scrape(settings)
+        dying.join()
+    assert b"pointsman_shed_total 0" in text

@@ -1,14 +1,15 @@
 """Metrics of one replica, of its neighbours, and of the replicas that held its seat before."""
 
 import math
+import resource
+import signal
 import threading
 from pathlib import Path
-from unittest.mock import Mock
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry import published
 from gateway.telemetry.metric_table import ABORTS, IN_FLIGHT, P_VALUE, REVISION, SHED
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
@@ -168,15 +169,35 @@ def test_a_file_that_is_damaged_or_of_another_release_is_left_out(tmp_path, cont
     assert samples(tmp_path, {0, 1}, "pointsman_requests_total") == {("a", "r", "200", "1"): 1}
 
 
-def test_a_full_disk_loses_no_number(tmp_path, monkeypatch):
+def test_a_file_with_other_buckets_is_left_out(tmp_path):
+    """An earlier release may have had others. Its file stays for as long as nothing takes the seat."""
+    first = Metrics(tmp_path, "0")
+    first.count("r", "a", "1", 200, 0.001)
+    first.publish()
+    path = tmp_path / "0.numbers"
+    content = msgspec.msgpack.decode(path.read_bytes())
+    content["requests"][0]["buckets"].pop()
+    path.write_bytes(msgspec.msgpack.encode(content))
+    assert samples(tmp_path, {0}, "pointsman_requests_total") == {}
+    Metrics(tmp_path, "0").publish()
+
+
+def test_a_disk_that_is_full_loses_no_number(tmp_path):
+    """A write may be cut short without an error: then the file of before must stay."""
     metrics = Metrics(tmp_path, "0")
-    metrics.count("r", "a", "1", 200, 0.001)
-    with monkeypatch.context() as patched:
-        patched.setattr(published.os, "open", Mock(side_effect=OSError("No space left on device.")))
-        with pytest.raises(OSError, match="No space"):
-            metrics.publish()
+    for number in range(300):
+        metrics.count(f"route {number}", "a", "1", 200, 0.001)
     metrics.publish()
-    assert samples(tmp_path, {0}, "pointsman_requests_total") == {("a", "r", "200", "1"): 1}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            metrics.publish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert len(samples(tmp_path, {0}, "pointsman_requests_total")) == 300
 
 
 def test_a_replica_counts_its_responses(gateway):
