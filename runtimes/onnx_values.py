@@ -80,14 +80,11 @@ def _converted(tensor: Tensor, convert: Callable[[Any], Any]) -> Tensor:
 
 
 def run_with_values(
-    session: onnxruntime.InferenceSession,
-    inputs: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    options: onnxruntime.RunOptions | None = None,
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor], outputs: Sequence[str]
 ) -> Sequence[Tensor]:
     """Run a model with a BF16 output."""
     feed = {name: _value(tensor) for name, tensor in inputs.items()}
-    return [_tensor(value) for value in session.run_with_ort_values(outputs, feed, options)]
+    return [_tensor(value) for value in session.run_with_ort_values(outputs, feed)]
 
 
 def _value(tensor: Tensor) -> Any:
