@@ -48,8 +48,12 @@ def logged_values(
         kept_inputs, kept_outputs = _sample(inputs, batch_size, held), _sample(outputs, batch_size, held)
     of_inputs: tuple[bytes, ...] = ()
     of_outputs: tuple[bytes, ...] = ()
-    logged = [*kept_inputs, *[tensor for index, tensor in enumerate(kept_outputs) if index in logged_outputs]]
-    fits = sum(map(least_bytes, logged)) <= bounds.max_bytes  # or else writing 16 MB of strings takes half a second
+    fits = True
+    for tensor in (*kept_inputs, *kept_outputs):
+        if tensor.nbytes > bounds.max_bytes:  # to write 16 MB of strings takes half a second
+            logged = [tensor for index, tensor in enumerate(kept_outputs) if index in logged_outputs]
+            fits = sum(map(least_bytes, (*kept_inputs, *logged))) <= bounds.max_bytes
+            break
     if fits:
         of_inputs = tuple([tensor_bytes(tensor) for tensor in kept_inputs])
         of_outputs = tuple(
