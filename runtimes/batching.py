@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from runtimes.datatypes import NUMPY_OF, Tensor
-from runtimes.errors import InputRefused, ModelFailed
+from runtimes.errors import InputRefused, ModelFailed, without_frames
 from runtimes.manifest import Signature, TensorSpec
 from runtimes.runtime import Runtime, check_outputs, example_inputs, example_shapes
 
@@ -68,7 +68,7 @@ def run_isolated(
             _require_rows(tensors, sum(rows))
     except ModelFailed as error:
         if len(rows) == 1:
-            return [_classify(runtime, error, outputs)]
+            return [_classify(runtime, without_frames(error), outputs)]
         middle = len(rows) // 2
         edge = sum(rows[:middle])
         head = {name: tensor[:edge] for name, tensor in inputs.items()}

@@ -38,6 +38,8 @@ TYPE_STRING_OF = {name: dtype.str for name, dtype in NUMPY_OF.items()} | {"BF16"
 """The log's name of a datatype. NumPy's own string for BF16 would only say that it has two bytes."""
 
 _length = struct.Struct("<I")
+_PIECE = 65_536
+"""Strings that are written at a time. All at once, their lengths would take ten times the memory of the result."""
 
 
 def zeros(datatype: str, shape: Sequence[int]) -> Tensor:
@@ -54,10 +56,20 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     """Return a tensor's bytes for the wire and the log: row-major, little-endian, BYTES with their lengths."""
     if tensor.dtype.char != "O":
         return tensor.tobytes()
-    parts: list[bytes] = []
-    for element in tensor.ravel().tolist():
-        parts += (_length.pack(len(element)), element)
+    elements = tensor.ravel()
+    return b"".join([_with_lengths(elements[at : at + _PIECE].tolist()) for at in range(0, elements.size, _PIECE)])
+
+
+def _with_lengths(elements: list[bytes]) -> bytes:
+    parts = [b""] * (2 * len(elements))
+    parts[::2] = map(_length.pack, map(len, elements))
+    parts[1::2] = elements
     return b"".join(parts)
+
+
+def least_bytes(tensor: Tensor) -> int:
+    """Return how long `tensor_bytes` is, of strings without their characters. This looks at no element."""
+    return tensor.size * _length.size if tensor.dtype.char == "O" else tensor.nbytes
 
 
 def total_bytes(tensors: Iterable[Tensor]) -> int:

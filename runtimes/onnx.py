@@ -66,6 +66,7 @@ class OnnxRuntime:
             tensors = self._session.run(outputs, feed)
         except UnicodeDecodeError as error:
             raise ModelFailed("The model answers bytes that are not UTF-8, which ONNX Runtime cannot give.") from error
+        del feed  # millions of strings, before the outputs take as much again
         return [from_strings(tensor) for tensor in tensors]
 
     def _run_with_values(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
@@ -83,6 +84,10 @@ def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> 
     options.intra_op_num_threads = intra_op_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
+    # An arena would keep the most that the model ever took, rounded up to powers of two: 530 MB after 16 requests of
+    # 16 MB. Without it, 1 to 64 rows of a small model take the same time, and batches of 1,000 rows of a multi-layer
+    # perceptron of 512 units 10 to 25 % more.
+    options.enable_cpu_mem_arena = False
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above: no common base

@@ -7,19 +7,23 @@ OrtValue of strings, so a model with a BF16 output cannot also have BYTES.
 """
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
+from runtimes.datatypes import BYTES, NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Signature
 
 _BF16 = NUMPY_OF["BF16"]
 _ONNX_BF16 = 16
 _BF16_TYPE = "tensor(bfloat16)"
+_PIECE = 16_384
+_large = Lock()
 
 
 def check_datatypes(signature: Signature) -> None:
@@ -41,11 +45,11 @@ def to_feed(name: str, tensor: Tensor) -> Any:
 
 
 def _strings(name: str, tensor: Tensor) -> Tensor:
-    elements: list[bytes] = tensor.ravel().tolist()
     try:
-        return np.array([element.decode() for element in elements], BYTES).reshape(tensor.shape)
+        return _converted(tensor, bytes.decode)
     except UnicodeDecodeError:
-        width = max(map(len, elements))
+        elements: list[bytes] = tensor.ravel().tolist()
+    width = max(map(len, elements))
     if all(len(element) == width for element in elements):
         return np.array(elements, f"V{width}").reshape(tensor.shape)
     if not any(b"\0" in element for element in elements):
@@ -58,9 +62,21 @@ def _strings(name: str, tensor: Tensor) -> Tensor:
 
 def from_strings(tensor: Tensor) -> Tensor:
     """Convert an output of `InferenceSession.run`: strings become bytes."""
-    if tensor.dtype != BYTES:
-        return tensor
-    return tensor_of_bytes([text.encode() for text in tensor.ravel().tolist()], tensor.shape)
+    return _converted(tensor, str.encode) if tensor.dtype == BYTES else tensor
+
+
+def _converted(tensor: Tensor, convert: Callable[[Any], Any]) -> Tensor:
+    """Return a tensor of the converted elements. Python's lock is released between pieces of a few milliseconds.
+
+    Large tensors are converted one at a time. Several threads would be no sooner done, since only one of them can run,
+    and the event loop would wait for each of them.
+    """
+    elements = tensor.ravel()
+    converted = np.empty(elements.size, BYTES)
+    with _large if elements.size > _PIECE else nullcontext():
+        for at in range(0, elements.size, _PIECE):
+            converted[at : at + _PIECE] = [convert(element) for element in elements[at : at + _PIECE].tolist()]
+    return converted.reshape(tensor.shape)
 
 
 def run_with_values(

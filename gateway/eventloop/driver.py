@@ -31,10 +31,17 @@ class Pending(Generic[T]):
         return self.result()
 
     def result(self) -> T:
-        """Return the value, or raise the error. Call this only when it is settled."""
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]  # settled without an error, it has its value
+        """Return the value, or raise the error. Call this once, when it is settled.
+
+        The error is let go, because its traceback will refer to this object.
+        """
+        error, self._error = self._error, None
+        if error is None:
+            return self._value  # type: ignore[return-value]  # settled without an error, it has its value
+        try:
+            raise error
+        finally:
+            error = None
 
     def succeed(self, value: T) -> None:
         """Set the value, and resume the coroutine that awaits it at once. Do nothing if it is settled already."""
@@ -45,12 +52,20 @@ class Pending(Generic[T]):
                 self._resume()
 
     def fail(self, error: BaseException) -> None:
-        """Set an error instead of a value. Do nothing if it is settled already."""
+        """Set an error instead of a value. Do nothing if it is settled already.
+
+        The traceback of an error also refers to the frames of its callers, such as this one, which hold the error. This
+        cycle would keep the request in memory until Python looks for cycles, which it seldom does in a replica. So the
+        traceback is removed when the coroutine has dealt with the error.
+        """
         if not self.settled:
             self.settled = True
             self._error = error
             if self._resume is not None:
-                self._resume()
+                try:
+                    self._resume()
+                finally:
+                    error.__traceback__ = None
 
     def abandon(self) -> None:
         """Settle it without an outcome, because no coroutine awaits it any more."""
@@ -125,20 +140,26 @@ class Driver(Generic[T]):
 
 async def run_in_task(work: Coroutine[Any, None, T]) -> T:
     """Return or raise what `work` does, for a caller in a task. Cancelling the task cancels the work."""
-    outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    outcome: Pending[T] = Pending()  # a future would keep an error that is raised in this frame: a cycle
+    is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finished(value: T) -> None:
-        if not outcome.done():  # the task may have been cancelled in this very turn
-            outcome.set_result(value)
+        outcome.succeed(value)
+        end()
 
     def failed(error: BaseException) -> None:
-        if not outcome.done():
-            outcome.set_exception(error)
+        outcome.fail(error)
+        end()
+
+    def end() -> None:
+        if not is_over.done():  # the task may have been cancelled in this very turn
+            is_over.set_result(None)
 
     driver = Driver(work, finished, failed)
     driver.step()
     try:
-        return await outcome
+        await is_over
     except asyncio.CancelledError:
         driver.cancel()
         raise
+    return outcome.result()

@@ -12,7 +12,7 @@ import numpy as np
 
 from inference_log.record import Context, Kept
 from inference_log.values import STRINGS, kept_instances
-from runtimes.datatypes import Tensor, tensor_bytes
+from runtimes.datatypes import Tensor, least_bytes, tensor_bytes
 
 
 class LogBounds(NamedTuple):
@@ -46,13 +46,22 @@ def logged_values(
     if batch_size > bounds.max_instances:
         held = bounds.max_instances
         kept_inputs, kept_outputs = _sample(inputs, batch_size, held), _sample(outputs, batch_size, held)
-    of_inputs = tuple([tensor_bytes(tensor) for tensor in kept_inputs])
-    of_outputs = tuple(
-        [tensor_bytes(tensor) if index in logged_outputs else b"" for index, tensor in enumerate(kept_outputs)]
-    )
-    fits = sum(map(len, of_inputs)) + sum(map(len, of_outputs)) <= bounds.max_bytes
-    if fits and held == batch_size:
-        return Logged(of_inputs, of_outputs, None)
+    of_inputs: tuple[bytes, ...] = ()
+    of_outputs: tuple[bytes, ...] = ()
+    fits = True
+    for tensor in (*kept_inputs, *kept_outputs):
+        if tensor.nbytes > bounds.max_bytes:  # to write 16 MB of strings takes half a second
+            logged = [tensor for index, tensor in enumerate(kept_outputs) if index in logged_outputs]
+            fits = sum(map(least_bytes, (*kept_inputs, *logged))) <= bounds.max_bytes
+            break
+    if fits:
+        of_inputs = tuple([tensor_bytes(tensor) for tensor in kept_inputs])
+        of_outputs = tuple(
+            [tensor_bytes(tensor) if index in logged_outputs else b"" for index, tensor in enumerate(kept_outputs)]
+        )
+        fits = sum(map(len, of_inputs)) + sum(map(len, of_outputs)) <= bounds.max_bytes
+        if fits and held == batch_size:
+            return Logged(of_inputs, of_outputs, None)
     kept = Kept(held, fits, lacks_value(context, outputs, batch_size))
     return Logged(of_inputs, of_outputs, kept) if fits else Logged((), (), kept)
 

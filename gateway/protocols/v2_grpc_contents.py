@@ -65,14 +65,8 @@ def _array(name: str, datatype: str, field: str, contents: InferTensorContents) 
         return _in_pieces(contents.bytes_contents, BYTES)
     if field in _FIXED_WIDTH:
         return _packed(contents, field, kind)
-    array = _in_pieces(getattr(contents, field), _CARRIER_OF.get(field, kind))
-    if array.dtype == kind:
-        return array
-    bounds = np.iinfo(kind)
-    outside = array[(array < bounds.min) | (array > bounds.max)]
-    if outside.size:
-        raise BadRequest(f"Tensor {name} holds {outside[0]}, which {datatype} cannot.")
-    return array.astype(kind)
+    values, carrier = getattr(contents, field), _CARRIER_OF.get(field, kind)
+    return _in_pieces(values, kind) if carrier == kind else _narrowed(name, datatype, values, carrier)
 
 
 def _in_pieces(values: Any, kind: Any) -> Tensor:
@@ -80,6 +74,19 @@ def _in_pieces(values: Any, kind: Any) -> Tensor:
     array = np.empty(len(values), kind)
     for at in range(0, len(values), _PIECE):
         array[at : at + _PIECE] = values[at : at + _PIECE]
+    return array
+
+
+def _narrowed(name: str, datatype: str, values: Any, carrier: Any) -> Tensor:
+    """Return the values, which came in a wider type, as an array. It is made in pieces, too."""
+    array = np.empty(len(values), NUMPY_OF[datatype])
+    bounds = np.iinfo(array.dtype)
+    for at in range(0, len(values), _PIECE):
+        piece = np.array(values[at : at + _PIECE], carrier)
+        outside = piece[(piece < bounds.min) | (piece > bounds.max)]
+        if outside.size:
+            raise BadRequest(f"Tensor {name} holds {outside[0]}, which {datatype} cannot.")
+        array[at : at + _PIECE] = piece
     return array
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+import weakref
 from functools import partial
 
+import numpy as np
 import pytest
 
 from gateway.errors import BadRequest
@@ -100,3 +102,48 @@ def test_a_turn_of_the_loop_works_on_so_many_bytes_and_the_next_one_again():
         return turns
 
     assert asyncio.run(run()) == [[True] * 4 + [False] * 4] * 2
+
+
+def test_what_follows_a_job_comes_before_the_jobs_that_wait():
+    begun = []
+
+    async def run():
+        offload, begin = Offload(), threading.Event()
+
+        async def request(number):
+            await offload.run(partial(job, f"parse {number}"), connection=number)
+            await offload.run(partial(job, f"decode {number}"), connection=number)
+
+        def job(name):
+            begin.wait()
+            begun.append(name)
+
+        requests = [asyncio.ensure_future(run_in_task(request(number))) for number in range(3)]
+        await asyncio.sleep(0)
+        begin.set()
+        await asyncio.gather(*requests)
+
+    asyncio.run(run())
+    assert begun == [f"{step} {number}" for number in range(3) for step in ("parse", "decode")]
+
+
+def test_what_failed_work_held_is_freed_before_the_loop_gets_its_error():
+    seen = []
+
+    def parse():
+        text = np.zeros(10)
+        seen.append(weakref.ref(text))
+        raise ValueError("no number")
+
+    def fail():
+        body = np.zeros(10)
+        seen.append(weakref.ref(body))
+        try:
+            parse()
+        except ValueError as error:
+            raise BadRequest("no") from error
+
+    with pytest.raises(BadRequest, match="no") as raised:
+        outcome_of(fail)
+    assert [each() for each in seen] == [None, None]
+    assert raised.value.__cause__ is not None

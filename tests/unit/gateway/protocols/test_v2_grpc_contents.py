@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gateway.errors import BadRequest
+from gateway.protocols import v2_grpc_contents
 from gateway.protocols.open_inference_pb2 import InferTensorContents
 from gateway.protocols.v2_grpc_contents import FIELD_OF, decode_contents, encode_contents
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
@@ -66,3 +67,29 @@ def test_another_count_than_the_shapes_is_refused(shape, count):
 
 def test_a_shape_that_no_array_can_have_is_refused():
     assert "cannot have the shape" in refusal("INT32", (0, 2**62, 2**62))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["INT8", "INT16", "INT32", "UINT8", "UINT16", "UINT32", "INT64", "UINT64"]),
+    st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 300) | st.integers(0, 127), max_size=20),
+    st.integers(1, 7),
+)
+def test_pieces_and_whole_give_the_same(datatype, values, piece):
+    contents = InferTensorContents(**{FIELD_OF[datatype]: values})
+
+    def outcome():
+        try:
+            tensor = decode_contents("X", datatype, (len(values),), contents)
+        except BadRequest as error:
+            return str(error)
+        return tensor.dtype, tensor.tolist()
+
+    whole = outcome()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(v2_grpc_contents, "_PIECE", piece)
+        assert outcome() == whole
+    outside = [value for value in values if value > np.iinfo(NUMPY_OF[datatype]).max]
+    assert whole == (
+        f"Tensor X holds {outside[0]}, which {datatype} cannot." if outside else (NUMPY_OF[datatype], values)
+    )
