@@ -12,7 +12,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.errors import BadRequest, GatewayError, TooLarge, TooSlow
+from gateway.errors import BadRequest, GatewayError, TooSlow
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.head import check_head, fields_by_name, too_large, without_upgrade
 from gateway.http.limits import LINGER_BYTES
@@ -47,7 +47,7 @@ class LimitedConnection(HttpToolsProtocol):
     """A line in the packet that is being parsed ends with a blank."""
     _heads = 0
     _dropped = 0
-    """The bytes that came of the last request's body behind its response."""
+    """The bytes that came since the connection was refused."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -97,21 +97,14 @@ class LimitedConnection(HttpToolsProtocol):
         """Count a part of a body. The parser calls this."""
         self.progress = True
         self._body_bytes += len(body)
-        if self._drop(len(body)):
-            raise TooLarge("The rest of the body is not read.")  # ends the parsing; the response is sent already
         super().on_body(body)
 
-    def _drop(self, size: int) -> bool:
-        """Count what came of a body behind its response. Return True, and read nothing more, if it is too much."""
+    def _drop(self, size: int) -> None:
+        """Count what came since the connection was refused. Read no more of a body that is too long."""
         cycle: Any = self.cycle  # None before the first request, whatever uvicorn declares
-        if cycle is None or not (cycle.response_complete and cycle.more_body):
-            return False
         self._dropped += size
-        if self._dropped <= LINGER_BYTES:
-            return False
-        self.linger()
-        self.transport.pause_reading()
-        return True
+        if self._dropped > LINGER_BYTES and cycle is not None and cycle.response_complete and cycle.more_body:
+            self.transport.pause_reading()
 
     def linger(self) -> None:
         """End the connection behind the response that is sent.
@@ -166,7 +159,7 @@ class LimitedConnection(HttpToolsProtocol):
             self._refusal = error
             raise
         self.headers = []  # trailers go here, and nowhere else
-        self._body_bytes = self._dropped = 0
+        self._body_bytes = 0
         self._heads += 1
         self.progress = True
         super().on_headers_complete()

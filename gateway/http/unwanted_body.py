@@ -8,14 +8,14 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.http.limits import LINGER_BYTES
+from gateway.http.limits import DROPPED_BYTES
 from gateway.protocols.request import Headers
 
 
 def is_long(headers: Headers) -> bool:
     """Return True if a body is too long to be dropped, or may be."""
     length = headers.get(b"content-length")
-    return length is None or not length.isdigit() or int(length[:18]) > LINGER_BYTES
+    return length is None or not length.isdigit() or int(length[:18]) > DROPPED_BYTES
 
 
 def ending_if_unread(app: Any, cycle: Any, connection: Any) -> Any:

@@ -158,6 +158,7 @@ class Http2Connection(asyncio.Protocol):
         """Handle the frames that `data` completes, now or in later turns. Called by the event loop."""
         output, turns = self._output, self._turns
         if output.is_closed:
+            output.drop(len(data))
             return
         self._intake.add(data)
         if self._is_queued or output.is_paused:
