@@ -73,6 +73,10 @@ class GrpcConnection:
             call: Call = stream.context
             self._drive(stream, call, call.request, partial(self._responses.send_if_changed, stream))
 
+    def only_watches(self) -> bool:
+        """Return True if all calls of the connection are of `is_watch` methods, and wait for a change."""
+        return len(self._watches()) == len(self.http2.streams)
+
     def drain(self) -> None:
         """Tell the client to open its next calls elsewhere."""
         self.http2.closing.drain()
@@ -215,9 +219,8 @@ class GrpcConnection:
     def _go_on(self, stream: Stream) -> None:
         """Handle the next message of a stream, or its end, if the last response is on its way."""
         call: Call = stream.context
-        if not is_open(stream) or call.driven is not None or call.resume_scheduled:
-            return
-        if self.http2.is_paused or stream.has_unsent:
+        is_busy = call.driven is not None or call.resume_scheduled or stream.has_unsent
+        if is_busy or not is_open(stream) or self.http2.is_paused:
             return
         self.http2.settle(stream)
         message = self._take(stream)

@@ -57,6 +57,11 @@ class RequestFrames:
         self._guard = guard
         self._headers = HeaderReader()
 
+    @property
+    def partial_bytes(self) -> int:
+        """How much of a header block has arrived that is not complete."""
+        return 0 if self.open_block is None else len(self.open_block.content)
+
     def on_headers(self, flags: int, number: int, payload: bytes) -> None:
         """Start a request, or end it with trailers."""
         if flags & PADDED:
