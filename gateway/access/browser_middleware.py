@@ -18,8 +18,16 @@ _METHODS = "GET, HEAD, POST, PUT, DELETE"
 _VARY: _Header = (b"vary", b"origin")
 
 
-def cors_headers(headers: Headers) -> list[_Header]:
-    """Return what a response to a page of a listed origin says, so that the browser shows it to the page."""
+def cors_headers(policy: BrowserPolicy, headers: Headers) -> list[_Header]:
+    """Return what a response says, so that the browser shows it to a page of a listed origin.
+
+    If any origin is listed, every response says that it depends on the origin. Otherwise a cache could send the one for
+    another origin to a page of a listed one (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches).
+    """
+    if not policy.has_origins:
+        return []
+    if not policy.is_listed(headers):
+        return [_VARY]
     return [
         (b"access-control-allow-origin", headers[b"origin"]),
         (b"access-control-expose-headers", _READABLE.encode()),
@@ -55,16 +63,13 @@ class BrowserMiddleware:
             await self._app(scope, receive, send)
             return
         method, headers = scope["method"], dict(scope["headers"])
-        if not self._policy.is_listed(headers):
-            await self._answer(scope, receive, send)
-            return
-        allowed = preflight_headers(method, headers)
-        if allowed is not None:
-            start = {"type": "http.response.start", "status": 204, "headers": cors_headers(headers) + allowed}
-            await send(start)
+        extra = cors_headers(self._policy, headers)
+        allowed = preflight_headers(method, headers) if self._policy.is_listed(headers) else None
+        if allowed is None:
+            await self._answer(scope, receive, _with(send, extra) if extra else send)
+        else:
+            await send({"type": "http.response.start", "status": 204, "headers": extra + allowed})
             await send({"type": "http.response.body", "body": b""})
-            return
-        await self._answer(scope, receive, _with(send, cors_headers(headers)))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -42,8 +42,19 @@ class Caller:
         routes = self.grants.get(scope, frozenset())
         if routes is None or route in routes:
             return
-        where = f"on route {route}" if route is not None else "on what concerns all routes"
-        raise Forbidden(
+        raise self._lacks(scope, f"on route {route}" if route is not None else "on what concerns all routes")
+
+    def require_on_some_route(self, scope: str) -> None:
+        """Raise unless the caller holds the scope on at least one route.
+
+        Raises:
+            Forbidden: the caller does not; the sentence says what is missing.
+        """
+        if scope not in self.grants:
+            raise self._lacks(scope, "on any route")
+
+    def _lacks(self, scope: str, where: str) -> Forbidden:
+        return Forbidden(
             f"The {self.name} has no scope {scope} {where}; it has {describe(self.grants)}. "
             "Ask an operator for one that has it."
         )

@@ -93,6 +93,16 @@ class AccessGuard:
         """
         self.identify(headers, counts=False).require(scope, route)
 
+    def check_scope(self, headers: Mapping[bytes, bytes], scope: str) -> None:
+        """Raise unless the credential in the headers has the scope on some route. Count nothing.
+
+        A request that names its route in its body is checked in this way before the body is read, and admitted later.
+
+        Raises:
+            Unauthenticated, Forbidden, NotReady: as in `admit`.
+        """
+        self.identify(headers, counts=False).require_on_some_route(scope)
+
     def identify(self, headers: Mapping[bytes, bytes], *, counts: bool = True) -> Caller:
         """Return the caller whose credential is in the headers. Count one use of its rate, unless told not to.
 

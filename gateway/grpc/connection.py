@@ -70,9 +70,12 @@ class GrpcConnection:
     def renew(self) -> None:
         """Respond again to every call of an `is_watch` method whose response has changed."""
         for stream in self._watches():
-            self._drive(
-                stream, stream.context, stream.context.request, partial(self._responses.send_if_changed, stream)
-            )
+            call: Call = stream.context
+            self._drive(stream, call, call.request, partial(self._responses.send_if_changed, stream))
+
+    def only_watches(self) -> bool:
+        """Return True if all calls of the connection are of `is_watch` methods, and wait for a change."""
+        return len(self._watches()) == len(self.http2.streams)
 
     def drain(self) -> None:
         """Tell the client to open its next calls elsewhere."""
@@ -98,7 +101,7 @@ class GrpcConnection:
         del self.http2, self._responses  # they refer to their handler: without the cycle all are freed at once
 
     def request_started(self, stream: Stream) -> None:
-        """Find the method, or end the call."""
+        """Find the method and check the caller, or end the call."""
         headers = stream.headers
         if not is_grpc(headers):
             self.http2.sending.finish(stream, field(b":status", b"415"))  # the client may not know gRPC's statuses
@@ -107,8 +110,13 @@ class GrpcConnection:
         if method is None:
             path = headers[b":path"].decode("utf-8", "replace")[:200]
             self._end_with(stream, GrpcFailure(UNIMPLEMENTED, f"There is no method {path}; see reflection."))
-        else:
-            stream.context = Call(method)
+            return
+        stream.context = Call(method, self._max_message_bytes)
+        if method.check_caller is not None:
+            try:
+                method.check_caller(headers)
+            except Exception as error:  # noqa: BLE001  # the caller gets the error; a fault of ours is logged
+                self._fail(stream, error)
 
     def request_too_long(self, stream: Stream) -> None:
         """See `Handler`."""
@@ -127,7 +135,7 @@ class GrpcConnection:
         """Handle the next message of a stream. Reject a single message early if it cannot become valid."""
         if stream.context.method.is_stream:
             self._go_on(stream)
-        elif (size := framed_size(stream.received)) > PREFIX_BYTES + self._max_message_bytes:
+        elif (size := framed_size(stream.received)) > PREFIX_BYTES + stream.context.max_message_bytes:
             self._take(stream)  # fails the call now: the rest would not fit into the window
         elif size and len(stream.received) > size:
             self._end_with(stream, failure_of(BadRequest(_MORE)))
@@ -172,18 +180,14 @@ class GrpcConnection:
 
     def _watches(self) -> list[Stream]:
         """Return the open streams of `is_watch` methods that have had a response and are not being renewed."""
-        return [
-            stream
-            for stream in self.http2.streams.values()
-            if stream.context.method.is_watch and stream.context.has_headers and stream.context.driven is None
-            if is_open(stream)
-        ]
+        streams = self.http2.streams.values()
+        return [each for each in streams if each.context.is_watched() and is_open(each)]
 
     def _take(self, stream: Stream) -> Message | None:
         """Return the next message, or None if it has not arrived. End the call if the message cannot be read."""
         received = stream.received
         try:
-            found = next_message(received, stream.headers, self._max_message_bytes)
+            found = next_message(received, stream.headers, stream.context.max_message_bytes)
         except (GatewayError, Failed) as error:
             self._fail(stream, error)
             return None
@@ -201,9 +205,8 @@ class GrpcConnection:
         headers = stream.headers
         if is_large(message):
             call.holding = Holding(self._budget, id(self))
-            work = respond_to_large(
-                call.method, [message], headers, self._offload, self._max_message_bytes, call.holding
-            )
+            most = call.max_message_bytes
+            work = respond_to_large(call.method, [message], headers, self._offload, most, call.holding)
         else:
             work = call.method.respond(message.content, headers)  # type: ignore[arg-type]  # a small one is of bytes
         call.driven = Driver(work, finished, partial(self._fail, stream))
@@ -216,9 +219,8 @@ class GrpcConnection:
     def _go_on(self, stream: Stream) -> None:
         """Handle the next message of a stream, or its end, if the last response is on its way."""
         call: Call = stream.context
-        if not is_open(stream) or call.driven is not None or call.resume_scheduled:
-            return
-        if self.http2.is_paused or stream.has_unsent:
+        is_busy = call.driven is not None or call.resume_scheduled or stream.has_unsent
+        if is_busy or not is_open(stream) or self.http2.is_paused:
             return
         self.http2.settle(stream)
         message = self._take(stream)

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 
 from gateway.errors import BadRequest, UnknownService
 from gateway.grpc.http2.headers import HeaderMap
-from gateway.grpc.method import Method
+from gateway.grpc.method import SMALL_MESSAGE_BYTES, Method
 
 SERVICE = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -28,7 +28,10 @@ class Health:
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by name."""
-        return {"Check": Method(self._check), "Watch": Method(self._watch, is_watch=True)}
+        return {
+            "Check": Method(self._check, max_message_bytes=SMALL_MESSAGE_BYTES),
+            "Watch": Method(self._watch, is_watch=True, max_message_bytes=SMALL_MESSAGE_BYTES),
+        }
 
     def is_serving(self) -> bool:
         """Return True if clients should send calls to this replica."""

@@ -15,7 +15,7 @@ from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES, Offload, cal
 from gateway.grpc.messages import time_left_s
 from gateway.grpc.method import HeldMessage, Method
 from gateway.grpc.status import Failed, failure_of
-from gateway.inference.service import InferenceService, Prediction, new_decision_id
+from gateway.inference.service import PREDICT, Guard, InferenceService, Prediction, new_decision_id
 from gateway.protocols.costs import bytes_to_copy, bytes_to_write, decoded_bytes
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
 from gateway.protocols.request import Headers, InferenceRequest
@@ -30,18 +30,26 @@ _Held = list[ModelInferRequest]
 
 
 class GrpcInference:
-    """One per replica."""
+    """One per replica. `guard` is None if access is not restricted."""
 
-    def __init__(self, service: InferenceService, budget: BodyBudget, offload: Offload) -> None:
+    def __init__(
+        self, service: InferenceService, budget: BodyBudget, offload: Offload, guard: Guard | None = None
+    ) -> None:
         self._service = service
         self._budget = budget
         self._offload = offload
+        self._check_caller = None if guard is None else partial(guard.check_scope, scope=PREDICT)
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by name."""
         return {
-            "ModelInfer": Method(self.infer, respond_large=self.infer_large),
-            "ModelStreamInfer": Method(self.infer_streamed, is_stream=True, respond_large=self.infer_large_streamed),
+            "ModelInfer": Method(self.infer, respond_large=self.infer_large, check_caller=self._check_caller),
+            "ModelStreamInfer": Method(
+                self.infer_streamed,
+                is_stream=True,
+                respond_large=self.infer_large_streamed,
+                check_caller=self._check_caller,
+            ),
         }
 
     async def infer(self, content: bytes, headers: Headers) -> bytes:

@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import BadRequest, NotReady, NotSupported
-from gateway.grpc.method import Method
+from gateway.grpc.method import SMALL_MESSAGE_BYTES, Method
 from gateway.inference.metadata import NO_LOADING, Metadata
 from gateway.inference.service import Guard
 from gateway.protocols import open_inference_pb2 as pb
@@ -100,7 +100,7 @@ def _method(kind: type[RequestMessage], respond: Callable[[RequestMessage, Heade
     async def handle(content: bytes, headers: Headers) -> bytes:
         return respond(_parsed(kind, content), headers).SerializeToString()
 
-    return Method(handle)
+    return Method(handle, max_message_bytes=SMALL_MESSAGE_BYTES)
 
 
 def _parsed(kind: type[RequestMessage], content: bytes) -> RequestMessage:

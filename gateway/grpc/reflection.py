@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from gateway.errors import BadRequest
 from gateway.grpc.http2.headers import HeaderMap
-from gateway.grpc.method import Method
+from gateway.grpc.method import SMALL_MESSAGE_BYTES, Method
 from gateway.protocols import open_inference_pb2
 
 V1ALPHA, V1 = "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
@@ -31,7 +31,7 @@ class Reflection:
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by name."""
-        return {"ServerReflectionInfo": Method(self._respond, is_stream=True)}
+        return {"ServerReflectionInfo": Method(self._respond, is_stream=True, max_message_bytes=SMALL_MESSAGE_BYTES)}
 
     async def _respond(self, content: bytes, _: HeaderMap) -> bytes:
         try:

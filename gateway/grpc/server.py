@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from operator import itemgetter
+from typing import Any
 
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.connection_watch import look_at
@@ -76,7 +77,7 @@ class GrpcServer:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
         _enable_keepalive(shared)
-        self._server = await loop.create_server(self._protocol, sock=shared, backlog=_BACKLOG, ssl=self._tls)
+        self._server = await loop.create_server(self._protocol, sock=shared, backlog=_BACKLOG, **self._tls_options())
         self._watch = loop.create_task(self._renew_on_change())
         self._check = loop.create_task(look_at(lambda: [each.http2 for each in self._connections]))
 
@@ -102,6 +103,10 @@ class GrpcServer:
         for connection in list(self._connections):
             connection.end()
         self._check.cancel()
+
+    def _tls_options(self) -> dict[str, Any]:
+        # A connection within its handshake is not in `_connections`, and asyncio would give it 60 s.
+        return {} if self._tls is None else {"ssl": self._tls, "ssl_handshake_timeout": self._limits.time.hello_s}
 
     async def _wait_until_closed(self, patience_s: float) -> None:
         """Wait until every client has closed its connection, but at most `patience_s`."""
@@ -130,13 +135,16 @@ class GrpcServer:
             connection.end_when_idle()
 
     def _make_room(self, newest: GrpcConnection) -> None:
-        """End the connection that has been idle longest, of some. If none is idle, end the newest."""
-        idle = [
-            (since_s, each)
-            for each in islice(self._connections, _CANDIDATES)
-            if each is not newest and (since_s := each.http2.idle_since_s()) is not None
-        ]
-        (min(idle, key=itemgetter(0))[1] if idle else newest).end()
+        """End the connection that has been idle longest, of some. If none is idle, end one that only watches.
+
+        Every client may watch the health for as long as it likes. If all others have calls, the newest is ended.
+        """
+        some = [each for each in islice(self._connections, _CANDIDATES) if each is not newest]
+        idle = [(since_s, each) for each in some if (since_s := each.http2.idle_since_s()) is not None]
+        if idle:
+            min(idle, key=itemgetter(0))[1].end()
+        else:
+            next((each for each in some if each.only_watches()), newest).end()
 
     async def _renew_on_change(self) -> None:
         """Send the replica's health to the clients that watch it, whenever it has changed."""

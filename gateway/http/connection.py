@@ -29,6 +29,7 @@ from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.half_closed import HalfClosed
 from gateway.http.limited_connection import LimitedConnection
 from gateway.http.response import Response
+from gateway.http.unwanted_body import ending_if_unread, is_long
 from gateway.http.upload import Upload, fresh_parser
 from gateway.protocols.paths import is_prediction
 
@@ -64,7 +65,7 @@ class HttpConnection(LimitedConnection):
         if cycle.more_body and isinstance(app, InferenceEndpoint) and self._take_over(cycle, app):
             self._receiving = None if cycle.response_complete else cycle
         else:
-            super()._start_asgi_task(cycle, app)
+            super()._start_asgi_task(cycle, ending_if_unread(app, cycle, self))
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, then let a large body bypass the parser. The loop calls this."""
@@ -105,6 +106,7 @@ class HttpConnection(LimitedConnection):
         if self.parser.should_upgrade():
             return  # the head alone was parsed, and is fed again
         super().on_message_complete()
+        self.cycle.more_body = False  # also if the response is sent already
         cycle = self._receiving
         if cycle is not None:
             self._receiving = None
@@ -202,8 +204,8 @@ class HttpConnection(LimitedConnection):
         if int(length) > HIGH_WATER_LIMIT:
             refused = endpoint.refuse_early("POST", cycle.scope["path"], headers, self._holding)
             if refused is not None:
-                cycle.more_body = False
-                self._write_response(cycle, refused)  # the parser drops the body
+                cycle.keep_alive = cycle.keep_alive and not is_long(headers)
+                self._write_response(cycle, refused)
                 return True
             json_length = headers.get(b"inference-header-content-length", b"")
             self._upload = Upload(self, int(length), json_length, self._holding)
@@ -214,8 +216,8 @@ class HttpConnection(LimitedConnection):
     def _run(self, cycle: RequestResponseCycle, body: bytes | memoryview) -> None:
         scope = cycle.scope
         work = self.app.respond(scope["method"], scope["path"], self._headers, body, time.perf_counter(), self._holding)
-        self._driver = driver = Driver(work, partial(self._write_response, cycle), self._abort)
-        driver.step()
+        self._driver = Driver(work, partial(self._write_response, cycle), self._abort)
+        self._driver.step()
 
     def _abort(self, error: BaseException) -> None:
         """Close the connection after a bug of ours. The endpoint raises nothing; if it does, no client may hang."""
@@ -239,7 +241,7 @@ class HttpConnection(LimitedConnection):
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.app.turn.flush()
-            self.transport.close()
+            (self.linger if cycle.more_body else self.transport.close)()
         self.on_response_complete()
 
 

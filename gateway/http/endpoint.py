@@ -106,8 +106,7 @@ class InferenceEndpoint:
         self, method: str, path: str, headers: Headers, work: Coroutine[Any, Any, Response]
     ) -> Response:
         """Return the response to a request that a web page caused."""
-        is_listed = self._browsers.is_listed(headers)
-        allowed = preflight_headers(method, headers) if is_listed else None
+        allowed = preflight_headers(method, headers) if self._browsers.is_listed(headers) else None
         try:
             self._browsers.require(method, path, headers)
         except CrossOrigin as error:
@@ -115,8 +114,7 @@ class InferenceEndpoint:
         else:
             response = await work if allowed is None else Response(204, b"", allowed)
         work.close()  # it may not have begun
-        if is_listed:
-            response.headers.extend(cors_headers(headers))
+        response.headers.extend(cors_headers(self._browsers, headers))
         return response
 
     async def _respond(
@@ -160,11 +158,11 @@ class InferenceEndpoint:
         The caller may not use the route, or the replica holds too many bytes for the body. The caller's rate is not
         counted here.
         """
-        is_listed = _is_of_page(headers) and self._browsers.is_listed(headers)
-        if is_listed and preflight_headers(method, headers) is not None:
+        is_of_page = _is_of_page(headers)
+        if is_of_page and self._browsers.is_listed(headers) and preflight_headers(method, headers) is not None:
             return None
         try:
-            if _is_of_page(headers):
+            if is_of_page:
                 self._browsers.require(method, path, headers)
             self.service.check_caller(parse_path(path).route, headers)
             length = headers.get(b"content-length", b"")
@@ -172,8 +170,8 @@ class InferenceEndpoint:
                 holding.require(int(length))
         except tuple(STATUS_OF) as error:
             response = refusal(error, new_decision_id())
-            if is_listed:
-                response.headers.extend(cors_headers(headers))
+            if is_of_page:
+                response.headers.extend(cors_headers(self._browsers, headers))
             return response
         return None
 

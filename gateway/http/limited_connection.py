@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.errors import BadRequest, GatewayError, TooSlow
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.head import check_head, fields_by_name, too_large, without_upgrade
+from gateway.http.limits import LINGER_BYTES
 from gateway.http.response import Response, closing_refusal
 from gateway.http.time_limits import Activity, Watch
 from gateway.http.upload import fresh_parser
@@ -45,6 +46,8 @@ class LimitedConnection(HttpToolsProtocol):
     _has_blanks = False
     """A line in the packet that is being parsed ends with a blank."""
     _heads = 0
+    _dropped = 0
+    """The bytes that came since the connection was refused."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -59,6 +62,7 @@ class LimitedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived. The loop calls this."""
         if self.is_refused:
+            self._drop(len(data))
             return
         self._packet = len(data)
         self._received += self._packet
@@ -94,6 +98,24 @@ class LimitedConnection(HttpToolsProtocol):
         self.progress = True
         self._body_bytes += len(body)
         super().on_body(body)
+
+    def _drop(self, size: int) -> None:
+        """Count what came since the connection was refused. Read no more of a body that is too long."""
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn declares
+        self._dropped += size
+        if self._dropped > LINGER_BYTES and cycle is not None and cycle.response_complete and cycle.more_body:
+            self.transport.pause_reading()
+
+    def linger(self) -> None:
+        """End the connection behind the response that is sent.
+
+        A client that is still sending does not read yet, and loses the response if the connection is closed at once. So
+        a part of what it sends is read and dropped, and `look` closes the connection a moment later.
+        """
+        self.is_refused = True
+        self.app.turn.flush()
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
 
     def _ignore_upgrade(self, data: bytes | memoryview, upgrade: httptools.HttpParserUpgrade) -> None:
         """Feed the head again, without `Upgrade`, and then what follows it."""
@@ -154,18 +176,17 @@ class LimitedConnection(HttpToolsProtocol):
         response = closing_refusal(error)
         self.transport.write(self.head_of(response, closes=False) + response.content)
         self.mark_disconnected()
-        # A client that is still sending does not read yet, and loses the refusal if the connection is closed at once.
-        if self.transport.can_write_eof() and not isinstance(error, TooSlow):
-            self.transport.write_eof()
-        else:
+        if isinstance(error, TooSlow):
             self.transport.close()
+        else:
+            self.linger()
 
     def look(self, now_s: float) -> None:
         """End the connection if the client takes too long. The server calls this once a second."""
         activity, subject = self._activity()
         if not self._watch.is_overdue(self.app.limits.time, activity, subject, self.received_bytes(), now_s):
             return
-        if activity is Activity.IDLE:
+        if activity in (Activity.IDLE, Activity.DROPPED):
             self.transport.close()
         elif activity in (Activity.HEAD, Activity.BODY):
             self.refuse(TooSlow("The request took too long to arrive."))
@@ -185,8 +206,8 @@ class LimitedConnection(HttpToolsProtocol):
         cycle: Any = self.cycle
         if scope is not None and (cycle is None or cycle.scope is not scope):
             return Activity.HEAD, self._heads
-        if cycle is not None and cycle.more_body and not cycle.response_complete:
-            return Activity.BODY, self._heads
+        if cycle is not None and cycle.more_body:
+            return Activity.DROPPED if cycle.response_complete else Activity.BODY, self._heads
         return Activity.IDLE, self._received
 
     def _make_room(self) -> None:

@@ -6,8 +6,12 @@ from gateway.eventloop.open_files import connections_within, open_file_limit
 from gateway.http.time_limits import TimeLimits
 from gateway.settings import Settings
 
+DROPPED_BYTES = 1024 * 1024
+"""A body up to this length that comes behind its response is dropped. A longer one ends the connection."""
+LINGER_BYTES = 256 * 1024
+"""What is read, and dropped, of a longer one before the connection is closed."""
 _REFUSED_S = 2.0
-"""How long a connection that was refused waits until its client has read why."""
+"""How long a connection that was refused waits until its client has read why (nginx's lingering_timeout is 5 s)."""
 
 
 class HttpLimits(NamedTuple):

@@ -14,6 +14,8 @@ class Activity(Enum):
     IDLE = "idle"
     HEAD = "head"
     BODY = "body"
+    DROPPED = "dropped"
+    """Its response is complete, and a short rest of its body is still to come."""
     SERVED = "served"
     """Its request is complete, and the response is not."""
     UNREAD = "unread"
@@ -42,6 +44,7 @@ class TimeLimits(NamedTuple):
         limit_s = {
             Activity.IDLE: self.idle_s,
             Activity.HEAD: self.head_s,
+            Activity.DROPPED: self.body_s,
             Activity.UNREAD: self.unread_s,
             Activity.REFUSED: self.refused_s,
         }.get(activity)

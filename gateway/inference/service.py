@@ -46,6 +46,13 @@ class Guard(Protocol):
             Unauthenticated, Forbidden.
         """
 
+    def check_scope(self, headers: Headers, scope: str) -> None:
+        """Return if the caller may do this on some route. Count no use of a rate.
+
+        Raises:
+            Unauthenticated, Forbidden.
+        """
+
 
 class Prediction(NamedTuple):
     """An answered request, for the edge to encode. `response` is what the response says beside the tensors."""

@@ -15,6 +15,8 @@ _MAX_RATIO, _ANY_RATIO_BYTES = 100, 1024 * 1024
 """What is longer than this may be at most so many times as long as it came. Numbers as text shrink 2 to 20 times."""
 _TRIED_ABOVE_BYTES, _SAMPLE_BYTES, _WORTH = 64 * 1024, 16 * 1024, 0.85
 _STEP_BYTES = 64 * 1024
+_MOST_REMEMBERED = 256
+"""Longer values of Accept-Encoding are read each time. They may be as long as a head: 32 KiB."""
 _ITEM = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.ASCII)
 
 
@@ -64,13 +66,16 @@ def _inflate(body: bytes, name: str, max_bytes: int) -> bytes:
     raise BadRequest(f"The body has more than {_MAX_MEMBERS} gzip members.")
 
 
-@lru_cache(maxsize=256)
 def choose(accept_encoding: bytes) -> str | None:
     """Return the coding for the response to a request with this Accept-Encoding. None means uncompressed.
 
     It is the coding to which the client gives the highest weight. At equal weights gzip comes before deflate, and both
     come before none.
     """
+    return _remembered(accept_encoding) if len(accept_encoding) <= _MOST_REMEMBERED else _chosen(accept_encoding)
+
+
+def _chosen(accept_encoding: bytes) -> str | None:
     weights: dict[str, float] = {}
     for item in accept_encoding.decode("latin-1").lower().split(","):
         match = _ITEM.fullmatch(item)
@@ -80,6 +85,9 @@ def choose(accept_encoding: bytes) -> str | None:
     best = max(_WINDOW_BITS, key=lambda name: weights.get(name, others))
     weight = weights.get(best, others)
     return best if weight > 0 and weight >= weights.get("identity", 0.0) else None
+
+
+_remembered = lru_cache(maxsize=256)(_chosen)
 
 
 def compress(content: bytes, encoding: str) -> bytes | None:

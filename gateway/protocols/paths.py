@@ -8,6 +8,8 @@ from router.errors import UnknownRoute
 _V2, _V1 = "/v2/models/", "/v1/models/"
 _V1_PINS = ("versions", "labels")  # TensorFlow Serving's words for a version and an alias
 _INFER, _PREDICT = "/infer", ":predict"
+_MOST_REMEMBERED = 256
+"""Longer paths are parsed each time. Every client may send them, and they may be as long as a head: 32 KiB."""
 
 
 class PredictionPath(NamedTuple):
@@ -25,13 +27,16 @@ def is_prediction(path: str) -> bool:
     return path.startswith(_V1) and path.endswith(_PREDICT)
 
 
-@lru_cache(maxsize=1024)
 def parse_path(path: str) -> PredictionPath:
     """Read protocol, route and version out of the path of a prediction.
 
     Raises:
         UnknownRoute: the path does not have the form of its protocol.
     """
+    return _remembered(path) if len(path) <= _MOST_REMEMBERED else _parsed(path)
+
+
+def _parsed(path: str) -> PredictionPath:
     if path.startswith(_V1):
         route = path[len(_V1) :].removesuffix(_PREDICT)
         if "/" not in route:
@@ -46,3 +51,6 @@ def parse_path(path: str) -> PredictionPath:
     if len(parts) == 7 and parts[4] == "versions" and parts[3] and parts[5]:
         return PredictionPath(False, parts[3], parts[5])
     raise UnknownRoute(f"{path} is not of the form /v2/models/ROUTE[/versions/VERSION]/infer.")
+
+
+_remembered = lru_cache(maxsize=1024)(_parsed)

@@ -1,9 +1,10 @@
 """Builds the parts of one replica, the lowest first. Nothing here starts a thread or listens on a port."""
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,10 +46,11 @@ from gateway.inference.shadows import Shadows
 from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.statistics import VersionStatistics
 from gateway.telemetry.tracing import Tracing, open_tracing
 from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
-from registry_sync.catalogue import Catalogue
+from registry_sync.catalogue import Catalogue, VersionKey
 from registry_sync.open import open_registry
 from runtimes.load import LoadOptions
 from store.interface import Store
@@ -145,8 +147,11 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     return Execution(Catalogue(open_registry(settings.registry), load), LanePool(shared.turn, options, dedicated))
 
 
-def build_inference(shared: Shared) -> Inference:
-    """Build the service for predictions, with an empty live table."""
+def build_inference(shared: Shared, publish: Callable[[], None]) -> Inference:
+    """Build the service for predictions, with an empty live table.
+
+    `publish` is called before statistics are read, so that they are those of now: clients take differences of them.
+    """
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
     bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
     recorder = Recorder(shared.writer, bounds)
@@ -161,7 +166,13 @@ def build_inference(shared: Shared) -> Inference:
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
     )
-    return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, metrics.lane_sums))
+
+    def statistics() -> Mapping[VersionKey, VersionStatistics]:
+        with contextlib.suppress(OSError):  # the disk is full: those of the last time
+            publish()
+        return metrics.lane_sums()
+
+    return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, statistics))
 
 
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:

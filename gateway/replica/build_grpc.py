@@ -14,8 +14,9 @@ def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcS
     if not settings.grpc_port:
         return None
     metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
+    predictions = GrpcInference(inference.service, shared.budget, shared.offload, shared.guard)
     return GrpcServer(
-        {**metadata.methods(), **GrpcInference(inference.service, shared.budget, shared.offload).methods()},
+        {**metadata.methods(), **predictions.methods()},
         view.is_ready,
         shared.turn,
         limits=grpc_limits(settings),

@@ -44,7 +44,7 @@ class Replica:
         keep_files_private()
         shared = open_shared(settings)
         execution = build_execution(shared, dedicated)
-        inference = build_inference(shared)
+        inference = build_inference(shared, lambda: self._publisher.publish())
         control = build_control(shared, execution, inference.holder)
         self._publisher = Publisher(
             metrics=shared.metrics,

@@ -58,11 +58,16 @@ def grpc_exchange(port: int, *more: tuple[bytes, bytes], trailers: bytes = b"", 
     sent += frame(DATA, 0 if trailers else 1, 1, framed) + (frame(HEADERS, 5, 1, trailers) if trailers else b"")
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as opened:
         opened.sendall(sent)
-        received = b""
-        while b"grpc-status" not in received:
-            part = opened.recv(65_536)
-            assert part, received
-            received += part
+        return until(opened, b"grpc-status")
+
+
+def until(opened: socket.socket, mark: bytes) -> bytes:
+    """Return what comes up to the packet that has the mark."""
+    received = b""
+    while mark not in received:
+        part = opened.recv(65_536)
+        assert part, received
+        received += part
     return received
 
 
@@ -163,6 +168,16 @@ def test_an_upload_without_a_key_is_refused_before_it_is_read(closed_gateway):
         assert opened.recv(65_536)[9:12] == b"401"
 
 
+def test_a_call_without_a_key_is_refused_before_its_message_on_a_connection_that_stays(closed_gateway, key):
+    with socket.create_connection(("127.0.0.1", closed_gateway.grpc_port), timeout=PATIENCE_S) as opened:
+        opened.sendall(PREFACE + SETTINGS + frame(HEADERS, 4, 1, opening()))
+        assert b"grpc-status\x0216" in until(opened, b"grpc-status")
+        opened.sendall(frame(DATA, 0, 1, bytes(16_384)) * 4)  # all that its window allows
+        framed = b"\0" + len(message()).to_bytes(4, "big") + message()
+        opened.sendall(frame(HEADERS, 4, 3, opening((b"x-api-key", key.encode()))) + frame(DATA, 1, 3, framed))
+        assert b"grpc-status\x010" in until(opened, b"grpc-status")
+
+
 @pytest.fixture(scope="module")
 def with_few_descriptors(gateway, tmp_path_factory) -> Iterator[GatewayProcess]:
     """Serve with a limit of open files that the process cannot raise."""
@@ -195,11 +210,13 @@ def silent(port: int, greeting: bytes) -> list[socket.socket]:
     return opened
 
 
-def test_http_clients_that_only_connect_keep_no_other_out(with_few_descriptors):
-    opened = silent(with_few_descriptors.port, b"")
+@pytest.mark.parametrize("is_grpc", [False, True], ids=["http", "grpc"])
+def test_clients_that_only_connect_keep_no_other_out(with_few_descriptors, is_grpc):
+    few = with_few_descriptors
+    opened = silent(few.grpc_port, PREFACE + SETTINGS) if is_grpc else silent(few.port, b"")
     try:
         retried = (httpx.HTTPError, grpc.RpcError)
-        wait_until(lambda: is_answered(with_few_descriptors), within_s=20, retried=retried)
+        wait_until(lambda: is_answered(few), within_s=20, retried=retried)
     finally:
         for each in opened:
             each.close()

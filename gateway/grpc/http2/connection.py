@@ -20,6 +20,7 @@ from gateway.grpc.http2.control_frames import ControlFrames
 from gateway.grpc.http2.flood_guard import FloodGuard
 from gateway.grpc.http2.frame_reader import Frame
 from gateway.grpc.http2.frames import (
+    DEFAULT_FRAME_BYTES,
     DEFAULT_WINDOW,
     ConnectionFault,
     ErrorCode,
@@ -137,6 +138,7 @@ class Http2Connection(asyncio.Protocol):
         self._turns.clear()
         self._table.cancel_all()
         self._receiving.release_unread()
+        self._receiving.hold_partial(0)
         self._handler.connection_lost()
 
     def pause_writing(self) -> None:
@@ -158,6 +160,7 @@ class Http2Connection(asyncio.Protocol):
         """Handle the frames that `data` completes, now or in later turns. Called by the event loop."""
         output, turns = self._output, self._turns
         if output.is_closed:
+            output.drop(len(data))
             return
         self._intake.add(data)
         if self._is_queued or output.is_paused:
@@ -184,6 +187,9 @@ class Http2Connection(asyncio.Protocol):
     def _work(self) -> None:
         try:
             is_done = self._intake.work(self._handle)
+            partial_bytes = self._intake.partial_bytes + self._requests.partial_bytes
+            if partial_bytes > DEFAULT_FRAME_BYTES or self._receiving.partial:
+                self._receiving.hold_partial(partial_bytes)
         except ConnectionFault as fault:
             self.closing.end(fault.code)
         else:

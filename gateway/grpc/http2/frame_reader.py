@@ -16,6 +16,11 @@ class FrameReader:
         self._preface = bytearray(PREFACE)  # the part of it that has not arrived yet
         self._unread = bytearray()
 
+    @property
+    def partial_bytes(self) -> int:
+        """How much of an incomplete frame has arrived."""
+        return len(self._unread)
+
     def read(self, data: bytes) -> Iterator[Frame]:
         """Yield every frame that `data` completes. A reader whose iterator was not exhausted cannot be used again.
 

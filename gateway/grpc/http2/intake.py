@@ -24,6 +24,11 @@ class Intake:
         """True if nothing waits."""
         return self._frames is None and not self._unread
 
+    @property
+    def partial_bytes(self) -> int:
+        """How much of an incomplete frame has arrived."""
+        return self._reader.partial_bytes
+
     def add(self, data: bytes) -> None:
         """Add what was read from the socket."""
         self._unread.append(data)

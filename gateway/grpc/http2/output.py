@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 _LINGER_S = 0.5
 """How long bytes that are on their way are read, and dropped, after the end (as nginx's lingering_close)."""
+_LINGER_BYTES = 256 * 1024
+"""How many of them are read."""
 
 
 class Output:
@@ -14,13 +16,14 @@ class Output:
     `flush()` writes everything that is held back. `transport` is set when the connection is made.
     """
 
-    __slots__ = ("_flush", "_is_held", "_write", "is_closed", "is_paused", "transport")
+    __slots__ = ("_dropped", "_flush", "_is_held", "_write", "is_closed", "is_paused", "transport")
 
     def __init__(self, write: Callable[[asyncio.Transport, bytes], None], flush: Callable[[], None]) -> None:
         self.transport: asyncio.Transport
         self.is_closed = False
         self.is_paused = False
         self._is_held = False
+        self._dropped = 0
         self._write = write
         self._flush = flush
 
@@ -55,6 +58,12 @@ class Output:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+    def drop(self, size: int) -> None:
+        """Count bytes that came after the end, and stop reading if they are too many."""
+        self._dropped += size
+        if self._dropped > _LINGER_BYTES and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def unsent_bytes(self) -> int:
         """Return how many bytes wait until the client reads."""

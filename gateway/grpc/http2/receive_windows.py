@@ -12,7 +12,7 @@ call costs a WINDOW_UPDATE.
 
 from typing import Protocol
 
-from gateway.grpc.http2.frames import ConnectionFault, ErrorCode, window_update_frame
+from gateway.grpc.http2.frames import DEFAULT_FRAME_BYTES, ConnectionFault, ErrorCode, window_update_frame
 from gateway.grpc.http2.limits import MAX_STREAMS, RETURN_BYTES, STREAM_WINDOW
 from gateway.grpc.http2.output import Output
 from gateway.grpc.http2.stream import Stream
@@ -43,6 +43,8 @@ class ReceiveWindows:
         self._reserve = reserve
         self._waiting: dict[int, Stream] = {}
         self._unread = 0
+        self.partial = 0
+        """The bytes of incomplete frames that count in the budget."""
 
     def arrived(self, size: int) -> None:
         """Count the bytes of a DATA frame.
@@ -82,6 +84,19 @@ class ReceiveWindows:
         unread, self._unread = self._unread, 0
         if unread:
             self._budget.give(unread)
+
+    def hold_partial(self, size: int) -> None:
+        """Count the parts of frames that have arrived, instead of those before. Short ones do not count.
+
+        Raises:
+            ConnectionFault: the process holds too many bytes.
+        """
+        size = size if size > DEFAULT_FRAME_BYTES else 0
+        if size > self.partial and not self._budget.take(size - self.partial, is_large=True):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "The gateway holds too many bytes.")
+        if size < self.partial:
+            self._budget.give(self.partial - size)
+        self.partial = size
 
     def drop(self, size: int) -> None:
         """Return bytes of which nothing was kept to the connection's window."""

@@ -57,6 +57,11 @@ class RequestFrames:
         self._guard = guard
         self._headers = HeaderReader()
 
+    @property
+    def partial_bytes(self) -> int:
+        """How much of a header block has arrived that is not complete."""
+        return 0 if self.open_block is None else len(self.open_block.content)
+
     def on_headers(self, flags: int, number: int, payload: bytes) -> None:
         """Start a request, or end it with trailers."""
         if flags & PADDED:
@@ -137,8 +142,10 @@ class RequestFrames:
             self._streams.give_up(stream, ErrorCode.STREAM_CLOSED if too_late else ErrorCode.FLOW_CONTROL_ERROR)
         elif not self._streams.was_reset(number):
             self._streams.refuse(number, ErrorCode.STREAM_CLOSED)
-        elif size < SMALL_BYTES:
-            self._guard.count_control()
+        else:
+            self._streams.count_late(number, size)
+            if size < SMALL_BYTES:
+                self._guard.count_control()
 
     def _end_block(self, number: int, flags: int, block: bytes) -> None:
         """Handle a whole header block. Refused requests are decoded too: the header table must stay in step."""

@@ -4,9 +4,10 @@ A client numbers its streams with growing odd numbers and never uses a number tw
 its response is complete (`finish`), the client is to blame (`cancel`, `give_up`), or the connection is lost
 (`cancel_all`). A request may also be refused before it becomes a stream (`refuse`).
 
-After this side has reset a stream, the client may go on sending for it until it reads the RST_STREAM. A frame for such
-a stream is therefore not an error. The table remembers the numbers of the last resets, and of the last streams that
-ended in another way, for which a frame is an error.
+After this side has reset a stream, the client may go on sending for it until it reads the RST_STREAM, as far as the
+stream's window allows. A frame for such a stream is therefore not an error. The table remembers the numbers of the last
+resets, with what was left of their windows, and of the last streams that ended in another way, for which a frame is an
+error.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ from gateway.grpc.http2.flood_guard import PER_STREAM, FloodGuard
 from gateway.grpc.http2.frames import ConnectionFault, ErrorCode, reset_frame
 from gateway.grpc.http2.handler import Handler
 from gateway.grpc.http2.headers import HeaderMap
-from gateway.grpc.http2.limits import REMEMBERED_STREAMS
+from gateway.grpc.http2.limits import REMEMBERED_STREAMS, STREAM_WINDOW
 from gateway.grpc.http2.output import Output
 from gateway.grpc.http2.receive_windows import ReceiveWindows
 from gateway.grpc.http2.send_windows import SendWindows
@@ -38,7 +39,7 @@ class StreamTable:
         self._handler = handler
         self._guard = guard
         self._receiving = receiving
-        self._reset_numbers: deque[int] = deque(maxlen=REMEMBERED_STREAMS)
+        self._reset_windows: dict[int, int] = {}
         self._ended_numbers: deque[int] = deque(maxlen=REMEMBERED_STREAMS)
 
     def open(self, number: int, headers: HeaderMap, now_s: float) -> Stream:
@@ -58,7 +59,17 @@ class StreamTable:
 
     def was_reset(self, number: int) -> bool:
         """Return True if this side has reset a stream and the client may not know it yet."""
-        return number in self._reset_numbers
+        return number in self._reset_windows
+
+    def count_late(self, number: int, size: int) -> None:
+        """Count data for a stream that this side has reset.
+
+        Raises:
+            ConnectionFault: the client has not respected the stream's window.
+        """
+        self._reset_windows[number] -= size
+        if self._reset_windows[number] < 0:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "There is more data than the stream's window allowed.")
 
     def has_ended(self, number: int) -> bool:
         """Return True if the client knows that a stream has ended. Only the last ones are remembered."""
@@ -70,7 +81,7 @@ class StreamTable:
         Raises:
             ConnectionFault: the client has caused too many resets.
         """
-        self._reset(number, code)
+        self._reset(number, code, STREAM_WINDOW)
         self._guard.count_reset()
 
     def finish(self, stream: Stream) -> None:
@@ -81,7 +92,7 @@ class StreamTable:
         if stream.is_request_complete:
             self._ended_numbers.append(number)
         else:  # the client need not send the rest (RFC 9113, section 8.1)
-            self._reset(number, ErrorCode.NO_ERROR)
+            self._reset(number, ErrorCode.NO_ERROR, stream.receive_window)
         if stream.received or stream.counted or stream.reserved:
             self._receiving.forget(stream)
 
@@ -95,7 +106,7 @@ class StreamTable:
         Raises:
             ConnectionFault: the client has caused too many resets.
         """
-        self._reset(stream.number, code)
+        self._reset(stream.number, code, stream.receive_window)
         self._remove(stream)
 
     def cancel(self, stream: Stream) -> None:
@@ -118,8 +129,11 @@ class StreamTable:
             self._receiving.forget(stream)
             self._handler.request_cancelled(stream)
 
-    def _reset(self, number: int, code: ErrorCode) -> None:
-        self._reset_numbers.append(number)
+    def _reset(self, number: int, code: ErrorCode, window: int) -> None:
+        windows = self._reset_windows
+        if len(windows) >= REMEMBERED_STREAMS:
+            del windows[next(iter(windows))]
+        windows[number] = window
         self._output.write(reset_frame(number, code))
 
     def _remove(self, stream: Stream) -> None:

@@ -14,7 +14,9 @@ _LISTED = "https://app.example.com"
 _HOST = "127.0.0.1:8000"
 
 
-def asked(kind: str = "http", method: str = "GET", path: str = "/v2", **headers: str) -> tuple[list[str], list[Any]]:
+def asked(
+    kind: str = "http", method: str = "GET", path: str = "/v2", origins: str = _LISTED, **headers: str
+) -> tuple[list[str], list[Any]]:
     """Return what the application was asked, and what was sent. The application answers 200 with one header."""
     reached: list[str] = []
     sent: list[Any] = []
@@ -32,7 +34,7 @@ def asked(kind: str = "http", method: str = "GET", path: str = "/v2", **headers:
     scope: dict[str, Any] = {"type": kind}
     if kind == "http":
         scope |= {"method": method, "path": path, "headers": pairs}
-    rules = BrowserMiddleware(app, browser_policy(Settings(cors_origins=_LISTED), "vm17"))
+    rules = BrowserMiddleware(app, browser_policy(Settings(cors_origins=origins), "vm17"))
     asyncio.run(rules(scope, None, send))
     return reached, sent
 
@@ -42,9 +44,12 @@ def test_what_is_no_http_request_is_passed_on(kind):
     assert asked(kind) == ([kind], [])
 
 
-def test_a_request_of_our_own_gets_no_more_headers():
-    reached, sent = asked(origin=f"http://{_HOST}")
+@pytest.mark.parametrize("headers", [{}, {"origin": f"http://{_HOST}"}], ids=["no page", "our own"])
+def test_a_request_of_our_own_gets_no_more_headers_unless_others_get_them(headers):
+    reached, sent = asked(**headers, origins="")
     assert (reached, sent[0]["headers"]) == (["http"], [(b"vary", b"accept-encoding")])
+    reached, sent = asked(**headers)
+    assert (reached, sent[0]["headers"]) == (["http"], [(b"vary", b"accept-encoding"), (b"vary", b"origin")])
 
 
 def test_a_foreign_page_does_not_reach_the_application():
@@ -52,6 +57,7 @@ def test_a_foreign_page_does_not_reach_the_application():
     assert (reached, start["status"]) == ([], 403)
     assert "evil.example" in json.loads(body["body"])["error"]
     assert b"access-control-allow-origin" not in dict(start["headers"])
+    assert (b"vary", b"origin") in start["headers"]
 
 
 def test_a_page_of_a_listed_origin_may_read_the_response_and_no_cache_mixes_them_up():

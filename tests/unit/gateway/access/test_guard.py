@@ -65,6 +65,17 @@ def test_a_wrong_scope_and_a_wrong_route_are_forbidden(guard, make):
             guard.admit(bearer(shown), scope, route)
 
 
+def test_a_scope_on_any_route_is_enough_before_the_body_is_read(guard, make):
+    key, shown = make(scopes=["predict"], routes=["fraud"], rate_per_s=1)
+    guard.replace_keys([key])
+    for _ in range(3):  # no use is counted
+        guard.check_scope(bearer(shown), "predict")
+    with pytest.raises(Forbidden, match="has no scope read on any route; it has predict on fraud"):
+        guard.check_scope(bearer(shown), "read")
+    with pytest.raises(Unauthenticated):
+        guard.check_scope({}, "predict")
+
+
 def test_a_revoked_key_is_refused_from_the_next_request_on(guard, make):
     key, shown = make()
     guard.replace_keys([key])

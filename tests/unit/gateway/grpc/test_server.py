@@ -143,6 +143,19 @@ def test_a_connection_with_a_call_does_not_give_way():
     behind(use, max_connections=10)
 
 
+def test_connections_that_only_watch_health_keep_no_other_out():
+    async def use(served: Served, stub: StubService) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(10):
+                watching: Any = health_pb2_grpc.HealthStub(await stack.enter_async_context(channel_to(served.port)))
+                watched = watching.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+                assert (await watched.read()).status == SERVING
+            await served.client.infer(request(), timeout=PATIENCE_S)
+        assert len(stub.calls) == 1
+
+    behind(use, max_connections=10)
+
+
 def test_health_is_asked_for_the_process_and_for_the_service():
     ready = True
 

@@ -20,9 +20,9 @@ from tests.support.polling import PATIENCE_S
 from tests.unit.gateway.grpc.support import Client, Served, StubService, channel_to, methods_of, request, serving
 
 
-def behind(use: Callable[[Served], Coroutine[Any, Any, None]], tls: ssl.SSLContext) -> None:
+def behind(use: Callable[[Served], Coroutine[Any, Any, None]], tls: ssl.SSLContext, **more: Any) -> None:
     async def run() -> None:
-        async with serving(methods_of(StubService()), tls=tls, max_message_bytes=1_000_000) as served:
+        async with serving(methods_of(StubService()), tls=tls, max_message_bytes=1_000_000, **more) as served:
             await asyncio.wait_for(use(served), PATIENCE_S)
 
     asyncio.run(run())
@@ -68,6 +68,17 @@ def test_a_client_that_does_not_negotiate_http_2_is_refused(tmp_path, offered):
             await Client(channel).infer(request())
 
     behind(use, tls=files.for_grpc())
+
+
+def test_a_client_without_a_handshake_is_sent_away(tmp_path):
+    async def use(served: Served) -> None:
+        reader, writer = await asyncio.open_connection("localhost", served.port)
+        async with asyncio.timeout(PATIENCE_S / 2):  # asyncio's own limit is 60 s
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+
+    behind(use, tls=certificate(tmp_path).for_grpc(), hello_s=0.5)
 
 
 def test_tls_negotiates_http_2_and_requires_client_certificates_if_configured(tmp_path):

@@ -362,3 +362,14 @@ def test_large_bodies_are_decoded_and_encoded_outside_of_the_loop(gateway, monke
     assert answer.status_code == 200
     assert answer.json()["outputs"][0]["shape"] == [rows]
     assert threads == [("decode", in_thread), ("encode", rows > 1)]
+
+
+def test_statistics_count_the_requests_that_were_answered_just_before(gateway):
+    def count():
+        (found,) = gateway.http.get("/v2/models/plain/stats").json()["model_stats"]
+        return found["inference_count"]
+
+    before = count()
+    for answered in range(1, 4):
+        assert gateway.infer().status_code == 200
+        assert count() == before + answered

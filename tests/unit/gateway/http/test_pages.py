@@ -111,6 +111,14 @@ def test_a_listed_origin_is_answered_at_both_doors(listing):
     assert "access-control-allow-origin" not in send(listing, "GET", "/v2", b"").headers
 
 
+def test_where_origins_are_listed_other_origins_learn_that_responses_depend_on_it(listing, gateway):
+    for server, varies in ((listing, True), (gateway, False)):
+        for method, path, body in (("POST", "/v2/models/plain/infer", _BODY), ("GET", "/api/status", b"")):
+            response = send(server, method, path, body, origin="https://evil.example")
+            assert (response.status_code, "origin" in response.headers.get("vary", "")) == (403, varies)
+        assert ("origin" in send(server, "GET", "/v2", b"").headers.get("vary", "")) is varies
+
+
 def test_a_browser_of_a_listed_origin_may_ask_first(listing):
     asks = {"origin": _LISTED, "access_control_request_method": "POST"}
     for path in ("/v2/models/plain/infer", "/api/routes/plain/abort"):

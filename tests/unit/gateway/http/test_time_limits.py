@@ -24,6 +24,7 @@ def overdue_at(activity, *, bytes_per_s=0.0, subject=lambda _: 0):
         (Activity.BODY, 60),
         (Activity.UNREAD, 60),
         (Activity.REFUSED, 2),
+        (Activity.DROPPED, 60),
         (Activity.SERVED, None),
     ],
 )
@@ -33,6 +34,7 @@ def test_each_activity_has_its_limit(activity, limit_s):
 
 def test_a_head_that_drips_is_overdue_all_the_same():
     assert overdue_at(Activity.HEAD, bytes_per_s=100) == 30
+    assert overdue_at(Activity.DROPPED, bytes_per_s=1000) == 60
 
 
 @pytest.mark.parametrize(("bytes_per_s", "limit_s"), [(499, 60), (500, None), (1e6, None)])

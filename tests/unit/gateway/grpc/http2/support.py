@@ -10,7 +10,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import StreamClosedError
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Unauthenticated
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.end_of_turn import EndOfTurn
@@ -113,6 +113,9 @@ class Peer:
             b"/echo": Method(self._echo),
             b"/echoes": Method(self._echo, is_stream=True),
             b"/size": Method(self._size),
+            b"/small": Method(self._size, max_message_bytes=1000),
+            b"/guarded": Method(self._size, check_caller=_require_key),
+            b"/guardeds": Method(self._size, is_stream=True, check_caller=_require_key),
             b"/wait": Method(self._wait),
             b"/waits": Method(self._wait, is_stream=True),
             b"/watch": Method(self._watch, is_watch=True),
@@ -220,6 +223,11 @@ class Peer:
         stream: int = self.client.get_next_available_stream_id()
         self.client.send_headers(stream, [*headers(path), *more])
         return stream
+
+
+def _require_key(headers: Any) -> None:
+    if headers.get(b"x-api-key") != b"good":
+        raise Unauthenticated("This needs a key.")
 
 
 def headers(path: str = "/echo") -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """What one connection, and all of them, may hold of unfinished requests."""
 
+import pytest
+
 from gateway.grpc.http2.frames import DEFAULT_WINDOW, ErrorCode, FrameType, frame, word
 from gateway.grpc.http2.limits import MAX_STREAMS, RETURN_BYTES, STREAM_WINDOW
 from tests.unit.gateway.grpc.http2.support import (
@@ -121,3 +123,45 @@ def test_a_call_with_too_long_headers_is_refused_alone():
         assert response_in(await peer.receive(), other) == success(message(b"well"))
 
     conversation(talk)
+
+
+PARTS = pytest.mark.parametrize(
+    "opening",
+    [bytes.fromhex("040000 00 00 00000001") + bytes(60_000), bytes.fromhex("00ea60 01 00 00000001") + bytes(60_000)],
+    ids=["frame", "header block"],
+)
+
+
+@PARTS
+def test_a_part_of_a_frame_counts_until_the_connection_ends(opening):
+    async def talk(peer: Peer) -> None:
+        await peer.send(HELLO)
+        left = peer.budget.left
+        await peer.send(opening)
+        assert left - peer.budget.left >= 60_000
+
+    conversation(talk)
+
+
+def test_a_frame_that_is_complete_is_counted_once():
+    async def talk(peer: Peer) -> None:
+        await peer.send(HELLO + call_headers(1))
+        left = peer.budget.left
+        content = frame(FrameType.DATA, 0, 1, message(bytes(90_000))[:60_000])
+        await peer.send(content[:40_000])
+        assert left - peer.budget.left == 40_000
+        await peer.send(content[40_000:])
+        assert left - peer.budget.left == 60_000
+
+    conversation(talk)
+
+
+@PARTS
+def test_parts_of_frames_above_the_budget_end_their_connection(opening):
+    async def talk(peer: Peer) -> None:
+        await peer.send(HELLO)
+        sent = frames_of(await peer.send(opening))
+        assert [each.kind for each in sent] == [FrameType.GOAWAY]
+        assert sent[0].payload[4:] == ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big")
+
+    conversation(talk, max_unfinished_bytes=50_000)

@@ -166,3 +166,19 @@ def test_streams_share_a_window_fairly():
         assert max(sent.values()) - min(sent.values()) <= 2 * 65_536
 
     conversation(talk)
+
+
+def test_a_connection_that_ends_within_a_flood_reads_on_but_not_for_ever():
+    async def talk(peer: Peer) -> None:
+        await peer.open()
+        peer.time_per_look_s = SLICE_S  # each frame takes a slice
+        peer.http2.data_received(frame(FrameType.PING, 0, 0, bytes(8)) * 10)
+        assert not peer.wire.is_read
+        peer.connection.end()
+        for _ in range(4):
+            assert (peer.wire.is_read, peer.wire.is_closed) == (True, False)
+            peer.http2.data_received(bytes(65_536))
+        peer.http2.data_received(b"x")
+        assert not peer.wire.is_read
+
+    conversation(talk)

@@ -5,6 +5,7 @@ from h2.events import ConnectionTerminated, DataReceived
 from h2.settings import SettingCodes
 
 from gateway.grpc.http2.frames import DEFAULT_WINDOW, FrameType, SettingId, frame, setting, word
+from gateway.grpc.http2.limits import STREAM_WINDOW
 from tests.unit.gateway.grpc.http2.support import Peer, Response, conversation, message, response_in
 
 CONTENT = bytes(range(256)) * 100
@@ -142,15 +143,15 @@ def test_our_window_is_renewed_for_many_messages_on_one_stream_padding_included(
     conversation(talk)
 
 
-def test_data_for_a_stream_that_is_gone_renews_the_connections_window():
+def test_data_for_streams_that_are_gone_renews_the_connections_window():
     async def talk(peer: Peer) -> None:
         await peer.open()
-        peer.start_call("/nope")
-        await peer.exchange()
         allowed = 0
-        for _ in range(40):
-            received = await peer.send(frame(FrameType.DATA, 0, 1, bytes(200_000)) * 4)
+        for _ in range(500):
+            stream = peer.start_call("/nope")
+            await peer.exchange()
+            received = await peer.send(frame(FrameType.DATA, 0, stream, bytes(STREAM_WINDOW)))
             allowed += word.unpack(received[9:13])[0] if received else 0
-        assert allowed > 40 * 800_000 - CONNECTION_WINDOW
+        assert allowed > 500 * STREAM_WINDOW - CONNECTION_WINDOW
 
     conversation(talk)
