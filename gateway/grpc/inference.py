@@ -19,7 +19,8 @@ from gateway.inference.service import PREDICT, Guard, InferenceService, Predicti
 from gateway.protocols.costs import bytes_to_copy, bytes_to_write, decoded_bytes
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
 from gateway.protocols.request import Headers, InferenceRequest
-from gateway.protocols.v2_grpc import decode, encode, encode_streamed, encode_streamed_error, is_typed, parse
+from gateway.protocols.v2_grpc import decode, is_typed, parse
+from gateway.protocols.v2_grpc_response import encode, encode_streamed, encode_streamed_error
 from runtimes.manifest import Signature
 
 T = TypeVar("T")

@@ -1,6 +1,5 @@
 """Builds the parts of one replica, the lowest first. Nothing here starts a thread or listens on a port."""
 
-import contextlib
 import os
 import socket
 import time
@@ -147,10 +146,10 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     return Execution(Catalogue(open_registry(settings.registry), load), LanePool(shared.turn, options, dedicated))
 
 
-def build_inference(shared: Shared, publish: Callable[[], None]) -> Inference:
+def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
     """Build the service for predictions, with an empty live table.
 
-    `publish` is called before statistics are read, so that they are those of now: clients take differences of them.
+    `count` is called before statistics are read, so that they are those of now: clients take differences of them.
     """
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
     bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
@@ -168,8 +167,7 @@ def build_inference(shared: Shared, publish: Callable[[], None]) -> Inference:
     )
 
     def statistics() -> Mapping[VersionKey, VersionStatistics]:
-        with contextlib.suppress(OSError):  # the disk is full: those of the last time
-            publish()
+        count()
         return metrics.lane_sums()
 
     return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, statistics))
@@ -199,7 +197,7 @@ def build_endpoint(
 ) -> InferenceEndpoint:
     """Build the HTTP endpoint: predictions, and behind them the application for everything else.
 
-    `publish` is called before a scrape, so that it shows the replica as it is.
+    `publish` is called before a scrape, so that it shows what was counted up to now.
     """
     settings, guard = shared.settings, shared.guard
 

@@ -1,5 +1,6 @@
 """Publishes the numbers of a replica, about once a second, and when the metrics are asked for."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -40,12 +41,22 @@ class Publisher:
             OSError: the disk is full or failing.
         """
         with self._lock:
+            self._metrics.set_gauge(IN_FLIGHT, ((), self._in_flight()))
             self._publish()
+
+    def publish_for_scrape(self) -> None:
+        """Do so for a request that asks for the metrics. It does not count as a request in flight."""
+        with self._lock, contextlib.suppress(OSError):
+            self._publish()
+
+    def count_lanes(self) -> None:
+        """Count what the versions of this replica have done up to now, without publishing it."""
+        with self._lock:
+            self._lanes.publish(self._metrics.count_lane)
 
     def _publish(self) -> None:
         metrics = self._metrics
         self._lanes.publish(metrics.count_lane)
-        metrics.set_gauge(IN_FLIGHT, ((), self._in_flight()))
         metrics.set_gauge(REVISION, ((), self._view.revision))
         metrics.set_gauge(STALE, ((), time.monotonic() - self._view.store_contact_s))
         metrics.set_total(LOG_RECORDS, self._writer.appended, "appended")

@@ -44,7 +44,7 @@ class Replica:
         keep_files_private()
         shared = open_shared(settings)
         execution = build_execution(shared, dedicated)
-        inference = build_inference(shared, lambda: self._publisher.publish())
+        inference = build_inference(shared, lambda: self._publisher.count_lanes())
         control = build_control(shared, execution, inference.holder)
         self._publisher = Publisher(
             metrics=shared.metrics,
@@ -54,7 +54,7 @@ class Replica:
             shadows=inference.shadows,
             in_flight=self.in_flight,
         )
-        self._endpoint = build_endpoint(shared, execution, inference, control, self._publisher.publish)
+        self._endpoint = build_endpoint(shared, execution, inference, control, self._publisher.publish_for_scrape)
         self._http = HttpServer(self._endpoint, shared.tls.for_uvicorn() if shared.tls is not None else None)
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing

@@ -77,7 +77,8 @@ class Metrics:
 
     def lane_sums(self) -> dict[VersionKey, VersionStatistics]:
         """Return what every version has done, over all replicas of this machine."""
-        return sum_lanes(read_lanes(self._folder))
+        own = [LaneSums(*key, sums) for key, sums in list(self._lanes.items())]
+        return sum_lanes([own, *read_lanes(self._folder, without=self._process)])
 
 
 def _tallies(requests: list[TimedRequests]) -> Tallies:

@@ -88,9 +88,9 @@ def read_all(folder: Path) -> Mapping[str, Published]:
     return {path.stem: _read(path, Published) for path in _files(folder)}
 
 
-def read_lanes(folder: Path) -> Sequence[Sequence[LaneSums]]:
-    """Return the statistics of model versions of each process, without decoding the rest."""
-    return [_read(path, _Lanes).lanes for path in _files(folder)]
+def read_lanes(folder: Path, *, without: str) -> Sequence[Sequence[LaneSums]]:
+    """Return the statistics of model versions of each process but one. The rest is not decoded."""
+    return [_read(path, _Lanes).lanes for path in _files(folder) if path.stem != without]
 
 
 def _files(folder: Path) -> Sequence[Path]:

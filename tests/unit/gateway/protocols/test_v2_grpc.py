@@ -14,7 +14,8 @@ from gateway.errors import BadRequest
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from gateway.protocols.request import RequestedOutput, ResponseMeta
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
-from gateway.protocols.v2_grpc import decode, encode, encode_streamed, encode_streamed_error, is_typed, parse
+from gateway.protocols.v2_grpc import decode, is_typed, parse
+from gateway.protocols.v2_grpc_response import encode, encode_streamed, encode_streamed_error
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import Signature, TensorSpec
 

@@ -5,8 +5,8 @@ import pytest
 
 from gateway.protocols.open_inference_pb2 import InferTensorContents, ModelInferResponse
 from gateway.protocols.request import ResponseMeta
-from gateway.protocols.v2_grpc import encode
 from gateway.protocols.v2_grpc_contents import FIELD_OF, contents_in_pieces, decode_contents
+from gateway.protocols.v2_grpc_response import encode
 from runtimes.datatypes import BYTES, NUMPY_OF
 from runtimes.manifest import TensorSpec
 

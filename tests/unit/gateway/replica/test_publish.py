@@ -1,7 +1,9 @@
 """What other parts count comes into the metrics: each increment once."""
 
+import threading
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,6 +12,7 @@ from gateway.replica.publish import Publisher
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
+from registry_sync.catalogue import VersionKey
 
 
 class Bench:
@@ -17,6 +20,7 @@ class Bench:
 
     def __init__(self, folder) -> None:
         self.folder = folder
+        self.loads = [3]
         self.lanes = SimpleNamespace(publish=lambda _: None)
         self.writer = SimpleNamespace(appended=0, dropped=0)
         self.shadows = SimpleNamespace(dropped={})
@@ -27,7 +31,7 @@ class Bench:
             view=self.view,
             writer=self.writer,
             shadows=self.shadows,
-            in_flight=lambda: 3,
+            in_flight=lambda: self.loads[-1],
         )
 
     def published(self, name: str) -> dict[tuple[str, ...], float]:
@@ -72,3 +76,42 @@ def test_how_stale_the_snapshot_is_follows_from_when_the_store_was_heard(bench):
     (stale_s,) = bench.published("pointsman_snapshot_stale_seconds").values()
     assert 90 <= stale_s < 100
     assert bench.published("pointsman_in_flight") == {(): 3}
+
+
+def test_a_scrape_is_not_a_request_in_flight_and_a_full_disk_is_no_error_of_its(bench, monkeypatch):
+    bench.published("")
+    bench.loads.append(4)
+    bench.writer.appended = 7
+    bench.publisher.publish_for_scrape()
+    text = render(read_all(bench.folder), {"0"}).decode()
+    assert "pointsman_in_flight 3.0" in text
+    assert 'pointsman_log_records_total{outcome="appended"} 7.0' in text
+    monkeypatch.setattr(bench.publisher._metrics, "publish", Mock(side_effect=OSError("The disk is full.")))
+    bench.publisher.publish_for_scrape()
+
+
+def test_threads_that_publish_at_once_count_what_a_lane_has_done_once(bench):
+    """A scrape publishes, and so does a thread: both saw the same difference, and both counted it."""
+    done = {"runs": 0}
+
+    class Lanes:
+        """A lane that runs a batch whenever it is looked at, and notes what was published, as the pool does."""
+
+        published = 0
+
+        def publish(self, count) -> None:
+            done["runs"] += 1
+            now, before = done["runs"], self.published
+            time.sleep(0.0001)
+            count(VersionKey("m", "1", "d"), {"runs": now - before}, 1.0)
+            self.published = now
+
+    bench.publisher._lanes = Lanes()
+    threads = [
+        threading.Thread(target=lambda: [bench.publisher.publish_for_scrape() for _ in range(50)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bench.published("pointsman_lane_runs_total") == {("d", "m", "1"): 201}
