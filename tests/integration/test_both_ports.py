@@ -4,9 +4,9 @@ import contextlib
 import itertools
 import json
 import re
-import shutil
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 
 import grpc
@@ -184,7 +184,9 @@ def with_few_descriptors(gateway, tmp_path_factory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("few")
     command = folder / "bin" / "pointsman"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nulimit -n {FEW_DESCRIPTORS}\nexec {shutil.which("pointsman")} "$@"\n')
+    command.write_text(
+        f'#!/bin/sh\nulimit -n {FEW_DESCRIPTORS}\nexec {Path(sys.executable).parent / "pointsman"} "$@"\n'
+    )
     command.chmod(0o755)
     settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": str(gateway.home / "models")}
     few = GatewayProcess(folder / "var", POINTSMAN_ALLOW_PICKLE="true", **settings)
