@@ -96,12 +96,12 @@ def test_a_turn_of_the_loop_works_on_so_many_bytes_and_the_next_one_again():
         offload = Offload()
         turns = []
         for _ in range(2):
-            turns.append([offload.allows_here(LARGE_BYTES - 1) for _ in range(8)])
+            turns.append([offload.allows_here(LARGE_BYTES - 1) for _ in range(24)])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         return turns
 
-    assert asyncio.run(run()) == [[True] * 4 + [False] * 4] * 2
+    assert asyncio.run(run()) == [[True] * 16 + [False] * 8] * 2
 
 
 def test_what_follows_a_job_comes_before_the_jobs_that_wait():
