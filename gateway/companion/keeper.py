@@ -5,6 +5,7 @@ nothing over it after the settings. The companion ends when the connection does,
 one. So a companion always has the settings of a replica that runs.
 """
 
+import contextlib
 import os
 import time
 
@@ -94,7 +95,8 @@ class CompanionKeeper:
     def _start(self, now_s: float) -> None:
         child = ChildProcess(_MODULE, str(self._lock_file), environment=os.environ, nice=_NICE)
         self._child, self._started_s = child, now_s
-        child.connection.sendall(self._settings.model_dump_json().encode() + b"\n")
+        with contextlib.suppress(OSError):  # it has ended already, since another one has the lock
+            child.connection.sendall(self._settings.model_dump_json().encode() + b"\n")
 
     def _reap(self, child: ChildProcess) -> str:
         """Wait for the end of a companion. Return a clause that says how it ended."""
