@@ -39,7 +39,12 @@ PARTS: Final = (
         "stores", (*_PYTEST, "tests/integration/test_redis_faults.py", "tests/integration/test_redis_store.py"), {}, 3
     ),
     Part("log", (*_PYTEST, "tests/unit/inference_log/test_ship_memory.py"), {"POINTSMAN_SEGMENT_MB": "1024"}, 3),
-    Part("companion", (*_PYTEST, "tests/integration/test_companion.py"), {"POINTSMAN_SEGMENT_MB": "1024"}, 6),
+    Part(
+        "companion",
+        (*_PYTEST, "tests/integration/test_companion.py"),
+        {"POINTSMAN_SEGMENT_MB": "1024", "POINTSMAN_COMPANION_ROUNDS": "5"},
+        6,
+    ),
 )
 
 
