@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from gateway.companion.signs import Signs
+from gateway.companion.heartbeat import Heartbeat
 from inference_log.process_lock import take_lock
 
 _LAST_WORK_S = 30.0
@@ -34,7 +34,7 @@ def main() -> None:
     lock = take_lock(Path(path))
     if lock is None:
         return
-    signs = Signs(lock)
+    heartbeat = Heartbeat(lock)
 
     def end(_: int, __: FrameType | None) -> None:
         with suppress(OSError):
@@ -44,19 +44,19 @@ def main() -> None:
         signal.signal(number, end)
     settings = connection.makefile("rb").readline()
     if settings:
-        _run(settings, connection, signs)
-    signs.stop()
+        _run(settings, connection, heartbeat)
+    heartbeat.stop()
     lock.release()
 
 
-def _run(settings: bytes, connection: socket.socket, signs: Signs) -> None:
+def _run(settings: bytes, connection: socket.socket, heartbeat: Heartbeat) -> None:
     from gateway.companion.companion import Companion
     from gateway.settings import Settings
     from gateway.telemetry.logs import configure_logs
 
     configure_logs()
     companion = Companion(Settings.model_validate_json(settings))
-    signs.is_working = companion.is_working
+    heartbeat.is_working = companion.is_working
     companion.start()
     with suppress(OSError):
         connection.recv(1)

@@ -1,10 +1,9 @@
-"""Threads that are stopped together, and the two by which processes watch each other."""
+"""Threads that are stopped together, and the one that watches other processes."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -14,13 +13,6 @@ from gateway.telemetry.periodic import PeriodicJob, run_every
 _log = structlog.get_logger()
 
 _FENCE_EVERY_S = 1.0
-
-
-class Alive(Protocol):
-    """A lock, or a seat."""
-
-    def heartbeat(self) -> None:
-        """Note that its holder is running."""
 
 
 class ThreadGroup:
@@ -41,19 +33,6 @@ class ThreadGroup:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-
-
-def show_heartbeat(stop: threading.Event, held: Alive) -> None:
-    """Show the other processes of the machine that this one runs, from when it takes its lock until it releases it.
-
-    So the heartbeat also goes on while models load and while the last work is done.
-    """
-
-    def show() -> None:
-        with contextlib.suppress(OSError):
-            held.heartbeat()
-
-    run_every(stop, _FENCE_EVERY_S, PeriodicJob(show, "gateway.fence.failed"))
 
 
 def watch_processes(stop: threading.Event, fence: Fence) -> None:

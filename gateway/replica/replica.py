@@ -7,8 +7,9 @@ import sys
 import time
 
 from gateway.access.private_home import keep_files_private
+from gateway.companion.heartbeat import Heartbeat
 from gateway.companion.keeper import CompanionKeeper
-from gateway.companion.threads import ThreadGroup, show_heartbeat
+from gateway.companion.threads import ThreadGroup
 from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
@@ -64,8 +65,7 @@ class Replica:
         self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
         self._watchdog: Watchdog | None = None
         self._threads = ThreadGroup()
-        self._heartbeat = ThreadGroup()
-        self._heartbeat.start("heartbeat", show_heartbeat, shared.seat)
+        self._heartbeat = Heartbeat(shared.seat)
 
     async def start(self) -> None:
         """Load every version that has weight, then listen.

@@ -1,4 +1,4 @@
-"""Threads end together; those by which processes watch each other go on whatever fails."""
+"""Threads end together; the one that watches other processes goes on whatever fails."""
 
 import threading
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.companion import threads
-from gateway.companion.threads import ThreadGroup, show_heartbeat, watch_processes
+from gateway.companion.threads import ThreadGroup, watch_processes
 
 
 @pytest.fixture
@@ -33,20 +33,6 @@ def test_a_fence_that_fails_is_logged_and_looks_again(stop, error, level):
     with capture_logs() as lines:
         watch_processes(stop, SimpleNamespace(look=look))
     assert [(line["event"], line["log_level"]) for line in lines] == [("gateway.fence.failed", level)] * 3
-
-
-def test_a_heartbeat_that_fails_goes_on_silently(stop):
-    beats = []
-
-    def heartbeat() -> None:
-        beats.append(1)
-        if len(beats) == 3:
-            stop.set()
-        raise OSError("No disk.")
-
-    with capture_logs() as lines:
-        show_heartbeat(stop, SimpleNamespace(heartbeat=heartbeat))
-    assert (len(beats), lines) == (3, [])
 
 
 def test_the_threads_of_a_group_end_together_and_are_waited_for():
