@@ -3,13 +3,12 @@
 import contextlib
 import gzip
 import socket
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
+from tests.support.answer_times import answer_times
 from tests.support.gateway_process import GatewayProcess
 from tests.support.polling import PATIENCE_S, wait_until
 
@@ -45,31 +44,15 @@ REQUESTS = {
 
 
 @contextlib.contextmanager
-def answered(gateway: GatewayProcess) -> Iterator[list[float]]:
+def health(gateway: GatewayProcess) -> Iterator[Callable[[], object]]:
+    """Connect. Yield a function that asks for health."""
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE_S) as client:
+        yield lambda: client.get("/v2/health/live").raise_for_status()
+
+
+def answered(gateway: GatewayProcess) -> contextlib.AbstractContextManager[list[float]]:
     """Ask for health again and again. Note how long each answer takes."""
-    taken_s: list[float] = []
-    is_over = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE_S) as client:
-            while not is_over.wait(0.01):
-                began_s = time.monotonic()
-                try:
-                    client.get("/v2/health/live").raise_for_status()
-                except httpx.HTTPError:
-                    taken_s.append(float("inf"))
-                else:
-                    taken_s.append(time.monotonic() - began_s)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        wait_until(lambda: len(taken_s) > 3)
-        del taken_s[:]
-        yield taken_s
-    finally:
-        is_over.set()
-        asking.join()
+    return answer_times(lambda: health(gateway), httpx.HTTPError)
 
 
 @pytest.mark.parametrize("name", REQUESTS)

@@ -4,11 +4,9 @@ The frames are written by hand. POINTSMAN_FUZZ_S sets how long each flood takes.
 """
 
 import contextlib
-import math
 import os
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,6 +16,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support.answer_times import answer_times
 from tests.support.gateway_process import GatewayProcess
 from tests.support.polling import wait_until
 
@@ -121,32 +120,16 @@ def test_a_flood_ends_nothing_but_its_connection_and_delays_others_little(gatewa
 
 
 @contextlib.contextmanager
-def answered(port: int) -> Iterator[list[float]]:
+def health(port: int) -> Iterator[Callable[[], object]]:
+    """Connect. Yield a function that asks for health."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        yield lambda: check(health_pb2.HealthCheckRequest(), timeout=30)
+
+
+def answered(port: int) -> contextlib.AbstractContextManager[list[float]]:
     """Ask for health on a connection of its own, again and again. Note how long each answer takes."""
-    taken_s: list[float] = []
-    is_over = threading.Event()
-
-    def ask() -> None:
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            check = health_pb2_grpc.HealthStub(channel).Check
-            while not is_over.wait(0.01):
-                began_s = time.monotonic()
-                try:
-                    check(health_pb2.HealthCheckRequest(), timeout=30)
-                except grpc.RpcError:
-                    taken_s.append(math.inf)
-                else:
-                    taken_s.append(time.monotonic() - began_s)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        wait_until(lambda: len(taken_s) > 3)
-        del taken_s[:]  # connecting is not measured
-        yield taken_s
-    finally:
-        is_over.set()
-        asking.join()
+    return answer_times(lambda: health(port), grpc.RpcError)
 
 
 def send(port: int, prelude: bytes, pieces: Iterator[bytes]) -> None:

@@ -8,27 +8,10 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
+from loadtests.soak.models import ONNX_OF
 from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
-
-ONNX_OF = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-}
-"""ONNX's name of each datatype of the protocol."""
 
 
 def write_version(root: Path, model: str, version: str, content: bytes, **manifest: Any) -> Manifest:
