@@ -11,13 +11,13 @@ from router.evidence.sums import BUCKET_S
 FINENESS = 4
 
 
-def block_start_s(bucket_s: int, newest_s: int) -> int:
-    """Return the start of the block to which a bucket belongs, as of the newest bucket.
+def block_start_s(bucket_s: int, newest_s: int, length_s: int = BUCKET_S) -> int:
+    """Return the start of the block to which a bucket belongs, as of the newest bucket. Buckets are `length_s` long.
 
     Merging twice gives the same as merging once at the later time, so earlier merges do not matter.
     """
-    bucket, newest = bucket_s // BUCKET_S, newest_s // BUCKET_S
+    bucket, newest = bucket_s // length_s, newest_s // length_s
     length = 1
     while (bucket // (2 * length) + 1) * 2 * length - 1 + FINENESS * 2 * length <= newest:
         length *= 2
-    return bucket // length * length * BUCKET_S
+    return bucket // length * length * length_s
