@@ -145,7 +145,7 @@ def _print_shadows(shadows: Sequence[Mapping[str, Any]]) -> None:
                     each["answers"],
                     each["failures"],
                     each["pairs"],
-                    f"{each['flips']} ({_percents(each['flip_rate'])})" if each["pairs"] else None,
+                    f"{each['flips']:.4g} ({_percents(each['flip_rate'])})" if each["pairs"] else None,
                     _interval(each["mean_difference"], ".3g"),
                     _interval(each["delay_ms"], ".2f", " ms"),
                 )

@@ -105,8 +105,12 @@ def compare(strata: Sequence[Stratum], margin: float, *, by_unit: bool = False) 
     return Evidence(*(_one_side(newest_first, margin, worse, by_unit) for worse in (True, False)))
 
 
-def compare_to_bound(trials: int, events: int, bound: float) -> Evidence:
-    """Return the evidence against and for "the rate of events is at most `bound`". No other arm is involved."""
+def compare_to_bound(trials: int, events: float, bound: float) -> Evidence:
+    """Return the evidence against and for "the rate of events is at most `bound`". No other arm is involved.
+
+    Trials may also have results in [0, 1], of which `events` is the sum. Each factor of a likelihood ratio,
+    (q/p)^x ((1-q)/(1-p))^(1-x), is convex in x. So its expectation is at most that for events of the same mean.
+    """
     misses = trials - events
     if bound <= 0:
         return Evidence(math.inf, -math.inf) if events else Evidence(0.0, 0.0)

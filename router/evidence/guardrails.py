@@ -13,7 +13,20 @@ from typing import NamedTuple
 from router.document.document import Document
 from router.draw.assignment import BUCKETS
 from router.evidence.evidence import Stratum, compare, compare_to_bound
-from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, Sums, slow, total
+from router.evidence.sums import (
+    BUCKET_S,
+    ERRORS,
+    FLIPS,
+    LEFT,
+    MILLION,
+    MISSING,
+    PAIRS,
+    REQUESTS,
+    SumKey,
+    Sums,
+    slow,
+    total,
+)
 from router.evidence.time_buckets import block_start_s
 from router.evidence.verdict import EventCount, Verdict, judge, spend
 from router.quantities import format_duration
@@ -75,10 +88,10 @@ class _Inputs(NamedTuple):
 def _judge(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
     if guardrail.kind is GuardrailKind.DISAGREEMENT:
         return _judge_disagreement(inputs, arm=arm, version=version, guardrail=guardrail, alpha=alpha)
-    event, what = _event(guardrail)
+    event = _event(guardrail)
     strata = list(_strata(inputs, arm, event, version))
     return judge(
-        what=what,
+        what=event.what,
         arm=arm,
         evidence=compare(strata, float(guardrail.margin), by_unit=not _is_drawn_each_time(inputs.document)),
         alpha=alpha,
@@ -97,18 +110,28 @@ def _is_drawn_each_time(document: Document) -> bool:
     return document.spec.unit is None and document.spec.rollout is not None
 
 
-def _event(guardrail: Guardrail) -> tuple[str, str]:
-    """Return the name of the sum of a guardrail's events, and what happened to those requests."""
+class _Event(NamedTuple):
+    """What a guardrail compares: the sum of its events, what happened to those requests, and the sums of all."""
+
+    name: str
+    what: str
+    among: tuple[str, ...] = (REQUESTS,)
+
+
+def _event(guardrail: Guardrail) -> _Event:
     if guardrail.kind is GuardrailKind.ERRORS:
-        return ERRORS, "failed"
+        return _Event(ERRORS, "failed")
     if guardrail.kind is GuardrailKind.MISSING_OUTPUTS:
-        return MISSING, "were answered with a value missing"
+        return _Event(MISSING, "were answered with a value missing")
     threshold = format_duration(guardrail.slower_than_us / 1e6)
-    return slow(guardrail.slower_than_us), f"took longer than {threshold}"
+    return _Event(slow(guardrail.slower_than_us), f"took longer than {threshold}", (REQUESTS, LEFT))
 
 
 def _judge_disagreement(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
-    """Judge the pairs of this arm and the trusted arm, whichever of both was the primary."""
+    """Judge the pairs of this arm and the trusted arm, whichever of both was the primary.
+
+    A pair counts once, by the share of its instances that flip.
+    """
     document = inputs.document
     trusted = document.spec.trusted_arm
 
@@ -121,19 +144,20 @@ def _judge_disagreement(inputs: _Inputs, *, arm: str, version: str, guardrail: G
         name: sum(value for key, value in inputs.totals.items() if key.name == name and is_pair(key))
         for name in (PAIRS, FLIPS)
     }
+    flips = counted[FLIPS] / MILLION
     return judge(
         what=f"differ from what {trusted} answers",
         arm=arm,
-        evidence=compare_to_bound(counted[PAIRS], counted[FLIPS], float(guardrail.margin)),
+        evidence=compare_to_bound(counted[PAIRS], flips, float(guardrail.margin)),
         alpha=alpha,
-        counted=EventCount(counted[FLIPS], counted[PAIRS]),
+        counted=EventCount(flips, counted[PAIRS]),
         allowed=float(guardrail.margin),
         others=None,
         things="answers",
     )
 
 
-def _strata(inputs: _Inputs, arm: str, event: str, version: str) -> Iterable[Stratum]:
+def _strata(inputs: _Inputs, arm: str, event: _Event, version: str) -> Iterable[Stratum]:
     """Yield the strata of one arm and one event. The first one is empty and marks the start of the trial."""
     document, weights, totals, recent = inputs
     oldest_s = min((key.bucket_s for key in recent), default=0)
@@ -143,9 +167,11 @@ def _strata(inputs: _Inputs, arm: str, event: str, version: str) -> Iterable[Str
 
     def add(key: SumKey, value: int, begins_s: int) -> None:
         is_candidate = key.arm == arm
-        if key.name not in (REQUESTS, event) or (is_candidate and key.model_version != version):
+        if is_candidate and key.model_version != version:
             return
-        cells[key.policy_version, begins_s][2 * (not is_candidate) + (key.name == event)] += value
+        cell, side = cells[key.policy_version, begins_s], 0 if is_candidate else 2
+        cell[side] += value * (key.name in event.among)
+        cell[side + 1] += value * (key.name == event.name)
 
     for key, value in totals.items():
         add(key, value, first_s)

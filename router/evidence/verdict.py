@@ -27,14 +27,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class EventCount:
-    """The number of events among a number of requests or answers."""
+    """The number of events among a number of requests or answers. An answer may count in part."""
 
-    events: int
+    events: float
     requests: int
 
     def __str__(self) -> str:
         share = f" ({100 * self.events / self.requests:.3g}%)" if self.requests else ""
-        return f"{self.events} of {self.requests}{share}"
+        events = f"{self.events:.2f}".rstrip("0").rstrip(".")
+        return f"{events} of {self.requests}{share}"
 
 
 def judge(

@@ -42,7 +42,7 @@ def evidence():
     counted = {
         SumKey(0, 2, "stable", "17", "", REQUESTS): 1900, SumKey(0, 2, "canary", "18", "", REQUESTS): 100,
         SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
-        SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20,
+        SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20_000_000,
     }  # fmt: skip
     return Observation((finding,), 100, counted)
 

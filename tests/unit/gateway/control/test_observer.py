@@ -2,7 +2,7 @@
 
 from gateway.control.observer import RECENT_S, Observer
 from router.evidence import guardrails
-from router.evidence.sums import FLIPS, PAIRS, SumKey
+from router.evidence.sums import FLIPS, MILLION, PAIRS, SumKey
 from tests.unit.gateway.control.support_rollouts import SPLIT, T0
 
 
@@ -30,7 +30,7 @@ def test_what_another_version_said_differently_is_not_held_against_this_one(site
     site.declare(SPLIT, guardrails=[{"disagreement": {"above": "5%"}}])
     before = site.document("s").version
     keys = [SumKey(0, before, "stable", "1", "b", name, "7") for name in (PAIRS, FLIPS)]  # it was b's then
-    assert site.store.real.count("before", 0, 1, {"s": dict(zip(keys, (100, 50), strict=True))}) == 1
+    assert site.store.real.count("before", 0, 1, {"s": dict(zip(keys, (100, 50 * MILLION), strict=True))}) == 1
     site.tick()
     assert site.document("s").weights["b"] == 5000
 

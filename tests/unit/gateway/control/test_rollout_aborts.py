@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from gateway.control.changes import Note
 from router.document.commands import Pause, Release, Shift
-from router.evidence.sums import FLIPS, PAIRS
+from router.evidence.sums import FLIPS, MILLION, PAIRS
 from router.evidence.verdict import VerdictState
 from tests.unit.gateway.control.support_rollouts import SPLIT
 
@@ -132,10 +132,10 @@ def test_a_route_that_cannot_be_looked_at_does_not_stop_the_others(site):
 
 def test_disagreement_with_the_trusted_arm_ends_a_rollout_whoever_answered_the_caller(site):
     site.begin(guardrails=[{"disagreement": {"above": "5%"}}])
-    site.add({PAIRS: 40, FLIPS: 4}, arm="stable", against="canary")
+    site.add({PAIRS: 40, FLIPS: 4 * MILLION}, arm="stable", against="canary")
     site.tick()
     assert site.stands() == ("PROGRESSING", 1000)
-    site.add({PAIRS: 40, FLIPS: 36}, arm="canary", against="stable")
+    site.add({PAIRS: 40, FLIPS: 36 * MILLION}, arm="canary", against="stable")
     site.tick()
     assert site.stands() == ("ABORTED", 0)
     assert site.newest().why.startswith("40 of 80 (50%) answers of canary differ from what stable answers")

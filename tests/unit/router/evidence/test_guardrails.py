@@ -11,7 +11,7 @@ from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.evidence import Evidence
 from router.evidence.guardrails import count_samples, findings, name_of
-from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, slow
+from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, LEFT, MILLION, MISSING, PAIRS, REQUESTS, SumKey, slow
 from router.evidence.time_buckets import block_start_s
 from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
@@ -249,7 +249,7 @@ def test_each_guardrail_counts_its_own_events(compared, guard, event, words):
 
 def pairs(number: int, flips: int, arm: str, against: str, model: str = "1", policy: int = 2) -> Counter:
     keys = {"arm": arm, "against": against, "model": model, "policy": policy}
-    return Counter({key(PAIRS, **keys): number, key(FLIPS, **keys): flips})
+    return Counter({key(PAIRS, **keys): number, key(FLIPS, **keys): flips * MILLION})
 
 
 def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
@@ -262,6 +262,31 @@ def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
     assert found.verdict.reason.startswith(
         "80 of 150 (53.3%) answers of canary differ from what stable answers, allowed is 5%. p <= "
     )
+
+
+def test_one_request_of_many_instances_that_differ_aborts_nobody():
+    """99 requests agree, and one of 64 rows differs in all of them: that is one request, not 64."""
+    document = rollout({"disagreement": {"above": "5%"}})
+    (found,) = judge(document, pairs(100, 1, "stable", "canary"))
+    assert found.verdict.state is not VerdictState.UNHEALTHY
+    assert found.verdict.reason.startswith("1 of 100 (1%) answers of canary differ")
+
+
+def test_an_answer_differs_by_the_share_of_its_instances():
+    document = rollout({"disagreement": {"above": "5%"}})
+    totals = Counter({key(PAIRS, arm="stable", against="canary", model="1"): 40})
+    totals[key(FLIPS, arm="stable", against="canary", model="1")] = 40 * 250_000
+    (found,) = judge(document, totals)
+    assert found.verdict.reason.startswith("10 of 40 (25%) answers of canary differ")
+    assert found.verdict.state is VerdictState.UNHEALTHY
+
+
+def test_slow_requests_are_among_those_of_callers_who_left_too(compared):
+    totals = counts(2, 20, slow(50_000)) + counts(100, 1, slow(50_000), arm="stable")
+    totals += Counter({key(LEFT): 18, key(LEFT, arm="stable"): 7})
+    (found,) = judge(rollout({"slower_than": "50ms", "worse_by": "1%"}), totals)
+    assert compared.rows == [(0.01, 20, 20, 107, 1, FIRST_S)]
+    assert found.verdict.state is VerdictState.UNHEALTHY
 
 
 def test_those_who_agree_are_healthy_and_those_without_pairs_undecided():

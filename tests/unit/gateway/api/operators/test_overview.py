@@ -29,7 +29,9 @@ def test_a_route_says_how_its_arms_do(both):
     both.make("rolled", "start")
     both.count("rolled", {("stable", REQUESTS): 1900, ("canary", REQUESTS): 100, ("canary", ERRORS): 50})
     both.count(
-        "rolled", {("linear:2", ANSWERS): 300, ("linear:2", PAIRS): 300, ("linear:2", FLIPS): 3}, against="stable"
+        "rolled",
+        {("linear:2", ANSWERS): 300, ("linear:2", PAIRS): 300, ("linear:2", FLIPS): 3_000_000},
+        against="stable",
     )
     route = both.status("rolled")
     assert route["counts"] == [
