@@ -61,7 +61,7 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
     own = context.arm, context.model_version
     if context.role == "shadow":
         staying = [record for record in batch if record.error_code not in _CALLER_LEFT]
-        yield own, chain(_of_shadow(staying), _compared_by_group(staying))
+        yield own, chain(_of_shadow(staying), _compared_by_group(staying), [_unseen(context, staying)])
     elif context.role == "primary":
         drawn = [
             record
@@ -69,7 +69,7 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
             if record.attempt == 0 and record.reason in _DRAWN and record.outcome != "rejected"
         ]
         if drawn:
-            yield own, _by_name(_of_requests(context, drawn))
+            yield own, chain(_by_name(_of_requests(context, drawn)), [_unseen(context, drawn)])
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
         for arm, record in blamed:
@@ -96,6 +96,12 @@ def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Re
     for threshold_us in context.slower_than_us:
         found[sums.slow(threshold_us)] = [record for record in drawn if record.latency_us > threshold_us]
     return found
+
+
+def _unseen(context: Context, records: Sequence[Record]) -> _Counted:
+    """Return how many answers hold nothing that could be checked or compared."""
+    is_visible = context.prediction is not None or context.label is not None
+    return sums.UNSEEN, ALL_UNITS, 0 if is_visible else sum(record.outcome == "ok" for record in records)
 
 
 def _is_arms_fault(context: Context, record: Record) -> bool:

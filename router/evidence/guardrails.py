@@ -1,6 +1,7 @@
 """The findings of a route's guardrails on its arms, from the sums.
 
-Requests are compared stratum by stratum. A stratum is one policy version, whose weights say how likely each arm was to
+Requests of an arm are compared with those of the trusted arm, stratum by stratum. Other arms may be bad themselves, so
+nothing is held against them. A stratum is one policy version, whose weights say how likely each of the two arms was to
 be drawn, within one block of time. Recent blocks are short, so that an arm that has turned bad is not excused by a good
 past. What is older than the sums that are kept by bucket is one block per policy version.
 """
@@ -11,26 +12,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from router.document.document import Document
-from router.draw.assignment import BUCKETS
 from router.evidence.evidence import Stratum, compare, compare_to_bound
-from router.evidence.sums import (
-    BUCKET_S,
-    ERRORS,
-    FLIPS,
-    LEFT,
-    MILLION,
-    MISSING,
-    PAIRS,
-    REQUESTS,
-    SumKey,
-    Sums,
-    slow,
-    total,
-)
+from router.evidence.looks import Look, looks_of
+from router.evidence.sums import BUCKET_S, FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, SumKey, Sums, total
 from router.evidence.time_buckets import block_start_s
-from router.evidence.verdict import EventCount, Verdict, judge, spend
-from router.quantities import format_duration
-from router.spec.spec import Guardrail, GuardrailKind
+from router.evidence.verdict import EventCount, Verdict, blind, judge, spend
 
 SlotsByVersion = Mapping[int, Mapping[str, int]]
 """The slots of each arm, by policy version."""
@@ -48,32 +34,22 @@ class GuardrailFinding:
 def findings(
     document: Document, *, versions: Mapping[str, str], weights: SlotsByVersion, totals: Sums, recent: Sums
 ) -> tuple[GuardrailFinding, ...]:
-    """Return the finding of every guardrail on every arm that it watches.
+    """Return the findings of every guardrail on every arm that it watches.
 
     `versions` holds the model version that serves each arm now. Counts of another version of the arm are left out, and
     an arm that no version serves gets no finding. `weights` must hold the policy versions since
     `document.trial_version`. `totals` are sums over all time. They must be read after `recent`, which are by bucket.
     """
     spec = document.spec
-    alpha = spend(float(spec.alpha), len(spec.guardrails) * len(spec.guarded_arms))
+    looks = [look for guardrail in spec.guardrails for look in looks_of(guardrail)]
+    alpha = spend(float(spec.alpha), len(looks) * len(spec.guarded_arms))
     inputs = _Inputs(document, weights, totals, recent)
     return tuple(
-        GuardrailFinding(
-            arm=arm,
-            guardrail=name_of(guardrail),
-            verdict=_judge(inputs, arm=arm, version=versions[arm], guardrail=guardrail, alpha=alpha),
-        )
+        GuardrailFinding(arm, look.name, _judge(_Watched(inputs, arm, versions[arm]), look, alpha))
         for arm in spec.guarded_arms
         if arm in versions
-        for guardrail in spec.guardrails
+        for look in looks
     )
-
-
-def name_of(guardrail: Guardrail) -> str:
-    """Return the name of a guardrail in the history, the metrics and the status."""
-    if guardrail.kind is GuardrailKind.SLOWER_THAN:
-        return f"{guardrail.kind} {format_duration(guardrail.slower_than_us / 1e6)}"
-    return str(guardrail.kind)
 
 
 class _Inputs(NamedTuple):
@@ -84,20 +60,59 @@ class _Inputs(NamedTuple):
     totals: Sums
     recent: Sums
 
+    @property
+    def trusted(self) -> str:
+        """The arm that the others are held against."""
+        return self.document.spec.trusted_arm or ""
 
-def _judge(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
-    if guardrail.kind is GuardrailKind.DISAGREEMENT:
-        return _judge_disagreement(inputs, arm=arm, version=version, guardrail=guardrail, alpha=alpha)
-    event = _event(guardrail)
-    strata = list(_strata(inputs, arm, event, version))
+
+class _Watched(NamedTuple):
+    """An arm, and the model version that serves it."""
+
+    inputs: _Inputs
+    arm: str
+    version: str
+
+    def total(self, name: str) -> int:
+        """Return a sum of the arm's own requests, since the trial began."""
+        own = {key: value for key, value in self.inputs.totals.items() if not key.against and self.is_since(key)}
+        return total(own, name, [self.arm], self.version)
+
+    def total_of_pairs(self, name: str) -> int:
+        """Return a sum of the pairs of this arm and the trusted arm, whichever of both was the primary."""
+        arm, version, trusted = self.arm, self.version, self.inputs.trusted
+        return sum(
+            value
+            for key, value in self.inputs.totals.items()
+            if key.name == name
+            and self.is_since(key)
+            and (
+                ((key.arm, key.against) == (trusted, arm) and key.against_version == version)
+                or ((key.arm, key.against) == (arm, trusted) and key.model_version == version)
+            )
+        )
+
+    def is_since(self, key: SumKey) -> bool:
+        """Return True if a sum is of the present trial."""
+        return key.policy_version >= self.inputs.document.trial_version
+
+
+def _judge(watched: _Watched, look: Look, alpha: float) -> Verdict:
+    if look.event == FLIPS:
+        return _judge_disagreement(watched, look, alpha)
+    if look.event == MISSING and watched.total(UNSEEN):
+        return blind(watched.arm, "The log keeps no output of this model in which a value could be missing")
+    document = watched.inputs.document
+    strata = list(_strata(watched, look))
     return judge(
-        what=event.what,
-        arm=arm,
-        evidence=compare(strata, float(guardrail.margin), by_unit=not _is_drawn_each_time(inputs.document)),
+        what=look.what,
+        arm=watched.arm,
+        evidence=compare(strata, look.margin, by_unit=not _is_drawn_each_time(document)),
         alpha=alpha,
         counted=EventCount(sum(each.events for each in strata), sum(each.requests for each in strata)),
-        allowed=float(guardrail.margin),
+        allowed=look.margin,
         others=EventCount(sum(each.other_events for each in strata), sum(each.other_requests for each in strata)),
+        beside=watched.inputs.trusted,
     )
 
 
@@ -110,68 +125,39 @@ def _is_drawn_each_time(document: Document) -> bool:
     return document.spec.unit is None and document.spec.rollout is not None
 
 
-class _Event(NamedTuple):
-    """What a guardrail compares: the sum of its events, what happened to those requests, and the sums of all."""
-
-    name: str
-    what: str
-    among: tuple[str, ...] = (REQUESTS,)
-
-
-def _event(guardrail: Guardrail) -> _Event:
-    if guardrail.kind is GuardrailKind.ERRORS:
-        return _Event(ERRORS, "failed")
-    if guardrail.kind is GuardrailKind.MISSING_OUTPUTS:
-        return _Event(MISSING, "were answered with a value missing")
-    threshold = format_duration(guardrail.slower_than_us / 1e6)
-    return _Event(slow(guardrail.slower_than_us), f"took longer than {threshold}", (REQUESTS, LEFT))
-
-
-def _judge_disagreement(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
-    """Judge the pairs of this arm and the trusted arm, whichever of both was the primary.
-
-    A pair counts once, by the share of its instances that flip.
-    """
-    document = inputs.document
-    trusted = document.spec.trusted_arm
-
-    def is_pair(key: SumKey) -> bool:
-        is_primary = (key.arm, key.against) == (trusted, arm) and key.against_version == version
-        is_shadow = (key.arm, key.against) == (arm, trusted) and key.model_version == version
-        return key.policy_version >= document.trial_version and (is_primary or is_shadow)
-
-    counted = {
-        name: sum(value for key, value in inputs.totals.items() if key.name == name and is_pair(key))
-        for name in (PAIRS, FLIPS)
-    }
-    flips = counted[FLIPS] / MILLION
+def _judge_disagreement(watched: _Watched, look: Look, alpha: float) -> Verdict:
+    """Judge the pairs of this arm and the trusted arm. A pair counts once, by the share of its instances that flip."""
+    pairs, flips = watched.total_of_pairs(PAIRS), watched.total_of_pairs(FLIPS) / MILLION
+    trusted = watched.inputs.trusted
+    if not pairs and watched.total_of_pairs(UNSEEN):
+        return blind(watched.arm, f"The log keeps no output of this model that could be compared with {trusted}'s")
     return judge(
-        what=f"differ from what {trusted} answers",
-        arm=arm,
-        evidence=compare_to_bound(counted[PAIRS], flips, float(guardrail.margin)),
+        what=f"{look.what} from what {trusted} answers",
+        arm=watched.arm,
+        evidence=compare_to_bound(pairs, flips, look.margin),
         alpha=alpha,
-        counted=EventCount(flips, counted[PAIRS]),
-        allowed=float(guardrail.margin),
+        counted=EventCount(flips, pairs),
+        allowed=look.margin,
         others=None,
         things="answers",
     )
 
 
-def _strata(inputs: _Inputs, arm: str, event: _Event, version: str) -> Iterable[Stratum]:
-    """Yield the strata of one arm and one event. The first one is empty and marks the start of the trial."""
-    document, weights, totals, recent = inputs
+def _strata(watched: _Watched, look: Look) -> Iterable[Stratum]:
+    """Yield the strata of an arm and the trusted arm. The first one is empty and marks the start of the trial."""
+    document, weights, totals, recent = watched.inputs
+    arm, trusted = watched.arm, watched.inputs.trusted
     oldest_s = min((key.bucket_s for key in recent), default=0)
     newest_s = max((key.bucket_s for key in recent), default=0)
     first_s = int(document.trial_s) // BUCKET_S * BUCKET_S
     cells: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * 4)
 
     def add(key: SumKey, value: int, begins_s: int) -> None:
-        is_candidate = key.arm == arm
-        if is_candidate and key.model_version != version:
+        if key.against or (key.arm != trusted and (key.arm, key.model_version) != (arm, watched.version)):
             return
-        cell, side = cells[key.policy_version, begins_s], 0 if is_candidate else 2
-        cell[side] += value * (key.name in event.among)
-        cell[side + 1] += value * (key.name == event.name)
+        cell, side = cells[key.policy_version, begins_s], 2 if key.arm == trusted else 0
+        cell[side] += value * (key.name in look.among)
+        cell[side + 1] += value * (key.name == look.event)
 
     for key, value in totals.items():
         add(key, value, first_s)
@@ -182,10 +168,11 @@ def _strata(inputs: _Inputs, arm: str, event: _Event, version: str) -> Iterable[
             add(key, -value, first_s)
     yield Stratum(share=0.5, requests=0, events=0, other_requests=0, other_events=0, bucket_s=first_s)
     for (policy_version, begins_s), (requests, events, other_requests, other_events) in sorted(cells.items()):
-        share = weights.get(policy_version, {}).get(arm, 0) / BUCKETS
-        if policy_version >= document.trial_version and 0 < share < 1:
+        slots = weights.get(policy_version, {})
+        own, others = slots.get(arm, 0), slots.get(trusted, 0)
+        if policy_version >= document.trial_version and own and others:
             yield Stratum(
-                share=share,
+                share=own / (own + others),
                 requests=requests,
                 events=events,
                 other_requests=other_requests,

@@ -31,6 +31,11 @@ the caller set.
 """
 MISSING = "missing"
 """Those that the arm answered with a value missing, which is NaN, infinite or an empty label."""
+UNSEEN = "unseen"
+"""Answers in which nothing can be checked or compared, because the log keeps no output of this model.
+
+Of an arm: those in which a missing value would not be seen. Of a shadow: those that are compared with nothing.
+"""
 ANSWERS = "answers"
 """Shadow answers in time."""
 FAILURES = "failures"

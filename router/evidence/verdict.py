@@ -14,6 +14,7 @@ class VerdictState(StrEnum):
     HEALTHY = "HEALTHY"  # "worse than allowed" is ruled out
     UNHEALTHY = "UNHEALTHY"  # "not worse than allowed" is ruled out
     UNDECIDED = "UNDECIDED"  # neither is ruled out yet, or there are no data
+    BLIND = "BLIND"  # the log has nothing in which the bad event could be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,13 @@ def judge(
     counted: EventCount,
     allowed: float,
     others: EventCount | None,
+    beside: str = "",
     things: str = "requests",
 ) -> Verdict:
     """Return the verdict on one arm by one guardrail at level `alpha`.
 
     `what` says what an event is ("failed", "took longer than 50ms"). `allowed` is by how much the rate may exceed that
-    of `others`. If `others` is None, it is how high the rate may be.
+    of `others`, which are the requests of the arm `beside`. If `others` is None, it is how high the rate may be.
     """
     p_value = _p_value(evidence.against)
     if not counted.requests:
@@ -67,20 +69,26 @@ def judge(
     if others is None:
         compared = f"allowed is {_percent(allowed)}"
     elif allowed > 0:
-        compared = f"against {others} of the other arms; allowed is {_percent(allowed)} more"
+        compared = f"against {others} of {beside}; allowed is {_percent(allowed)} more"
     else:
-        compared = f"against {others} of the other arms; allowed is no more than theirs"
+        compared = f"against {others} of {beside}; allowed is no more"
     p = f"p <= {p_value:.2g}"
     if state is VerdictState.HEALTHY:
         p = f"That it is worse has p <= {_p_value(evidence.in_favour):.2g}"
     return Verdict(state, f"{counted} {things} of {arm} {what}, {compared}. {p}, alpha {alpha:.2g}.", p_value)
 
 
+def blind(arm: str, why: str) -> Verdict:
+    """Return the verdict of a guardrail that cannot see what it watches for."""
+    return Verdict(VerdictState.BLIND, f"{why}, so nothing is known of {arm}.", 1.0)
+
+
 def worst(verdicts: Iterable[Verdict]) -> VerdictState:
-    """Return UNHEALTHY if any verdict is, HEALTHY if all are, and otherwise UNDECIDED, also if there are none."""
+    """Return UNHEALTHY if any verdict is, else BLIND if any is, HEALTHY if all are, and otherwise UNDECIDED."""
     states = {verdict.state for verdict in verdicts}
-    if VerdictState.UNHEALTHY in states:
-        return VerdictState.UNHEALTHY
+    for state in (VerdictState.UNHEALTHY, VerdictState.BLIND):
+        if state in states:
+            return state
     return VerdictState.HEALTHY if states == {VerdictState.HEALTHY} else VerdictState.UNDECIDED
 
 

@@ -91,6 +91,7 @@ class ArmCounts(BaseModel):
     arm: str
     requests: int
     errors: int
+    left: int = Field(description="Callers who left before the answer; not among the requests.")
 
 
 class GuardrailStatus(BaseModel):

@@ -137,7 +137,15 @@ def test_a_failed_request_and_an_empty_one_lack_nothing(make_context, make_recor
 
 
 def test_an_arm_without_a_label_or_prediction_lacks_nothing(make_context, make_record):
-    assert named([make_context(label=None, prediction=None)], [make_record(outputs=())]) == {"requests": 1}
+    context = make_context(label=None, prediction=None)
+    assert named([context], [make_record(outputs=())]) == {"requests": 1, "unseen": 1}
+    assert named([context], [make_record(outputs=(), outcome="error")]) == {"requests": 1, "errors": 1}
+
+
+def test_a_shadow_without_a_label_or_prediction_is_compared_with_nothing(make_context, make_record):
+    context = make_context(arm="m:3", role="shadow", against="stable", label=None, prediction=None)
+    record = make_record(attempt=100, reason="SHADOW", outputs=(), comparison=Comparison(0, 0, 0, 0, 0))
+    assert named([context], [record]) == {"answers": 1, "unseen": 1}
 
 
 def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_record):
