@@ -2,146 +2,134 @@
 
 Live sums and sums that are rebuilt from a log both come from here, so the rules of counting exist once. A request
 counts for the arm for which it was drawn, even if another arm answered it in the end. A request that was forced, pinned
-or excluded was not drawn. A request whose caller left says nothing about the arm.
+or excluded was not drawn. Of a request whose caller left, it is known that it took longer than the caller waited, and
+nothing else.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
-import numpy as np
-
+from inference_log.missing_values import lacking
 from inference_log.record import CALLERS_DEADLINE, Context, Record
-from inference_log.values import STRINGS, elements, floats
 from router.evidence import sums
-from router.evidence.sums import SumKey
+from router.evidence.sums import ALL_UNITS, MILLION, SumKey, group_of
 from router.plan import Reason
 
-_BUCKET_US = sums.BUCKET_S * 1_000_000
+_BUCKET_US = sums.BUCKET_S * MILLION
 _DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
 _CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
 _REFUSED = "InputRefused"
 
+_Counted = tuple[str, int, int]
+"""The name of a sum, the group of units or `ALL_UNITS`, and what is added."""
+
 
 def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
-    """Return the sums of some records of one segment, by route. Sums of zero are left out, except for requests.
+    """Return the sums of some records of one segment, by route. Sums of zero are left out.
 
     Raises:
         KeyError: a record refers to a context that is not in `contexts`.
     """
-    groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
+    batches: dict[tuple[int, int], list[Record]] = defaultdict(list)
     for record in records:
         arrived_us = record.event_us - record.latency_us  # a bucket by time of end would depend on the result
-        groups[record.context, arrived_us // _BUCKET_US].append(record)
+        batches[record.context, arrived_us // _BUCKET_US].append(record)
     tallied: dict[str, dict[SumKey, int]] = {}
-    for (number, bucket), group in groups.items():
+    for (number, bucket), batch in batches.items():
         context = contexts[number]
-        for name, value in _sums(context, group).items():
-            key = SumKey(
-                bucket * sums.BUCKET_S,
-                context.policy_version,
-                context.arm,
-                context.model_version,
-                context.against if context.role == "shadow" else "",
-                name,
-                context.against_version if context.role == "shadow" else "",
-            )
-            _add(tallied, context.route, key, value)
-        for record in group if context.role == "fallback" else ():
-            if record.blamed is not None and record.outcome == "ok":
-                arm, version = record.blamed
-                key = SumKey(bucket * sums.BUCKET_S, context.policy_version, arm, version, "", sums.ERRORS)
-                _add(tallied, context.route, key, 1)
+        is_shadow = context.role == "shadow"
+        against, against_version = (context.against, context.against_version) if is_shadow else ("", "")
+        for (arm, version), counted in _counted(context, batch):
+            for name, group, value in counted:
+                if value:
+                    begin_s, policy = _begin_s(bucket, group), context.policy_version
+                    key = SumKey(begin_s, policy, arm, version, against, name, against_version, group)
+                    of_route = tallied.setdefault(context.route, {})
+                    of_route[key] = of_route.get(key, 0) + value
     return tallied
 
 
-def _add(tallied: dict[str, dict[SumKey, int]], route: str, key: SumKey, value: int) -> None:
-    of_route = tallied.setdefault(route, {})
-    of_route[key] = of_route.get(key, 0) + value
+def _begin_s(bucket: int, group: int) -> int:
+    bucket_s = bucket * sums.BUCKET_S
+    return bucket_s if group == ALL_UNITS else bucket_s // sums.GROUP_BUCKET_S * sums.GROUP_BUCKET_S
 
 
-def _sums(context: Context, group: Sequence[Record]) -> dict[str, int]:
-    """Return the sums of records of one context, by name."""
-    staying = [record for record in group if record.error_code not in _CALLER_LEFT]
+def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
+    """Yield what the records of one context count for an arm and its version, by arm and version."""
+    own = context.arm, context.model_version
     if context.role == "shadow":
-        return _without_zeros(_of_shadow(staying))
-    if context.role == "fallback":
-        return {}
-    drawn = [
-        record for record in staying if record.attempt == 0 and record.reason in _DRAWN and record.outcome != "rejected"
-    ]
-    return {sums.REQUESTS: len(drawn), **_without_zeros(_of_requests(context, drawn))} if drawn else {}
+        staying = [record for record in batch if record.error_code not in _CALLER_LEFT]
+        yield own, chain(_of_shadow(staying), _compared_by_group(staying), [_unseen(context, staying)])
+    elif context.role == "primary":
+        drawn = [
+            record
+            for record in batch
+            if record.attempt == 0 and record.reason in _DRAWN and record.outcome != "rejected"
+        ]
+        if drawn:
+            yield own, chain(_by_name(_of_requests(context, drawn)), [_unseen(context, drawn)])
+    else:
+        blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
+        for arm, record in blamed:
+            yield arm, _by_name({sums.ERRORS: [record]})
 
 
-def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, int]:
-    counted = {
-        sums.ERRORS: sum(_is_arms_fault(context, record) for record in drawn),
-        sums.MISSING: _missing(context, [record for record in drawn if record.outcome == "ok"]),
+def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
+    """Yield the number of records of each name: of all of them, and by group of units."""
+    for name, records in found.items():
+        yield name, ALL_UNITS, len(records)
+        groups = Counter([group_of(record.unit_hash) for record in records if record.unit_hash is not None])
+        for group, number in groups.items():
+            yield name, group, number
+
+
+def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:
+    known = [record for record in drawn if record.error_code not in _CALLER_LEFT]
+    found = {
+        sums.REQUESTS: known,
+        sums.LEFT: [record for record in drawn if record.error_code in _CALLER_LEFT] if len(known) < len(drawn) else [],
+        sums.ERRORS: [record for record in known if record.outcome in _FAILED and _is_arms_fault(context, record)],
+        sums.MISSING: lacking(context, [record for record in known if record.outcome == "ok"]),
     }
     for threshold_us in context.slower_than_us:
-        counted[sums.slow(threshold_us)] = sum(record.latency_us > threshold_us for record in drawn)
-    return counted
+        found[sums.slow(threshold_us)] = [record for record in drawn if record.latency_us > threshold_us]
+    return found
+
+
+def _unseen(context: Context, records: Sequence[Record]) -> _Counted:
+    """Return how many answers hold nothing that could be checked or compared."""
+    is_visible = context.prediction is not None or context.label is not None
+    return sums.UNSEEN, ALL_UNITS, 0 if is_visible else sum(record.outcome == "ok" for record in records)
 
 
 def _is_arms_fault(context: Context, record: Record) -> bool:
     """Return True if the arm is at fault. If it refused the values, its fallback's record decides (`Record.blamed`)."""
-    if record.error_code == CALLERS_DEADLINE or (record.error_code == _REFUSED and context.has_fallback):
-        return False
-    return record.outcome in _FAILED
+    return record.error_code != CALLERS_DEADLINE and not (record.error_code == _REFUSED and context.has_fallback)
 
 
-def _of_shadow(records: Sequence[Record]) -> dict[str, int]:
+def _of_shadow(records: Sequence[Record]) -> Iterator[_Counted]:
     answered = [record for record in records if record.outcome == "ok"]
     compared = [record.comparison for record in answered if record.comparison is not None]
-    return {
+    counted = {
         sums.ANSWERS: len(answered),
         sums.FAILURES: len(records) - len(answered),
-        sums.PAIRS: sum(each.pairs for each in compared),
-        sums.FLIPS: sum(each.flips for each in compared),
+        sums.INSTANCES: sum(each.pairs for each in compared),
         sums.DIFFERENCE: sum(each.difference for each in compared),
         sums.DIFFERENCE_SQUARED: sum(each.difference_squared for each in compared),
         sums.DELAY: sum(each.delay_us for each in compared),
         sums.DELAY_SQUARED: sum(each.delay_us**2 for each in compared),
     }
+    for name, value in counted.items():
+        yield name, ALL_UNITS, value
 
 
-def _without_zeros(counted: Mapping[str, int]) -> dict[str, int]:
-    return {name: value for name, value in counted.items() if value}
-
-
-def _missing(context: Context, answered: Sequence[Record]) -> int:
-    """Return how many outputs lack a value. Almost always none does, so check all numbers together first.
-
-    A record that does not hold all values says itself whether one lacked.
-    """
-    known = [record.kept.is_missing for record in answered if record.kept is not None]
-    if known:
-        return sum(known) + _missing(context, [record for record in answered if record.kept is None])
-    if context.prediction is not None and _has_gap(answered, *context.prediction):
-        return sum(_is_missing(context, record) for record in answered)
-    if context.label is not None and context.label[1] == STRINGS:
-        return sum(_lacks_label(record, context.label[0]) for record in answered)
-    return 0
-
-
-def _is_missing(context: Context, record: Record) -> bool:
-    if context.prediction is not None and _has_gap([record], *context.prediction):
-        return True
-    return context.label is not None and context.label[1] == STRINGS and _lacks_label(record, context.label[0])
-
-
-def _has_gap(answered: Sequence[Record], index: int, type_string: str) -> bool:
-    """Return True if a number is NaN or infinite."""
-    size = np.dtype(type_string).itemsize
-    parts = [part for record in answered if len(part := _output(record, index)) % size == 0]
-    return not bool(np.isfinite(floats(parts, type_string)).all())
-
-
-def _lacks_label(record: Record, index: int) -> bool:
-    """Return True if an instance has no label, or an empty label."""
-    labels = elements(_output(record, index))
-    return labels is None or b"" in labels or len(labels) < record.batch_size
-
-
-def _output(record: Record, index: int) -> bytes:
-    return record.outputs[index] if index < len(record.outputs) else b""
+def _compared_by_group(records: Sequence[Record]) -> Iterator[_Counted]:
+    """Yield how many requests were compared, and the sum of their shares of flips: of all, and by group of units."""
+    for record in records:
+        if record.outcome == "ok" and record.comparison is not None and record.comparison.pairs:
+            share = round(MILLION * record.comparison.flips / record.comparison.pairs)
+            for group in (ALL_UNITS,) if record.unit_hash is None else (ALL_UNITS, group_of(record.unit_hash)):
+                yield sums.PAIRS, group, 1
+                yield sums.FLIPS, group, share

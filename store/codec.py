@@ -7,7 +7,7 @@ import msgspec
 
 from router.document.document import Document, from_dict, to_dict
 from router.errors import Corrupt
-from router.evidence.sums import SumKey
+from router.evidence.sums import ALL_UNITS, SumKey
 from store.api_key import ApiKey
 from store.interface import Change, Entry, Report
 
@@ -17,9 +17,14 @@ LARGEST_SUM = 2**63 - 1
 _Stored = TypeVar("_Stored", Report, ApiKey, SumKey)
 
 
-def encode(value: Change | Report | ApiKey | SumKey) -> str:
-    """Return the stored form of anything but a document."""
+def encode(value: Change | Report | ApiKey) -> str:
+    """Return the stored form of anything but a document or the key of a sum."""
     return msgspec.json.encode(value).decode()
+
+
+def encode_sum_key(key: SumKey) -> str:
+    """Return the stored form of a key. Without a group it is what it was before keys had one."""
+    return msgspec.json.encode(key[:-1] if key.group == ALL_UNITS else key).decode()
 
 
 def encode_document(document: Document) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from router.document.document import Document
-from router.evidence.sums import Sums
+from router.evidence.sums import GroupSums, Sums
 from store.api_key import ApiKey
 
 BUCKETS_KEPT_S = 3600
@@ -161,7 +161,8 @@ class Store(Protocol):
         They are added only if the counted part of `source` ends at exactly `before`. From then on it ends at `after`.
         Return where the counted part ends now. If that is not `after`, nothing was added. `before` is 0 for a new
         source. The key of a sum has a time bucket: the value is added to the sum of that bucket and to the sum over all
-        time. A sum that would not fit into 64 bits stays at the largest number that does.
+        time. A sum that would not fit into 64 bits stays at the largest number that does. Sums of groups of units are
+        kept apart from the others, so that they do not slow the reading of those.
         """
 
     def counted(self, source: str) -> int:
@@ -171,15 +172,23 @@ class Store(Protocol):
         """Forget where the counted part of a source ends. The caller must never count that source again."""
 
     def sums(self, route: str, since_version: int) -> Sums:
-        """Return the sums over all time of the policy versions from `since_version` on.
+        """Return the sums over all time of the policy versions from `since_version` on, but none of a group of units.
 
         Only the newest `VERSIONS_READ` policy versions are returned.
         """
 
     def recent_sums(self, route: str, since_s: int) -> Sums:
-        """Return the sums by bucket, of the buckets that begin at `since_s` or later.
+        """Return the sums by bucket, of the buckets that begin at `since_s` or later, but none of a group of units.
 
         A bucket is kept for `BUCKETS_KEPT_S`.
+        """
+
+    def group_sums(self, route: str, since_version: int, since_s: int) -> GroupSums:
+        """Return the sums by group of units of the policy versions from `since_version` on.
+
+        Over all time, only the newest `VERSIONS_READ` policy versions are returned. By bucket, those that begin at
+        `since_s` or later; a bucket is kept for `BUCKETS_KEPT_S`. There may be 64 times as many sums as of all units,
+        so read them only when they are needed.
         """
 
     def await_change(self, timeout_s: float) -> None:

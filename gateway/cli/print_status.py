@@ -108,7 +108,7 @@ def _print_arms(route: Mapping[str, Any]) -> None:
         ago = format_rough_duration(time.time() - route["trial_s"])
         console.print(f"Drawn requests are counted since the trial began, {ago} ago.")
     print_table(
-        ["ARM", "BOUND TO", "SERVES", "WEIGHT", "REQUESTS", "ERRORS"],
+        ["ARM", "BOUND TO", "SERVES", "WEIGHT", "REQUESTS", "ERRORS", "LEFT"],
         [
             (
                 arm,
@@ -117,6 +117,7 @@ def _print_arms(route: Mapping[str, Any]) -> None:
                 weight,
                 counts[arm]["requests"] if arm in counts else None,
                 counts[arm]["errors"] if arm in counts else None,
+                counts[arm]["left"] if arm in counts else None,
             )
             for arm, weight in route["weights"].items()
         ],
@@ -145,7 +146,7 @@ def _print_shadows(shadows: Sequence[Mapping[str, Any]]) -> None:
                     each["answers"],
                     each["failures"],
                     each["pairs"],
-                    f"{each['flips']} ({_percents(each['flip_rate'])})" if each["pairs"] else None,
+                    f"{each['flips']:.4g} ({_percents(each['flip_rate'])})" if each["pairs"] else None,
                     _interval(each["mean_difference"], ".3g"),
                     _interval(each["delay_ms"], ".2f", " ms"),
                 )

@@ -7,13 +7,20 @@ from typing import NamedTuple
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.guardrails import GuardrailFinding, findings
+from router.evidence.strata import Counted
 from router.evidence.sums import REQUESTS, SumKey, Sums
+from router.evidence.units import GroupCounts, by_group
 from store.interface import Store
 
 RECENT_S = 3600
 """How far back sums are read by time bucket."""
 FRESH_S = 60
 """How far back time buckets are read again at every look. What is added to older buckets counts in the totals only."""
+GROUPS_FRESH_S = 180
+"""The same for the sums by group of units, whose time buckets are longer."""
+GROUPS_EVERY_S = 10.0
+"""How often the sums by group are read. A verdict that waits for them reads them at once."""
+GROUPS_AWAITED_EVERY_S = 1.0
 
 
 class Observation(NamedTuple):
@@ -24,6 +31,18 @@ class Observation(NamedTuple):
     totals: Sums
 
 
+class _Groups(NamedTuple):
+    """The sums by group of units of a route, as they were read at `at_s`, of the trial that began at a version."""
+
+    at_s: float
+    trial_version: int
+    totals: GroupCounts
+    recent: GroupCounts
+
+
+_NO_GROUPS = _Groups(float("-inf"), 0, {}, {})
+
+
 class Observer:
     """Reads the sums of routes and keeps what does not change between two looks. Used by one thread at a time."""
 
@@ -31,6 +50,7 @@ class Observer:
         self._store = store
         self._weights: dict[str, dict[int, Mapping[str, int]]] = defaultdict(dict)
         self._recent: dict[str, Sums] = {}
+        self._groups: dict[str, _Groups] = {}
 
     def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Observation:
         """Return the state of the document's route at `now_s`, in seconds since the epoch.
@@ -46,12 +66,38 @@ class Observer:
         totals = self._store.sums(route, document.trial_version)
         if not _fits(recent, totals, document.trial_version):  # the store has lost sums that were read before
             del self._recent[route]
+            self._groups.pop(route, None)
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
-        weights = self._weights_since(document, {key.policy_version for key in totals})
         found: tuple[GuardrailFinding, ...] = ()
         if document.spec.guardrails:
-            found = findings(document, versions=versions, weights=weights, totals=totals, recent=recent)
+            found = self._findings(document, versions, totals, recent, now_s)
         return Observation(found, guardrails.count_samples(document, totals), totals)
+
+    def _findings(
+        self, document: Document, versions: Mapping[str, str], totals: Sums, recent: Sums, now_s: float
+    ) -> tuple[GuardrailFinding, ...]:
+        """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
+        weights = self._weights_since(document, {key.policy_version for key in totals})
+        found: tuple[GuardrailFinding, ...] = ()
+        for every_s in (GROUPS_EVERY_S, GROUPS_AWAITED_EVERY_S):
+            groups = self._group_sums(document, now_s, every_s) if document.spec.unit is not None else _NO_GROUPS
+            counted = Counted(weights, totals, recent, groups.totals, groups.recent)
+            found = findings(document, versions=versions, counted=counted)
+            if not any(finding.verdict.awaits_units for finding in found):
+                break
+        return found
+
+    def _group_sums(self, document: Document, now_s: float, every_s: float) -> _Groups:
+        """Return the sums by group, read again if they are older than `every_s` or of another trial."""
+        route, trial = document.spec.route, document.trial_version
+        known = self._groups.get(route, _NO_GROUPS)
+        if known.trial_version == trial and abs(now_s - known.at_s) < every_s:
+            return known
+        is_new = known.trial_version != trial
+        read = self._store.group_sums(route, trial, int(now_s) - (RECENT_S if is_new else GROUPS_FRESH_S))
+        kept = {key: value for key, value in known.recent.items() if key.bucket_s >= now_s - RECENT_S and not is_new}
+        self._groups[route] = _Groups(now_s, trial, by_group(read.totals), {**kept, **by_group(read.recent)})
+        return self._groups[route]
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""

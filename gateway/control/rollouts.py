@@ -12,7 +12,7 @@ import structlog
 
 from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
-from gateway.control.observer import Observer
+from gateway.control.observer import Observation, Observer
 from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
@@ -54,7 +54,7 @@ class RolloutDriver:
         Bad arms of all routes go first. Following an alias may take long, and must not delay an abort.
         """
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
-        remaining: list[tuple[str, Document, int]] = []
+        remaining: list[tuple[str, Document, Observation]] = []
         trouble: _Trouble = set()
         for route, document in self._view.documents.items():
             serving = self._view.candidates(route) if may_be_due(document) else None
@@ -66,13 +66,13 @@ class RolloutDriver:
                 verdicts[route] = observation.findings
                 move = abort_due(document, observation.findings, serving, now_s)
                 if move is None:
-                    remaining.append((route, document, observation.samples))
+                    remaining.append((route, document, observation))
                 else:
                     self._make(route, document, move)
         self.verdicts = verdicts
-        for route, document, samples in remaining:
+        for route, document, seen in remaining:
             with self._noted(route, trouble):
-                move = self._follow(document, now_s) or step_due(document, samples, now_s)
+                move = self._follow(document, now_s) or step_due(document, seen.findings, seen.samples, now_s)
                 if move is not None:
                     self._make(route, document, move)
         self._trouble = trouble

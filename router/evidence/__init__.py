@@ -1,6 +1,7 @@
 """What the sums say about the arms.
 
-Begin with `sums.py` (what is counted), then read `guardrails.py` (which counts are compared) and `evidence.py` (the
-statistics, with their sources). `verdict.py` turns evidence into a state and a sentence. `due.py` says which change
-follows. `time_buckets.py` merges old counts, and `intervals.py` holds confidence intervals for shadows.
+Begin with `sums.py` (what is counted), then read `looks.py` (what each guardrail compares), `guardrails.py` (of
+which requests) and `evidence.py` (the statistics, with their sources). `verdict.py` turns evidence into a state and a
+sentence. `due.py` says which change follows. `time_buckets.py` merges old counts, and `intervals.py` holds confidence
+intervals for shadows.
 """

@@ -3,7 +3,7 @@
 The gateway tries three changes in this order: abort a bad arm, follow a new version, go to the next step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from router.document import rollout
@@ -54,11 +54,20 @@ def follow_due(document: Document, named: Candidate, now_s: float) -> DueChange 
     return DueChange(Follow(named, now_s), f"follow to {named.version}", why)
 
 
-def step_due(document: Document, samples: int, now_s: float) -> DueChange | None:
-    """Return the end of the rollout's step if it is over, or None.
+def is_blind(findings: Iterable[GuardrailFinding]) -> bool:
+    """Return True if a guardrail cannot see what it watches for. A rollout then goes no further by itself."""
+    return any(finding.verdict.state is VerdictState.BLIND for finding in findings)
+
+
+def step_due(
+    document: Document, findings: tuple[GuardrailFinding, ...], samples: int, now_s: float
+) -> DueChange | None:
+    """Return the end of the rollout's step if it is over, or None, also while a guardrail is blind.
 
     `samples` counts the candidate's requests since the step began.
     """
+    if is_blind(findings):
+        return None
     event = rollout.due_event(document, now_s, samples)
     if event is None:
         return None

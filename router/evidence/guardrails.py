@@ -1,26 +1,20 @@
 """The findings of a route's guardrails on its arms, from the sums.
 
-Requests are compared stratum by stratum. A stratum is one policy version, whose weights say how likely each arm was to
-be drawn, within one block of time. Recent blocks are short, so that an arm that has turned bad is not excused by a good
-past. What is older than the sums that are kept by bucket is one block per policy version.
+Requests of an arm are compared with those of the trusted arm. Other arms may be bad themselves, so nothing is held
+against them.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from router.document.document import Document
-from router.draw.assignment import BUCKETS
-from router.evidence.evidence import Stratum, compare, compare_to_bound
-from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, Sums, slow, total
-from router.evidence.time_buckets import block_start_s
-from router.evidence.verdict import EventCount, Verdict, judge, spend
-from router.quantities import format_duration
-from router.spec.spec import Guardrail, GuardrailKind
-
-SlotsByVersion = Mapping[int, Mapping[str, int]]
-"""The slots of each arm, by policy version."""
+from router.evidence.bound import compare_to_bound
+from router.evidence.evidence import Evidence, compare
+from router.evidence.looks import Look, looks_of
+from router.evidence.strata import Counted, Watched
+from router.evidence.sums import FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, Sums, total
+from router.evidence.units import compare_units, compare_units_to_bound
+from router.evidence.verdict import EventCount, Verdict, blind, judge, spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,59 +26,40 @@ class GuardrailFinding:
     verdict: Verdict
 
 
-def findings(
-    document: Document, *, versions: Mapping[str, str], weights: SlotsByVersion, totals: Sums, recent: Sums
-) -> tuple[GuardrailFinding, ...]:
-    """Return the finding of every guardrail on every arm that it watches.
+def findings(document: Document, *, versions: Mapping[str, str], counted: Counted) -> tuple[GuardrailFinding, ...]:
+    """Return the findings of every guardrail on every arm that it watches.
 
     `versions` holds the model version that serves each arm now. Counts of another version of the arm are left out, and
-    an arm that no version serves gets no finding. `weights` must hold the policy versions since
-    `document.trial_version`. `totals` are sums over all time. They must be read after `recent`, which are by bucket.
+    an arm that no version serves gets no finding.
     """
     spec = document.spec
-    alpha = spend(float(spec.alpha), len(spec.guardrails) * len(spec.guarded_arms))
-    inputs = _Inputs(document, weights, totals, recent)
+    looks = [look for guardrail in spec.guardrails for look in looks_of(guardrail)]
+    alpha = spend(float(spec.alpha), len(looks) * len(spec.guarded_arms))
     return tuple(
-        GuardrailFinding(
-            arm=arm,
-            guardrail=name_of(guardrail),
-            verdict=_judge(inputs, arm=arm, version=versions[arm], guardrail=guardrail, alpha=alpha),
-        )
+        GuardrailFinding(arm, look.name, _judge(Watched(document, arm, versions[arm], counted), look, alpha))
         for arm in spec.guarded_arms
         if arm in versions
-        for guardrail in spec.guardrails
+        for look in looks
     )
 
 
-def name_of(guardrail: Guardrail) -> str:
-    """Return the name of a guardrail in the history, the metrics and the status."""
-    if guardrail.kind is GuardrailKind.SLOWER_THAN:
-        return f"{guardrail.kind} {format_duration(guardrail.slower_than_us / 1e6)}"
-    return str(guardrail.kind)
-
-
-class _Inputs(NamedTuple):
-    """The arguments of `findings` that are the same for every arm and guardrail."""
-
-    document: Document
-    weights: SlotsByVersion
-    totals: Sums
-    recent: Sums
-
-
-def _judge(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
-    if guardrail.kind is GuardrailKind.DISAGREEMENT:
-        return _judge_disagreement(inputs, arm=arm, version=version, guardrail=guardrail, alpha=alpha)
-    event, what = _event(guardrail)
-    strata = list(_strata(inputs, arm, event, version))
+def _judge(watched: Watched, look: Look, alpha: float) -> Verdict:
+    if look.event == FLIPS:
+        return _judge_disagreement(watched, look, alpha)
+    if look.event == MISSING and watched.total(UNSEEN):
+        return blind(watched.arm, "The log keeps no output of this model in which a value could be missing")
+    document = watched.document
+    strata = watched.strata(look)
     return judge(
-        what=what,
-        arm=arm,
-        evidence=compare(strata, float(guardrail.margin), by_unit=not _is_drawn_each_time(inputs.document)),
+        what=look.what,
+        arm=watched.arm,
+        evidence=compare(strata, look.margin, by_unit=not _is_drawn_each_time(document)),
+        by_units=compare_units(watched.unit_strata(look), look.margin) if document.spec.unit is not None else None,
         alpha=alpha,
         counted=EventCount(sum(each.events for each in strata), sum(each.requests for each in strata)),
-        allowed=float(guardrail.margin),
+        allowed=look.margin,
         others=EventCount(sum(each.other_events for each in strata), sum(each.other_requests for each in strata)),
+        beside=watched.trusted,
     )
 
 
@@ -97,75 +72,27 @@ def _is_drawn_each_time(document: Document) -> bool:
     return document.spec.unit is None and document.spec.rollout is not None
 
 
-def _event(guardrail: Guardrail) -> tuple[str, str]:
-    """Return the name of the sum of a guardrail's events, and what happened to those requests."""
-    if guardrail.kind is GuardrailKind.ERRORS:
-        return ERRORS, "failed"
-    if guardrail.kind is GuardrailKind.MISSING_OUTPUTS:
-        return MISSING, "were answered with a value missing"
-    threshold = format_duration(guardrail.slower_than_us / 1e6)
-    return slow(guardrail.slower_than_us), f"took longer than {threshold}"
-
-
-def _judge_disagreement(inputs: _Inputs, *, arm: str, version: str, guardrail: Guardrail, alpha: float) -> Verdict:
-    """Judge the pairs of this arm and the trusted arm, whichever of both was the primary."""
-    document = inputs.document
-    trusted = document.spec.trusted_arm
-
-    def is_pair(key: SumKey) -> bool:
-        is_primary = (key.arm, key.against) == (trusted, arm) and key.against_version == version
-        is_shadow = (key.arm, key.against) == (arm, trusted) and key.model_version == version
-        return key.policy_version >= document.trial_version and (is_primary or is_shadow)
-
-    counted = {
-        name: sum(value for key, value in inputs.totals.items() if key.name == name and is_pair(key))
-        for name in (PAIRS, FLIPS)
-    }
+def _judge_disagreement(watched: Watched, look: Look, alpha: float) -> Verdict:
+    """Judge the pairs of this arm and the trusted arm. A pair counts once, by the share of its instances that flip."""
+    pairs, flips = watched.total_of_pairs(PAIRS), watched.total_of_pairs(FLIPS) / MILLION
+    if not pairs and watched.total_of_pairs(UNSEEN):
+        why = f"The log keeps no output of this model that could be compared with {watched.trusted}'s"
+        return blind(watched.arm, why)
+    by_units: Evidence | None = None
+    if watched.document.spec.unit is not None:
+        by_group = watched.groups_of_pairs(PAIRS), watched.groups_of_pairs(FLIPS) / MILLION
+        by_units = compare_units_to_bound(*by_group, look.margin)
     return judge(
-        what=f"differ from what {trusted} answers",
-        arm=arm,
-        evidence=compare_to_bound(counted[PAIRS], counted[FLIPS], float(guardrail.margin)),
+        what=f"{look.what} from what {watched.trusted} answers",
+        arm=watched.arm,
+        evidence=compare_to_bound(pairs, flips, look.margin),
+        by_units=by_units,
         alpha=alpha,
-        counted=EventCount(counted[FLIPS], counted[PAIRS]),
-        allowed=float(guardrail.margin),
+        counted=EventCount(flips, pairs),
+        allowed=look.margin,
         others=None,
         things="answers",
     )
-
-
-def _strata(inputs: _Inputs, arm: str, event: str, version: str) -> Iterable[Stratum]:
-    """Yield the strata of one arm and one event. The first one is empty and marks the start of the trial."""
-    document, weights, totals, recent = inputs
-    oldest_s = min((key.bucket_s for key in recent), default=0)
-    newest_s = max((key.bucket_s for key in recent), default=0)
-    first_s = int(document.trial_s) // BUCKET_S * BUCKET_S
-    cells: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * 4)
-
-    def add(key: SumKey, value: int, begins_s: int) -> None:
-        is_candidate = key.arm == arm
-        if key.name not in (REQUESTS, event) or (is_candidate and key.model_version != version):
-            return
-        cells[key.policy_version, begins_s][2 * (not is_candidate) + (key.name == event)] += value
-
-    for key, value in totals.items():
-        add(key, value, first_s)
-    for key, value in recent.items():
-        begins_s = block_start_s(key.bucket_s, newest_s)
-        if begins_s > first_s and begins_s >= oldest_s:  # an older block has lost some of its buckets
-            add(key, value, begins_s)
-            add(key, -value, first_s)
-    yield Stratum(share=0.5, requests=0, events=0, other_requests=0, other_events=0, bucket_s=first_s)
-    for (policy_version, begins_s), (requests, events, other_requests, other_events) in sorted(cells.items()):
-        share = weights.get(policy_version, {}).get(arm, 0) / BUCKETS
-        if policy_version >= document.trial_version and 0 < share < 1:
-            yield Stratum(
-                share=share,
-                requests=requests,
-                events=events,
-                other_requests=other_requests,
-                other_events=other_events,
-                bucket_s=begins_s,
-            )
 
 
 def count_samples(document: Document, totals: Sums) -> int:

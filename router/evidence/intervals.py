@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 
 
-def share_interval(events: int, trials: int, alpha: float) -> tuple[float, float]:
+def share_interval(events: float, trials: int, alpha: float) -> tuple[float, float]:
     """Return an exact confidence sequence for the share of events. Without data it is (0, 1).
 
     It holds every p with p^k (1-p)^(n-k) > alpha B(k + 1, n - k + 1). The ratio of the uniform mixture of likelihoods
     to the likelihood of p is a martingale under p (Robbins, "Statistical methods related to the law of the iterated
-    logarithm", 1970, section 3). So it exceeds 1/alpha at any time with probability at most alpha.
+    logarithm", 1970, section 3). So it exceeds 1/alpha at any time with probability at most alpha. Trials may also have
+    results in [0, 1], of which `events` is the sum: the ratio is convex in each result, so it is a supermartingale.
     """
     if trials == 0:
         return 0.0, 1.0

@@ -25,20 +25,18 @@ The evidence is a mean over `SLOPES` (b) and over starts, as in `router.evidence
 says no more than the draw allows: five units that fail on an arm of 5 %, and none elsewhere, are 6 nats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from router.evidence.evidence import Evidence, start_weight
+from router.evidence.nearest import Floats
+from router.evidence.sums import ALL_UNITS, GROUP_BUCKET_S, GROUPS, SumKey, Sums
 
-Floats = npt.NDArray[np.float64]
-
-GROUPS = 64
-UNIT_BUCKET_S = 60
-"""The length of a time bucket of sums by group, in seconds."""
+GroupCounts = Mapping[SumKey, Floats]
+"""Sums by group of units, of the shape (groups,). The keys say `ALL_UNITS`."""
 SLOPES = (
     (2.5, 0.17),
     (1.1, 0.2),
@@ -65,12 +63,23 @@ class UnitStratum(NamedTuple):
     bucket_s: int = 0
 
 
-class _Sums(NamedTuple):
-    """What is summed over strata: scores and residuals by group, and the variance that is no draw's."""
+class Scores(NamedTuple):
+    """What is summed over strata: scores and residuals by group, and the variance that is not the draw's."""
 
     scores: Floats
     residuals: Floats
     noise: Floats
+
+
+def by_group(sums: Sums) -> GroupCounts:
+    """Return sums by group as arrays."""
+    arrays: dict[SumKey, Floats] = {}
+    for key, value in sums.items():
+        whole = key._replace(group=ALL_UNITS)
+        if whole not in arrays:
+            arrays[whole] = np.zeros(GROUPS)
+        arrays[whole][key.group] = value
+    return arrays
 
 
 def compare_units(strata: Sequence[UnitStratum], margin: float) -> Evidence:
@@ -82,21 +91,18 @@ def compare_units(strata: Sequence[UnitStratum], margin: float) -> Evidence:
     if not newest_first:
         return Evidence(0.0, 0.0)
     first_s = newest_first[-1].bucket_s
-    since = None
+    since = Scores(np.zeros(GROUPS), np.zeros(GROUPS), np.zeros(()))
     terms: list[tuple[Floats, Floats]] = []
     for bucket_s, bucket in groupby(newest_first, key=lambda stratum: stratum.bucket_s):
         for stratum in bucket:
-            added = score(stratum, margin)
-            since = added if since is None else _Sums(*(a + b for a, b in zip(since, added, strict=True)))
-        if since is None:
-            continue
-        weight = np.log(start_weight((bucket_s - first_s) // UNIT_BUCKET_S))
+            since = Scores(*(known + more for known, more in zip(since, score(stratum, margin), strict=True)))
+        weight = np.log(start_weight((bucket_s - first_s) // GROUP_BUCKET_S))
         against, in_favour = mixture(since)
         terms.append((weight + against, weight + in_favour))
     return Evidence(*(np.logaddexp.reduce(side) for side in zip(*terms, strict=True)))
 
 
-def score(stratum: UnitStratum, margin: float) -> _Sums:
+def score(stratum: UnitStratum, margin: float) -> Scores:
     """Return the scores and residuals of one stratum."""
     share = stratum.share
     requests, events, other_requests, other_events = np.moveaxis(stratum.counts, -2, 0)
@@ -104,24 +110,37 @@ def score(stratum: UnitStratum, margin: float) -> _Sums:
     rate = np.clip((x - margin * n + y) / np.maximum(n + m, 1), 0.0, 1.0)
     residuals = events - (rate + margin) * requests
     other_residuals = other_events - rate * other_requests
-    return _Sums(
+    return Scores(
         scores=(1 - share) * residuals - share * other_residuals,
         residuals=np.sqrt(share * (1 - share)) * (residuals + other_residuals),
         noise=(1 - share) ** 2 * _noise(requests, events, rate[..., 0], margin),
     )
 
 
-def mixture(sums: _Sums) -> tuple[Floats, Floats]:
+def compare_units_to_bound(trials: Floats, events: Floats, bound: float) -> Evidence:
+    """Return the evidence against and for "the rate of events is at most `bound`", from counts by group of units.
+
+    No draw gives the variance here, so it is that between the groups, or that of independent events if that is more.
+    """
+    total = trials.sum()
+    scores = events - bound * trials
+    square = max(float((scores**2).sum()), float(total * bound * (1 - bound)))
+    return Evidence(*(float(side) for side in _mean(scores.sum(), np.asarray(square))))
+
+
+def mixture(since: Scores) -> tuple[Floats, Floats]:
     """Return the logs of the mean over slopes, on both sides."""
-    total = sums.scores.sum(axis=-1)
-    drawn = (sums.residuals**2).sum(axis=-1) + sums.noise
-    variance = ((sums.scores**2).sum(axis=-1) + 2 * drawn) / 3
-    sides = []
-    for side in (1, -1):
-        sides.append(
-            np.logaddexp.reduce([np.log(w) + side * b * total - b * b / 2 * variance for b, w in SLOPES], axis=0)
-        )
-    return sides[0], sides[1]
+    drawn = (since.residuals**2).sum(axis=-1) + since.noise
+    variance = ((since.scores**2).sum(axis=-1) + 2 * drawn) / 3
+    return _mean(since.scores.sum(axis=-1), variance)
+
+
+def _mean(total: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    against, in_favour = (
+        np.logaddexp.reduce([np.log(w) + side * b * total - b * b / 2 * variance for b, w in SLOPES], axis=0)
+        for side in (1, -1)
+    )
+    return against, in_favour
 
 
 def _noise(requests: Floats, events: Floats, rate: Floats, margin: float) -> Floats:

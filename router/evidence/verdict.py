@@ -8,33 +8,43 @@ from enum import StrEnum
 from router.evidence.evidence import Evidence
 
 
+FEW_UNITS = "too few units have most of the bad requests, or most of the traffic"
+"""Why the requests of an arm may say more than its units."""
+
+
 class VerdictState(StrEnum):
     """What the counts say about an arm."""
 
     HEALTHY = "HEALTHY"  # "worse than allowed" is ruled out
     UNHEALTHY = "UNHEALTHY"  # "not worse than allowed" is ruled out
     UNDECIDED = "UNDECIDED"  # neither is ruled out yet, or there are no data
+    BLIND = "BLIND"  # the log has nothing in which the bad event could be seen
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verdict. For an arm that is not worse, `p_value` bounds the probability of as much evidence at any time."""
+    """A verdict. For an arm that is not worse, `p_value` bounds the probability of as much evidence at any time.
+
+    `awaits_units` is True if the arm is UNHEALTHY by its requests, but not by its units.
+    """
 
     state: VerdictState
     reason: str
     p_value: float
+    awaits_units: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EventCount:
-    """The number of events among a number of requests or answers."""
+    """The number of events among a number of requests or answers. An answer may count in part."""
 
-    events: int
+    events: float
     requests: int
 
     def __str__(self) -> str:
         share = f" ({100 * self.events / self.requests:.3g}%)" if self.requests else ""
-        return f"{self.events} of {self.requests}{share}"
+        events = f"{self.events:.2f}".rstrip("0").rstrip(".")
+        return f"{events} of {self.requests}{share}"
 
 
 def judge(
@@ -42,21 +52,26 @@ def judge(
     what: str,
     arm: str,
     evidence: Evidence,
+    by_units: Evidence | None,
     alpha: float,
     counted: EventCount,
     allowed: float,
     others: EventCount | None,
+    beside: str = "",
     things: str = "requests",
 ) -> Verdict:
     """Return the verdict on one arm by one guardrail at level `alpha`.
 
     `what` says what an event is ("failed", "took longer than 50ms"). `allowed` is by how much the rate may exceed that
-    of `others`. If `others` is None, it is how high the rate may be.
+    of `others`, which are the requests of the arm `beside`. If `others` is None, it is how high the rate may be.
+    `by_units` is None unless units are drawn. Then a verdict needs the evidence by units, too.
     """
-    p_value = _p_value(evidence.against)
     if not counted.requests:
         return Verdict(VerdictState.UNDECIDED, f"No {things} of {arm} have been counted yet.", 1.0)
     needed = -math.log(alpha)
+    by_requests = evidence
+    evidence = by_requests if by_units is None else Evidence(*map(min, by_requests, by_units))
+    p_value = _p_value(evidence.against)
     if evidence.against >= needed:
         state = VerdictState.UNHEALTHY
     elif evidence.in_favour >= needed:
@@ -66,20 +81,30 @@ def judge(
     if others is None:
         compared = f"allowed is {_percent(allowed)}"
     elif allowed > 0:
-        compared = f"against {others} of the other arms; allowed is {_percent(allowed)} more"
+        compared = f"against {others} of {beside}; allowed is {_percent(allowed)} more"
     else:
-        compared = f"against {others} of the other arms; allowed is no more than theirs"
+        compared = f"against {others} of {beside}; allowed is no more"
     p = f"p <= {p_value:.2g}"
     if state is VerdictState.HEALTHY:
         p = f"That it is worse has p <= {_p_value(evidence.in_favour):.2g}"
-    return Verdict(state, f"{counted} {things} of {arm} {what}, {compared}. {p}, alpha {alpha:.2g}.", p_value)
+    sentence = f"{counted} {things} of {arm} {what}, {compared}. {p}, alpha {alpha:.2g}."
+    awaits_units = state is VerdictState.UNDECIDED and by_requests.against >= needed
+    if awaits_units:
+        sentence += f" By requests alone it is worse, but that may be chance: {FEW_UNITS}."
+    return Verdict(state, sentence, p_value, awaits_units)
+
+
+def blind(arm: str, why: str) -> Verdict:
+    """Return the verdict of a guardrail that cannot see what it watches for."""
+    return Verdict(VerdictState.BLIND, f"{why}, so nothing is known of {arm}.", 1.0)
 
 
 def worst(verdicts: Iterable[Verdict]) -> VerdictState:
-    """Return UNHEALTHY if any verdict is, HEALTHY if all are, and otherwise UNDECIDED, also if there are none."""
+    """Return UNHEALTHY if any verdict is, else BLIND if any is, HEALTHY if all are, and otherwise UNDECIDED."""
     states = {verdict.state for verdict in verdicts}
-    if VerdictState.UNHEALTHY in states:
-        return VerdictState.UNHEALTHY
+    for state in (VerdictState.UNHEALTHY, VerdictState.BLIND):
+        if state in states:
+            return state
     return VerdictState.HEALTHY if states == {VerdictState.HEALTHY} else VerdictState.UNDECIDED
 
 

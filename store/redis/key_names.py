@@ -48,3 +48,19 @@ class KeyNames:
     def totals(self, route: str) -> str:
         """Return the key of the index of a route's policy versions that have sums."""
         return f"{self._tag}:totals:{route}"
+
+    def group_bucket(self, route: str, bucket_s: int | str) -> str:
+        """Return the key of the sums by group of units of one time bucket."""
+        return f"{self._tag}:group_bucket:{bucket_s}:{route}"
+
+    def group_buckets(self, route: str) -> str:
+        """Return the key of the index of a route's time buckets that have sums by group of units."""
+        return f"{self._tag}:group_buckets:{route}"
+
+    def group_total(self, route: str, policy_version: int | str) -> str:
+        """Return the key of the sums by group of units over all time of one policy version."""
+        return f"{self._tag}:group_total:{policy_version}:{route}"
+
+    def group_totals(self, route: str) -> str:
+        """Return the key of the index of a route's policy versions that have sums by group of units."""
+        return f"{self._tag}:group_totals:{route}"

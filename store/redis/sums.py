@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from router.evidence.sums import BUCKET_S, SumKey, Sums
-from store.codec import LARGEST_SUM, clamp, decode, encode
+from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
+from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
 from store.redis.client import Argument
 from store.redis.connection import RedisConnection
@@ -15,8 +15,8 @@ _SOURCES_KEPT_S = 7 * _DAY_S
 _INDEXED = max(VERSIONS_READ, BUCKETS_KEPT_S // BUCKET_S + 1)
 
 
-class _Group(NamedTuple):
-    """The sums in one hash (`key`), the sorted set that lists the hash (`index_key`), and its score there."""
+class _Hash(NamedTuple):
+    """A hash of sums (`key`), the sorted set that lists the hash (`index_key`), and its score there."""
 
     key: str
     index_key: str
@@ -29,12 +29,12 @@ class RedisSums(RedisConnection):
 
     def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
         """See `Store.count`."""
-        groups: dict[_Group, list[Argument]] = {}
-        for group, key, value in self._grouped(added):
-            groups.setdefault(group, []).extend((encode(key), clamp(value)))
+        hashes: dict[_Hash, list[Argument]] = {}
+        for place, key, value in self._placed(added):
+            hashes.setdefault(place, []).extend((encode_sum_key(key), clamp(value)))
         reply = self._write(
             "count",
-            [self._names.source(source), *(key for group in groups for key in (group.key, group.index_key))],
+            [self._names.source(source), *(key for place in hashes for key in (place.key, place.index_key))],
             before,
             after,
             _SOURCES_KEPT_S,
@@ -42,8 +42,8 @@ class RedisSums(RedisConnection):
             LARGEST_SUM,
             *(
                 argument
-                for group, pairs in groups.items()
-                for argument in (group.score, group.kept_s, len(pairs) // 2, *pairs)
+                for place, pairs in hashes.items()
+                for argument in (place.score, place.kept_s, len(pairs) // 2, *pairs)
             ),
         )
         return int(reply[1])
@@ -58,8 +58,7 @@ class RedisSums(RedisConnection):
 
     def sums(self, route: str, since_version: int) -> Sums:
         """See `Store.sums`."""
-        index = self._names.totals(route)
-        versions = self._execute("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
+        versions = self._versions(self._names.totals(route), since_version)
         return self._summed([self._names.total(route, version) for version in versions])
 
     def recent_sums(self, route: str, since_s: int) -> Sums:
@@ -67,20 +66,41 @@ class RedisSums(RedisConnection):
         buckets = self._execute("ZRANGEBYSCORE", self._names.buckets(route), since_s, "+inf")
         return self._summed([self._names.bucket(route, bucket_s) for bucket_s in buckets])
 
-    def _grouped(self, added: Mapping[str, Sums]) -> Iterator[tuple[_Group, SumKey, int]]:
-        """Yield each sum twice: for its bucket, and for all time (bucket 0)."""
+    def group_sums(self, route: str, since_version: int, since_s: int) -> GroupSums:
+        """See `Store.group_sums`."""
         names = self._names
+        buckets = self._execute("ZRANGEBYSCORE", names.group_buckets(route), since_s, "+inf")
+        recent = self._summed([names.group_bucket(route, bucket_s) for bucket_s in buckets])
+        versions = self._versions(names.group_totals(route), since_version)
+        return GroupSums(
+            totals=self._summed([names.group_total(route, version) for version in versions]),
+            recent={key: value for key, value in recent.items() if key.policy_version >= since_version},
+        )
+
+    def _versions(self, index: str, since_version: int) -> list[str]:
+        """Return the newest policy versions in an index."""
+        found: list[str] = self._execute("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
+        return found
+
+    def _placed(self, added: Mapping[str, Sums]) -> Iterator[tuple[_Hash, SumKey, int]]:
+        """Yield each sum twice, with its hash: for its bucket, and for all time (bucket 0)."""
         for route, sums in added.items():
             for key, value in sums.items():
-                version, bucket_s = key.policy_version, key.bucket_s
-                total = _Group(names.total(route, version), names.totals(route), version, _TOTALS_KEPT_S)
-                yield total, key._replace(bucket_s=0), value
-                if bucket_s:
-                    yield (
-                        _Group(names.bucket(route, bucket_s), names.buckets(route), bucket_s, BUCKETS_KEPT_S),
-                        key,
-                        value,
-                    )
+                yield self._total(route, key), key._replace(bucket_s=0), value
+                if key.bucket_s:
+                    yield self._bucket(route, key), key, value
+
+    def _total(self, route: str, key: SumKey) -> _Hash:
+        names, version = self._names, key.policy_version
+        if key.group == ALL_UNITS:
+            return _Hash(names.total(route, version), names.totals(route), version, _TOTALS_KEPT_S)
+        return _Hash(names.group_total(route, version), names.group_totals(route), version, _TOTALS_KEPT_S)
+
+    def _bucket(self, route: str, key: SumKey) -> _Hash:
+        names, bucket_s = self._names, key.bucket_s
+        if key.group == ALL_UNITS:
+            return _Hash(names.bucket(route, bucket_s), names.buckets(route), bucket_s, BUCKETS_KEPT_S)
+        return _Hash(names.group_bucket(route, bucket_s), names.group_buckets(route), bucket_s, BUCKETS_KEPT_S)
 
     def _summed(self, keys: list[str]) -> Sums:
         """Return the sums in several hashes. Leave out a sum that is damaged."""

@@ -41,6 +41,19 @@ CREATE TABLE IF NOT EXISTS sums (
     value INTEGER NOT NULL,
     PRIMARY KEY (route, bucket_s, policy_version, arm, model_version, against, name, against_version)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS group_sums (
+    route TEXT NOT NULL,
+    bucket_s INTEGER NOT NULL,
+    policy_version INTEGER NOT NULL,
+    arm TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    against TEXT NOT NULL,
+    name TEXT NOT NULL,
+    against_version TEXT NOT NULL,
+    unit_group INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (route, bucket_s, policy_version, arm, model_version, against, name, against_version, unit_group)
+) WITHOUT ROWID;
 """
 _IDENTIFY = """
 INSERT INTO identity (one, name)

@@ -4,25 +4,42 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from router.evidence.sums import SumKey, Sums
+from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
 from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
 from store.sqlite.connection import SQLiteConnection
 
-_COLUMNS = ", ".join(SumKey._fields)
-# SQLite turns an integer that overflows into a real number. MIN and MAX then replace it by the largest sum.
-_ADD = f"""
-INSERT INTO sums (route, {_COLUMNS}, value) VALUES (?, {", ".join("?" for _ in SumKey._fields)}, ?)
-ON CONFLICT DO UPDATE SET value = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, value + excluded.value))
-"""  # noqa: S608  # built from constants of this file
-_TOTALS = f"""
-SELECT {_COLUMNS}, value FROM sums WHERE route = ? AND bucket_s = 0 AND policy_version >= ?
-AND policy_version IN (
-    SELECT DISTINCT policy_version FROM sums WHERE route = ? AND bucket_s = 0 ORDER BY policy_version DESC LIMIT ?
-)
-"""  # noqa: S608  # built from constants of this file
-_RECENT = f"SELECT {_COLUMNS}, value FROM sums WHERE route = ? AND bucket_s >= ?"  # noqa: S608  # as above
 _DELETE_EVERY_S = 60.0
+
+_Row = tuple[str | int, ...]
+
+
+class _Table:
+    """The statements on one of the two tables. `columns` are those of a sum's key."""
+
+    def __init__(self, name: str, columns: tuple[str, ...]) -> None:
+        selected, marks = ", ".join(columns), ", ".join("?" for _ in columns)
+        # SQLite turns an integer that overflows into a real number. MIN and MAX then replace it by the largest sum.
+        self.add = f"""
+        INSERT INTO {name} (route, {selected}, value) VALUES (?, {marks}, ?)
+        ON CONFLICT DO UPDATE SET value = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, value + excluded.value))
+        """  # noqa: S608  # built from constants of this file
+        self.totals = f"""
+        SELECT {selected}, value FROM {name} WHERE route = ? AND bucket_s = 0 AND policy_version >= ?
+        AND policy_version IN (
+            SELECT DISTINCT policy_version FROM {name} WHERE route = ? AND bucket_s = 0
+            ORDER BY policy_version DESC LIMIT ?
+        )
+        """  # noqa: S608  # as above
+        self.recent = f"""
+        SELECT {selected}, value FROM {name} WHERE route = ? AND bucket_s >= ? AND policy_version >= ?
+        """  # noqa: S608  # as above
+        self.delete = f"DELETE FROM {name} WHERE bucket_s BETWEEN 1 AND ?"  # noqa: S608  # as above
+
+
+_KEY = SumKey._fields[:-1]
+_SUMS = _Table("sums", _KEY)
+_GROUP_SUMS = _Table("group_sums", (*_KEY, "unit_group"))
 
 
 class SQLiteSums(SQLiteConnection):
@@ -41,7 +58,8 @@ class SQLiteSums(SQLiteConnection):
             if ends != before:
                 return ends
             connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
-            connection.executemany(_ADD, _rows(added))
+            connection.executemany(_SUMS.add, _rows(added))
+            connection.executemany(_GROUP_SUMS.add, _group_rows(added))
             self._delete_old_buckets(connection)
             return after
 
@@ -55,28 +73,51 @@ class SQLiteSums(SQLiteConnection):
 
     def sums(self, route: str, since_version: int) -> Sums:
         """See `Store.sums`."""
-        return _sums(self._query(_TOTALS, route, since_version, route, VERSIONS_READ))
+        return _sums(self._query(_SUMS.totals, route, since_version, route, VERSIONS_READ))
 
     def recent_sums(self, route: str, since_s: int) -> Sums:
         """See `Store.recent_sums`."""
-        return _sums(self._query(_RECENT, route, max(1, since_s)))
+        return _sums(self._query(_SUMS.recent, route, max(1, since_s), 0))
+
+    def group_sums(self, route: str, since_version: int, since_s: int) -> GroupSums:
+        """See `Store.group_sums`."""
+        recent = self._query(_GROUP_SUMS.recent, route, max(1, since_s), since_version)
+        return GroupSums(
+            totals=_sums(self._query(_GROUP_SUMS.totals, route, since_version, route, VERSIONS_READ)),
+            recent=_sums(recent),  # was read first
+        )
 
     def _delete_old_buckets(self, connection: sqlite3.Connection) -> None:
         """Delete the buckets that are no longer kept, once a minute at most."""
         now_s = self._now()
         if now_s - self._last_deletion_s >= _DELETE_EVERY_S:
             self._last_deletion_s = now_s
-            connection.execute("DELETE FROM sums WHERE bucket_s BETWEEN 1 AND ?", (now_s - BUCKETS_KEPT_S,))
+            for table in (_SUMS, _GROUP_SUMS):
+                connection.execute(table.delete, (now_s - BUCKETS_KEPT_S,))
 
 
-def _rows(added: Mapping[str, Sums]) -> Iterator[tuple[str | int, ...]]:
-    """Yield each sum twice: for its bucket, and for all time (bucket 0)."""
+def _rows(added: Mapping[str, Sums]) -> Iterator[_Row]:
+    """Yield each sum of all units twice: for its bucket, and for all time (bucket 0)."""
     for route, sums in added.items():
         for key, value in sums.items():
-            yield (route, *key, clamp(value))
-            if key.bucket_s:
-                yield (route, *key._replace(bucket_s=0), clamp(value))
+            if key.group == ALL_UNITS:
+                yield (route, *key[:-1], clamp(value))
+                if key.bucket_s:
+                    yield (route, 0, *key[1:-1], clamp(value))
+
+
+def _group_rows(added: Mapping[str, Sums]) -> Iterator[_Row]:
+    """Yield each sum of a group of units twice, as above."""
+    for route, sums in added.items():
+        for key, value in sums.items():
+            if key.group != ALL_UNITS:
+                yield (route, *key, clamp(value))
+                if key.bucket_s:
+                    yield (route, 0, *key[1:], clamp(value))
 
 
 def _sums(rows: list[tuple[str, ...]]) -> Sums:
-    return {SumKey(int(b), int(v), *names): int(value) for b, v, *names, value in rows}
+    return {
+        SumKey(int(bucket_s), int(policy), arm, version, against, name, beside, *map(int, group)): int(value)
+        for bucket_s, policy, arm, version, against, name, beside, *group, value in rows
+    }

@@ -11,10 +11,11 @@ from router.quantities import format_percent, format_rough_duration
 from router.spec.spec import RolloutSpec, Step
 
 
-def next_step(document: Document, samples: int | None, now_s: float) -> str:
+def next_step(document: Document, samples: int | None, now_s: float, *, is_blind: bool = False) -> str:
     """Return a sentence: what happens next and when, or what an operator has to do.
 
     `samples` is the number of the candidate's requests since the step began, or None while the store does not answer.
+    With `is_blind`, a guardrail cannot see what it watches for.
     """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None:
@@ -23,6 +24,8 @@ def next_step(document: Document, samples: int | None, now_s: float) -> str:
     match state.phase:
         case Phase.READY:
             return f"`pointsman start {route}` begins it with {_percent(rollout.steps[0].slots)}."
+        case Phase.PROGRESSING if is_blind:
+            return f"Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote {route}` without it."
         case Phase.PROGRESSING:
             return _progressing(document, rollout, state, samples, now_s)
         case Phase.WAITING | Phase.PAUSED:

@@ -91,6 +91,7 @@ class ArmCounts(BaseModel):
     arm: str
     requests: int
     errors: int
+    left: int = Field(description="Callers who left before the answer; not among the requests.")
 
 
 class GuardrailStatus(BaseModel):
@@ -111,11 +112,12 @@ class ShadowStatus(BaseModel):
     against: str = Field(description="The arm; empty: nothing has been compared yet.")
     answers: int
     failures: int = Field(description="Requests on which the shadow failed or was too late.")
-    pairs: int = Field(description="Instances that both answered.")
-    flips: int = Field(description="Pairs that differ.")
+    pairs: int = Field(description="Requests that both answered.")
+    instances: int = Field(description="The instances of these requests.")
+    flips: float = Field(description="Requests that differ, each counted by the share of its instances that do.")
     flip_rate: Interval
     mean_difference: Interval | None = Field(
-        description="The absolute difference of their predictions; null: too few pairs."
+        description="The absolute difference of their predictions; null: too few instances."
     )
     delay_ms: Interval | None = Field(description="By how much the shadow's model is slower; null: too few answers.")
 

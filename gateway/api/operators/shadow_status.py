@@ -7,16 +7,15 @@ from gateway.api.operators.responses import ShadowStatus
 from router.document.document import Document
 from router.evidence import sums
 from router.evidence.intervals import mean_interval, share_interval
-from router.evidence.sums import Sums
+from router.evidence.sums import MILLION, Sums
 
 ALPHA = 0.05
 """The probability that an interval ever misses the true value."""
 
 _COUNTED = frozenset({
-    sums.ANSWERS, sums.FAILURES, sums.PAIRS, sums.FLIPS, sums.DIFFERENCE, sums.DIFFERENCE_SQUARED, sums.DELAY,
-    sums.DELAY_SQUARED,
+    sums.ANSWERS, sums.FAILURES, sums.PAIRS, sums.FLIPS, sums.INSTANCES, sums.DIFFERENCE, sums.DIFFERENCE_SQUARED,
+    sums.DELAY, sums.DELAY_SQUARED,
 })  # fmt: skip
-_MILLION = 1e6
 
 
 def shadow_statuses(document: Document, totals: Sums) -> list[ShadowStatus]:
@@ -37,8 +36,9 @@ def shadow_statuses(document: Document, totals: Sums) -> list[ShadowStatus]:
 
 
 def _status(shadow: str, version: str, against: str, found: Counter[str]) -> ShadowStatus:
-    answers, pairs, flips = found[sums.ANSWERS], found[sums.PAIRS], found[sums.FLIPS]
-    difference = _mean(pairs, found[sums.DIFFERENCE] / _MILLION, found[sums.DIFFERENCE_SQUARED] / _MILLION)
+    answers, pairs, instances = found[sums.ANSWERS], found[sums.PAIRS], found[sums.INSTANCES]
+    flips = found[sums.FLIPS] / MILLION
+    difference = _mean(instances, found[sums.DIFFERENCE] / MILLION, found[sums.DIFFERENCE_SQUARED] / MILLION)
     return ShadowStatus(
         shadow=shadow,
         version=version,
@@ -46,6 +46,7 @@ def _status(shadow: str, version: str, against: str, found: Counter[str]) -> Sha
         answers=answers,
         failures=found[sums.FAILURES],
         pairs=pairs,
+        instances=instances,
         flips=flips,
         flip_rate=share_interval(flips, pairs, ALPHA),
         mean_difference=None if difference is None else (max(difference[0], 0.0), difference[1]),

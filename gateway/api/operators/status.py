@@ -17,7 +17,8 @@ from gateway.api.operators.shadow_status import shadow_statuses
 from gateway.api.operators.views import document_view, rollout_view
 from gateway.control.observer import Observation
 from router.document.document import Candidate, Document
-from router.evidence.sums import ERRORS, REQUESTS, total
+from router.evidence.due import is_blind
+from router.evidence.sums import ERRORS, LEFT, REQUESTS, total
 from router.evidence.verdict import worst
 from store.interface import Report
 
@@ -82,7 +83,12 @@ def _route_status(
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
         trial_s=document.trial_s,
         counts=[
-            ArmCounts(arm=arm, requests=total(totals, REQUESTS, [arm]), errors=total(totals, ERRORS, [arm]))
+            ArmCounts(
+                arm=arm,
+                requests=total(totals, REQUESTS, [arm]),
+                errors=total(totals, ERRORS, [arm]),
+                left=total(totals, LEFT, [arm]),
+            )
             for arm in (document.spec.arms if counted else ())
         ],
         guardrails=[
@@ -104,8 +110,10 @@ def _progress(document: Document, evidence: Observation | None, now_s: float) ->
     rollout = rollout_view(document)
     if rollout is None:
         return None
-    samples = None if evidence is None else evidence.samples
-    return ProgressStatus(**dict(rollout), next=next_step(document, samples, now_s))
+    if evidence is None:
+        return ProgressStatus(**dict(rollout), next=next_step(document, None, now_s))
+    following = next_step(document, evidence.samples, now_s, is_blind=is_blind(evidence.findings))
+    return ProgressStatus(**dict(rollout), next=following)
 
 
 def _replica_status(report: Report, now_s: float) -> ReplicaStatus:

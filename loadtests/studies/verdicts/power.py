@@ -10,7 +10,7 @@ from loadtests.studies.verdicts import drawn
 from loadtests.studies.verdicts.drawn import Course, steady
 from loadtests.studies.verdicts.finding import NEEDED, NEVER, REQUESTS_PER_S, Finding, Floats, growth
 from loadtests.studies.verdicts.units import Seen, activity
-from router.evidence.units import GROUPS
+from router.evidence.sums import GROUPS
 
 BASE_RATES = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FACTORS = (1.5, 2, 3, 10)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from loadtests.studies.verdicts.finding import NEEDED, NEVER, REQUESTS_PER_S, Floats, Outcome
 from router.evidence.evidence import Stratum, compare
-from router.evidence.sums import BUCKET_S
+from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS
 from router.evidence.time_buckets import block_start_s
-from router.evidence.units import GROUPS, UNIT_BUCKET_S, UnitStratum, compare_units
+from router.evidence.units import UnitStratum, compare_units
 
 REQUESTS_PER_BUCKET = REQUESTS_PER_S * BUCKET_S
 BUCKETS = 60
@@ -99,7 +99,7 @@ class Seen:
         """Add counts of the shape (runs, 4, groups) of requests that arrived `at_s` seconds after the start."""
         for strata, bucket_s, added in (
             (self._strata, BUCKET_S, counts.sum(axis=-1)),
-            (self._by_group, UNIT_BUCKET_S, counts),
+            (self._by_group, GROUP_BUCKET_S, counts),
         ):
             merged: dict[tuple[float, int], Floats] = {}
             for (of, begins_s), known in [*strata.items(), ((share, at_s // bucket_s * bucket_s), added)]:

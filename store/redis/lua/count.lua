@@ -1,13 +1,13 @@
 -- Add the sums of one range of a source, exactly once.
 --
 -- KEYS[1]  source  string  where its counted part ends; expires a week after the last range was counted
--- then per group; a group is one time bucket or one policy version of one route:
+-- then per hash; it is for one time bucket or one policy version of one route, with or without groups of units:
 --          sums    hash    key of the sum (JSON) -> integer; expires (below) after the last addition
 --          index   zset    the route's buckets, or its policy versions; expires likewise
 -- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  start of the range      ARGV[3]  its end
 -- ARGV[4]  seconds that a source is kept      ARGV[5]  how many members an index keeps (those with the highest score)
 -- ARGV[6]  the largest sum
--- then per group: score in the index, seconds that it is kept, number of sums; and per sum: key, value
+-- then per hash: score in the index, seconds that it is kept, number of sums; and per sum: key, value
 --
 -- Returns {'ends', where the counted part of the source ends now} or {'late'}.
 

@@ -9,7 +9,7 @@ import pytest
 
 from inference_log.record import Comparison, Context, Record
 from inference_log.tally import tally
-from router.evidence.sums import SumKey
+from router.evidence.sums import ALL_UNITS, SumKey, group_of
 from router.plan import Reason
 
 NOON_S = 1_767_268_800
@@ -52,13 +52,21 @@ def test_only_what_was_drawn_counts(make_context, make_record, reason):
     [
         {"attempt": 1},
         {"outcome": "rejected", "status": 400, "error_code": "BadRequest"},
-        {"outcome": "error", "status": 499, "error_code": "ClientGone"},
-        {"outcome": "error", "status": 499, "error_code": "CancelledError"},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_what_says_nothing_about_the_arm_does_not_count(make_context, make_record, changes):
     assert named([make_context(slower_than_us=(0,))], [make_record(**changes)]) == {}
+
+
+@pytest.mark.parametrize("code", ["ClientGone", "CancelledError"])
+def test_a_caller_who_left_is_counted_apart_and_took_longer_than_it_waited(make_context, make_record, code):
+    gone = {"outcome": "error", "status": 499, "error_code": code, "outputs": ()}
+    records = [make_record(**gone, latency_us=latency_us) for latency_us in (10_000, 50_000, 50_001, 1_000_000)]
+    context = make_context(slower_than_us=(50_000, 2_000_000))
+    assert named([context], records) == {"left": 4, "slow:50000": 2}
+    assert named([context], [make_record(), *records]) == {"requests": 1, "left": 4, "slow:50000": 2}
+    assert named([context], [make_record(**gone, reason="FORCED"), make_record(**gone, attempt=1)]) == {}
 
 
 def test_what_a_fallback_answers_does_not_count(make_context, make_record):
@@ -129,7 +137,15 @@ def test_a_failed_request_and_an_empty_one_lack_nothing(make_context, make_recor
 
 
 def test_an_arm_without_a_label_or_prediction_lacks_nothing(make_context, make_record):
-    assert named([make_context(label=None, prediction=None)], [make_record(outputs=())]) == {"requests": 1}
+    context = make_context(label=None, prediction=None)
+    assert named([context], [make_record(outputs=())]) == {"requests": 1, "unseen": 1}
+    assert named([context], [make_record(outputs=(), outcome="error")]) == {"requests": 1, "errors": 1}
+
+
+def test_a_shadow_without_a_label_or_prediction_is_compared_with_nothing(make_context, make_record):
+    context = make_context(arm="m:3", role="shadow", against="stable", label=None, prediction=None)
+    record = make_record(attempt=100, reason="SHADOW", outputs=(), comparison=Comparison(0, 0, 0, 0, 0))
+    assert named([context], [record]) == {"answers": 1, "unseen": 1}
 
 
 def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_record):
@@ -137,6 +153,7 @@ def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_re
     records = [
         make_record(attempt=100, reason="SHADOW", comparison=Comparison(3, 1, 250_000, 62_500, -4)),
         make_record(attempt=100, reason="SHADOW", comparison=Comparison(1, 1, 500_000, 250_000, 10)),
+        make_record(attempt=100, reason="SHADOW", comparison=Comparison(0, 0, 0, 0, 0)),  # no instance
         make_record(attempt=100, reason="SHADOW"),  # the primary had no output to compare with
         make_record(attempt=100, reason="SHADOW", outcome="timeout", outputs=()),
         make_record(attempt=100, reason="SHADOW", outcome="error", outputs=(), error_code="CancelledError"),
@@ -144,15 +161,65 @@ def test_shadows_are_counted_by_what_they_are_held_against(make_context, make_re
     (of_route,) = tally({0: context}, records).values()
     assert {(key.arm, key.against, key.policy_version) for key in of_route} == {("fraud:17", "stable", 3)}
     assert {key.name: value for key, value in of_route.items()} == {
-        "answers": 3,
+        "answers": 4,
         "failures": 1,
+        "compared": 2,
+        "flips_millionths": 1_333_333,
         "pairs": 4,
-        "flips": 2,
         "difference": 750_000,
         "difference_squared": 312_500,
         "delay": 6,
         "delay_squared": 116,
     }
+
+
+def by_group(contexts: Sequence[Context], records: Sequence[Record]) -> dict[SumKey, int]:
+    tallied = tally({context.number: context for context in contexts}, records)
+    return {key: value for sums in tallied.values() for key, value in sums.items() if key.group != ALL_UNITS}
+
+
+def test_what_guardrails_compare_is_also_counted_by_groups_of_units(make_context, make_record):
+    context = make_context(slower_than_us=(1000,))
+    units = ["a", "a", "b", None]
+    arrivals_us = [0, 59_999_999, 60_000_000, 0]
+    records = [
+        make_record(unit_hash=unit, event_us=NOON_S * 1_000_000 + at_us + 2000, latency_us=2000, outcome="error")
+        for unit, at_us in zip(units, arrivals_us, strict=True)
+    ]
+    a, b = (SumKey(NOON_S, 3, "stable", "2", "", "", group=group_of(unit)) for unit in "ab")
+    b = b._replace(bucket_s=NOON_S + 60)
+    assert by_group([context], records) == {
+        key._replace(name=name): value
+        for key, value in ((a, 2), (b, 1))
+        for name in ("requests", "errors", "slow:1000")
+    }
+
+
+def test_shares_of_flips_are_counted_by_groups_of_units(make_context, make_record):
+    context = make_context(arm="m:3", role="shadow", against="stable", against_version="1")
+    record = make_record(attempt=100, reason="SHADOW", unit_hash="a", comparison=Comparison(4, 1, 0, 0, 0))
+    key = SumKey(NOON_S, 3, "m:3", "2", "stable", "", "1", group_of("a"))
+    early = key._replace(bucket_s=NOON_S - 60)  # it arrived before it ended at noon
+    assert by_group([context], [record]) == {
+        early._replace(name="compared"): 1, early._replace(name="flips_millionths"): 250_000,
+    }  # fmt: skip
+
+
+def test_an_arm_that_a_fallback_blames_is_blamed_in_the_group_of_the_unit(make_context, make_record):
+    context = make_context(arm="stable", role="fallback")
+    record = make_record(attempt=1, reason="FALLBACK", blamed=("canary", "3"), unit_hash="a", latency_us=0)
+    assert by_group([context], [record]) == {SumKey(NOON_S, 3, "canary", "3", "", "errors", group=group_of("a")): 1}
+
+
+def test_the_sums_of_groups_add_up_to_the_sum_of_all_units(make_context, make_record):
+    records = [
+        make_record(writer_seq=at, unit_hash=f"{at % 40:x}", outcome="ok" if at % 3 else "error") for at in range(300)
+    ]
+    (sums,) = tally({0: make_context()}, records).values()
+    for name in ("requests", "errors"):
+        of_groups = [value for key, value in sums.items() if key.name == name and key.group != ALL_UNITS]
+        assert len(of_groups) > 20
+        assert sum(of_groups) == sum(v for key, v in sums.items() if key.name == name and key.group == ALL_UNITS) > 0
 
 
 def test_the_sums_of_pieces_add_up_to_the_sums_of_the_whole(make_context, make_record):

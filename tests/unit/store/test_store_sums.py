@@ -1,6 +1,8 @@
 """The specification of a store: sums. Each range of each source is counted once."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,7 @@ def test_every_part_of_a_key_keeps_sums_apart(store):
         key._replace(model_version="naïve · 17"),
         key._replace(against="stable"),
         key._replace(name="slow:50000"),
+        key._replace(against_version="18"),
     ]
     sums = {each: number for number, each in enumerate([key, *others], 1)}
     store.count("segment", 0, 10, {"fraud": sums})
@@ -137,3 +140,64 @@ def test_of_many_that_count_the_same_ranges_one_counts_each(kind):
     expected = sum(10**number % 1_000_003 for number in range(RANGES))
     assert dict(kind.open().sums("fraud", 1)) == {sum_key(0): expected}
     assert dict(kind.open().recent_sums("fraud", 0)) == {sum_key(NOW_S): expected}
+
+
+GROUPS_SEEN = (0, 7, 63)
+
+
+def group_keys(bucket_s: int, policy_version: int = 1) -> dict[SumKey, int]:
+    """Return a sum of each of some groups."""
+    return {sum_key(bucket_s, policy_version)._replace(group=group): group + 1 for group in GROUPS_SEEN}
+
+
+def test_sums_of_groups_are_read_by_themselves(kind, store):
+    minute_s = NOW_S // 60 * 60
+    store.count("segment", 0, 10, {"fraud": {sum_key(NOW_S): 72, **group_keys(minute_s)}})
+    store.count("segment", 10, 20, {"fraud": {sum_key(NOW_S): 72, **group_keys(minute_s), **group_keys(minute_s + 60)}})
+    for reader in (store, kind.open()):
+        assert dict(reader.sums("fraud", 1)) == {sum_key(0): 144}
+        assert dict(reader.recent_sums("fraud", 0)) == {sum_key(NOW_S): 144}
+        totals, recent = reader.group_sums("fraud", 1, minute_s)
+        assert totals == {key: 3 * value for key, value in group_keys(0).items()}
+        first = {key: 2 * value for key, value in group_keys(minute_s).items()}
+        assert recent == {**first, **group_keys(minute_s + 60)}
+        assert reader.group_sums("fraud", 1, minute_s + 1).recent == group_keys(minute_s + 60)
+        assert reader.group_sums("churn", 1, 0) == ({}, {})
+
+
+def test_sums_of_groups_are_given_from_a_policy_version_on(store):
+    added = {**group_keys(NOW_S, 1), **group_keys(NOW_S, 2), **group_keys(NOW_S, 11)}
+    store.count("segment", 0, 10, {"fraud": added})
+    assert store.group_sums("fraud", 2, 0) == (
+        {**group_keys(0, 2), **group_keys(0, 11)},
+        {**group_keys(NOW_S, 2), **group_keys(NOW_S, 11)},
+    )
+
+
+def test_sums_of_groups_are_counted_once_and_stop_at_the_largest_number(store):
+    key = sum_key(NOW_S)._replace(group=5)
+    store.count("segment", 0, 10, {"fraud": {key: LARGEST_SUM - 1}})
+    store.count("segment", 0, 10, {"fraud": {key: 1000}})
+    assert store.group_sums("fraud", 1, 0).recent == {key: LARGEST_SUM - 1}
+    store.count("segment", 10, 20, {"fraud": {key: 10**30}})
+    assert store.group_sums("fraud", 1, 0) == ({key._replace(bucket_s=0): LARGEST_SUM}, {key: LARGEST_SUM})
+
+
+def test_what_comes_in_between_the_two_readings_of_groups_is_in_the_totals_at_most(kind, store, monkeypatch):
+    """A stratum of old requests is what the totals have beyond the recent sums, so it must not be negative."""
+    key = sum_key(NOW_S)._replace(group=5)
+    other, ends = kind.open(), iter(range(100))
+
+    def count_and(read: Callable[..., Any]) -> Callable[..., Any]:
+        def count_first(*arguments: Any) -> Any:
+            end = next(ends)
+            other.count("segment", end, end + 1, {"fraud": {key: 1}})
+            return read(*arguments)
+
+        return count_first
+
+    for name in ("_query", "_execute", "_execute_all"):
+        if hasattr(store, name):
+            monkeypatch.setattr(store, name, count_and(getattr(store, name)))
+    totals, recent = store.group_sums("fraud", 1, 0)
+    assert totals[key._replace(bucket_s=0)] > recent[key] > 0

@@ -22,6 +22,7 @@ VERBS = {
     "counted": lambda store: store.counted("segment"),
     "forget_source": lambda store: store.forget_source("segment"),
     "sums": lambda store: store.sums("fraud", 1),
+    "group_sums": lambda store: store.group_sums("fraud", 1, 1),
     "recent_sums": lambda store: store.recent_sums("fraud", 1),
     "report": lambda store: store.report(report("one")),
     "retire": lambda store: store.retire("one"),

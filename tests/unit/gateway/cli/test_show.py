@@ -12,7 +12,7 @@ from gateway.control.observer import Observation
 from router.document.commands import Abort, Declare, Start, apply
 from router.document.document import Candidate
 from router.evidence.guardrails import GuardrailFinding
-from router.evidence.sums import ERRORS, FLIPS, PAIRS, REQUESTS, SumKey
+from router.evidence.sums import ERRORS, FLIPS, LEFT, PAIRS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
 from tests.support.documents import report
@@ -41,8 +41,9 @@ def evidence():
     finding = GuardrailFinding("canary", "errors", Verdict(VerdictState.UNDECIDED, reason, 0.2))
     counted = {
         SumKey(0, 2, "stable", "17", "", REQUESTS): 1900, SumKey(0, 2, "canary", "18", "", REQUESTS): 100,
-        SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
-        SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20,
+        SumKey(0, 2, "canary", "18", "", ERRORS): 5, SumKey(0, 2, "canary", "18", "", LEFT): 3,
+        SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
+        SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20_000_000,
     }  # fmt: skip
     return Observation((finding,), 100, counted)
 
@@ -113,7 +114,7 @@ def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
     ):
         assert text in out
     arm = next(line for line in out.splitlines() if line.startswith("canary"))
-    assert arm.split() == ["canary", "fraud@challenger", "18", "5%", "100", "5"]
+    assert arm.split() == ["canary", "fraud@challenger", "18", "5%", "100", "5", "3"]
 
 
 def test_what_is_in_quarantine_is_shown(capsys, document, evidence):

@@ -29,18 +29,24 @@ GAP = (GOOD[0], np.array([0.25, np.nan], "<f4").tobytes())
 # What is appended, and what each adds to the sums of its arm.
 KINDS: tuple[tuple[str, dict[str, Any], dict[str, int]], ...] = (
     ("stable", {}, {"requests": 1}),
-    ("stable", {"reason": "STICKY"}, {"requests": 1}),
+    ("stable", {"reason": "STICKY", "unit_hash": "u1"}, {"requests": 1}),
+    ("canary", {"reason": "STICKY", "unit_hash": "u2", "outcome": "error", "outputs": ()},
+     {"requests": 1, "errors": 1}),
     ("canary", {"latency_us": 60_000}, {"requests": 1, "slow:50000": 1}),
     ("canary", {"outcome": "error", "outputs": ()}, {"requests": 1, "errors": 1}),
     ("canary", {"outcome": "timeout", "latency_us": 90_000, "outputs": ()},
      {"requests": 1, "errors": 1, "slow:50000": 1}),
     ("canary", {"outputs": GAP}, {"requests": 1, "missing": 1}),
     ("canary", {"reason": "FORCED", "propensity": None, "outputs": GAP}, {}),
-    ("canary", {"outcome": "error", "error_code": "ClientGone", "outputs": ()}, {}),
+    ("canary", {"outcome": "error", "error_code": "ClientGone", "outputs": ()}, {"left": 1}),
+    ("canary", {"outcome": "error", "error_code": "CancelledError", "latency_us": 70_000, "unit_hash": "u3",
+                "outputs": ()}, {"left": 1, "slow:50000": 1}),
     ("fallback", {"attempt": 1, "reason": "FALLBACK"}, {}),
     ("shadow", {"attempt": 100, "reason": "SHADOW", "comparison": Comparison(2, 1, 500, 300, -7)},
-     {"answers": 1, "pairs": 2, "flips": 1, "difference": 500, "difference_squared": 300, "delay": -7,
-      "delay_squared": 49}),
+     {"answers": 1, "compared": 1, "flips_millionths": 500_000, "pairs": 2, "difference": 500,
+      "difference_squared": 300, "delay": -7, "delay_squared": 49}),
+    ("shadow", {"attempt": 100, "reason": "SHADOW", "unit_hash": "u3", "comparison": Comparison(3, 1, 0, 0, 0)},
+     {"answers": 1, "compared": 1, "flips_millionths": 333_333, "pairs": 3}),
     ("shadow", {"attempt": 100, "reason": "SHADOW", "outcome": "timeout", "outputs": ()}, {"failures": 1}),
 )  # fmt: skip
 

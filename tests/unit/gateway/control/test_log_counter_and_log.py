@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections import Counter as Multiset
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from inference_log.ship import DEAD_LETTER
 from inference_log.spool import all_segments
-from router.evidence.sums import SumKey
+from router.evidence.sums import ALL_UNITS, SumKey, group_of
 from store.sqlite.store import SQLiteStore
 from tests.support.paths import ROOT
 from tests.unit.gateway.control.support import KINDS, NOON_US, Fate, Killed, Machine, MemorySums, context_of
@@ -44,6 +45,16 @@ while True:
 THRESHOLD_MS = 50.0
 LATENCY_US = 1500
 """The latency of `make_record` without changes."""
+BY_GROUP = {"requests", "errors", "left", "slow:50000", "missing", "compared", "flips_millionths"}
+
+
+def with_groups(key: SumKey, adds: Mapping[str, int], unit_hash: str | None) -> Multiset[SumKey]:
+    """Return what a record adds: to the sums of all units, and to those of its unit's group."""
+    sums = Multiset({key._replace(name=name): value for name, value in adds.items()})
+    if unit_hash is not None:
+        of_group = key._replace(bucket_s=key.bucket_s // 60 * 60, group=group_of(unit_hash))
+        sums.update({of_group._replace(name=name): value for name, value in adds.items() if name in BY_GROUP})
+    return sums
 
 
 def rebuilt(log: Path) -> Multiset:
@@ -59,18 +70,14 @@ def rebuilt(log: Path) -> Multiset:
                 name = "answers" if row["outcome"] == "ok" else "failures"
                 sums[key._replace(against=row["compared_with"], name=name)] += 1
                 continue
-            if row["role"] == "fallback" or row["error_code"] == "ClientGone":
+            if row["role"] == "fallback":
                 continue
             if row["reason"] not in ("WEIGHTED", "STICKY"):
                 continue
-            for name, counts in (
-                ("requests", True),
-                ("errors", row["outcome"] != "ok"),
-                ("slow:50000", slow),
-                ("missing", gap),
-            ):
-                if counts:
-                    sums[key._replace(name=name)] += 1
+            left = row["error_code"] in ("ClientGone", "CancelledError")
+            failed = not left and row["outcome"] != "ok"
+            counts = {"requests": not left, "left": left, "errors": failed, "slow:50000": slow, "missing": gap}
+            sums.update(with_groups(key, {name: 1 for name, is_so in counts.items() if is_so}, row["unit_hash"]))
     return sums
 
 
@@ -127,7 +134,7 @@ class World:
         machine.append(context, event_us, **changes)
         arrived_us = event_us - changes.get("latency_us", LATENCY_US)
         key = SumKey(arrived_us // 10_000_000 * 10, context.policy_version, arm, "2", context.against, "")
-        self.appended.update({key._replace(name=name): value for name, value in adds.items()})
+        self.appended.update(with_groups(key, adds, changes.get("unit_hash")))
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -148,8 +155,11 @@ def test_sqlite_has_the_same_sums(tmp_path, seed):
     sqlite = SQLiteStore(tmp_path / "control.db", now=lambda: NOON_US / 1e6)
     world = World(tmp_path, sqlite, Fate(seed))
     world.live(80)
-    assert sqlite.recent_sums("fraud", 0) == world.appended
-    assert sum(sqlite.sums("fraud", 0).values()) == sum(world.appended.values()) > 0
+    by_group = sqlite.group_sums("fraud", 0, 0)
+    assert {**sqlite.recent_sums("fraud", 0), **by_group.recent} == world.appended
+    for totals, is_group in ((sqlite.sums("fraud", 0), False), (by_group.totals, True)):
+        added = {key: value for key, value in world.appended.items() if (key.group != ALL_UNITS) == is_group}
+        assert sum(totals.values()) == sum(added.values()) > 0
     sqlite.close()
 
 

@@ -10,8 +10,8 @@ from router.document.commands import Advance, Declare, Shift, Start, apply
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.evidence import Evidence
-from router.evidence.guardrails import count_samples, findings, name_of
-from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, MISSING, PAIRS, REQUESTS, SumKey, slow
+from router.evidence.guardrails import count_samples, findings
+from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, LEFT, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, SumKey, slow
 from router.evidence.time_buckets import block_start_s
 from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
@@ -68,8 +68,11 @@ class Compared:
 
     @property
     def rows(self) -> list[tuple]:
-        """The strata of the only comparison, without the first one, which marks the start."""
-        (strata,) = self.strata
+        """The strata of the first comparison, without the first one, which marks the start.
+
+        The guardrail `errors` has a second one, of callers who left.
+        """
+        strata = self.strata[0]
         assert strata[0] == (0.5, 0, 0, 0, 0, FIRST_S)
         return strata[1:]
 
@@ -80,28 +83,29 @@ def compared(monkeypatch) -> Compared:
 
 
 def judge(document, totals, recent=None, weights=None, versions=None):
-    return findings(
+    found = findings(
         document,
         versions=versions or VERSIONS,
         weights=weights or {2: document.weights},
         totals=totals,
         recent=recent or {},
     )
+    return tuple(each for each in found if each.guardrail != "callers left")
 
 
 @pytest.mark.parametrize(
-    ("guard", "name"),
+    ("guard", "names"),
     [
-        (ERRORS_GUARD, "errors"),
-        ({"missing_outputs": {"worse_by": "1%"}}, "missing_outputs"),
-        ({"slower_than": "50ms", "worse_by": "2%"}, "slower_than 50ms"),
-        ({"disagreement": {"above": "5%"}}, "disagreement"),
+        (ERRORS_GUARD, ["errors", "callers left"]),
+        ({"missing_outputs": {"worse_by": "1%"}}, ["missing_outputs"]),
+        ({"slower_than": "50ms", "worse_by": "2%"}, ["slower_than 50ms"]),
+        ({"disagreement": {"above": "5%"}}, ["disagreement"]),
     ],
 )
-def test_guardrails_are_named_by_what_they_watch(guard, name):
+def test_findings_are_named_by_what_they_watch(guard, names):
     document = rollout(guard)
-    assert name_of(document.spec.guardrails[0]) == name
-    assert [(found.arm, found.guardrail) for found in judge(document, {})] == [("canary", name)]
+    found = findings(document, versions=VERSIONS, weights={2: document.weights}, totals={}, recent={})
+    assert [(each.arm, each.guardrail) for each in found] == [("canary", name) for name in names]
 
 
 def test_without_data_nothing_is_decided():
@@ -115,8 +119,7 @@ def test_a_canary_that_fails_half_of_what_it_gets_is_unhealthy_with_the_numbers(
     (found,) = judge(rollout(), totals)
     assert found.verdict.state is VerdictState.UNHEALTHY
     assert found.verdict.reason.startswith(
-        "6 of 12 (50%) requests of canary failed, against 1 of 1188 (0.0842%) of the other arms; "
-        "allowed is 1% more. p <= "
+        "6 of 12 (50%) requests of canary failed, against 1 of 1188 (0.0842%) of stable; allowed is 1% more. p <= "
     )
 
 
@@ -244,12 +247,12 @@ def test_each_guardrail_counts_its_own_events(compared, guard, event, words):
         totals += Counter({key(other): 19, key(other, arm="stable"): 99})
     (found,) = judge(rollout(guard), totals)
     assert compared.rows == [(0.01, 20, 3, 100, 1, FIRST_S)]
-    assert found.verdict.reason.startswith(f"3 of 20 (15%) requests of canary {words}, against 1 of 100 (1%) of")
+    assert found.verdict.reason.startswith(f"3 of 20 (15%) requests of canary {words}, against 1 of 100 (1%) of stable")
 
 
 def pairs(number: int, flips: int, arm: str, against: str, model: str = "1", policy: int = 2) -> Counter:
     keys = {"arm": arm, "against": against, "model": model, "policy": policy}
-    return Counter({key(PAIRS, **keys): number, key(FLIPS, **keys): flips})
+    return Counter({key(PAIRS, **keys): number, key(FLIPS, **keys): flips * MILLION})
 
 
 def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
@@ -264,6 +267,31 @@ def test_disagreement_is_that_of_pairs_whichever_of_both_answered_the_caller():
     )
 
 
+def test_one_request_of_many_instances_that_differ_aborts_nobody():
+    """99 requests agree, and one of 64 rows differs in all of them: that is one request, not 64."""
+    document = rollout({"disagreement": {"above": "5%"}})
+    (found,) = judge(document, pairs(100, 1, "stable", "canary"))
+    assert found.verdict.state is not VerdictState.UNHEALTHY
+    assert found.verdict.reason.startswith("1 of 100 (1%) answers of canary differ")
+
+
+def test_an_answer_differs_by_the_share_of_its_instances():
+    document = rollout({"disagreement": {"above": "5%"}})
+    totals = Counter({key(PAIRS, arm="stable", against="canary", model="1"): 40})
+    totals[key(FLIPS, arm="stable", against="canary", model="1")] = 40 * 250_000
+    (found,) = judge(document, totals)
+    assert found.verdict.reason.startswith("10 of 40 (25%) answers of canary differ")
+    assert found.verdict.state is VerdictState.UNHEALTHY
+
+
+def test_slow_requests_are_among_those_of_callers_who_left_too(compared):
+    totals = counts(2, 20, slow(50_000)) + counts(100, 1, slow(50_000), arm="stable")
+    totals += Counter({key(LEFT): 18, key(LEFT, arm="stable"): 7})
+    (found,) = judge(rollout({"slower_than": "50ms", "worse_by": "1%"}), totals)
+    assert compared.rows == [(0.01, 20, 20, 107, 1, FIRST_S)]
+    assert found.verdict.state is VerdictState.UNHEALTHY
+
+
 def test_those_who_agree_are_healthy_and_those_without_pairs_undecided():
     document = rollout({"disagreement": {"above": "5%"}})
     assert judge(document, pairs(1000, 3, "stable", "canary"))[0].verdict.state is VerdictState.HEALTHY
@@ -274,16 +302,93 @@ def test_those_who_agree_are_healthy_and_those_without_pairs_undecided():
     )
 
 
-def test_in_a_split_all_but_the_trusted_arm_are_watched_each_against_all_others(compared):
+def test_in_a_split_all_but_the_trusted_arm_are_watched_each_against_the_trusted_arm(compared):
     document = split()
     totals = counts(30, 3, arm="b", policy=1) + counts(20, 2, arm="c", policy=1) + counts(50, 5, arm="stable", policy=1)
     versions = {"stable": "1", "b": "2", "c": "3"}
     found = findings(document, versions=versions, weights={1: document.weights}, totals=totals, recent={})
-    assert [each.arm for each in found] == ["b", "c"]
-    assert [strata[1:] for strata in compared.strata] == [
-        [(0.3, 30, 3, 70, 7, FIRST_S)],
-        [(0.2, 20, 2, 80, 8, FIRST_S)],
+    assert [(each.arm, each.guardrail) for each in found] == [
+        (arm, name) for arm in ("b", "c") for name in ("errors", "callers left")
     ]
+    assert [strata[1:] for strata in compared.strata[::2]] == [
+        [(30 / 80, 30, 3, 50, 5, FIRST_S)],
+        [(20 / 70, 20, 2, 50, 5, FIRST_S)],
+    ]
+
+
+def test_four_bad_candidates_beside_a_trusted_arm_are_all_found():
+    arms = ("stable", "b", "c", "d", "e")
+    raw = {"route": "r", "arms": {arm: f"m:{at}" for at, arm in enumerate(arms, 1)}, "fallback": "stable"}
+    raw |= {"split": dict.fromkeys(arms, "20%"), "guardrails": [ERRORS_GUARD]}
+    document = apply(None, Declare(parse_spec(raw), T0))
+    versions = {arm: str(at) for at, arm in enumerate(arms, 1)}
+    totals = Counter()
+    for arm, version in versions.items():
+        totals += counts(10_000, 100 if arm == "stable" else 400, arm=arm, policy=1, model=version)
+    found = findings(document, versions=versions, weights={1: document.weights}, totals=totals, recent={})
+    unhealthy = [each.arm for each in found if each.verdict.state is VerdictState.UNHEALTHY]
+    assert unhealthy == ["b", "c", "d", "e"]
+
+
+def test_a_stratum_without_weight_of_the_trusted_arm_compares_nothing(compared):
+    totals = counts(30, 3, arm="b", policy=1) + counts(20, 2, arm="c", policy=1) + counts(50, 5, arm="stable", policy=1)
+    weights = {1: {"stable": 0, "b": 5000, "c": 5000}}
+    findings(split(), versions={"b": "2"}, weights=weights, totals=totals, recent={})
+    assert compared.rows == []
+
+
+HANGING = Counter({
+    key(REQUESTS): 10, key(LEFT): 228, key(slow(50_000)): 228,
+    key(REQUESTS, arm="stable"): 2000, key(LEFT, arm="stable"): 4, key(slow(50_000), arm="stable"): 4,
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("guard", "name", "reason"),
+    [
+        (ERRORS_GUARD, "callers left", "228 of 238 (95.8%) requests of canary lost their callers before the answer"),
+        ({"slower_than": "50ms", "worse_by": "1%"}, "slower_than 50ms", "228 of 238 (95.8%) requests of canary took"),
+    ],
+)
+def test_a_canary_that_hangs_until_its_callers_leave_is_unhealthy(guard, name, reason):
+    document = rollout(guard)
+    found = findings(document, versions=VERSIONS, weights={2: document.weights}, totals=HANGING, recent={})
+    (unhealthy,) = [each for each in found if each.verdict.state is VerdictState.UNHEALTHY]
+    assert unhealthy.guardrail == name
+    assert unhealthy.verdict.reason.startswith(reason)
+
+
+def test_callers_who_leave_both_arms_alike_condemn_none():
+    totals = counts(900, 9) + counts(9000, 90, arm="stable")
+    totals += Counter({key(LEFT): 100, key(LEFT, arm="stable"): 1000})
+    document = rollout()
+    found = findings(
+        document, versions=VERSIONS, weights={2: {"stable": 9091, "canary": 909}}, totals=totals, recent={}
+    )
+    assert VerdictState.UNHEALTHY not in [each.verdict.state for each in found]
+
+
+def test_a_guardrail_that_sees_no_output_is_blind():
+    (found,) = judge(rollout({"missing_outputs": {"worse_by": "1%"}}), counts(100, 0) + Counter({key(UNSEEN): 100}))
+    assert found.verdict.state is VerdictState.BLIND
+    assert found.verdict.reason == (
+        "The log keeps no output of this model in which a value could be missing, so nothing is known of canary."
+    )
+    other = Counter({key(UNSEEN, model="1.9"): 100, key(UNSEEN, policy=1): 9, key(UNSEEN, arm="stable"): 9})
+    (found,) = judge(rollout({"missing_outputs": {"worse_by": "1%"}}), counts(100, 0) + other)
+    assert found.verdict.state is not VerdictState.BLIND
+    (found,) = judge(rollout(ERRORS_GUARD), counts(100, 0) + Counter({key(UNSEEN): 100}))
+    assert found.verdict.state is not VerdictState.BLIND
+
+
+def test_answers_in_which_nothing_can_be_compared_make_disagreement_blind():
+    document = rollout({"disagreement": {"above": "5%"}})
+    unseen = Counter({key(UNSEEN, arm="stable", against="canary"): 10})
+    (found,) = judge(document, unseen)
+    assert found.verdict.state is VerdictState.BLIND
+    assert found.verdict.reason.startswith("The log keeps no output of this model that could be compared with stable's")
+    (found,) = judge(document, Counter({key(UNSEEN, arm="m:9", against="canary", model="9"): 10}))
+    assert found.verdict.state is VerdictState.UNDECIDED
 
 
 def test_alpha_is_spent_over_all_guardrails_of_all_arms():
@@ -292,8 +397,8 @@ def test_alpha_is_spent_over_all_guardrails_of_all_arms():
     found = findings(
         document, versions={"stable": "1", "b": "2", "c": "3"}, weights={1: document.weights}, totals=totals, recent={}
     )
-    assert len(found) == 4
-    assert found[0].verdict.reason.endswith("alpha 0.005.")
+    assert len(found) == 6  # of each arm: errors, callers who left, missing outputs
+    assert found[0].verdict.reason.endswith("alpha 0.0033.")
 
 
 def test_of_an_arm_that_is_not_served_nothing_is_said():
@@ -302,7 +407,10 @@ def test_of_an_arm_that_is_not_served_nothing_is_said():
     found = findings(
         document, versions={"stable": "1", "b": "2"}, weights={1: document.weights}, totals=totals, recent={}
     )
-    assert [(each.arm, each.verdict.state) for each in found] == [("b", VerdictState.UNHEALTHY)]
+    assert [(each.arm, each.verdict.state) for each in found] == [
+        ("b", VerdictState.UNHEALTHY),
+        ("b", VerdictState.UNDECIDED),
+    ]
 
 
 def test_samples_are_the_candidates_since_its_step_began():
@@ -337,4 +445,6 @@ def test_weights_that_were_shifted_by_hand_are_what_is_compared_by(compared):
     assert document.trial_version == 1
     totals = counts(10, 1, arm="b", policy=2) + counts(90, 1, arm="stable", policy=2)
     findings(document, versions={"b": "2"}, weights={2: document.weights}, totals=totals, recent={})
-    assert compared.rows == [(0.1, 10, 1, 90, 1, FIRST_S)]
+    own, others = document.weights["b"], document.weights["stable"]
+    assert own == 1000
+    assert compared.rows == [(own / (own + others), 10, 1, 90, 1, FIRST_S)]

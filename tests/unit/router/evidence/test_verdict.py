@@ -14,6 +14,7 @@ def verdict(against, in_favour, **changed):
     given = {
         "counted": EventCount(12, 240),
         "others": EventCount(31, 4560),
+        "beside": "stable",
         "allowed": 0.01,
         "what": "failed",
     } | changed
@@ -38,7 +39,7 @@ def test_the_level_decides(against, in_favour, state):
 
 def test_the_reason_has_the_numbers():
     assert verdict(8.1, -5.0).reason == (
-        "12 of 240 (5%) requests of canary failed, against 31 of 4560 (0.68%) of the other arms; allowed is 1% more. "
+        "12 of 240 (5%) requests of canary failed, against 31 of 4560 (0.68%) of stable; allowed is 1% more. "
         "p <= 0.0003, alpha 0.01."
     )
 
@@ -48,7 +49,7 @@ def test_a_healthy_arm_has_the_p_value_of_being_worse_in_its_reason():
 
 
 def test_without_a_margin_the_reason_says_so():
-    assert "; allowed is no more than theirs. " in verdict(0.0, 0.0, allowed=0.0).reason
+    assert "; allowed is no more. " in verdict(0.0, 0.0, allowed=0.0).reason
 
 
 def test_a_rate_that_is_not_compared_has_its_bound_in_the_reason():

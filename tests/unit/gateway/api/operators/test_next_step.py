@@ -99,3 +99,9 @@ def test_steps_that_were_declared_anew_count_from_what_the_candidate_has():
     spec = replace(document.spec.rollout, steps=document.spec.rollout.steps[1:])
     declared = apply(document, Declare(replace(document.spec, rollout=spec)))
     assert "step 1 of 2 begins (5%)" in next_step(declared, 7, 1400)
+
+
+def test_while_a_guardrail_is_blind_nothing_comes_by_itself():
+    blind = next_step(rollout(START), 7, 1400, is_blind=True)
+    assert blind == "Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote r` without it."
+    assert next_step(rollout(), 0, 0, is_blind=True) == next_step(rollout(), 0, 0)

@@ -7,7 +7,7 @@ import pytest
 from gateway.access.api_keys import make_key
 from gateway.access.guard import AccessGuard
 from gateway.access.middleware import AccessMiddleware
-from router.evidence.sums import ANSWERS, ERRORS, FLIPS, PAIRS, REQUESTS
+from router.evidence.sums import ANSWERS, ERRORS, FLIPS, LEFT, PAIRS, REQUESTS
 from tests.unit.gateway.api.operators.support import ROLLOUT, SPLIT, Operated, Shut, refused
 
 
@@ -27,16 +27,20 @@ def both(operated):
 
 def test_a_route_says_how_its_arms_do(both):
     both.make("rolled", "start")
-    both.count("rolled", {("stable", REQUESTS): 1900, ("canary", REQUESTS): 100, ("canary", ERRORS): 50})
     both.count(
-        "rolled", {("linear:2", ANSWERS): 300, ("linear:2", PAIRS): 300, ("linear:2", FLIPS): 3}, against="stable"
+        "rolled", {("stable", REQUESTS): 1900, ("canary", REQUESTS): 100, ("canary", ERRORS): 50, ("canary", LEFT): 7}
+    )
+    both.count(
+        "rolled",
+        {("linear:2", ANSWERS): 300, ("linear:2", PAIRS): 300, ("linear:2", FLIPS): 3_000_000},
+        against="stable",
     )
     route = both.status("rolled")
     assert route["counts"] == [
-        {"arm": "stable", "requests": 1900, "errors": 0},
-        {"arm": "canary", "requests": 100, "errors": 50},
+        {"arm": "stable", "requests": 1900, "errors": 0, "left": 0},
+        {"arm": "canary", "requests": 100, "errors": 50, "left": 7},
     ]
-    (guardrail,) = route["guardrails"]
+    guardrail, _ = route["guardrails"]  # the other finding is of callers who left
     assert (guardrail["arm"], guardrail["guardrail"], guardrail["state"]) == ("canary", "errors", "UNHEALTHY")
     assert "50 of 100 (50%) requests of canary failed" in guardrail["reason"]
     assert (route["worst"], guardrail["p_value"] < 1e-6) == ("UNHEALTHY", True)
@@ -192,7 +196,7 @@ def test_without_its_registry_a_route_is_counted_but_not_judged(own_registry, tm
         own.count("rolled", {("stable", REQUESTS): 7})
         route = own.status("rolled")
         assert (route["guardrails"], route["worst"]) == ([], "UNDECIDED")
-        assert route["counts"][0] == {"arm": "stable", "requests": 7, "errors": 0}
+        assert route["counts"][0] == {"arm": "stable", "requests": 7, "errors": 0, "left": 0}
 
 
 def test_the_newest_changes_of_all_routes_come_first_in_pages(both):

@@ -12,6 +12,7 @@ from router.evidence.sums import (
     DIFFERENCE_SQUARED,
     FAILURES,
     FLIPS,
+    INSTANCES,
     PAIRS,
     REQUESTS,
     SumKey,
@@ -27,8 +28,9 @@ def document(**more):
 
 def sums(shadow: str, against: str = "stable", model_version: str = "3", policy_version: int = 1, **counted: int):
     names = {
-        "answers": ANSWERS, "failures": FAILURES, "pairs": PAIRS, "flips": FLIPS, "difference": DIFFERENCE,
-        "difference_squared": DIFFERENCE_SQUARED, "delay": DELAY, "delay_squared": DELAY_SQUARED,
+        "answers": ANSWERS, "failures": FAILURES, "pairs": PAIRS, "flips": FLIPS, "instances": INSTANCES,
+        "difference": DIFFERENCE, "difference_squared": DIFFERENCE_SQUARED,
+        "delay": DELAY, "delay_squared": DELAY_SQUARED,
         "requests": REQUESTS,
     }  # fmt: skip
     return {
@@ -43,15 +45,17 @@ def test_a_shadow_that_nothing_is_known_of_is_there():
 
 
 def test_what_is_counted_is_shown_with_intervals():
-    # 1,000 pairs that differ by 0.02 each; 1,000 answers, half of them 2 ms slower and half 4 ms.
+    # 500 pairs of 2 instances that differ by 0.02 each; 1,000 answers, half of them 2 ms slower and half 4 ms.
     counted = sums(
-        "m:3", answers=1000, failures=7, pairs=1000, flips=20, difference=20_000_000, difference_squared=400_000,
+        "m:3", answers=1000, failures=7, pairs=500, flips=10_500_000, instances=1000,
+        difference=20_000_000, difference_squared=400_000,
         delay=3_000_000, delay_squared=500 * 2000**2 + 500 * 4000**2,
     )  # fmt: skip
     (shadow,) = shadow_statuses(document(shadow=[{"arm": "m:3"}]), counted)
-    assert (shadow.answers, shadow.failures, shadow.pairs, shadow.flips) == (1000, 7, 1000, 20)
+    assert (shadow.answers, shadow.failures) == (1000, 7)
+    assert (shadow.pairs, shadow.instances, shadow.flips) == (500, 1000, 10.5)
     low, high = shadow.flip_rate
-    assert 0.005 < low < 0.02 < high < 0.05
+    assert 0.005 < low < 0.021 < high < 0.06
     assert shadow.mean_difference == pytest.approx((0.02, 0.02), abs=1e-6)
     slow, slower = shadow.delay_ms
     assert 2.8 < slow < 3 < slower < 3.2
@@ -83,7 +87,7 @@ def test_policy_versions_are_added_up_and_requests_of_an_arm_are_no_answers():
 
 
 def test_a_difference_is_never_below_nothing():
-    counted = sums("m:3", pairs=3, difference=2_000_000, difference_squared=2_000_000)
+    counted = sums("m:3", pairs=3, instances=3, difference=2_000_000, difference_squared=2_000_000)
     (shadow,) = shadow_statuses(document(shadow=[{"arm": "m:3"}]), counted)
     assert shadow.mean_difference[0] == 0.0
 

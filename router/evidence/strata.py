@@ -1,0 +1,119 @@
+"""The strata in which an arm is compared with the trusted arm, from the sums.
+
+A stratum is one policy version, whose weights say how likely each of the two arms was to be drawn, within one block of
+time. Recent blocks are short, so that an arm that has turned bad is not excused by a good past. What is older than the
+sums that are kept by bucket is one block per policy version.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from router.document.document import Document
+from router.evidence.evidence import Stratum
+from router.evidence.looks import Look
+from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, SumKey, Sums, total
+from router.evidence.time_buckets import block_start_s
+from router.evidence.units import GroupCounts, UnitStratum
+
+SlotsByVersion = Mapping[int, Mapping[str, int]]
+"""The slots of each arm, by policy version."""
+
+
+class Counted(NamedTuple):
+    """What was counted on a route.
+
+    `totals` are sums over all time, and `recent` by time bucket. `group_totals` and `group_recent` are the same by
+    group of units. `weights` hold the policy versions since the trial began.
+    """
+
+    weights: SlotsByVersion
+    totals: Sums
+    recent: Sums
+    group_totals: GroupCounts
+    group_recent: GroupCounts
+
+
+class Watched(NamedTuple):
+    """An arm, the model version that serves it, and what was counted on its route."""
+
+    document: Document
+    arm: str
+    version: str
+    counted: Counted
+
+    @property
+    def trusted(self) -> str:
+        """The arm that this one is held against."""
+        return self.document.spec.trusted_arm or ""
+
+    def total(self, name: str) -> int:
+        """Return a sum of the arm's own requests, since the trial began."""
+        own = {key: value for key, value in self.counted.totals.items() if not key.against and self._is_since(key)}
+        return total(own, name, [self.arm], self.version)
+
+    def total_of_pairs(self, name: str) -> int:
+        """Return a sum of the pairs of this arm and the trusted arm, whichever of both was the primary."""
+        return sum(value for key, value in self.counted.totals.items() if key.name == name and self._is_pair(key))
+
+    def groups_of_pairs(self, name: str) -> Any:
+        """Return the same sum by group of units, of the shape (groups,)."""
+        return sum(
+            (value for key, value in self.counted.group_totals.items() if key.name == name and self._is_pair(key)),
+            start=np.zeros(GROUPS),
+        )
+
+    def strata(self, look: Look) -> list[Stratum]:
+        """Return the strata by requests. The first one is empty and marks the start of the trial."""
+        cells = self._cells(look, self.counted.totals, self.counted.recent, BUCKET_S)
+        first = Stratum(0.5, 0, 0, 0, 0, int(self.document.trial_s) // BUCKET_S * BUCKET_S)
+        return [first, *(Stratum(share, *cell, bucket_s=begins_s) for share, begins_s, cell in cells)]
+
+    def unit_strata(self, look: Look) -> list[UnitStratum]:
+        """Return the strata by groups of units."""
+        cells = self._cells(look, self.counted.group_totals, self.counted.group_recent, GROUP_BUCKET_S)
+        nothing = np.zeros(GROUPS)
+        return [
+            UnitStratum(share, np.stack([nothing + each for each in cell]), begins_s) for share, begins_s, cell in cells
+        ]
+
+    def _cells(
+        self, look: Look, totals: Mapping[SumKey, Any], recent: Mapping[SumKey, Any], length_s: int
+    ) -> Iterator[tuple[float, int, list[Any]]]:
+        """Yield the share, the start and the four counts of each stratum. A count is a number, or an array by group."""
+        oldest_s = min((key.bucket_s for key in recent), default=0)
+        newest_s = max((key.bucket_s for key in recent), default=0)
+        first_s = int(self.document.trial_s) // length_s * length_s
+        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * 4)
+        for key, value in totals.items():
+            self._add(cells, look, key, value, first_s)
+        for key, value in recent.items():
+            begins_s = block_start_s(key.bucket_s, newest_s, length_s)
+            if begins_s > first_s and begins_s >= oldest_s:  # an older block has lost some of its buckets
+                self._add(cells, look, key, value, begins_s)
+                self._add(cells, look, key, -value, first_s)
+        for (policy_version, begins_s), cell in sorted(cells.items()):
+            slots = self.counted.weights.get(policy_version, {})
+            own, others = slots.get(self.arm, 0), slots.get(self.trusted, 0)
+            if policy_version >= self.document.trial_version and own and others:
+                yield own / (own + others), begins_s, cell
+
+    def _add(
+        self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int
+    ) -> None:
+        if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):
+            return
+        cell, side = cells[key.policy_version, begins_s], 2 if key.arm == self.trusted else 0
+        cell[side] = cell[side] + value * (key.name in look.among)
+        cell[side + 1] = cell[side + 1] + value * (key.name == look.event)
+
+    def _is_pair(self, key: SumKey) -> bool:
+        """Return True if a sum is of pairs of this arm and the trusted arm, since the trial began."""
+        is_primary = (key.arm, key.against) == (self.trusted, self.arm) and key.against_version == self.version
+        is_shadow = (key.arm, key.against) == (self.arm, self.trusted) and key.model_version == self.version
+        return self._is_since(key) and (is_primary or is_shadow)
+
+    def _is_since(self, key: SumKey) -> bool:
+        return key.policy_version >= self.document.trial_version
