@@ -20,7 +20,7 @@ weighted mean of e-processes is an e-process, and we take the mean over two thin
 - Pairs of rates: `BASE_RATES` of the other arm by `ODDS` of the candidate, each with a weight. A pair costs
   ln(1/weight). Few base rates suffice: where events are rare and no margin is allowed, the ratio depends on the
   quotient of the two rates alone. The numbers were chosen so that no pair of true rates (0.1 to 40 %, factors of 1.5 to
-  10, margins of 0 and 1 %, shares of 1 to 50 %) takes more than 1.7 times the requests of a test that knows both rates.
+  10, margins of 0 and 1 %, shares of 1 to 50 %) takes more than 1.8 times the requests of a test that knows both rates.
 - Starts: an arm that was good for an hour and turns bad must not be protected by its past, so evidence is gathered
   afresh from every bucket on (`start_weight`). The price grows with the age of the comparison: about 6 nats after two
   minutes, and 9 after half an hour. Each request of a canary that fails half of its requests yields more than one nat.
@@ -50,7 +50,7 @@ from router.evidence.sums import BUCKET_S
 
 BASE_RATES = ((0.0035, 0.38), (0.035, 0.3), (0.3, 0.32))
 """The rates of the other arm that are tried, each with its weight."""
-ODDS = ((1.5, 0.24), (2.35, 0.33), (6.5, 0.25), (40.0, 0.18))
+ODDS = ((1.5, 0.24), (2.35, 0.33), (6.5, 0.25), (60.0, 0.18))
 """Factors by which the odds of a worse candidate exceed those of the other arm, beyond the margin, with weights."""
 ODDS_IN_FAVOUR = ((1.0, 0.7), (1 / 2.5, 0.3))
 """The same factors for a candidate that is as good as the other arm, or better."""
@@ -93,7 +93,7 @@ def compare(strata: Sequence[Stratum], margin: float, *, by_unit: bool = False) 
     """
     if not strata:
         return Evidence(0.0, 0.0)
-    newest_first = sorted(strata, key=lambda stratum: -stratum.bucket_s)
+    newest_first = sorted(_added(strata), key=lambda stratum: -stratum.bucket_s)
     return Evidence(*(_mixture(newest_first, margin, worse, by_unit) for worse in (True, False)))
 
 
@@ -137,6 +137,24 @@ def drawn_scores(share: float, margin: float, worse: bool) -> Floats:
 def times_odds(rate: float, factor: float) -> float:
     """Return the rate whose odds are `factor` times those of `rate`."""
     return factor * rate / (1 - rate + factor * rate)
+
+
+def _added(strata: Sequence[Stratum]) -> list[Stratum]:
+    """Add up strata of the same share and bucket."""
+    added: dict[tuple[float, int], Stratum] = {}
+    for more in strata:
+        known = added.get((more.share, more.bucket_s))
+        added[more.share, more.bucket_s] = (
+            more
+            if known is None
+            else known._replace(
+                requests=known.requests + more.requests,
+                events=known.events + more.events,
+                other_requests=known.other_requests + more.other_requests,
+                other_events=known.other_events + more.other_events,
+            )
+        )
+    return list(added.values())
 
 
 def _mixture(newest_first: Sequence[Stratum], margin: float, worse: bool, by_unit: bool) -> float:

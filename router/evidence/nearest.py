@@ -19,11 +19,12 @@ def nearest(share: npt.ArrayLike, margin: float, rate: npt.ArrayLike, other_rate
     Newton's method finds its zero. A step that would leave the bounds found so far is replaced by a bisection.
     """
     s, p, q = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (share, rate, other_rate)))
+    r: Floats = s * p + (1 - s) * q
     if margin == 0:
-        return s * p + (1 - s) * q
+        return r
     ends = np.clip(p - margin, _TINY, 1 - margin - _TINY), np.clip(q, _TINY, 1 - margin - _TINY)
     low, high = np.minimum(*ends), np.maximum(*ends)
-    r = s * (p - margin) + (1 - s) * q
+    r = r - s * margin
     # At an end the second derivative may be so large that a step is too short to leave it.
     r = np.where((low < r) & (r < high), r, (low + high) / 2)
     for _ in range(_STEPS):
@@ -49,6 +50,6 @@ def scores(share: npt.ArrayLike, margin: float, rate: npt.ArrayLike, other_rate:
     p, q = np.asarray(rate, dtype=float), np.asarray(other_rate, dtype=float)
     r = nearest(share, margin, p, q)
     null = r + margin
-    return np.stack(
-        [np.log(p / null), np.log((1 - p) / (1 - null)), np.log(q / r), np.log((1 - q) / (1 - r))], axis=-1
-    )
+    events, other_events = np.log(p / null), np.log(q / r)
+    kinds: Floats = np.stack([events, np.log((1 - p) / (1 - null)), other_events, np.log((1 - q) / (1 - r))], axis=-1)
+    return kinds

@@ -69,7 +69,7 @@ class Watched(NamedTuple):
         """Return the strata by requests. The first one is empty and marks the start of the trial."""
         cells = self._cells(look, self.counted.totals, self.counted.recent, BUCKET_S)
         first = Stratum(0.5, 0, 0, 0, 0, int(self.document.trial_s) // BUCKET_S * BUCKET_S)
-        return [first, *(Stratum(share, *cell, bucket_s=begins_s) for share, begins_s, cell in cells)]
+        return [first, *(_stratum(share, begins_s, cell) for share, begins_s, cell in cells)]
 
     def unit_strata(self, look: Look) -> list[UnitStratum]:
         """Return the strata by groups of units."""
@@ -100,9 +100,7 @@ class Watched(NamedTuple):
             if policy_version >= self.document.trial_version and own and others:
                 yield own / (own + others), begins_s, cell
 
-    def _add(
-        self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int
-    ) -> None:
+    def _add(self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int) -> None:
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):
             return
         cell, side = cells[key.policy_version, begins_s], 2 if key.arm == self.trusted else 0
@@ -117,3 +115,8 @@ class Watched(NamedTuple):
 
     def _is_since(self, key: SumKey) -> bool:
         return key.policy_version >= self.document.trial_version
+
+
+def _stratum(share: float, begins_s: int, cell: list[Any]) -> Stratum:
+    requests, events, other_requests, other_events = cell
+    return Stratum(share, requests, events, other_requests, other_events, begins_s)

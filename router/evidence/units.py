@@ -153,4 +153,5 @@ def _noise(requests: Floats, events: Floats, rate: Floats, margin: float) -> Flo
     more = np.maximum(at_margin * (1 - at_margin) - rate * (1 - rate), 0.0)
     own = x / np.maximum(n, 1)
     spread = ((events - own[..., None] * requests) ** 2).sum(axis=-1) / np.maximum(x * (1 - own), 1)
-    return n * more * np.maximum(spread, 1.0)
+    noise: Floats = n * more * np.maximum(spread, 1.0)
+    return noise

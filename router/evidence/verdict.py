@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from router.evidence.evidence import Evidence
 
-
 FEW_UNITS = "too few units have most of the bad requests, or most of the traffic"
 """Why the requests of an arm may say more than its units."""
 
@@ -52,11 +51,11 @@ def judge(
     what: str,
     arm: str,
     evidence: Evidence,
-    by_units: Evidence | None,
     alpha: float,
     counted: EventCount,
     allowed: float,
     others: EventCount | None,
+    by_units: Evidence | None = None,
     beside: str = "",
     things: str = "requests",
 ) -> Verdict:

@@ -121,9 +121,7 @@ def play(
             watch.begin_bucket(course.bucket(look))
         share = course.share(look)
         of_one = share / (1 - share + candidates * share)
-        drawn = rng.multinomial(
-            course.requests_per_look, [of_one] * candidates + [1 - candidates * of_one], size=runs
-        )
+        drawn = rng.multinomial(course.requests_per_look, [of_one] * candidates + [1 - candidates * of_one], size=runs)
         requests = drawn[:, :candidates]
         other_requests = drawn[:, candidates:]
         rate = np.asarray(course.rate(look))

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from loadtests.studies.verdicts import drawn
-from loadtests.studies.verdicts.drawn import Course, steady
+from loadtests.studies.verdicts.drawn import steady
 from loadtests.studies.verdicts.finding import NEEDED, NEVER, REQUESTS_PER_S, Finding, Floats, growth
 from loadtests.studies.verdicts.units import Seen, activity
 from router.evidence.sums import GROUPS
@@ -21,6 +22,8 @@ _LOOKS_PER_THEORY = 24
 _PATIENCE = 12
 """How many times the theory's sample size is waited for."""
 _UNITS = 10_000
+FOUND = "found, in times the theory's requests"
+NEVER_FOUND = f"not found in {_PATIENCE} times the theory's requests"
 
 
 class Worse(NamedTuple):
@@ -56,20 +59,20 @@ def cases() -> Iterator[Worse]:
 def of_drawn_requests(runs: int, rng: np.random.Generator) -> Iterator[Finding]:
     """Yield the candidate's requests until it is found, as multiples of the theory's: the median of the runs."""
     for worse in cases():
-        per_look = max(round(worse.theory / worse.share / _LOOKS_PER_THEORY), 1)
         course = steady(_LOOKS_PER_THEORY * _PATIENCE, worse.margin, worse.share, worse.rate, worse.other_rate)
-        outcome = drawn.play(Course(**{**vars(course), "requests_per_look": per_look}), runs, rng)
+        per_look = max(round(worse.theory / worse.share / _LOOKS_PER_THEORY), 1)
+        outcome = drawn.play(replace(course, requests_per_look=per_look), runs, rng)
         spent = np.where(outcome.look == NEVER, math.inf, outcome.requests)
-        yield Finding("found, in times the theory's requests", str(worse), float(np.median(spent)) / worse.theory, TIMES_THEORY_DRAWN)
+        yield Finding(FOUND, f"drawn: {worse}", float(np.median(spent)) / worse.theory, TIMES_THEORY_DRAWN)
 
 
 def of_units(runs: int, zipf: float, rng: np.random.Generator) -> Iterator[Finding]:
     """Yield the same on a sticky route with 10,000 units that are alike but for their activity."""
     for worse in cases():
-        spent = _until_found(worse, runs, zipf, rng)
+        times = _until_found(worse, runs, zipf, rng) / worse.theory
         case = f"{_UNITS} units, Zipf {zipf:g}: {worse}"
-        yield Finding("found, in times the theory's requests", case, float(np.median(spent)) / worse.theory, TIMES_THEORY_UNITS)
-        yield Finding("never found in 12 times the theory's requests", case, float(np.isinf(spent).mean()), 0.0)
+        yield Finding(FOUND, case, float(np.median(times)), TIMES_THEORY_UNITS)
+        yield Finding(NEVER_FOUND, case, float(np.isinf(times).mean()), 0.0)
 
 
 def _until_found(worse: Worse, runs: int, zipf: float, rng: np.random.Generator) -> Floats:
@@ -99,4 +102,5 @@ def _parts(share: float, runs: int, zipf: float, rng: np.random.Generator) -> Fl
     arms = rng.random(shape) >= share
     cells = (np.arange(runs)[:, None] * 2 + arms) * GROUPS + rng.integers(0, GROUPS, shape)
     weights = np.broadcast_to(activity(_UNITS, zipf), shape)
-    return np.bincount(cells.ravel(), weights.ravel(), runs * 2 * GROUPS).reshape(runs, 2, GROUPS)
+    parts: Floats = np.bincount(cells.ravel(), weights.ravel(), runs * 2 * GROUPS).astype(np.float64)
+    return parts.reshape(runs, 2, GROUPS)

@@ -46,8 +46,9 @@ class Users:
     """The users of a route. The busiest one makes k**zipf times as many requests as the k-th.
 
     `rates` draws their rates of events by run and unit. `worse_by` is what the candidate adds to each. A request that
-    fails is repeated up to `burst` times in all, and fails again. `others_by_night` is the part of units that are
-    active in every second minute only; the others are in the other minutes, and have `day_factor` times their rate.
+    fails is sent up to `burst` times in all, and fails each time. `by_night` is the part of the units that are active
+    in every second minute only. The others are active in the other minutes, when all rates are `day_factor` times
+    theirs. `drift` multiplies all rates, by bucket.
     """
 
     rates: Draw
@@ -65,7 +66,7 @@ class Users:
 
 def alike(rate: float) -> Draw:
     """Return rates that are the same for every unit."""
-    return lambda rng, runs, units: np.full((runs, units), rate, np.float32)
+    return lambda _, runs, units: np.full((runs, units), rate, np.float32)
 
 
 def unlike(high: float = 0.9, low: float = 0.01, part: float = 0.05) -> Draw:
@@ -115,10 +116,10 @@ class Seen:
 
     def by_requests(self, run: int, margin: float) -> float:
         """Return the evidence against the candidate by requests in one run."""
-        strata = [
-            Stratum(share, *map(int, counts[run]), bucket_s=bucket_s)
-            for (share, bucket_s), counts in self._strata.items()
-        ]
+        strata = []
+        for (share, bucket_s), counts in self._strata.items():
+            requests, events, other_requests, other_events = map(int, counts[run])
+            strata.append(Stratum(share, requests, events, other_requests, other_events, bucket_s))
         return compare(strata, margin, by_unit=True).against
 
 
@@ -173,11 +174,11 @@ class _Route:
         for kind, is_counted in enumerate(
             (is_candidate, is_candidate & is_event, ~is_candidate, ~is_candidate & is_event)
         ):
-            counts[:, kind] = np.bincount(
-                cell[is_counted], weights=times[is_counted], minlength=runs * GROUPS
-            ).reshape(runs, GROUPS)
+            counts[:, kind] = np.bincount(cell[is_counted], weights=times[is_counted], minlength=runs * GROUPS).reshape(
+                runs, GROUPS
+            )
         self.seen.add(share, look * BUCKET_S, counts)
-        return counts[:, 0].sum(axis=-1).astype(np.int64)
+        return np.asarray(counts[:, 0].sum(axis=-1), dtype=np.int64)
 
 
 def by_activity(units: int, zipf: float) -> npt.NDArray[np.int64]:
@@ -188,5 +189,5 @@ def by_activity(units: int, zipf: float) -> npt.NDArray[np.int64]:
 
 def activity(units: int, zipf: float) -> Floats:
     """Return each unit's part of all requests."""
-    parts: Floats = np.arange(1, units + 1) ** -float(zipf)
-    return parts / parts.sum()
+    parts = np.arange(1, units + 1, dtype=np.float64) ** -zipf
+    return np.asarray(parts / parts.sum(), dtype=np.float64)

@@ -11,8 +11,10 @@ from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.evidence import Evidence
 from router.evidence.guardrails import count_samples, findings
+from router.evidence.strata import Counted
 from router.evidence.sums import BUCKET_S, ERRORS, FLIPS, LEFT, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, SumKey, slow
 from router.evidence.time_buckets import block_start_s
+from router.evidence.units import by_group
 from router.evidence.verdict import VerdictState
 from router.spec.parse import parse_spec
 from tests.unit.router.support import T0, V2, V3
@@ -82,14 +84,19 @@ def compared(monkeypatch) -> Compared:
     return Compared(monkeypatch)
 
 
-def judge(document, totals, recent=None, weights=None, versions=None):
-    found = findings(
-        document,
-        versions=versions or VERSIONS,
-        weights=weights or {2: document.weights},
+def find(document, totals, recent=None, weights=None, versions=None, groups=None, recent_groups=None):
+    counted = Counted(
+        weights={2: document.weights} if weights is None else weights,
         totals=totals,
         recent=recent or {},
+        group_totals=by_group(groups or {}),
+        group_recent=by_group(recent_groups or {}),
     )
+    return findings(document, versions=versions or VERSIONS, counted=counted)
+
+
+def judge(document, totals, recent=None, **given):
+    found = find(document, totals, recent, **given)
     return tuple(each for each in found if each.guardrail != "callers left")
 
 
@@ -104,7 +111,7 @@ def judge(document, totals, recent=None, weights=None, versions=None):
 )
 def test_findings_are_named_by_what_they_watch(guard, names):
     document = rollout(guard)
-    found = findings(document, versions=VERSIONS, weights={2: document.weights}, totals={}, recent={})
+    found = find(document, versions=VERSIONS, weights={2: document.weights}, totals={})
     assert [(each.arm, each.guardrail) for each in found] == [("canary", name) for name in names]
 
 
@@ -227,7 +234,7 @@ def test_the_beginning_is_there_before_anything_is_counted(compared):
 def test_a_good_past_does_not_protect_a_canary_that_has_turned_bad():
     late_s = FIRST_S + 3000
     totals = counts(20_016, 10) + counts(390_000, 100, arm="stable")
-    recent = counts(16, 8, bucket_s=late_s) + counts(300, 0, arm="stable", bucket_s=late_s)
+    recent = counts(16, 8, bucket_s=late_s) + counts(1600, 0, arm="stable", bucket_s=late_s)
     (by_bucket,), (altogether,) = judge(rollout(), totals, recent), judge(rollout(), totals)
     assert by_bucket.verdict.state is VerdictState.UNHEALTHY
     assert altogether.verdict.state is not VerdictState.UNHEALTHY
@@ -306,7 +313,7 @@ def test_in_a_split_all_but_the_trusted_arm_are_watched_each_against_the_trusted
     document = split()
     totals = counts(30, 3, arm="b", policy=1) + counts(20, 2, arm="c", policy=1) + counts(50, 5, arm="stable", policy=1)
     versions = {"stable": "1", "b": "2", "c": "3"}
-    found = findings(document, versions=versions, weights={1: document.weights}, totals=totals, recent={})
+    found = find(document, versions=versions, weights={1: document.weights}, totals=totals)
     assert [(each.arm, each.guardrail) for each in found] == [
         (arm, name) for arm in ("b", "c") for name in ("errors", "callers left")
     ]
@@ -325,7 +332,7 @@ def test_four_bad_candidates_beside_a_trusted_arm_are_all_found():
     totals = Counter()
     for arm, version in versions.items():
         totals += counts(10_000, 100 if arm == "stable" else 400, arm=arm, policy=1, model=version)
-    found = findings(document, versions=versions, weights={1: document.weights}, totals=totals, recent={})
+    found = find(document, versions=versions, weights={1: document.weights}, totals=totals)
     unhealthy = [each.arm for each in found if each.verdict.state is VerdictState.UNHEALTHY]
     assert unhealthy == ["b", "c", "d", "e"]
 
@@ -333,7 +340,7 @@ def test_four_bad_candidates_beside_a_trusted_arm_are_all_found():
 def test_a_stratum_without_weight_of_the_trusted_arm_compares_nothing(compared):
     totals = counts(30, 3, arm="b", policy=1) + counts(20, 2, arm="c", policy=1) + counts(50, 5, arm="stable", policy=1)
     weights = {1: {"stable": 0, "b": 5000, "c": 5000}}
-    findings(split(), versions={"b": "2"}, weights=weights, totals=totals, recent={})
+    find(split(), versions={"b": "2"}, weights=weights, totals=totals)
     assert compared.rows == []
 
 
@@ -352,7 +359,7 @@ HANGING = Counter({
 )
 def test_a_canary_that_hangs_until_its_callers_leave_is_unhealthy(guard, name, reason):
     document = rollout(guard)
-    found = findings(document, versions=VERSIONS, weights={2: document.weights}, totals=HANGING, recent={})
+    found = find(document, versions=VERSIONS, weights={2: document.weights}, totals=HANGING)
     (unhealthy,) = [each for each in found if each.verdict.state is VerdictState.UNHEALTHY]
     assert unhealthy.guardrail == name
     assert unhealthy.verdict.reason.startswith(reason)
@@ -362,9 +369,7 @@ def test_callers_who_leave_both_arms_alike_condemn_none():
     totals = counts(900, 9) + counts(9000, 90, arm="stable")
     totals += Counter({key(LEFT): 100, key(LEFT, arm="stable"): 1000})
     document = rollout()
-    found = findings(
-        document, versions=VERSIONS, weights={2: {"stable": 9091, "canary": 909}}, totals=totals, recent={}
-    )
+    found = find(document, versions=VERSIONS, weights={2: {"stable": 9091, "canary": 909}}, totals=totals)
     assert VerdictState.UNHEALTHY not in [each.verdict.state for each in found]
 
 
@@ -394,9 +399,7 @@ def test_answers_in_which_nothing_can_be_compared_make_disagreement_blind():
 def test_alpha_is_spent_over_all_guardrails_of_all_arms():
     document = split(ERRORS_GUARD, {"missing_outputs": {"worse_by": "1%"}}, alpha="2%")
     totals = counts(30, 3, arm="b", policy=1) + counts(50, 5, arm="stable", policy=1)
-    found = findings(
-        document, versions={"stable": "1", "b": "2", "c": "3"}, weights={1: document.weights}, totals=totals, recent={}
-    )
+    found = find(document, versions={"stable": "1", "b": "2", "c": "3"}, weights={1: document.weights}, totals=totals)
     assert len(found) == 6  # of each arm: errors, callers who left, missing outputs
     assert found[0].verdict.reason.endswith("alpha 0.0033.")
 
@@ -404,9 +407,7 @@ def test_alpha_is_spent_over_all_guardrails_of_all_arms():
 def test_of_an_arm_that_is_not_served_nothing_is_said():
     document = split()
     totals = counts(30, 30, arm="b", policy=1) + counts(500, 5, arm="stable", policy=1)
-    found = findings(
-        document, versions={"stable": "1", "b": "2"}, weights={1: document.weights}, totals=totals, recent={}
-    )
+    found = find(document, versions={"stable": "1", "b": "2"}, weights={1: document.weights}, totals=totals)
     assert [(each.arm, each.verdict.state) for each in found] == [
         ("b", VerdictState.UNHEALTHY),
         ("b", VerdictState.UNDECIDED),
@@ -436,7 +437,7 @@ def test_whether_units_stay_with_their_arms_is_told(compared, unit, by_unit):
 
 
 def test_a_split_may_change_versions_under_its_weights_which_is_told(compared):
-    findings(split(), versions={"b": "2"}, weights={}, totals={}, recent={})
+    find(split(), versions={"b": "2"}, weights={}, totals={})
     assert compared.by_unit is True
 
 
@@ -444,7 +445,7 @@ def test_weights_that_were_shifted_by_hand_are_what_is_compared_by(compared):
     document = apply(split(), Shift({"b": Fraction(1, 10)}))
     assert document.trial_version == 1
     totals = counts(10, 1, arm="b", policy=2) + counts(90, 1, arm="stable", policy=2)
-    findings(document, versions={"b": "2"}, weights={2: document.weights}, totals=totals, recent={})
+    find(document, versions={"b": "2"}, weights={2: document.weights}, totals=totals)
     own, others = document.weights["b"], document.weights["stable"]
     assert own == 1000
     assert compared.rows == [(own / (own + others), 10, 1, 90, 1, FIRST_S)]
