@@ -2,7 +2,7 @@
 
 from gateway.control.observer import RECENT_S, Observer
 from router.evidence import guardrails
-from router.evidence.sums import FLIPS, MILLION, PAIRS, SumKey
+from router.evidence.sums import ERRORS, FLIPS, MILLION, PAIRS, REQUESTS, SumKey
 from tests.unit.gateway.control.support_rollouts import SPLIT, T0
 
 
@@ -122,3 +122,54 @@ def test_sums_that_the_store_has_lost_are_not_taken_from_what_is_left(site, monk
     assert all(number >= 0 for stratum in strata for number in stratum)
     assert [sum(column) for column in zip(*strata, strict=True)][1:5] == [2, 0, 20, 0]
     assert site.what() == before
+
+
+STICKY = {"unit": "header:x-user-id"}
+
+
+def by_groups(site, arm: str, requests: int, errors: int, groups: int) -> None:
+    """Count requests of an arm, the same number in each of some groups of units."""
+    site.count(arm, requests, errors=errors)
+    policy, model = site.document().version, {"stable": "1", "canary": "2"}[arm]
+    keys = [SumKey(T0 // 60 * 60, policy, arm, model, "", name) for name in (REQUESTS, ERRORS)]
+    added = {
+        key._replace(group=group): value // groups
+        for key, value in zip(keys, (requests, errors), strict=True)
+        for group in range(groups)
+    }
+    assert site.store.real.count(f"groups of {arm} {requests}", 0, 1, {"r": added}) == 1
+
+
+def test_sums_by_group_are_read_on_sticky_routes_only_and_not_at_every_look(site):
+    site.begin(**STICKY)
+    for _ in range(20):
+        site.tick(after_s=0.5)
+    assert site.store.asked.count("group_sums") == 1
+    site.tick(after_s=1)
+    assert site.store.asked.count("group_sums") == 2
+
+
+def test_without_a_unit_no_sums_by_group_are_read(site):
+    site.begin()
+    site.tick()
+    assert "group_sums" not in site.store.asked
+
+
+def test_a_verdict_that_waits_for_the_units_reads_their_sums_at_once(site):
+    site.begin(**STICKY)
+    site.tick()
+    by_groups(site, "stable", 6400, 64, 64)
+    by_groups(site, "canary", 640, 320, 64)
+    site.tick(after_s=1.5)
+    assert site.stands()[0] == "ABORTED"
+
+
+def test_a_verdict_on_few_units_stays_undecided_and_is_not_read_without_end(site):
+    site.begin(**STICKY)
+    site.tick()
+    by_groups(site, "stable", 6400, 64, 64)
+    by_groups(site, "canary", 640, 320, 1)
+    for _ in range(20):
+        site.tick(after_s=0.5)
+    assert site.stands()[0] == "PROGRESSING"
+    assert site.store.asked.count("group_sums") <= 12
