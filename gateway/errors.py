@@ -87,6 +87,11 @@ class ArmDown(GatewayError):
 class TooLate(GatewayError):
     """The deadline passed, or too little time is left for the model to answer before it."""
 
+    def __init__(self, sentence: str = "", *, is_foretold: bool = False) -> None:
+        """Take the sentence. With `is_foretold`, the model was not asked, on account of an estimate."""
+        super().__init__(sentence)
+        self.is_foretold = is_foretold
+
 
 class BrokenOff(GatewayError):
     """The request kept the event loop busy for too long, and was broken off."""

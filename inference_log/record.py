@@ -12,6 +12,11 @@ import msgspec
 SCHEMA_VERSION = 1
 CALLERS_DEADLINE = "CallersDeadline"
 """The error code of an attempt that missed the deadline of its caller, but not that of its route."""
+NOT_STARTED = "NotStarted"
+"""The error code of an attempt for which the model was not asked, for no reason that lies in the requests of its route.
+
+Either an estimate said that it would be late, or other routes' requests had opened the breaker of the version.
+"""
 
 Outcome = Literal["ok", "error", "timeout", "rejected"]
 Role = Literal["primary", "fallback", "shadow"]

@@ -2,8 +2,8 @@
 
 Live sums and sums that are rebuilt from a log both come from here, so the rules of counting exist once. A request
 counts for the arm for which it was drawn, even if another arm answered it in the end. A request that was forced, pinned
-or excluded was not drawn. Of a request whose caller left, it is known that it took longer than the caller waited, and
-nothing else.
+or excluded was not drawn. One for which the model was not asked, by no fault of its route's requests, says nothing of
+the arm. Of a request whose caller left, it is known that it took longer than the caller waited, and nothing else.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from inference_log.missing_values import lacking
-from inference_log.record import CALLERS_DEADLINE, Context, Record
+from inference_log.record import CALLERS_DEADLINE, NOT_STARTED, Context, Record
 from router.evidence import sums
 from router.evidence.sums import ALL_UNITS, MILLION, SumKey, group_of
 from router.plan import Reason
@@ -66,7 +66,10 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
         drawn = [
             record
             for record in batch
-            if record.attempt == 0 and record.reason in _DRAWN and record.outcome != "rejected"
+            if record.attempt == 0
+            and record.reason in _DRAWN
+            and record.outcome != "rejected"
+            and record.error_code != NOT_STARTED
         ]
         if drawn:
             yield own, chain(_by_name(_of_requests(context, drawn)), [_unseen(context, drawn)])

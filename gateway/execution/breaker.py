@@ -32,11 +32,12 @@ class BreakerState(StrEnum):
 class Breaker:
     """The breaker of one lane."""
 
-    __slots__ = ("_failures", "_pause_s", "_until_s", "state")
+    __slots__ = ("_failing_routes", "_failures", "_pause_s", "_until_s", "state")
 
     def __init__(self) -> None:
         self.state = BreakerState.CLOSED
         self._failures = 0
+        self._failing_routes: set[str] = set()
         self._pause_s = FIRST_PAUSE_S
         self._until_s = 0.0
 
@@ -58,11 +59,17 @@ class Breaker:
         if self._failures:
             self.state = BreakerState.CLOSED
             self._failures = 0
+            self._failing_routes.clear()
             self._pause_s = FIRST_PAUSE_S
 
-    def failed(self, now_s: float) -> None:
-        """Record that the model did not answer a request, by its own fault."""
+    def has_failed(self, route: str) -> bool:
+        """Return True if a request of this route is among the failures in a row."""
+        return route in self._failing_routes
+
+    def failed(self, now_s: float, route: str = "") -> None:
+        """Record that the model did not answer a request of a route, by its own fault."""
         self._failures += 1
+        self._failing_routes.add(route)
         if self.state is BreakerState.HALF_OPEN:
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             self._open(now_s)

@@ -4,19 +4,25 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.eventloop.driver import Pending
+from gateway.execution.paces import Pace
 from runtimes.batching import Inputs
 from runtimes.datatypes import Tensor
 
 
 class Job(Pending[Sequence[Tensor]]):
-    """A request to one version; await it for the outputs. `deadline_s` and `queued_s` are of `time.perf_counter`."""
+    """A request to one version; await it for the outputs. `deadline_s` and `queued_s` are of `time.perf_counter`.
 
-    __slots__ = ("deadline_s", "inputs", "model_s", "probe", "queued_s", "rows", "timer")
+    `pace` is the pace of its route. With `must_run` it was due to be tried, so no estimate refuses it any more.
+    """
+
+    __slots__ = ("deadline_s", "inputs", "model_s", "must_run", "pace", "probe", "queued_s", "rows", "timer")
 
     def __init__(
-        self, inputs: Inputs, rows: int, deadline_s: float | None, queued_s: float, *, probe: bool = False
+        self, inputs: Inputs, rows: int, deadline_s: float | None, queued_s: float, pace: Pace, *, probe: bool = False
     ) -> None:
         super().__init__()
+        self.pace = pace
+        self.must_run = False
         self.probe = probe
         self.inputs = inputs
         self.rows = rows

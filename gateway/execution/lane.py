@@ -22,6 +22,8 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.breaker import Breaker
 from gateway.execution.executor import Executor
 from gateway.execution.job import Job
+from gateway.execution.lateness import expire, fail_late, is_refused, latest_s
+from gateway.execution.paces import Paces, observe
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
 from runtimes.batching import Inputs, RequestResult, merge, rows_to_merge, shape_key
@@ -60,6 +62,7 @@ class Lane:
         self.key = key
         self.executor = executor
         self.breaker = Breaker()
+        self.paces = Paces(executor)
         self.statistics = LaneStatistics()
         self._end_of_turn = end_of_turn
         self._is_batching = is_batching
@@ -70,20 +73,28 @@ class Lane:
         self._rows_waiting = 0
 
     def submit(
-        self, inputs: Inputs, rows: int, deadline_s: float | None = None, wait_s: float = 0.0, *, probe: bool = False
+        self,
+        inputs: Inputs,
+        rows: int,
+        deadline_s: float | None = None,
+        wait_s: float = 0.0,
+        *,
+        route: str = "",
+        probe: bool = False,
     ) -> Job:
-        """Queue a request. It may be held back for `wait_s` to share its batch with later ones.
+        """Queue a request of a route. It may be held back for `wait_s` to share its batch with later ones.
 
         The replica's own `probe` is not counted in the statistics.
 
         Raises:
             TooLate: there is less time left than the model takes.
         """
-        now_s = time.perf_counter()
-        if deadline_s is not None and self._is_hopeless(rows, deadline_s, now_s):
-            self.executor.latency.lower()
-            raise TooLate("There is less time left than the model takes; it was not started.")
-        job = Job(inputs, rows, deadline_s, now_s, probe=probe)
+        now_s, pace = time.perf_counter(), self.paces.of(route)
+        job = Job(inputs, rows, deadline_s, now_s, pace, probe=probe)
+        if deadline_s is not None and is_refused(job, now_s):
+            raise TooLate(
+                "There is less time left than the model takes; it was not started.", is_foretold=deadline_s > now_s
+            )
         may_wait = wait_s > 0 and self._is_batching and (not self._queue or self._wait_timer is not None)
         self._queue.append(job)
         if not self._is_scheduled:
@@ -153,11 +164,11 @@ class Lane:
         for position, job in enumerate(queue):
             if job.settled:
                 continue
-            if job.deadline_s is not None and self._is_hopeless(job.rows, job.deadline_s, now_s):
+            if job.deadline_s is not None and is_refused(job, now_s):
                 late.append(job)
             elif not batch or (rows + job.rows <= most and self._can_merge(batch[0], job)):
                 earliest_s = until_s if job.deadline_s is None else min(until_s, job.deadline_s)
-                if batch and self._is_hopeless(rows + job.rows, earliest_s, now_s):
+                if batch and earliest_s - now_s < job.pace.expected_s(rows + job.rows):
                     self._queue.append(job)  # in one batch they would be late, in two batches they may be in time
                     continue
                 batch.append(job)
@@ -169,15 +180,14 @@ class Lane:
                 self._queue += queue[position + 1 :]
                 break
         for job in late:
-            self.executor.latency.lower()
-            job.fail(TooLate("The deadline would have passed before the model had answered; it was not started."))
+            fail_late(job)
         return batch
 
     def _start(self, jobs: list[Job]) -> None:
         rows = [job.rows for job in jobs]
         settle = partial(self._settle, jobs, time.perf_counter())
         try:
-            self.executor.start(merge([job.inputs for job in jobs]), rows, _latest_s(jobs), settle)
+            self.executor.start(merge([job.inputs for job in jobs]), rows, latest_s(jobs), settle)
         except Exception as error:  # noqa: BLE001  # such as too little memory to merge: each request must get an error
             _log.exception("gateway.lane.failed", lane=str(self.key.version))
             settle([ModelFailed(f"The batch could not be run: {error!r}")] * len(jobs), 0.0)
@@ -188,13 +198,14 @@ class Lane:
         """Set the timer of a job that was not settled in this turn, so that it fails when its deadline passes."""
         if job.deadline_s is not None and job.timer is None and not job.settled:
             left_s = max(job.deadline_s - time.perf_counter(), 0.0)
-            job.timer = asyncio.get_running_loop().call_later(left_s, _expire, job)
+            job.timer = asyncio.get_running_loop().call_later(left_s, expire, job)
 
     def _settle(
         self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[RequestResult], duration_s: float
     ) -> None:
         """Give every job its outcome, and schedule the jobs that have queued up meanwhile."""
         self._count(jobs, started_s, outcomes, duration_s)
+        observe([job.pace for job in jobs], sum([job.rows for job in jobs]), duration_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.model_s = duration_s
             if job.timer is not None:
@@ -227,22 +238,5 @@ class Lane:
             statistics.runs += 1
             statistics.model_s += duration_s
 
-    def _is_hopeless(self, rows: int, deadline_s: float, now_s: float) -> bool:
-        return deadline_s - now_s < self.executor.latency.expected_s(rows)
-
     def _can_merge(self, one: Job, other: Job) -> bool:
         return self._has_one_shape_key or shape_key(one.inputs) == shape_key(other.inputs)
-
-
-def _latest_s(jobs: Sequence[Job]) -> float | None:
-    """Return the latest deadline of the jobs; None if one of them has no deadline."""
-    latest_s = 0.0
-    for job in jobs:
-        if job.deadline_s is None:
-            return None
-        latest_s = max(latest_s, job.deadline_s)
-    return latest_s
-
-
-def _expire(job: Job) -> None:
-    job.fail(TooLate("The model did not answer within the deadline."))

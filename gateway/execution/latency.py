@@ -36,6 +36,13 @@ class LatencyModel:
         self._scale = 1.0
         self._last = 1.0
 
+    def afresh(self) -> "LatencyModel":
+        """Return a model of its own with what was measured when the version was loaded, without any later run."""
+        fresh = LatencyModel(self._fixed_s + self._per_row_s)
+        fresh._fixed_s, fresh._per_row_s = self._fixed_s, self._per_row_s
+        fresh.measured_rows = self.measured_rows
+        return fresh
+
     def expected_s(self, rows: int) -> float:
         """Return the seconds that a run of `rows` instances is expected to take."""
         return self._scale * (self._fixed_s + rows * self._per_row_s)

@@ -22,7 +22,7 @@ def log_context(
 ) -> Context:
     """Return what all records of this arm have in common. Without an arm: of the requests that were rejected."""
     inputs = logged_inputs(manifest.inputs) if manifest else ()
-    outputs = manifest.outputs if manifest else ()
+    label, prediction = _seen(manifest.inputs, manifest.outputs) if manifest else (None, None)
     return Context(
         number=0,
         route=route.name,
@@ -37,8 +37,8 @@ def log_context(
         model_digest=arm.digest if arm else "",
         features=tuple(name for spec in inputs for name in _feature_names(spec)),
         inputs=tuple(TYPE_STRING_OF[spec.datatype] for spec in inputs),
-        label=_first(outputs, "iubO", lambda spec: spec.shape == (-1,)),
-        prediction=_first(outputs, "fV", lambda spec: spec.shape[:1] == (-1,)),
+        label=label,
+        prediction=prediction,
         slower_than_us=route.slower_than_us,
         against=against.name if against else "",
         against_version=against.version if against else "",
@@ -73,6 +73,33 @@ def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
     for size in spec.shape[1:] if spec.shape[:1] == (-1,) else spec.shape:
         width *= max(size, 1)
     return (spec.name,) if width == 1 else tuple(f"{spec.name}_{position}" for position in range(width))
+
+
+def _seen(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+    """Return index and type of the outputs that hold the label and the prediction. Each may be None.
+
+    The label is one integer, truth value or string for each instance, the prediction is any number of floats. If the
+    model has neither, integers of another shape are its prediction, or strings are its label. A model none of whose
+    inputs has a first dimension that varies takes one instance, so each of its outputs belongs to that instance.
+    """
+    is_batched = any(spec.shape[:1] == (-1,) for spec in inputs)
+
+    def is_per_instance(spec: TensorSpec) -> bool:
+        return not is_batched or spec.shape[:1] == (-1,)
+
+    def is_single(spec: TensorSpec) -> bool:
+        of_instance = spec.shape[1:] if is_batched else spec.shape
+        return spec.shape == (-1,) or (is_per_instance(spec) and math.prod(of_instance) == 1)
+
+    label = _first(outputs, "iubO", is_single)
+    prediction = _first(outputs, "fV", is_per_instance)
+    if label is None and prediction is None:
+        prediction = _first(outputs, "iub", is_per_instance)
+    if label is None and prediction is None:
+        label = _first(outputs, "O", lambda _: True)
+    return label, prediction
 
 
 def _first(outputs: tuple[TensorSpec, ...], kinds: str, fits: Callable[[TensorSpec], bool]) -> tuple[int, str] | None:

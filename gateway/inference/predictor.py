@@ -11,7 +11,7 @@ from gateway.inference.live_table import LiveArm, LiveRoute
 from gateway.inference.recorder import Recorder
 from gateway.inference.shadows import Shadows
 from gateway.telemetry.metrics import Metrics
-from inference_log.record import CALLERS_DEADLINE, Context, Outcome
+from inference_log.record import CALLERS_DEADLINE, NOT_STARTED, Context, Outcome
 from router.plan import Plan, Reason, plan
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed
@@ -61,7 +61,7 @@ class Predictor:
         while True:
             until_s = deadline_s
             if deadline_s is not None and decided.fallbacks:
-                until_s = deadline_s - _reserve_s([live.arms[each] for each in decided.fallbacks], call, deadline_s)
+                until_s = deadline_s - _reserve_s(live, decided.fallbacks, call, deadline_s)
             try:
                 tensors, model_s = await self._attempt(
                     live, arm, call, context=context, decided=decided, number=attempt, until_s=until_s, blamed=blamed
@@ -119,15 +119,20 @@ class Predictor:
         try:
             if not _admits(breaker, call):
                 raise ArmDown(f"Arm {arm.arm.name} has failed again and again and is left alone for a moment.")
-            job = arm.lane.submit(call.inputs, call.batch_size, until_s, live.route.batch_wait_s, probe=call.probe)
+            job = arm.lane.submit(
+                call.inputs,
+                call.batch_size,
+                until_s,
+                live.route.batch_wait_s,
+                route=live.route.name,
+                probe=call.probe,
+            )
             tensors = await job
             if not call.probe:
                 breaker.succeeded()
         except BaseException as error:  # recorded in any case, also when the client has left
             status = status_of(error).http
-            outcome, code = _OUTCOME_OF.get(type(error), "error"), type(error).__name__
-            if isinstance(error, TooLate) and _is_callers_deadline(call, live):
-                code = CALLERS_DEADLINE
+            outcome, code = _OUTCOME_OF.get(type(error), "error"), _code_of(error, call, live, breaker)
             if not call.probe:
                 _report_failure(breaker, error, job, live)
             raise
@@ -154,11 +159,24 @@ class Predictor:
         return tensors, job.model_s
 
 
-def _reserve_s(fallbacks: Sequence[LiveArm], call: Call, deadline_s: float) -> float:
+def _reserve_s(live: LiveRoute, fallbacks: Sequence[int], call: Call, deadline_s: float) -> float:
     """Return the seconds that the remaining fallbacks keep together: what they need, at most half of what is left."""
     least_s = max(_RESERVE_S, _RESERVE_SHARE * (deadline_s - call.started_s))
-    runs_s = [_RESERVE_RUNS * arm.lane.executor.latency.expected_s(call.batch_size) for arm in fallbacks]
+    paces = [live.arms[each].lane.paces.of(live.route.name) for each in fallbacks]
+    runs_s = [_RESERVE_RUNS * pace.expected_s(call.batch_size) for pace in paces]
     return min((deadline_s - time.perf_counter()) / 2, sum(max(least_s, each) for each in runs_s))
+
+
+def _code_of(error: BaseException, call: Call, live: LiveRoute, breaker: Breaker) -> str:
+    """Return the error code that the log gets. It says more than the error's class where counting needs it."""
+    if isinstance(error, TooLate):
+        if error.is_foretold:
+            return NOT_STARTED
+        if _is_callers_deadline(call, live):
+            return CALLERS_DEADLINE
+    if isinstance(error, ArmDown) and not breaker.has_failed(live.route.name):
+        return NOT_STARTED
+    return type(error).__name__
 
 
 def _is_callers_deadline(call: Call, live: LiveRoute) -> bool:
@@ -175,7 +193,7 @@ def _admits(breaker: Breaker, call: Call) -> bool:
 def _report_failure(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:
     """Report a failure to the arm's breaker, as far as the arm is at fault."""
     if _is_arms_fault(error, job, live):
-        breaker.failed(time.perf_counter())
+        breaker.failed(time.perf_counter(), live.route.name)
     elif isinstance(error, InputRefused):  # the model runs; it refuses these values
         breaker.succeeded()
     elif isinstance(error, TooLate) and job is None:

@@ -171,7 +171,7 @@ class Shadows:
             self._release_and_drop(offered, "breaker")
             return
         try:
-            job = lane.submit(call.inputs, call.batch_size, deadline_s)
+            job = lane.submit(call.inputs, call.batch_size, deadline_s, route=offered.live.route.name)
         except TooLate:
             lane.breaker.not_tried(time.perf_counter())
             self._release_and_drop(offered, "late")

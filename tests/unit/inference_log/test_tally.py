@@ -263,6 +263,13 @@ def test_a_fallback_that_can_answer_them_blames_the_arm_and_one_that_cannot_does
     }
 
 
+def test_a_request_for_which_the_model_was_not_asked_says_nothing_of_the_arm(make_context, make_record):
+    refused = make_record(outcome="timeout", status=504, error_code="NotStarted", outputs=(), latency_us=90_000)
+    context = make_context(slower_than_us=(50_000,))
+    assert named([context], [refused]) == {}
+    assert named([context], [refused, make_record()]) == {"requests": 1}
+
+
 def test_a_deadline_of_the_callers_own_is_not_the_arms_fault(make_context, make_record):
     late = {"outcome": "timeout", "status": 504}
     records = [make_record(**late, error_code="CallersDeadline"), make_record(**late, error_code="TooLate")]

@@ -46,11 +46,32 @@ def simulated(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
             return runner.run(work())
 
 
+class FixedLatency:
+    """Expects every row to take `per_row_s`, whatever was measured."""
+
+    def __init__(self, per_row_s: float = 0.0) -> None:
+        self.per_row_s = per_row_s
+
+    def expected_s(self, rows: int) -> float:
+        """See `gateway.execution.latency.LatencyModel`."""
+        return rows * self.per_row_s
+
+    def afresh(self) -> "FixedLatency":
+        """Return itself: what a test changes counts for every route."""
+        return self
+
+    def observe(self, rows: int, duration_s: float) -> None:
+        """Change nothing."""
+
+    def lower(self) -> None:
+        """Change nothing."""
+
+
 class HeldExecutor:
     """Doubles its input and refuses NaN. A batch ends when the test says so, or at once if `is_quick`."""
 
     def __init__(self, threads: int = 1, most: int = 8, expected_s: float = 0.0, *, is_quick: bool = False) -> None:
-        self.latency = SimpleNamespace(expected_s=lambda rows: rows * expected_s, lower=lambda: None)
+        self.latency: Any = FixedLatency(expected_s)
         self.held: list[tuple[Mapping[str, Any], Sequence[int], Callable[..., None]]] = []
         self.batches: list[list[int]] = []
         self.most_held = 0
@@ -79,8 +100,10 @@ class HeldExecutor:
         if self._is_quick:
             self.end(len(self.held) - 1)
 
-    def end(self, index: int = 0) -> None:
-        """End one of the batches that are running."""
+    def end(self, index: int = 0, *, duration_s: float | None = None) -> None:
+        """End one of the batches that are running. By default it took what was expected."""
         inputs, rows, done = self.held.pop(index)
+        if duration_s is None:
+            duration_s = max(0.001, self.latency.expected_s(sum(rows)))
         parts = [part for (part,) in split([inputs["X"]], rows)]
-        done([InputRefused("NaN") if np.isnan(part).any() else [part * 2] for part in parts], 0.001)
+        done([InputRefused("NaN") if np.isnan(part).any() else [part * 2] for part in parts], duration_s)

@@ -182,3 +182,13 @@ def test_other_requests_that_never_reached_the_model_change_nothing(make):
     before = repr(breaker)
     breaker.not_tried(EARLY_S)
     assert (repr(breaker), breaker.admits(EARLY_S)) == (before, make is closed)
+
+
+def test_a_breaker_knows_whose_requests_failed_since_the_last_success():
+    breaker = Breaker()
+    breaker.failed(OPENED_S, "a")
+    assert (breaker.has_failed("a"), breaker.has_failed("b")) == (True, False)
+    breaker.failed(OPENED_S, "b")
+    assert breaker.has_failed("b")
+    breaker.succeeded()
+    assert (breaker.has_failed("a"), breaker.has_failed("b")) == (False, False)

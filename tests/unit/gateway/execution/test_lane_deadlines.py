@@ -12,6 +12,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.job import Job
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
+from gateway.execution.paces import MOST_REFUSED
 from registry_sync.catalogue import VersionKey
 from tests.unit.gateway.execution.support import HeldExecutor, simulated
 
@@ -145,7 +146,73 @@ def test_a_model_that_was_slow_once_gets_requests_again_in_the_end():
             except TooLate:
                 refused += 1
             await asyncio.sleep(0)
-        assert 20 < refused < 50  # 0.98 ** 34 is a half
+        assert refused == MOST_REFUSED
+
+    simulated(run)
+
+
+def test_what_another_routes_requests_took_refuses_none_of_this_one():
+    async def run() -> None:
+        executor = HeldExecutor(threads=9)
+        executor.latency = LatencyModel(0.001)
+        lane = lane_of(executor)
+        for _ in range(4):
+            slow = lane.submit(ONE, 1, route="slow")
+            await asyncio.sleep(3)
+            executor.end(duration_s=3.0)
+            assert slow.settled
+        with pytest.raises(TooLate) as refused:
+            lane.submit(ONE, 1, now_s() + 0.5, route="slow")
+        assert refused.value.is_foretold
+        batches = len(executor.batches)
+        for _ in range(20):
+            job = lane.submit(ONE, 1, now_s() + 0.5, route="quick")
+            await asyncio.sleep(0.001)
+            executor.end(duration_s=0.001)
+            assert await outcome(job) == "answered 0 ms"
+        assert len(executor.batches) == batches + 20
+
+    simulated(run)
+
+
+def test_a_model_that_is_too_slow_for_its_deadline_misses_it_in_what_it_runs():
+    """Whatever the estimate says, some requests are run, and their deadlines pass: that is the model's own fault."""
+
+    async def run() -> None:
+        executor = HeldExecutor(threads=1)
+        executor.latency = LatencyModel(60.0)
+        lane, foretold, missed = lane_of(executor), 0, 0
+        for _ in range(100):
+            try:
+                job = lane.submit(ONE, 1, now_s() + 0.5)
+            except TooLate as error:
+                foretold += error.is_foretold
+                continue
+            missed += (await outcome(job)).startswith("The model did not answer within the deadline.")
+        assert (foretold, missed) == (90, 10)
+
+    simulated(run)
+
+
+def test_a_request_that_waited_too_long_was_not_refused_by_an_estimate():
+    async def run() -> None:
+        executor = HeldExecutor(threads=1, expected_s=0.4)
+        lane = lane_of(executor)
+        lane.submit(ONE, 1)
+        await asyncio.sleep(0)
+        waiting = lane.submit(ONE, 1, now_s() + 0.5)
+        await asyncio.sleep(0.2)
+        executor.end()
+        late: list[TooLate] = []
+
+        async def wait() -> None:
+            try:
+                await waiting
+            except TooLate as error:
+                late.append(error)
+
+        await run_in_task(wait())
+        assert [("it was not started" in str(error), error.is_foretold) for error in late] == [(True, False)]
 
     simulated(run)
 

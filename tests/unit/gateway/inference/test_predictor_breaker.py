@@ -219,3 +219,36 @@ def test_a_trial_whose_values_are_refused_shows_that_the_arm_works(bench, join_l
     later(FIRST_PAUSE_S)
     fail(bench, live, 2, InputRefused)
     assert breaker(live).state is BreakerState.CLOSED
+
+
+def codes(bench) -> list[str]:
+    return [record.error_code for record in bench.records()]
+
+
+def test_what_other_routes_requests_broke_is_no_error_of_this_routes_arm(bench, join_live, signature):
+    live = join_live({"a": Fake(signature, 1, ModelFailed("no"))})
+    for _ in range(FAILURES_IN_A_ROW):
+        breaker(live).failed(time.perf_counter(), "another")
+    fail(bench, live, 2, ArmDown)
+    assert codes(bench) == ["NotStarted", "NotStarted"]
+
+
+def test_what_this_routes_own_requests_broke_is_an_error_of_its_arm(bench, join_live, signature, later):
+    live = join_live({"a": Fake(signature, 1, ModelFailed("no"))})
+    for _ in range(FAILURES_IN_A_ROW):
+        breaker(live).failed(time.perf_counter(), "another")
+    later(FIRST_PAUSE_S + 1)
+    fail(bench, live, 1)  # the test request
+    fail(bench, live, 1, ArmDown)
+    assert codes(bench) == ["ModelFailed", "ArmDown"]
+
+
+def test_a_request_that_an_estimate_refused_is_recorded_as_not_started(bench, join_live, signature):
+    arm = Fake(signature, 1)
+    live = join_live({"a": arm})
+    for _ in range(20):
+        live.routes["r"].arms[0].lane.paces.of("r").observe(1, 3.0)
+    before = arm.runs
+    with pytest.raises(TooLate):
+        bench.predict(live, within_s=0.2)
+    assert (codes(bench), arm.runs) == (["NotStarted"], before)

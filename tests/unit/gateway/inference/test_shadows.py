@@ -236,7 +236,7 @@ def test_a_shadow_that_is_late_is_recorded_as_such_and_one_that_must_be_is_not_a
             ("waiting", 504, "timeout", "TooLate"),
         ]
         assert [each.comparison for each in made.records()] == [None, None]
-        executor.latency = SimpleNamespace(expected_s=lambda _: 0.2, lower=lambda: None)
+        executor.latency.per_row_s = 0.2
         made.offer("hopeless")
         await asyncio.sleep(0.04)
         assert made.shadows.dropped == {("r", "s", "late"): 1}
@@ -262,10 +262,10 @@ def test_a_shadow_that_fails_again_and_again_is_left_alone_for_a_moment(bench):
         assert len(made.records()) == FAILURES_IN_A_ROW
         executor.end = succeed
         await asyncio.sleep(1.1)
-        executor.latency = SimpleNamespace(expected_s=lambda _: 2.0, lower=lambda: None)
+        executor.latency.per_row_s = 2.0
         made.offer("a trial that would be late")
         await asyncio.sleep(0.04)
-        executor.latency = SimpleNamespace(expected_s=lambda _: 0.0, lower=lambda: None)
+        executor.latency.per_row_s = 0.0
         assert made.shadows.dropped.pop(("r", "s", "late")) == 1
         made.offer("trial")
         await asyncio.sleep(0.04)
