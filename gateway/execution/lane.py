@@ -205,7 +205,10 @@ class Lane:
     ) -> None:
         """Give every job its outcome, and schedule the jobs that have queued up meanwhile."""
         self._count(jobs, started_s, outcomes, duration_s)
-        observe([job.pace for job in jobs], sum([job.rows for job in jobs]), duration_s)
+        if len(jobs) == 1:  # the usual case, which need not pay for a set
+            jobs[0].pace.observe(jobs[0].rows, duration_s)
+        else:
+            observe([job.pace for job in jobs], sum([job.rows for job in jobs]), duration_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.model_s = duration_s
             if job.timer is not None:

@@ -13,6 +13,8 @@ from gateway.errors import BadRequest
 from gateway.eventloop.driver import Driver, Pending, run_in_task
 from gateway.eventloop.offload import Offload
 from gateway.execution.job import Job
+from gateway.execution.latency import LatencyModel
+from gateway.execution.paces import Pace
 from runtimes.batching import run_isolated
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Signature, TensorSpec
@@ -63,7 +65,7 @@ def test_a_job_whose_model_fails_is_freed(run):
     seen = weakref.ref(inputs["X"])
 
     async def main(inputs):
-        job = Job(inputs, 1, None, 0.0)
+        job = Job(inputs, 1, None, 0.0, Pace(LatencyModel(0.0)))
         del inputs
         asyncio.get_running_loop().call_soon(job.fail, ModelFailed("no"))
         await run(awaited(job))
