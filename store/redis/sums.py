@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from router.evidence.sums import BUCKET_S, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp, decode, encode
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
+from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.redis.client import Argument
 from store.redis.connection import RedisConnection
 
@@ -32,14 +32,22 @@ class RedisSums(RedisConnection):
         groups: dict[_Group, list[Argument]] = {}
         for group, key, value in self._grouped(added):
             groups.setdefault(group, []).extend((encode(key), clamp(value)))
+        routes = [route for route, sums in added.items() if sums]
         reply = self._write(
             "count",
-            [self._names.source(source), *(key for group in groups for key in (group.key, group.index_key))],
+            [
+                self._names.source(source),
+                self._names.counted,
+                *(key for group in groups for key in (group.key, group.index_key)),
+            ],
             before,
             after,
             _SOURCES_KEPT_S,
             _INDEXED,
             LARGEST_SUM,
+            _TOTALS_KEPT_S,
+            len(routes),
+            *routes,
             *(
                 argument
                 for group, pairs in groups.items()
@@ -47,6 +55,16 @@ class RedisSums(RedisConnection):
             ),
         )
         return int(reply[1])
+
+    def counted_since(self, number: int) -> Counted:
+        """See `Store.counted_since`."""
+        newest, since = self._execute_all(
+            [
+                ("ZRANGE", self._names.counted, 0, 0, "REV", "WITHSCORES"),
+                ("ZRANGEBYSCORE", self._names.counted, f"({number}", "+inf"),
+            ]
+        )
+        return Counted(int(float(newest[1])) if newest else 0, frozenset(since))
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

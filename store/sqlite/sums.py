@@ -6,7 +6,7 @@ from pathlib import Path
 
 from router.evidence.sums import SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
+from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.sqlite.connection import SQLiteConnection
 
 _COLUMNS = ", ".join(SumKey._fields)
@@ -22,6 +22,7 @@ AND policy_version IN (
 )
 """  # noqa: S608  # built from constants of this file
 _RECENT = f"SELECT {_COLUMNS}, value FROM sums WHERE route = ? AND bucket_s >= ?"  # noqa: S608  # as above
+_NOTE_COUNTED = "INSERT OR REPLACE INTO counted SELECT ?, 1 + COALESCE((SELECT MAX(number) FROM counted), 0)"
 _DELETE_EVERY_S = 60.0
 
 
@@ -42,8 +43,18 @@ class SQLiteSums(SQLiteConnection):
                 return ends
             connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
             connection.executemany(_ADD, _rows(added))
+            connection.executemany(_NOTE_COUNTED, [(route,) for route, sums in added.items() if sums])
             self._delete_old_buckets(connection)
             return after
+
+    def counted_since(self, number: int) -> Counted:
+        """See `Store.counted_since`."""
+        rows = self._query("SELECT number, route FROM counted WHERE number > ?", number)
+        newest = max((int(each) for each, _ in rows), default=0)
+        return Counted(
+            newest or self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted"),
+            frozenset(route for _, route in rows),
+        )
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

@@ -78,6 +78,7 @@ class StatusReader:
     def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Observation]:
         evidence = {}
         with self._lock:
+            self._observer.refresh()
             for route, document in documents.items():
                 if is_counted(document):
                     try:

@@ -122,3 +122,38 @@ def test_sums_that_the_store_has_lost_are_not_taken_from_what_is_left(site, monk
     assert all(number >= 0 for stratum in strata for number in stratum)
     assert [sum(column) for column in zip(*strata, strict=True)][1:5] == [2, 0, 20, 0]
     assert site.what() == before
+
+
+def test_a_route_is_read_again_only_when_it_was_counted_or_changed(site):
+    site.begin()
+    site.count("canary", 12)
+    site.declare(SPLIT)
+    for _ in range(3):
+        site.tick()
+    site.store.asked.clear()
+    site.tick(after_s=5)
+    assert [name for name in site.store.asked if name != "version"] == ["counted_since"]
+    site.count("stable", 100, route="s")
+    site.tick()
+    assert site.store.asked.count("sums") == 1
+    assert site.driver.verdicts["r"][0].verdict.reason.startswith("0 of 12")
+    site.declare(SPLIT, alpha="2%")
+    site.tick()
+    assert site.store.asked.count("sums") == 2
+
+
+def test_a_route_whose_sums_the_store_has_lost_is_read_again_though_only_another_was_counted(site):
+    site.begin()
+    site.count("canary", 12)
+    site.declare(SPLIT)
+    site.tick()
+    entries = [site.store.read(route) for route in ("r", "s")]
+    identity = site.store.revision().identity
+    site.count("stable", 5, route="s")
+    site.tick()
+    site.store.lose()
+    site.store.restore(identity, entries, [])
+    site._counted = 0
+    site.count("stable", 20, route="s")
+    site.tick()
+    assert site.driver.verdicts["r"][0].verdict.reason == "No requests of canary have been counted yet."
