@@ -88,7 +88,7 @@ def _measure(node: Sequence[Gateway], declared: list[dict[str, Any]], *, busy: i
         _command(node[0], "shift", route, "canary=30") for route in splits[-5:]
     )
     figures["pointsman status, median s"] = statistics.median(_command(node[0], "status") for _ in range(5))
-    for path in ("/api/status", "/api/replicas", "/metrics"):
+    for path in ("/api/status", "/api/replicas", "/api/routes", "/metrics"):
         get = partial(clients[0].get, path)
         figures[f"GET {path}, median s"] = statistics.median(_timed(get) for _ in range(5))
         figures[f"GET {path}, kB"] = len(get().content) / 1e3
