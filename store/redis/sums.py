@@ -60,7 +60,7 @@ class RedisSums(RedisConnection):
         """See `Store.counted_since`."""
         newest, since = self._execute_all(
             [
-                ("ZRANGE", self._names.counted, 0, 0, "REV", "WITHSCORES"),
+                ("ZREVRANGEBYSCORE", self._names.counted, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1),
                 ("ZRANGEBYSCORE", self._names.counted, f"({number}", "+inf"),
             ]
         )

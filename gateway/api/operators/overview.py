@@ -4,9 +4,10 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import RootModel
+from pydantic import RootModel, WithJsonSchema
 
 from gateway.api.error_responses import raises
+from gateway.api.openapi import NAME
 from gateway.api.operators.as_json import as_json
 from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
@@ -18,7 +19,11 @@ from router.errors import Rejected
 from store.errors import Foreign, StoreUnavailable
 from store.interface import Store
 
-OnlyRoutes = Annotated[tuple[str, ...], Query(max_length=MOST_ENTRIES)]
+_MOST_NAMED = 100
+"""The largest number of routes that a request may ask for by name. All of them fit into the headers' limit."""
+OnlyRoutes = Annotated[
+    tuple[Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME})], ...], Query(max_length=_MOST_NAMED)
+]
 _Replicas = RootModel[list[ReplicaStatus]]
 
 

@@ -34,7 +34,7 @@ end
 -- Scores are exact up to 2^53.
 local at = FIRST_ROUTE + tonumber(ARGV[8])
 if at > FIRST_ROUTE then
-  local newest = redis.call('ZRANGE', KEYS[2], 0, 0, 'REV', 'WITHSCORES')
+  local newest = redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local number = 1 + tonumber(newest[2] or '0')
   for route = FIRST_ROUTE, at - 1 do redis.call('ZADD', KEYS[2], number, ARGV[route]) end
   redis.call('EXPIRE', KEYS[2], ARGV[7])
