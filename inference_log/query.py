@@ -1,7 +1,7 @@
 """SQL over the log: over its Parquet files, and over the segments that are not Parquet yet.
 
 The tables `inferences` and `audit` show each row once, even while a segment is being turned into Parquet, or if two
-replicas have logged the same change.
+replicas have logged the same change. The view `first_exposures` has one row for each route and sticky unit.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow as pa
 import structlog
 
 from inference_log.errors import QueryRefused
+from inference_log.first_exposures import FIRST_EXPOSURES
 from inference_log.rows import partition_rows
 from inference_log.schema import TABLES, Partition, Table
 from inference_log.segment import read_segment
@@ -43,6 +44,7 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
         for table in TABLES:
             connection.register(f"waiting_{table.name}", waiting[table])
             connection.execute(_view(log, table))
+        connection.execute(FIRST_EXPOSURES)
         try:
             if not connection.extract_statements(sql):
                 raise QueryRefused("The query is empty; enter one, such as FROM inferences LIMIT 10.")

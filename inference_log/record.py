@@ -93,7 +93,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order. A failed attempt has no
     outputs, and a rejected request has neither. If a fallback answers values that the drawn arm refused, the values
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
-    request; `kept` is None if the record holds all of them.
+    request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of
+    a request with a unit it is the marginal probability, not that given the unit's earlier requests.
     """
 
     context: int

@@ -52,6 +52,9 @@ INFERENCES = Table(
             ("policy_kind", pa.string()),
             ("policy_version", pa.int64()),
             ("snapshot_hash", pa.string()),
+            # The share of the slots that the arm had then: the probability of the draw; null if it was not drawn. For
+            # a request with a unit (reason STICKY) it is the marginal one: given the unit's earlier requests, the
+            # probability of its arm is 0 or 1. So use it once for each unit (`first_exposures`).
             ("propensity", pa.float64()),
             ("weights", pa.map_(pa.string(), pa.float64())),
             ("unit_hash", pa.string()),

@@ -8,7 +8,7 @@ operator asks for it.
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -71,6 +71,7 @@ class Catalogue:
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
         self._aliases: dict[str, Mapping[str, str]] = {}
+        self._looked: Mapping[ArmRef, tuple[VersionKey, Manifest]] = {}
         self._lock = threading.Lock()  # guards `_versions`
         self._loading = threading.Lock()  # held while a version is loaded, which may take long
 
@@ -103,6 +104,30 @@ class Catalogue:
         """
         return self._resolve(ref)
 
+    def look(self, refs: Collection[ArmRef]) -> None:
+        """Read from the registry what these references name now, once for each, and the aliases of their models.
+
+        `is_current` then says what has changed. While the registry is unavailable, the last answers count.
+        """
+        looked: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
+        trouble = ""
+        for ref in refs:
+            try:
+                looked[ref] = self._resolve(ref)
+            except RegistryUnavailable as error:
+                trouble = str(error)
+                if ref in self._resolved:
+                    looked[ref] = self._resolved[ref]
+            except (ModelRefused, UnknownModel):
+                continue
+        for model in {ref.model for ref in refs}:
+            self._read_aliases(model)
+        self._looked, self.trouble = looked, trouble
+
+    def is_current(self, ref: ArmRef, version: Version) -> bool:
+        """Return True if the reference named this version, with this manifest, at the last look."""
+        return self._looked.get(ref) == (version.key, version.manifest)
+
     def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         version = ref.version if ref.alias is None else self._follow_alias(ref.model, ref.alias)
         if version is None:
@@ -116,10 +141,13 @@ class Catalogue:
         While the registry cannot say it, the last answer counts. An alias that nothing follows is no reason to fail.
         """
         if is_fresh or key.model not in self._aliases:
-            with contextlib.suppress(RegistryUnavailable, UnknownModel):
-                self._aliases[key.model] = self._registry.aliases(key.model)
+            self._read_aliases(key.model)
         aliases = self._aliases.get(key.model, {})
         return frozenset(alias for alias, version in aliases.items() if version == key.version)
+
+    def _read_aliases(self, model: str) -> None:
+        with contextlib.suppress(RegistryUnavailable, UnknownModel):
+            self._aliases[model] = self._registry.aliases(model)
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory. With `retry`, a quarantined version is tried again.

@@ -62,6 +62,16 @@ class Revision(NamedTuple):
     number: int
 
 
+class Counted(NamedTuple):
+    """The number of the last addition to sums, and the routes to which something was added after a given number.
+
+    `number` grows with every addition. If it is smaller than before, the store has lost sums.
+    """
+
+    number: int
+    routes: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The state of one replica, reported by itself. `routes` maps each route to the document version it serves.
@@ -163,6 +173,12 @@ class Store(Protocol):
         source. The key of a sum has a time bucket: the value is added to the sum of that bucket and to the sum over all
         time. A sum that would not fit into 64 bits stays at the largest number that does. Sums of groups of units are
         kept apart from the others, so that they do not slow the reading of those.
+        """
+
+    def counted_since(self, number: int) -> Counted:
+        """Return the routes whose sums have changed after the addition `number`. It is as cheap to read as `revision`.
+
+        Sums that are read after this call are at least those of the number that it returns.
         """
 
     def counted(self, source: str) -> int:

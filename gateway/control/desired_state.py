@@ -13,6 +13,8 @@ from store.api_key import ApiKey
 from store.interface import Entry, Revision, Store
 
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
+_MOST_CHANGES = 256
+"""If there are more changes than this, all documents are read instead."""
 
 
 class DesiredState:
@@ -44,13 +46,14 @@ class DesiredState:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        revision, known = self._store.revision(), self.known.revision
+        revision, known, known_entries = self._store.revision(), self.known.revision, self.known.entries
         is_first = not self.was_read
         trouble = self._distrust(revision, is_first=is_first)
         if trouble or (revision == known and not is_first and not self.trouble):
             self.trouble, self.was_read = trouble, True
             return False
-        entries, corrupt = self._read()
+        changed = None if is_first or self.trouble else self._read_changes(revision)
+        entries, corrupt = ({**known_entries, **changed}, {}) if changed is not None else self._read_all()
         self.was_read = True
         is_other = revision.identity != known.identity
         behind = [route for route, entry in self.known.entries.items() if _is_behind(entry, entries, corrupt)]
@@ -107,7 +110,20 @@ class DesiredState:
             "Restart the gateway to serve what the store has now."
         )
 
-    def _read(self) -> tuple[dict[str, Entry], dict[str, str]]:
+    def _read_changes(self, revision: Revision) -> dict[str, Entry] | None:
+        """Return what was written since the last look; None if only reading everything can tell.
+
+        The last change that is known is read once more. If the store was set back since, that one is another change.
+        """
+        known, count = self.known, revision.number - self.known.revision.number
+        if self.corrupt or revision.identity != known.revision.identity or not 0 < count <= _MOST_CHANGES:
+            return None
+        found = self._store.changes(known.revision.number - 1, count + 1)
+        if len(found) != count + 1 or found[0].entry != known.entries.get(_route_of(found[0].entry)):
+            return None
+        return {_route_of(each.entry): each.entry for each in found[1:]}
+
+    def _read_all(self) -> tuple[dict[str, Entry], dict[str, str]]:
         entries: dict[str, Entry] = {}
         corrupt: dict[str, str] = {}
         for route in self._store.routes():
@@ -126,8 +142,12 @@ class DesiredState:
             self._last_known.keep(known)
 
 
+def _route_of(entry: Entry) -> str:
+    return entry.document.spec.route
+
+
 def _is_behind(known: Entry, entries: Mapping[str, Entry], corrupt: Container[str]) -> bool:
-    route = known.document.spec.route
+    route = _route_of(known)
     if route not in entries:
         return route not in corrupt
     return entries[route].document.version < known.document.version

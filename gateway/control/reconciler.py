@@ -27,6 +27,7 @@ _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
 _SETTLE_EVERY_S = 0.5
+_MOST_LOGGED = 20  # routes in the log's line about a change
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
 
@@ -149,11 +150,14 @@ class Reconciler:
         before = self._holder.current
         built: dict[str, Built] = {}
         problems, warnings = dict(self._desired.corrupt), dict[str, str]()
+        if is_resolving:
+            self._catalogue.look({ref for _, served in self._built.values() for ref in served.refs.values()})
         documents = self._desired.documents  # of a route that cannot be read, the last document that could
         for name, document in documents.items():
             known = self._built.get(name)
             is_settled = name not in before.problems and name not in before.warnings
-            if known is not None and known[0].document_version == document.version and is_settled and not is_resolving:
+            is_same = known is not None and known[0].document_version == document.version and is_settled
+            if known is not None and is_same and (not is_resolving or self._builder.is_current(known)):
                 built[name] = known
                 continue
             try:
@@ -169,15 +173,21 @@ class Reconciler:
 
     def _swap(self, built: dict[str, Built], problems: dict[str, str], warnings: dict[str, str]) -> bool:
         """Put the new table in place. Return False if it is the one that is live already."""
-        before = self._holder.current
-        after = join(built, self._desired.known.revision.number, problems, warnings)
-        same = (after.snapshot.hash, problems, warnings) == (before.snapshot.hash, before.problems, before.warnings)
-        if same and after.revision == before.revision and built == self._built:
+        before, revision = self._holder.current, self._desired.known.revision.number
+        is_same = (revision, problems, warnings) == (before.revision, before.problems, before.warnings)
+        if is_same and built == self._built:
             return False
+        after = join(built, revision, problems, warnings)
         self._holder.current = after
         self._built = built
         self._after_swap(after)
+        changed = [route for name, (route, _) in built.items() if before.snapshot.routes.get(name) is not route]
         _log.info(
-            "gateway.snapshot.live", snapshot=repr(after.snapshot), problems=dict(problems), warnings=dict(warnings)
+            "gateway.snapshot.live",
+            snapshot=after.snapshot.hash,
+            routes=len(built),
+            changed=list(map(repr, changed[:_MOST_LOGGED])),
+            problems=dict(problems),
+            warnings=dict(warnings),
         )
         return True

@@ -6,7 +6,7 @@ from typing import Protocol
 from gateway.control.desired_state import DesiredState
 from gateway.inference.live_table import LiveTableHolder
 from router.document.document import Candidate, Document
-from store.interface import Report
+from store.interface import Report, Revision
 
 
 class Reporter(Protocol):
@@ -36,6 +36,13 @@ class ReplicaView:
     def documents(self) -> Mapping[str, Document]:
         """The newest documents, by route."""
         return self._desired.documents
+
+    def documents_at(self, revision: Revision) -> Mapping[str, Document] | None:
+        """Return the newest documents, by route, if they are those of this revision of the store."""
+        known = self._desired.known
+        if known.revision != revision:
+            return None
+        return {route: entry.document for route, entry in known.entries.items()}
 
     @property
     def store_contact_s(self) -> float:

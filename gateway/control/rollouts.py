@@ -17,10 +17,11 @@ from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import apply
-from router.document.document import Document
+from router.document.document import Candidate, Document
 from router.errors import Rejected, RouterError
 from router.evidence.due import DueChange, abort_due, follow_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding
+from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
 from store.interface import Store
@@ -43,6 +44,7 @@ class RolloutDriver:
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._trouble: _Trouble = set()
+        self._named: dict[ArmRef, Candidate | None] = {}
         self._observer = Observer(store)
         self._catalogue = catalogue
         self._changes = changes
@@ -53,6 +55,7 @@ class RolloutDriver:
 
         Bad arms of all routes go first. Following an alias may take long, and must not delay an abort.
         """
+        self._observer.refresh()
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         remaining: list[tuple[str, Document, Observation]] = []
         trouble: _Trouble = set()
@@ -69,7 +72,7 @@ class RolloutDriver:
                     remaining.append((route, document, observation))
                 else:
                     self._make(route, document, move)
-        self.verdicts = verdicts
+        self.verdicts, self._named = verdicts, {}
         for route, document, seen in remaining:
             with self._noted(route, trouble):
                 move = self._follow(document, now_s) or step_due(document, seen.findings, seen.samples, now_s)
@@ -93,14 +96,23 @@ class RolloutDriver:
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
-        try:
-            named = candidate_now(self._catalogue, document.spec.arms[rollout.of])
-            move = follow_due(document, named, now_s)
-            if move is not None:
+        named = self._candidate_now(document.spec.arms[rollout.of])
+        move = None if named is None else follow_due(document, named, now_s)
+        if move is not None:
+            try:
                 bind(self._catalogue, apply(document, move.command))
-        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the new version cannot be served
-            return None
+            except (RegistryError, ModelRefused, Rejected):  # the new version cannot be served
+                return None
         return move
+
+    def _candidate_now(self, ref: ArmRef) -> Candidate | None:
+        """Return the version that a reference names now, or None. Read the registry once for all routes of a tick."""
+        if ref not in self._named:
+            try:
+                self._named[ref] = candidate_now(self._catalogue, ref)
+            except (RegistryError, ModelRefused):
+                self._named[ref] = None
+        return self._named[ref]
 
     def _make(self, route: str, document: Document, move: DueChange) -> None:
         note = Note(OURSELVES, move.what, move.why)

@@ -53,6 +53,18 @@ class RouteBuilder:
         target = None if spec.target is None else _targeting(spec.target, next(iter(binding.arms.values())))
         return route, Served(lanes, shadows, target, references(document))
 
+    def is_current(self, known: Built) -> bool:
+        """Return True if the route would be built as it was, by what the registry said at the catalogue's last look."""
+        route, served = known
+        aliases = {arm.name: arm.aliases for arm in route.arms}
+        return all(
+            self._catalogue.is_current(served.refs[name], version)
+            and aliases.get(name, frozenset()) == self._catalogue.aliases_of(version.key, is_fresh=False)
+            for name, (version, _) in served.arms.items()
+        ) and all(
+            self._catalogue.is_current(served.refs[name], version) for name, (version, _) in served.shadows.items()
+        )
+
     def rebuild_from_held(self, document: Document, known: Built, warnings: dict[str, str]) -> Built:
         """Build the route from the versions that are held, after resolving it anew has failed; else return `known`.
 

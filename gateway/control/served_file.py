@@ -1,6 +1,6 @@
 """The file in which a replica says which version serves each arm, so that the companion process knows.
 
-It is replaced when the live table is. It lies in the folder of the replica's seat.
+It is replaced when another version serves an arm. It lies in the folder of the replica's seat.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,17 +23,28 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, dict[str, tuple[str, str]]]).decode
 
 
-def write_served(folder: Path, live: LiveTable) -> None:
-    """Replace the file. A disk error is logged: the companion then goes by what it knows from before."""
-    served = {
-        name: {arm.name: (arm.version, arm.digest) for arm in route.route.arms} for name, route in live.routes.items()
-    }
-    fresh = folder / f"{_NAME}.new"
-    try:
-        fresh.write_bytes(_encode(served))
-        fresh.rename(folder / _NAME)
-    except OSError as error:
-        _log.warning("gateway.served.not_written", path=str(fresh), error=str(error))
+class ServedFile:
+    """The writer of the file of one replica, in the folder of its seat."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written = b""
+
+    def write(self, live: LiveTable) -> None:
+        """Replace the file if it has changed. A disk error is logged: the companion then goes by what it knows."""
+        served = _encode(
+            {name: {arm.name: (arm.version, arm.digest) for arm in one.route.arms} for name, one in live.routes.items()}
+        )
+        if served == self._written:
+            return
+        fresh = self._folder / f"{_NAME}.new"
+        try:
+            fresh.write_bytes(served)
+            fresh.rename(self._folder / _NAME)
+        except OSError as error:
+            _log.warning("gateway.served.not_written", path=str(fresh), error=str(error))
+        else:
+            self._written = served
 
 
 def forget_served(folder: Path) -> None:

@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -26,7 +25,7 @@ from gateway.control.last_known import LastKnownFile
 from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity, name_on
-from gateway.control.served_file import forget_served, write_served
+from gateway.control.served_file import ServedFile, forget_served
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
@@ -186,7 +185,7 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
         holder=holder,
         registry_every_s=settings.registry_every_s,
         take_keys=shared.guard.replace_keys if shared.guard is not None else None,
-        after_swap=partial(write_served, shared.seat.folder),
+        after_swap=ServedFile(shared.seat.folder).write,
     )
     view = ReplicaView(desired, holder, reconciler)
     return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view))

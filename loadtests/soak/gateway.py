@@ -26,6 +26,9 @@ _END_LIMIT_S: Final = 120.0
 _POLL_S: Final = 0.1
 _MAIN: Final = "import sys; sys.argv[0] = 'pointsman'; from gateway.cli.main import main; main()"
 
+COMMAND: Final = (sys.executable, "-P", "-c", _MAIN)
+"""The command `pointsman`, of the code that is imported here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -104,7 +107,7 @@ def serving(home: Path, port: int, **settings: str) -> Iterator[Gateway]:
     environment["PYTHONPATH"] = str(REPOSITORY)
     with (home / "output.txt").open("ab") as output:
         process = subprocess.Popen(  # noqa: S603  # a command of this module
-            [sys.executable, "-P", "-c", _MAIN, "serve"],
+            [*COMMAND, "serve"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

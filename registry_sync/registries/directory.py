@@ -3,13 +3,19 @@
 Layout: `<root>/<model>/<version>/model.yaml` with the artifact beside it, and `<root>/<model>/aliases.yaml`.
 
 Files are opened directly. Directories are listed only if that fails, to find out why: the registry may be a network
-file system, where a listing is slow, and it is read every few seconds for each reference.
+file system, where a listing is slow, and it is looked at every few seconds. Opening a file there fetches its attributes
+anew. Its content is read only if they have changed.
 """
 
+import errno
+import os
+import stat
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 import yaml
@@ -20,6 +26,19 @@ from runtimes.manifest import Manifest, parse_manifest
 
 MANIFEST = "model.yaml"
 ALIASES = "aliases.yaml"
+
+
+_SETTLED_NS = 2_000_000_000
+"""A file that was changed more recently than this is read again: its next change may leave its time and size alike.
+
+The coarsest times of file systems have two seconds (FAT)."""
+
+
+class _Text(NamedTuple):
+    """The content of a file, and its attributes when it was read."""
+
+    stamp: tuple[int, ...]
+    content: str
 
 
 # Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes.
@@ -42,6 +61,7 @@ class DirectoryRegistry:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._texts: dict[str, _Text] = {}
 
     def models(self) -> Sequence[str]:
         """See `Registry.models`."""
@@ -104,11 +124,27 @@ class DirectoryRegistry:
             raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
 
     def _read(self, *names: str) -> str:
-        """Read a file below the root.
+        """Return the content of a file below the root. Read it only if it has changed since the last call.
 
         Raises:
             OSError: it cannot be read. `FileNotFoundError`, too, if a name would lead to another directory.
         """
         if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
             raise FileNotFoundError(f"{names} names no file of the registry")
-        return self._root.joinpath(*names).read_text()
+        path = "/".join((str(self._root), *names))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a FIFO would wait for ever
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "It is not a regular file", path)
+            stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            known = self._texts.get(path)
+            if known is not None and known.stamp == stamp:
+                return known.content
+            with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(descriptor)
+        if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
+            self._texts[path] = _Text(stamp, content)
+        return content

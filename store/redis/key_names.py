@@ -13,6 +13,7 @@ class KeyNames:
         self.routes = f"{self._tag}:routes"
         self.order = f"{self._tag}:order"
         self.api_keys = f"{self._tag}:keys"
+        self.counted = f"{self._tag}:counted"
         self.reports = f"{self._tag}:reports"
         self.changed = f"{self._tag}:changed"
         """Not a key: the channel to which every write of a document or API key is published."""

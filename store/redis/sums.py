@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
+from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.redis.client import Argument
 from store.redis.connection import RedisConnection
 
@@ -32,14 +32,22 @@ class RedisSums(RedisConnection):
         hashes: dict[_Hash, list[Argument]] = {}
         for place, key, value in self._placed(added):
             hashes.setdefault(place, []).extend((encode_sum_key(key), clamp(value)))
+        routes = [route for route, sums in added.items() if sums]
         reply = self._write(
             "count",
-            [self._names.source(source), *(key for place in hashes for key in (place.key, place.index_key))],
+            [
+                self._names.source(source),
+                self._names.counted,
+                *(key for place in hashes for key in (place.key, place.index_key)),
+            ],
             before,
             after,
             _SOURCES_KEPT_S,
             _INDEXED,
             LARGEST_SUM,
+            _TOTALS_KEPT_S,
+            len(routes),
+            *routes,
             *(
                 argument
                 for place, pairs in hashes.items()
@@ -47,6 +55,16 @@ class RedisSums(RedisConnection):
             ),
         )
         return int(reply[1])
+
+    def counted_since(self, number: int) -> Counted:
+        """See `Store.counted_since`."""
+        newest, since = self._execute_all(
+            [
+                ("ZREVRANGEBYSCORE", self._names.counted, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1),
+                ("ZRANGEBYSCORE", self._names.counted, f"({number}", "+inf"),
+            ]
+        )
+        return Counted(int(float(newest[1])) if newest else 0, frozenset(since))
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

@@ -6,9 +6,16 @@ from pathlib import Path
 
 from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ
+from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.sqlite.connection import SQLiteConnection
 
+_NOTE_COUNTED = "INSERT OR REPLACE INTO counted SELECT ?, 1 + COALESCE((SELECT MAX(number) FROM counted), 0)"
+# The sums by group of one policy version take some 40 kB, and a bandit may write thousands of versions a day.
+_DELETE_OLD_GROUPS = """
+DELETE FROM group_sums WHERE route = ?1 AND bucket_s = 0 AND policy_version <= (
+    SELECT MAX(policy_version) FROM group_sums WHERE route = ?1 AND bucket_s = 0
+) - ?2
+"""
 _DELETE_EVERY_S = 60.0
 
 _Row = tuple[str | int, ...]
@@ -60,8 +67,18 @@ class SQLiteSums(SQLiteConnection):
             connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
             connection.executemany(_SUMS.add, _rows(added))
             connection.executemany(_GROUP_SUMS.add, _group_rows(added))
+            connection.executemany(_NOTE_COUNTED, [(route,) for route, sums in added.items() if sums])
             self._delete_old_buckets(connection)
             return after
+
+    def counted_since(self, number: int) -> Counted:
+        """See `Store.counted_since`."""
+        rows = self._query("SELECT number, route FROM counted WHERE number > ?", number)
+        newest = max((int(each) for each, _ in rows), default=0)
+        return Counted(
+            newest or self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted"),
+            frozenset(route for _, route in rows),
+        )
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
@@ -88,12 +105,14 @@ class SQLiteSums(SQLiteConnection):
         )
 
     def _delete_old_buckets(self, connection: sqlite3.Connection) -> None:
-        """Delete the buckets that are no longer kept, once a minute at most."""
+        """Delete the buckets, and the groups of policy versions, that are no longer kept, once a minute at most."""
         now_s = self._now()
         if now_s - self._last_deletion_s >= _DELETE_EVERY_S:
             self._last_deletion_s = now_s
             for table in (_SUMS, _GROUP_SUMS):
                 connection.execute(table.delete, (now_s - BUCKETS_KEPT_S,))
+            routes = connection.execute("SELECT route FROM counted").fetchall()
+            connection.executemany(_DELETE_OLD_GROUPS, [(route, VERSIONS_READ) for (route,) in routes])
 
 
 def _rows(added: Mapping[str, Sums]) -> Iterator[_Row]:

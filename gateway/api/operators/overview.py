@@ -1,10 +1,14 @@
 """The handlers that concern all routes: status, replicas, the newest changes, models, and restore."""
 
 import time
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
+from pydantic import RootModel, WithJsonSchema
 
 from gateway.api.error_responses import raises
+from gateway.api.openapi import NAME
+from gateway.api.operators.as_json import as_json
 from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
 from gateway.api.operators.status_reader import StatusReader
@@ -15,6 +19,13 @@ from router.errors import Rejected
 from store.errors import Foreign, StoreUnavailable
 from store.interface import Store
 
+_MOST_NAMED = 100
+"""The largest number of routes that a request may ask for by name. All of them fit into the headers' limit."""
+OnlyRoutes = Annotated[
+    tuple[Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME})], ...], Query(max_length=_MOST_NAMED)
+]
+_Replicas = RootModel[list[ReplicaStatus]]
+
 
 def overview_router(
     store: Store, catalogue: Catalogue, desired: DesiredState, status_reader: StatusReader
@@ -22,21 +33,23 @@ def overview_router(
     """Build the router of what concerns all routes."""
     router = APIRouter()
 
-    @router.get("/status")
-    def status() -> Status:
+    @router.get("/status", response_model=Status)
+    def status(route: OnlyRoutes = ()) -> Response:
         """Return the declared routes, what each replica serves, and the results of the arms.
 
-        While the store does not answer, the response contains what this replica knows.
+        With `route`, which may be repeated, only of these routes. While the store does not answer, the
+        response contains what this replica knows.
         """
-        return status_reader.read(time.time())
+        return as_json(status_reader.read(time.time(), route))
 
-    @router.get("/replicas")
-    def list_replicas() -> list[ReplicaStatus]:
+    @router.get("/replicas", response_model=list[ReplicaStatus])
+    def list_replicas(route: OnlyRoutes = ()) -> Response:
         """Return the last report of each replica, as in `replicas` of `GET /api/status`.
 
-        While the store does not answer, the list contains only the replica that responds.
+        With `route`, which may be repeated, the response tells of these routes only what each replica
+        serves and lacks. While the store does not answer, the list contains only the replica that responds.
         """
-        return status_reader.read_replicas(time.time())
+        return as_json(_Replicas(status_reader.read_replicas(time.time(), route)))
 
     @router.get("/audit", responses=raises(StoreUnavailable))
     def audit(limit: int = 20, before: int | None = None) -> list[AuditEntry]:

@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
+from pydantic import RootModel
 
 from gateway.access.middleware import caller_of
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
+from gateway.api.operators.as_json import as_json
 from gateway.api.operators.headers import ETAG, UNKNOWN, Who, replaced_version, with_etag
 from gateway.api.operators.requests import ApplyBody
 from gateway.api.operators.responses import Changed, Described
@@ -22,6 +24,7 @@ from store.interface import Store
 MOST_ENTRIES = 1000
 """The largest number of versions or changes in one response."""
 
+_Routes = RootModel[list[Described]]
 _PUT_ERRORS = raises(Conflict, Moved, PreconditionMissing, *BIND_ERRORS, *READ_ERRORS)
 
 
@@ -29,10 +32,10 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
     """Build the router of what concerns documents."""
     router = APIRouter()
 
-    @router.get("/routes", responses=raises(*READ_ERRORS))
-    def list_routes() -> list[Described]:
+    @router.get("/routes", response_model=list[Described], responses=raises(*READ_ERRORS))
+    def list_routes() -> Response:
         """Return the documents of all routes."""
-        return [document_view(document) for _, document in sorted(store.documents().items())]
+        return as_json(_Routes([document_view(document) for _, document in sorted(store.documents().items())]))
 
     @router.get("/routes/{route}", responses={200: ETAG, **raises(UnknownRoute, *READ_ERRORS)})
     def get_route(route: RouteName, response: Response) -> Changed:

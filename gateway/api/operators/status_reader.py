@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
 from gateway.api.operators.status import is_counted, replica_views, status_view
@@ -18,6 +19,8 @@ from router.snapshot import references
 from runtimes.errors import ModelRefused
 from store.errors import StoreUnavailable
 from store.interface import Report, Store
+
+T = TypeVar("T")
 
 
 class StatusReader:
@@ -36,29 +39,36 @@ class StatusReader:
         self._observer = Observer(store)
         self._lock = threading.Lock()  # the observer may be used by only one thread at a time
 
-    def read(self, now_s: float) -> Status:
-        """Return the status at `now_s` (seconds since the epoch). A store that does not answer is no error."""
-        known: Mapping[str, Document] = self._view.documents
+    def read(self, now_s: float, routes: Collection[str] = ()) -> Status:
+        """Return the status at `now_s` (seconds since the epoch). A store that does not answer is no error.
+
+        If `routes` are given, the rest of the status is about these only.
+        """
+        known = _chosen(self._view.documents, routes)
         trouble = self._view.trouble
         evidence: Mapping[str, Observation] = {}
         try:
-            reports: Sequence[Report] = self._store.reports()
+            reports = _about(self._store.reports(), routes)
             if not trouble:
-                known = self._documents()
+                known = _chosen(self._documents(), routes)
                 evidence = self._evidence(known, now_s)
         except StoreUnavailable as error:
             store = self._store_status("UNREACHABLE", str(error))
-            return status_view(store, known, [self._view.report()], {}, now_s=now_s, serving=self._serving(known))
+            own = _about([self._view.report()], routes)
+            return status_view(store, known, own, {}, now_s=now_s, serving=self._serving(known))
         store = self._store_status("LOST" if trouble else "REACHABLE", trouble)
         return status_view(store, known, reports, evidence, now_s=now_s, serving=self._serving(known))
 
-    def read_replicas(self, now_s: float) -> list[ReplicaStatus]:
-        """Return the part of the status that is about the replicas. This reads no document and no sums."""
+    def read_replicas(self, now_s: float, routes: Collection[str] = ()) -> list[ReplicaStatus]:
+        """Return the part of the status that is about the replicas. This reads no document and no sums.
+
+        If `routes` are given, what a replica serves and lacks is told of these only.
+        """
         try:
             reports: Sequence[Report] = self._store.reports()
         except StoreUnavailable:
             reports = [self._view.report()]
-        return replica_views(reports, now_s)
+        return replica_views(_about(reports, routes), now_s)
 
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
         stale_s = max(0.0, time.monotonic() - self._view.store_contact_s)
@@ -69,7 +79,13 @@ class StatusReader:
         return {route: arms for route, arms in serving.items() if arms is not None}
 
     def _documents(self) -> Mapping[str, Document]:
-        """Return the store's documents. If one is damaged, return those that this replica has read before."""
+        """Return the store's documents, from memory if nothing has changed since this replica has read them.
+
+        If one is damaged, return those that this replica has read before.
+        """
+        known = self._view.documents_at(self._store.revision())
+        if known is not None:
+            return known
         try:
             return self._store.documents()
         except Corrupt:
@@ -78,6 +94,7 @@ class StatusReader:
     def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Observation]:
         evidence = {}
         with self._lock:
+            self._observer.refresh()
             for route, document in documents.items():
                 if is_counted(document):
                     try:
@@ -94,3 +111,21 @@ class StatusReader:
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)
         return self._observer.look(document, versions, now_s)
+
+
+def _chosen(documents: Mapping[str, Document], routes: Collection[str]) -> Mapping[str, Document]:
+    return {name: documents[name] for name in routes if name in documents} if routes else documents
+
+
+def _about(reports: Sequence[Report], routes: Collection[str]) -> Sequence[Report]:
+    """Leave out of the reports what concerns other routes than these, if there are any."""
+
+    def only(by_route: Mapping[str, T]) -> Mapping[str, T]:
+        return {name: by_route[name] for name in routes if name in by_route}
+
+    if not routes:
+        return reports
+    return [
+        replace(each, routes=only(each.routes), problems=only(each.problems), warnings=only(each.warnings))
+        for each in reports
+    ]

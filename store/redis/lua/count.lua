@@ -1,17 +1,18 @@
 -- Add the sums of one range of a source, exactly once.
 --
 -- KEYS[1]  source  string  where its counted part ends; expires a week after the last range was counted
+-- KEYS[2]  counted  zset   route -> number of the last addition to its sums; expires as the sums over all time do
 -- then per hash; it is for one time bucket or one policy version of one route, with or without groups of units:
 --          sums    hash    key of the sum (JSON) -> integer; expires (below) after the last addition
 --          index   zset    the route's buckets, or its policy versions; expires likewise
 -- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  start of the range      ARGV[3]  its end
 -- ARGV[4]  seconds that a source is kept      ARGV[5]  how many members an index keeps (those with the highest score)
--- ARGV[6]  the largest sum
--- then per hash: score in the index, seconds that it is kept, number of sums; and per sum: key, value
+-- ARGV[6]  the largest sum      ARGV[7]  seconds that `counted` is kept      ARGV[8]  number of routes
+-- then per route: its name; then per hash: score in the index, seconds that it is kept, number of sums; and per sum: key, value
 --
 -- Returns {'ends', where the counted part of the source ends now} or {'late'}.
 
-local FIRST_KEY, KEYS_EACH, FIRST_ARGUMENT = 2, 2, 7
+local FIRST_KEY, KEYS_EACH, FIRST_ROUTE = 3, 2, 9
 
 -- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
@@ -30,7 +31,15 @@ local function add(sums, key, value)
   end
 end
 
-local at = FIRST_ARGUMENT
+-- Scores are exact up to 2^53.
+local at = FIRST_ROUTE + tonumber(ARGV[8])
+if at > FIRST_ROUTE then
+  local newest = redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local number = 1 + tonumber(newest[2] or '0')
+  for route = FIRST_ROUTE, at - 1 do redis.call('ZADD', KEYS[2], number, ARGV[route]) end
+  redis.call('EXPIRE', KEYS[2], ARGV[7])
+end
+
 for key = FIRST_KEY, #KEYS, KEYS_EACH do
   local score, kept_s, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3

@@ -253,3 +253,40 @@ def test_the_aliases_of_a_version_are_the_last_that_the_registry_said(catalogue,
     registry.reachable = False
     assert catalogue.aliases_of(key, is_fresh=True) == {"latest", "newest"}
     assert catalogue.aliases_of(VersionKey("other", "1", ""), is_fresh=True) == frozenset()
+
+
+def test_a_look_reads_once_for_each_reference_and_tells_what_has_changed(catalogue, registry, publisher):
+    refs = [parse_ref("fraud@champion"), parse_ref("fraud:1")]
+    second, first = (load(catalogue, each) for each in ("fraud@champion", "fraud:1"))
+    assert not catalogue.is_current(refs[1], first)  # no look yet
+    catalogue.look(refs)
+    assert [catalogue.is_current(*each) for each in zip(refs, (second, first), strict=True)] == [True, True]
+    assert catalogue.aliases_of(second.key, is_fresh=False) == {"champion"}
+    publisher.alias("fraud", champion="1")
+    assert catalogue.is_current(refs[0], second)  # until the next look
+    catalogue.look(refs)
+    assert [catalogue.is_current(refs[0], each) for each in (second, first)] == [False, True]
+    assert catalogue.aliases_of(first.key, is_fresh=False) == {"champion"}
+    publisher.publish("fraud", "1", description="changed meanwhile")
+    catalogue.look(refs)
+    assert not any(catalogue.is_current(ref, first) for ref in refs)
+
+
+def test_a_look_while_the_registry_is_away_leaves_what_it_named_last(catalogue, registry):
+    ref = parse_ref("fraud@champion")
+    held = load(catalogue, "fraud@champion")
+    registry.reachable = False
+    catalogue.look([ref])
+    assert catalogue.is_current(ref, held)
+    assert "The cable is out" in catalogue.trouble
+    registry.reachable = True
+    catalogue.look([ref])
+    assert (catalogue.is_current(ref, held), catalogue.trouble) == (True, "")
+
+
+def test_a_version_that_was_removed_is_not_current(catalogue, publisher):
+    ref = parse_ref("fraud:1")
+    held = load(catalogue, "fraud:1")
+    (publisher.root / "fraud/1/model.yaml").unlink()
+    catalogue.look([ref])
+    assert (catalogue.is_current(ref, held), catalogue.trouble) == (False, "")

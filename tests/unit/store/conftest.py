@@ -63,7 +63,8 @@ class SQLiteKind(Kind):
 
     def take_away(self) -> None:
         """Make the data unreachable for the stores that are open."""
-        for table in ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums"):
+        tables = ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums", "counted")
+        for table in tables:
             self._execute(f"DROP TABLE {table}")
 
     def _execute(self, sql: str, *arguments: str) -> None:

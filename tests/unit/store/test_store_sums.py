@@ -34,6 +34,23 @@ def test_what_is_counted_is_in_its_bucket_and_in_the_sum_over_all_time(kind, sto
         assert dict(reader.sums("churn", 1)) == {sum_key(0): 1}
 
 
+def test_routes_that_were_counted_since_are_told(kind, store):
+    assert store.counted_since(0) == (0, frozenset())
+    store.count("segment", 0, 100, {"fraud": {sum_key(NOW_S): 3}, "churn": {sum_key(NOW_S): 1}})
+    first = store.counted_since(0)
+    assert first.routes == {"fraud", "churn"}
+    assert store.counted_since(first.number) == (first.number, frozenset())
+    store.count("segment", 100, 150, {"fraud": {sum_key(0): 1}, "idle": {}})
+    store.count("segment", 0, 100, {"churn": {sum_key(0): 1}})  # was counted before
+    other = kind.open()
+    second = other.counted_since(first.number)
+    assert second.routes == {"fraud"}
+    assert second.number > first.number
+    other.count("other", 0, 9, {"churn": {sum_key(0): 1}})
+    assert store.counted_since(second.number).routes == {"churn"}
+    assert store.counted_since(0).routes == {"fraud", "churn"}
+
+
 def test_every_part_of_a_key_keeps_sums_apart(store):
     key = SumKey(NOW_S, 3, "canary", "17", "", "requests")
     others = [

@@ -8,7 +8,7 @@ import pytest
 from gateway.companion.node_view import NodeView
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
-from gateway.control.served_file import ServedFiles, write_served
+from gateway.control.served_file import ServedFile, ServedFiles
 from inference_log.spool import take_seat
 from router.document.document import Candidate
 from tests.support.flaky_store import FlakyStore
@@ -50,11 +50,11 @@ def test_what_serves_each_arm_is_read_from_the_replicas_that_run(node, tmp_path)
     view = node.view()
     view.refresh()
     assert view.candidates("r") is None
-    write_served(node.seat.folder, table(a="1", b="2"))
+    ServedFile(node.seat.folder).write(table(a="1", b="2"))
     view.refresh()
     assert view.candidates("r") == {"a": Candidate("1", "d" * 64), "b": Candidate("2", "d" * 64)}
     other = take_seat(node.spool)
-    write_served(other.folder, table(a="3"))
+    ServedFile(other.folder).write(table(a="3"))
     newer = (node.seat.folder / "served").stat().st_mtime_ns + 1_000_000
     os.utime(other.folder / "served", ns=(newer, newer))
     view.refresh()
@@ -64,13 +64,23 @@ def test_what_serves_each_arm_is_read_from_the_replicas_that_run(node, tmp_path)
     assert view.candidates("r") == {"a": Candidate("1", "d" * 64), "b": Candidate("2", "d" * 64)}
 
 
+def test_the_file_is_written_only_when_another_version_serves(tmp_path):
+    file, path = ServedFile(tmp_path), tmp_path / "served"
+    file.write(table(a="1"))
+    path.unlink()
+    file.write(table(a="1"))
+    assert not path.exists()
+    file.write(table(a="2"))
+    assert ServedFiles().read([tmp_path]) == {"r": {"a": Candidate("2", "d" * 64)}}
+
+
 def test_a_damaged_file_is_as_none(tmp_path):
     (tmp_path / "served").write_bytes(b"\xc1")
     assert ServedFiles().read([tmp_path]) == {}
 
 
 def test_a_folder_that_cannot_be_written_is_no_error_of_the_replica(tmp_path):
-    write_served(tmp_path / "gone", table(a="1"))
+    ServedFile(tmp_path / "gone").write(table(a="1"))
 
 
 def test_documents_are_read_and_kept_while_the_store_is_away(node, declare):

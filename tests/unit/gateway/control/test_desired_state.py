@@ -66,6 +66,20 @@ def test_without_news_the_store_is_asked_one_question(machine):
     assert machine.store.asked == ["revision"]
 
 
+def test_after_a_change_only_what_has_changed_is_read(machine):
+    for name in ("r", "other", "third"):
+        machine.declare(name)
+    desired = machine.replica()
+    desired.look()
+    machine.store.asked.clear()
+    machine.declare("other", "2")
+    machine.declare("new")
+    machine.store.asked.clear()
+    assert (desired.look(), serves(desired)) == (True, {"r": 1, "other": 2, "third": 1, "new": 1})
+    assert machine.store.asked == ["revision", "changes"]
+    assert machine.replica().known.entries == desired.known.entries
+
+
 def test_while_the_store_is_away_what_is_remembered_is_wanted(machine):
     machine.declare("r")
     machine.store.add_key(key("k"))
@@ -266,6 +280,7 @@ def test_a_document_that_cannot_be_read_keeps_its_last_good_form(machine):
     machine.declare("other")
     desired = machine.replica()
     desired.look()
+    machine.declare("r", "2")
     machine.store.damage("r")
     machine.declare("other", "2")
     assert desired.look() is True

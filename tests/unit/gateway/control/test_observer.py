@@ -142,10 +142,12 @@ def by_groups(site, arm: str, requests: int, errors: int, groups: int) -> None:
 
 def test_sums_by_group_are_read_on_sticky_routes_only_and_not_at_every_look(site):
     site.begin(**STICKY)
-    for _ in range(20):
+    for _ in range(19):
+        site.count("stable", 10)
         site.tick(after_s=0.5)
     assert site.store.asked.count("group_sums") == 1
-    site.tick(after_s=1)
+    site.count("stable", 10)
+    site.tick(after_s=2)
     assert site.store.asked.count("group_sums") == 2
 
 
@@ -173,3 +175,38 @@ def test_a_verdict_on_few_units_stays_undecided_and_is_not_read_without_end(site
         site.tick(after_s=0.5)
     assert site.stands()[0] == "PROGRESSING"
     assert site.store.asked.count("group_sums") <= 12
+
+
+def test_a_route_is_read_again_only_when_it_was_counted_or_changed(site):
+    site.begin()
+    site.count("canary", 12)
+    site.declare(SPLIT)
+    for _ in range(3):
+        site.tick()
+    site.store.asked.clear()
+    site.tick(after_s=5)
+    assert [name for name in site.store.asked if name != "version"] == ["counted_since"]
+    site.count("stable", 100, route="s")
+    site.tick()
+    assert site.store.asked.count("sums") == 1
+    assert site.driver.verdicts["r"][0].verdict.reason.startswith("0 of 12")
+    site.declare(SPLIT, alpha="2%")
+    site.tick()
+    assert site.store.asked.count("sums") == 2
+
+
+def test_a_route_whose_sums_the_store_has_lost_is_read_again_though_only_another_was_counted(site):
+    site.begin()
+    site.count("canary", 12)
+    site.declare(SPLIT)
+    site.tick()
+    entries = [site.store.read(route) for route in ("r", "s")]
+    identity = site.store.revision().identity
+    site.count("stable", 5, route="s")
+    site.tick()
+    site.store.lose()
+    site.store.restore(identity, entries, [])
+    site._counted = 0
+    site.count("stable", 20, route="s")
+    site.tick()
+    assert site.driver.verdicts["r"][0].verdict.reason == "No requests of canary have been counted yet."

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.errors import NotReady
 from gateway.inference.live_table import find_route
@@ -181,3 +182,38 @@ def test_a_change_of_one_route_asks_the_registry_for_that_one_alone(bench, decla
     declare(bench.store, TWO)
     bench.tick()
     assert asked == ["linear:2"]
+
+
+def test_routes_are_built_again_only_if_the_registry_or_their_document_has_changed(bench, declare, monkeypatch):
+    followed = {"arms": {"a": "linear@champion", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}}
+    for name in ("one", "two"):
+        declare(bench.store, {"route": name, **followed})
+    declare(bench.store, ONE)
+    built, build = [], bench.reconciler._builder.build
+
+    def note(document, known, warnings, **more):
+        built.append(document.spec.route)
+        return build(document, known, warnings, **more)
+
+    monkeypatch.setattr(bench.reconciler._builder, "build", note)
+    bench.tick()
+    built.clear()
+    reads, manifest = [], DirectoryRegistry.manifest
+    monkeypatch.setattr(DirectoryRegistry, "manifest", lambda self, *ref: reads.append(ref) or manifest(self, *ref))
+    bench.tick(after_s=60)
+    assert (built, len(reads)) == ([], 3)  # champion, 1 and 2: once each, however many routes name them
+    aliases = bench.catalogue._registry._root / "linear/aliases.yaml"
+    aliases.write_text("champion: '2'\nchallenger: '2'\n")
+    assert bench.tick(after_s=60).routes["one"].route.arms[0].version == "2"
+    assert sorted(set(built)) == ["one", "r", "two"]  # of `r` the aliases of its version have changed
+
+
+def test_the_log_names_the_routes_that_have_changed(bench, declare):
+    declare(bench.store, ONE)
+    declare(bench.store, OTHER)
+    bench.tick()
+    declare(bench.store, TWO)
+    with capture_logs() as lines:
+        bench.tick()
+    (line,) = (each for each in lines if each["event"] == "gateway.snapshot.live")
+    assert (line["routes"], line["changed"]) == (2, ["r@2[a 100%]"])

@@ -1,6 +1,7 @@
 """A registry in a directory: its names, its files, and its errors for everything that is missing."""
 
 import os
+import time
 from collections.abc import Callable
 
 import pytest
@@ -166,3 +167,48 @@ def test_a_manifest_that_cannot_be_opened_is_refused(registry, publisher):
     path.mkdir()
     with pytest.raises((ModelRefused, RegistryUnavailable)):
         registry.manifest("fraud", "2")
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[int]:
+    """Record each reading of a file's content."""
+    done: list[int] = []
+    original = os.fdopen
+
+    def record(descriptor: int, *arguments: object, **more: object) -> object:
+        done.append(descriptor)
+        return original(descriptor, *arguments, **more)
+
+    monkeypatch.setattr(os, "fdopen", record)
+    return done
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(registry, publisher, read, monkeypatch):
+    later_ns = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later_ns)
+    assert [dict(registry.aliases("fraud")) for _ in range(3)] == [{"champion": "2"}] * 3
+    assert len(read) == 1
+    publisher.alias("fraud", champion="10")
+    assert [dict(registry.aliases("fraud")) for _ in range(3)] == [{"champion": "10"}] * 3
+    assert len(read) == 2
+    (publisher.root / "fraud/aliases.yaml").unlink()
+    assert dict(registry.aliases("fraud")) == {}
+
+
+def test_a_file_that_was_changed_just_now_is_read_again(registry, publisher, read):
+    """Its next change may come within the resolution of its time, and leave its size as it is."""
+    for version in ("1", "2", "1"):
+        publisher.alias("fraud", champion=version)
+        assert dict(registry.aliases("fraud")) == {"champion": version}
+    assert [dict(registry.aliases("fraud")) for _ in range(3)] == [{"champion": "1"}] * 3
+    assert len(read) == 6
+
+
+def test_a_fifo_in_place_of_a_file_is_refused_at_once(registry, publisher):
+    for path in ("fraud/1/model.yaml", "fraud/aliases.yaml"):
+        (publisher.root / path).unlink()
+        os.mkfifo(publisher.root / path)
+    with pytest.raises(RegistryUnavailable, match="not a regular file"):
+        registry.manifest("fraud", "1")
+    with pytest.raises(RegistryUnavailable, match="not a regular file"):
+        registry.aliases("fraud")

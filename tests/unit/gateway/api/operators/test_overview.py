@@ -115,6 +115,32 @@ def test_the_replicas_are_read_without_documents_and_sums(both, monkeypatch):
     assert read == ["reports"]
 
 
+def test_only_what_concerns_some_routes_is_told(both):
+    both.store.report(both.report(replica="other", problems={"plain": "no", "rolled": "neither"}))
+    replicas = both.get("/api/replicas?route=rolled&route=unknown")
+    assert [(each["replica"], each["routes"], each["problems"]) for each in replicas] == [
+        ("here", {"rolled": 1}, {}),
+        ("other", {"rolled": 1}, {"rolled": "neither"}),
+    ]
+    status = both.get("/api/status?route=rolled")
+    assert [each["route"] for each in status["routes"]] == ["rolled"]
+    assert reports(status["replicas"]) == reports(both.get("/api/replicas?route=rolled"))
+    assert both.get("/api/status?route=unknown")["routes"] == []
+    both.store.is_away = True
+    assert [each["route"] for each in both.get("/api/status?route=plain")["routes"]] == ["plain"]
+
+
+def test_documents_that_a_replica_has_read_are_not_read_again(both, monkeypatch):
+    both.get("/api/status")
+    read = []
+    original = Shut.__getattr__
+    monkeypatch.setattr(Shut, "__getattr__", lambda self, name: read.append(name) or original(self, name))
+    assert [each["version"] for each in both.get("/api/status")["routes"]] == [1, 1]
+    assert read == ["reports", "revision", "counted_since"]
+    both.make("rolled", "start")
+    assert [each["version"] for each in both.get("/api/status")["routes"]] == [1, 2]
+
+
 def test_while_the_store_is_away_the_replicas_are_this_one(both):
     both.store.report(both.report(replica="other"))
     both.store.is_away = True

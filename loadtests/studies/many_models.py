@@ -1,0 +1,46 @@
+"""A registry of small models for the study of many routes: each answers what it gets."""
+
+import hashlib
+from pathlib import Path
+
+import yaml
+from onnx import TensorProto, helper
+
+from registry_sync.registries.directory import ALIASES, MANIFEST
+from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+
+_MODELS = 20
+_VERSIONS = 3
+_COLUMNS = tuple(f"column-{number}" for number in range(2))
+_OPSET = 17
+_IR_VERSION = 8
+
+
+def publish(root: Path) -> list[str]:
+    """Write the models, of three versions each and with aliases, and return their names."""
+    content = _identity()
+    names = [f"model-{number:02}" for number in range(_MODELS)]
+    for name in names:
+        for version in range(1, _VERSIONS + 1):
+            folder = root / name / str(version)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.onnx").write_bytes(content)
+            manifest = Manifest(
+                runtime="onnx",
+                file="model.onnx",
+                sha256=hashlib.sha256(content).hexdigest(),
+                inputs=(TensorSpec("X", "FP32", (-1, len(_COLUMNS)), _COLUMNS),),
+                outputs=(TensorSpec("Y", "FP32", (-1, len(_COLUMNS))),),
+                description="answers what it gets; made to measure many routes",
+            )
+            (folder / MANIFEST).write_text(manifest_to_yaml(manifest))
+        (root / name / ALIASES).write_text(yaml.safe_dump({"champion": "1", "challenger": "2"}))
+    return names
+
+
+def _identity() -> bytes:
+    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, len(_COLUMNS)]) for name in ("X", "Y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["X"], ["Y"])], "identity", tensors[:1], tensors[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    content: bytes = model.SerializeToString()
+    return content
