@@ -78,7 +78,7 @@ def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> s
     version = state.candidate.version
     return (
         f"`pointsman start {route}` begins it with another version; {model}:{version} is in quarantine "
-        f"until `pointsman release {route} {version}`."
+        f"until `pointsman release {route} {model}:{version}`."
     )
 
 

@@ -29,8 +29,8 @@ def test_what_is_aborted_stays_out_until_it_is_released(here, rolled):
     assert "linear:2 is in quarantine: errors" in refused(here("start", rolled))
     detail = here("status", "--route", rolled).stdout
     assert "linear:2 is in quarantine since" in detail
-    assert f"until `pointsman release {rolled} 2`" in detail
-    assert here("release", rolled, "2").exit_code == 0
+    assert f"until `pointsman release {rolled} linear:2`" in detail
+    assert here("release", rolled, "linear:2").exit_code == 0
     assert here("start", rolled).exit_code == 0
     assert "READY (stable=100% canary=0%)" in here("undo", rolled, "--to", "1").stdout
     assert "PAUSED 1/2 (stable=95% canary=5%)" in here("undo", rolled).stdout

@@ -107,7 +107,7 @@ def test_nothing_else_is_aborted(begun, arm, words):
 
 def test_what_was_aborted_does_not_start_again_until_it_is_released(begun, after):
     aborted = after(begun(), Abort(T0, "It fails."))
-    with pytest.raises(Rejected, match=r"m:2 is in quarantine: It fails\. `pointsman release r 2` lets it back\."):
+    with pytest.raises(Rejected, match=r"m:2 is in quarantine: It fails\. `pointsman release r m:2` lets it back\."):
         apply(aborted, Start(V2, LATER))
     assert apply(aborted, Start(V3, LATER)).rollout.candidate == V3
     again = after(aborted, Release("2"), Start(V2, LATER))

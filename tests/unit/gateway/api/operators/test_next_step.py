@@ -71,7 +71,7 @@ QUARANTINE = "`pointsman start r` begins it with another version; fraud:18 is in
         ),
         (rollout(START, Pause()), 7, 1700, "After `pointsman resume r`, step 1 of 3 begins (1%) anew."),
         (rollout(START, Promote(2000)), 7, 2100, "Nothing: arm canary has all the traffic."),
-        (rollout(START, Abort(2000, "bad")), 7, 2100, f"{QUARANTINE} `pointsman release r 18`."),
+        (rollout(START, Abort(2000, "bad")), 7, 2100, f"{QUARANTINE} `pointsman release r fraud:18`."),
         (rollout(START, Abort(2000, "bad"), Release("18")), 7, 2100, "`pointsman start r` begins it again."),
     ],
 )  # fmt: skip
