@@ -151,16 +151,17 @@ def hold(document: Document) -> Document:
     return replace(document, rollout=replace(state, phase=next_phase(state.phase, Event.HOLD)))
 
 
-def due_event(document: Document, now_s: float, samples: int) -> Event | None:
+def due_event(document: Document, observed_s: float, samples: int) -> Event | None:
     """Return the event that is due now: ADVANCE, HOLD or None.
 
-    `samples` counts the candidate's requests since the step began.
+    The step was observed for `observed_s` seconds (`router.document.step_time`). `samples` counts the candidate's
+    requests since the step began.
     """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.phase is not Phase.PROGRESSING:
         return None
     step = rollout.steps[state.step]
-    if now_s < state.since_s + step.every_s or samples < step.samples:
+    if observed_s < step.every_s or samples < step.samples:
         return None
     return Event.HOLD if _needs_approval(document) else Event.ADVANCE
 

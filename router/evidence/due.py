@@ -54,12 +54,12 @@ def follow_due(document: Document, named: Candidate, now_s: float) -> DueChange 
     return DueChange(Follow(named, now_s), f"follow to {named.version}", why)
 
 
-def step_due(document: Document, samples: int, now_s: float) -> DueChange | None:
+def step_due(document: Document, samples: int, observed_s: float, now_s: float) -> DueChange | None:
     """Return the end of the rollout's step if it is over, or None.
 
-    `samples` counts the candidate's requests since the step began.
+    The step was observed for `observed_s` seconds. `samples` counts the candidate's requests since the step began.
     """
-    event = rollout.due_event(document, now_s, samples)
+    event = rollout.due_event(document, observed_s, samples)
     if event is None:
         return None
     why = f"The step is over, with {samples} request{'' if samples == 1 else 's'}."

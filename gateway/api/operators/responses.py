@@ -82,6 +82,7 @@ class Restored(BaseModel):
 class ProgressStatus(Standing):
     """The state of a rollout, and what comes next."""
 
+    observed_s: float = Field(description="How long the present step was observed: the time that counts for `every`.")
     next: str = Field(description="A sentence: what happens automatically and when, or what an operator has to do.")
 
 

@@ -41,17 +41,19 @@ def status_view(
     *,
     now_s: float,
     serving: Mapping[str, Mapping[str, Candidate]] = MappingProxyType({}),
+    observed_s: Mapping[str, float] = MappingProxyType({}),
 ) -> Status:
     """Return the status.
 
     `evidence` has the routes for which there is some. `now_s` is in seconds since the epoch. `serving` has the version
-    of each arm, by route and arm, of the routes that this replica serves.
+    of each arm, by route and arm, of the routes that this replica serves. `observed_s` is for how long the step of a
+    route's rollout was observed.
     """
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
     return Status(
         store=store,
         routes=[
-            _route_status(name, document, live, evidence.get(name), serving.get(name, {}), now_s=now_s)
+            _route_status(name, document, live, evidence.get(name), serving.get(name, {}), observed_s.get(name, 0.0))
             for name, document in sorted(documents.items())
         ],
         replicas=replica_views(reports, now_s),
@@ -69,14 +71,13 @@ def _route_status(
     live: Sequence[Report],
     evidence: Observation | None,
     serving: Mapping[str, Candidate],
-    *,
-    now_s: float,
+    observed_s: float,
 ) -> RouteStatus:
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
     totals = evidence.totals if evidence is not None else {}
     return RouteStatus(
-        **{**dict(document_view(document)), "rollout": _progress(document, evidence, now_s)},
+        **{**dict(document_view(document)), "rollout": _progress(document, evidence, observed_s)},
         serves={arm: serving[arm].version for arm in document.spec.arms if arm in serving},
         applied={report.replica: report.routes.get(name) for report in live},
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
@@ -100,12 +101,14 @@ def _route_status(
     )
 
 
-def _progress(document: Document, evidence: Observation | None, now_s: float) -> ProgressStatus | None:
+def _progress(document: Document, evidence: Observation | None, observed_s: float) -> ProgressStatus | None:
     rollout = rollout_view(document)
     if rollout is None:
         return None
     samples = None if evidence is None else evidence.samples
-    return ProgressStatus(**dict(rollout), next=next_step(document, samples, now_s))
+    return ProgressStatus(
+        **dict(rollout), observed_s=round(observed_s, 1), next=next_step(document, samples, observed_s)
+    )
 
 
 def _replica_status(report: Report, now_s: float) -> ReplicaStatus:
