@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.change import make_change
 from gateway.cli.client import ApiClient
-from gateway.cli.options import OURS, Json, Url, Why
+from gateway.cli.options import OURS, Json, Patience, Url, Why
 from gateway.cli.output import errors_printed, print_json, say
 from gateway.cli.printable import printable_lines
-from gateway.cli.wait import await_live
+from gateway.cli.wait import PATIENCE_S, await_live
 
 Files = Annotated[
     list[Path],
@@ -23,7 +24,7 @@ Files = Annotated[
 
 
 @errors_printed()
-def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
+def apply(file: Files, url: Url = OURS, why: Why = "", patience: Patience = PATIENCE_S, as_json: Json = False) -> None:
     """Declare all routes of the files and folders, or none of them. A route that has not changed stays as it is."""
     from gateway.cli.compare import Comparison  # PyYAML and the parser of specs are slow to import
     from gateway.cli.route_files import read_declared
@@ -32,14 +33,21 @@ def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) ->
     client = ApiClient(url)
     compared = [Comparison(each, client.find(each.spec.route)) for each in declared]
     changes = [{"spec": each.wanted, "expected": each.version} for each in compared if each.differs]
-    made = {entry["route"]: entry for entry in client.apply(changes, why)} if changes else {}
+    seen = {each.route: each.version for each in compared if each.differs}
+    made = {}
+    if changes:
+        entries = make_change(
+            client, lambda change_id: client.apply(changes, why, change_id), seen, patience, is_quiet=as_json
+        )
+        made = {entry["route"]: entry for entry in entries}
     entries, outcomes = [], {}
     for each in compared:
         entry = made.get(each.route, each.stored)
         assert entry is not None  # noqa: S101  # for the type checker: a route that was not stored differs, so it was made
         entries.append(entry)
-        outcomes[each.route] = "unchanged" if not each.differs else "created" if each.stored is None else "changed"
-    await_live(client, entries, as_json, outcomes)
+        is_changed = entry["version"] != each.version
+        outcomes[each.route] = "unchanged" if not is_changed else "created" if each.stored is None else "changed"
+    await_live(client, entries, as_json, outcomes, patience)
 
 
 @errors_printed(exit_code=2)

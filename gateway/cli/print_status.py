@@ -24,7 +24,7 @@ def print_status(status: Mapping[str, Any]) -> None:
                 format_by_arm(route["serves"]),
                 route["worst"],
                 "; ".join(map(_in_short, route["shadows"])),
-                _live(route, status["store"]),
+                _live_and_silent(route, status["store"]),
             )
             for route in status["routes"]
         ],
@@ -57,6 +57,8 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         None: "live on this replica" if route["converged"] else "not live on this replica yet",
     }[_live(route, status["store"])]
     console.print(f"{route['route']} is at version {route['version']}, {live}.")
+    if route["silent"]:
+        console.print(f"Silent, so that it is not known what they serve: {', '.join(route['silent'])}.")
     rollout = route["rollout"]
     if rollout is not None:
         of = "" if rollout["candidate"] is None else f"; the candidate is {rollout['candidate']}"
@@ -85,6 +87,11 @@ def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
     if store["state"] == "UNREACHABLE":
         return None
     return "yes" if route["converged"] else "no"
+
+
+def _live_and_silent(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
+    live = _live(route, store)
+    return f"{live}, {len(route['silent'])} silent" if live and route["silent"] else live
 
 
 def _since(rollout: Mapping[str, Any]) -> str:

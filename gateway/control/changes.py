@@ -37,11 +37,12 @@ _LOCKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The author of a change, the command, and the reason."""
+    """The author of a change, the command, and the reason. `id` names the change; without one it gets a random id."""
 
     who: str
     what: str
     why: str = ""
+    id: str = ""
 
 
 class Changes:
@@ -215,7 +216,12 @@ class Changes:
 
     def _entry(self, document: Document, note: Note) -> Entry:
         change = Change(
-            who=note.who, at_s=time.time(), what=note.what, why=note.why, id=uuid.uuid4().hex, by=self._replica
+            who=note.who,
+            at_s=time.time(),
+            what=note.what,
+            why=note.why,
+            id=note.id or uuid.uuid4().hex,
+            by=self._replica,
         )
         return Entry(document, change)
 

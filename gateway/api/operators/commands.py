@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Response
 
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
-from gateway.api.operators.headers import ETAG, UNKNOWN, IfMatch, Who, seen_version, with_etag
+from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, IfMatch, Who, seen_version, with_etag
 from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
 from gateway.control.binding import bind, candidate_of
@@ -55,10 +55,13 @@ class _Target(NamedTuple):
     if_match: str | None
     who: str
     response: Response
+    change_id: str
 
 
-async def _target(route: RouteName, response: Response, if_match: IfMatch = None, who: Who = UNKNOWN) -> _Target:
-    return _Target(route, if_match, who, response)
+async def _target(
+    route: RouteName, response: Response, if_match: IfMatch = None, who: Who = UNKNOWN, change_id: ChangeId = ""
+) -> _Target:
+    return _Target(route, if_match, who, response, change_id)
 
 
 Target = Annotated[_Target, Depends(_target)]
@@ -132,7 +135,7 @@ class _Commands:
 
     def run(self, target: _Target, command_for: Callable[[Document], Command], what: str, why: str) -> Changed:
         """Run a command, and return the document that it makes."""
-        note = Note(target.who, what, why)
+        note = Note(target.who, what, why, target.change_id)
         entry = self._changes.change(target.route, command_for, note, seen_version(target.if_match))
         return with_etag(entry, target.response)
 

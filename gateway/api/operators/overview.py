@@ -1,8 +1,9 @@
 """The handlers that concern all routes: status, replicas, the newest changes, models, and restore."""
 
 import time
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from gateway.api.error_responses import raises
 from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
@@ -31,12 +32,14 @@ def overview_router(
         return status_reader.read(time.time())
 
     @router.get("/replicas")
-    def list_replicas() -> list[ReplicaStatus]:
+    def list_replicas(route: Annotated[list[str], Query()] = []) -> list[ReplicaStatus]:  # noqa: B006  # FastAPI's form
         """Return the last report of each replica, as in `replicas` of `GET /api/status`.
+
+        With `route`, which may be repeated, the reports are only about these routes.
 
         While the store does not answer, the list contains only the replica that responds.
         """
-        return status_reader.read_replicas(time.time())
+        return status_reader.read_replicas(time.time(), frozenset(route) or None)
 
     @router.get("/audit", responses=raises(StoreUnavailable))
     def audit(limit: int = 20, before: int | None = None) -> list[AuditEntry]:

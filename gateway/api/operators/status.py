@@ -50,10 +50,13 @@ def status_view(
     route's rollout was observed.
     """
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
+    silent = [each.replica for each in reports if FRESH_S <= now_s - each.at_s < FORGOTTEN_S]
     return Status(
         store=store,
         routes=[
-            _route_status(name, document, live, evidence.get(name), serving.get(name, {}), observed_s.get(name, 0.0))
+            _route_status(
+                name, document, (live, silent), evidence.get(name), serving.get(name, {}), observed_s.get(name, 0.0)
+            )
             for name, document in sorted(documents.items())
         ],
         replicas=replica_views(reports, now_s),
@@ -68,11 +71,12 @@ def replica_views(reports: Sequence[Report], now_s: float) -> list[ReplicaStatus
 def _route_status(
     name: str,
     document: Document,
-    live: Sequence[Report],
+    replicas: tuple[Sequence[Report], Sequence[str]],
     evidence: Observation | None,
     serving: Mapping[str, Candidate],
     observed_s: float,
 ) -> RouteStatus:
+    live, silent = replicas
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
     totals = evidence.totals if evidence is not None else {}
@@ -81,6 +85,7 @@ def _route_status(
         serves={arm: serving[arm].version for arm in document.spec.arms if arm in serving},
         applied={report.replica: report.routes.get(name) for report in live},
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
+        silent=list(silent),
         trial_s=document.trial_s,
         counts=[
             ArmCounts(arm=arm, requests=total(totals, REQUESTS, [arm]), errors=total(totals, ERRORS, [arm]))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
@@ -56,13 +56,16 @@ class StatusReader:
         serving = self._serving(known)
         return status_view(store, known, reports, evidence, now_s=now_s, serving=serving, observed_s=observed_s)
 
-    def read_replicas(self, now_s: float) -> list[ReplicaStatus]:
-        """Return the part of the status that is about the replicas. This reads no document and no sums."""
+    def read_replicas(self, now_s: float, routes: Container[str] | None = None) -> list[ReplicaStatus]:
+        """Return the part of the status that is about the replicas, and about these routes (None: all).
+
+        This reads no document and no sums.
+        """
         try:
             reports: Sequence[Report] = self._store.reports()
         except StoreUnavailable:
             reports = [self._view.report()]
-        return replica_views(reports, now_s)
+        return replica_views(reports if routes is None else [_only(report, routes) for report in reports], now_s)
 
     def _store_status(self, state: StoreState, trouble: str) -> StoreStatus:
         stale_s = max(0.0, time.monotonic() - self._view.store_contact_s)
@@ -98,3 +101,13 @@ class StatusReader:
             unguarded = replace(document, spec=replace(document.spec, guardrails=()))
             return self._observer.look(unguarded, {}, now_s)
         return self._observer.look(document, versions, now_s)
+
+
+def _only(report: Report, routes: Container[str]) -> Report:
+    """Return the part of a report that is about these routes."""
+    return replace(
+        report,
+        routes={route: version for route, version in report.routes.items() if route in routes},
+        problems={route: why for route, why in report.problems.items() if route in routes},
+        warnings={route: why for route, why in report.warnings.items() if route in routes},
+    )
