@@ -14,3 +14,19 @@ class ApiError(Exception):
 
 class AnswerLost(ApiError):
     """The gateway got a change, but its answer did not come. The change may have been made all the same."""
+
+
+_answered: list[str] = []
+
+
+def note_answer(url: str) -> None:
+    """Note that a server has answered this command with something that looked like a gateway's answer."""
+    _answered[:] = [url]
+
+
+def last_answered() -> str | None:
+    """Return the URL of the server that has answered this command last, or None if none has.
+
+    An answer is checked for its main key only. If one lacks another key, the server is no gateway.
+    """
+    return _answered[0] if _answered else None

@@ -12,7 +12,7 @@ import orjson
 
 from gateway.access.change_header import CHANGE_HEADER, CHANGE_ID_HEADER
 from gateway.cli.address import find_url
-from gateway.cli.api_error import AnswerLost, ApiError
+from gateway.cli.api_error import AnswerLost, ApiError, note_answer
 from gateway.cli.credentials import credential, tls_context
 from gateway.cli.http_request import BrokenOff, Response, Server, Silent, Unreachable, send, split_url
 
@@ -207,6 +207,7 @@ class ApiClient:
         except ValueError:
             raise self._stranger(response) from None
         if response.status == _OK:
+            note_answer(self.url)
             return content
         if isinstance(content, dict) and isinstance(content.get("error"), str):
             raise ApiError(content["error"], response.status)

@@ -13,13 +13,14 @@ from gateway.cli.change import make_change
 from gateway.cli.client import ApiClient
 from gateway.cli.options import OURS, Json, Patience, RouteName, Url, Why
 from gateway.cli.output import errors_printed, print_json, say
+from gateway.cli.printable import printable
 from gateway.cli.wait import PATIENCE_S, await_live
 
 
 @errors_printed()
 def shift(
     route: RouteName,
-    weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT", help="Such as canary=20.")],
+    weights: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT", help="Such as canary=20%.")],
     url: Url = OURS,
     why: Why = "",
     patience: Patience = PATIENCE_S,
@@ -99,7 +100,7 @@ def undo(
 @errors_printed()
 def release(
     route: RouteName,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as 18, if fraud:18 is in quarantine.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as fraud:18, or 18 if there is one.")],
     url: Url = OURS,
     why: Why = "",
     patience: Patience = PATIENCE_S,
@@ -132,6 +133,8 @@ def _send(url: str, route: str, command: str, as_json: bool, patience_s: float, 
         patience_s,
         is_quiet=as_json,
     )
+    if made[0].get("why", body["why"]) != body["why"]:  # the gateway has something to add
+        say(printable(made[0]["why"]), err=True)
     await_live(client, made, as_json, patience_s=patience_s)
 
 
@@ -140,7 +143,7 @@ def _parse_weights(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         arm, found, share = pair.partition("=")
         if not found or not arm or not share:
-            raise ValueError(f"{pair!r} is not of the form ARM=PERCENT, such as canary=20.")
+            raise ValueError(f"{pair!r} is not of the form ARM=PERCENT, such as canary=20%.")
         if arm in weights:
             raise ValueError(f"Arm {arm} is named twice.")
         weights[arm] = share

@@ -8,15 +8,25 @@ from router.document.document import Candidate, Document, RolloutState
 from router.document.phase import UNDER_WAY, Phase
 from router.document.quarantine import find_quarantined
 from router.document.shift import limits_without, slots_without
-from router.draw.slots import SlotTable, allocate, reallocate
+from router.draw.slots import SlotTable, allocate, reallocate, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_percent
 from router.spec.parse_limits import check_limits
 from router.spec.spec import ArmRef, RouteSpec
 
+TAKEN = frozenset({"stats"})
+"""Names of routes that the paths of the protocol use for something else."""
+
 
 def first_document(spec: RouteSpec, at_s: float) -> Document:
-    """Return the first version of a route's document."""
+    """Return the first version of a route's document.
+
+    Raises:
+        Rejected: if a path of the protocol has the name already, or a share is less than a slot.
+    """
+    if spec.route in TAKEN:
+        raise Rejected(f"No route can be called {spec.route}: GET /v2/models/{spec.route} is about all routes.")
+    _check_base(spec)
     state = None if spec.rollout is None else RolloutState()
     return Document(version=1, spec=spec, slots=allocate(_declared_slots(spec)), rollout=state, trial_s=at_s)
 
@@ -34,6 +44,7 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[s
     known = document.spec
     if known.route != spec.route:
         raise Rejected(f"The document is of route {known.route}, the declaration of route {spec.route}.")
+    _check_base(spec)
     spec = _without_quarantined(document, spec, bound)
     state = None if spec.rollout is None else rollout.redeclared_state(document, spec)
     is_kept = state is not None and state.candidate is not None
@@ -52,6 +63,11 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[s
     if _trial_subject(known) == _trial_subject(spec):
         return changed
     return replace(changed, trial_version=document.version + 1, trial_s=at_s)
+
+
+def _check_base(spec: RouteSpec) -> None:
+    for arm, share in spec.rollout.base.items() if spec.rollout is not None else ():
+        require_a_slot(share, f"rollout.from.{arm}")
 
 
 def _without_quarantined(document: Document, spec: RouteSpec, bound: Mapping[str, Candidate]) -> RouteSpec:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from router.document.document import Document
 from router.draw.assignment import BUCKETS
-from router.draw.slots import quantise
+from router.draw.slots import quantise, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_percent
 from router.refusals import short_repr
@@ -26,6 +26,9 @@ def slots_after_shift(document: Document, weights: Mapping[str, Fraction]) -> di
         check_arm(document, arm)
         if weight < 0:
             raise Rejected(f"The weight of arm {arm} is negative.")
+        require_a_slot(weight, f"The weight of arm {arm}")
+    if weights.keys() != spec.arms.keys():
+        require_a_slot(1 - sum(weights.values(), Fraction(0)), "What is left for the other arms")
     slots = quantise(_complete(document, weights))
     check_limits(slots, spec.limits)
     return slots

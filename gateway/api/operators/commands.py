@@ -16,6 +16,7 @@ from gateway.api.openapi import RouteName
 from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, IfMatch, Who, seen_version, with_etag
 from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
+from gateway.api.operators.strict_json import StrictRoute
 from gateway.control.binding import bind, candidate_of
 from gateway.control.changes import Changes, Note
 from gateway.control.replica_view import ReplicaView
@@ -69,7 +70,7 @@ Target = Annotated[_Target, Depends(_target)]
 
 def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) -> APIRouter:
     """Build the router with one handler for each command."""
-    router = APIRouter(prefix="/routes/{route}")
+    router = APIRouter(prefix="/routes/{route}", route_class=StrictRoute)
     commands = _Commands(changes, catalogue, view)
 
     @router.post("/shift", responses=_LOADING_RESPONSES)

@@ -11,6 +11,7 @@ from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, Who, replaced
 from gateway.api.operators.requests import ApplyBody
 from gateway.api.operators.responses import Changed, Described
 from gateway.api.operators.route_schema import RouteSpec
+from gateway.api.operators.strict_json import StrictRoute
 from gateway.api.operators.views import change_view, document_view
 from gateway.control.changes import Changes, Note
 from gateway.errors import PreconditionMissing
@@ -27,7 +28,7 @@ _PUT_ERRORS = raises(Conflict, Moved, PreconditionMissing, *BIND_ERRORS, *READ_E
 
 def route_router(store: Store, changes: Changes) -> APIRouter:
     """Build the router of what concerns documents."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/routes", responses=raises(*READ_ERRORS))
     def list_routes() -> list[Described]:
