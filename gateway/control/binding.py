@@ -13,7 +13,7 @@ from gateway.execution.lane import LaneKey
 from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
-from router.document.phase import PINNED
+from router.document.phase import PINNED, UNDER_WAY
 from router.document.quarantine import refuse_quarantined
 from router.document.stand_in import stand_in
 from router.errors import Rejected
@@ -184,7 +184,7 @@ def _served(catalogue: Catalogue, document: Document, name: str, ref: ArmRef, he
     The registry is asked only where something may stand in.
     """
     state = document.rollout
-    if state is None or name not in state.others:
+    if state is None or name not in state.others or not (document.quarantine or state.phase in UNDER_WAY):
         return ref
     key = _key(catalogue, ref, held)
     return stand_in(document, name, Candidate(key.version, key.digest)) or ref
