@@ -51,8 +51,7 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[s
     before = document.rollout
     if before is not None and before.phase in UNDER_WAY - {Phase.PAUSED} and not is_kept:
         raise Rejected(
-            f"A rollout is {before.phase}, and the declaration changes what is rolled out; "
-            "pause or abort it first."
+            f"A rollout is {before.phase}, and the declaration changes what is rolled out; pause or abort it first."
         )
     if before is not None and before.phase is Phase.PROMOTED and not is_kept:
         _check_promoted(document, spec, bound)

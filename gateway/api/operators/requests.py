@@ -60,7 +60,7 @@ class ReleaseBody(Ask):
 
 
 class ShiftBody(Ask):
-    """`{"weights": {"canary": "20%"}}`: weights in percent. The sign is optional above 1."""
+    """`{"weights": {"canary": "20%"}}`: weights in percent. The sign is optional from 1 on."""
 
     weights: Mapping[Text, StrictInt | StrictFloat | StrictStr] = Field(min_length=1)
 

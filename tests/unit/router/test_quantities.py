@@ -53,7 +53,14 @@ def test_a_share_above_one_is_refused(value):
 
 @pytest.mark.parametrize(
     ("value", "share"),
-    [(20, Fraction(1, 5)), ("20%", Fraction(1, 5)), (1.5, Fraction(3, 200)), ("0.5%", Fraction(1, 200)), (0, 0)],
+    [
+        (20, Fraction(1, 5)),
+        ("20%", Fraction(1, 5)),
+        (1.5, Fraction(3, 200)),
+        ("0.5%", Fraction(1, 200)),
+        (1, Fraction(1, 100)),
+        (0, 0),
+    ],
 )
 def test_in_percent_the_sign_is_optional(value, share):
     assert parse_percent(value, "It") == share
@@ -61,7 +68,7 @@ def test_in_percent_the_sign_is_optional(value, share):
 
 @pytest.mark.parametrize(
     ("value", "one", "other"),
-    [(0.9, "0.9%", "90%"), ("0.9", "0.9%", "90%"), (1, "1%", "100%"), (1e-5, "0.00001%", "0.001%")],
+    [(0.9, "0.9%", "90%"), ("0.9", "0.9%", "90%"), (1e-5, "0.00001%", "0.001%")],
 )
 def test_a_bare_number_that_is_a_share_in_a_file_is_no_percentage(value, one, other):
     """`0.9` has one meaning: 90%. What is advised instead is taken."""
