@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
-from router.errors import Corrupt, Rejected, UnknownRoute, UnknownVersion
+from router.errors import Corrupt, Quarantined, Rejected, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from store.errors import Conflict, Foreign, Moved, StoreUnavailable
 
@@ -136,6 +136,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     Conflict: ErrorStatus(409, _ABORTED),
     Moved: ErrorStatus(409, _ABORTED),
     Foreign: ErrorStatus(409, _ABORTED),
+    Quarantined: ErrorStatus(409, _FAILED_PRECONDITION),
     TooLarge: ErrorStatus(413, _RESOURCE_EXHAUSTED),
     InputRefused: ErrorStatus(422, _INVALID_ARGUMENT),
     PreconditionMissing: ErrorStatus(428, _FAILED_PRECONDITION),

@@ -20,5 +20,9 @@ class UnknownVersion(RouterError):
     """The route has no arm with the version, alias or name that the call asks for."""
 
 
+class Quarantined(RouterError):
+    """The request names a version that is in quarantine on this route. It answers no request until it is released."""
+
+
 class Corrupt(RouterError):
     """What was read back from a store is not a valid document."""

@@ -9,8 +9,9 @@ The cases are tried in this order:
 5. The request has no unit. The bucket of its decision id gives the arm.
 
 A pinned or forced plan has no propensity, because its arm was not drawn. It has no fallbacks, because the caller wants
-to see that one arm. A request that is not admitted gets the trusted arm, also without a propensity. Layers and
-holdouts look at the unit or, without one, at the decision id, as the draw does.
+to see that one arm. If its version is in quarantine, the request is refused. A request that is not admitted gets the
+trusted arm, also without a propensity. Layers and holdouts look at the unit or, without one, at the decision id, as the
+draw does.
 """
 
 from enum import StrEnum
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from router.draw.assignment import bucket
 from router.draw.layers import is_held_out, is_in_layer
-from router.errors import UnknownVersion
+from router.errors import Quarantined, UnknownVersion
 from router.snapshot import Admission, Arm, Route
 
 
@@ -60,11 +61,12 @@ def plan(
 
     Raises:
         UnknownVersion: if no arm has the pinned version or alias, or the forced name.
+        Quarantined: if that arm's version is in quarantine on this route.
     """
     if pinned_version is not None:
-        return Plan(_pinned(route, pinned_version), (), Reason.PINNED, None)
+        return Plan(_released(route, _pinned(route, pinned_version)), (), Reason.PINNED, None)
     if forced_arm is not None:
-        return Plan(_forced(route, forced_arm), (), Reason.FORCED, None)
+        return Plan(_released(route, _forced(route, forced_arm)), (), Reason.FORCED, None)
     key = decision_id if unit is None else unit
     if route.admission is not None:
         exclusion = _exclusion(route.admission, key, is_targeted)
@@ -107,6 +109,13 @@ def _pinned(route: Route, version: str) -> int:
             return index
     served = ", ".join(f"{arm.version} ({arm.name})" for arm in route.arms)
     raise UnknownVersion(f"Route {route.name} serves no version or alias {version!r}; it serves {served}.")
+
+
+def _released(route: Route, index: int) -> int:
+    """Return the index of an arm, unless the arm's version is in quarantine."""
+    if route.arms[index].refusal:
+        raise Quarantined(route.arms[index].refusal)
+    return index
 
 
 def _forced(route: Route, name: str) -> int:

@@ -45,11 +45,22 @@ def parse_share(value: object, what: str) -> Fraction:
 def parse_percent(value: object, what: str) -> Fraction:
     """Read a share that is given in percent, with or without the sign. `20` and `"20%"` are both 1/5.
 
+    Where `parse_share` reads a bare number, it is a share: 0.9 is 90%. So that no fraction has two meanings, a bare one
+    below 1 is refused here. A whole number is a percentage, also 1.
+
     Raises:
-        Rejected: if it is not a number, or is outside [0, 100].
+        Rejected: if it is not a number, is outside [0, 100], or may mean a share.
     """
-    text = (value if isinstance(value, str) else short_repr(value)).strip().removesuffix("%").strip()
-    return parse_share(f"{text}%", what)
+    given = (value if isinstance(value, str) else short_repr(value)).strip()
+    text = given.removesuffix("%").strip()
+    if not _NUMBER.fullmatch(text):
+        raise Rejected(f"{what} must be a percentage such as 20%, not {short_repr(value)}.")
+    share = parse_share(f"{text}%", what)
+    if text == given and 0 < share < Fraction(1, 100):
+        raise Rejected(
+            f"{what} is {text}, which is {format_share(share)} or {format_share(100 * share)}; give it with its sign."
+        )
+    return share
 
 
 def parse_duration_s(value: object, what: str) -> float:

@@ -24,7 +24,8 @@ from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 class Arm:
     """One arm as served: the version to which it is bound now, pinned by digest, and its weight in slots.
 
-    `alias` is the one that the document names, `aliases` are all that the registry has for the version.
+    `alias` is the one that the document names, `aliases` are all that the registry has for the version. `refusal` is
+    empty unless the version is in quarantine on this route. Then it is the sentence for a caller that names the arm.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Arm:
     alias: str | None
     slots: int
     aliases: frozenset[str] = frozenset()
+    refusal: str = ""
 
     @property
     def propensity(self) -> float:
@@ -137,7 +139,7 @@ def references(document: Document) -> dict[str, ArmRef]:
 def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
     """Compile a document and the pins of its `references` into a route that can be served.
 
-    Leave out shadows without a pin, and arms that have neither a pin nor any weight.
+    Leave out shadows without a pin or in quarantine, and arms that have neither a pin nor any weight.
 
     Raises:
         KeyError: if an arm that is needed has no pin.
@@ -153,12 +155,13 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
             alias=ref.alias,
             slots=weights[name],
             aliases=pins[name].aliases,
+            refusal=_refusal(document, ref.model, pins[name].digest),
         )
         for name, ref in spec.arms.items()
         if name in pins or weights[name]
     )
     index = {arm.name: position for position, arm in enumerate(arms)}
-    usable = {arm.name for arm in arms if find_quarantined(document, arm.model, arm.digest) is None}
+    usable = {arm.name for arm in arms if not arm.refusal}
     kind, _, source = (spec.unit or "").partition(":" if (spec.unit or "").startswith("header:") else ".")
     return Route(
         name=spec.route,
@@ -171,12 +174,27 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         unit_parameter=source if kind == "parameters" else None,
         fallbacks=tuple(_chain(spec, name, index, usable) for name in index),
         admission=_admission(spec, index),
-        shadows=tuple(_shadow(spec, each, pins, index) for each in document.active_shadows if each.name in pins),
+        shadows=tuple(
+            _shadow(spec, each, pins, index)
+            for each in document.active_shadows
+            if each.name in pins and not is_held(document, each, pins[each.name].digest)
+        ),
         slower_than_us=tuple(each.slower_than_us for each in spec.guardrails if each.slower_than_us),
         deadline_s=spec.deadline_s,
         batch_wait_s=spec.batch_wait_s or 0.0,
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
+
+
+def is_held(document: Document, shadow: ShadowSpec, digest: str) -> bool:
+    """Return True if the version of a shadow is in quarantine on this route. Such a shadow gets no request."""
+    ref = shadow.ref if shadow.arm is None else document.spec.arms[shadow.arm]
+    return ref is not None and find_quarantined(document, ref.model, digest) is not None
+
+
+def _refusal(document: Document, model: str, digest: str) -> str:
+    held = find_quarantined(document, model, digest)
+    return "" if held is None else f"Version {held.version} is in quarantine: {held.way_back(document.spec.route)}"
 
 
 def _chain(spec: RouteSpec, arm: str, index: Mapping[str, int], usable: Container[str]) -> tuple[int, ...]:

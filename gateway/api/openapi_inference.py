@@ -11,7 +11,7 @@ import yaml
 from gateway.api.error_responses import Schema, raises
 from gateway.errors import ArmDown, NotReady, Overloaded, RateLimited, TooLate
 from gateway.protocols.paths import is_prediction
-from router.errors import UnknownRoute, UnknownVersion
+from router.errors import Quarantined, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed
 
 _DECISION_ID = "x-decision-id"
@@ -31,7 +31,8 @@ def inference_page() -> Schema:
 def _errors(decision_id: Schema) -> dict[str, Schema]:
     """Return the error responses of a prediction. The header is optional: a fault of the gateway has no decision."""
     errors = raises(
-        UnknownRoute, UnknownVersion, InputRefused, RateLimited, Overloaded, ModelFailed, ArmDown, NotReady, TooLate
-    )
+        UnknownRoute, UnknownVersion, Quarantined, InputRefused, RateLimited, Overloaded, ModelFailed, ArmDown,
+        NotReady, TooLate,
+    )  # fmt: skip
     header = {_DECISION_ID: {**decision_id, "required": False}}
     return {str(status): {**error, "headers": {**error["headers"], **header}} for status, error in errors.items()}

@@ -18,5 +18,11 @@ def read_address(home: Path) -> str | None:
 
 
 def find_url(given: str) -> str:
-    """Return the URL that was given, or else the one of the gateway of this home, or else the default."""
+    """Return the URL that was given, or else the one of the gateway of this home, or else the default.
+
+    Raises:
+        ValueError: POINTSMAN_URL is there, but empty.
+    """
+    if not given and "POINTSMAN_URL" in os.environ and not os.environ["POINTSMAN_URL"].strip():
+        raise ValueError(f"POINTSMAN_URL is empty. Unset it, set it to a URL such as {DEFAULT_URL}, or use --url.")
     return given or read_address(read_home(os.environ)) or DEFAULT_URL

@@ -1,42 +1,32 @@
-"""The client of the operators' HTTP API that the command line uses.
-
-Credentials come from the environment, so that none appears in a list of processes or in a shell's history:
-`POINTSMAN_KEY` holds an API key or a token. For TLS there are `POINTSMAN_CA` (PEM of the authority that signed the
-gateway's certificate) and `POINTSMAN_CLIENT_CERTIFICATE` (PEM with the client's certificate and its key).
-"""
+"""The client of the operators' HTTP API that the command line uses."""
 
 import getpass
 import os
-import ssl
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 
-from gateway.access.change_header import CHANGE_HEADER
+from gateway.access.change_header import CHANGE_HEADER, CHANGE_ID_HEADER
 from gateway.cli.address import find_url
-from gateway.cli.http_request import BrokenOff, Response, Server, Unreachable, send, split_url
+from gateway.cli.api_error import AnswerLost, ApiError, note_answer
+from gateway.cli.credentials import credential, tls_context
+from gateway.cli.http_request import BrokenOff, Response, Server, Silent, Unreachable, send, split_url
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 600.0
+"""The gateway answers a change when everything that it needs is loaded."""
+_SLOW_AFTER_S = 2.0
 _READ_TIMEOUT_S = 4.0
 _READ_TRIES = 4
 _OK = 200
 _NOT_FOUND = 404
 _NONE: Mapping[str, str] = MappingProxyType({})
 _LONGEST_SHOWN = 200
-
-
-class ApiError(Exception):
-    """The gateway rejected a request, or cannot be reached. The message is a sentence for the operator.
-
-    `status` is the HTTP status of the response, or None if there was no response.
-    """
-
-    def __init__(self, sentence: str, status: int | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
+_MOST_NAMED = 50
+"""The most routes that are named in a path: 50 names of 128 characters fit into a request line of 8 KiB."""
 
 
 def operator_name() -> str:
@@ -47,30 +37,6 @@ def operator_name() -> str:
         return "unknown"
 
 
-def _credential(environ: Mapping[str, str]) -> dict[str, str]:
-    key = environ.get("POINTSMAN_KEY", "").strip()
-    if not key:
-        return {}
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ApiError("POINTSMAN_KEY is neither an API key nor a token: it holds blanks or strange characters.")
-    return {"authorization": f"Bearer {key}"}
-
-
-def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the TLS context with the authority to trust and the certificate to present.
-
-    Without an authority, the ones that the machine trusts count.
-    """
-    authority, certificate = environ.get("POINTSMAN_CA"), environ.get("POINTSMAN_CLIENT_CERTIFICATE")
-    try:
-        context = ssl.create_default_context(cafile=authority or None)
-        if certificate:
-            context.load_cert_chain(certificate)
-    except OSError as error:  # the base class of ssl.SSLError
-        raise ApiError(f"POINTSMAN_CA or POINTSMAN_CLIENT_CERTIFICATE cannot be used: {error}.") from error
-    return context
-
-
 def _server(url: str) -> Server:
     """Return the server that a URL names."""
     try:
@@ -79,7 +45,7 @@ def _server(url: str) -> Server:
         raise ApiError(
             f"{url!r} is not the URL of a gateway: {error}. Such a URL looks like http://127.0.0.1:8000."
         ) from error
-    tls = _tls(os.environ) if parts.scheme == "https" else None
+    tls = tls_context(os.environ) if parts.scheme == "https" else None
     return Server(parts.hostname or "", parts.port, parts.path.rstrip("/"), tls)
 
 
@@ -98,15 +64,19 @@ def _encode(body: Any) -> bytes:
 
 
 class ApiClient:
-    """A client of one gateway, which is named by its URL. Without one it is the gateway of this home."""
+    """A client of one gateway, which is named by its URL. Without one it is the gateway of this home.
+
+    `on_slow` is called by another thread when the answer to a change takes more than two seconds.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = find_url(url)
+        self.on_slow: Callable[[], None] | None = None
         self._server = _server(self.url)
         self._headers: dict[str, str | bytes] = {
             "x-operator": operator_name().encode(),
             CHANGE_HEADER: "1",
-            **_credential(os.environ),
+            **credential(os.environ),
         }
 
     def routes(self) -> list[dict[str, Any]]:
@@ -126,13 +96,15 @@ class ApiClient:
                 raise
             return None
 
-    def apply(self, routes: Sequence[dict[str, Any]], why: str) -> list[dict[str, Any]]:
+    def apply(self, routes: Sequence[dict[str, Any]], why: str, change_id: str = "") -> list[dict[str, Any]]:
         """Declare all of these routes or none. Each is `{"spec": ..., "expected": VERSION}`, 0 for a new route."""
-        return self._objects("POST", "/api/apply", "route", {"routes": routes, "why": why})
+        headers = {CHANGE_ID_HEADER: change_id} if change_id else {}
+        return self._objects("POST", "/api/apply", "route", {"routes": routes, "why": why}, headers)
 
-    def command(self, name: str, command: str, body: dict[str, Any], seen: int) -> dict[str, Any]:
+    def command(self, name: str, command: str, body: dict[str, Any], seen: int, change_id: str = "") -> dict[str, Any]:
         """Send a command for a route at version `seen`. If the route has changed since, the gateway rejects it."""
-        return self._object("POST", f"{_path(name)}/{command}", "route", body, {"if-match": f'"{seen}"'})
+        headers = {"if-match": f'"{seen}"', **({CHANGE_ID_HEADER: change_id} if change_id else {})}
+        return self._object("POST", f"{_path(name)}/{command}", "route", body, headers)
 
     def history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Return the versions of one route, the newest first."""
@@ -150,9 +122,10 @@ class ApiClient:
         """Return what is wanted and what each replica serves."""
         return self._object("GET", "/api/status", "replicas")
 
-    def replicas(self) -> list[dict[str, Any]]:
-        """Return the last report of each replica."""
-        return self._objects("GET", "/api/replicas", "replica")
+    def replicas(self, routes: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return the last report of each replica, only about these routes unless there are too many for a path."""
+        query = f"?{urlencode([('route', route) for route in routes])}" if len(routes) <= _MOST_NAMED else ""
+        return self._objects("GET", f"/api/replicas{query if routes else ''}", "replica")
 
     def models(self) -> list[dict[str, Any]]:
         """Return the model versions that one replica holds."""
@@ -168,9 +141,11 @@ class ApiClient:
             return content
         raise self._stranger(response)
 
-    def _objects(self, method: str, path: str, key: str, body: Any = None) -> list[dict[str, Any]]:
+    def _objects(
+        self, method: str, path: str, key: str, body: Any = None, more_headers: Mapping[str, str] = _NONE
+    ) -> list[dict[str, Any]]:
         """Return a list of objects that have this key."""
-        response = self._send(method, path, body)
+        response = self._send(method, path, body, more_headers)
         content = self._content(response)
         if isinstance(content, list) and all(isinstance(each, dict) and key in each for each in content):
             return content
@@ -185,11 +160,32 @@ class ApiClient:
         try:
             if method == "GET":
                 return self._get(path, headers)
-            return send(self._server, method, path, headers, content, _TIMEOUT_S)
+            return self._change(method, path, headers, content)
+        except Silent as error:
+            raise ApiError(
+                f"The gateway at {self.url} does not answer ({error}). It may be starting or busy; see its log, or "
+                "name another with --url."
+            ) from error
         except (Unreachable, BrokenOff) as error:
             raise ApiError(
                 f"No gateway answers at {self.url} ({error}). Start one with `make up`, or name another with --url."
             ) from error
+
+    def _change(self, method: str, path: str, headers: Mapping[str, str | bytes], content: bytes | None) -> Response:
+        """Send a change, once, and wait for its answer as long as the connection stands."""
+        slow = None if self.on_slow is None else threading.Timer(_SLOW_AFTER_S, self.on_slow)
+        if slow is not None:
+            slow.daemon = True
+            slow.start()
+        try:
+            return send(self._server, method, path, headers, content, _TIMEOUT_S)
+        except BrokenOff as error:
+            raise AnswerLost(
+                f"The gateway at {self.url} got the change, but the connection ended before its answer came ({error})."
+            ) from error
+        finally:
+            if slow is not None:
+                slow.cancel()
 
     def _get(self, path: str, headers: Mapping[str, str | bytes]) -> Response:
         """Send a GET, and again if the replica ends or hangs: the next connection may reach another replica."""
@@ -211,6 +207,7 @@ class ApiClient:
         except ValueError:
             raise self._stranger(response) from None
         if response.status == _OK:
+            note_answer(self.url)
             return content
         if isinstance(content, dict) and isinstance(content.get("error"), str):
             raise ApiError(content["error"], response.status)

@@ -1,15 +1,16 @@
 """`pointsman apply, diff, get`: compare what files declare with what the gateway has stored, and store it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.change import make_change
 from gateway.cli.client import ApiClient
-from gateway.cli.options import OURS, Json, Url, Why
+from gateway.cli.options import OURS, Json, Patience, Url, Why
 from gateway.cli.output import errors_printed, print_json, say
-from gateway.cli.printable import printable_lines
-from gateway.cli.wait import await_live
+from gateway.cli.printable import printable, printable_lines
+from gateway.cli.wait import PATIENCE_S, await_live
 
 Files = Annotated[
     list[Path],
@@ -23,7 +24,7 @@ Files = Annotated[
 
 
 @errors_printed()
-def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) -> None:
+def apply(file: Files, url: Url = OURS, why: Why = "", patience: Patience = PATIENCE_S, as_json: Json = False) -> None:
     """Declare all routes of the files and folders, or none of them. A route that has not changed stays as it is."""
     from gateway.cli.compare import Comparison  # PyYAML and the parser of specs are slow to import
     from gateway.cli.route_files import read_declared
@@ -32,14 +33,25 @@ def apply(file: Files, url: Url = OURS, why: Why = "", as_json: Json = False) ->
     client = ApiClient(url)
     compared = [Comparison(each, client.find(each.spec.route)) for each in declared]
     changes = [{"spec": each.wanted, "expected": each.version} for each in compared if each.differs]
-    made = {entry["route"]: entry for entry in client.apply(changes, why)} if changes else {}
-    entries, outcomes = [], {}
+    seen = {each.route: each.version for each in compared if each.differs}
+    made = {}
+    if changes:
+        changed = make_change(
+            client, lambda change_id: client.apply(changes, why, change_id), seen, patience, is_quiet=as_json
+        )
+        made = {entry["route"]: entry for entry in changed}
+    entries: list[dict[str, Any]] = []
+    outcomes: dict[str, str] = {}
     for each in compared:
         entry = made.get(each.route, each.stored)
         assert entry is not None  # noqa: S101  # for the type checker: a route that was not stored differs, so it was made
-        entries.append(entry)
-        outcomes[each.route] = "unchanged" if not each.differs else "created" if each.stored is None else "changed"
-    await_live(client, entries, as_json, outcomes)
+        notes = each.notes_of(entry)
+        entries.append({**entry, "notes": notes})
+        for note in notes if not as_json else ():
+            say(printable(note), err=True)
+        is_changed = entry["version"] != each.version
+        outcomes[each.route] = "unchanged" if not is_changed else "created" if each.stored is None else "changed"
+    await_live(client, entries, as_json, outcomes, patience)
 
 
 @errors_printed(exit_code=2)
@@ -57,6 +69,8 @@ def diff(file: Files, url: Url = OURS, as_json: Json = False) -> None:
     else:
         for each in compared:
             typer.echo(printable_lines(each.diff), nl=False)
+            for note in each.notes:
+                say(printable(note), err=True)
         if undeclared and any(path.is_dir() for path in file):
             places = ", ".join(map(str, file))
             say(f"Stored, but not declared in {places}: {', '.join(undeclared)}.", err=True)

@@ -3,11 +3,15 @@
 `httpx`, which the rest of the gateway uses, would take as much processor time to import as a whole command takes.
 """
 
+import socket
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
+
+_KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 6))
+"""After 15 s of silence ask every 5 s. After 6 questions without a reply the connection has ended."""
 
 
 class Unreachable(Exception):
@@ -16,6 +20,10 @@ class Unreachable(Exception):
 
 class BrokenOff(Exception):
     """The connection ended, or was silent for too long, before the whole response was there."""
+
+
+class Silent(BrokenOff):
+    """The connection stands, but the response did not come in time."""
 
 
 class Server(NamedTuple):
@@ -56,7 +64,7 @@ def send(
     """Send a request and return the response. `timeout_s` limits how long the connection may be silent.
 
     Raises:
-        Unreachable, BrokenOff: there is no response. After Unreachable the server has not seen the request.
+        Unreachable, BrokenOff, Silent: there is no response. After Unreachable the server has not seen the request.
     """
     if server.tls is None:
         connection = HTTPConnection(server.host, server.port, timeout=timeout_s)
@@ -67,13 +75,23 @@ def send(
     except (OSError, UnicodeError) as error:  # the base class of ssl.SSLError; the host is no name
         connection.close()
         raise Unreachable(str(error)) from error
+    _keep_alive(connection.sock)
     try:
         connection.request(method, server.prefix + path, body, {**headers, "connection": "close"})
         response = connection.getresponse()
         return Response(response.status, response.read())
+    except TimeoutError as error:
+        raise Silent(str(error)) from error
     except OSError as error:
         raise BrokenOff(str(error)) from error
     except HTTPException as error:  # its text may be the bytes of another protocol
         raise BrokenOff(f"what it says is not HTTP, or not complete: {type(error).__name__}") from error
     finally:
         connection.close()
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the kernel ask now and then whether the server's machine still exists. An answer may take minutes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE:
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)

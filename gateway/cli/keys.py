@@ -16,6 +16,7 @@ from gateway.access.caller import SCOPES, describe, read_grants
 from gateway.access.private_home import keep_files_private
 from gateway.cli.client import operator_name
 from gateway.cli.output import errors_printed, print_json, print_table, say
+from gateway.cli.printable import printable
 from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 from store.api_key import ApiKey
@@ -66,7 +67,8 @@ def create(
         if as_json:
             print_json({**_public(key, now_s), "key": secret})
             return
-        say(f"Key {key.name} (id {key.id}): {_allows(key)}. It is shown this once; send it as Bearer.", err=True)
+        sentence = f"Key {key.name} (id {key.id}): {_allows(key)}. It is shown this once; send it as Bearer."
+        say(printable(sentence), err=True)
         typer.echo(secret)
 
 
@@ -112,7 +114,7 @@ def revoke(
         if as_json:
             print_json(_public(key, now_s))
         else:
-            say(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC.")
+            say(printable(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC."))
 
 
 @contextmanager

@@ -18,4 +18,10 @@ Url = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, kept in the history.")]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience", min=0, help="Seconds to wait until every replica serves the change; exit code 3 if it does not."
+    ),
+]
 RouteName = Annotated[str, typer.Argument(metavar="ROUTE", help="The route.")]

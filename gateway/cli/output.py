@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli.client import ApiError
+from gateway.cli.api_error import ApiError, last_answered
 from gateway.cli.printable import printable, printable_json, printable_lines
 from gateway.errors import GatewayError
 from inference_log.errors import LogError
@@ -86,18 +86,33 @@ def escape_what_cannot_be_printed() -> None:
 
 @contextmanager
 def errors_printed(exit_code: int = 1) -> Generator[None, None, None]:
-    """Print an error that a package raises as one line on standard error, and exit. It is a decorator, too."""
+    """Print an error that a package raises as one line on standard error, and exit. It is a decorator, too.
+
+    An error may have an exit code of its own.
+    """
     try:
         yield
+    except BrokenPipeError:  # what reads the output, such as `head`, has enough; Typer ends the process quietly
+        raise
+    except (LookupError, TypeError, AttributeError) as error:
+        stranger = last_answered()
+        if stranger is None:
+            raise
+        say(
+            f"pointsman: What answers at {printable(stranger)} is no gateway, or one of another version: its answer "
+            f"cannot be read ({printable(repr(error))}).",
+            err=True,
+        )
+        raise typer.Exit(exit_code) from error
     except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
         say(f"pointsman: {_sentence(error)}", err=True)
-        raise typer.Exit(exit_code) from error
+        raise typer.Exit(getattr(error, "exit_code", exit_code)) from error
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} cannot be used: {error.strerror}."
-    return str(error)
+    return printable(str(error)) if isinstance(error, ApiError) else str(error)
 
 
 class Progress:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.cli.output import console, format_by_arm, print_table
+from gateway.cli.printable import printable
 from gateway.cli.wait import phase_of
 from router.quantities import format_rough_duration
 
@@ -24,7 +25,7 @@ def print_status(status: Mapping[str, Any]) -> None:
                 format_by_arm(route["serves"]),
                 route["worst"],
                 "; ".join(map(_in_short, route["shadows"])),
-                _live(route, status["store"]),
+                _live_and_silent(route, status["store"]),
             )
             for route in status["routes"]
         ],
@@ -57,14 +58,14 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         None: "live on this replica" if route["converged"] else "not live on this replica yet",
     }[_live(route, status["store"])]
     console.print(f"{route['route']} is at version {route['version']}, {live}.")
+    if route["silent"]:
+        _line(f"Silent, so that it is not known what they serve: {', '.join(route['silent'])}.")
     rollout = route["rollout"]
     if rollout is not None:
         of = "" if rollout["candidate"] is None else f"; the candidate is {rollout['candidate']}"
-        console.print(f"Its rollout is {phase_of(route)}{_since(rollout)}{of}. Next: {rollout['next']}")
+        _line(f"Its rollout is {phase_of(route)}{_since(rollout)}{of}. Next: {rollout['next']}")
     for held in route["quarantine"]:
-        console.print(
-            f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}"
-        )
+        _line(f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}")
     _print_replicas(route["route"], status["replicas"])
     console.print()
     _print_arms(route)
@@ -72,12 +73,18 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     _print_shadows(route["shadows"])
 
 
+def _line(text: str) -> None:
+    """Print one line. What an operator or a model wrote cannot begin another one."""
+    console.print(printable(text))
+
+
 def _print_store(store: Mapping[str, Any]) -> None:
     if store["state"] != "REACHABLE":
-        console.print(
+        _line(
             f"The store is {store['state']}, last heard of {format_rough_duration(store['stale_s'])} ago; "
-            f"below is what this replica knows. {store['trouble']}\n"
+            f"below is what this replica knows. {store['trouble']}"
         )
+        console.print()
 
 
 def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
@@ -85,6 +92,11 @@ def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
     if store["state"] == "UNREACHABLE":
         return None
     return "yes" if route["converged"] else "no"
+
+
+def _live_and_silent(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
+    live = _live(route, store)
+    return f"{live}, {len(route['silent'])} silent" if live and route["silent"] else live
 
 
 def _since(rollout: Mapping[str, Any]) -> str:
@@ -99,7 +111,7 @@ def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:
     for replica in replicas:
         for sentence in (replica["problems"].get(route), replica["warnings"].get(route)):
             if sentence:
-                console.print(f"{replica['replica']}: {sentence}")
+                _line(f"{replica['replica']}: {sentence}")
 
 
 def _print_arms(route: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Reads declared routes from YAML files, for `apply` and `diff`."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,9 +57,11 @@ class Declared(NamedTuple):
 def read_declared(*paths: Path) -> list[Declared]:
     """Read the routes of files, and of every YAML file below a folder except hidden files and folders.
 
+    Links to files and folders are followed.
+
     Raises:
         ValueError: there is no route; a file is not valid YAML or holds something that is not a route (the message has
-            a line for each such file, at most 20); or a route is declared twice.
+            a line for each such file, at most 20); a link leads nowhere; or a route is declared twice.
         OSError: a file cannot be read.
     """
     declared: list[Declared] = []
@@ -84,16 +87,17 @@ def read_declared(*paths: Path) -> list[Declared]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(
-        each
-        for each in path.rglob("*")
-        if each.suffix in _SUFFIXES
-        and not each.is_dir()  # a link that leads nowhere is an error, not silence
-        and not any(part.startswith(".") for part in each.relative_to(path).parts)
-    )
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path, followlinks=True):
+        seen = {os.path.realpath(parent) for parent in (Path(folder), *Path(folder).parents)}
+        shown = [each for each in (*folders, *names) if not each.startswith(".")]
+        for dangling in (each for name in sorted(shown) if not (each := Path(folder, name)).exists()):
+            raise ValueError(f"{dangling} is a link that leads nowhere.")
+        folders[:] = [each for each in folders if each in shown and os.path.realpath(Path(folder, each)) not in seen]
+        found += [Path(folder, name) for name in names if name in shown and Path(name).suffix in _SUFFIXES]
     if not found:
         raise ValueError(f"There is no file *.yaml or *.yml below {path}.")
-    return found
+    return sorted(found)
 
 
 def _documents(path: Path) -> Iterator[Any]:

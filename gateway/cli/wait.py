@@ -1,24 +1,61 @@
-"""Waits until every live replica serves a change, and prints the result."""
+"""Waits until every replica serves a change, and prints the result.
 
-import math
+A change is live when at least one replica exists and every one that counts serves it. A replica that is silent for a
+while may be loading a version, so it counts. One that is silent for longer than `_SILENT_AT_MOST_S` does not, unless
+there is no other; it is named.
+"""
+
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.cli.client import ApiClient, ApiError
+from gateway.cli.api_error import ApiError
+from gateway.cli.client import ApiClient
 from gateway.cli.output import Progress, format_by_arm, print_json, say
+from router.quantities import format_rough_duration
 
-_CONVERGE_S = 60.0  # long enough for a dedicated version, which starts a process first
-_POLL_S = 0.05
+PATIENCE_S = 60.0
+"""Long enough for a dedicated version, which starts a process first."""
+EXIT_NOT_LIVE = 3
+"""The exit code of a command whose change was made, but is not live yet."""
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_PAUSE_GROWTH = 1.5
 _SERVER_ERROR = 500
 _PROGRESS_AFTER_S = 2.0
 _SILENT_AT_MOST_S = 20.0
-"""A replica that loads a version may not report for a while. One that is silent for longer is not waited for, unless
-there is no other."""
+
+
+class NotLive(ValueError):
+    """The change was made, but is not live within the patience."""
+
+    exit_code = EXIT_NOT_LIVE
+
+
+class Look(NamedTuple):
+    """What the replicas reported. `missing` count and do not serve the change; `silent` do not count."""
+
+    serving: list[str]
+    missing: list[dict[str, Any]]
+    silent: list[dict[str, Any]]
+
+    @property
+    def is_live(self) -> bool:
+        """Return True if there is a replica, and all of them serve the change."""
+        return bool(self.serving) and not self.missing
+
+    @property
+    def live_on(self) -> dict[str, bool]:
+        """Return, for each replica that counts, True if it serves the change."""
+        return dict.fromkeys(self.serving, True) | {each["replica"]: False for each in self.missing}
 
 
 def await_live(
-    client: ApiClient, entries: Sequence[dict[str, Any]], as_json: bool, outcomes: Mapping[str, str] | None = None
+    client: ApiClient,
+    entries: Sequence[dict[str, Any]],
+    as_json: bool,
+    outcomes: Mapping[str, str] | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> None:
     """Wait until the replicas that exist serve these versions, and print them.
 
@@ -26,20 +63,30 @@ def await_live(
     result of a command, and its JSON is one object.
 
     Raises:
-        ValueError: a replica does not serve them within a minute.
+        NotLive: a replica does not serve them within the patience, or there is none.
     """
     progress = Progress()
     began_s = time.monotonic()
+    pause_s = _FIRST_PAUSE_S
     wanted = {entry["route"]: entry["version"] for entry in entries}
-    live = _applied(client, wanted)
-    while not _is_live(live) and time.monotonic() - began_s < _CONVERGE_S:
+    look = _look(client, wanted)
+    while not look.is_live and time.monotonic() - began_s < patience_s:
         if time.monotonic() - began_s > _PROGRESS_AFTER_S and not as_json:
-            progress.step("waiting for every replica")
-        time.sleep(_POLL_S)
-        live = _applied(client, wanted)
+            progress.step(_waited_for(look))
+        time.sleep(pause_s)
+        pause_s = min(_PAUSE_GROWTH * pause_s, _LONGEST_PAUSE_S)
+        look = _look(client, wanted)
+    progress.done()
     took_s = time.monotonic() - began_s
     if as_json:
-        results = [{**entry, "live_on": live, "took_s": round(took_s, 3)} for entry in entries]
+        found = {
+            "live": look.is_live,
+            "live_on": look.live_on,
+            "missing": look.missing,
+            "silent": look.silent,
+            "took_s": round(took_s, 3),
+        }
+        results = [{**entry, **found} for entry in entries]
         print_json(
             results[0] if outcomes is None else [{**each, "outcome": outcomes[each["route"]]} for each in results]
         )
@@ -48,19 +95,12 @@ def await_live(
             outcome = outcomes[entry["route"]] if outcomes else None
             say(
                 f"{entry['route']} {_verb(outcome)} version {entry['version']}{_phase(entry)} "
-                f"({format_by_arm(entry['weights'])}), "
-                f"live on {sum(live.values())} of {len(live)} replicas after {took_s:.2f} s"
+                f"({format_by_arm(entry['weights'])}), {_how_live(look)} after {took_s:.2f} s"
             )
-    if not live:
-        raise ValueError(
-            "The change is stored, but no replica reports; start the gateway, or see its log. `pointsman status` shows "
-            "what is there."
-        )
-    if not all(live.values()):
-        missing = ", ".join(sorted(name for name, serves in live.items() if not serves))
-        raise ValueError(
-            f"Not every replica serves the change yet; `pointsman status` shows which, and why. Missing: {missing}."
-        )
+        if look.is_live and look.silent:
+            say(f"Not counted: {', '.join(map(_described, look.silent))}.", err=True)
+    if not look.is_live:
+        raise NotLive(_not_live(look))
 
 
 def phase_of(document: Mapping[str, Any]) -> str:
@@ -82,28 +122,66 @@ def _phase(entry: Mapping[str, Any]) -> str:
     return f", {phase}" if phase else ""
 
 
-def _applied(client: ApiClient, wanted: Mapping[str, int]) -> dict[str, bool]:
-    """Return, for each replica that exists, True if it is live and serves every route at its version.
+def _how_live(look: Look) -> str:
+    counted = len(look.serving) + len(look.missing)
+    if look.is_live:
+        return f"live on {counted} of {counted} replicas"
+    if not counted:
+        return "not live: no replica reports"
+    return f"not live yet: on {len(look.serving)} of {counted} replicas"
 
-    The change is stored already, so a gateway that does not answer now is waited for like one without a replica.
+
+def _waited_for(look: Look) -> str:
+    if not look.missing:
+        return "made; waiting for a replica to report"
+    return f"made; waiting for {', '.join(each['replica'] for each in look.missing)}"
+
+
+def _not_live(look: Look) -> str:
+    if not look.missing:
+        return (
+            "The change is made, but no replica reports; start the gateway, or see its log. `pointsman status` shows "
+            "what is there."
+        )
+    return (
+        "The change is made, but not every replica serves it yet; they go on, and `pointsman status` shows when. "
+        f"Missing: {', '.join(map(_described, look.missing))}."
+    )
+
+
+def _described(replica: Mapping[str, Any]) -> str:
+    """Return a replica's name, and why it does not serve the change."""
+    if replica["state"] != "LIVE":
+        return f"{replica['replica']} (silent for {format_rough_duration(replica['age_s'])})"
+    serves = " ".join(f"{route}@{version}" for route, version in replica["serves"].items()) or "no such route"
+    problems = " ".join(replica["problems"].values())
+    return f"{replica['replica']} (serves {serves}{f': {problems}' if problems else ''})"
+
+
+def _look(client: ApiClient, wanted: Mapping[str, int]) -> Look:
+    """Ask which replicas serve every route at its version.
+
+    The change is made already, so a gateway that does not answer now is waited for like one without a replica.
     """
     try:
-        replicas = client.replicas()
+        replicas = client.replicas(list(wanted))
     except ApiError as error:
         if error.status is not None and error.status < _SERVER_ERROR:
             raise
-        return {}
+        return Look([], [], [])
     is_none_live = not any(replica["state"] == "LIVE" for replica in replicas)
-    return {
-        replica["replica"]: replica["state"] == "LIVE" and _serves(replica, wanted)
-        for replica in replicas
-        if is_none_live or replica["state"] == "LIVE" or replica.get("age_s", math.inf) < _SILENT_AT_MOST_S
-    }
-
-
-def _serves(replica: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
-    return all(replica["routes"].get(name, 0) >= version for name, version in wanted.items())
-
-
-def _is_live(live: Mapping[str, bool]) -> bool:
-    return bool(live) and all(live.values())
+    look = Look([], [], [])
+    for replica in replicas:
+        is_live, age_s = replica["state"] == "LIVE", float(replica.get("age_s", _SILENT_AT_MOST_S))
+        if is_live and all(replica["routes"].get(name, 0) >= version for name, version in wanted.items()):
+            look.serving.append(replica["replica"])
+            continue
+        found = {
+            "replica": replica["replica"],
+            "state": replica["state"],
+            "age_s": age_s,
+            "serves": {name: replica["routes"][name] for name in wanted if name in replica["routes"]},
+            "problems": {name: why for name, why in replica.get("problems", {}).items() if name in wanted},
+        }
+        (look.missing if is_live or is_none_live or age_s < _SILENT_AT_MOST_S else look.silent).append(found)
+    return look

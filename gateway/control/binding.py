@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, Version, VersionState
+from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
-from router.document.phase import PINNED
+from router.document.phase import PINNED, UNDER_WAY
 from router.document.quarantine import refuse_quarantined
+from router.document.stand_in import stand_in
 from router.errors import Rejected
-from router.snapshot import references
+from router.snapshot import is_held, references
 from router.spec.spec import ArmRef, RouteSpec
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Placement, Signature
@@ -52,7 +53,10 @@ def bind(
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
     for name in _by_need(document):
         try:
-            found = held.get(name) or _obtain(catalogue, spec.placement, refs[name], retry)
+            found = held.get(name)
+            ref = _served(catalogue, document, name, refs[name], found)
+            if found is None or ref != refs[name]:
+                found = _obtain(catalogue, spec.placement, ref, retry)
             arms[name] = _ready(found, f"Arm {name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             if _is_needed(document, name):
@@ -62,7 +66,12 @@ def bind(
     refuse_quarantined(document, candidates(arms))
     for shadow in document.active_shadows:
         try:
-            found = held.get(shadow.name) or _obtain(catalogue, shadow.placement, refs[shadow.name], retry)
+            found = held.get(shadow.name)
+            ref = _served(catalogue, document, shadow.name, refs[shadow.name], found)
+            if document.quarantine and is_held(document, shadow, _key(catalogue, ref, found).digest):
+                continue
+            if found is None or ref != refs[shadow.name]:
+                found = _obtain(catalogue, shadow.placement, ref, retry)
             shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             without[shadow.name] = str(error)
@@ -109,6 +118,8 @@ def require_released(catalogue: Catalogue, document: Document) -> None:
     serving = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
     nothing = Candidate("", "")
     found = {arm: candidate_of(catalogue, refs[arm]) if arm in serving else nothing for arm in spec.arms}
+    others = {arm: stand_in(document, arm, found[arm]) for arm in serving}
+    found |= {arm: candidate_of(catalogue, ref) for arm, ref in others.items() if ref is not None}
     refuse_quarantined(document, found)
 
 
@@ -118,7 +129,7 @@ def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
     found = set()
     for name in spec.arms:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, manifest = catalogue.resolve(refs[name])
+            key, manifest = catalogue.resolve(_served(catalogue, document, name, refs[name], None))
             found.add(LaneKey(key, placement_of(spec, manifest)))
     for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
@@ -165,6 +176,23 @@ def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: boo
     if (manifest.placement if placement is None else placement) != "replica":
         return Version(key, manifest, VersionState.READY)
     return catalogue.load(key, manifest, retry=retry)
+
+
+def _served(catalogue: Catalogue, document: Document, name: str, ref: ArmRef, held: Version | None) -> ArmRef:
+    """Return what an arm or shadow serves: `ref`, or what stands in for it. `held` is what `ref` was bound to before.
+
+    The registry is asked only where something may stand in.
+    """
+    state = document.rollout
+    if state is None or name not in state.others or not (document.quarantine or state.phase in UNDER_WAY):
+        return ref
+    key = _key(catalogue, ref, held)
+    return stand_in(document, name, Candidate(key.version, key.digest)) or ref
+
+
+def _key(catalogue: Catalogue, ref: ArmRef, held: Version | None) -> VersionKey:
+    """Return the version that a reference names, or that is held for it."""
+    return held.key if held is not None else catalogue.resolve(ref)[0]
 
 
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:

@@ -10,14 +10,15 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.control.binding import bind, require_released
+from gateway.control.binding import bind, candidate_of, require_released
 from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
-from router.document.document import Document
+from router.document.document import Candidate, Document
+from router.document.phase import Phase
 from router.draw.layers import check_exclusive
 from router.errors import Rejected, UnknownRoute
 from router.spec.spec import RouteSpec
@@ -28,6 +29,7 @@ from store.interface import Change, Entry, Store
 OURSELVES = "pointsman"
 """The operator name of automatic changes."""
 
+_SPARED = "The version is not in quarantine, because an arm that takes over serves it, too."
 _PATIENCE_S = 5.0
 _MOST_PAUSE_S = 0.02
 _LOCKS = 64
@@ -35,11 +37,12 @@ _LOCKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The author of a change, the command, and the reason."""
+    """The author of a change, the command, and the reason. `id` names the change; without one it gets a random id."""
 
     who: str
     what: str
     why: str = ""
+    id: str = ""
 
 
 class Changes:
@@ -86,6 +89,8 @@ class Changes:
     def declare(self, specs: Sequence[RouteSpec], expected: Mapping[str, int], note: Note) -> list[Entry]:
         """Declare several routes, all or none. `expected` maps each to the version that the caller has seen, or 0.
 
+        An arm of a split whose version is in quarantine keeps no traffic, whatever its declared weight.
+
         Raises:
             Rejected: a declaration is not allowed.
             Conflict: another writer came first; nothing was changed.
@@ -93,16 +98,23 @@ class Changes:
             UnknownModel, ModelRefused, RegistryUnavailable: a version that an arm is bound to cannot be served.
         """
         self._refuse_in_trouble()
-        entries = []
+        entries: list[Entry] = []
+        written: list[Entry] = []
         for spec in specs:
             known = self._store.read(spec.route)
             version = known.document.version if known else 0
             if version != expected[spec.route]:
                 raise Conflict(spec.route, expected[spec.route], version)
-            document = apply(known.document if known else None, Declare(spec, time.time()))
+            bound = self._bound(known.document, spec) if known else {}
+            document = apply(known.document if known else None, Declare(spec, time.time(), bound))
+            if known and document.spec != spec and replace(document, version=version) == known.document:
+                entries.append(known)  # all that is new in the declaration is traffic for a version in quarantine
+                continue
             self._bind_all(document)
             entries.append(self._entry(document, note))
-        self._store.compare_and_set(entries, self._layers_at(entries))
+            written.append(entries[-1])
+        if written:
+            self._store.compare_and_set(written, self._layers_at(written))
         return entries
 
     def existing(self, route: str) -> Entry:
@@ -137,14 +149,41 @@ class Changes:
         if expected is not None and known.document.version != expected:
             raise Conflict(route, expected, known.document.version)
         command = command_for(known.document)
-        changed = apply(known.document, command)
+        if isinstance(command, Abort):
+            changed, note = self._aborted(known.document, command, note)
+        else:
+            changed = apply(known.document, command)
         if isinstance(command, Shift | Undo):
             require_released(self._catalogue, changed)
-        elif isinstance(command, Abort):
-            with suppress(RegistryError, ModelRefused):  # an abort must not depend on the registry
-                require_released(self._catalogue, changed)
         entry = self._entry(changed, note)
         return entry, self._layers_at([entry]) if isinstance(command, Undo) else None
+
+    def _aborted(self, document: Document, command: Abort, note: Note) -> tuple[Document, Note]:
+        """Return the document without the arm's traffic, and what the history says of it.
+
+        An abort is always possible. If an arm that takes over serves the same version, because an alias was moved, the
+        version is not put in quarantine: the route would have nothing left to answer with.
+        """
+        changed = apply(document, command)
+        try:
+            require_released(self._catalogue, changed)
+        except (RegistryError, ModelRefused):  # an abort must not depend on the registry
+            return changed, note
+        except Rejected:
+            spared = apply(document, replace(command, is_held=False))
+            with suppress(RegistryError, ModelRefused, Rejected):
+                require_released(self._catalogue, spared)
+                return spared, replace(note, why=f"{note.why} {_SPARED}".strip())
+        return changed, note
+
+    def _bound(self, known: Document, spec: RouteSpec) -> Mapping[str, Candidate]:
+        """Return the version of each arm, as far as it can be found out, if the declaration depends on it."""
+        is_promoted = known.rollout is not None and known.rollout.phase is Phase.PROMOTED
+        bound: dict[str, Candidate] = {}
+        for arm, ref in spec.arms.items() if known.quarantine or is_promoted else ():
+            with suppress(RegistryError, ModelRefused):  # binding the document says so
+                bound[arm] = candidate_of(self._catalogue, ref)
+        return bound
 
     def _bind_all(self, document: Document) -> None:
         """Load every arm and shadow. The error sentence names the route, for several may be declared at once."""
@@ -177,7 +216,12 @@ class Changes:
 
     def _entry(self, document: Document, note: Note) -> Entry:
         change = Change(
-            who=note.who, at_s=time.time(), what=note.what, why=note.why, id=uuid.uuid4().hex, by=self._replica
+            who=note.who,
+            at_s=time.time(),
+            what=note.what,
+            why=note.why,
+            id=note.id or uuid.uuid4().hex,
+            by=self._replica,
         )
         return Entry(document, change)
 

@@ -6,13 +6,14 @@ made.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
 from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.observer import Observation, Observer
+from gateway.control.step_clock import StepClock
 from gateway.control.view import View
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
@@ -46,6 +47,7 @@ class RolloutDriver:
         self._trouble: _Trouble = set()
         self._named: dict[ArmRef, Candidate | None] = {}
         self._observer = Observer(store)
+        self._clock = StepClock(store)
         self._catalogue = catalogue
         self._changes = changes
         self._view = view
@@ -75,9 +77,13 @@ class RolloutDriver:
         self.verdicts, self._named = verdicts, {}
         for route, document, seen in remaining:
             with self._noted(route, trouble):
-                move = self._follow(document, now_s) or step_due(document, seen.findings, seen.samples, now_s)
+                observed_s = self._clock.observe(document, now_s)
+                move = self._follow(document, now_s)
+                move = move or step_due(document, seen.findings, seen.samples, observed_s, now_s)
                 if move is not None:
                     self._make(route, document, move)
+        with suppress(StoreError):  # the next tick tries it again
+            self._clock.forget_ended(self._view.documents.values())
         self._trouble = trouble
 
     @contextmanager

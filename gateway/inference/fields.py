@@ -2,6 +2,7 @@
 
 from gateway.inference.call import Answer
 from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
+from router.draw.unit_text import unit_text
 from router.snapshot import Route
 
 
@@ -15,12 +16,11 @@ def response_meta(route: str, request: InferenceRequest, decision_id: str, answe
 
 
 def unit_of(route: Route, headers: Headers, request: InferenceRequest) -> str | None:
-    """Return the unit that a request names for a route: by a header, or by a parameter."""
+    """Return the unit that a request names for a route: by a header, or by a parameter. An empty one is none."""
     if route.unit_header is not None:
         return text_of(headers.get(route.unit_header))
     if route.unit_parameter is not None:
-        value = request.parameters.get(route.unit_parameter)
-        return None if value is None else str(value)
+        return unit_text(request.parameters.get(route.unit_parameter))
     return None
 
 

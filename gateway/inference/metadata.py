@@ -6,6 +6,7 @@ HTTP sends it as it is; gRPC sends messages with the same fields.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.errors import NotReady
 from gateway.inference.live_table import LiveArm, LiveRoute, LiveTableHolder, find_route
 from gateway.telemetry.statistics import VersionStatistics
 from registry_sync.catalogue import VersionKey
@@ -56,8 +57,13 @@ class Metadata:
         return sorted(self._holder.current.routes)
 
     def require_ready(self, route: str, version: str | None = None) -> None:
-        """Return if the route, or this version of it, is being served; raise otherwise."""
-        self._arms(route, version)
+        """Return if the route, or this version of it, is being served; raise otherwise.
+
+        A version in quarantine is not ready.
+        """
+        _, arms = self._arms(route, version)
+        if version is not None and arms[0].arm.refusal:
+            raise NotReady(arms[0].arm.refusal)
 
     def metadata(self, route: str, version: str | None = None) -> dict[str, Any]:
         """Return inputs, outputs and versions of a route."""
@@ -100,12 +106,17 @@ class Metadata:
         """Return every declared route and version, with its state."""
         live = self._holder.current
         served = [
-            {"name": name, "version": arm.arm.version, "state": "READY", "reason": live.problems.get(name, "")}
+            {
+                "name": name,
+                "version": arm.arm.version,
+                "state": "UNAVAILABLE" if arm.arm.refusal else "READY",
+                "reason": arm.arm.refusal or live.problems.get(name, ""),
+            }
             for name, route in sorted(live.routes.items())
             for arm in route.arms
         ]
         if only_ready:
-            return served
+            return [each for each in served if each["state"] == "READY"]
         missing = {name: why for name, why in sorted(live.problems.items()) if name not in live.routes}
         return served + [
             {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing.items()

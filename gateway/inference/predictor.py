@@ -39,6 +39,7 @@ class Predictor:
 
         Raises:
             UnknownVersion: no arm serves the version or arm that the call names.
+            Quarantined: the version or arm that the call names is in quarantine on this route.
             InputRefused, ModelFailed, ArmDown, TooLate: the arm, and its fallbacks if it has any, could not answer.
             ClientGone: the client has left.
         """

@@ -22,11 +22,11 @@ from gateway.inference.predictor import Predictor
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
-from router.errors import UnknownVersion
+from router.errors import Quarantined, UnknownVersion
 from runtimes.manifest import Signature
 
 PREDICT = "predict"
-_CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion)
+_CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion, Quarantined)
 
 
 class Guard(Protocol):

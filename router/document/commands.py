@@ -5,16 +5,17 @@ seconds since the epoch.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from router.document import rollout
 from router.document.declare import first_document, redeclare
 from router.document.document import Candidate, Document
-from router.document.phase import PINNED, UNDER_WAY, Event, Phase, next_phase
-from router.document.quarantine import add_to_quarantine, find_quarantined, release
-from router.document.shift import check_arm, slots_after_shift, slots_without
+from router.document.phase import Event, next_phase
+from router.document.quarantine import add_to_quarantine, release
+from router.document.shift import check_arm, limits_without, slots_after_shift, slots_without
+from router.document.undo import undo
 from router.draw.slots import reallocate
 from router.errors import Rejected
 from router.refusals import short_repr
@@ -23,10 +24,14 @@ from router.spec.spec import RouteSpec
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Make the route what `spec` declares. Slots move as little as the new weights allow."""
+    """Make the route what `spec` declares. Slots move as little as the new weights allow.
+
+    `bound` holds the version to which each arm is bound now, as far as that is known.
+    """
 
     spec: RouteSpec
     at_s: float = 0.0
+    bound: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,14 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin the rollout of the candidate, which is the version to which its arm is bound now."""
+    """Begin the rollout of the candidate, which is the version to which its arm is bound now.
+
+    `others` are the versions to which the other arms are bound now.
+    """
 
     candidate: Candidate
     at_s: float
+    others: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +79,22 @@ class PromoteShadow:
     shadow: str
     candidate: Candidate
     at_s: float
+    others: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
     """Take all traffic from an arm and put its version in quarantine.
 
-    In a rollout `arm` may be left out. `bound` is the version that serves it now.
+    In a rollout `arm` may be left out. `bound` is the version that serves it now. Without `is_held` the version is not
+    put in quarantine: another arm, which takes over the traffic, serves it as well.
     """
 
     at_s: float
     why: str
     arm: str | None = None
     bound: Candidate | None = None
+    is_held: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let a version out of quarantine. A new trial begins, so earlier evidence does not count."""
+    """Let a version out of quarantine, such as `fraud:18`. A new trial begins, so earlier evidence does not count."""
 
     version: str
     at_s: float = 0.0
@@ -163,7 +175,7 @@ def _promote_shadow(document: Document, command: PromoteShadow) -> Document:
     ref = shadow.ref if shadow.ref is not None else spec.arms[current.of]
     kept = tuple(each for each in spec.shadows if each is not shadow)
     changed = replace(document, spec=replace(spec, arms={**spec.arms, current.of: ref}, shadows=kept))
-    return rollout.begin(changed, Event.START, command.candidate, command.at_s)
+    return rollout.begin(changed, Event.START, command.candidate, command.at_s, command.others)
 
 
 def _abort(document: Document, command: Abort) -> Document:
@@ -173,7 +185,7 @@ def _abort(document: Document, command: Abort) -> Document:
     if spec.rollout is not None:
         if command.arm not in (None, spec.rollout.of):
             raise Rejected(f"Only arm {spec.rollout.of}, which is rolled out, can be aborted.")
-        return rollout.abort(document, command.at_s, command.why)
+        return rollout.abort(document, command.at_s, command.why, is_held=command.is_held)
     if command.arm is None or command.bound is None:
         raise Rejected(f"Say which arm of {spec.route} is to be aborted; its arms are {', '.join(spec.arms)}.")
     if not document.weights[command.arm]:
@@ -183,42 +195,14 @@ def _abort(document: Document, command: Abort) -> Document:
             f"Arm {command.arm} answers the requests that take no part in the draw; declare another fallback first."
         )
     weights = slots_without(document, command.arm)
-    limits = {
-        arm: replace(limit, floor=0) if arm == command.arm else limit for arm, limit in (spec.limits or {}).items()
-    }
+    limits = limits_without(spec, command.arm, weights)
     emptied = replace(
-        document, spec=replace(spec, split=weights, limits=limits or None), slots=reallocate(document.slots, weights)
+        document, spec=replace(spec, split=weights, limits=limits), slots=reallocate(document.slots, weights)
     )
+    if not command.is_held:
+        return emptied
     model = spec.arms[command.arm].model
     return add_to_quarantine(emptied, model=model, candidate=command.bound, at_s=command.at_s, why=command.why)
-
-
-def _undo(document: Document, command: Undo) -> Document:
-    """Restore the slots of that version, so every unit is back at its arm. A rollout that was under way is PAUSED."""
-    then = command.to
-    if then.spec.route != document.spec.route:
-        raise Rejected(f"The document is of route {document.spec.route}, the earlier one of route {then.spec.route}.")
-    state = then.rollout
-    if state is not None:
-        phase = Phase.PAUSED if state.phase in UNDER_WAY else state.phase
-        state = replace(state, phase=phase, since_s=command.at_s, since_version=document.version + 1)
-    undone = replace(
-        then,
-        version=document.version,
-        rollout=state,
-        quarantine=document.quarantine,
-        trial_version=document.version + 1,
-        trial_s=command.at_s,
-    )
-    if then.spec.rollout is not None and state is not None and state.candidate is not None:
-        of = then.spec.rollout.of
-        held = find_quarantined(document, then.spec.arms[of].model, state.candidate.digest)
-        if held is not None and state.phase in PINNED:
-            raise Rejected(
-                f"Version {then.version} rolled out {held.model}:{held.version}, which is in quarantine: "
-                f"{held.because} `pointsman release {then.spec.route} {held.version}` lets it back."
-            )
-    return undone
 
 
 def _release(document: Document, command: Release) -> Document:
@@ -227,15 +211,17 @@ def _release(document: Document, command: Release) -> Document:
 
 
 _APPLY: dict[type, Callable[[Document, Any], Document]] = {
-    Declare: lambda document, command: redeclare(document, command.spec, command.at_s),
+    Declare: lambda document, command: redeclare(document, command.spec, command.at_s, command.bound),
     Shift: _shift,
-    Start: lambda document, command: rollout.begin(document, Event.START, command.candidate, command.at_s),
+    Start: lambda document, command: rollout.begin(
+        document, Event.START, command.candidate, command.at_s, command.others
+    ),
     Pause: lambda document, _: rollout.pause(document),
     Resume: lambda document, command: rollout.resume(document, command.at_s),
     Promote: lambda document, command: rollout.promote(document, command.at_s),
     PromoteShadow: _promote_shadow,
     Abort: _abort,
-    Undo: _undo,
+    Undo: lambda document, command: undo(document, command.to, command.at_s),
     Release: _release,
     Advance: lambda document, command: rollout.advance(document, command.at_s),
     Hold: lambda document, _: rollout.hold(document),

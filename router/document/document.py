@@ -6,7 +6,7 @@ document to and from its stored form.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from router.document.phase import Phase
@@ -31,7 +31,8 @@ class RolloutState:
 
     `step` is the index of the current step, or of the last one. `since_s` is when that step began, in seconds since the
     epoch, and `since_version` is the document's version then. `candidate` is the version that is rolled out, whatever
-    version its alias names by now. It is None before the first start.
+    version its alias names by now. It is None before the first start. `others` are the versions that the other arms
+    served when the rollout began. `router.document.stand_in` says what they are for.
     """
 
     phase: Phase = Phase.READY
@@ -39,6 +40,7 @@ class RolloutState:
     since_s: float = 0.0
     since_version: int = 1
     candidate: Candidate | None = None
+    others: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class QuarantinedVersion:
     def because(self) -> str:
         """The reason, as the end of a sentence."""
         return f"{self.why.rstrip('. ')}."
+
+    @property
+    def name(self) -> str:
+        """The version's full name, such as `fraud:18`."""
+        return f"{self.model}:{self.version}"
+
+    def way_back(self, route: str) -> str:
+        """Return the reason, and the command that ends the quarantine."""
+        return f"{self.because} `pointsman release {route} {self.name}` lets it back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,8 @@ def to_dict(document: Document) -> dict[str, Any]:
             "since_version": state.since_version,
             "candidate": None if state.candidate is None else [state.candidate.version, state.candidate.digest],
         }
+        if state.others:
+            stored["rollout"]["others"] = {arm: [each.version, each.digest] for arm, each in state.others.items()}
     if document.quarantine:
         stored["quarantine"] = [
             [each.model, each.version, each.digest, each.at_s, each.why] for each in document.quarantine
@@ -169,6 +182,7 @@ def _state(raw: Mapping[str, Any]) -> RolloutState:
         since_s=float(raw["since_s"]),
         since_version=_whole(raw["since_version"]),
         candidate=None if candidate is None else Candidate(*map(_text, candidate)),
+        others={_text(arm): Candidate(*map(_text, each)) for arm, each in raw.get("others", {}).items()},
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from router.document.document import Candidate, Document, QuarantinedVersion
 from router.errors import Rejected
+from router.refusals import short_repr
 
 
 def find_quarantined(document: Document, model: str, digest: str) -> QuarantinedVersion | None:
@@ -23,17 +24,21 @@ def add_to_quarantine(document: Document, *, model: str, candidate: Candidate, a
     return replace(document, quarantine=(*document.quarantine, added))
 
 
-def release(document: Document, version: str) -> Document:
-    """Return the document without a version in quarantine.
+def release(document: Document, name: str) -> Document:
+    """Return the document without a version in quarantine. `name` is `fraud:18`, or `18` if only one model has it.
 
     Raises:
-        Rejected: if the version is not in quarantine.
+        Rejected: if the version is not in quarantine, or versions of several models are.
     """
-    kept = tuple(each for each in document.quarantine if each.version != version)
-    if len(kept) == len(document.quarantine):
-        there = ", ".join(each.version for each in document.quarantine) or "none"
-        raise Rejected(f"Version {version} is not in quarantine on route {document.spec.route}; there: {there}.")
-    return replace(document, quarantine=kept)
+    route, named = document.spec.route, [each for each in document.quarantine if name in (each.name, each.version)]
+    if not named:
+        there = ", ".join(each.name for each in document.quarantine) or "none"
+        raise Rejected(f"Version {short_repr(name)} is not in quarantine on route {route}; there: {there}.")
+    names = list(dict.fromkeys(each.name for each in named))
+    if len(names) > 1:
+        commands = " or ".join(f"`pointsman release {route} {each}`" for each in names)
+        raise Rejected(f"Version {name} is in quarantine of several models; say which: {commands}.")
+    return replace(document, quarantine=tuple(each for each in document.quarantine if each not in named))
 
 
 def refuse_quarantined(document: Document, bound: Mapping[str, Candidate]) -> None:
@@ -49,7 +54,4 @@ def refuse_quarantined(document: Document, bound: Mapping[str, Candidate]) -> No
         is_serving = slots > 0 or (spec.is_exclusive and arm == spec.trusted_arm)
         held = find_quarantined(document, spec.arms[arm].model, bound[arm].digest) if is_serving else None
         if held is not None:
-            raise Rejected(
-                f"Arm {arm} would serve {held.model}:{held.version}, which is in quarantine: {held.because} "
-                f"`pointsman release {spec.route} {held.version}` lets it back."
-            )
+            raise Rejected(f"Arm {arm} would serve {held.name}, which is in quarantine: {held.way_back(spec.route)}")

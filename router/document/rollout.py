@@ -4,8 +4,10 @@
 the step and the clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from types import MappingProxyType
 
 from router.document.document import Candidate, Document, RolloutState
 from router.document.phase import TRANSITIONS, UNDER_WAY, Event, Phase, next_phase
@@ -35,8 +37,16 @@ def slots_at(spec: RouteSpec, candidate_slots: int) -> dict[str, int]:
     return quantise({**weights, spec.rollout.of: Fraction(candidate_slots, BUCKETS)})
 
 
-def begin(document: Document, event: Event, candidate: Candidate, at_s: float) -> Document:
+def begin(
+    document: Document,
+    event: Event,
+    candidate: Candidate,
+    at_s: float,
+    others: Mapping[str, Candidate] = MappingProxyType({}),
+) -> Document:
     """Give the candidate the first step's weight and begin its trial. The event is START or FOLLOW.
+
+    `others` are the versions that the other arms serve now. Without them, those of the rollout so far are kept.
 
     Raises:
         Rejected: if the phase does not allow it, or the candidate is promoted already or in quarantine.
@@ -50,12 +60,10 @@ def begin(document: Document, event: Event, candidate: Candidate, at_s: float) -
         )
     held = find_quarantined(document, model, candidate.digest)
     if held is not None:
-        raise Rejected(
-            f"{model}:{candidate.version} is in quarantine: {held.because} "
-            f"`pointsman release {document.spec.route} {held.version}` lets it back."
-        )
+        raise Rejected(f"{model}:{candidate.version} is in quarantine: {held.way_back(document.spec.route)}")
     begun = replace(document, trial_version=document.version + 1, trial_s=at_s)
-    return _enter_step(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate))
+    kept = others or (state.others if event is Event.FOLLOW else {})
+    return _enter_step(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate, others=kept))
 
 
 def pause(document: Document) -> Document:
@@ -96,8 +104,8 @@ def promote(document: Document, at_s: float) -> Document:
     return _finish(document, Event.PROMOTE, at_s)
 
 
-def abort(document: Document, at_s: float, why: str) -> Document:
-    """Take everything from the candidate, and put its version in quarantine.
+def abort(document: Document, at_s: float, why: str, *, is_held: bool) -> Document:
+    """Take everything from the candidate, and put its version in quarantine if `is_held`.
 
     Raises:
         Rejected: if the phase does not allow it.
@@ -106,7 +114,7 @@ def abort(document: Document, at_s: float, why: str) -> Document:
     phase = next_phase(state.phase, Event.ABORT)
     slots = reallocate(document.slots, slots_at(document.spec, 0))
     aborted = replace(document, slots=slots, rollout=replace(state, phase=phase, since_s=at_s))
-    if state.candidate is None:
+    if state.candidate is None or not is_held:
         return aborted
     model = document.spec.arms[rollout.of].model
     return add_to_quarantine(aborted, model=model, candidate=state.candidate, at_s=at_s, why=why)
@@ -143,16 +151,17 @@ def hold(document: Document) -> Document:
     return replace(document, rollout=replace(state, phase=next_phase(state.phase, Event.HOLD)))
 
 
-def due_event(document: Document, now_s: float, samples: int) -> Event | None:
+def due_event(document: Document, observed_s: float, samples: int) -> Event | None:
     """Return the event that is due now: ADVANCE, HOLD or None.
 
-    `samples` counts the candidate's requests since the step began.
+    The step was observed for `observed_s` seconds (`router.document.step_time`). `samples` counts the candidate's
+    requests since the step began.
     """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None or state.phase is not Phase.PROGRESSING:
         return None
     step = rollout.steps[state.step]
-    if now_s < state.since_s + step.every_s or samples < step.samples:
+    if observed_s < step.every_s or samples < step.samples:
         return None
     return Event.HOLD if _needs_approval(document) else Event.ADVANCE
 

@@ -5,11 +5,12 @@ from fractions import Fraction
 
 from router.document.document import Document
 from router.draw.assignment import BUCKETS
-from router.draw.slots import quantise
+from router.draw.slots import quantise, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_percent
 from router.refusals import short_repr
 from router.spec.parse_limits import check_limits
+from router.spec.spec import Limits, RouteSpec
 
 
 def slots_after_shift(document: Document, weights: Mapping[str, Fraction]) -> dict[str, int]:
@@ -25,6 +26,9 @@ def slots_after_shift(document: Document, weights: Mapping[str, Fraction]) -> di
         check_arm(document, arm)
         if weight < 0:
             raise Rejected(f"The weight of arm {arm} is negative.")
+        require_a_slot(weight, f"The weight of arm {arm}")
+    if weights.keys() != spec.arms.keys():
+        require_a_slot(1 - sum(weights.values(), Fraction(0)), "What is left for the other arms")
     slots = quantise(_complete(document, weights))
     check_limits(slots, spec.limits)
     return slots
@@ -45,14 +49,20 @@ def slots_without(document: Document, arm: str) -> dict[str, int]:
     """Return every arm's slots if this arm has none.
 
     The others share its slots as they share now. What exceeds the ceiling of one of them goes to the rest. If none of
-    the rest has traffic now, it goes to the trusted arm, or to the only arm that is left.
+    the rest has traffic now, it goes to the trusted arm, or to the only arm that is left. If all the rest are at their
+    ceilings, the ceilings do not count; `limits_without` raises them.
 
     Raises:
         Rejected: if no arm can take the slots.
     """
     fixed = {arm: Fraction(0)}
-    while True:
-        weights = _weights_without(document, arm, fixed)
+    while len(fixed) < len(document.spec.arms):
+        try:
+            weights = _weights_without(document, arm, fixed)
+        except Rejected:
+            if len(fixed) == 1:
+                raise
+            break
         above = {
             other: Fraction(limit.ceiling, BUCKETS)
             for other, limit in (document.spec.limits or {}).items()
@@ -61,18 +71,30 @@ def slots_without(document: Document, arm: str) -> dict[str, int]:
         if not above:
             return quantise(weights)
         fixed |= above
+    return quantise(_weights_without(document, arm, {arm: Fraction(0)}))
+
+
+def limits_without(spec: RouteSpec, arm: str, slots: Mapping[str, int]) -> dict[str, Limits] | None:
+    """Return the limits of a split after its arm was taken out of traffic: they allow `slots`."""
+    limits = {
+        each: Limits(0 if each == arm else limit.floor, max(limit.ceiling, slots[each]))
+        for each, limit in (spec.limits or {}).items()
+    }
+    return limits or None
 
 
 def _weights_without(document: Document, arm: str, fixed: Mapping[str, Fraction]) -> dict[str, Fraction]:
     """Return every arm's weight if the arms of `fixed` have these."""
     others = [other for other in document.spec.arms if other not in fixed]
+    if not others:
+        raise Rejected(f"Arm {arm} is the only arm of route {document.spec.route}; declare another one first.")
     if not any(document.weights[other] for other in others):
         trusted = document.spec.trusted_arm
         taker = trusted if trusted in others else others[0] if len(others) == 1 else None
         if taker is None:
             raise Rejected(
-                f"No other arm may have the traffic of arm {arm}: they have none now, or are at their ceilings; "
-                "shift it to one of them first."
+                f"No other arm may have the traffic of arm {arm}, because they have none now; shift it to one of them "
+                "first."
             )
         fixed = {**dict.fromkeys(others, Fraction(0)), **fixed, taker: 1 - sum(fixed.values(), Fraction(0))}
     return _complete(document, fixed)

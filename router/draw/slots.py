@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
-from router.quantities import format_percent
+from router.quantities import format_percent, format_share
 
 SlotRun = tuple[int, int]
 SlotTable = Mapping[str, tuple[SlotRun, ...]]
@@ -40,6 +40,16 @@ def quantise(weights: Mapping[str, Fraction]) -> dict[str, int]:
     for arm in by_remainder[: BUCKETS - sum(slots.values())]:
         slots[arm] += 1
     return slots
+
+
+def require_a_slot(weight: Fraction, what: str) -> None:
+    """Reject a weight that is above 0 and less than a slot, because it would become nothing in silence.
+
+    Raises:
+        Rejected: if it is.
+    """
+    if 0 < weight * BUCKETS < 1:
+        raise Rejected(f"{what} is {format_share(weight)}; the least weight is 0.01%. Say 0% for none.")
 
 
 def counts(table: SlotTable) -> dict[str, int]:

@@ -60,15 +60,15 @@ def is_blind(findings: Iterable[GuardrailFinding]) -> bool:
 
 
 def step_due(
-    document: Document, findings: tuple[GuardrailFinding, ...], samples: int, now_s: float
+    document: Document, findings: tuple[GuardrailFinding, ...], samples: int, observed_s: float, now_s: float
 ) -> DueChange | None:
     """Return the end of the rollout's step if it is over, or None, also while a guardrail is blind.
 
-    `samples` counts the candidate's requests since the step began.
+    The step was observed for `observed_s` seconds. `samples` counts the candidate's requests since the step began.
     """
     if is_blind(findings):
         return None
-    event = rollout.due_event(document, now_s, samples)
+    event = rollout.due_event(document, observed_s, samples)
     if event is None:
         return None
     why = f"The step is over, with {samples} request{'' if samples == 1 else 's'}."

@@ -10,7 +10,7 @@ from typing import Any
 
 from router.draw.assignment import BUCKETS
 from router.draw.layers import parse_holdout, parse_layer
-from router.draw.slots import quantise
+from router.draw.slots import quantise, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_duration, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
@@ -127,7 +127,10 @@ def _parse_split(raw: object, arms: Mapping[str, ArmRef], limits: Mapping[str, L
     for arm in raw:
         if arm not in arms:
             raise Rejected(f"split names arm {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
-    slots = quantise({arm: parse_share(raw.get(arm, 0), f"The weight of arm {arm}") for arm in arms})
+    weights = {arm: parse_share(raw.get(arm, 0), f"The weight of arm {arm}") for arm in arms}
+    for arm, weight in weights.items():
+        require_a_slot(weight, f"The weight of arm {arm}")
+    slots = quantise(weights)
     check_limits(slots, limits)
     return slots
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from router.draw.assignment import BUCKETS
+from router.draw.slots import require_a_slot
 from router.errors import Rejected
 from router.quantities import parse_share
 from router.refusals import short_repr
@@ -25,12 +26,18 @@ def parse_limits(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, Limits] |
             raise Rejected(f"limits names arm {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
         if not isinstance(limit, dict) or not limit or limit.keys() - {"floor", "ceiling"}:
             raise Rejected(f"limits.{arm} must have floor, ceiling or both, such as `{{ceiling: 20%}}`.")
-        floor = round(parse_share(limit.get("floor", 0), f"limits.{arm}.floor") * BUCKETS)
-        ceiling = round(parse_share(limit.get("ceiling", 1), f"limits.{arm}.ceiling") * BUCKETS)
+        floor = _parse_limit(limit.get("floor", 0), f"limits.{arm}.floor")
+        ceiling = _parse_limit(limit.get("ceiling", 1), f"limits.{arm}.ceiling")
         if floor > ceiling:
             raise Rejected(f"limits.{arm} has a floor above its ceiling.")
         limits[arm] = Limits(floor, ceiling)
     return limits
+
+
+def _parse_limit(raw: object, what: str) -> int:
+    share = parse_share(raw, what)
+    require_a_slot(share, what)
+    return round(share * BUCKETS)
 
 
 def check_limits(slots: Mapping[str, int], limits: Mapping[str, Limits] | None) -> None:

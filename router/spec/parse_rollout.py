@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from router.draw.assignment import BUCKETS
+from router.draw.slots import require_a_slot
 from router.errors import Rejected
 from router.quantities import format_percent, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
@@ -72,7 +73,9 @@ def _parse_steps(raw: Mapping[str, object]) -> tuple[Step, ...]:
 def _parse_step(raw: object, what: str, common: Mapping[str, object]) -> Step:
     own = raw if isinstance(raw, dict) else {"weight": raw}
     check_keys(own, _STEP_KEYS, what)
-    slots = round(parse_share(own.get("weight"), f"{what}.weight") * BUCKETS)
+    weight = parse_share(own.get("weight"), f"{what}.weight")
+    require_a_slot(weight, f"{what}.weight")
+    slots = round(weight * BUCKETS)
     if slots < 1:
         raise Rejected(f"{what} gives the arm nothing; the least is 0.01%.")
     approve = own.get("approve", False)

@@ -4,6 +4,7 @@ With If-Match, a command applies to that version of the document or is rejected.
 newest version.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
@@ -12,13 +13,15 @@ from fastapi import APIRouter, Depends, Response
 
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
-from gateway.api.operators.headers import ETAG, UNKNOWN, IfMatch, Who, seen_version, with_etag
+from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, IfMatch, Who, seen_version, with_etag
 from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
+from gateway.api.operators.strict_json import StrictRoute
 from gateway.control.binding import bind, candidate_of
 from gateway.control.changes import Changes, Note
 from gateway.control.replica_view import ReplicaView
 from registry_sync.catalogue import Catalogue
+from registry_sync.errors import RegistryError
 from router.document.commands import (
     Abort,
     Command,
@@ -32,11 +35,12 @@ from router.document.commands import (
     Undo,
     apply,
 )
-from router.document.document import Document
+from router.document.document import Candidate, Document
 from router.document.rollout import spec_and_state
 from router.document.shift import check_arm
 from router.errors import Rejected, UnknownRoute
 from router.quantities import parse_percent
+from runtimes.errors import ModelRefused
 from store.errors import Conflict
 
 _RESPONSES = {200: ETAG, **raises(UnknownRoute, Rejected, Conflict, *READ_ERRORS)}
@@ -52,10 +56,13 @@ class _Target(NamedTuple):
     if_match: str | None
     who: str
     response: Response
+    change_id: str
 
 
-async def _target(route: RouteName, response: Response, if_match: IfMatch = None, who: Who = UNKNOWN) -> _Target:
-    return _Target(route, if_match, who, response)
+async def _target(
+    route: RouteName, response: Response, if_match: IfMatch = None, who: Who = UNKNOWN, change_id: ChangeId = ""
+) -> _Target:
+    return _Target(route, if_match, who, response, change_id)
 
 
 Target = Annotated[_Target, Depends(_target)]
@@ -63,7 +70,7 @@ Target = Annotated[_Target, Depends(_target)]
 
 def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) -> APIRouter:
     """Build the router with one handler for each command."""
-    router = APIRouter(prefix="/routes/{route}")
+    router = APIRouter(prefix="/routes/{route}", route_class=StrictRoute)
     commands = _Commands(changes, catalogue, view)
 
     @router.post("/shift", responses=_LOADING_RESPONSES)
@@ -129,7 +136,7 @@ class _Commands:
 
     def run(self, target: _Target, command_for: Callable[[Document], Command], what: str, why: str) -> Changed:
         """Run a command, and return the document that it makes."""
-        note = Note(target.who, what, why)
+        note = Note(target.who, what, why, target.change_id)
         entry = self._changes.change(target.route, command_for, note, seen_version(target.if_match))
         return with_etag(entry, target.response)
 
@@ -149,13 +156,14 @@ class _Commands:
         """Build the command with the version that the candidate's arm is bound to now."""
         rollout, _ = spec_and_state(document)
         candidate = candidate_of(self._catalogue, document.spec.arms[rollout.of])
+        others = self._others(document)
         for arm in rollout.base:
-            if candidate_of(self._catalogue, document.spec.arms[arm]) == candidate:
+            if others[arm] == candidate:
                 raise Rejected(
                     f"Arm {rollout.of} is bound to what arm {arm} serves already, version {candidate.version}; there "
                     "is nothing to roll out."
                 )
-        return Start(candidate, time.time())
+        return Start(candidate, time.time(), others)
 
     def promote_shadow(self, document: Document, name: str) -> PromoteShadow:
         """Build the command with the version that the shadow is bound to now.
@@ -165,7 +173,17 @@ class _Commands:
         rollout, _ = spec_and_state(document)
         refs = {shadow.name: shadow.ref for shadow in document.spec.shadows}
         ref = refs.get(name) or document.spec.arms[rollout.of]
-        return PromoteShadow(name, candidate_of(self._catalogue, ref), time.time())
+        return PromoteShadow(name, candidate_of(self._catalogue, ref), time.time(), self._others(document))
+
+    def _others(self, document: Document) -> dict[str, Candidate]:
+        """Return the versions to which the arms that are not rolled out are bound now."""
+        rollout, _ = spec_and_state(document)
+        others = {arm: ref for arm, ref in document.spec.arms.items() if arm != rollout.of}
+        found = {}
+        for arm, ref in others.items():
+            with contextlib.nullcontext() if arm in rollout.base else contextlib.suppress(RegistryError, ModelRefused):
+                found[arm] = candidate_of(self._catalogue, ref)
+        return found
 
     def abort(self, document: Document, arm: str | None, why: str) -> Abort:
         """Build the command. A rollout knows its candidate; for the arm of a split, look up its version."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 from pydantic import AfterValidator
 
+from gateway.access.change_header import CHANGE_ID_HEADER
 from gateway.api.operators.responses import Changed
 from gateway.api.operators.views import change_view
 from gateway.control.changes import OURSELVES
@@ -31,6 +32,14 @@ Who = Annotated[
     str,
     Header(alias="x-operator", description="The operator's name, kept in the history."),
     AfterValidator(_check_operator),
+]
+ChangeId = Annotated[
+    str,
+    Header(
+        alias=CHANGE_ID_HEADER,
+        pattern="^[A-Za-z0-9-]{0,64}$",
+        description="A name for this change, which the history shows as change_id. Without it: a random one.",
+    ),
 ]
 IfMatch = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""What a rollout waits for, as a sentence. Time is an argument."""
+"""What a rollout waits for, as a sentence."""
 
 from fractions import Fraction
 
@@ -11,11 +11,11 @@ from router.quantities import format_percent, format_rough_duration
 from router.spec.spec import RolloutSpec, Step
 
 
-def next_step(document: Document, samples: int | None, now_s: float, *, is_blind: bool = False) -> str:
+def next_step(document: Document, samples: int | None, observed_s: float, *, is_blind: bool = False) -> str:
     """Return a sentence: what happens next and when, or what an operator has to do.
 
-    `samples` is the number of the candidate's requests since the step began, or None while the store does not answer.
-    With `is_blind`, a guardrail cannot see what it watches for.
+    `observed_s` is for how long the step was observed. `samples` is the number of the candidate's requests since the
+    step began, or None while the store does not answer. With `is_blind`, a guardrail cannot see what it watches for.
     """
     rollout, state = document.spec.rollout, document.rollout
     if rollout is None or state is None:
@@ -27,7 +27,7 @@ def next_step(document: Document, samples: int | None, now_s: float, *, is_blind
         case Phase.PROGRESSING if is_blind:
             return f"Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote {route}` without it."
         case Phase.PROGRESSING:
-            return _progressing(document, rollout, state, samples, now_s)
+            return _progressing(document, rollout, state, samples, observed_s)
         case Phase.WAITING | Phase.PAUSED:
             return _held(document, rollout, state)
         case Phase.PROMOTED:
@@ -37,7 +37,7 @@ def next_step(document: Document, samples: int | None, now_s: float, *, is_blind
 
 
 def _progressing(
-    document: Document, rollout: RolloutSpec, state: RolloutState, samples: int | None, now_s: float
+    document: Document, rollout: RolloutSpec, state: RolloutState, samples: int | None, observed_s: float
 ) -> str:
     if samples is None:
         return "Nothing, until the store answers."
@@ -47,11 +47,11 @@ def _progressing(
         what = f"approval is asked for, after which {what}"
     elif _slots(following, rollout) > ceiling:
         what = f"it waits: arm {rollout.of} may have {_percent(ceiling)} at most by itself"
-    return f"{_when(rollout.of, step, state, samples, now_s)}, {what}."
+    return f"{_when(rollout.of, step, samples, observed_s)}, {what}."
 
 
-def _when(arm: str, step: Step, state: RolloutState, samples: int, now_s: float) -> str:
-    left_s, missing = state.since_s + step.every_s - now_s, step.samples - samples
+def _when(arm: str, step: Step, samples: int, observed_s: float) -> str:
+    left_s, missing = step.every_s - observed_s, step.samples - samples
     requests = "request is" if missing == 1 else "requests are"
     counted = f"once {missing} more drawn {requests} counted for arm {arm}"
     if left_s > 0 and missing > 0:
@@ -81,7 +81,7 @@ def _aborted(document: Document, rollout: RolloutSpec, state: RolloutState) -> s
     version = state.candidate.version
     return (
         f"`pointsman start {route}` begins it with another version; {model}:{version} is in quarantine "
-        f"until `pointsman release {route} {version}`."
+        f"until `pointsman release {route} {model}:{version}`."
     )
 
 

@@ -12,6 +12,7 @@ from gateway.api.operators.as_json import as_json
 from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
 from gateway.api.operators.status_reader import StatusReader
+from gateway.api.operators.strict_json import StrictRoute
 from gateway.api.operators.views import audit_view
 from gateway.control.desired_state import DesiredState
 from registry_sync.catalogue import Catalogue
@@ -31,7 +32,7 @@ def overview_router(
     store: Store, catalogue: Catalogue, desired: DesiredState, status_reader: StatusReader
 ) -> APIRouter:
     """Build the router of what concerns all routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/status", response_model=Status)
     def status(route: OnlyRoutes = ()) -> Response:

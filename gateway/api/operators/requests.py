@@ -52,13 +52,15 @@ class UndoBody(Ask):
 
 
 class ReleaseBody(Ask):
-    """`{"version": "17"}`."""
+    """`{"version": "fraud:17"}`."""
 
-    version: Text = Field(min_length=1, description="A model version that is in quarantine on this route.")
+    version: Text = Field(
+        min_length=1, description="A version in quarantine on this route: `fraud:17`, or `17` if only one model has it."
+    )
 
 
 class ShiftBody(Ask):
-    """`{"weights": {"canary": "20%"}}`: weights in percent. The sign is optional."""
+    """`{"weights": {"canary": "20%"}}`: weights in percent. The sign is optional from 1 on."""
 
     weights: Mapping[Text, StrictInt | StrictFloat | StrictStr] = Field(min_length=1)
 

@@ -56,6 +56,7 @@ class Changed(Described):
     at_s: float = Field(description="Seconds since the epoch.")
     what: str
     why: str
+    change_id: str = Field(description="The x-change-id of the request that made it, or a random one.")
 
 
 class AuditEntry(BaseModel):
@@ -82,6 +83,7 @@ class Restored(BaseModel):
 class ProgressStatus(Standing):
     """The state of a rollout, and what comes next."""
 
+    observed_s: float = Field(description="How long the present step was observed: the time that counts for `every`.")
     next: str = Field(description="A sentence: what happens automatically and when, or what an operator has to do.")
 
 
@@ -129,7 +131,8 @@ class RouteStatus(Described):
         description="By arm, the model version that the responding replica serves; without arms that it does not serve."
     )
     applied: dict[str, int | None]
-    converged: bool = Field(description="Every live replica has applied this version.")
+    converged: bool = Field(description="There is a live replica, and every live replica has applied this version.")
+    silent: list[str] = Field(description="Replicas that have stopped reporting: it is not known what they serve.")
     rollout: ProgressStatus | None
     trial_s: float = Field(description="When the trial began, in seconds since the epoch. The counts start there.")
     counts: list[ArmCounts]

@@ -9,10 +9,11 @@ from gateway.access.middleware import caller_of
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
 from gateway.api.operators.as_json import as_json
-from gateway.api.operators.headers import ETAG, UNKNOWN, Who, replaced_version, with_etag
+from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, Who, replaced_version, with_etag
 from gateway.api.operators.requests import ApplyBody
 from gateway.api.operators.responses import Changed, Described
 from gateway.api.operators.route_schema import RouteSpec
+from gateway.api.operators.strict_json import StrictRoute
 from gateway.api.operators.views import change_view, document_view
 from gateway.control.changes import Changes, Note
 from gateway.errors import PreconditionMissing
@@ -30,7 +31,7 @@ _PUT_ERRORS = raises(Conflict, Moved, PreconditionMissing, *BIND_ERRORS, *READ_E
 
 def route_router(store: Store, changes: Changes) -> APIRouter:
     """Build the router of what concerns documents."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/routes", response_model=list[Described], responses=raises(*READ_ERRORS))
     def list_routes() -> Response:
@@ -51,17 +52,18 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         if_none_match: Annotated[str | None, Header()] = None,
         who: Who = UNKNOWN,
         why: str = "",
+        change_id: ChangeId = "",
     ) -> Changed:
         """Declare a route. If-Match names the version that is replaced; If-None-Match: * means that it is new."""
         declared = parse_spec({"route": route, **spec})
         if declared.route != route:
             raise Rejected(f"The path names route {route}, the document route {declared.route}.")
         expected = replaced_version(if_match, if_none_match)
-        (entry,) = changes.declare([declared], {route: expected}, Note(who, "apply", why))
+        (entry,) = changes.declare([declared], {route: expected}, Note(who, "apply", why, change_id))
         return with_etag(entry, response)
 
     @router.post("/apply", responses=raises(Conflict, Moved, *BIND_ERRORS, *READ_ERRORS))
-    def apply_routes(body: ApplyBody, request: Request, who: Who = UNKNOWN) -> list[Changed]:
+    def apply_routes(body: ApplyBody, request: Request, who: Who = UNKNOWN, change_id: ChangeId = "") -> list[Changed]:
         """Declare several routes, or none. `expected` is the version that is replaced, 0 for a new route."""
         specs = [parse_spec(each.spec) for each in body.routes]
         expected = {spec.route: each.expected for spec, each in zip(specs, body.routes, strict=True)}
@@ -71,7 +73,8 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
         if caller is not None:
             for route in expected:
                 caller.require("operate", route)
-        return [change_view(entry) for entry in changes.declare(specs, expected, Note(who, "apply", body.why))]
+        note = Note(who, "apply", body.why, change_id)
+        return [change_view(entry) for entry in changes.declare(specs, expected, note)]
 
     @router.get("/routes/{route}/history", responses=raises(UnknownRoute, *READ_ERRORS))
     def history(route: RouteName, limit: int = 20) -> list[Changed]:

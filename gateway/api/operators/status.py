@@ -42,17 +42,22 @@ def status_view(
     *,
     now_s: float,
     serving: Mapping[str, Mapping[str, Candidate]] = MappingProxyType({}),
+    observed_s: Mapping[str, float] = MappingProxyType({}),
 ) -> Status:
     """Return the status.
 
     `evidence` has the routes for which there is some. `now_s` is in seconds since the epoch. `serving` has the version
-    of each arm, by route and arm, of the routes that this replica serves.
+    of each arm, by route and arm, of the routes that this replica serves. `observed_s` is for how long the step of a
+    route's rollout was observed.
     """
     live = [report for report in reports if now_s - report.at_s < FRESH_S]
+    silent = [each.replica for each in reports if FRESH_S <= now_s - each.at_s < FORGOTTEN_S]
     return Status(
         store=store,
         routes=[
-            _route_status(name, document, live, evidence.get(name), serving.get(name, {}), now_s=now_s)
+            _route_status(
+                name, document, (live, silent), evidence.get(name), serving.get(name, {}), observed_s.get(name, 0.0)
+            )
             for name, document in sorted(documents.items())
         ],
         replicas=replica_views(reports, now_s),
@@ -67,20 +72,21 @@ def replica_views(reports: Sequence[Report], now_s: float) -> list[ReplicaStatus
 def _route_status(
     name: str,
     document: Document,
-    live: Sequence[Report],
+    replicas: tuple[Sequence[Report], Sequence[str]],
     evidence: Observation | None,
     serving: Mapping[str, Candidate],
-    *,
-    now_s: float,
+    observed_s: float,
 ) -> RouteStatus:
+    live, silent = replicas
     found = evidence.findings if evidence is not None else ()
     counted = evidence is not None and is_counted(document)
     totals = evidence.totals if evidence is not None else {}
     return RouteStatus(
-        **{**dict(document_view(document)), "rollout": _progress(document, evidence, now_s)},
+        **{**dict(document_view(document)), "rollout": _progress(document, evidence, observed_s)},
         serves={arm: serving[arm].version for arm in document.spec.arms if arm in serving},
         applied={report.replica: report.routes.get(name) for report in live},
         converged=bool(live) and all(report.routes.get(name) == document.version for report in live),
+        silent=list(silent),
         trial_s=document.trial_s,
         counts=[
             ArmCounts(
@@ -106,14 +112,15 @@ def _route_status(
     )
 
 
-def _progress(document: Document, evidence: Observation | None, now_s: float) -> ProgressStatus | None:
+def _progress(document: Document, evidence: Observation | None, observed_s: float) -> ProgressStatus | None:
     rollout = rollout_view(document)
     if rollout is None:
         return None
+    shown = dict(rollout) | {"observed_s": round(observed_s, 1)}
     if evidence is None:
-        return ProgressStatus(**dict(rollout), next=next_step(document, None, now_s))
-    following = next_step(document, evidence.samples, now_s, is_blind=is_blind(evidence.findings))
-    return ProgressStatus(**dict(rollout), next=following)
+        return ProgressStatus(**shown, next=next_step(document, None, observed_s))
+    following = next_step(document, evidence.samples, observed_s, is_blind=is_blind(evidence.findings))
+    return ProgressStatus(**shown, next=following)
 
 
 def _replica_status(report: Report, now_s: float) -> ReplicaStatus:

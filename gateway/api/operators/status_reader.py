@@ -11,6 +11,7 @@ from gateway.api.operators.status import is_counted, replica_views, status_view
 from gateway.control.binding import candidate_of
 from gateway.control.observer import Observation, Observer
 from gateway.control.replica_view import ReplicaView
+from gateway.control.step_clock import read_observed_s
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
@@ -47,17 +48,20 @@ class StatusReader:
         known = _chosen(self._view.documents, routes)
         trouble = self._view.trouble
         evidence: Mapping[str, Observation] = {}
+        observed_s: Mapping[str, float] = {}
         try:
             reports = _about(self._store.reports(), routes)
             if not trouble:
                 known = _chosen(self._documents(), routes)
                 evidence = self._evidence(known, now_s)
+                observed_s = {route: read_observed_s(self._store, document) for route, document in known.items()}
         except StoreUnavailable as error:
             store = self._store_status("UNREACHABLE", str(error))
             own = _about([self._view.report()], routes)
             return status_view(store, known, own, {}, now_s=now_s, serving=self._serving(known))
         store = self._store_status("LOST" if trouble else "REACHABLE", trouble)
-        return status_view(store, known, reports, evidence, now_s=now_s, serving=self._serving(known))
+        serving = self._serving(known)
+        return status_view(store, known, reports, evidence, now_s=now_s, serving=serving, observed_s=observed_s)
 
     def read_replicas(self, now_s: float, routes: Collection[str] = ()) -> list[ReplicaStatus]:
         """Return the part of the status that is about the replicas. This reads no document and no sums.

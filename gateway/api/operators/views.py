@@ -20,7 +20,14 @@ def document_view(document: Document) -> Described:
 def change_view(entry: Entry) -> Changed:
     """Return the response for a document and the change that made it."""
     change = entry.change
-    return Changed(**_fields(entry.document), who=change.who, at_s=change.at_s, what=change.what, why=change.why)
+    return Changed(
+        **_fields(entry.document),
+        who=change.who,
+        at_s=change.at_s,
+        what=change.what,
+        why=change.why,
+        change_id=change.id,
+    )
 
 
 def audit_view(numbered: NumberedEntry) -> AuditEntry:

@@ -4,12 +4,12 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Shift, apply
+from router.document.commands import Abort, Release, Shift, apply
 from router.draw.assignment import bucket
-from router.errors import UnknownVersion
+from router.errors import Quarantined, UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
 from router.snapshot import Pin, Route, compile_route
-from tests.unit.router.support import compiled
+from tests.unit.router.support import T0, V2, compiled
 
 UNITS = [f"user-{number}" for number in range(10_000)]
 
@@ -38,6 +38,28 @@ def test_an_alias_is_pinned_like_a_version(route):
 
 def test_a_forced_arm_comes_before_the_unit_and_may_have_no_weight(route):
     assert plan(route, "d", unit=unit_of(route, "a"), forced_arm="c") == Plan(2, (), Reason.FORCED, None)
+
+
+@pytest.mark.parametrize("name", [{"forced_arm": "b"}, {"pinned_version": "2"}, {"pinned_version": "latest"}])
+def test_a_version_in_quarantine_answers_under_no_name_until_it_is_released(declared, name):
+    def compiled_with_alias(document):
+        pins = {
+            arm: Pin(v, f"digest-{v}", frozenset({"latest"} if v == "2" else ())) for arm, v in (("a", "1"), ("b", "2"))
+        }
+        return compile_route(document, pins)
+
+    whole = declared(a="90%", b="10%", shadow=[{"arm": "b"}])
+    aborted = apply(whole, Abort(T0, "It fails.", arm="b", bound=V2))
+    route = compiled_with_alias(aborted)
+    with pytest.raises(
+        Quarantined, match=r"Version 2 is in quarantine: It fails\. `pointsman release r m:2` lets it back\."
+    ):
+        plan(route, "d", **name)
+    assert route.shadows == ()
+    assert plan(route, "d", forced_arm="a").primary == 0
+    released = compiled_with_alias(apply(aborted, Release("m:2")))
+    assert plan(released, "d", **name).primary == 1
+    assert [shadow.name for shadow in released.shadows] == ["b"]
 
 
 def test_a_unit_comes_before_the_decision_id(route):

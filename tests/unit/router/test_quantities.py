@@ -51,9 +51,32 @@ def test_a_share_above_one_is_refused(value):
         parse_share(value, "It")
 
 
-@pytest.mark.parametrize(("value", "share"), [(20, Fraction(1, 5)), ("20%", Fraction(1, 5)), (0.5, Fraction(1, 200))])
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [
+        (20, Fraction(1, 5)),
+        ("20%", Fraction(1, 5)),
+        (1.5, Fraction(3, 200)),
+        ("0.5%", Fraction(1, 200)),
+        (1, Fraction(1, 100)),
+        (0, 0),
+    ],
+)
 def test_in_percent_the_sign_is_optional(value, share):
     assert parse_percent(value, "It") == share
+
+
+@pytest.mark.parametrize(
+    ("value", "one", "other"),
+    [(0.9, "0.9%", "90%"), ("0.9", "0.9%", "90%"), (1e-5, "0.00001%", "0.001%")],
+)
+def test_a_bare_number_that_is_a_share_in_a_file_is_no_percentage(value, one, other):
+    """`0.9` has one meaning: 90%. What is advised instead is taken."""
+    with pytest.raises(Rejected, match=rf"which is {one} or {other}; give it with its sign"):
+        parse_percent(value, "It")
+    assert parse_percent(one, "It") * 100 == parse_percent(other, "It")
+    if not isinstance(value, str):
+        assert parse_share(value, "It") == parse_percent(other, "It")
 
 
 @pytest.mark.parametrize("value", ["101", "-1", "x", "20%%", True, None])

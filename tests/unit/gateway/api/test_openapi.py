@@ -132,8 +132,9 @@ def test_a_client_that_left_is_not_told_so(operations):
 
 def test_predictions_name_every_error_that_can_come_of_them(page):
     responses = page["paths"]["/v2/models/{route}/infer"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "403", "404", "413", "422", "429", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "401", "403", "404", "409", "413", "422", "429", "500", "503", "504"}
     assert errors_of(responses["404"]) == ["UnknownRoute", "UnknownVersion"]
+    assert errors_of(responses["409"]) == ["Quarantined"]
     assert set(errors_of(responses["429"])) == {"RateLimited", "Overloaded"}
     assert set(errors_of(responses["503"])) == {"ArmDown", "NotReady"}
     assert all("x-decision-id" in responses[status]["headers"] for status in ("200", "404", "503"))

@@ -29,8 +29,8 @@ def test_what_is_aborted_stays_out_until_it_is_released(here, rolled):
     assert "linear:2 is in quarantine: errors" in refused(here("start", rolled))
     detail = here("status", "--route", rolled).stdout
     assert "linear:2 is in quarantine since" in detail
-    assert f"until `pointsman release {rolled} 2`" in detail
-    assert here("release", rolled, "2").exit_code == 0
+    assert f"until `pointsman release {rolled} linear:2`" in detail
+    assert here("release", rolled, "linear:2").exit_code == 0
     assert here("start", rolled).exit_code == 0
     assert "READY (stable=100% canary=0%)" in here("undo", rolled, "--to", "1").stdout
     assert "PAUSED 1/2 (stable=95% canary=5%)" in here("undo", rolled).stdout
@@ -88,11 +88,10 @@ def test_what_was_put_back_is_said(run, monkeypatch):
 
 
 def test_a_change_that_is_not_served_in_time_is_said(here, rolled, monkeypatch):
-    monkeypatch.setattr("gateway.cli.wait._CONVERGE_S", 0.0)
-    monkeypatch.setattr(ApiClient, "replicas", lambda _: [{"replica": "x", "state": "LIVE", "routes": {}}])
-    result = here("start", rolled)
-    assert "live on 0 of 1 replicas" in result.stdout
-    assert "Not every replica serves the change yet" in refused(result)
+    monkeypatch.setattr(ApiClient, "replicas", lambda *_: [{"replica": "x", "state": "LIVE", "routes": {}}])
+    result = here("start", rolled, "--patience", 0)
+    assert "not live yet: on 0 of 1 replicas" in result.stdout
+    assert "The change is made, but not every replica serves it yet" in refused(result, exit_code=3)
 
 
 def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypatch):
@@ -103,7 +102,7 @@ def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypat
         if method == "POST":
             sent.append((path, headers["if-match"], json.loads(content)))
         live = [{"replica": "x", "state": "LIVE", "routes": {"r": 8}}]
-        return Response(200, json.dumps(live if path == "/api/replicas" else entry).encode())
+        return Response(200, json.dumps(live if path == "/api/replicas?route=r" else entry).encode())
 
     monkeypatch.setattr("gateway.cli.client.send", send)
     for arguments in (
@@ -130,7 +129,7 @@ def test_while_it_waits_only_the_replicas_are_read(run, monkeypatch):
 
     def send(_: Server, __: str, path: str, *___: object) -> Response:
         paths.append(path)
-        if path != "/api/replicas":
+        if path != "/api/replicas?route=r":
             return Response(200, json.dumps(entry).encode())
         live = {"replica": "x", "state": "LIVE", "routes": {"r": next(versions)}}
         return Response(200, json.dumps([live, {"replica": "y", "state": "GONE", "routes": {}}]).encode())
@@ -138,4 +137,4 @@ def test_while_it_waits_only_the_replicas_are_read(run, monkeypatch):
     monkeypatch.setattr("gateway.cli.client.send", send)
     result = run("pause", "r")
     assert "live on 1 of 1 replicas" in result.stdout
-    assert paths == ["/api/routes/r", "/api/routes/r/pause", *["/api/replicas"] * 3]
+    assert paths == ["/api/routes/r", "/api/routes/r/pause", *["/api/replicas?route=r"] * 3]

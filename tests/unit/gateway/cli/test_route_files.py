@@ -113,8 +113,23 @@ def test_the_route_in_the_documentation_is_one(tmp_path):
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
     write(tmp_path, a_yaml=f"route: one\n{SPLIT}")
     (tmp_path / "b.yaml").symlink_to(tmp_path / "nothing")
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ValueError, match=r"b\.yaml is a link that leads nowhere"):
         read_declared(tmp_path)
+    (tmp_path / "b.yaml").unlink()
+    (tmp_path / "team").symlink_to(tmp_path / "gone")  # it may have led to a folder of files
+    with pytest.raises(ValueError, match="team is a link that leads nowhere"):
+        read_declared(tmp_path)
+
+
+def test_a_link_to_a_folder_is_followed_and_a_circle_is_not(tmp_path):
+    routes, team = tmp_path / "routes", tmp_path / "team"
+    routes.mkdir()
+    team.mkdir()
+    write(routes, a_yaml=f"route: one\n{SPLIT}")
+    write(team, b_yaml=f"route: two\n{SPLIT}")
+    (routes / "team").symlink_to(team)
+    (team / "back").symlink_to(routes)
+    assert [each.spec.route for each in read_declared(routes)] == ["one", "two"]
 
 
 def test_several_files_and_folders_are_read_together(tmp_path):

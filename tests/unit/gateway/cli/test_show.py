@@ -51,7 +51,9 @@ def evidence():
 def status_json(store, documents, evidence, **more):
     reports = [report("here", at_s=NOW_S, started_s=NOW_S - 3661, routes={"fraud": 2}, problems={}, **more)]
     serving = {"fraud": {"stable": Candidate("17", "c"), "canary": Candidate("18", "d")}}
-    return status_view(store, documents, reports, evidence, now_s=NOW_S, serving=serving).model_dump(mode="json")
+    return status_view(
+        store, documents, reports, evidence, now_s=NOW_S, serving=serving, observed_s={"fraud": 400.0}
+    ).model_dump(mode="json")
 
 
 def test_a_route_is_a_line(capsys, document, evidence):

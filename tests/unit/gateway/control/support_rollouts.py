@@ -100,6 +100,14 @@ class Site:
         self._counted += 1
 
     def tick(self, after_s: float = 0.5) -> None:
+        """Let time pass while the companion looks every two seconds."""
+        until_s = self.now_s + after_s
+        while self.now_s < until_s:
+            self.now_s = min(until_s, self.now_s + 2.0)
+            self.driver.tick(self.now_s)
+
+    def jump(self, after_s: float) -> None:
+        """Let the clock move without a look, then look."""
         self.now_s += after_s
         self.driver.tick(self.now_s)
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.control.binding import candidate_of
+from gateway.control.binding import bind, candidate_of
 from gateway.control.changes import Changes, Note
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document.commands import Abort, Pause, Release, Resume, Shift, Start, Undo
+from router.document.commands import Abort, Pause, Promote, Release, Resume, Shift, Start, Undo
 from router.document.document import Candidate
 from router.errors import Rejected, UnknownRoute
 from router.spec.parse import parse_spec
@@ -367,6 +367,81 @@ def test_an_abort_needs_no_registry(desk):
     assert [(held.version, held.why) for held in entry.document.quarantine] == [("2", "It failed.")]
     with pytest.raises(Rejected, match="in quarantine"):
         desk.changes.change("r", lambda _: Start(candidate, 3.0), NOTE)
+
+
+def move_alias(desk, **aliases: str) -> None:
+    (desk.registry / "linear" / "aliases.yaml").write_text("".join(f"{name}: '{v}'\n" for name, v in aliases.items()))
+
+
+def test_an_abort_goes_back_to_what_was_there_though_the_alias_names_the_candidate_by_now(desk):
+    desk.declare(ROLLOUT)
+    stable, candidate = desk.candidate("linear@champion"), desk.candidate("linear@challenger")
+    desk.changes.change("r", lambda _: Start(candidate, 1.0, {"stable": stable}), NOTE)
+    move_alias(desk, champion="2", challenger="2")
+    replica = desk.replica("new")
+    entry = replica.change("r", lambda _: Abort(2.0, "It failed."), NOTE)
+    assert entry.document.weights == {"stable": 10_000, "canary": 0}
+    assert [held.name for held in entry.document.quarantine] == ["linear:2"]
+    assert bind(replica._catalogue, entry.document).arms["stable"].key.version == "1"
+
+
+@pytest.mark.parametrize("is_split", [True, False])
+def test_an_abort_takes_the_traffic_away_though_the_arm_that_takes_over_serves_the_same_version(desk, is_split):
+    """Nothing says what that arm served before, so the version that both serve is not put in quarantine."""
+    arms = {"stable": "linear@champion", "canary": "linear:2"}
+    desk.declare({**SPLIT, "arms": arms} if is_split else {**ROLLOUT, "arms": arms})
+    candidate = desk.candidate("linear:2")
+    if not is_split:
+        desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
+    move_alias(desk, champion="2")
+    entry = desk.replica("new").change("r", lambda _: Abort(2.0, "It failed.", "canary", candidate), NOTE)
+    assert entry.document.weights == {"stable": 10_000, "canary": 0}
+    assert entry.document.quarantine == ()
+    assert entry.change.why == "to see The version is not in quarantine, because an arm that takes over serves it, too."
+
+
+def test_an_arm_in_quarantine_keeps_no_traffic_and_keeps_no_other_route_from_being_declared(desk):
+    aborted(desk)
+    other = {**SPLIT, "route": "s"}
+    entries = desk.declare(SPLIT, other, r=2)
+    assert [(each.document.spec.route, each.document.version) for each in entries] == [("r", 2), ("s", 1)]
+    assert entries[0].document.weights == {"stable": 10_000, "canary": 0}
+    changed = {**SPLIT, "deadline": "1s", "limits": {"canary": {"floor": "5%"}}}
+    (entry,) = desk.declare(changed, r=2)
+    assert (entry.document.version, entry.document.spec.deadline_s) == (3, 1.0)
+    assert entry.document.weights == {"stable": 10_000, "canary": 0}
+    desk.changes.change("r", lambda _: Release("linear:2"), NOTE)
+    assert desk.declare(SPLIT, r=4)[0].document.weights == {"stable": 9000, "canary": 1000}
+
+
+def test_where_all_arms_are_in_quarantine_the_declaration_is_refused(desk):
+    aborted(desk)
+    with pytest.raises(Rejected, match="Arm canary would serve linear:2, which is in quarantine"):
+        desk.declare({**SPLIT, "arms": {"canary": "linear:2"}, "split": {"canary": "100%"}, "fallback": None}, r=2)
+
+
+def test_a_declaration_gives_no_promoted_traffic_back_in_silence(desk):
+    desk.declare(ROLLOUT)
+    candidate = desk.candidate("linear@challenger")
+    desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
+    desk.changes.change("r", lambda _: Promote(2.0), NOTE)
+    edited = {**ROLLOUT, "arms": {"stable": "linear@champion", "canary": "linear:1"}}
+    with pytest.raises(Rejected, match=r"linear:2 is promoted .*`pointsman shift r stable=100%` first"):
+        desk.declare(edited, r=3)
+    assert desk.declare({**ROLLOUT, "deadline": "1s"}, r=3)[0].document.weights["canary"] == 10_000
+    both = {**edited, "arms": {"stable": "linear:2", "canary": "linear:1"}}
+    (entry,) = desk.declare(both, r=4)
+    assert entry.document.weights == {"stable": 10_000, "canary": 0}
+
+
+def test_the_way_that_a_refused_declaration_advises_works(desk):
+    desk.declare(ROLLOUT)
+    candidate = desk.candidate("linear@challenger")
+    desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
+    desk.changes.change("r", lambda _: Promote(2.0), NOTE)
+    desk.changes.change("r", lambda _: Shift({"stable": Fraction(1)}), NOTE)
+    edited = {**ROLLOUT, "arms": {"stable": "linear@champion", "canary": "linear:1"}}
+    assert desk.declare(edited, r=4)[0].document.weights == {"stable": 10_000, "canary": 0}
 
 
 def test_in_trouble_nothing_is_changed(desk):

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from gateway.control.changes import Note
 from router.document.commands import Pause
+from router.document.step_time import step_source
 from store.sqlite.store import SQLiteStore
 from tests.unit.gateway.control.support_rollouts import ROLLOUT, SPLIT, T0, Replica
 
@@ -125,7 +126,7 @@ def test_of_many_replicas_that_look_at_once_exactly_one_acts(site, is_bad):
     site.begin()
     site.count("stable", 100)
     site.count("canary", 12, errors=8 * is_bad)
-    site.now_s += 60
+    site.store.real.count(step_source(site.document()), 0, 60_000, {})  # what was observed so far
     stores = [SQLiteStore(site.store.path) for _ in range(6)]
     replicas = [Replica(site, f"replica-{number}", store) for number, store in enumerate(stores)]
     serving, documents, barrier = site.replica.candidates("r"), site.documents(), threading.Barrier(len(stores))

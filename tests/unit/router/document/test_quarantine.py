@@ -40,10 +40,23 @@ def test_a_release_is_by_version(held):
     assert (released.slots, released.spec) == (both.slots, both.spec)
 
 
-@pytest.mark.parametrize(("version", "there"), [("9", "2"), ("digest-2", "2")])
+@pytest.mark.parametrize(("version", "there"), [("9", "m:2"), ("digest-2", "m:2"), ("other:2", "m:2")])
 def test_what_is_not_there_is_not_released(held, version, there):
-    with pytest.raises(Rejected, match=f"Version {version} is not in quarantine on route r; there: {there}"):
+    with pytest.raises(Rejected, match=f"Version '{version}' is not in quarantine on route r; there: {there}"):
         apply(held, Release(version))
+
+
+@pytest.mark.parametrize("name", ["2", "m:2", "other:2"])
+def test_a_release_names_one_model_and_a_bare_version_only_if_it_is_clear_which(held, name):
+    both = add_to_quarantine(held, model="other", candidate=Candidate("2", "digest-9"), at_s=T0, why="It, too.")
+    if name == "2":
+        with pytest.raises(
+            Rejected, match=r"of several models; say which: `pointsman release r m:2` or `pointsman release r other:2`"
+        ):
+            apply(both, Release(name))
+        return
+    assert [each.name for each in apply(both, Release(name)).quarantine] == [{"m:2": "other:2", "other:2": "m:2"}[name]]
+    assert apply(held, Release("m:2")).quarantine == apply(held, Release("2")).quarantine == ()
 
 
 def test_where_nothing_is_nothing_is_released(declared):
@@ -66,7 +79,7 @@ def test_no_arm_gets_a_version_back_into_traffic(held, declared, split, bound, i
         refuse_quarantined(document, bound)
         return
     with pytest.raises(
-        Rejected, match=r"Arm [ab] would serve m:2, .*: It fails\. `pointsman release r 2` lets it back\."
+        Rejected, match=r"Arm [ab] would serve m:2, .*: It fails\. `pointsman release r m:2` lets it back\."
     ):
         refuse_quarantined(document, bound)
 

@@ -127,6 +127,11 @@ def abort(arm: str) -> Abort:
             {"limits": {"a": {"ceiling": "50%"}}},
             {"a": 5000, "b": 0, "c": 2500, "d": 2500},
         ),
+        (
+            {"a": "50%", "b": "50%"},
+            {"limits": {"a": {"ceiling": "50%"}}},
+            {"a": 10_000, "b": 0},
+        ),  # it must go somewhere
     ],
 )
 def test_what_is_taken_from_an_arm_goes_to_the_others_up_to_their_ceilings(declared, before, more, after):
@@ -139,9 +144,12 @@ def test_what_is_taken_from_an_arm_goes_to_the_others_up_to_their_ceilings(decla
 @pytest.mark.parametrize(
     ("before", "more", "words"),
     [
-        ({"b": "100%"}, {}, "No other arm may have the traffic of arm b"),
-        ({"a": "0%", "b": "100%", "c": "0%"}, {}, "No other arm may have the traffic of arm b: they have none now"),
-        ({"a": "50%", "b": "50%"}, {"limits": {"a": {"ceiling": "50%"}}}, "or are at their ceilings; shift it to one"),
+        ({"b": "100%"}, {}, "Arm b is the only arm of route r; declare another one first"),
+        (
+            {"a": "0%", "b": "100%", "c": "0%"},
+            {},
+            "No other arm may have the traffic of arm b, because they have none now",
+        ),
         ({"a": "100%", "b": "0%"}, {}, "Arm b has no traffic that could be taken from it"),
         (
             {"a": "50%", "b": "50%"},

@@ -108,9 +108,9 @@ def test_a_rollout_that_stands_still_follows_nothing(begun, after, command):
 
 def test_a_step_that_is_over_leads_to_the_next(begun):
     document = begun()
-    assert step_due(document, (), 40, T0 + STEP_S - 1) is None
-    assert step_due(document, (), 0, T0 + STEP_S) is None
-    change = step_due(document, (), 40, T0 + STEP_S)
+    assert step_due(document, (), 40, STEP_S - 1, T0 + STEP_S) is None
+    assert step_due(document, (), 0, STEP_S, T0 + STEP_S) is None
+    change = step_due(document, (), 40, STEP_S, T0 + STEP_S)
     assert (change.command, change.what, change.why) == (
         Advance(T0 + STEP_S), "advance", "The step is over, with 40 requests."
     )  # fmt: skip
@@ -119,22 +119,22 @@ def test_a_step_that_is_over_leads_to_the_next(begun):
 
 def test_a_step_that_needs_approval_waits_for_it(begun, after):
     document = begun(steps=[{"weight": "1%", "approve": True}, "5%"])
-    change = step_due(document, (), 40, T0 + STEP_S)
+    change = step_due(document, (), 40, STEP_S, T0 + STEP_S)
     assert (change.command, change.what) == (Hold(), "hold")
     assert change.why.endswith("The next one needs approval: `pointsman resume r`.")
     waiting = after(document, change.command)
-    assert step_due(waiting, (), 400, T0 + 9 * STEP_S) is None
+    assert step_due(waiting, (), 400, 9 * STEP_S, T0 + STEP_S) is None
     assert after(waiting, Resume(T0 + STEP_S)).weights["canary"] == 500
 
 
 def test_a_split_has_no_steps_and_follows_nothing():
-    assert step_due(split(), (), 10**9, T0 + 10**9) is None
+    assert step_due(split(), (), 10**9, 10**9, T0 + STEP_S) is None
     assert follow_due(split(), V3, T0) is None
 
 
 def test_no_step_is_over_by_itself_while_a_guardrail_is_blind(begun):
     blind = found(state=VerdictState.BLIND, guardrail="missing_outputs")
     document = begun()
-    assert step_due(document, (found(state=VerdictState.UNDECIDED),), 40, T0 + STEP_S) is not None
-    assert step_due(document, (found(state=VerdictState.HEALTHY), blind), 40, T0 + STEP_S) is None
+    assert step_due(document, (found(state=VerdictState.UNDECIDED),), 40, STEP_S, T0 + STEP_S) is not None
+    assert step_due(document, (found(state=VerdictState.HEALTHY), blind), 40, STEP_S, T0 + STEP_S) is None
     assert abort_due(document, (blind,), BOUND, T0 + STEP_S) is None

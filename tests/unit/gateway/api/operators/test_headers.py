@@ -25,3 +25,13 @@ def test_whoever_replaces_says_what():
     for if_none_match in (None, '"1"'):
         with pytest.raises(PreconditionMissing, match="Say which version"):
             replaced_version(None, if_none_match)
+
+
+def test_a_change_has_the_id_that_its_client_gave(gateway):
+    spec = {"arms": {"a": "linear:1"}, "split": {"a": "100%"}}
+    headers = {"if-none-match": "*", "x-change-id": "mine-1"}
+    assert gateway.http.put("/api/routes/named-change", json=spec, headers=headers).json()["change_id"] == "mine-1"
+    (entry,) = gateway.http.get("/api/routes/named-change/history").json()
+    assert entry["change_id"] == "mine-1"
+    refused = gateway.http.put("/api/routes/named-change", json=spec, headers={"if-match": "1", "x-change-id": "a b"})
+    assert refused.status_code == 400

@@ -251,3 +251,11 @@ def test_changes_that_cannot_be_read_are_left_out(both):
 def test_a_store_that_is_away_has_no_changes_to_show(both):
     both.store.is_away = True
     assert refused(both.request("GET", "/api/audit"), 503)
+
+
+def test_reports_may_be_asked_for_about_some_routes_only(gateway):
+    (every,) = gateway.http.get("/api/replicas").json()
+    assert {"plain", "half"} <= every["routes"].keys()
+    (some,) = gateway.http.get("/api/replicas?route=plain&route=nowhere").json()
+    assert some["routes"].keys() == {"plain"}
+    assert (some["replica"], some["state"]) == (every["replica"], "LIVE")

@@ -110,3 +110,8 @@ def test_without_evidence_nothing_is_counted_and_nothing_decided():
 )
 def test_sums_are_read_where_there_is_something_to_show(more, counted):
     assert is_counted(document({**SPLIT, **more})) is counted
+
+
+def test_who_is_silent_is_named_by_each_route():
+    (route,) = of(serving("x", 1, FRESH_S), serving("y", 1, FORGOTTEN_S)).routes
+    assert (route.converged, route.silent) == (False, ["x"])
