@@ -12,28 +12,38 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
-import yaml
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.regular_file import NotRegular, read_regular_file
+from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, parse_manifest
 
 MANIFEST = "model.yaml"
 ALIASES = "aliases.yaml"
 
+_MAX_TEXT_BYTES = 1024 * 1024
+_MAX_ARTIFACT_BYTES = 4 * 1024**3
+"""Twice the size of the largest ONNX file, which protobuf limits."""
 
-# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes.
-_parse_manifest = lru_cache(maxsize=4096)(parse_manifest)
+
+# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes. So does
+# refusing: a text just below the limits of `load_yaml` takes a second.
+@lru_cache(maxsize=4096)
+def _parse_manifest(text: str) -> Manifest | ModelRefused:
+    try:
+        return parse_manifest(text)
+    except ModelRefused as error:
+        return error
 
 
 @lru_cache(maxsize=1024)
-def _parse_aliases(text: str) -> Mapping[str, str]:
-    """Return the version of each alias.
-
-    Raises:
-        ValueError, yaml.YAMLError: the text is something else.
-    """
-    aliases = msgspec.convert(yaml.safe_load(text) or {}, dict[str, str | int])
+def _parse_aliases(text: str) -> Mapping[str, str] | str:
+    """Return the version of each alias, or why the text is something else."""
+    try:
+        aliases = msgspec.convert(load_yaml(text) or {}, dict[str, str | int])
+    except Exception as error:  # noqa: BLE001  # PyYAML raises errors of many kinds
+        return str(error)
     return MappingProxyType({alias: str(version) for alias, version in aliases.items()})
 
 
@@ -63,18 +73,21 @@ class DirectoryRegistry:
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
         try:
-            return _parse_aliases(self._read(model, ALIASES))
+            aliases = _parse_aliases(self._read(model, ALIASES))
         except FileNotFoundError:
             self._require(model)
             return {}
-        except (OSError, yaml.YAMLError, ValueError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             self._require(model)
-            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+            aliases = str(error)
+        if isinstance(aliases, str):
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {aliases}.")
+        return aliases
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
         try:
-            return _parse_manifest(self._read(model, version, MANIFEST))
+            manifest = _parse_manifest(self._read(model, version, MANIFEST))
         except UnicodeDecodeError as error:
             raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
         except OSError as error:
@@ -86,14 +99,19 @@ class DirectoryRegistry:
                 raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
             path = self._root / model / version / MANIFEST
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
+        if isinstance(manifest, ModelRefused):
+            raise ModelRefused(str(manifest))
+        return manifest
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
         """See `Registry.fetch`."""
         path = self._root / model / version / manifest.file
         try:
-            return path.read_bytes()
+            return read_regular_file(path, _MAX_ARTIFACT_BYTES, follows_link=False)
         except FileNotFoundError as error:
             raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} is missing.") from error
+        except NotRegular as error:
+            raise ModelRefused(f"{model}/{version}/{manifest.file} {error}.") from error
         except OSError as error:
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
 
@@ -111,4 +129,5 @@ class DirectoryRegistry:
         """
         if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
             raise FileNotFoundError(f"{names} names no file of the registry")
-        return self._root.joinpath(*names).read_text()
+        content = read_regular_file(self._root.joinpath(*names), _MAX_TEXT_BYTES, follows_link=True)
+        return content.decode()

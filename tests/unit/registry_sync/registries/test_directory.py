@@ -166,3 +166,54 @@ def test_a_manifest_that_cannot_be_opened_is_refused(registry, publisher):
     path.mkdir()
     with pytest.raises((ModelRefused, RegistryUnavailable)):
         registry.manifest("fraud", "2")
+
+
+def bad_artifact(path, kind: str) -> None:
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "zeros":
+        path.symlink_to("/dev/zero")
+    elif kind == "dangling":
+        path.symlink_to("nothing")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pipe", "is no regular file"),
+        ("zeros", "is a link"),
+        ("dangling", "is a link"),
+        ("folder", "is no regular file"),
+        ("sparse", "is larger than"),
+    ],
+)
+def test_an_artifact_that_is_no_file_of_a_sane_size_is_refused_without_waiting(publisher, kind, words):
+    publisher.publish("fraud", "1")
+    bad_artifact(publisher.root / "fraud" / "1" / "model.skops", kind)
+    registry = DirectoryRegistry(publisher.root)
+    with pytest.raises(ModelRefused, match=f"fraud/1/model.skops {words}"):
+        registry.fetch("fraud", "1", registry.manifest("fraud", "1"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros", "folder"])
+@pytest.mark.parametrize("name", ["aliases.yaml", "1/model.yaml"])
+def test_a_text_that_is_no_file_is_an_error_of_the_registry_without_waiting(publisher, name, kind):
+    publisher.publish("fraud", "1")
+    publisher.alias("fraud", champion="1")
+    bad_artifact(publisher.root / "fraud" / name, kind)
+    registry = DirectoryRegistry(publisher.root)
+    with pytest.raises(RegistryUnavailable, match="no regular file"):
+        registry.aliases("fraud") if "aliases" in name else registry.manifest("fraud", "1")
+
+
+def test_aliases_nested_too_deep_are_an_error_of_the_registry(publisher):
+    publisher.publish("fraud", "1")
+    (publisher.root / "fraud" / "aliases.yaml").write_text("[" * 3_000 + "]" * 3_000)
+    with pytest.raises(RegistryUnavailable, match=r"fraud/aliases.yaml cannot be read: it is nested"):
+        DirectoryRegistry(publisher.root).aliases("fraud")
