@@ -52,6 +52,7 @@ class _Job(Generic[Result]):
         self.error: Exception | None = None
         self.waiting = 0
         self.is_unwanted = False
+        self.is_told = False
 
 
 class Background(Generic[Key, Result]):
@@ -73,7 +74,7 @@ class Background(Generic[Key, Result]):
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: dict[Key, _Job[Result]] = {}
-        self._has_news = False
+        self._was_waited_for = False
 
     def ask(self, key: Key, work: Callable[[], Result]) -> Result:
         """Return the result of the work, once. Begin the work if it was not asked for yet.
@@ -108,13 +109,17 @@ class Background(Generic[Key, Result]):
                     raise Pending(self._clock() - job.asked_s)
         finally:
             job.waiting -= 1
+        self._was_waited_for = True
         return self._take(key, job)
 
     def has_news(self) -> bool:
-        """Return True if work has ended since the last call. Call this now and then: it also begins what waits."""
+        """Return True if work has ended that `ask` may return now. Call this now and then: it begins what waits."""
         self._admit()
         with self._lock:
-            has_news, self._has_news = self._has_news, False
+            fresh = [job for job in self._jobs.values() if job.ended.is_set() and not job.is_told]
+            for job in fresh:
+                job.is_told = True
+            has_news, self._was_waited_for = bool(fresh) or self._was_waited_for, False
         return has_news
 
     def retain(self, is_wanted: Callable[[Key], bool]) -> None:
@@ -138,6 +143,7 @@ class Background(Generic[Key, Result]):
             return job
 
     def _take(self, key: Key, job: _Job[Result]) -> Result:
+        job.is_told = True
         if job.error is not None:
             raise job.error.with_traceback(None)
         with self._lock:
@@ -167,7 +173,7 @@ class Background(Generic[Key, Result]):
         with self._lock:
             job.ended_s = self._clock()
             job.ended.set()
-            self._has_news = True
             results = job.results if job.is_unwanted else []
         for result in results:
             self._discard(result)
+        self._admit()

@@ -5,7 +5,6 @@ sha256 is another version. A quarantined version is tried again after 30 seconds
 operator asks for it. Versions are loaded in the background: `load` waits for that, `loaded` does not.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -70,8 +69,7 @@ Trial = Callable[[VersionKey, Manifest, bool], None]
 class Catalogue:
     """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
-    `trouble` is why the registry could not be read the last time, or empty. `trial` is called before each version is
-    loaded. `start` says where versions are loaded.
+    `trial` is called before each version is loaded. `start` says where versions are loaded.
     """
 
     def __init__(
@@ -81,13 +79,11 @@ class Catalogue:
         trial: Trial = lambda key, manifest, retry: None,  # noqa: ARG005  # `Trial`'s
         start: Start = at_once,
     ) -> None:
-        self.trouble = ""
         self._registry = registry
         self._options = options
         self._trial = trial
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
-        self._aliases: dict[str, Mapping[str, str]] = {}
         self._for_operator_s: dict[VersionKey, float] = {}
         self._lock = threading.Lock()  # guards `_versions`
         self._loading = Background[VersionKey, Version](start, _FETCH_AGAIN_AFTER_S)
@@ -102,17 +98,15 @@ class Catalogue:
         """
         try:
             resolved = self._resolve(ref)
-        except RegistryUnavailable as error:
-            self.trouble = str(error)
+        except RegistryUnavailable:
             known = self._resolved.get(ref)
             if known is None:
                 raise
             return known
-        self.trouble = ""
         self._resolved[ref] = resolved
         return resolved
 
-    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:  # noqa: ARG002  # for other sources
         """Return the version that a reference names now, from the registry itself.
 
         Raises:
@@ -128,16 +122,13 @@ class Catalogue:
         manifest = self._registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.sha256), manifest
 
-    def aliases_of(self, key: VersionKey, *, is_fresh: bool) -> frozenset[str]:
-        """Return the aliases of a version: what the registry said last or, if `is_fresh`, what it says now.
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Return the version of each alias of a model, from the registry itself.
 
-        While the registry cannot say it, the last answer counts. An alias that nothing follows is no reason to fail.
+        Raises:
+            UnknownModel, RegistryUnavailable: see `Registry.aliases`.
         """
-        if is_fresh or key.model not in self._aliases:
-            with contextlib.suppress(RegistryUnavailable, UnknownModel):
-                self._aliases[key.model] = self._registry.aliases(key.model)
-        aliases = self._aliases.get(key.model, {})
-        return frozenset(alias for alias, version in aliases.items() if version == key.version)
+        return self._registry.aliases(model)
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.

@@ -1,7 +1,8 @@
 """Binds the arms and shadows of a document to model versions: looks them up in the registry and loads them.
 
 `bind` is the only way in which a version is loaded for a route: when a replica builds its live table, before an
-operator's command is written, when routes are declared, and before a rollout follows its alias.
+operator's command is written, when routes are declared, and before a rollout follows its alias. With a `Catalogue` it
+waits for versions; with other `Versions` it raises StillLoading.
 """
 
 import contextlib
@@ -9,8 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, Version, VersionState
+from registry_sync.catalogue import Version, VersionState
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
 from router.document.phase import PINNED
@@ -18,7 +20,7 @@ from router.document.quarantine import refuse_quarantined
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef, RouteSpec
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement, Signature
 
 
@@ -35,7 +37,7 @@ class Binding(NamedTuple):
 
 
 def bind(
-    catalogue: Catalogue, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
+    versions: Versions, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
 ) -> Binding:
     """Load a READY version for every arm that is needed, and for every other arm and shadow where that is possible.
 
@@ -43,6 +45,7 @@ def bind(
     without asking the registry. `retry` loads quarantined versions again.
 
     Raises:
+        StillLoading: a version that is needed is not here yet.
         UnknownModel: the registry has no such model, version or alias.
         ModelRefused: a version is quarantined by the catalogue, or differs from the one the rollout began with.
         RegistryUnavailable: the registry does not answer.
@@ -50,42 +53,50 @@ def bind(
     """
     spec, refs = document.spec, references(document)
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
+    pending: StillLoading | None = None
     for name in _by_need(document):
         try:
-            found = held.get(name) or _obtain(catalogue, spec.placement, refs[name], retry)
+            found = held.get(name) or _obtain(versions, spec.placement, refs[name], retry)
             arms[name] = _ready(found, f"Arm {name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
-            if _is_needed(document, name):
+            if not is_needed(document, name):
+                without[name] = str(error)
+            elif isinstance(error, StillLoading):  # the other arms are loaded at the same time
+                pending = pending or error
+            else:
                 raise
-            without[name] = str(error)
+    if pending is not None:
+        raise pending
     _check_candidate(document, arms)
     refuse_quarantined(document, candidates(arms))
     for shadow in document.active_shadows:
         try:
-            found = held.get(shadow.name) or _obtain(catalogue, shadow.placement, refs[shadow.name], retry)
+            found = held.get(shadow.name) or _obtain(versions, shadow.placement, refs[shadow.name], retry)
             shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             without[shadow.name] = str(error)
     return Binding(arms, shadows, without)
 
 
-def candidate_of(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+def candidate_of(versions: Versions, ref: ArmRef) -> Candidate:
     """Return the version that a reference names now; while the registry does not answer, the last one it named.
 
     Raises:
         UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
     """
-    key, _ = catalogue.resolve(ref)
+    key, _ = versions.resolve(ref)
     return Candidate(key.version, key.digest)
 
 
-def candidate_now(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+def candidate_now(versions: Versions, ref: ArmRef, seen: int = 0) -> Candidate:
     """Return the version that a reference names now, as the registry itself answers.
+
+    `seen` is the version of the document that the caller knows. The answer is not older.
 
     Raises:
         UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
     """
-    key, _ = catalogue.resolve_now(ref)
+    key, _ = versions.resolve_now(ref, seen)
     return Candidate(key.version, key.digest)
 
 
@@ -94,7 +105,7 @@ def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
 
 
-def require_released(catalogue: Catalogue, document: Document) -> None:
+def require_released(versions: Versions, document: Document) -> None:
     """Reject a document under which an arm would serve a version that is in quarantine on its route.
 
     The registry is asked only if the route has a quarantine: a shift must not depend on the registry.
@@ -108,21 +119,21 @@ def require_released(catalogue: Catalogue, document: Document) -> None:
     spec, refs, weights = document.spec, references(document), document.weights
     serving = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
     nothing = Candidate("", "")
-    found = {arm: candidate_of(catalogue, refs[arm]) if arm in serving else nothing for arm in spec.arms}
+    found = {arm: candidate_of(versions, refs[arm]) if arm in serving else nothing for arm in spec.arms}
     refuse_quarantined(document, found)
 
 
-def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
+def places(versions: Versions, document: Document) -> set[LaneKey]:
     """Return the versions that a document names now, each with its placement; leave out what cannot be resolved."""
     spec, refs = document.spec, references(document)
     found = set()
     for name in spec.arms:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, manifest = catalogue.resolve(refs[name])
+            key, manifest = versions.resolve(refs[name])
             found.add(LaneKey(key, placement_of(spec, manifest)))
     for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, _ = catalogue.resolve(refs[shadow.name])
+            key, _ = versions.resolve(refs[shadow.name])
             found.add(LaneKey(key, placement_named(shadow.placement), is_shadow=True))
     return found
 
@@ -141,10 +152,11 @@ def placement_named(name: str) -> Placement:
 
 def _by_need(document: Document) -> list[str]:
     """Return the arms, needed ones first: the other arms must have the signature of the first one."""
-    return sorted(document.spec.arms, key=lambda arm: not _is_needed(document, arm))
+    return sorted(document.spec.arms, key=lambda arm: not is_needed(document, arm))
 
 
-def _is_needed(document: Document, arm: str) -> bool:
+def is_needed(document: Document, arm: str) -> bool:
+    """Return True if a route cannot be served without this arm."""
     spec = document.spec
     return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
 
@@ -159,12 +171,12 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
     return version
 
 
-def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: bool) -> Version:
+def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool) -> Version:
     """Return the version, loaded into this process unless it runs in another one."""
-    key, manifest = catalogue.resolve(ref)
+    key, manifest = versions.resolve(ref)
     if (manifest.placement if placement is None else placement) != "replica":
         return Version(key, manifest, VersionState.READY)
-    return catalogue.load(key, manifest, retry=retry)
+    return versions.load(key, manifest, retry=retry)
 
 
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:

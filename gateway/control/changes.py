@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.control.binding import bind, require_released
+from gateway.control.version_loader import Versions
 from gateway.control.view import View
-from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
 from router.document.document import Document
@@ -43,11 +43,17 @@ class Note:
 
 
 class Changes:
-    """One per process; used by many threads."""
+    """One per process; used by many threads.
 
-    def __init__(self, store: Store, catalogue: Catalogue, replica: str, view: View) -> None:
+    `versions` waits for a version until it is loaded. `known` does not wait, and is what an abort asks.
+    """
+
+    def __init__(
+        self, store: Store, versions: Versions, replica: str, view: View, known: Versions | None = None
+    ) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._versions = versions
+        self._known = known or versions
         self._replica = replica
         self._view = view
         # Threads of one process wait for each other here; processes are kept apart by compare-and-set. Routes share
@@ -139,17 +145,17 @@ class Changes:
         command = command_for(known.document)
         changed = apply(known.document, command)
         if isinstance(command, Shift | Undo):
-            require_released(self._catalogue, changed)
+            require_released(self._versions, changed)
         elif isinstance(command, Abort):
             with suppress(RegistryError, ModelRefused):  # an abort must not depend on the registry
-                require_released(self._catalogue, changed)
+                require_released(self._known, changed)
         entry = self._entry(changed, note)
         return entry, self._layers_at([entry]) if isinstance(command, Undo) else None
 
     def _bind_all(self, document: Document) -> None:
         """Load every arm and shadow. The error sentence names the route, for several may be declared at once."""
         try:
-            without = bind(self._catalogue, document, retry=True).without
+            without = bind(self._versions, document, retry=True).without
             if without:
                 raise Rejected(" ".join(without.values()))
         except (Rejected, RegistryError, ModelRefused) as error:

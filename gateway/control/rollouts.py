@@ -13,8 +13,8 @@ import structlog
 from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.observer import Observer
+from gateway.control.version_loader import Versions
 from gateway.control.view import View
-from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import apply
 from router.document.document import Document
@@ -38,20 +38,20 @@ class RolloutDriver:
     route, arm and guardrail.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, changes: Changes, view: View) -> None:
+    def __init__(self, store: Store, versions: Versions, changes: Changes, view: View) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._trouble: _Trouble = set()
         self._observer = Observer(store)
-        self._catalogue = catalogue
+        self._versions = versions
         self._changes = changes
         self._view = view
 
     def tick(self, now_s: float) -> None:
         """Look at every route once, at `now_s` in seconds since the epoch. Never raise a store or registry error.
 
-        Bad arms of all routes go first. Following an alias may take long, and must not delay an abort.
+        Bad arms of all routes go first.
         """
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         remaining: list[tuple[str, Document, int]] = []
@@ -89,16 +89,19 @@ class RolloutDriver:
                 _log.warning("gateway.advance.failed", route=route, error=str(error))
 
     def _follow(self, document: Document, now_s: float) -> DueChange | None:
-        """Return the move to the version that the candidate's alias names now, if that is another one."""
+        """Return the move to the version that the candidate's alias names now, if that is another one.
+
+        Nothing here waits for the registry or for a trial. What is not known yet is asked for, and looked at again.
+        """
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
         try:
-            named = candidate_now(self._catalogue, document.spec.arms[rollout.of])
+            named = candidate_now(self._versions, document.spec.arms[rollout.of], document.version)
             move = follow_due(document, named, now_s)
             if move is not None:
-                bind(self._catalogue, apply(document, move.command))
-        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the new version cannot be served
+                bind(self._versions, apply(document, move.command))
+        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the version cannot be served (yet)
             return None
         return move
 

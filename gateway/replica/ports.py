@@ -4,7 +4,11 @@ With SO_REUSEPORT every replica binds a socket of its own to the same port, and 
 all sockets that listen.
 """
 
+import asyncio
+import contextlib
 import socket
+
+_CONNECT_S = 1.0
 
 
 def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
@@ -25,3 +29,13 @@ def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+async def is_answered(host: str, port: int) -> bool:
+    """Return True if a process accepts connections on the port now."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        return True
+    return False

@@ -242,14 +242,3 @@ def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
     version = load(catalogue, "fraud:1")
     assert version.state is VersionState.QUARANTINED
     assert "The model answers label as <U4, which is no int64" in version.reason
-
-
-def test_the_aliases_of_a_version_are_the_last_that_the_registry_said(catalogue, registry, publisher):
-    key, _ = catalogue.resolve(parse_ref("fraud:2"))
-    assert catalogue.aliases_of(key, is_fresh=False) == {"champion"}
-    publisher.alias("fraud", champion="1", latest="2", newest="2")
-    assert catalogue.aliases_of(key, is_fresh=False) == {"champion"}
-    assert catalogue.aliases_of(key, is_fresh=True) == {"latest", "newest"}
-    registry.reachable = False
-    assert catalogue.aliases_of(key, is_fresh=True) == {"latest", "newest"}
-    assert catalogue.aliases_of(VersionKey("other", "1", ""), is_fresh=True) == frozenset()
