@@ -75,6 +75,7 @@ class Background(Generic[Key, Result]):
         self._lock = threading.Lock()
         self._jobs: dict[Key, _Job[Result]] = {}
         self._was_waited_for = False
+        self._is_closed = False
 
     def ask(self, key: Key, work: Callable[[], Result]) -> Result:
         """Return the result of the work, once. Begin the work if it was not asked for yet.
@@ -95,7 +96,7 @@ class Background(Generic[Key, Result]):
         """Return the result of the work, for threads that may wait. Work that failed is done again.
 
         Raises:
-            Pending: it has not ended within the time.
+            Pending: it has not ended within the time, or not before `close`.
             Exception: what the work raised.
         """
         job = self._job(key, work, 0.0)
@@ -105,12 +106,16 @@ class Background(Generic[Key, Result]):
             self._admit()
             while not job.ended.wait(_POLL_S):
                 self._admit()
-                if time.monotonic() > until_s:
+                if self._is_closed or time.monotonic() > until_s:
                     raise Pending(self._clock() - job.asked_s)
         finally:
             job.waiting -= 1
         self._was_waited_for = True
         return self._take(key, job)
+
+    def close(self) -> None:
+        """Let no thread wait any more."""
+        self._is_closed = True
 
     def has_news(self) -> bool:
         """Return True if work has ended that `ask` may return now. Call this now and then: it begins what waits."""

@@ -169,6 +169,10 @@ class Catalogue:
                 return known
             raise StillLoading(f"loading {key} {pending}") from None
 
+    def close(self) -> None:
+        """Let no thread wait for a version any more, since the process ends."""
+        self._loading.close()
+
     def has_news(self) -> bool:
         """Return True if a version was loaded or quarantined in the background since the last call."""
         return self._loading.has_news()

@@ -36,6 +36,8 @@ _REPORT_EVERY_S = 1.0
 _SETTLE_EVERY_S = 0.1
 _STALLED_AFTER_S = 5.0
 """After this time without a whole tick the replica is not ready: what it serves may be out of date."""
+_SOON_S = 0.02
+_BRIEFLY_S = 1.0  # after a change; most versions are there by then
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
 
@@ -80,6 +82,7 @@ class Reconciler:
         self._retried_s = float("-inf")
         self._reported_s = float("-inf")
         self._ticked_s = time.monotonic()
+        self._changed_s = self._ticked_s
         if take_keys is not None and desired.known.keys:
             take_keys(desired.known.keys)  # until the store has been read
 
@@ -124,6 +127,8 @@ class Reconciler:
             is_due = not self._is_built or now_s - self._retried_s >= self._retry_every_s
             names_differ = self._versions.reader.has_news()
             has_news = [self._versions.has_news(), self._lanes.has_news()]  # both: each call clears its own
+            if is_new:
+                self._changed_s = time.monotonic()
             if is_new or is_due or names_differ or any(has_news):
                 swapped = self._rebuild(is_all=names_differ)
                 self._is_built = True
@@ -138,7 +143,8 @@ class Reconciler:
         return make_report(self._identity, self._holder.current, self._outage.trouble)
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
-        self._store.await_change(timeout_s)
+        is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S
+        self._store.await_change(_SOON_S if is_waiting else timeout_s)
         self.tick(time.monotonic())
 
     def _look(self) -> bool:

@@ -62,7 +62,8 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
-        self._lanes, self._reader, self._control = execution.lanes, execution.reader, control
+        self._catalogue, self._reader, self._lanes = execution
+        self._control = control
         inference.metadata.stall = control.reconciler.stall
         self._holder, self._shadows = inference.holder, inference.shadows
         self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
@@ -121,6 +122,7 @@ class Replica:
 
     async def stop(self) -> None:
         """Answer the requests in hand. If this is the last replica, wait until the companion has written the log."""
+        self._catalogue.close()  # a command that waits for a version is answered at once
         drains = [self._http.drain(self._settings.drain_s)]
         if self._grpc is not None:
             drains.append(self._grpc.drain(self._settings.drain_s))

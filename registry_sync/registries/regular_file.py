@@ -31,7 +31,6 @@ def read_regular_file(path: Path, max_bytes: int, *, follows_link: bool) -> byte
         os.close(descriptor)
         raise NotRegular("is no regular file")
     with os.fdopen(descriptor, "rb") as stream:
-        content = stream.read(max_bytes + 1) if status.st_size <= max_bytes else None
-    if content is None or len(content) > max_bytes:
-        raise NotRegular(f"is larger than {max_bytes} bytes")
-    return content
+        if status.st_size > max_bytes:
+            raise NotRegular(f"is larger than {max_bytes} bytes")
+        return stream.read(status.st_size)  # what is appended meanwhile is not read
