@@ -24,6 +24,8 @@ from runtimes.runtime import Runtime
 
 _RETRY_AFTER_S = 30.0
 _FETCH_AGAIN_AFTER_S = 2.0
+_WAITING_AT_MOST = 16
+"""Threads that wait for a version. The threads of HTTP handlers are 40, and the others are for other commands."""
 _KEPT_FOR_OPERATOR_S = 30.0
 """An operator's command loads its versions first. This long no route needs to name them."""
 
@@ -86,6 +88,7 @@ class Catalogue:
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
         self._for_operator_s: dict[VersionKey, float] = {}
         self._lock = threading.Lock()  # guards `_versions`
+        self._waiting = threading.BoundedSemaphore(_WAITING_AT_MOST)
         self._loading = Background[VersionKey, Version](start, _FETCH_AGAIN_AFTER_S)
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
@@ -135,17 +138,21 @@ class Catalogue:
 
         Raises:
             RegistryUnavailable: the artifact could not be fetched. The next call tries again.
-            StillLoading: it takes longer than the limit for trying and loading.
+            StillLoading: it takes longer than the limit for trying and loading, or too many threads wait.
         """
         if retry:
             self._for_operator_s[key] = time.monotonic()
         version = self._loaded(key, manifest, retry)
         if version is not None:
             return version
+        if not self._waiting.acquire(blocking=False):
+            raise StillLoading(f"{key}: {_WAITING_AT_MOST} commands wait for versions to load; try again later.")
         try:
             version = self._loading.wait(key, partial(self._load, key, manifest, retry), 2 * self._options.within_s)
         except Pending as pending:
             raise StillLoading(f"{key} is still being loaded, {pending}.") from None
+        finally:
+            self._waiting.release()
         if retry:
             self._for_operator_s[key] = time.monotonic()
         return version

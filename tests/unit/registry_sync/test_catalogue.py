@@ -9,10 +9,12 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
+from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue, VersionKey, VersionState
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
+from runtimes.errors import StillLoading
 from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 
@@ -120,6 +122,44 @@ def test_many_threads_load_a_version_once(catalogue, registry):
     assert registry.fetched == 1
     assert held[0] is not None
     assert all(version is held[0] for version in held)
+
+
+def test_only_some_threads_may_wait_for_a_version(registry, publisher, monkeypatch):
+    """The others are there for other commands, above all aborts."""
+    monkeypatch.setattr("registry_sync.catalogue._WAITING_AT_MOST", 1)
+    may_load, has_begun = threading.Event(), threading.Event()
+
+    def trial(*_: object) -> None:
+        has_begun.set()
+        may_load.wait()
+
+    catalogue = Catalogue(registry, LoadOptions(), trial, in_daemon_thread)
+    waiting = threading.Thread(target=load, args=(catalogue, "fraud:1"))
+    waiting.start()
+    assert has_begun.wait(60)
+    with pytest.raises(StillLoading, match="fraud:2: 1 commands wait for versions to load; try again later"):
+        load(catalogue, "fraud:2")
+    may_load.set()
+    waiting.join()
+    assert load(catalogue, "fraud:2").state is VersionState.READY
+
+
+def test_a_version_that_loads_is_not_waited_for_unless_asked(registry):
+    may_load = threading.Event()
+    catalogue = Catalogue(registry, LoadOptions(), lambda *_: may_load.wait() and None, in_daemon_thread)
+    resolved = catalogue.resolve(parse_ref("fraud:1"))
+    with pytest.raises(StillLoading, match="loading fraud:1 since 0 s"):
+        catalogue.loaded(*resolved)
+    may_load.set()
+    assert catalogue.load(*resolved) is catalogue.loaded(*resolved)
+    assert registry.fetched == 1
+
+
+def test_what_an_operator_has_loaded_is_kept_until_its_document_is_there(catalogue, registry):
+    load(catalogue, "fraud:1", retry=True)
+    catalogue.retain(set())
+    load(catalogue, "fraud:1")
+    assert registry.fetched == 1
 
 
 def test_an_alias_and_a_version_share_what_is_loaded(catalogue, registry):
