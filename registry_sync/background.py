@@ -166,7 +166,11 @@ class Background(Generic[Key, Result]):
                 if job is None or sum(now_s - (each.began_s or 0.0) < _LONG_S for each in running) >= _AT_ONCE:
                     return
                 job.began_s = now_s
-            self._start(lambda job=job: self._run(job))  # type: ignore[misc]  # mypy cannot infer a default's type
+            try:
+                self._start(lambda job=job: self._run(job))  # type: ignore[misc]  # mypy cannot infer a default's type
+            except RuntimeError as error:  # no thread could be started
+                job.error = error
+                self._end(job)
 
     def _run(self, job: _Job[Result]) -> None:
         try:
@@ -175,10 +179,13 @@ class Background(Generic[Key, Result]):
             job.error = error
         except BaseException as error:  # noqa: BLE001  # a model that calls sys.exit() must not end who asks for it
             job.error = RuntimeError(repr(error))
+        self._end(job)
+        self._admit()
+
+    def _end(self, job: _Job[Result]) -> None:
         with self._lock:
             job.ended_s = self._clock()
             job.ended.set()
             results = job.results if job.is_unwanted else []
         for result in results:
             self._discard(result)
-        self._admit()

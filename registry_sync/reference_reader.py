@@ -74,9 +74,11 @@ class ReferenceReader:
 
     def retain(self, refs: Collection[ArmRef]) -> None:
         """Forget all other references."""
-        for ref in self._answers.keys() - set(refs):
-            del self._answers[ref]
-        self._reading.retain(set(refs).__contains__)
+        wanted = set(refs)
+        for ref in list(self._answers):  # a copy: other threads add to it
+            if ref not in wanted:
+                self._answers.pop(ref, None)
+        self._reading.retain(wanted.__contains__)
 
     def run(self, stop: threading.Event, every_s: float) -> None:
         """Read all references again every `every_s` seconds, until `stop` is set."""

@@ -11,7 +11,7 @@ from gateway.control.binding import Binding, bind, is_needed, placement_named, p
 from gateway.control.version_loader import VersionLoader
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.lane_pool import LanePool
-from gateway.inference.live_table import Served
+from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
 from registry_sync.catalogue import Version
 from router.document.document import Document
@@ -61,7 +61,9 @@ class RouteBuilder:
         if known is not None and known[0] == route and _same(known[1], lanes, shadows):
             return known
         target = None if spec.target is None else _targeting(spec.target, next(iter(binding.arms.values())))
-        return route, Served(lanes, shadows, target, refs)
+        built = route, Served(lanes, shadows, target, refs)
+        join({spec.route: built}, 0, {}, {})  # a fault must show here, and not when all routes are joined
+        return built
 
     def rebuild_from_held(self, document: Document, known: Built, warnings: dict[str, str]) -> Built:
         """Build the route from the versions that are held, after resolving it anew has failed; else return `known`.

@@ -42,6 +42,7 @@ async def _serve(settings: Settings, on_ready: Callable[[], None]) -> None:
             await ending
     finally:
         starting.cancel()
+        await asyncio.wait((starting,))
         await replica.stop()
         last = threading.Timer(_LAST_S, os._exit, (0 if ended.is_set() else 1,))
         last.daemon = True

@@ -43,7 +43,7 @@ from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
 
 _OOM_SCORE = "500"
-_NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation")
+_NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 def main() -> None:
@@ -72,7 +72,8 @@ def _load(to_load: ModelToLoad) -> tuple[Runtime, Manifest]:
     """Load the version, with a limit on the memory of this process meanwhile. What a batch takes is not limited."""
     limit, (_, most) = to_load.options.max_bytes, resource.getrlimit(resource.RLIMIT_DATA)
     if limit:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+        allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
         # If memory runs out all the same, the kernel ends this process before any other of ours.
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)

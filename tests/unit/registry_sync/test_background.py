@@ -135,3 +135,12 @@ def test_waiting_has_a_limit_and_ends_with_the_process():
 def test_work_that_ends_the_interpreter_ends_nothing():
     with pytest.raises(RuntimeError, match="SystemExit"):
         Background(at_once, 30.0).ask("a", sys.exit)
+
+
+def test_work_for_which_no_thread_can_be_started_has_failed(clock):
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    background = Background(refuse, 30.0, clock=clock)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        background.ask("a", Held())

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from gateway.inference.log_context import log_context
 from registry_sync.background import in_daemon_thread
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Abort, Shift, apply
@@ -142,3 +143,15 @@ def test_a_follower_that_has_not_finished_a_round_for_some_seconds_says_so(bench
     assert bench.reconciler.stall() == ""
     monkeypatch.setattr("gateway.control.reconciler._STALLED_AFTER_S", -1.0)
     assert bench.reconciler.stall() == "Changes have not been followed for 0 s."
+
+
+def test_a_route_that_cannot_be_joined_is_its_problem_alone(bench, declare, monkeypatch):
+    def fail(route, *more: object, **others: object):
+        if route.name == "r":
+            raise KeyError("columns")
+        return log_context(route, *more, **others)
+
+    monkeypatch.setattr("gateway.inference.live_table.log_context", fail)
+    declare(bench.store, ONE)
+    serve(bench, declare, OTHER)
+    wait_until(lambda: bench.tick().problems == {"r": "It cannot be built: KeyError('columns')."})
