@@ -4,11 +4,9 @@ With SO_REUSEPORT every replica binds a socket of its own to the same port, and 
 all sockets that listen.
 """
 
-import asyncio
-import contextlib
 import socket
 
-_CONNECT_S = 1.0
+_CONNECT_S = 5.0
 
 
 def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
@@ -31,11 +29,12 @@ def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
     return bound
 
 
-async def is_answered(host: str, port: int) -> bool:
-    """Return True if a process accepts connections on the port now."""
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_CONNECT_S):
-            _, writer = await asyncio.open_connection(host, port)
-        writer.close()
+def is_answered(host: str, port: int) -> bool:
+    """Return True unless connections to the port are refused now. This may block for some seconds."""
+    try:
+        socket.create_connection((host, port), _CONNECT_S).close()
+    except TimeoutError:  # a process holds the port, and is busy
         return True
-    return False
+    except OSError:
+        return False
+    return True

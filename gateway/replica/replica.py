@@ -90,7 +90,7 @@ class Replica:
         await asyncio.to_thread(control.reconciler.begin, _SETTLE_S)
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
         self._threads.start("registry", self._reader.run, settings.registry_every_s)
-        if not await is_answered(settings.host, settings.port):
+        if not await asyncio.to_thread(is_answered, settings.host, settings.port):
             await self._listen()
         self._threads.start(
             "upkeep",
