@@ -6,8 +6,6 @@ all sockets that listen.
 
 import socket
 
-_CONNECT_S = 5.0
-
 
 def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
     """Return a bound socket that does not accept connections yet. Other replicas can bind the port too if `shared`.
@@ -27,14 +25,3 @@ def bind_port(host: str, port: int, *, shared: bool = True) -> socket.socket:
         bound.close()
         raise
     return bound
-
-
-def is_answered(host: str, port: int) -> bool:
-    """Return True unless connections to the port are refused now. This may block for some seconds."""
-    try:
-        socket.create_connection((host, port), _CONNECT_S).close()
-    except TimeoutError:  # a process holds the port, and is busy
-        return True
-    except OSError:
-        return False
-    return True

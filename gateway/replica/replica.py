@@ -23,7 +23,7 @@ from gateway.replica.build import (
     open_shared,
 )
 from gateway.replica.build_grpc import build_grpc
-from gateway.replica.ports import bind_port, is_answered
+from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
 from gateway.replica.watchdog import Watchdog
@@ -74,8 +74,8 @@ class Replica:
     async def start(self) -> None:
         """Read the store, listen, and wait a little until every route is served.
 
-        A route is served as soon as its versions are loaded. If other replicas answer on the port, listen after the
-        wait: their routes are served.
+        A route is served as soon as its versions are loaded. On Ray, which has several replicas on a port, listen after
+        the wait: the routes of the others are served.
 
         Raises:
             StoreUnavailable: the store could not be read even once; there is nothing to serve from.
@@ -90,7 +90,7 @@ class Replica:
         await asyncio.to_thread(control.reconciler.begin, _SETTLE_S)
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
         self._threads.start("registry", self._reader.run, settings.registry_every_s)
-        if not await asyncio.to_thread(is_answered, settings.host, settings.port):
+        if settings.engine == "uvicorn":
             await self._listen()
         self._threads.start(
             "upkeep",
