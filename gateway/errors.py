@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.errors import Corrupt, Quarantined, Rejected, UnknownRoute, UnknownVersion
-from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from store.errors import Conflict, Foreign, Moved, StoreUnavailable
 
 
@@ -149,6 +149,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     Corrupt: ErrorStatus(500, _INTERNAL),
     ArmDown: ErrorStatus(503, _UNAVAILABLE),
     NotReady: ErrorStatus(503, _UNAVAILABLE),
+    StillLoading: ErrorStatus(503, _UNAVAILABLE),
     StoreUnavailable: ErrorStatus(503, _UNAVAILABLE),
     RegistryUnavailable: ErrorStatus(503, _UNAVAILABLE),
     NotSupported: ErrorStatus(501, _UNIMPLEMENTED),

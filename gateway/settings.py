@@ -26,6 +26,12 @@ class Settings(BaseSettings):
 
     allow_pickle: bool = False
     onnx_threads: int = Field(1, ge=1, le=64)
+    load_within_s: float = Field(
+        600.0, gt=0, description="How long a model version may take to load and to run for the first time."
+    )
+    load_max_bytes: int = Field(
+        0, ge=0, description="Memory of a process while it loads a version. 0: half of what the machine has."
+    )
 
     access: Literal["", "open", "required"] = Field(
         "",

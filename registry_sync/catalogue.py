@@ -2,26 +2,32 @@
 
 A version is identified by model, version and the sha256 that its manifest pins. A version whose manifest pins another
 sha256 is another version. A quarantined version is tried again after 30 seconds, when its manifest changes, or when an
-operator asks for it.
+operator asks for it. Versions are loaded in the background: `load` waits for that, `loaded` does not.
 """
 
-import contextlib
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
+from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
 from router.spec.spec import ArmRef
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load import LoadOptions, load
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
 
 _RETRY_AFTER_S = 30.0
+_FETCH_AGAIN_AFTER_S = 2.0
+_WAITING_AT_MOST = 16
+"""Threads that wait for a version. The threads of HTTP handlers are 40, and the others are for other commands."""
+_KEPT_FOR_OPERATOR_S = 30.0
+"""An operator's command loads its versions first. This long no route needs to name them."""
 
 
 class VersionKey(NamedTuple):
@@ -58,22 +64,32 @@ class Version:
         return retry or time.monotonic() - self.since_s > _RETRY_AFTER_S
 
 
+Trial = Callable[[VersionKey, Manifest, bool], None]
+"""Raises `ModelRefused` for a version that must not be loaded into this process. True stands for `retry`."""
+
+
 class Catalogue:
     """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
-    `trouble` is why the registry could not be read the last time, or empty.
+    `trial` is called before each version is loaded. `start` says where versions are loaded.
     """
 
-    def __init__(self, registry: Registry, options: LoadOptions) -> None:
-        self.trouble = ""
+    def __init__(
+        self,
+        registry: Registry,
+        options: LoadOptions,
+        trial: Trial = lambda key, manifest, retry: None,  # noqa: ARG005  # `Trial`'s
+        start: Start = at_once,
+    ) -> None:
         self._registry = registry
         self._options = options
+        self._trial = trial
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
-        self._aliases: dict[str, Mapping[str, str]] = {}
-        self._looked: Mapping[ArmRef, tuple[VersionKey, Manifest]] = {}
+        self._for_operator_s: dict[VersionKey, float] = {}
         self._lock = threading.Lock()  # guards `_versions`
-        self._loading = threading.Lock()  # held while a version is loaded, which may take long
+        self._waiting = threading.BoundedSemaphore(_WAITING_AT_MOST)
+        self._loading = Background[VersionKey, Version](start, _FETCH_AGAIN_AFTER_S)
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference names now. While the registry is unavailable, return the last known one.
@@ -85,17 +101,15 @@ class Catalogue:
         """
         try:
             resolved = self._resolve(ref)
-        except RegistryUnavailable as error:
-            self.trouble = str(error)
+        except RegistryUnavailable:
             known = self._resolved.get(ref)
             if known is None:
                 raise
             return known
-        self.trouble = ""
         self._resolved[ref] = resolved
         return resolved
 
-    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:  # noqa: ARG002  # for other sources
         """Return the version that a reference names now, from the registry itself.
 
         Raises:
@@ -104,30 +118,6 @@ class Catalogue:
         """
         return self._resolve(ref)
 
-    def look(self, refs: Collection[ArmRef]) -> None:
-        """Read from the registry what these references name now, once for each, and the aliases of their models.
-
-        `is_current` then says what has changed. While the registry is unavailable, the last answers count.
-        """
-        looked: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
-        trouble = ""
-        for ref in refs:
-            try:
-                looked[ref] = self._resolve(ref)
-            except RegistryUnavailable as error:
-                trouble = str(error)
-                if ref in self._resolved:
-                    looked[ref] = self._resolved[ref]
-            except (ModelRefused, UnknownModel):
-                continue
-        for model in {ref.model for ref in refs}:
-            self._read_aliases(model)
-        self._looked, self.trouble = looked, trouble
-
-    def is_current(self, ref: ArmRef, version: Version) -> bool:
-        """Return True if the reference named this version, with this manifest, at the last look."""
-        return self._looked.get(ref) == (version.key, version.manifest)
-
     def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         version = ref.version if ref.alias is None else self._follow_alias(ref.model, ref.alias)
         if version is None:
@@ -135,36 +125,64 @@ class Catalogue:
         manifest = self._registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.sha256), manifest
 
-    def aliases_of(self, key: VersionKey, *, is_fresh: bool) -> frozenset[str]:
-        """Return the aliases of a version: what the registry said last or, if `is_fresh`, what it says now.
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Return the version of each alias of a model, from the registry itself.
 
-        While the registry cannot say it, the last answer counts. An alias that nothing follows is no reason to fail.
+        Raises:
+            UnknownModel, RegistryUnavailable: see `Registry.aliases`.
         """
-        if is_fresh or key.model not in self._aliases:
-            self._read_aliases(key.model)
-        aliases = self._aliases.get(key.model, {})
-        return frozenset(alias for alias, version in aliases.items() if version == key.version)
-
-    def _read_aliases(self, model: str) -> None:
-        with contextlib.suppress(RegistryUnavailable, UnknownModel):
-            self._aliases[model] = self._registry.aliases(model)
+        return self._registry.aliases(model)
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
-        """Return the version, loaded into memory. With `retry`, a quarantined version is tried again.
+        """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.
 
         Raises:
             RegistryUnavailable: the artifact could not be fetched. The next call tries again.
+            StillLoading: it takes longer than the limit for trying and loading, or too many threads wait.
         """
+        if retry:
+            self._for_operator_s[key] = time.monotonic()
         version = self._loaded(key, manifest, retry)
-        if version is not None:  # do not wait for a load of another version in another thread
+        if version is not None:
             return version
-        with self._loading:
-            version = self._loaded(key, manifest, retry)
-            if version is None:
-                version = self._load(key, manifest)
-                with self._lock:
-                    self._versions = {**self._versions, key: version}
+        if not self._waiting.acquire(blocking=False):
+            raise StillLoading(f"{key}: {_WAITING_AT_MOST} commands wait for versions to load; try again later.")
+        try:
+            version = self._loading.wait(key, partial(self._load, key, manifest, retry), 2 * self._options.within_s)
+        except Pending as pending:
+            raise StillLoading(f"{key} is still being loaded, {pending}.") from None
+        finally:
+            self._waiting.release()
+        if retry:
+            self._for_operator_s[key] = time.monotonic()
+        return version
+
+    def loaded(self, key: VersionKey, manifest: Manifest) -> Version:
+        """Return the version if it is in memory, or have it loaded in the background. This never waits.
+
+        Raises:
+            StillLoading: it is being loaded.
+            RegistryUnavailable: the artifact could not be fetched.
+        """
+        version = self._loaded(key, manifest, False)
+        if version is not None:
             return version
+        try:
+            return self._loading.ask(key, partial(self._load, key, manifest, False))
+        except Pending as pending:
+            with self._lock:
+                known = self._versions.get(key)
+            if known is not None and known.manifest == manifest:  # quarantined, and being tried again
+                return known
+            raise StillLoading(f"loading {key} {pending}") from None
+
+    def close(self) -> None:
+        """Let no thread wait for a version any more, since the process ends."""
+        self._loading.close()
+
+    def has_news(self) -> bool:
+        """Return True if a version was loaded or quarantined in the background since the last call."""
+        return self._loading.has_news()
 
     def _loaded(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version | None:
         """Return the version if it is here and need not be loaded (again)."""
@@ -184,13 +202,20 @@ class Catalogue:
             return [self._versions[key] for key in sorted(self._versions)]
 
     def retain(self, keys: set[VersionKey]) -> None:
-        """Drop the READY versions that are not in `keys`, which frees their memory. Keep the quarantined ones."""
+        """Drop the READY versions that are not in `keys`, which frees their memory. Keep the quarantined ones.
+
+        What a command of an operator has just loaded is kept, too, until its document is there.
+        """
+        since_s = time.monotonic() - _KEPT_FOR_OPERATOR_S
+        self._for_operator_s = {key: at_s for key, at_s in list(self._for_operator_s.items()) if at_s >= since_s}
+        kept = keys | self._for_operator_s.keys()
         with self._lock:
             self._versions = {
                 key: version
                 for key, version in self._versions.items()
-                if key in keys or version.state is VersionState.QUARANTINED
+                if key in kept or version.state is VersionState.QUARANTINED
             }
+        self._loading.retain(kept.__contains__)
 
     def _follow_alias(self, model: str, alias: str) -> str:
         aliases = self._registry.aliases(model)
@@ -198,8 +223,17 @@ class Catalogue:
             raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
         return aliases[alias]
 
-    def _load(self, key: VersionKey, manifest: Manifest) -> Version:
+    def _load(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version:
+        version = self._loaded(key, manifest, retry)  # another thread may have loaded it since this work was asked for
+        if version is None:
+            version = self._try_and_load(key, manifest, retry)
+            with self._lock:
+                self._versions = {**self._versions, key: version}
+        return version
+
+    def _try_and_load(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version:
         try:
+            self._trial(key, manifest, retry)
             runtime = load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
         except RegistryUnavailable:
             raise

@@ -9,6 +9,10 @@ class ModelRefused(RuntimesError):
     """The artifact or its manifest may not be loaded. The sentence says why and how to make it loadable."""
 
 
+class StillLoading(ModelRefused):
+    """The version is not there yet. It is being read, tried, loaded or started in the background."""
+
+
 class ModelFailed(RuntimesError):
     """The loaded model raised while it ran, or its outputs contradict its signature."""
 

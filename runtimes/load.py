@@ -12,10 +12,16 @@ from runtimes.sklearn import load_sklearn
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """The operator's settings for loading."""
+    """The operator's settings for loading.
+
+    `within_s` limits a trial, and each run of a warm-up where the runtime can be broken off. `max_bytes` limits the
+    memory of a process while it loads; 0 for no limit.
+    """
 
     allow_pickle: bool = False
     intra_op_threads: int = 1
+    within_s: float = 600.0
+    max_bytes: int = 0
 
 
 def load(content: bytes, manifest: Manifest, options: LoadOptions) -> Runtime:
@@ -30,10 +36,10 @@ def load(content: bytes, manifest: Manifest, options: LoadOptions) -> Runtime:
             f"{manifest.file} has sha256 {digest[:12]}…, model.yaml pins {manifest.sha256[:12]}…: "
             "the file was changed or damaged. Publish it again as a new version."
         )
-    runtime: Runtime
     if manifest.runtime == "onnx":
-        runtime = load_onnx(content, manifest, options.intra_op_threads)
-    else:
-        runtime = load_sklearn(content, manifest, options.allow_pickle)
-    warm_up(runtime)
-    return runtime
+        onnx = load_onnx(content, manifest, options.intra_op_threads)
+        warm_up(onnx.limited(options.within_s))
+        return onnx
+    sklearn = load_sklearn(content, manifest, options.allow_pickle)
+    warm_up(sklearn)
+    return sklearn

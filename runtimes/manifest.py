@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from runtimes.bounded_yaml import load_yaml
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelRefused
 
@@ -79,11 +80,11 @@ def parse_manifest(text: str) -> Manifest:
     """Read `model.yaml`.
 
     Raises:
-        ModelRefused: not YAML, a key is missing or unknown, or a value is not allowed.
+        ModelRefused: not YAML within the limits of `load_yaml`, a key is missing or unknown, or a value is not allowed.
     """
     try:
-        manifest = msgspec.convert(yaml.safe_load(text), Manifest)
-    except (yaml.YAMLError, ValueError) as error:  # PyYAML may raise ValueError, and msgspec's errors are ValueErrors
+        manifest = msgspec.convert(load_yaml(text), Manifest)
+    except Exception as error:  # PyYAML raises other errors, too, for tags whose value is of another kind
         raise ModelRefused(f"model.yaml cannot be read: {error}.") from error
     _check(manifest)
     return manifest

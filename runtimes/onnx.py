@@ -4,6 +4,7 @@ Tensors of NumPy's own types are passed to ONNX Runtime as they are. BYTES and B
 `runtimes.onnx_values`.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,10 +34,40 @@ _DATATYPE_OF = {
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity
 
 
+class _LimitedSession:
+    """A session whose runs end after a while (`RunOptions.terminate`, which is looked at before each operator)."""
+
+    def __init__(self, session: Any, limit_s: float) -> None:
+        self._session = session
+        self._limit_s = limit_s
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
+        """See `InferenceSession.run`."""
+        return self._run(self._session.run, outputs, inputs)
+
+    def run_with_ort_values(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
+        """See `InferenceSession.run_with_ort_values`."""
+        return self._run(self._session.run_with_ort_values, outputs, inputs)
+
+    def _run(self, run: Any, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
+        options = onnxruntime.RunOptions()
+        timer = threading.Timer(self._limit_s, lambda: setattr(options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return run(outputs, inputs, options)
+        except Exception as error:
+            if options.terminate:
+                raise ModelFailed(f"it had not answered after {self._limit_s:g} s.") from error
+            raise
+        finally:
+            timer.cancel()
+
+
 class OnnxRuntime:
     """See `runtimes.runtime.Runtime`."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, signature: Signature) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession | _LimitedSession, signature: Signature) -> None:
         self.signature = signature
         self._session = session
         taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
@@ -46,6 +77,10 @@ class OnnxRuntime:
             self._execute = self._run_converted
         else:
             self._execute = self._run
+
+    def limited(self, limit_s: float) -> "OnnxRuntime":
+        """Return the same model for a warm-up: a run that takes longer than the limit is broken off, and fails."""
+        return OnnxRuntime(_LimitedSession(self._session, limit_s), self.signature)
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""

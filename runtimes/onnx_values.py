@@ -79,9 +79,7 @@ def _converted(tensor: Tensor, convert: Callable[[Any], Any]) -> Tensor:
     return converted.reshape(tensor.shape)
 
 
-def run_with_values(
-    session: onnxruntime.InferenceSession, inputs: Mapping[str, Tensor], outputs: Sequence[str]
-) -> Sequence[Tensor]:
+def run_with_values(session: Any, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
     """Run a model with a BF16 output."""
     feed = {name: _value(tensor) for name, tensor in inputs.items()}
     return [_tensor(value) for value in session.run_with_ort_values(outputs, feed)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.errors import ERROR_HEADER, STATUS_OF
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from router.errors import Corrupt, Rejected
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, StillLoading
 from store.errors import StoreUnavailable
 
 Schema = dict[str, Any]
@@ -27,7 +27,7 @@ class Error(BaseModel):
 
 READ_ERRORS = (Corrupt, StoreUnavailable)
 """The errors that reading a document may raise."""
-BIND_ERRORS = (Rejected, UnknownModel, ModelRefused, RegistryUnavailable)
+BIND_ERRORS = (Rejected, UnknownModel, ModelRefused, StillLoading, RegistryUnavailable)
 """The errors that finding the versions of a document's arms may raise."""
 NOT_FOUND = "NotFound"
 """The `x-error` value of a path that no handler serves. It has no error class."""

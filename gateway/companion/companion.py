@@ -1,6 +1,7 @@
 """What the companion process consists of."""
 
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -17,19 +18,23 @@ from gateway.control.last_known import LastKnownFile
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
+from gateway.control.tried_versions import TriedVersions
+from gateway.execution.load_options import load_options
+from gateway.execution.process.model import ProcessOptions
+from gateway.execution.trial import Trials
 from gateway.settings import Settings
 from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
 from inference_log.writer import LogWriter
+from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
-from runtimes.load import LoadOptions
+from registry_sync.reference_reader import ReferenceReader
 from store.open import open_store
 
 _STUCK_S = 300.0
-"""Longer than loading a large model takes. Before a rollout follows an alias, the companion loads the version."""
 
 
 class Companion:
@@ -42,12 +47,15 @@ class Companion:
         self._store = open_store(settings.store)
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
         writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
-        options = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=1)
+        options = load_options(settings)
         catalogue = Catalogue(open_registry(settings.registry), options)
+        trials = Trials(settings.home, ProcessOptions(settings.registry, options))
+        self._reader = ReferenceReader(catalogue, in_daemon_thread)
+        versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
         self._counter = LogCounter(self._store, settings.spool)
-        self._rollouts = RolloutDriver(self._store, catalogue, Changes(self._store, catalogue, name, view), view)
+        self._rollouts = RolloutDriver(self._store, versions, Changes(self._store, versions, name, view), view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
@@ -57,7 +65,7 @@ class Companion:
             counter=self._counter,
             rollouts=self._rollouts,
             audit=AuditTrail(self._store, writer, host),
-            catalogue=catalogue,
+            versions=versions,
             publish=self._publish,
         )
         self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
@@ -68,6 +76,9 @@ class Companion:
         """Start the threads."""
         settings = self._settings
         fence = Fence(lambda: seat_locks(settings.spool), settings.wedged_after_s)
+        threading.Thread(
+            target=self._reader.run, args=(threading.Event(), settings.registry_every_s), name="registry", daemon=True
+        ).start()
         self._threads.start("fence", watch_processes, fence)
         self._threads.start("scrapes", self._scrapes.run)
         self._threads.start("sync", sync_segments, settings.spool)

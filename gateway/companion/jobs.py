@@ -15,12 +15,12 @@ from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
+from gateway.control.tried_versions import TriedVersions
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
 from inference_log.spool import all_segments
 from inference_log.writer import LogWriter
-from registry_sync.catalogue import Catalogue
 
 _SYNC_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
@@ -39,11 +39,11 @@ class Stewardship:
         counter: LogCounter,
         rollouts: RolloutDriver,
         audit: AuditTrail,
-        catalogue: Catalogue,
+        versions: TriedVersions,
         publish: Callable[[], None],
     ) -> None:
         self._rollouts = rollouts
-        self._catalogue = catalogue
+        self._versions = versions
         self._began_s = time.monotonic()
         failed = "gateway.companion.failed"
         self._jobs = (
@@ -69,7 +69,7 @@ class Stewardship:
 
     def _advance(self) -> None:
         self._rollouts.tick(time.time())
-        self._catalogue.retain(set())  # a version is loaded here only to see that it can be served
+        self._versions.forget_unasked()
 
 
 def sync_segments(stop: threading.Event, spool: Path) -> None:

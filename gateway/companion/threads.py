@@ -28,11 +28,12 @@ class ThreadGroup:
         thread.start()
         self._threads.append(thread)
 
-    def stop(self) -> None:
-        """Stop the threads, and wait for them."""
+    def stop(self, within_s: float | None = None) -> None:
+        """Stop the threads, and wait for them, for at most `within_s` seconds if that is given."""
         self._stop.set()
+        until_s = None if within_s is None else time.monotonic() + within_s
         for thread in self._threads:
-            thread.join()
+            thread.join(None if until_s is None else max(0.0, until_s - time.monotonic()))
 
 
 def watch_processes(stop: threading.Event, fence: Fence) -> None:

@@ -1,16 +1,18 @@
 """Binds the arms and shadows of a document to model versions: looks them up in the registry and loads them.
 
 `bind` is the only way in which a version is loaded for a route: when a replica builds its live table, before an
-operator's command is written, when routes are declared, and before a rollout follows its alias.
+operator's command is written, when routes are declared, and before a rollout follows its alias. With a `Catalogue` it
+waits for versions; with other `Versions` it raises StillLoading.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
+from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.errors import RegistryError
 from router.document.document import Candidate, Document
 from router.document.phase import PINNED, UNDER_WAY
@@ -19,7 +21,7 @@ from router.document.stand_in import stand_in
 from router.errors import Rejected
 from router.snapshot import is_held, references
 from router.spec.spec import ArmRef, RouteSpec
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement, Signature
 
 
@@ -36,7 +38,7 @@ class Binding(NamedTuple):
 
 
 def bind(
-    catalogue: Catalogue, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
+    versions: Versions, document: Document, *, retry: bool = False, held: Mapping[str, Version] = MappingProxyType({})
 ) -> Binding:
     """Load a READY version for every arm that is needed, and for every other arm and shadow where that is possible.
 
@@ -44,6 +46,7 @@ def bind(
     without asking the registry. `retry` loads quarantined versions again.
 
     Raises:
+        StillLoading: a version that is needed is not here yet.
         UnknownModel: the registry has no such model, version or alias.
         ModelRefused: a version is quarantined by the catalogue, or differs from the one the rollout began with.
         RegistryUnavailable: the registry does not answer.
@@ -51,50 +54,71 @@ def bind(
     """
     spec, refs = document.spec, references(document)
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
+    pending: StillLoading | None = None
     for name in _by_need(document):
         try:
             found = held.get(name)
-            ref = _served(catalogue, document, name, refs[name], found)
+            ref = _served(versions, document, name, refs[name], found)
             if found is None or ref != refs[name]:
-                found = _obtain(catalogue, spec.placement, ref, retry)
+                found = _obtain(versions, spec.placement, ref, retry)
             arms[name] = _ready(found, f"Arm {name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
-            if _is_needed(document, name):
+            if not is_needed(document, name):
+                without[name] = str(error)
+            elif isinstance(error, StillLoading):  # the other arms are loaded at the same time
+                pending = pending or error
+            else:
                 raise
-            without[name] = str(error)
+    if pending is not None:
+        raise pending
     _check_candidate(document, arms)
     refuse_quarantined(document, candidates(arms))
-    for shadow in document.active_shadows:
+    for name, found in _shadows(versions, document, retry, held, without):
         try:
-            found = held.get(shadow.name)
-            ref = _served(catalogue, document, shadow.name, refs[shadow.name], found)
-            if document.quarantine and is_held(document, shadow, _key(catalogue, ref, found).digest):
-                continue
-            if found is None or ref != refs[shadow.name]:
-                found = _obtain(catalogue, shadow.placement, ref, retry)
-            shadows[shadow.name] = _ready(found, f"Shadow {shadow.name}", arms)
-        except (RegistryError, ModelRefused, Rejected) as error:
-            without[shadow.name] = str(error)
+            shadows[name] = _ready(found, f"Shadow {name}", arms)
+        except (ModelRefused, Rejected) as error:
+            without[name] = str(error)
     return Binding(arms, shadows, without)
 
 
-def candidate_of(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+def _shadows(
+    versions: Versions, document: Document, retry: bool, held: Mapping[str, Version], without: dict[str, str]
+) -> Iterator[tuple[str, Version]]:
+    """Yield the version of each shadow that can be obtained and is not in quarantine. Others go to `without`."""
+    refs = references(document)
+    for shadow in document.active_shadows:
+        try:
+            found = held.get(shadow.name)
+            ref = _served(versions, document, shadow.name, refs[shadow.name], found)
+            if document.quarantine and is_held(document, shadow, _key(versions, ref, found).digest):
+                continue
+            if found is None or ref != refs[shadow.name]:
+                found = _obtain(versions, shadow.placement, ref, retry)
+        except (RegistryError, ModelRefused, Rejected) as error:
+            without[shadow.name] = str(error)
+        else:
+            yield shadow.name, found
+
+
+def candidate_of(versions: Versions, ref: ArmRef) -> Candidate:
     """Return the version that a reference names now; while the registry does not answer, the last one it named.
 
     Raises:
         UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
     """
-    key, _ = catalogue.resolve(ref)
+    key, _ = versions.resolve(ref)
     return Candidate(key.version, key.digest)
 
 
-def candidate_now(catalogue: Catalogue, ref: ArmRef) -> Candidate:
+def candidate_now(versions: Versions, ref: ArmRef, seen: int = 0) -> Candidate:
     """Return the version that a reference names now, as the registry itself answers.
+
+    `seen` is the version of the document that the caller knows. The answer is not older.
 
     Raises:
         UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
     """
-    key, _ = catalogue.resolve_now(ref)
+    key, _ = versions.resolve_now(ref, seen)
     return Candidate(key.version, key.digest)
 
 
@@ -103,7 +127,7 @@ def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
 
 
-def require_released(catalogue: Catalogue, document: Document) -> None:
+def require_released(versions: Versions, document: Document) -> None:
     """Reject a document under which an arm would serve a version that is in quarantine on its route.
 
     The registry is asked only if the route has a quarantine: a shift must not depend on the registry.
@@ -117,23 +141,23 @@ def require_released(catalogue: Catalogue, document: Document) -> None:
     spec, refs, weights = document.spec, references(document), document.weights
     serving = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
     nothing = Candidate("", "")
-    found = {arm: candidate_of(catalogue, refs[arm]) if arm in serving else nothing for arm in spec.arms}
+    found = {arm: candidate_of(versions, refs[arm]) if arm in serving else nothing for arm in spec.arms}
     others = {arm: stand_in(document, arm, found[arm]) for arm in serving}
-    found |= {arm: candidate_of(catalogue, ref) for arm, ref in others.items() if ref is not None}
+    found |= {arm: candidate_of(versions, ref) for arm, ref in others.items() if ref is not None}
     refuse_quarantined(document, found)
 
 
-def places(catalogue: Catalogue, document: Document) -> set[LaneKey]:
+def places(versions: Versions, document: Document) -> set[LaneKey]:
     """Return the versions that a document names now, each with its placement; leave out what cannot be resolved."""
     spec, refs = document.spec, references(document)
     found = set()
     for name in spec.arms:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, manifest = catalogue.resolve(_served(catalogue, document, name, refs[name], None))
+            key, manifest = versions.resolve(_served(versions, document, name, refs[name], None))
             found.add(LaneKey(key, placement_of(spec, manifest)))
     for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, _ = catalogue.resolve(refs[shadow.name])
+            key, _ = versions.resolve(refs[shadow.name])
             found.add(LaneKey(key, placement_named(shadow.placement), is_shadow=True))
     return found
 
@@ -152,10 +176,11 @@ def placement_named(name: str) -> Placement:
 
 def _by_need(document: Document) -> list[str]:
     """Return the arms, needed ones first: the other arms must have the signature of the first one."""
-    return sorted(document.spec.arms, key=lambda arm: not _is_needed(document, arm))
+    return sorted(document.spec.arms, key=lambda arm: not is_needed(document, arm))
 
 
-def _is_needed(document: Document, arm: str) -> bool:
+def is_needed(document: Document, arm: str) -> bool:
+    """Return True if a route cannot be served without this arm."""
     spec = document.spec
     return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
 
@@ -170,15 +195,15 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
     return version
 
 
-def _obtain(catalogue: Catalogue, placement: str | None, ref: ArmRef, retry: bool) -> Version:
+def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool) -> Version:
     """Return the version, loaded into this process unless it runs in another one."""
-    key, manifest = catalogue.resolve(ref)
+    key, manifest = versions.resolve(ref)
     if (manifest.placement if placement is None else placement) != "replica":
         return Version(key, manifest, VersionState.READY)
-    return catalogue.load(key, manifest, retry=retry)
+    return versions.load(key, manifest, retry=retry)
 
 
-def _served(catalogue: Catalogue, document: Document, name: str, ref: ArmRef, held: Version | None) -> ArmRef:
+def _served(versions: Versions, document: Document, name: str, ref: ArmRef, held: Version | None) -> ArmRef:
     """Return what an arm or shadow serves: `ref`, or what stands in for it. `held` is what `ref` was bound to before.
 
     The registry is asked only where something may stand in.
@@ -186,13 +211,13 @@ def _served(catalogue: Catalogue, document: Document, name: str, ref: ArmRef, he
     state = document.rollout
     if state is None or name not in state.others or not (document.quarantine or state.phase in UNDER_WAY):
         return ref
-    key = _key(catalogue, ref, held)
+    key = _key(versions, ref, held)
     return stand_in(document, name, Candidate(key.version, key.digest)) or ref
 
 
-def _key(catalogue: Catalogue, ref: ArmRef, held: Version | None) -> VersionKey:
+def _key(versions: Versions, ref: ArmRef, held: Version | None) -> VersionKey:
     """Return the version that a reference names, or that is held for it."""
-    return held.key if held is not None else catalogue.resolve(ref)[0]
+    return held.key if held is not None else versions.resolve(ref)[0]
 
 
 def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.control.binding import bind, candidate_of, require_released
+from gateway.control.version_loader import Versions
 from gateway.control.view import View
-from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
 from router.document.document import Candidate, Document
@@ -46,11 +46,17 @@ class Note:
 
 
 class Changes:
-    """One per process; used by many threads."""
+    """One per process; used by many threads.
 
-    def __init__(self, store: Store, catalogue: Catalogue, replica: str, view: View) -> None:
+    `versions` waits for a version until it is loaded. `known` does not wait, and is what an abort asks.
+    """
+
+    def __init__(
+        self, store: Store, versions: Versions, replica: str, view: View, known: Versions | None = None
+    ) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._versions = versions
+        self._known = known or versions
         self._replica = replica
         self._view = view
         # Threads of one process wait for each other here; processes are kept apart by compare-and-set. Routes share
@@ -154,7 +160,7 @@ class Changes:
         else:
             changed = apply(known.document, command)
         if isinstance(command, Shift | Undo):
-            require_released(self._catalogue, changed)
+            require_released(self._versions, changed)
         entry = self._entry(changed, note)
         return entry, self._layers_at([entry]) if isinstance(command, Undo) else None
 
@@ -166,13 +172,13 @@ class Changes:
         """
         changed = apply(document, command)
         try:
-            require_released(self._catalogue, changed)
+            require_released(self._known, changed)
         except (RegistryError, ModelRefused):  # an abort must not depend on the registry
             return changed, note
         except Rejected:
             spared = apply(document, replace(command, is_held=False))
             with suppress(RegistryError, ModelRefused, Rejected):
-                require_released(self._catalogue, spared)
+                require_released(self._known, spared)
                 return spared, replace(note, why=f"{note.why} {_SPARED}".strip())
         return changed, note
 
@@ -182,13 +188,13 @@ class Changes:
         bound: dict[str, Candidate] = {}
         for arm, ref in spec.arms.items() if known.quarantine or is_promoted else ():
             with suppress(RegistryError, ModelRefused):  # binding the document says so
-                bound[arm] = candidate_of(self._catalogue, ref)
+                bound[arm] = candidate_of(self._versions, ref)
         return bound
 
     def _bind_all(self, document: Document) -> None:
         """Load every arm and shadow. The error sentence names the route, for several may be declared at once."""
         try:
-            without = bind(self._catalogue, document, retry=True).without
+            without = bind(self._versions, document, retry=True).without
             if without:
                 raise Rejected(" ".join(without.values()))
         except (Rejected, RegistryError, ModelRefused) as error:

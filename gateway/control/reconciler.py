@@ -3,6 +3,10 @@
 Each tick compares. Where something differs, it builds a new table and swaps it in. A route that cannot be built keeps
 its last good form, or stays absent, and is named among the problems; the other routes go on. Since a tick compares
 states and does not follow events, a missed tick changes nothing.
+
+A tick waits for the store alone. The registry is read, versions are loaded and lanes are opened in other threads. So
+weights, aborts, keys and reports never wait for that. A route whose new version is still loading takes its new weights
+with the version that it has.
 """
 
 import threading
@@ -13,12 +17,16 @@ import structlog
 
 from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
-from gateway.control.route_builder import BUILD_ERRORS, Built, RouteBuilder
+from gateway.control.route_builder import Built, RouteBuilder
+from gateway.control.version_loader import VersionLoader
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.live_table import LiveTable, LiveTableHolder, join
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
-from registry_sync.catalogue import Catalogue
+from registry_sync.errors import RegistryError
+from router.document.document import Document
 from router.errors import RouterError
+from router.spec.spec import ArmRef
+from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 from store.api_key import ApiKey
 from store.errors import StoreUnavailable
 from store.interface import Report, Store
@@ -26,7 +34,11 @@ from store.interface import Report, Store
 _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
-_SETTLE_EVERY_S = 0.5
+_SETTLE_EVERY_S = 0.1
+_STALLED_AFTER_S = 5.0
+"""After this time without a whole tick the replica is not ready: what it serves may be out of date."""
+_SOON_S = 0.02
+_BRIEFLY_S = 1.0  # after a change; most versions are there by then
 _MOST_LOGGED = 20  # routes in the log's line about a change
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
@@ -48,10 +60,10 @@ class Reconciler:
         identity: Identity,
         store: Store,
         desired: DesiredState,
-        catalogue: Catalogue,
+        versions: VersionLoader,
         lanes: LanePool,
         holder: LiveTableHolder,
-        registry_every_s: float,
+        retry_every_s: float,
         take_keys: Callable[[Sequence[ApiKey]], None] | None = None,
         after_swap: Callable[[LiveTable], None] = _nothing,
     ) -> None:
@@ -59,18 +71,20 @@ class Reconciler:
         self._identity = identity
         self._store = store
         self._desired = desired
-        self._catalogue = catalogue
+        self._versions = versions
         self._lanes = lanes
         self._holder = holder
-        self._registry_every_s = registry_every_s
+        self._retry_every_s = retry_every_s
         self._take_keys = take_keys
         self._after_swap = after_swap
-        self._builder = RouteBuilder(catalogue, lanes)
+        self._builder = RouteBuilder(versions, lanes)
         self._built: dict[str, Built] = {}
         self._is_built = False
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
-        self._resolved_s = float("-inf")
+        self._retried_s = float("-inf")
         self._reported_s = float("-inf")
+        self._ticked_s = time.monotonic()
+        self._changed_s = self._ticked_s
         if take_keys is not None and desired.known.keys:
             take_keys(desired.known.keys)  # until the store has been read
 
@@ -86,41 +100,54 @@ class Reconciler:
         except StoreUnavailable as error:
             _log.warning("gateway.refresh.not_retired", error=str(error))
 
-    def settle(self, patience_s: float) -> None:
-        """Tick until every declared route is served, or until `patience_s` is over. Later ticks try the rest again.
+    def begin(self, patience_s: float) -> None:
+        """Tick until the store was read, or until `patience_s` is over. Versions may still be loading afterwards.
 
         Raises:
             StoreUnavailable: the store was not read even once, and no earlier state of it is known.
         """
         until_s = time.monotonic() + patience_s
         self.tick(time.monotonic())
-        while (not self._is_built or self._holder.current.problems) and time.monotonic() < until_s:
+        while not self._is_built and time.monotonic() < until_s:
             time.sleep(_SETTLE_EVERY_S)
-            self._resolved_s = float("-inf")
             self.tick(time.monotonic())
         if not self._is_built:
             raise StoreUnavailable("The store could not be read; see the log for why.")
+
+    def stall(self) -> str:
+        """Return that no tick has ended for some seconds, or an empty text."""
+        silent_s = time.monotonic() - self._ticked_s
+        if silent_s < _STALLED_AFTER_S:
+            return ""
+        return f"Changes have not been followed for {silent_s:.0f} s."
 
     def tick(self, now_s: float) -> None:
         """Compare once, at `now_s` of the monotonic clock. Never raise an error of the store or the registry."""
         is_new = self._look()
         swapped = False
         if self._desired.was_read or self._desired.known.entries:
-            is_due = not self._is_built or now_s - self._resolved_s >= self._registry_every_s
-            if is_new or is_due or self._lanes.has_news():
-                swapped = self._rebuild(is_resolving=is_due)
+            is_due = not self._is_built or now_s - self._retried_s >= self._retry_every_s
+            renamed = self._versions.reader.take_changed()
+            # All of them: each call clears its own.
+            has_news = [self._versions.reader.has_news(), self._versions.has_news(), self._lanes.has_news()]
+            if is_new:
+                self._changed_s = time.monotonic()
+            if is_new or is_due or renamed or any(has_news):
+                swapped = self._rebuild(renamed)
                 self._is_built = True
             if is_due:
-                self._resolved_s = now_s
+                self._retried_s = now_s
         if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
             self._send_report(now_s)
+        self._ticked_s = time.monotonic()
 
     def report(self) -> Report:
         """Return this replica's report of now."""
         return make_report(self._identity, self._holder.current, self._outage.trouble)
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
-        self._store.await_change(timeout_s)
+        is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S
+        self._store.await_change(_SOON_S if is_waiting else timeout_s)
         self.tick(time.monotonic())
 
     def _look(self) -> bool:
@@ -145,31 +172,46 @@ class Reconciler:
         except StoreUnavailable as error:
             self._outage.note(str(error))
 
-    def _rebuild(self, *, is_resolving: bool) -> bool:
-        """Build the routes that have changed, or all of them if `is_resolving`. Return True if a new table is live."""
+    def _rebuild(self, renamed: frozenset[ArmRef]) -> bool:
+        """Build the routes that have changed, are not settled, or have references that name something else now.
+
+        Return True if a new table is live.
+        """
         before = self._holder.current
         built: dict[str, Built] = {}
         problems, warnings = dict(self._desired.corrupt), dict[str, str]()
-        if is_resolving:
-            self._catalogue.look({ref for _, served in self._built.values() for ref in served.refs.values()})
         documents = self._desired.documents  # of a route that cannot be read, the last document that could
         for name, document in documents.items():
             known = self._built.get(name)
             is_settled = name not in before.problems and name not in before.warnings
             is_same = known is not None and known[0].document_version == document.version and is_settled
-            if known is not None and is_same and (not is_resolving or self._builder.is_current(known)):
+            if known is not None and is_same and renamed.isdisjoint(known[1].refs.values()):
                 built[name] = known
                 continue
-            try:
-                built[name] = self._builder.build(document, known, warnings, is_resolving=is_resolving)
-            except BUILD_ERRORS as error:
-                problems[name] = str(error)
-                if known is not None:
-                    built[name] = self._builder.rebuild_from_held(document, known, warnings)
-        if self._catalogue.trouble:
-            warnings = dict.fromkeys(built, self._catalogue.trouble) | warnings
+            route = self._build(document, known, problems, warnings)
+            if route is not None:
+                built[name] = route
         self._builder.forget_unused(documents, built, problems, warnings)
         return self._swap(built, problems, warnings)
+
+    def _build(
+        self, document: Document, known: Built | None, problems: dict[str, str], warnings: dict[str, str]
+    ) -> Built | None:
+        """Build a route. If that fails, return what can be served of it, if anything, and say why."""
+        name = document.spec.route
+        try:
+            return self._builder.build(document, known, warnings)
+        except (ModelFailed, ModelRefused, RegistryError, RouterError) as error:
+            reason, is_loading = str(error), isinstance(error, StillLoading)
+        except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this route alone
+            reason, is_loading = f"It cannot be built: {error!r}.", False
+            _log.exception("gateway.route.failed", route=name)
+        held = None if known is None else self._builder.rebuild_from_held(document, known, warnings)
+        if is_loading and held is not None and held[0].document_version == document.version:
+            warnings[name] = f"Served with the version before: {reason}"
+        else:
+            problems[name] = reason
+        return held
 
     def _swap(self, built: dict[str, Built], problems: dict[str, str], warnings: dict[str, str]) -> bool:
         """Put the new table in place. Return False if it is the one that is live already."""
@@ -181,13 +223,18 @@ class Reconciler:
         self._holder.current = after
         self._built = built
         self._after_swap(after)
-        changed = [route for name, (route, _) in built.items() if before.snapshot.routes.get(name) is not route]
-        _log.info(
-            "gateway.snapshot.live",
-            snapshot=after.snapshot.hash,
-            routes=len(built),
-            changed=list(map(repr, changed[:_MOST_LOGGED])),
-            problems=dict(problems),
-            warnings=dict(warnings),
-        )
+        if (after.snapshot.hash, problems.keys(), warnings.keys()) != (
+            before.snapshot.hash,
+            before.problems.keys(),
+            before.warnings.keys(),
+        ):  # a sentence such as "loading m:1 since 15 s" changes often
+            changed = [route for name, (route, _) in built.items() if before.snapshot.routes.get(name) is not route]
+            _log.info(
+                "gateway.snapshot.live",
+                snapshot=after.snapshot.hash,
+                routes=len(built),
+                changed=list(map(repr, changed[:_MOST_LOGGED])),
+                problems=dict(problems),
+                warnings=dict(warnings),
+            )
         return True

@@ -14,15 +14,14 @@ from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.observer import Observation, Observer
 from gateway.control.step_clock import StepClock
+from gateway.control.version_loader import Versions
 from gateway.control.view import View
-from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
 from router.document.commands import apply
-from router.document.document import Candidate, Document
+from router.document.document import Document
 from router.errors import Rejected, RouterError
 from router.evidence.due import DueChange, abort_due, follow_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding
-from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
 from store.interface import Store
@@ -40,22 +39,21 @@ class RolloutDriver:
     route, arm and guardrail.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, changes: Changes, view: View) -> None:
+    def __init__(self, store: Store, versions: Versions, changes: Changes, view: View) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._trouble: _Trouble = set()
-        self._named: dict[ArmRef, Candidate | None] = {}
         self._observer = Observer(store)
         self._clock = StepClock(store)
-        self._catalogue = catalogue
+        self._versions = versions
         self._changes = changes
         self._view = view
 
     def tick(self, now_s: float) -> None:
         """Look at every route once, at `now_s` in seconds since the epoch. Never raise a store or registry error.
 
-        Bad arms of all routes go first. Following an alias may take long, and must not delay an abort.
+        Bad arms of all routes go first.
         """
         self._observer.refresh()
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
@@ -74,7 +72,7 @@ class RolloutDriver:
                     remaining.append((route, document, observation))
                 else:
                     self._make(route, document, move)
-        self.verdicts, self._named = verdicts, {}
+        self.verdicts = verdicts
         for route, document, seen in remaining:
             with self._noted(route, trouble):
                 observed_s = self._clock.observe(document, now_s)
@@ -98,27 +96,21 @@ class RolloutDriver:
                 _log.warning("gateway.advance.failed", route=route, error=str(error))
 
     def _follow(self, document: Document, now_s: float) -> DueChange | None:
-        """Return the move to the version that the candidate's alias names now, if that is another one."""
+        """Return the move to the version that the candidate's alias names now, if that is another one.
+
+        Nothing here waits for the registry or for a trial. What is not known yet is asked for, and looked at again.
+        """
         rollout = document.spec.rollout
         if rollout is None or document.spec.arms[rollout.of].alias is None:
             return None
-        named = self._candidate_now(document.spec.arms[rollout.of])
-        move = None if named is None else follow_due(document, named, now_s)
-        if move is not None:
-            try:
-                bind(self._catalogue, apply(document, move.command))
-            except (RegistryError, ModelRefused, Rejected):  # the new version cannot be served
-                return None
+        try:
+            named = candidate_now(self._versions, document.spec.arms[rollout.of], document.version)
+            move = follow_due(document, named, now_s)
+            if move is not None:
+                bind(self._versions, apply(document, move.command))
+        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the version cannot be served (yet)
+            return None
         return move
-
-    def _candidate_now(self, ref: ArmRef) -> Candidate | None:
-        """Return the version that a reference names now, or None. Read the registry once for all routes of a tick."""
-        if ref not in self._named:
-            try:
-                self._named[ref] = candidate_now(self._catalogue, ref)
-            except (RegistryError, ModelRefused):
-                self._named[ref] = None
-        return self._named[ref]
 
     def _make(self, route: str, document: Document, move: DueChange) -> None:
         note = Note(OURSELVES, move.what, move.why)

@@ -1,80 +1,81 @@
-"""Builds one route of the live table: loads its versions, opens their lanes, compiles the route."""
+"""Builds one route of the live table from versions and lanes that are there. It waits for none.
+
+What is not there yet is asked for, and the route is built again once there is news.
+"""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from gateway.control.binding import Binding, bind, placement_named, placement_of, places
+from gateway.control.binding import Binding, bind, is_needed, placement_named, placement_of, places
+from gateway.control.version_loader import VersionLoader
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.lane_pool import LanePool
-from gateway.inference.live_table import Served
+from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
-from registry_sync.catalogue import Catalogue, Version
-from registry_sync.errors import RegistryError
+from registry_sync.catalogue import Version
 from router.document.document import Document
-from router.errors import RouterError
 from router.snapshot import Pin, Route, compile_route, references
-from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 
 Built = tuple[Route, Served]
-BUILD_ERRORS = (ModelFailed, ModelRefused, RegistryError, RouterError)
-"""What `RouteBuilder` raises if a route cannot be built."""
 
 
 class RouteBuilder:
     """One per replica, used by the reconciler's thread."""
 
-    def __init__(self, catalogue: Catalogue, lanes: LanePool) -> None:
-        self._catalogue = catalogue
+    def __init__(self, versions: VersionLoader, lanes: LanePool) -> None:
+        self._versions = versions
         self._lanes = lanes
 
-    def build(self, document: Document, known: Built | None, warnings: dict[str, str], *, is_resolving: bool) -> Built:
+    def build(
+        self,
+        document: Document,
+        known: Built | None,
+        warnings: dict[str, str],
+        held: Mapping[str, Version] = MappingProxyType({}),
+    ) -> Built:
         """Build the route of a document. Add a warning if it has to be served without a shadow or an idle arm.
 
-        `known` is what the route was built to before; it is returned unchanged if nothing differs. If `is_resolving`,
-        every reference is looked up in the registry again; otherwise versions that are held are taken as they are.
+        `known` is what the route was built to before; it is returned unchanged if nothing differs. The versions in
+        `held` are taken as they are; the other names are resolved to what they name now.
 
         Raises:
+            StillLoading: a version or a lane is not there yet.
             ModelFailed, ModelRefused, RegistryError, RouterError: the route cannot be built.
         """
-        spec, held = document.spec, {} if is_resolving else _held(document, known)
-        binding = bind(self._catalogue, document, held=held)
-        lanes = {
-            name: (version, self._lanes.lane(version, placement_of(spec, version.manifest)))
-            for name, version in binding.arms.items()
-        }
-        shadows = self._shadows(document, binding, warnings)
+        spec, refs = document.spec, references(document)
+        binding = bind(self._versions, document, held=held)
+        missing = dict(binding.without)
+        lanes = self._arms(document, binding, missing)
+        shadows = self._shadows(document, binding, missing)
+        said = [f"Served without {'; '.join(f'{name}: {why}' for name, why in missing.items())}"] if missing else []
+        said += dict.fromkeys(filter(None, (self._versions.reader.trouble(ref) for ref in refs.values())))
+        if said:
+            warnings[spec.route] = " ".join(said)
         pins = {
-            name: Pin(key.version, key.digest, self._catalogue.aliases_of(key, is_fresh=is_resolving))
+            name: Pin(key.version, key.digest, self._versions.reader.aliases_of(refs[name], key.version))
             for name, key in ((name, version.key) for name, (version, _) in {**shadows, **lanes}.items())
         }
         route = compile_route(document, pins)
         if known is not None and known[0] == route and _same(known[1], lanes, shadows):
             return known
         target = None if spec.target is None else _targeting(spec.target, next(iter(binding.arms.values())))
-        return route, Served(lanes, shadows, target, references(document))
-
-    def is_current(self, known: Built) -> bool:
-        """Return True if the route would be built as it was, by what the registry said at the catalogue's last look."""
-        route, served = known
-        aliases = {arm.name: arm.aliases for arm in route.arms}
-        return all(
-            self._catalogue.is_current(served.refs[name], version)
-            and aliases.get(name, frozenset()) == self._catalogue.aliases_of(version.key, is_fresh=False)
-            for name, (version, _) in served.arms.items()
-        ) and all(
-            self._catalogue.is_current(served.refs[name], version) for name, (version, _) in served.shadows.items()
-        )
+        built = route, Served(lanes, shadows, target, refs)
+        join({spec.route: built}, 0, {}, {})  # a fault must show here, and not when all routes are joined
+        return built
 
     def rebuild_from_held(self, document: Document, known: Built, warnings: dict[str, str]) -> Built:
         """Build the route from the versions that are held, after resolving it anew has failed; else return `known`.
 
-        A change, above all an abort, must take effect even if an alias now names a version that cannot be served.
+        A change, above all an abort, must take effect even if an alias now names a version that cannot be served, or
+        that is still loading.
         """
         if known[0].document_version == document.version:
             return known
         try:
-            return self.build(document, known, warnings, is_resolving=False)
-        except BUILD_ERRORS:
+            return self.build(document, known, warnings, _held(document, known))
+        except Exception:  # noqa: BLE001  # the caller has the reason of the first attempt
             return known
 
     def forget_unused(
@@ -93,19 +94,39 @@ class RouteBuilder:
         for _, served in built.values():
             used |= {lane.key for _, lane in (*served.arms.values(), *served.shadows.values())}
         for name in (problems.keys() | warnings.keys()) & documents.keys():
-            used |= places(self._catalogue, documents[name])
-        self._catalogue.retain({key.version for key in used})
+            used |= places(self._versions, documents[name])
+        refs = {ref for document in documents.values() for ref in references(document).values()}
+        self._versions.retain(refs, {key.version for key in used})
         self._lanes.retain(used, is_all=not problems)
 
-    def _shadows(
-        self, document: Document, binding: Binding, warnings: dict[str, str]
-    ) -> dict[str, tuple[Version, Lane]]:
-        """Open the lanes of the shadows that can run now. The route does not wait for the others.
+    def _arms(self, document: Document, binding: Binding, missing: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
+        """Return the lanes of the arms. All of them are opened at the same time.
 
-        A shadow that cannot run is named in a warning. A later tick tries it again.
+        An arm that is not needed, and has no lane yet, is named in `missing`.
+        """
+        arms: dict[str, tuple[Version, Lane]] = {}
+        pending: StillLoading | None = None
+        for name, version in binding.arms.items():
+            try:
+                lane = self._lanes.lane(version, placement_of(document.spec, version.manifest))
+            except StillLoading as error:
+                if is_needed(document, name):
+                    pending = pending or error
+                missing[name] = str(error)
+            else:
+                arms[name] = (version, lane)
+        if pending is not None:
+            raise pending
+        return arms
+
+    def _shadows(
+        self, document: Document, binding: Binding, missing: dict[str, str]
+    ) -> dict[str, tuple[Version, Lane]]:
+        """Return the lanes of the shadows that can run now. The route does not wait for the others.
+
+        A shadow that cannot run is named in `missing`. A later tick tries it again.
         """
         shadows: dict[str, tuple[Version, Lane]] = {}
-        missing = dict(binding.without)
         for shadow in document.active_shadows:
             version = binding.shadows.get(shadow.name)
             if version is None:
@@ -116,16 +137,11 @@ class RouteBuilder:
                 missing[shadow.name] = str(error)
             else:
                 shadows[shadow.name] = (version, lane)
-        if missing:
-            reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
-            warnings[document.spec.route] = f"Served without {reasons}"
         return shadows
 
 
-def _held(document: Document, known: Built | None) -> dict[str, Version]:
+def _held(document: Document, known: Built) -> dict[str, Version]:
     """Return the versions that the document's names were bound to, where the reference is still the same."""
-    if known is None:
-        return {}
     served, refs = known[1], references(document)
     names = {**served.arms, **served.shadows}
     return {name: version for name, (version, _) in names.items() if served.refs.get(name) == refs.get(name)}

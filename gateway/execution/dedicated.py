@@ -29,13 +29,14 @@ The latest time is of the wall clock, in seconds since the epoch.
 
 
 class Dedicated(Protocol):
-    """Gives versions applications of their own. Its methods are called in the reconciler's thread and may block."""
+    """Gives versions applications of their own. One thread at a time calls its methods, which may block."""
 
     def open(self, version: Version) -> tuple[Executor, bool]:
         """Return an executor for the version once its application responds, and True if requests can be batched.
 
         Raises:
-            ModelRefused: the application cannot be started, or has not started yet; the sentence says which.
+            StillLoading: the application has not started yet.
+            ModelRefused: it cannot be started; the sentence says why.
         """
 
     def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:

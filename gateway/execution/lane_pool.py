@@ -3,12 +3,17 @@
 A lane outlives snapshots. What was measured of the version, the requests in its queue and the state of its breaker stay
 as long as any route uses the version. If the version is also a shadow somewhere, it has a second lane for that, with
 its own queue, breaker, thread and process.
+
+Opening a lane takes long: the version is measured, or a process or an application is started. It is done in the
+background.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -24,12 +29,16 @@ from gateway.execution.process.model import ProcessOptions
 from gateway.execution.process.pool import ProcessPool
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.telemetry.statistics import LaneStatistics
+from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.catalogue import Version, VersionKey
 from runtimes.batching import is_batchable
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
 
 _log = structlog.get_logger()
+
+_RETRY_AFTER_S = 30.0  # a process that could not be started costs seconds of a processor each time
+_APPLICATION_EVERY_S = 0.5
 
 _NOTHING: Mapping[str, float] = asdict(LaneStatistics())
 
@@ -48,31 +57,52 @@ class LaneOptions:
 
 
 class LanePool:
-    """The lanes of one replica. The pool belongs to the reconciler's thread, the lanes belong to the event loop."""
+    """The lanes of one replica. The pool belongs to the reconciler's thread, the lanes belong to the event loop.
 
-    def __init__(self, end_of_turn: EndOfTurn, options: LaneOptions, dedicated: Dedicated | None) -> None:
+    `start` says where lanes are opened.
+    """
+
+    def __init__(
+        self,
+        end_of_turn: EndOfTurn,
+        options: LaneOptions,
+        dedicated: Dedicated | None,
+        start: Start = at_once,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._end_of_turn = end_of_turn
         self._options = options
         self._dedicated = dedicated
+        self._applications = threading.Lock()  # held while `_dedicated` is used; never by the reconciler's thread
+        self._wanted_applications: set[VersionKey] = set()
+        self._has_all_routes = False
+        self._closing = threading.Event()
         self._processes = ProcessPool(options.processes)
+        self._opening = Background[tuple[LaneKey, Manifest], Lane](start, _RETRY_AFTER_S, self._discard, clock)
+        self._tidying = Background[str, None](start, 0.0)
         self._lanes: dict[LaneKey, Lane] = {}
         self._manifests: dict[LaneKey, Manifest] = {}
         self._published: dict[LaneKey, Mapping[str, float]] = {}
         self._publishing = threading.Lock()  # guards `_lanes` and `_published`: other threads publish
 
     def lane(self, version: Version, placement: Placement, is_shadow: bool = False) -> Lane:
-        """Return the lane of a version. Open it if there is none, or if the version's manifest has changed.
+        """Return the lane of a version. Have it opened if there is none, or if the version's manifest has changed.
 
-        The process of a shadow is started in the background, since no client waits for it. Call this again once
-        `has_news` returns True.
+        This never waits. Call it again once `has_news` returns True.
 
         Raises:
-            ModelRefused: a version with a process or an application of its own cannot be served, or not yet.
+            StillLoading: the lane is being opened.
+            ModelFailed, ModelRefused: the version cannot be served there.
         """
         key = LaneKey(version.key, placement, is_shadow)
         lane = self._lanes.get(key)
         if lane is None or self._manifests[key] != version.manifest:
-            opened = self._open(key, version)
+            if placement == "dedicated":
+                self._wanted_applications |= {key.version}
+            try:
+                opened = self._opening.ask((key, version.manifest), partial(self._open, key, version))
+            except Pending as pending:
+                raise StillLoading(f"loading {key.version} {pending}") from None
             if lane is not None:
                 self._retire(lane)
             with self._publishing:
@@ -82,8 +112,8 @@ class LanePool:
         return lane
 
     def has_news(self) -> bool:
-        """Return True if a process that was started in the background is ready, or could not be started."""
-        return self._processes.has_news()
+        """Return True if a lane was opened in the background, or could not be, since the last call."""
+        return self._opening.has_news()
 
     def publish(self, count: Callable[[VersionKey, Mapping[str, float], float], None]) -> None:
         """Call `count` with what each version has done since the last time, and the time of day."""
@@ -104,15 +134,30 @@ class LanePool:
             self._lanes = {key: lane for key, lane in self._lanes.items() if key in keys}
             self._manifests = {key: manifest for key, manifest in self._manifests.items() if key in keys}
             self._published = {key: sums for key, sums in self._published.items() if key in keys}
-        self._processes.retain(keys)
-        if self._dedicated is not None:
-            self._dedicated.retain({key.version for key in keys if key.placement == "dedicated"}, is_all=is_all)
+        self._opening.retain(lambda each: each[0] in keys)
+        self._processes.end_unused()
+        self._wanted_applications = {key.version for key in keys if key.placement == "dedicated"}
+        self._has_all_routes = is_all
+        with contextlib.suppress(Pending):
+            self._tidying.ask("applications", self._end_applications)
 
     def close(self) -> None:
-        """End all processes, when the replica ends. Block until they have ended."""
+        """End all processes, when the replica ends. Wait a little for their end."""
+        self._closing.set()
         for lane in self._lanes.values():
             self._retire(lane)
+        self._opening.retain(lambda _: False)
         self._processes.close()
+
+    def _end_applications(self) -> None:
+        if self._dedicated is not None:
+            with self._applications:
+                self._dedicated.retain(self._wanted_applications, is_all=self._has_all_routes)
+
+    def _discard(self, lane: Lane) -> None:
+        """End what was opened for a lane that is not wanted any more."""
+        if isinstance(lane.executor, ProcessExecutor):
+            lane.executor.end()
 
     def _retire(self, lane: Lane) -> None:
         if isinstance(lane.executor, ProcessExecutor):
@@ -126,13 +171,23 @@ class LanePool:
                     f"{version.key} wants an application of its own, which only the engine ray can give it; "
                     "serve it with placement: replica, or start with --engine ray."
                 )
-            executor, is_batching = self._dedicated.open(version)
+            executor, is_batching = self._application(self._dedicated, version)
         elif key.placement == "process":
             executor, is_batching = self._processes.open(key, version)
         else:
             executor, is_batching = self._in_replica(key, version)
         is_fixed = all(-1 not in spec.shape[1:] for spec in version.manifest.inputs)
         return Lane(key, executor, self._end_of_turn, is_batching=is_batching, has_one_shape_key=is_fixed)
+
+    def _application(self, dedicated: Dedicated, version: Version) -> tuple[Executor, bool]:
+        """Return an executor and True if it batches, once the application runs."""
+        while True:
+            try:
+                with self._applications:
+                    return dedicated.open(version)
+            except StillLoading:
+                if version.key not in self._wanted_applications or self._closing.wait(_APPLICATION_EVERY_S):
+                    raise
 
     def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, bool]:
         """Return an executor and True if it batches. A shadow gets one thread and never runs on the event loop.

@@ -27,7 +27,7 @@ from gateway.telemetry.logs import configure_logs
 from registry_sync.catalogue import Version, VersionKey
 from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
-from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load import LoadOptions
 
 _log = structlog.get_logger()
@@ -138,7 +138,7 @@ class RayApplications:
         if status is None:
             self._deploy(name, version)
         if status is None or status.status in ("NOT_STARTED", "DEPLOYING"):
-            raise ModelRefused(f"{version.key} is being started in an application of its own, and is served then.")
+            raise StillLoading(f"{version.key} is being started in an application of its own, and is served then.")
         if status.status == "DEPLOY_FAILED" and time.time() - status.last_deployed_time_s > _RETRY_AFTER_S:
             serve.delete(name, _blocking=False)  # a file that was missing or half copied may be complete now
         if status.status != "RUNNING":

@@ -38,9 +38,13 @@ Statistics = Callable[[], Mapping[VersionKey, VersionStatistics]]
 
 
 class Metadata:
-    """One per replica. Methods raise `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served."""
+    """One per replica. Methods raise `UnknownRoute`, `UnknownVersion` or `NotReady` for what is not served.
+
+    `stall` returns that changes are not being followed, or an empty text.
+    """
 
     def __init__(self, holder: LiveTableHolder, statistics: Statistics) -> None:
+        self.stall: Callable[[], str] = str
         self._holder = holder
         self._statistics = statistics
 
@@ -50,7 +54,8 @@ class Metadata:
 
     def problems(self) -> Mapping[str, str]:
         """Return why the server is not ready: by route, what keeps the route from being served as declared."""
-        return self._holder.current.problems
+        problems, stall = self._holder.current.problems, self.stall()
+        return {**problems, "": stall} if stall else problems
 
     def names(self) -> list[str]:
         """Return the names of all routes that are being served."""

@@ -26,12 +26,15 @@ from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity, name_on
 from gateway.control.served_file import ServedFile, forget_served
+from gateway.control.version_loader import VersionLoader
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
+from gateway.execution.trial import Trials
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.limits import http_limits
 from gateway.inference.live_table import LiveTableHolder
@@ -48,9 +51,10 @@ from gateway.telemetry.statistics import VersionStatistics
 from gateway.telemetry.tracing import Tracing, open_tracing
 from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
+from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue, VersionKey
 from registry_sync.open import open_registry
-from runtimes.load import LoadOptions
+from registry_sync.reference_reader import ReferenceReader
 from store.interface import Store
 from store.open import open_store
 from store.redis.address import plain_remote_nodes
@@ -77,9 +81,10 @@ class Shared(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """What runs models: the loaded versions and their lanes."""
+    """What runs models: the references to versions, the loaded versions and their lanes."""
 
     catalogue: Catalogue
+    reader: ReferenceReader
     lanes: LanePool
 
 
@@ -135,14 +140,18 @@ def open_shared(settings: Settings) -> Shared:
 def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
     settings = shared.settings
-    load = LoadOptions(allow_pickle=settings.allow_pickle, intra_op_threads=settings.onnx_threads)
+    load = load_options(settings)
+    processes = ProcessOptions(settings.registry, load, open_within_s=load.within_s)
     options = LaneOptions(
         threads=settings.model_threads,
         inline_below_s=settings.inline_below_ms / 1000,
-        processes=ProcessOptions(settings.registry, load),
+        processes=processes,
         home=settings.home,
     )
-    return Execution(Catalogue(open_registry(settings.registry), load), LanePool(shared.turn, options, dedicated))
+    trials, registry = Trials(settings.home, processes), open_registry(settings.registry)
+    catalogue = Catalogue(registry, load, trials.require, in_daemon_thread)
+    lanes = LanePool(shared.turn, options, dedicated, in_daemon_thread)
+    return Execution(catalogue, ReferenceReader(catalogue, in_daemon_thread), lanes)
 
 
 def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
@@ -175,20 +184,21 @@ def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
     """Build the reconciler of the live table, and the changes of documents."""
     settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
+    versions = VersionLoader(catalogue, execution.reader)
     desired = DesiredState(store, LastKnownFile(settings.last_known_file, settings.store))
     reconciler = Reconciler(
         identity=shared.identity,
         store=store,
         desired=desired,
-        catalogue=catalogue,
+        versions=versions,
         lanes=execution.lanes,
         holder=holder,
-        registry_every_s=settings.registry_every_s,
+        retry_every_s=settings.registry_every_s,
         take_keys=shared.guard.replace_keys if shared.guard is not None else None,
         after_swap=ServedFile(shared.seat.folder).write,
     )
     view = ReplicaView(desired, holder, reconciler)
-    return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view))
+    return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view, known=versions))
 
 
 def build_endpoint(

@@ -30,6 +30,8 @@ from gateway.replica.watchdog import Watchdog
 from gateway.settings import Settings
 
 _SETTLE_S = 10.0
+_SETTLE_EVERY_S = 0.05
+_STOP_S = 5.0
 _SWITCH_INTERVAL_S = 0.001
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
 
@@ -60,7 +62,9 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
-        self._lanes, self._control = execution.lanes, control
+        self._catalogue, self._reader, self._lanes = execution
+        self._control = control
+        inference.metadata.stall = control.reconciler.stall
         self._holder, self._shadows = inference.holder, inference.shadows
         self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
         self._watchdog: Watchdog | None = None
@@ -68,7 +72,10 @@ class Replica:
         self._heartbeat = Heartbeat(shared.seat)
 
     async def start(self) -> None:
-        """Load every version that has weight, then listen.
+        """Read the store, listen, and wait a little until every route is served.
+
+        A route is served as soon as its versions are loaded. On Ray, which has several replicas on a port, listen after
+        the wait: the routes of the others are served.
 
         Raises:
             StoreUnavailable: the store could not be read even once; there is nothing to serve from.
@@ -80,16 +87,11 @@ class Replica:
             self._threads.start("jwks", keep_signing_keys, self._jwks)
         with contextlib.suppress(OSError):  # it is tried again every second
             await asyncio.to_thread(self._keeper.look)  # before there are requests that starting a process would delay
-        await asyncio.to_thread(control.reconciler.settle, _SETTLE_S)
-        await self._http.start(bind_port(settings.host, settings.port))
-        if self._grpc is not None:
-            await self._grpc.start(bind_port(settings.host, settings.grpc_port))
-        self._watchdog = Watchdog(
-            asyncio.get_running_loop(), settings.wedged_after_s, blame=WedgedVersions(settings.home / FOLDER).add
-        )
-        self._watchdog.start()
-        _settle_interpreter()
+        await asyncio.to_thread(control.reconciler.begin, _SETTLE_S)
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
+        self._threads.start("registry", self._reader.run, settings.registry_every_s)
+        if settings.engine == "uvicorn":
+            await self._listen()
         self._threads.start(
             "upkeep",
             do_upkeep,
@@ -99,9 +101,28 @@ class Replica:
             settings.segment_max_age_s,
             settings.segment_max_bytes,
         )
+        until_s = time.monotonic() + _SETTLE_S
+        while self._holder.current.problems and time.monotonic() < until_s:
+            await asyncio.sleep(_SETTLE_EVERY_S)
+        await self._listen()
+        _settle_interpreter()
+
+    async def _listen(self) -> None:
+        """Accept connections on both ports, unless that was done already."""
+        settings = self._settings
+        if self._watchdog is not None:
+            return
+        await self._http.start(bind_port(settings.host, settings.port))
+        if self._grpc is not None:
+            await self._grpc.start(bind_port(settings.host, settings.grpc_port))
+        self._watchdog = Watchdog(
+            asyncio.get_running_loop(), settings.wedged_after_s, blame=WedgedVersions(settings.home / FOLDER).add
+        )
+        self._watchdog.start()
 
     async def stop(self) -> None:
         """Answer the requests in hand. If this is the last replica, wait until the companion has written the log."""
+        self._catalogue.close()  # a command that waits for a version is answered at once
         drains = [self._http.drain(self._settings.drain_s)]
         if self._grpc is not None:
             drains.append(self._grpc.drain(self._settings.drain_s))
@@ -109,7 +130,7 @@ class Replica:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._shadows.close()
-        await asyncio.to_thread(self._threads.stop)
+        await asyncio.to_thread(self._threads.stop, _STOP_S)
         await asyncio.to_thread(self._lanes.close)
         with contextlib.suppress(OSError):  # the companion reads the segment all the same
             self._writer.close()

@@ -1,7 +1,9 @@
 """Runs one replica in this process, without Ray: for laptops and fast tests."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable
 
 import uvloop
@@ -21,14 +23,27 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     uvloop.run(_serve(settings, on_ready))
 
 
+_LAST_S = 5.0
+"""How long the interpreter may take to end after the replica. It would wait for ever for a thread that hangs in a model
+or waits for a version to load."""
+
+
 async def _serve(settings: Settings, on_ready: Callable[[], None]) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    replica = Replica(settings)
+    replica, ending = Replica(settings), asyncio.ensure_future(ended.wait())
+    starting = asyncio.ensure_future(replica.start())
     try:
-        await replica.start()
-        on_ready()
-        await ended.wait()
+        await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            on_ready()
+            await ending
     finally:
+        starting.cancel()
+        await asyncio.wait((starting,))
         await replica.stop()
+        last = threading.Timer(_LAST_S, os._exit, (0 if ended.is_set() else 1,))
+        last.daemon = True
+        last.start()

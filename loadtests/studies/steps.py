@@ -19,6 +19,7 @@ from gateway.cli import demo_models
 from gateway.control.desired_state import DesiredState
 from gateway.control.reconciler import Reconciler
 from gateway.control.report import Identity
+from gateway.control.version_loader import VersionLoader
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.http.endpoint import InferenceEndpoint
@@ -36,6 +37,7 @@ from inference_log.writer import LogWriter
 from loadtests.bench.launch import Form
 from loadtests.bench.payload import Payload, http_body, request_body
 from registry_sync.catalogue import Catalogue
+from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.plan import plan
 from runtimes.load import LoadOptions
@@ -88,10 +90,10 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         identity=Identity("steps", 0, 0.0),
         store=store,
         desired=DesiredState(store, None),
-        catalogue=catalogue,
+        versions=VersionLoader(catalogue, ReferenceReader(catalogue)),
         lanes=lanes,
         holder=holder,
-        registry_every_s=60.0,
+        retry_every_s=60.0,
     ).tick(time.monotonic())
     metrics = Metrics(home / "metrics", str(seat.number))
     writer = LogWriter(seat.folder, "steps")

@@ -7,9 +7,6 @@ file system, where a listing is slow, and it is looked at every few seconds. Ope
 anew. Its content is read only if they have changed.
 """
 
-import errno
-import os
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,16 +15,19 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
-import yaml
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.regular_file import NotRegular, open_regular_file, read_regular_file
+from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, parse_manifest
 
 MANIFEST = "model.yaml"
 ALIASES = "aliases.yaml"
 
-
+_MAX_TEXT_BYTES = 1024 * 1024
+_MAX_ARTIFACT_BYTES = 4 * 1024**3
+"""Twice the size of the largest ONNX file, which protobuf limits."""
 _SETTLED_NS = 2_000_000_000
 """A file that was changed more recently than this is read again: its next change may leave its time and size alike.
 
@@ -41,18 +41,23 @@ class _Text(NamedTuple):
     content: str
 
 
-# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes.
-_parse_manifest = lru_cache(maxsize=4096)(parse_manifest)
+# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes. So does
+# refusing: a text just below the limits of `load_yaml` takes a second.
+@lru_cache(maxsize=4096)
+def _parse_manifest(text: str) -> Manifest | ModelRefused:
+    try:
+        return parse_manifest(text)
+    except ModelRefused as error:
+        return error
 
 
 @lru_cache(maxsize=1024)
-def _parse_aliases(text: str) -> Mapping[str, str]:
-    """Return the version of each alias.
-
-    Raises:
-        ValueError, yaml.YAMLError: the text is something else.
-    """
-    aliases = msgspec.convert(yaml.safe_load(text) or {}, dict[str, str | int])
+def _parse_aliases(text: str) -> Mapping[str, str] | str:
+    """Return the version of each alias, or why the text is something else."""
+    try:
+        aliases = msgspec.convert(load_yaml(text) or {}, dict[str, str | int])
+    except Exception as error:  # noqa: BLE001  # PyYAML raises errors of many kinds
+        return str(error)
     return MappingProxyType({alias: str(version) for alias, version in aliases.items()})
 
 
@@ -83,18 +88,21 @@ class DirectoryRegistry:
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
         try:
-            return _parse_aliases(self._read(model, ALIASES))
+            aliases = _parse_aliases(self._read(model, ALIASES))
         except FileNotFoundError:
             self._require(model)
             return {}
-        except (OSError, yaml.YAMLError, ValueError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             self._require(model)
-            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+            aliases = str(error)
+        if isinstance(aliases, str):
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {aliases}.")
+        return aliases
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
         try:
-            return _parse_manifest(self._read(model, version, MANIFEST))
+            manifest = _parse_manifest(self._read(model, version, MANIFEST))
         except UnicodeDecodeError as error:
             raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
         except OSError as error:
@@ -106,14 +114,19 @@ class DirectoryRegistry:
                 raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
             path = self._root / model / version / MANIFEST
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
+        if isinstance(manifest, ModelRefused):
+            raise ModelRefused(str(manifest))
+        return manifest
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
         """See `Registry.fetch`."""
         path = self._root / model / version / manifest.file
         try:
-            return path.read_bytes()
+            return read_regular_file(path, _MAX_ARTIFACT_BYTES, follows_link=False)
         except FileNotFoundError as error:
             raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} is missing.") from error
+        except NotRegular as error:
+            raise ModelRefused(f"{model}/{version}/{manifest.file} {error}.") from error
         except OSError as error:
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
 
@@ -132,19 +145,12 @@ class DirectoryRegistry:
         if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
             raise FileNotFoundError(f"{names} names no file of the registry")
         path = "/".join((str(self._root), *names))
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a FIFO would wait for ever
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "It is not a regular file", path)
+        with open_regular_file(path, _MAX_TEXT_BYTES, follows_link=True) as (stream, found):
             stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
             known = self._texts.get(path)
             if known is not None and known.stamp == stamp:
                 return known.content
-            with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
-                content = file.read()
-        finally:
-            os.close(descriptor)
+            content = stream.read(found.st_size).decode()
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
             self._texts[path] = _Text(stamp, content)
         return content

@@ -35,7 +35,7 @@ class _Batch(NamedTuple):
 
 
 class ProcessExecutor:
-    """See `gateway.execution.executor.Executor`. `close` and `close_if_unused` may be called in any thread."""
+    """See `gateway.execution.executor.Executor`. `end`, `close` and `close_if_unused` may be called in any thread."""
 
     def __init__(self, supervisor: Supervisor, latency: LatencyModel, *, max_rows: int, hang_after_s: float) -> None:
         self.latency = latency
@@ -74,12 +74,16 @@ class ProcessExecutor:
     def close_if_unused(self, for_s: float) -> bool:
         """Close the executor if no batch has run for `for_s` seconds. Return True if it was closed."""
         if self._batch is None and time.monotonic() - self._used_s >= for_s:
-            self.close()
+            self.end()
             return True
         return False
 
+    def end(self) -> None:
+        """End the process without waiting for its end. Batches fail from now on."""
+        self._supervisor.close(within_s=0.0)
+
     def close(self) -> None:
-        """End the process. Batches fail from now on."""
+        """End the process, and wait a little for its end. Batches fail from now on."""
         self._supervisor.close()
 
     def _wire_to(self, child: ChildProcess) -> Wire:

@@ -39,7 +39,7 @@ class ProcessOptions:
 
     registry: str
     load: LoadOptions
-    open_within_s: float = 60.0
+    open_within_s: float = 600.0
     hang_after_s: float = 10.0
     linger_s: float = 30.0
 

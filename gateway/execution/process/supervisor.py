@@ -62,16 +62,16 @@ class Supervisor:
             self.child, self.sentence = None, sentence
         child.kill()
 
-    def close(self) -> None:
-        """End the process, and start no other."""
+    def close(self, within_s: float = _END_S) -> None:
+        """End the process, and start no other. Wait at most this long for its end."""
         with self._lock:
             self._closing.set()
             newest = self._newest
         if newest is not None:
             newest.kill()
         if self._thread is not None:
-            self._thread.join(_END_S)
-        elif newest is not None:
+            self._thread.join(within_s)
+        elif newest is not None and within_s > 0:
             newest.wait()
             newest.close()
 

@@ -13,10 +13,13 @@ MODEL says what to load (`ModelToLoad`, in JSON).
 """
 
 import os
+import resource
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -38,6 +41,9 @@ from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
+
+_OOM_SCORE = "500"
+_NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 def main() -> None:
@@ -63,7 +69,23 @@ def main() -> None:
 
 
 def _load(to_load: ModelToLoad) -> tuple[Runtime, Manifest]:
-    version = load_pinned(to_load.registry, VersionKey(*to_load.key), to_load.options)
+    """Load the version, with a limit on the memory of this process meanwhile. What a batch takes is not limited."""
+    limit, (_, most) = to_load.options.max_bytes, resource.getrlimit(resource.RLIMIT_DATA)
+    if limit:
+        allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
+        # If memory runs out all the same, the kernel ends this process before any other of ours.
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    key = VersionKey(*to_load.key)
+    try:
+        version = load_pinned(to_load.registry, key, to_load.options)
+    except ModelRefused as error:
+        if limit and any(word in str(error) for word in _NO_MEMORY):
+            sentence = f"{key}: loading it takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES)."
+            raise ModelRefused(sentence) from error
+        raise
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
     return version.runtime, version.manifest
 

@@ -9,10 +9,12 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
+from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue, VersionKey, VersionState
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
+from runtimes.errors import StillLoading
 from runtimes.load import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 
@@ -120,6 +122,44 @@ def test_many_threads_load_a_version_once(catalogue, registry):
     assert registry.fetched == 1
     assert held[0] is not None
     assert all(version is held[0] for version in held)
+
+
+def test_only_some_threads_may_wait_for_a_version(registry, publisher, monkeypatch):
+    """The others are there for other commands, above all aborts."""
+    monkeypatch.setattr("registry_sync.catalogue._WAITING_AT_MOST", 1)
+    may_load, has_begun = threading.Event(), threading.Event()
+
+    def trial(*_: object) -> None:
+        has_begun.set()
+        may_load.wait()
+
+    catalogue = Catalogue(registry, LoadOptions(), trial, in_daemon_thread)
+    waiting = threading.Thread(target=load, args=(catalogue, "fraud:1"))
+    waiting.start()
+    assert has_begun.wait(60)
+    with pytest.raises(StillLoading, match="fraud:2: 1 commands wait for versions to load; try again later"):
+        load(catalogue, "fraud:2")
+    may_load.set()
+    waiting.join()
+    assert load(catalogue, "fraud:2").state is VersionState.READY
+
+
+def test_a_version_that_loads_is_not_waited_for_unless_asked(registry):
+    may_load = threading.Event()
+    catalogue = Catalogue(registry, LoadOptions(), lambda *_: may_load.wait() and None, in_daemon_thread)
+    resolved = catalogue.resolve(parse_ref("fraud:1"))
+    with pytest.raises(StillLoading, match="loading fraud:1 since 0 s"):
+        catalogue.loaded(*resolved)
+    may_load.set()
+    assert catalogue.load(*resolved) is catalogue.loaded(*resolved)
+    assert registry.fetched == 1
+
+
+def test_what_an_operator_has_loaded_is_kept_until_its_document_is_there(catalogue, registry):
+    load(catalogue, "fraud:1", retry=True)
+    catalogue.retain(set())
+    load(catalogue, "fraud:1")
+    assert registry.fetched == 1
 
 
 def test_an_alias_and_a_version_share_what_is_loaded(catalogue, registry):
@@ -242,51 +282,3 @@ def test_a_version_whose_warm_up_raises_is_quarantined(catalogue, publisher):
     version = load(catalogue, "fraud:1")
     assert version.state is VersionState.QUARANTINED
     assert "The model answers label as <U4, which is no int64" in version.reason
-
-
-def test_the_aliases_of_a_version_are_the_last_that_the_registry_said(catalogue, registry, publisher):
-    key, _ = catalogue.resolve(parse_ref("fraud:2"))
-    assert catalogue.aliases_of(key, is_fresh=False) == {"champion"}
-    publisher.alias("fraud", champion="1", latest="2", newest="2")
-    assert catalogue.aliases_of(key, is_fresh=False) == {"champion"}
-    assert catalogue.aliases_of(key, is_fresh=True) == {"latest", "newest"}
-    registry.reachable = False
-    assert catalogue.aliases_of(key, is_fresh=True) == {"latest", "newest"}
-    assert catalogue.aliases_of(VersionKey("other", "1", ""), is_fresh=True) == frozenset()
-
-
-def test_a_look_reads_once_for_each_reference_and_tells_what_has_changed(catalogue, registry, publisher):
-    refs = [parse_ref("fraud@champion"), parse_ref("fraud:1")]
-    second, first = (load(catalogue, each) for each in ("fraud@champion", "fraud:1"))
-    assert not catalogue.is_current(refs[1], first)  # no look yet
-    catalogue.look(refs)
-    assert [catalogue.is_current(*each) for each in zip(refs, (second, first), strict=True)] == [True, True]
-    assert catalogue.aliases_of(second.key, is_fresh=False) == {"champion"}
-    publisher.alias("fraud", champion="1")
-    assert catalogue.is_current(refs[0], second)  # until the next look
-    catalogue.look(refs)
-    assert [catalogue.is_current(refs[0], each) for each in (second, first)] == [False, True]
-    assert catalogue.aliases_of(first.key, is_fresh=False) == {"champion"}
-    publisher.publish("fraud", "1", description="changed meanwhile")
-    catalogue.look(refs)
-    assert not any(catalogue.is_current(ref, first) for ref in refs)
-
-
-def test_a_look_while_the_registry_is_away_leaves_what_it_named_last(catalogue, registry):
-    ref = parse_ref("fraud@champion")
-    held = load(catalogue, "fraud@champion")
-    registry.reachable = False
-    catalogue.look([ref])
-    assert catalogue.is_current(ref, held)
-    assert "The cable is out" in catalogue.trouble
-    registry.reachable = True
-    catalogue.look([ref])
-    assert (catalogue.is_current(ref, held), catalogue.trouble) == (True, "")
-
-
-def test_a_version_that_was_removed_is_not_current(catalogue, publisher):
-    ref = parse_ref("fraud:1")
-    held = load(catalogue, "fraud:1")
-    (publisher.root / "fraud/1/model.yaml").unlink()
-    catalogue.look([ref])
-    assert (catalogue.is_current(ref, held), catalogue.trouble) == (False, "")

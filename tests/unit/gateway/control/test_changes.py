@@ -382,7 +382,7 @@ def test_an_abort_goes_back_to_what_was_there_though_the_alias_names_the_candida
     entry = replica.change("r", lambda _: Abort(2.0, "It failed."), NOTE)
     assert entry.document.weights == {"stable": 10_000, "canary": 0}
     assert [held.name for held in entry.document.quarantine] == ["linear:2"]
-    assert bind(replica._catalogue, entry.document).arms["stable"].key.version == "1"
+    assert bind(replica._versions, entry.document).arms["stable"].key.version == "1"
 
 
 @pytest.mark.parametrize("is_split", [True, False])

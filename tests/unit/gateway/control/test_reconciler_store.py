@@ -73,7 +73,7 @@ def test_who_starts_while_the_store_is_away_serves_what_the_machine_remembers(be
     bench.tick()
     bench.store.is_away = True
     started = restarted()
-    started.reconciler.settle(0.0)
+    started.reconciler.begin(0.0)
     assert (started.version(), dict(started.holder.current.problems)) == ("2", {})
     bench.store.is_away = False
     declare(bench.store, ONE)
@@ -83,11 +83,11 @@ def test_who_starts_while_the_store_is_away_serves_what_the_machine_remembers(be
 def test_who_starts_while_the_store_is_away_and_remembers_nothing_cannot(bench):
     bench.store.is_away = True
     with pytest.raises(StoreUnavailable, match="could not be read; see the log"):
-        bench.reconciler.settle(0.0)
+        bench.reconciler.begin(0.0)
 
 
 def test_who_starts_with_an_empty_store_serves_nothing_and_is_content(bench):
-    bench.reconciler.settle(0.0)
+    bench.reconciler.begin(0.0)
     assert dict(bench.holder.current.routes) == {}
 
 

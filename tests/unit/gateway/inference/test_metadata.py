@@ -46,6 +46,14 @@ def test_ready_means_every_declared_route_is_served(gateway):
     assert gateway.http.get("/v2/health/ready").json() == {"ready": True}
 
 
+def test_a_replica_that_does_not_follow_changes_is_live_and_not_ready(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.control.reconciler._STALLED_AFTER_S", -1.0)
+    response = gateway.http.get("/v2/health/ready")
+    assert (response.status_code, response.json()["ready"]) == (503, False)
+    assert response.json()["error"].startswith("Changes have not been followed for ")
+    assert gateway.http.get("/v2/health/live").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [

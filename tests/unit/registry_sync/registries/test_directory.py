@@ -2,11 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries import directory
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.errors import ModelRefused
 
@@ -171,15 +175,16 @@ def test_a_manifest_that_cannot_be_opened_is_refused(registry, publisher):
 
 @pytest.fixture
 def read(monkeypatch) -> list[int]:
-    """Record each reading of a file's content."""
+    """Record the size of each content that is read."""
     done: list[int] = []
-    original = os.fdopen
+    original = directory.open_regular_file
 
-    def record(descriptor: int, *arguments: object, **more: object) -> object:
-        done.append(descriptor)
-        return original(descriptor, *arguments, **more)
+    @contextmanager
+    def record(*arguments: Any, **more: Any) -> Iterator[Any]:
+        with original(*arguments, **more) as (stream, found):
+            yield SimpleNamespace(read=lambda size: done.append(size) or stream.read(size)), found
 
-    monkeypatch.setattr(os, "fdopen", record)
+    monkeypatch.setattr(directory, "open_regular_file", record)
     return done
 
 
@@ -208,7 +213,58 @@ def test_a_fifo_in_place_of_a_file_is_refused_at_once(registry, publisher):
     for path in ("fraud/1/model.yaml", "fraud/aliases.yaml"):
         (publisher.root / path).unlink()
         os.mkfifo(publisher.root / path)
-    with pytest.raises(RegistryUnavailable, match="not a regular file"):
+    with pytest.raises(RegistryUnavailable, match="no regular file"):
         registry.manifest("fraud", "1")
-    with pytest.raises(RegistryUnavailable, match="not a regular file"):
+    with pytest.raises(RegistryUnavailable, match="no regular file"):
         registry.aliases("fraud")
+
+
+def bad_artifact(path, kind: str) -> None:
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "zeros":
+        path.symlink_to("/dev/zero")
+    elif kind == "dangling":
+        path.symlink_to("nothing")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pipe", "is no regular file"),
+        ("zeros", "is a link"),
+        ("dangling", "is a link"),
+        ("folder", "is no regular file"),
+        ("sparse", "is larger than"),
+    ],
+)
+def test_an_artifact_that_is_no_file_of_a_sane_size_is_refused_without_waiting(publisher, kind, words):
+    publisher.publish("fraud", "1")
+    bad_artifact(publisher.root / "fraud" / "1" / "model.skops", kind)
+    registry = DirectoryRegistry(publisher.root)
+    with pytest.raises(ModelRefused, match=f"fraud/1/model.skops {words}"):
+        registry.fetch("fraud", "1", registry.manifest("fraud", "1"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros", "folder"])
+@pytest.mark.parametrize("name", ["aliases.yaml", "1/model.yaml"])
+def test_a_text_that_is_no_file_is_an_error_of_the_registry_without_waiting(publisher, name, kind):
+    publisher.publish("fraud", "1")
+    publisher.alias("fraud", champion="1")
+    bad_artifact(publisher.root / "fraud" / name, kind)
+    registry = DirectoryRegistry(publisher.root)
+    with pytest.raises(RegistryUnavailable, match="no regular file"):
+        registry.aliases("fraud") if "aliases" in name else registry.manifest("fraud", "1")
+
+
+def test_aliases_nested_too_deep_are_an_error_of_the_registry(publisher):
+    publisher.publish("fraud", "1")
+    (publisher.root / "fraud" / "aliases.yaml").write_text("[" * 3_000 + "]" * 3_000)
+    with pytest.raises(RegistryUnavailable, match=r"fraud/aliases.yaml cannot be read: it is nested"):
+        DirectoryRegistry(publisher.root).aliases("fraud")

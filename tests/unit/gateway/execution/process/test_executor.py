@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from gateway.errors import TooLate
+from registry_sync.background import in_daemon_thread
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
-from runtimes.errors import InputRefused, ModelFailed, ModelRefused
+from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from tests.support.polling import wait_until_async
 from tests.unit.gateway.execution.process.support import (
     CRASH,
@@ -209,7 +210,8 @@ def test_large_tensors_do_not_block_the_loop(opened):
 
 def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened, moody):
     async def test(pool, lane):
-        with pytest.raises(ModelRefused, match="m:1 is being started"):
+        pool._opening._start = in_daemon_thread
+        with pytest.raises(StillLoading, match="loading m:1 since 0 s"):
             pool.lane(moody[1], "process", True)
         await wait_until_async(pool.has_news)
         shadow = pool.lane(moody[1], "process", True)
@@ -256,7 +258,7 @@ def test_a_process_that_no_route_uses_is_ended_after_a_while(opened):
         assert child.is_running()
         pool._processes._retired[0]._used_s -= 31
         await asyncio.to_thread(pool.retain, set())
-        assert not child.is_running()
+        await wait_until_async(lambda: not child.is_running())
         assert pool._processes._retired == []
         assert isinstance(await predict(lane), ModelFailed)
 
@@ -309,7 +311,7 @@ def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once(tmp_path, monk
         )
         with pytest.raises(ModelRefused, match="no attribute 'predict'"):
             pool.lane(version, "process")
-    monkeypatch.setattr("gateway.execution.process.pool._RETRY_AFTER_S", 0.0)
+    pool._opening._retry_after_s = 0.0
     good = publish_estimator(tmp_path, Moody())
     pool.lane(good, "process")
     pool.close()

@@ -1,0 +1,191 @@
+"""Work that may take long or hang, in daemon threads. The thread that asks for it does not wait.
+
+Each piece of work has a name and a thread of its own. Few begin at a time. Work that takes long no longer counts among
+these few, so work that hangs does not keep the rest from beginning.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+_AT_ONCE = 2
+_LONG_S = 5.0
+_POLL_S = 0.05
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+Start = Callable[[Callable[[], None]], None]
+
+
+class Pending(Exception):
+    """The work has not ended. It was asked for `age_s` seconds ago."""
+
+    def __init__(self, age_s: float) -> None:
+        super().__init__(age_s)
+        self.age_s = age_s
+
+    def __str__(self) -> str:
+        """Return a clause such as `since 15 s`. It changes every five seconds, so that few reports differ by it."""
+        return f"since {int(self.age_s) // 5 * 5 if self.age_s >= 5 else int(self.age_s)} s"
+
+
+def at_once(run: Callable[[], None]) -> None:
+    """Run the work in the thread that asks: for tests, and for processes that do nothing else."""
+    run()
+
+
+def in_daemon_thread(run: Callable[[], None]) -> None:
+    """Run the work in a thread that does not delay the end of the process."""
+    threading.Thread(target=run, name="background", daemon=True).start()
+
+
+class _Job(Generic[Result]):
+    def __init__(self, work: Callable[[], Result], asked_s: float, before: Exception | None = None) -> None:
+        self.work = work
+        self.asked_s = asked_s
+        self.before = before
+        self.began_s: float | None = None
+        self.ended_s = 0.0
+        self.ended = threading.Event()
+        self.results: list[Result] = []
+        self.error: Exception | None = None
+        self.waiting = 0
+        self.is_unwanted = False
+        self.is_told = False
+
+
+class Background(Generic[Key, Result]):
+    """Any thread may use it. Work that failed begins again when it is asked for `retry_after_s` later.
+
+    `discard` gets each result that is not wanted any more.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        retry_after_s: float,
+        discard: Callable[[Result], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start = start
+        self._retry_after_s = retry_after_s
+        self._discard = discard
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._jobs: dict[Key, _Job[Result]] = {}
+        self._was_waited_for = False
+        self._is_closed = False
+
+    def ask(self, key: Key, work: Callable[[], Result]) -> Result:
+        """Return the result of the work, once. Begin the work if it was not asked for yet.
+
+        Raises:
+            Pending: it has not ended.
+            Exception: what the work raised the last time, also while it is done again.
+        """
+        job = self._job(key, work, self._retry_after_s)
+        self._admit()
+        if not job.ended.is_set():
+            if job.before is not None:
+                raise job.before.with_traceback(None)
+            raise Pending(self._clock() - job.asked_s)
+        return self._take(key, job)
+
+    def wait(self, key: Key, work: Callable[[], Result], within_s: float) -> Result:
+        """Return the result of the work, for threads that may wait. Work that failed is done again.
+
+        Raises:
+            Pending: it has not ended within the time, or not before `close`.
+            Exception: what the work raised.
+        """
+        job = self._job(key, work, 0.0)
+        until_s = time.monotonic() + within_s
+        job.waiting += 1
+        try:
+            self._admit()
+            while not job.ended.wait(_POLL_S):
+                self._admit()
+                if self._is_closed or time.monotonic() > until_s:
+                    raise Pending(self._clock() - job.asked_s)
+        finally:
+            job.waiting -= 1
+        self._was_waited_for = True
+        return self._take(key, job)
+
+    def close(self) -> None:
+        """Let no thread wait any more."""
+        self._is_closed = True
+
+    def has_news(self) -> bool:
+        """Return True if work has ended that `ask` may return now. Call this now and then: it begins what waits."""
+        self._admit()
+        with self._lock:
+            fresh = [job for job in self._jobs.values() if job.ended.is_set() and not job.is_told]
+            for job in fresh:
+                job.is_told = True
+            has_news, self._was_waited_for = bool(fresh) or self._was_waited_for, False
+        return has_news
+
+    def retain(self, is_wanted: Callable[[Key], bool]) -> None:
+        """Forget all other work. What runs goes on, and its result is discarded."""
+        with self._lock:
+            gone = {key: job for key, job in self._jobs.items() if not is_wanted(key) and not job.waiting}
+            for key, job in gone.items():
+                del self._jobs[key]
+                job.is_unwanted = True
+            results = [result for job in gone.values() if job.ended.is_set() for result in job.results]
+        for result in results:
+            self._discard(result)
+
+    def _job(self, key: Key, work: Callable[[], Result], retry_after_s: float) -> _Job[Result]:
+        with self._lock:
+            job, now_s = self._jobs.get(key), self._clock()
+            if job is None:
+                job = self._jobs[key] = _Job(work, now_s)
+            elif job.error is not None and now_s - job.ended_s >= retry_after_s:
+                job = self._jobs[key] = _Job(work, now_s, job.error)
+            return job
+
+    def _take(self, key: Key, job: _Job[Result]) -> Result:
+        job.is_told = True
+        if job.error is not None:
+            raise job.error.with_traceback(None)
+        with self._lock:
+            if self._jobs.get(key) is job:
+                del self._jobs[key]
+        return job.results[0]
+
+    def _admit(self) -> None:
+        """Begin the work that has waited longest, as far as there is room."""
+        while True:
+            with self._lock:
+                now_s = self._clock()
+                running = [each for each in self._jobs.values() if each.began_s is not None and not each.ended.is_set()]
+                job = next((each for each in self._jobs.values() if each.began_s is None), None)
+                if job is None or sum(now_s - (each.began_s or 0.0) < _LONG_S for each in running) >= _AT_ONCE:
+                    return
+                job.began_s = now_s
+            try:
+                self._start(lambda job=job: self._run(job))  # type: ignore[misc]  # mypy cannot infer a default's type
+            except RuntimeError as error:  # no thread could be started
+                job.error = error
+                self._end(job)
+
+    def _run(self, job: _Job[Result]) -> None:
+        try:
+            job.results.append(job.work())
+        except Exception as error:  # noqa: BLE001  # raised again where the work is asked for
+            job.error = error
+        except BaseException as error:  # noqa: BLE001  # a model that calls sys.exit() must not end who asks for it
+            job.error = RuntimeError(repr(error))
+        self._end(job)
+        self._admit()
+
+    def _end(self, job: _Job[Result]) -> None:
+        with self._lock:
+            job.ended_s = self._clock()
+            job.ended.set()
+            results = job.results if job.is_unwanted else []
+        for result in results:
+            self._discard(result)

@@ -1,0 +1,127 @@
+"""What the references of routes name, read from the registry in a thread of its own.
+
+The threads that follow the store ask here and never wait for the registry. While the registry does not answer, a
+reference names what it named last.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from registry_sync.background import Background, Pending, Start, at_once
+from registry_sync.catalogue import Catalogue, VersionKey
+from registry_sync.errors import RegistryError, RegistryUnavailable
+from router.spec.spec import ArmRef
+from runtimes.errors import ModelRefused, StillLoading
+from runtimes.manifest import Manifest
+
+_NO_ALIASES: Mapping[str, str] = MappingProxyType({})
+
+
+class _Answer(NamedTuple):
+    """What a reference names, or why that is not known.
+
+    `trouble` is why the registry was not read the last time, and `asked_s` when it was asked.
+    """
+
+    named: tuple[VersionKey, Manifest] | None
+    error: str
+    kind: type[Exception]
+    trouble: str
+    aliases: Mapping[str, str]
+    asked_s: float
+
+
+class ReferenceReader:
+    """One per process. `start` says where a reference that is new is read; `run` reads all of them again and again."""
+
+    def __init__(
+        self, catalogue: Catalogue, start: Start = at_once, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._answers: dict[ArmRef, _Answer] = {}
+        self._reading = Background[ArmRef, _Answer](start, 0.0)
+        self._changed: set[ArmRef] = set()
+
+    def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+        """Return the version that a reference named when it was read last. Have it read if it is new.
+
+        Raises:
+            UnknownModel, ModelRefused, RegistryUnavailable: see `Catalogue.resolve`.
+            StillLoading: it is being read for the first time.
+        """
+        answer = self._answers.get(ref)
+        if answer is None:
+            try:
+                answer = self._answers[ref] = self._reading.ask(ref, lambda: self._read(ref))
+            except Pending as pending:
+                raise StillLoading(f"looking up {ref} in the registry {pending}") from None
+        if answer.named is None:
+            raise answer.kind(answer.error)
+        return answer.named
+
+    def trouble(self, ref: ArmRef) -> str:
+        """Return why the registry could not be read when this reference was read last, or an empty text."""
+        answer = self._answers.get(ref)
+        return "" if answer is None else answer.trouble
+
+    def aliases_of(self, ref: ArmRef, version: str) -> frozenset[str]:
+        """Return the aliases of a version of the model that a reference names."""
+        answer = self._answers.get(ref)
+        aliases = _NO_ALIASES if answer is None else answer.aliases
+        return frozenset(alias for alias, aliased in aliases.items() if aliased == version)
+
+    def asked_s(self, ref: ArmRef) -> float:
+        """Return when the registry was last asked what a reference names, by the clock; minus infinity if never."""
+        answer = self._answers.get(ref)
+        return float("-inf") if answer is None else answer.asked_s
+
+    def has_news(self) -> bool:
+        """Return True if a reference was read for the first time since the last call."""
+        return self._reading.has_news()
+
+    def take_changed(self) -> frozenset[ArmRef]:
+        """Return the references that were read again since the last call and name something else now."""
+        changed, self._changed = self._changed, set()
+        return frozenset(changed)
+
+    def retain(self, refs: Collection[ArmRef]) -> None:
+        """Forget all other references."""
+        wanted = set(refs)
+        for ref in list(self._answers):  # a copy: other threads add to it
+            if ref not in wanted:
+                self._answers.pop(ref, None)
+        self._reading.retain(wanted.__contains__)
+
+    def run(self, stop: threading.Event, every_s: float) -> None:
+        """Read all references again every `every_s` seconds, until `stop` is set."""
+        while not stop.wait(every_s):
+            self.read_all()
+
+    def read_all(self) -> None:
+        """Read all references again."""
+        for ref, before in list(self._answers.items()):
+            answer = self._read(ref)
+            if self._answers.get(ref) is before:
+                self._answers[ref] = answer
+                if answer._replace(asked_s=before.asked_s) != before:
+                    self._changed.add(ref)
+
+    def _read(self, ref: ArmRef) -> _Answer:
+        before, asked_s = self._answers.get(ref), self._clock()
+        aliases = before.aliases if before is not None else _NO_ALIASES
+        with contextlib.suppress(Exception):  # an alias that nothing follows is no reason to fail
+            aliases = self._catalogue.aliases(ref.model)
+        try:
+            return _Answer(self._catalogue.resolve_now(ref), "", Exception, "", aliases, asked_s)
+        except RegistryUnavailable as error:
+            named = before.named if before is not None else None
+            return _Answer(named, str(error), RegistryUnavailable, str(error), aliases, asked_s)
+        except (RegistryError, ModelRefused) as error:
+            return _Answer(None, str(error), type(error), "", aliases, asked_s)
+        except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this reference alone
+            return _Answer(None, f"{ref} cannot be read: {error!r}.", ModelRefused, "", aliases, asked_s)
