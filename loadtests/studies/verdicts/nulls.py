@@ -35,6 +35,9 @@ def of_units(runs: int, rng: np.random.Generator) -> Iterator[Finding]:
     """Yield the share of false verdicts on sticky routes, looked at every ten seconds for ten minutes."""
     for case, users in users_of_nulls():
         yield Finding(PROMISE, f"units: {case}", units.play(users, runs, rng).found, ALPHA)
+    for case, users in users_of_worse_canaries():
+        outcome = units.play(users, runs, rng, worse=False)
+        yield Finding("not wrongly found healthy", f"units: {case}", outcome.found, ALPHA)
 
 
 def _courses(looks: int, rng: np.random.Generator) -> Iterator[tuple[str, Course, bool]]:
@@ -114,6 +117,16 @@ def users_of_nulls() -> Iterator[tuple[str, Users]]:
     yield "5% of 10000 at 90%, worse by the margin of 2%, share 25%", worse
     yield from _moving_users()
     yield from _bursts()
+
+
+def users_of_worse_canaries() -> Iterator[tuple[str, Users]]:
+    """Yield users for whom the candidate is worse by the margin exactly, so that it must not be found healthy."""
+    for share in (0.01, 0.05, 0.5):
+        for zipf in (0.0, 1.0):
+            worse = Users(unlike(), 0.02, _constant(share), zipf=zipf, worse_by=0.02)
+            yield f"5% of 10000 at 90%, worse by the margin of 2%, Zipf {zipf:g}, share {100 * share:g}%", worse
+        alike_users = Users(alike(0.01), 0.01, _constant(share), units=1000, zipf=1.2, worse_by=0.01)
+        yield f"1000 alike, worse by the margin of 1%, Zipf 1.2, share {100 * share:g}%", alike_users
 
 
 def _moving_users() -> Iterator[tuple[str, Users]]:

@@ -74,17 +74,17 @@ def unlike(high: float = 0.9, low: float = 0.01, part: float = 0.05) -> Draw:
     return lambda rng, runs, units: np.where(rng.random((runs, units), np.float32) < part, high, low).astype(np.float32)
 
 
-def play(users: Users, runs: int, rng: np.random.Generator, *, needed: float = NEEDED) -> Outcome:
-    """Simulate ten minutes of canaries and look after every ten seconds."""
+def play(users: Users, runs: int, rng: np.random.Generator, *, worse: bool = True) -> Outcome:
+    """Simulate ten minutes of canaries and look after every ten seconds whether they are found worse, or not worse."""
     route = _Route(users, runs, rng)
     reached = np.full(runs, NEVER)
     spent = np.zeros(runs, dtype=np.int64)
     for look in range(BUCKETS):
         requests = route.serve(look)
         spent += np.where(reached == NEVER, requests, 0)
-        by_units = route.seen.by_units(users.margin)
-        for run in np.flatnonzero((by_units >= needed) & (reached == NEVER)):
-            if route.seen.by_requests(int(run), users.margin) >= needed:
+        by_units = route.seen.by_units(users.margin, worse=worse)
+        for run in np.flatnonzero((by_units >= NEEDED) & (reached == NEVER)):
+            if route.seen.by_requests(int(run), users.margin, worse=worse) >= NEEDED:
                 reached[run] = look
     return Outcome(reached, spent)
 
@@ -109,18 +109,18 @@ class Seen:
             strata.clear()
             strata.update(merged)
 
-    def by_units(self, margin: float) -> Floats:
-        """Return the evidence against the candidate by units, by run."""
+    def by_units(self, margin: float, *, worse: bool = True) -> Floats:
+        """Return the evidence by units that the candidate is worse, or not worse, by run."""
         strata = [UnitStratum(share, counts, bucket_s) for (share, bucket_s), counts in self._by_group.items()]
-        return np.asarray(compare_units(strata, margin).against)
+        return np.asarray(compare_units(strata, margin)[0 if worse else 1])
 
-    def by_requests(self, run: int, margin: float) -> float:
-        """Return the evidence against the candidate by requests in one run."""
+    def by_requests(self, run: int, margin: float, *, worse: bool = True) -> float:
+        """Return the same by requests in one run."""
         strata = []
         for (share, bucket_s), counts in self._strata.items():
             requests, events, other_requests, other_events = map(int, counts[run])
             strata.append(Stratum(share, requests, events, other_requests, other_events, bucket_s))
-        return compare(strata, margin, by_unit=True).against
+        return compare(strata, margin, by_unit=True)[0 if worse else 1]
 
 
 class _Route:
