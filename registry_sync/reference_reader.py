@@ -46,6 +46,7 @@ class ReferenceReader:
         self._answers: dict[ArmRef, _Answer] = {}
         self._reading = Background[ArmRef, _Answer](start, 0.0)
         self._changed: set[ArmRef] = set()
+        self._lock = threading.Lock()  # guards `_changed`
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference named when it was read last. Have it read if it is new.
@@ -86,7 +87,8 @@ class ReferenceReader:
 
     def take_changed(self) -> frozenset[ArmRef]:
         """Return the references that were read again since the last call and name something else now."""
-        changed, self._changed = self._changed, set()
+        with self._lock:
+            changed, self._changed = self._changed, set()
         return frozenset(changed)
 
     def retain(self, refs: Collection[ArmRef]) -> None:
@@ -109,7 +111,8 @@ class ReferenceReader:
             if self._answers.get(ref) is before:
                 self._answers[ref] = answer
                 if answer._replace(asked_s=before.asked_s) != before:
-                    self._changed.add(ref)
+                    with self._lock:
+                        self._changed.add(ref)
 
     def _read(self, ref: ArmRef) -> _Answer:
         before, asked_s = self._answers.get(ref), self._clock()

@@ -127,10 +127,13 @@ def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
 
 
-def require_released(versions: Versions, document: Document) -> None:
+def require_released(
+    versions: Versions, document: Document, serving: Mapping[str, Candidate] = MappingProxyType({})
+) -> None:
     """Reject a document under which an arm would serve a version that is in quarantine on its route.
 
-    The registry is asked only if the route has a quarantine: a shift must not depend on the registry.
+    The registry is asked only if the route has a quarantine, and not about arms whose version is in `serving`: a shift
+    must not depend on the registry.
 
     Raises:
         Rejected: an arm would serve such a version.
@@ -139,11 +142,13 @@ def require_released(versions: Versions, document: Document) -> None:
     if not document.quarantine:
         return
     spec, refs, weights = document.spec, references(document), document.weights
-    serving = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
-    nothing = Candidate("", "")
-    found = {arm: candidate_of(versions, refs[arm]) if arm in serving else nothing for arm in spec.arms}
-    others = {arm: stand_in(document, arm, found[arm]) for arm in serving}
-    found |= {arm: candidate_of(versions, ref) for arm, ref in others.items() if ref is not None}
+    wanted = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
+    found = dict.fromkeys(spec.arms, Candidate("", ""))
+    for arm in wanted:
+        found[arm] = serving.get(arm) or candidate_of(versions, refs[arm])
+        other = stand_in(document, arm, found[arm])
+        if other is not None:
+            found[arm] = candidate_of(versions, other)
     refuse_quarantined(document, found)
 
 

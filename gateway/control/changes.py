@@ -32,6 +32,7 @@ OURSELVES = "pointsman"
 _SPARED = "The version is not in quarantine, because an arm that takes over serves it, too."
 _PATIENCE_S = 5.0
 _MOST_PAUSE_S = 0.02
+_LOCK_PATIENCE_S = 0.5
 _LOCKS = 64
 
 
@@ -79,7 +80,10 @@ class Changes:
         """
         self._refuse_in_trouble()
         until_s = time.monotonic() + _PATIENCE_S
-        with self._locks[hash(route) % _LOCKS]:
+        lock = self._locks[hash(route) % _LOCKS]
+        # A thread that holds it may wait for the registry. An abort must not: compare-and-set keeps writers apart.
+        is_mine = lock.acquire(timeout=_LOCK_PATIENCE_S)
+        try:
             while True:
                 entry, at = self._next(route, command_for, note, expected)
                 try:
@@ -91,6 +95,9 @@ class Changes:
                     time.sleep(random.uniform(0, _MOST_PAUSE_S))  # noqa: S311  # so that two writers drift apart
                 else:
                     return entry
+        finally:
+            if is_mine:
+                lock.release()
 
     def declare(self, specs: Sequence[RouteSpec], expected: Mapping[str, int], note: Note) -> list[Entry]:
         """Declare several routes, all or none. `expected` maps each to the version that the caller has seen, or 0.
@@ -171,14 +178,15 @@ class Changes:
         version is not put in quarantine: the route would have nothing left to answer with.
         """
         changed = apply(document, command)
+        serving = self._view.candidates(document.spec.route) or {}
         try:
-            require_released(self._known, changed)
+            require_released(self._known, changed, serving)
         except (RegistryError, ModelRefused):  # an abort must not depend on the registry
             return changed, note
         except Rejected:
             spared = apply(document, replace(command, is_held=False))
             with suppress(RegistryError, ModelRefused, Rejected):
-                require_released(self._known, spared)
+                require_released(self._known, spared, serving)
                 return spared, replace(note, why=f"{note.why} {_SPARED}".strip())
         return changed, note
 

@@ -31,6 +31,8 @@ from store.interface import Store
 _log = structlog.get_logger()
 
 _PIECE_BYTES = 4 * 1024 * 1024
+_LEAST_PIECE_BYTES = 64 * 1024
+"""A store that refuses a large piece as late gets smaller ones: sums by group of units may be a hundred thousand."""
 
 
 class _Source:
@@ -77,7 +79,7 @@ class LogCounter:
         self.failures = 0
         self._store = store
         self._spool = spool
-        self._piece_bytes = piece_bytes
+        self._most_bytes = self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
         self._sources: dict[str, _Source] = {}
         self._gone: deque[str] = deque()
@@ -166,8 +168,13 @@ class LogCounter:
         if source.is_counted:
             return False
         source.certain = False  # until the store has replied
-        source.end = self._store.count(path.name, source.end, piece.end, added)
+        try:
+            source.end = self._store.count(path.name, source.end, piece.end, added)
+        except StoreUnavailable:
+            self._piece_bytes = max(self._piece_bytes // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
+            raise
         source.certain = True
+        self._piece_bytes = min(2 * self._piece_bytes, self._most_bytes)
         return source.end < size
 
     def _read(self, path: Path, source: _Source) -> SegmentRange:

@@ -20,6 +20,8 @@ RECENT_S = 3600
 """How far back sums are read by time bucket."""
 FRESH_S = 60
 """How far back time buckets are read again at every look. What is added to older buckets counts in the totals only."""
+LOOK_AGAIN_S = 60.0
+"""A route is read again after this time even if the store says that it was not counted: older companions do not say."""
 GROUPS_FRESH_S = 180
 """The same for the sums by group of units, whose time buckets are longer."""
 GROUPS_EVERY_S = 10.0
@@ -53,6 +55,7 @@ class _Look(NamedTuple):
     document: Document
     versions: Mapping[str, str]
     observation: Observation
+    at_s: float
 
 
 class Observer:
@@ -67,6 +70,7 @@ class Observer:
         self._looks: dict[str, _Look] = {}
         self._weights: dict[str, dict[int, Mapping[str, int]]] = defaultdict(dict)
         self._recent: dict[str, Sums] = {}
+        self._read_s: dict[str, int] = {}
         self._groups: dict[str, _Groups] = {}
 
     def refresh(self) -> None:
@@ -85,11 +89,12 @@ class Observer:
         if not self._is_fresh:
             self._forget_counted()
         known = self._looks.get(document.spec.route)
-        if known is not None and known.document == document and known.versions == versions:
+        is_young = known is not None and 0 <= now_s - known.at_s < LOOK_AGAIN_S
+        if known is not None and is_young and known.document == document and known.versions == versions:
             return known.observation
         observation = self._read(document, versions, now_s)
         if not any(finding.verdict.awaits_units for finding in observation.findings):
-            self._looks[document.spec.route] = _Look(document, versions, observation)
+            self._looks[document.spec.route] = _Look(document, versions, observation, now_s)
         return observation
 
     def _forget_counted(self) -> None:
@@ -134,7 +139,8 @@ class Observer:
         if known.trial_version == trial and abs(now_s - known.at_s) < every_s:
             return known
         is_new = known.trial_version != trial
-        read = self._store.group_sums(route, trial, int(now_s) - (RECENT_S if is_new else GROUPS_FRESH_S))
+        since_s = now_s - RECENT_S if is_new else max(min(known.at_s, now_s) - GROUPS_FRESH_S, now_s - RECENT_S)
+        read = self._store.group_sums(route, trial, int(since_s))
         kept = {key: value for key, value in known.recent.items() if key.bucket_s >= now_s - RECENT_S and not is_new}
         self._groups[route] = _Groups(now_s, trial, by_group(read.totals), {**kept, **by_group(read.recent)})
         return self._groups[route]
@@ -142,7 +148,9 @@ class Observer:
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""
         known = self._recent.get(route)
-        fresh = self._store.recent_sums(route, now_s - (RECENT_S if known is None else FRESH_S))
+        # What was counted since the last reading may be older than that: a store that was away gets its counts late.
+        last_s, self._read_s[route] = min(self._read_s.get(route, now_s), now_s), now_s
+        fresh = self._store.recent_sums(route, max(last_s - FRESH_S, now_s - RECENT_S) if known else now_s - RECENT_S)
         kept = {key: value for key, value in (known or {}).items() if key.bucket_s >= now_s - RECENT_S}
         self._recent[route] = {**kept, **fresh}
         return self._recent[route]

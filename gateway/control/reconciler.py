@@ -137,9 +137,9 @@ class Reconciler:
                 self._is_built = True
             if is_due:
                 self._retried_s = now_s
+        self._ticked_s = time.monotonic()  # a report that waits for the store delays no change
         if swapped or now_s - self._reported_s >= _REPORT_EVERY_S:
             self._send_report(now_s)
-        self._ticked_s = time.monotonic()
 
     def report(self) -> Report:
         """Return this replica's report of now."""
@@ -191,8 +191,12 @@ class Reconciler:
             route = self._build(document, known, problems, warnings)
             if route is not None:
                 built[name] = route
-        self._builder.forget_unused(documents, built, problems, warnings)
-        return self._swap(built, problems, warnings)
+        swapped = self._swap(built, problems, warnings)
+        try:
+            self._builder.forget_unused(documents, built, problems, warnings)
+        except Exception:  # noqa: BLE001  # tidying up must not keep a change from being live
+            _log.exception("gateway.refresh.untidy")
+        return swapped
 
     def _build(
         self, document: Document, known: Built | None, problems: dict[str, str], warnings: dict[str, str]

@@ -12,7 +12,7 @@ from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.errors import RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from router.spec.spec import ArmRef
-from runtimes.errors import StillLoading
+from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest
 
 _RETRY_AFTER_S = 30.0
@@ -32,7 +32,8 @@ class TriedVersions:
         self._reader = reader
         self._require = require
         self._has_passed = has_passed
-        self._trying = Background[VersionKey, None](start, _RETRY_AFTER_S)
+        self._trying = Background[tuple[VersionKey, Manifest], None](start, _RETRY_AFTER_S)
+        self._tried: set[tuple[VersionKey, Manifest]] = set()
         self._clock = clock
         self._known: dict[tuple[ArmRef, int], float] = {}
         self._asked: dict[tuple[ArmRef, int], float] = {}
@@ -70,14 +71,21 @@ class TriedVersions:
             ModelRefused: it failed.
         """
         if not self._has_passed(manifest):
+            self._tried.add((key, manifest))
             try:
-                self._trying.ask(key, lambda: self._require(key, manifest))
+                self._trying.ask((key, manifest), lambda: self._require(key, manifest))
             except Pending as pending:
                 raise StillLoading(f"trying {key} {pending}") from None
+            except ModelRefused:
+                raise
+            except Exception as error:  # any other fault concerns this version alone, too
+                raise ModelRefused(f"{key} could not be tried: {error!r}.") from error
         return Version(key, manifest, VersionState.READY)
 
     def forget_unasked(self) -> None:
         """Forget the references for which nothing was asked since the last call."""
         self._known, self._asked = self._asked, {}
+        tried, self._tried = self._tried, set()
+        self._trying.retain(tried.__contains__)
         named, self._named = self._named, set()
         self._reader.retain(named)

@@ -115,7 +115,9 @@ class Trials:
         return ""
 
     def _file(self, manifest: Manifest) -> Path:
-        return self._folder / hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()
+        """Return the file of a result. Under other limits a version is tried anew."""
+        tried = msgspec.json.encode((manifest, self._options.load.within_s, self._options.load.max_bytes))
+        return self._folder / hashlib.sha256(tried).hexdigest()
 
     @contextlib.contextmanager
     def _locked(self, manifest: Manifest) -> Iterator[Path]:

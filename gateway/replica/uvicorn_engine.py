@@ -23,6 +23,8 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     uvloop.run(_serve(settings, on_ready))
 
 
+_STOP_S = 30.0
+"""How long the replica may take to stop once it has answered its requests. The companion writes the log meanwhile."""
 _LAST_S = 5.0
 """How long the interpreter may take to end after the replica. It would wait for ever for a thread that hangs in a model
 or waits for a version to load."""
@@ -42,8 +44,15 @@ async def _serve(settings: Settings, on_ready: Callable[[], None]) -> None:
             await ending
     finally:
         starting.cancel()
+        code = 0 if ended.is_set() else 1
+        _end_after(settings.drain_s + _STOP_S, code)
         await asyncio.wait((starting,))
         await replica.stop()
-        last = threading.Timer(_LAST_S, os._exit, (0 if ended.is_set() else 1,))
-        last.daemon = True
-        last.start()
+        _end_after(_LAST_S, code)
+
+
+def _end_after(within_s: float, code: int) -> None:
+    """End the process after this time, whatever hangs."""
+    last = threading.Timer(within_s, os._exit, (code,))
+    last.daemon = True
+    last.start()

@@ -94,11 +94,23 @@ class Watched(NamedTuple):
             if begins_s > first_s and begins_s >= oldest_s:  # an older block has lost some of its buckets
                 self._add(cells, look, key, value, begins_s)
                 self._add(cells, look, key, -value, first_s)
+        is_old = self._may_have_moved() and first_s < oldest_s
         for (policy_version, begins_s), cell in sorted(cells.items()):
+            if is_old and begins_s == first_s:
+                continue
             slots = self.counted.weights.get(policy_version, {})
             own, others = slots.get(self.arm, 0), slots.get(self.trusted, 0)
             if policy_version >= self.document.trial_version and own and others:
                 yield own / (own + others), begins_s, cell
+
+    def _may_have_moved(self) -> bool:
+        """Return True if the versions may have come to their arms in the middle of a policy version.
+
+        Then requests of one version at night may stand beside those of the other version by day, in the stratum that
+        holds what is older than the time buckets. In a rollout the candidate is pinned.
+        """
+        arms = self.document.spec.arms
+        return self.document.spec.rollout is None and any(arms[arm].alias for arm in (self.arm, self.trusted) if arm)
 
     def _add(self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int) -> None:
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):

@@ -11,6 +11,7 @@ from store.redis.connection import RedisConnection
 
 _DAY_S = 24 * 3600
 _TOTALS_KEPT_S = 30 * _DAY_S
+_GROUP_TOTALS_KEPT_S = _DAY_S  # after the last addition; 60 kB for each policy version
 _SOURCES_KEPT_S = 7 * _DAY_S
 _INDEXED = max(VERSIONS_READ, BUCKETS_KEPT_S // BUCKET_S + 1)
 
@@ -112,7 +113,7 @@ class RedisSums(RedisConnection):
         names, version = self._names, key.policy_version
         if key.group == ALL_UNITS:
             return _Hash(names.total(route, version), names.totals(route), version, _TOTALS_KEPT_S)
-        return _Hash(names.group_total(route, version), names.group_totals(route), version, _TOTALS_KEPT_S)
+        return _Hash(names.group_total(route, version), names.group_totals(route), version, _GROUP_TOTALS_KEPT_S)
 
     def _bucket(self, route: str, key: SumKey) -> _Hash:
         names, bucket_s = self._names, key.bucket_s

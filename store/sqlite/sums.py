@@ -73,12 +73,9 @@ class SQLiteSums(SQLiteConnection):
 
     def counted_since(self, number: int) -> Counted:
         """See `Store.counted_since`."""
-        rows = self._query("SELECT number, route FROM counted WHERE number > ?", number)
-        newest = max((int(each) for each, _ in rows), default=0)
-        return Counted(
-            newest or self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted"),
-            frozenset(route for _, route in rows),
-        )
+        newest = self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted")  # first: more may come meanwhile
+        rows = self._query("SELECT route FROM counted WHERE number > ?", number)
+        return Counted(newest, frozenset(route for (route,) in rows))
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -108,12 +109,17 @@ class StatusReader:
         return evidence
 
     def _observe(self, document: Document, now_s: float) -> Observation:
+        """Judge the versions that this replica serves, as the companion does, or else what the registry names.
+
+        An arm of which neither is known gets no finding.
+        """
+        serving = self._view.candidates(document.spec.route) or {}
+        versions = {arm: each.version for arm, each in serving.items()}
         refs = references(document)
-        try:
-            versions = {arm: candidate_of(self._catalogue, refs[arm]).version for arm in document.spec.guarded_arms}
-        except (RegistryError, ModelRefused):  # the version of an arm is unknown: show the counts without guardrails
-            unguarded = replace(document, spec=replace(document.spec, guardrails=()))
-            return self._observer.look(unguarded, {}, now_s)
+        for arm in document.spec.guarded_arms:
+            if arm not in versions:
+                with suppress(RegistryError, ModelRefused):
+                    versions[arm] = candidate_of(self._catalogue, refs[arm]).version
         return self._observer.look(document, versions, now_s)
 
 

@@ -90,9 +90,11 @@ class Site:
         """Add traffic of now, under the document of now."""
         self.add({REQUESTS: requests, ERRORS: errors}, arm, route, **more)
 
-    def add(self, added: dict, arm: str, route: str = "r", model: str = "", against: str = "") -> None:
+    def add(
+        self, added: dict, arm: str, route: str = "r", model: str = "", against: str = "", at_s: float | None = None
+    ) -> None:
         model = model or self.replica.candidates(route)[arm].version
-        bucket_s = int(self.now_s) // BUCKET_S * BUCKET_S
+        bucket_s = int(self.now_s if at_s is None else at_s) // BUCKET_S * BUCKET_S
         policy = self.document(route).version
         beside = self.replica.candidates(route)[against].version if against else ""
         sums = {SumKey(bucket_s, policy, arm, model, against, name, beside): value for name, value in added.items()}

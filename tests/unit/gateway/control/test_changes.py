@@ -1,5 +1,6 @@
 """Documents are changed by compare-and-set: a change that expects a version gets a Conflict, any other is repeated."""
 
+import contextlib
 import threading
 import time
 from fractions import Fraction
@@ -22,6 +23,7 @@ from runtimes.load import LoadOptions
 from store.errors import Conflict, Moved, StoreUnavailable
 from store.sqlite.store import SQLiteStore
 from tests.support.flaky_store import FlakyStore
+from tests.support.polling import PATIENCE_S
 
 ARMS = {"stable": "linear:1", "canary": "linear:2"}
 SPLIT = {"route": "r", "arms": ARMS, "split": {"stable": "90%", "canary": "10%"}, "fallback": "stable"}
@@ -48,11 +50,15 @@ class Desk:
         self.store = FlakyStore(folder)
         self.registry = registry
         self.trouble = ""
+        self.served: dict[str, Candidate] | None = None
         self.catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.changes = Changes(self.store, self.catalogue, "replica-0", self)
 
     def replica(self, name: str) -> Changes:
         return Changes(self.store, Catalogue(DirectoryRegistry(self.registry), LoadOptions()), name, self)
+
+    def candidates(self, route: str) -> dict[str, Candidate] | None:  # noqa: ARG002  # the View's
+        return self.served
 
     def candidate(self, ref: str) -> Candidate:
         return candidate_of(self.catalogue, parse_ref(ref))
@@ -383,6 +389,44 @@ def test_an_abort_goes_back_to_what_was_there_though_the_alias_names_the_candida
     assert entry.document.weights == {"stable": 10_000, "canary": 0}
     assert [held.name for held in entry.document.quarantine] == ["linear:2"]
     assert bind(replica._versions, entry.document).arms["stable"].key.version == "1"
+
+
+def test_an_abort_compares_with_what_is_served_and_not_with_a_registry_that_does_not_answer(desk):
+    """The arm that takes over serves the version that is aborted, which only the replicas know."""
+    arms = {"stable": "linear@champion", "canary": "linear:2"}
+    desk.declare({**SPLIT, "arms": arms})
+    candidate = desk.candidate("linear:2")
+    desk.served = {"stable": candidate, "canary": candidate}
+    replica = desk.replica("new")
+    desk.registry_goes_away()
+    entry = replica.change("r", lambda _: Abort(2.0, "It failed.", "canary", candidate), NOTE)
+    assert entry.document.weights == {"stable": 10_000, "canary": 0}
+    assert entry.document.quarantine == ()
+
+
+def test_an_abort_does_not_wait_for_a_command_that_waits_for_the_registry(desk):
+    desk.declare(ROLLOUT)
+    candidate = desk.candidate("linear@challenger")
+    desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
+    waits, answers = threading.Event(), threading.Event()
+
+    def hang(document):
+        waits.set()
+        assert answers.wait(PATIENCE_S)
+        return Shift({"canary": Fraction(1, 10)})
+
+    shift = threading.Thread(target=lambda: suppressed(lambda: desk.changes.change("r", hang, NOTE)))
+    shift.start()
+    assert waits.wait(PATIENCE_S)
+    entry = desk.changes.change("r", lambda _: Abort(2.0, "It failed."), NOTE)
+    assert entry.document.weights["canary"] == 0
+    answers.set()
+    shift.join()
+
+
+def suppressed(work) -> None:
+    with contextlib.suppress(Rejected, Conflict):
+        work()
 
 
 @pytest.mark.parametrize("is_split", [True, False])

@@ -211,3 +211,21 @@ def test_a_route_whose_sums_the_store_has_lost_is_read_again_though_only_another
     site.count("stable", 20, route="s")
     site.tick()
     assert site.driver.verdicts["r"][0].verdict.reason == "No requests of canary have been counted yet."
+
+
+def test_what_is_counted_late_is_judged_in_its_own_time(site):
+    """A store that was away for minutes gets its counts late. They must not stand beside the canary's good past."""
+    site.begin(rollout={"of": "canary", "steps": ["10%", "50%"], "every": "10h"})
+    for _ in range(30):
+        site.count("stable", 1000, errors=10)
+        site.count("canary", 100, errors=1)
+        site.tick(after_s=10)
+    bad_s = site.now_s
+    site.now_s += 180
+    for at_s in range(int(bad_s), int(site.now_s), 10):
+        site.count("stable", 1000, errors=10, at_s=at_s)
+        site.count("canary", 100, errors=12, at_s=at_s)
+    late = Observer(site.store).look(site.document(), {"stable": "1", "canary": "2"}, site.now_s)
+    site.tick()
+    assert late.findings[0].verdict.state == "UNHEALTHY"
+    assert site.stands()[0] == "ABORTED"
