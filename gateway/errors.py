@@ -87,10 +87,10 @@ class ArmDown(GatewayError):
 class TooLate(GatewayError):
     """The deadline passed, or too little time is left for the model to answer before it."""
 
-    def __init__(self, sentence: str = "", *, is_foretold: bool = False) -> None:
-        """Take the sentence. With `is_foretold`, the model was not asked, on account of an estimate."""
+    def __init__(self, sentence: str = "", *, is_not_started: bool = False) -> None:
+        """Take the sentence. With `is_not_started`, the model was not asked, by no fault of the route's requests."""
         super().__init__(sentence)
-        self.is_foretold = is_foretold
+        self.is_not_started = is_not_started
 
 
 class BrokenOff(GatewayError):

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.control.binding import bind, candidate_of, require_released
+from gateway.control.blind_guardrails import refuse_blind
 from gateway.control.version_loader import Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
@@ -202,9 +203,10 @@ class Changes:
     def _bind_all(self, document: Document) -> None:
         """Load every arm and shadow. The error sentence names the route, for several may be declared at once."""
         try:
-            without = bind(self._versions, document, retry=True).without
-            if without:
-                raise Rejected(" ".join(without.values()))
+            binding = bind(self._versions, document, retry=True)
+            if binding.without:
+                raise Rejected(" ".join(binding.without.values()))
+            refuse_blind(document.spec, binding.arms)
         except (Rejected, RegistryError, ModelRefused) as error:
             raise type(error)(f"Route {document.spec.route}: {error}") from error
 

@@ -13,9 +13,21 @@ class Job(Pending[Sequence[Tensor]]):
     """A request to one version; await it for the outputs. `deadline_s` and `queued_s` are of `time.perf_counter`.
 
     `pace` is the pace of its route. With `must_run` it was due to be tried, so no estimate refuses it any more.
+    `worked_before` is `Work.until` when it began to wait; None if it does not wait, because it runs or is settled.
     """
 
-    __slots__ = ("deadline_s", "inputs", "model_s", "must_run", "pace", "probe", "queued_s", "rows", "timer")
+    __slots__ = (
+        "deadline_s",
+        "inputs",
+        "model_s",
+        "must_run",
+        "pace",
+        "probe",
+        "queued_s",
+        "rows",
+        "timer",
+        "worked_before",
+    )
 
     def __init__(
         self, inputs: Inputs, rows: int, deadline_s: float | None, queued_s: float, pace: Pace, *, probe: bool = False
@@ -30,6 +42,7 @@ class Job(Pending[Sequence[Tensor]]):
         self.queued_s = queued_s
         self.model_s = 0.0
         self.timer: asyncio.TimerHandle | None = None
+        self.worked_before: tuple[float, float] | None = None
 
     def abandon(self) -> None:
         """See `Pending.abandon`.

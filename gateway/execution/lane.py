@@ -22,8 +22,10 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.breaker import Breaker
 from gateway.execution.executor import Executor
 from gateway.execution.job import Job
+from gateway.execution.lane_counts import count_run
 from gateway.execution.lateness import expire, fail_late, is_refused, latest_s
 from gateway.execution.paces import Paces, observe
+from gateway.execution.work import Work
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
 from runtimes.batching import Inputs, RequestResult, merge, rows_to_merge, shape_key
@@ -64,6 +66,7 @@ class Lane:
         self.breaker = Breaker()
         self.paces = Paces(executor)
         self.statistics = LaneStatistics()
+        self._work = Work()
         self._end_of_turn = end_of_turn
         self._is_batching = is_batching
         self._has_one_shape_key = has_one_shape_key
@@ -93,7 +96,7 @@ class Lane:
         job = Job(inputs, rows, deadline_s, now_s, pace, probe=probe)
         if deadline_s is not None and is_refused(job, now_s):
             raise TooLate(
-                "There is less time left than the model takes; it was not started.", is_foretold=deadline_s > now_s
+                "There is less time left than the model takes; it was not started.", is_not_started=deadline_s > now_s
             )
         may_wait = wait_s > 0 and self._is_batching and (not self._queue or self._wait_timer is not None)
         self._queue.append(job)
@@ -131,6 +134,8 @@ class Lane:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._run)
         for job in self._queue:
+            if job.deadline_s is not None and job.worked_before is None:
+                job.worked_before = self._work.until(time.perf_counter(), job.pace)
             self._watch(job)
 
     def _start_batches(self) -> bool:
@@ -180,31 +185,39 @@ class Lane:
                 self._queue += queue[position + 1 :]
                 break
         for job in late:
-            fail_late(job)
+            fail_late(job, is_others=self._work.is_others(now_s, job))
         return batch
 
     def _start(self, jobs: list[Job]) -> None:
-        rows = [job.rows for job in jobs]
-        settle = partial(self._settle, jobs, time.perf_counter())
+        rows, started_s = [job.rows for job in jobs], time.perf_counter()
+        settle = partial(self._settle, jobs, started_s)
         try:
             self.executor.start(merge([job.inputs for job in jobs]), rows, latest_s(jobs), settle)
         except Exception as error:  # noqa: BLE001  # such as too little memory to merge: each request must get an error
             _log.exception("gateway.lane.failed", lane=str(self.key.version))
             settle([ModelFailed(f"The batch could not be run: {error!r}")] * len(jobs), 0.0)
+        if not jobs[0].settled:  # it has not run on the event loop
+            self._work.begin(jobs, started_s)
         for job in jobs:
+            job.worked_before = None
             self._watch(job)
 
     def _watch(self, job: Job) -> None:
         """Set the timer of a job that was not settled in this turn, so that it fails when its deadline passes."""
         if job.deadline_s is not None and job.timer is None and not job.settled:
             left_s = max(job.deadline_s - time.perf_counter(), 0.0)
-            job.timer = asyncio.get_running_loop().call_later(left_s, expire, job)
+            job.timer = asyncio.get_running_loop().call_later(left_s, self._expire, job)
+
+    def _expire(self, job: Job) -> None:
+        expire(job, is_others=self._work.is_others(time.perf_counter(), job))
 
     def _settle(
         self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[RequestResult], duration_s: float
     ) -> None:
         """Give every job its outcome, and schedule the jobs that have queued up meanwhile."""
-        self._count(jobs, started_s, outcomes, duration_s)
+        now_s = time.perf_counter()
+        count_run(self.statistics, jobs, outcomes, started_s=started_s, duration_s=duration_s, now_s=now_s)
+        self._work.end(jobs, duration_s)
         if len(jobs) == 1:  # the usual case, which need not pay for a set
             jobs[0].pace.observe(jobs[0].rows, duration_s)
         else:
@@ -220,26 +233,6 @@ class Lane:
         if self._queue and not self._is_scheduled and self._wait_timer is None:
             self._is_scheduled = True
             self._end_of_turn.call(self._run)
-
-    def _count(
-        self, jobs: Sequence[Job], started_s: float, outcomes: Sequence[RequestResult], duration_s: float
-    ) -> None:
-        statistics, now_s, is_counted = self.statistics, time.perf_counter(), False
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if job.probe:
-                continue
-            is_counted = True
-            statistics.instances += job.rows
-            statistics.queued_s += started_s - job.queued_s
-            if isinstance(outcome, Exception):
-                statistics.failed += 1
-                statistics.failed_s += now_s - job.queued_s
-            else:
-                statistics.succeeded += 1
-                statistics.succeeded_s += now_s - job.queued_s
-        if is_counted:
-            statistics.runs += 1
-            statistics.model_s += duration_s
 
     def _can_merge(self, one: Job, other: Job) -> bool:
         return self._has_one_shape_key or shape_key(one.inputs) == shape_key(other.inputs)

@@ -20,13 +20,17 @@ MOST_REFUSED = 9
 
 
 class Pace:
-    """The estimate for one route on one version, in one replica."""
+    """The estimate for one route on one version, in one replica.
 
-    __slots__ = ("_latency", "_refused")
+    `worked_s` is for how long the version has worked for the route (`gateway.execution.work`).
+    """
+
+    __slots__ = ("_latency", "_refused", "worked_s")
 
     def __init__(self, latency: LatencyModel) -> None:
         self._latency = latency
         self._refused = 0
+        self.worked_s = 0.0
 
     def expected_s(self, rows: int) -> float:
         """Return the seconds that a run of `rows` instances is expected to take."""

@@ -171,7 +171,7 @@ def _reserve_s(live: LiveRoute, fallbacks: Sequence[int], call: Call, deadline_s
 def _code_of(error: BaseException, call: Call, live: LiveRoute, breaker: Breaker) -> str:
     """Return the error code that the log gets. It says more than the error's class where counting needs it."""
     if isinstance(error, TooLate):
-        if error.is_foretold:
+        if error.is_not_started:
             return NOT_STARTED
         if _is_callers_deadline(call, live):
             return CALLERS_DEADLINE
@@ -194,7 +194,8 @@ def _admits(breaker: Breaker, call: Call) -> bool:
 def _report_failure(breaker: Breaker, error: BaseException, job: Job | None, live: LiveRoute) -> None:
     """Report a failure to the arm's breaker, as far as the arm is at fault."""
     if _is_arms_fault(error, job, live):
-        breaker.failed(time.perf_counter(), live.route.name)
+        is_not_started = isinstance(error, TooLate) and error.is_not_started  # the version is busy; with other routes
+        breaker.failed(time.perf_counter(), "" if is_not_started else live.route.name)
     elif isinstance(error, InputRefused):  # the model runs; it refuses these values
         breaker.succeeded()
     elif isinstance(error, TooLate) and job is None:

@@ -48,7 +48,12 @@ def called(gateway: GatewayProcess, route: str, body: dict[str, Any], waiting_s:
             caller.join()
 
 
-def begin(
+def begin(gateway: GatewayProcess, route: str, arms: dict[str, str], *guardrails: dict[str, Any], **more: Any) -> None:
+    declare_rollout(gateway, route, arms, *guardrails, **more)
+    assert gateway.cli("start", route, "--why", "a test").returncode == 0
+
+
+def declare_rollout(
     gateway: GatewayProcess,
     route: str,
     arms: dict[str, str],
@@ -61,7 +66,6 @@ def begin(
         "rollout": {"of": "canary", "steps": ["50%", "100%"], "every": "10m", **step},
         "deadline": deadline,
     })  # fmt: skip
-    assert gateway.cli("start", route, "--why", "a test").returncode == 0
 
 
 def status_of(gateway: GatewayProcess, route: str) -> dict[str, Any]:
@@ -96,12 +100,12 @@ def test_a_canary_that_hangs_until_its_callers_leave_is_aborted(gateway, route, 
     assert canary["left"] > canary["requests"]
 
 
-def publish_linear(gateway: GatewayProcess, model: str, rows: int, of_batch: bool) -> None:
-    """Publish version 1, and version 2 that answers NaN only. Without `of_batch` the answer is a mean over the rows."""
+def publish_linear(gateway: GatewayProcess, model: str, rows: int, of_batch: bool, first: int = 1) -> None:
+    """Publish two versions. The second answers NaN only. Without `of_batch` the answer is a mean over the rows."""
     inputs = [TensorSpec("x", "FP32", (rows, 8))]
     outputs = [TensorSpec("y", "FP32", (rows, 3) if of_batch else (3,))]
     weights = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
-    for version, factor in (("1", 1.0), ("2", np.nan)):
+    for version, factor in ((str(first), 1.0), (str(first + 1), np.nan)):
         nodes = [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Mul", ["z", "k"], ["all"])]
         last = ["all", "axes"] if not of_batch else ["all"]
         nodes.append(
@@ -130,11 +134,46 @@ def test_a_model_exported_for_batch_1_is_seen(gateway, route, guardrail, name):
         assert wait_for_abort(gateway, route) == f"abort canary: {name}"
 
 
-def test_nothing_is_promoted_by_itself_while_a_guardrail_is_blind(gateway):
-    route = "mean"
+@pytest.mark.parametrize(
+    ("route", "guardrail"),
+    [
+        ("mean-missing", {"missing_outputs": {"worse_by": "1%"}}),
+        ("mean-differs", {"disagreement": {"above": "5%", "sample": "100%"}}),
+    ],
+)
+def test_a_guardrail_that_could_see_nothing_is_refused_when_its_route_is_declared(gateway, route, guardrail):
     publish_linear(gateway, route, -1, of_batch=False)
-    arms = {"stable": f"{route}:1", "canary": f"{route}:2"}
-    begin(gateway, route, arms, {"missing_outputs": {"worse_by": "1%"}}, every="1s", samples=20)
+    spec = {
+        "route": route, "arms": {"stable": f"{route}:1", "canary": f"{route}:2"}, "fallback": "stable",
+        "guardrails": [guardrail], "rollout": {"of": "canary", "steps": ["50%", "100%"], "every": "10m"},
+    }  # fmt: skip
+    path = gateway.home / f"{route}.yaml"
+    path.write_text(json.dumps(spec))
+    refused = gateway.cli("apply", "-f", str(path))
+    words = " ".join(refused.stderr.split())
+    assert refused.returncode == 1
+    assert f"Guardrail {next(iter(guardrail))} could see nothing of arm" in words
+    assert "or take the guardrail out." in words
+    assert all(each["route"] != route for each in gateway.client.status()["routes"])
+    gateway.declare({**spec, "guardrails": [{"errors": {"worse_by": "1%"}}]})
+
+
+def test_nothing_is_promoted_by_itself_while_a_guardrail_is_blind(gateway):
+    """Both aliases are moved to versions in whose outputs nothing can be seen, after the route was declared."""
+    route = "mean"
+    publish_linear(gateway, "mean", 1, of_batch=True)
+    publish_linear(gateway, "mean", -1, of_batch=False, first=3)
+    aliases = gateway.home / "models" / "mean" / "aliases.yaml"
+    aliases.write_text("champion: 1\nchallenger: 2\n")
+    arms = {"stable": "mean@champion", "canary": "mean@challenger"}
+    declare_rollout(gateway, route, arms, {"missing_outputs": {"worse_by": "1%"}}, every="1s", samples=20)
+    aliases.write_text("champion: 3\nchallenger: 4\n")
+    wait_until(
+        lambda: status_of(gateway, route)["serves"] == {"stable": "3", "canary": "4"},
+        within_s=180,
+        shows=lambda: status_of(gateway, route),
+    )
+    assert gateway.cli("start", route, "--why", "a test").returncode == 0
     with called(gateway, route, EIGHT, waiting_s=60.0):
         wait_until(
             lambda: (

@@ -163,7 +163,7 @@ def test_what_another_routes_requests_took_refuses_none_of_this_one():
             assert slow.settled
         with pytest.raises(TooLate) as refused:
             lane.submit(ONE, 1, now_s() + 0.5, route="slow")
-        assert refused.value.is_foretold
+        assert refused.value.is_not_started
         batches = len(executor.batches)
         for _ in range(20):
             job = lane.submit(ONE, 1, now_s() + 0.5, route="quick")
@@ -186,7 +186,7 @@ def test_a_model_that_is_too_slow_for_its_deadline_misses_it_in_what_it_runs():
             try:
                 job = lane.submit(ONE, 1, now_s() + 0.5)
             except TooLate as error:
-                foretold += error.is_foretold
+                foretold += error.is_not_started
                 continue
             missed += (await outcome(job)).startswith("The model did not answer within the deadline.")
         assert (foretold, missed) == (90, 10)
@@ -212,7 +212,7 @@ def test_a_request_that_waited_too_long_was_not_refused_by_an_estimate():
                 late.append(error)
 
         await run_in_task(wait())
-        assert [("it was not started" in str(error), error.is_foretold) for error in late] == [(True, False)]
+        assert [("it was not started" in str(error), error.is_not_started) for error in late] == [(True, False)]
 
     simulated(run)
 

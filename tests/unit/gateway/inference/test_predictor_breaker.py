@@ -5,6 +5,7 @@ import contextlib
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from gateway.errors import ArmDown, TooLate
@@ -252,3 +253,25 @@ def test_a_request_that_an_estimate_refused_is_recorded_as_not_started(bench, jo
     with pytest.raises(TooLate):
         bench.predict(live, within_s=0.2)
     assert (codes(bench), arm.runs) == (["NotStarted"], before)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "recorded"),
+    [("another", ["NotStarted"] * (FAILURES_IN_A_ROW + 1)), ("r", ["TooLate"] * FAILURES_IN_A_ROW + ["ArmDown"])],
+)
+def test_requests_that_never_run_behind_a_hanging_one_blame_the_route_that_sent_it(
+    simulated, join_live, signature, ahead, recorded
+):
+    arm = Fake(signature, 1, held=True)
+    live = join_live({"a": arm}, mean_s=0.0002, inline_below_s=0.0001, threads=1, deadline="30ms")
+
+    async def ask() -> None:
+        live.routes["r"].arms[0].lane.submit({"X": np.ones((1, 2), "f4")}, 1, route=ahead)
+        await asyncio.sleep(0)
+        for number in range(FAILURES_IN_A_ROW + 1):
+            with pytest.raises((TooLate, ArmDown)):
+                await simulated.ask(live, decision_id=f"d{number}")
+
+    simulated.run(ask())
+    arm.gate.set()
+    assert (codes(simulated), arm.runs) == (recorded, 1)
