@@ -81,6 +81,7 @@ class RolloutDriver:
                 if move is not None:
                     self._make(route, document, move)
         with suppress(StoreError):  # the next tick tries it again
+            self._clock.save()
             self._clock.forget_ended(self._view.documents.values())
         self._trouble = trouble
 
