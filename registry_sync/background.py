@@ -52,7 +52,6 @@ class _Job(Generic[Result]):
         self.error: Exception | None = None
         self.waiting = 0
         self.is_unwanted = False
-        self.is_told = False
 
 
 class Background(Generic[Key, Result]):
@@ -74,6 +73,10 @@ class Background(Generic[Key, Result]):
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: dict[Key, _Job[Result]] = {}
+        # Of the jobs above, so that none of the calls, of which there may be thousands in a row, looks at all of them.
+        self._not_begun: dict[Key, _Job[Result]] = {}
+        self._running: set[_Job[Result]] = set()
+        self._fresh: set[_Job[Result]] = set()
         self._was_waited_for = False
         self._is_closed = False
 
@@ -121,10 +124,8 @@ class Background(Generic[Key, Result]):
         """Return True if work has ended that `ask` may return now. Call this now and then: it begins what waits."""
         self._admit()
         with self._lock:
-            fresh = [job for job in self._jobs.values() if job.ended.is_set() and not job.is_told]
-            for job in fresh:
-                job.is_told = True
-            has_news, self._was_waited_for = bool(fresh) or self._was_waited_for, False
+            has_news = self._was_waited_for or bool(self._fresh)
+            self._fresh, self._was_waited_for = set(), False
         return has_news
 
     def retain(self, is_wanted: Callable[[Key], bool]) -> None:
@@ -133,6 +134,9 @@ class Background(Generic[Key, Result]):
             gone = {key: job for key, job in self._jobs.items() if not is_wanted(key) and not job.waiting}
             for key, job in gone.items():
                 del self._jobs[key]
+                self._not_begun.pop(key, None)
+                self._running.discard(job)
+                self._fresh.discard(job)
                 job.is_unwanted = True
             results = [result for job in gone.values() if job.ended.is_set() for result in job.results]
         for result in results:
@@ -142,29 +146,31 @@ class Background(Generic[Key, Result]):
         with self._lock:
             job, now_s = self._jobs.get(key), self._clock()
             if job is None:
-                job = self._jobs[key] = _Job(work, now_s)
+                job = self._jobs[key] = self._not_begun[key] = _Job(work, now_s)
             elif job.error is not None and now_s - job.ended_s >= retry_after_s:
-                job = self._jobs[key] = _Job(work, now_s, job.error)
+                job = self._jobs[key] = self._not_begun[key] = _Job(work, now_s, job.error)
             return job
 
     def _take(self, key: Key, job: _Job[Result]) -> Result:
-        job.is_told = True
+        with self._lock:
+            self._fresh.discard(job)
+            if job.error is None and self._jobs.get(key) is job:
+                del self._jobs[key]
         if job.error is not None:
             raise job.error.with_traceback(None)
-        with self._lock:
-            if self._jobs.get(key) is job:
-                del self._jobs[key]
         return job.results[0]
 
     def _admit(self) -> None:
         """Begin the work that has waited longest, as far as there is room."""
-        while True:
+        while self._not_begun:
             with self._lock:
                 now_s = self._clock()
-                running = [each for each in self._jobs.values() if each.began_s is not None and not each.ended.is_set()]
-                job = next((each for each in self._jobs.values() if each.began_s is None), None)
-                if job is None or sum(now_s - (each.began_s or 0.0) < _LONG_S for each in running) >= _AT_ONCE:
+                new = sum(now_s - (each.began_s or 0.0) < _LONG_S for each in self._running)
+                if new >= _AT_ONCE or not self._not_begun:
                     return
+                key = next(iter(self._not_begun))
+                job = self._not_begun.pop(key)
+                self._running.add(job)
                 job.began_s = now_s
             try:
                 self._start(lambda job=job: self._run(job))  # type: ignore[misc]  # mypy cannot infer a default's type
@@ -185,6 +191,9 @@ class Background(Generic[Key, Result]):
     def _end(self, job: _Job[Result]) -> None:
         with self._lock:
             job.ended_s = self._clock()
+            self._running.discard(job)
+            if not job.is_unwanted:
+                self._fresh.add(job)
             job.ended.set()
             results = job.results if job.is_unwanted else []
         for result in results:

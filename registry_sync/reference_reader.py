@@ -4,7 +4,6 @@ The threads that follow the store ask here and never wait for the registry. Whil
 reference names what it named last.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -35,6 +34,13 @@ class _Answer(NamedTuple):
     asked_s: float
 
 
+class _Aliases(NamedTuple):
+    """The aliases of a model, None if they could not be read, and when the registry was asked for them."""
+
+    named: Mapping[str, str] | None
+    asked_s: float
+
+
 class ReferenceReader:
     """One per process. `start` says where a reference that is new is read; `run` reads all of them again and again."""
 
@@ -58,7 +64,9 @@ class ReferenceReader:
         answer = self._answers.get(ref)
         if answer is None:
             try:
-                answer = self._answers[ref] = self._reading.ask(ref, lambda: self._read(ref))
+                answer = self._answers[ref] = self._reading.ask(
+                    ref, lambda: self._read(ref, self._read_aliases(ref.model))
+                )
             except Pending as pending:
                 raise StillLoading(f"looking up {ref} in the registry {pending}") from None
         if answer.named is None:
@@ -105,20 +113,32 @@ class ReferenceReader:
             self.read_all()
 
     def read_all(self) -> None:
-        """Read all references again."""
+        """Read all references again, and the aliases of each model once."""
+        aliases: dict[str, _Aliases] = {}
         for ref, before in list(self._answers.items()):
-            answer = self._read(ref)
+            if ref.model not in aliases:
+                aliases[ref.model] = self._read_aliases(ref.model)
+            answer = self._read(ref, aliases[ref.model])
             if self._answers.get(ref) is before:
                 self._answers[ref] = answer
                 if answer._replace(asked_s=before.asked_s) != before:
                     with self._lock:
                         self._changed.add(ref)
 
-    def _read(self, ref: ArmRef) -> _Answer:
-        before, asked_s = self._answers.get(ref), self._clock()
-        aliases = before.aliases if before is not None else _NO_ALIASES
-        with contextlib.suppress(Exception):  # an alias that nothing follows is no reason to fail
-            aliases = self._catalogue.aliases(ref.model)
+    def _read_aliases(self, model: str) -> _Aliases:
+        asked_s = self._clock()
+        try:
+            return _Aliases(self._catalogue.aliases(model), asked_s)
+        except Exception:  # noqa: BLE001  # an alias that nothing follows is no reason to fail
+            return _Aliases(None, asked_s)
+
+    def _read(self, ref: ArmRef, found: _Aliases) -> _Answer:
+        before, asked_s = self._answers.get(ref), found.asked_s
+        aliases = found.named
+        if aliases is None:
+            aliases = before.aliases if before is not None else _NO_ALIASES
+        elif ref.alias is not None and ref.alias in aliases:
+            ref = ArmRef(ref.model, version=aliases[ref.alias])
         try:
             return _Answer(self._catalogue.resolve_now(ref), "", Exception, "", aliases, asked_s)
         except RegistryUnavailable as error:

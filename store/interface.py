@@ -5,7 +5,7 @@ store cannot be reached. A write that failed this way is not made later either: 
 refuses every write that has waited for longer than its caller did.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -183,6 +183,15 @@ class Store(Protocol):
 
     def counted(self, source: str) -> int:
         """Return where the counted part of a source ends."""
+
+    def counted_each(self, sources: Collection[str]) -> Mapping[str, int]:
+        """Return where the counted part of each of these sources ends."""
+
+    def advance(self, ranges: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """Move the ends of many sources, each as `count` does without sums: by source, from `before` to `after`.
+
+        Return where the counted part of each source ends now.
+        """
 
     def forget_source(self, source: str) -> None:
         """Forget where the counted part of a source ends. The caller must never count that source again."""

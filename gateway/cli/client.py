@@ -56,6 +56,11 @@ def _path(route: str) -> str:
     return f"/api/routes/{quote(route, safe='')}"
 
 
+def _only(routes: Sequence[str]) -> str:
+    """Return the query that asks for these routes only; an empty one if there are none, or too many for a path."""
+    return f"?{urlencode([('route', route) for route in routes])}" if 0 < len(routes) <= _MOST_NAMED else ""
+
+
 def _encode(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
@@ -118,14 +123,13 @@ class ApiClient:
         """Tell the gateway to write back what its store has lost."""
         return self._object("POST", "/api/restore", "routes")
 
-    def status(self) -> dict[str, Any]:
-        """Return what is wanted and what each replica serves."""
-        return self._object("GET", "/api/status", "replicas")
+    def status(self, routes: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what is wanted and what each replica serves, of these routes only unless there are too many."""
+        return self._object("GET", f"/api/status{_only(routes)}", "replicas")
 
     def replicas(self, routes: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Return the last report of each replica, only about these routes unless there are too many for a path."""
-        query = f"?{urlencode([('route', route) for route in routes])}" if len(routes) <= _MOST_NAMED else ""
-        return self._objects("GET", f"/api/replicas{query if routes else ''}", "replica")
+        """Return the last report of each replica, of these routes only unless there are too many."""
+        return self._objects("GET", f"/api/replicas{_only(routes)}", "replica")
 
     def models(self) -> list[dict[str, Any]]:
         """Return the model versions that one replica holds."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import orjson
 import typer
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 from gateway.cli.api_error import ApiError, last_answered
+from gateway.cli.plain_table import lay_out
 from gateway.cli.printable import printable, printable_json, printable_lines
 from gateway.errors import GatewayError
 from inference_log.errors import LogError
@@ -21,8 +20,6 @@ from router.errors import RouterError
 from store.errors import StoreError
 
 _FULL_WIDTH = 10_000
-_FOLDED_WIDTH = 24
-_GAP = 2
 _PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SERVES", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
 
@@ -53,18 +50,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     breaks the lines.
     """
     texts = [["" if value is None else printable(str(value)) for value in row] for row in rows]
-    columns = [printable(column) for column in columns]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    least = -_GAP
-    for column, *cells in zip(columns, *texts, strict=True):
-        is_prose, natural = column in _PROSE, max(map(cell_len, (column, *cells)))
-        width = min(natural, _FOLDED_WIDTH) if is_prose else natural
-        table.add_column(column, overflow="fold", no_wrap=not is_prose, min_width=width)
-        least += width + _GAP
-    for row in texts:
-        table.add_row(*row)
-    table.width = least if least > console.width else None
-    console.print(table, crop=False)
+    head, lines = lay_out([printable(column) for column in columns], texts, _PROSE, console.width)
+    console.out(head, style="bold", highlight=False)
+    if lines:
+        console.out("\n".join(lines), highlight=False)
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -20,13 +20,15 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show each route's rollout, guardrails and shadows, and what every replica has applied."""
-    now = ApiClient(url).status()
+    client = ApiClient(url)
     if route is None:
+        now = client.status()
         print_json(now) if as_json else print_status(now)
         return
+    now = client.status([route])
     found = next((each for each in now["routes"] if each["route"] == route), None)
     if found is None:
-        there = ", ".join(each["route"] for each in now["routes"]) or "none"
+        there = ", ".join(each["route"] for each in client.routes()) or "none"
         raise ValueError(f"There is no route {route!r}; there are {there}.")
     print_json(found) if as_json else print_route(found, now)
 

@@ -9,17 +9,19 @@ from onnx import TensorProto, helper
 from registry_sync.registries.directory import ALIASES, MANIFEST
 from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
 
-_MODELS = 20
 _VERSIONS = 3
 _COLUMNS = tuple(f"column-{number}" for number in range(2))
 _OPSET = 17
 _IR_VERSION = 8
 
 
-def publish(root: Path) -> list[str]:
-    """Write the models, of three versions each and with aliases, and return their names."""
+def publish(root: Path, count: int) -> list[str]:
+    """Write the models, of three versions each and with aliases, and return their names.
+
+    All have the same artifact. So it is tried once, and the study need not wait for a trial of each version.
+    """
     content = _identity()
-    names = [f"model-{number:02}" for number in range(_MODELS)]
+    names = [f"model-{number:04}" for number in range(count)]
     for name in names:
         for version in range(1, _VERSIONS + 1):
             folder = root / name / str(version)
@@ -34,8 +36,15 @@ def publish(root: Path) -> list[str]:
                 description="answers what it gets; made to measure many routes",
             )
             (folder / MANIFEST).write_text(manifest_to_yaml(manifest))
-        (root / name / ALIASES).write_text(yaml.safe_dump({"champion": "1", "challenger": "2"}))
+        move_aliases(root, name, champion="1", challenger="2")
     return names
+
+
+def move_aliases(root: Path, name: str, **aliases: str) -> None:
+    """Replace the aliases of a model, all at the same time."""
+    fresh = root / name / f"{ALIASES}.new"
+    fresh.write_text(yaml.safe_dump(aliases))
+    fresh.replace(root / name / ALIASES)
 
 
 def _identity() -> bytes:

@@ -2,7 +2,7 @@
 
 A node is its replicas (uvicorn, one home) and their companion. Every third route is a split, the others are rollouts
 under way; all have guardrails. Processor time is that of whole processes. `python -m loadtests.studies.many_routes
-[--routes N] [--replicas N] [--redis] [--busy N] [--json]`.
+[--routes N] [--models N] [--replicas N] [--redis] [--busy N] [--json]`.
 """
 
 import json
@@ -27,9 +27,10 @@ from rich.table import Table
 
 from gateway.access.change_header import CHANGE_HEADER
 from loadtests.soak.gateway import COMMAND, Gateway, new_home, serving
-from loadtests.studies.many_models import publish
+from loadtests.studies.many_models import move_aliases, publish
 
 SHIFTS = 20
+ALIASES_MOVED = 5
 _IN_FORCE_S = 60.0
 _LOOK_EVERY_S = 0.005
 _APPLY_S = 600.0
@@ -43,6 +44,7 @@ _CHANGE = {CHANGE_HEADER: "1"}
 
 def main(
     routes: Annotated[int, typer.Option(min=3, help="How many routes, of two arms each.")] = 1000,
+    models: Annotated[int, typer.Option(min=1, help="Models, of three versions and two aliases each.")] = 20,
     replicas: Annotated[int, typer.Option(min=1, help="Replicas of the node.")] = 1,
     redis: Annotated[bool, typer.Option("--redis", help="Keep the state in a redis-server, not in SQLite.")] = False,
     busy: Annotated[int, typer.Option(help="Routes that get four requests a second in the second period.")] = 5,
@@ -54,8 +56,8 @@ def main(
     """Measure a node with many routes: idle, with a little traffic, and while weights change."""
     with ExitStack() as stack:
         folder = stack.enter_context(new_home(home))
-        models = publish(folder / "models")
-        declared = [_route(number, models) for number in range(routes)]
+        names = publish(folder / "models", models)
+        declared = [_route(number, names) for number in range(routes)]
         settings = {"STORE": stack.enter_context(_redis(folder, port + 2 * replicas))} if redis else {}
         node = [stack.enter_context(serving(folder, port + 2 * each, **settings)) for each in range(replicas)]
         figures = _measure(node, declared, busy=busy, seconds=seconds)
@@ -84,6 +86,9 @@ def _measure(node: Sequence[Gateway], declared: list[dict[str, Any]], *, busy: i
     taken_s = [_shift(clients, route) for route in splits[:SHIFTS]]
     figures["shift in force on every replica, median s"] = statistics.median(taken_s)
     figures["shift in force on every replica, worst s"] = max(taken_s)
+    followed_s = _follow_aliases(node[0].home / "models", clients, declared[3 * SHIFTS :])
+    figures["an alias is followed on every replica, median s"] = statistics.median(followed_s)
+    figures["an alias is followed on every replica, worst s"] = max(followed_s)
     figures["pointsman shift, median s"] = statistics.median(
         _command(node[0], "shift", route, "canary=30") for route in splits[-5:]
     )
@@ -145,6 +150,26 @@ def _shift(clients: Sequence[httpx.Client], route: str) -> float:
 
 def _is_all_drawn(client: httpx.Client, route: str) -> bool:
     return float(client.post(f"/v2/models/{route}/infer", json=_BODY).headers["x-propensity"]) == 1.0
+
+
+def _follow_aliases(root: Path, clients: Sequence[httpx.Client], declared: list[dict[str, Any]]) -> list[float]:
+    """Move the aliases of some models, and return the seconds until every replica serves what they name."""
+    followers = [each for each in declared if "split" in each and each["arms"]["stable"].endswith("@champion")]
+    by_model = {each["arms"]["stable"].partition("@")[0]: each["route"] for each in followers}
+    taken_s = []
+    for model, route in list(by_model.items())[:ALIASES_MOVED]:
+        began_s = time.perf_counter()
+        move_aliases(root, model, champion="3", challenger="2")
+        for client in clients:
+            _until(partial(_is_served, client, route, "3"), _IN_FORCE_S)
+        taken_s.append(time.perf_counter() - began_s)
+        time.sleep(_BETWEEN_SHIFTS_S)
+    return taken_s
+
+
+def _is_served(client: httpx.Client, route: str, version: str) -> bool:
+    headers = client.post(f"/v2/models/{route}/infer", json=_BODY).headers
+    return (headers["x-arm"], headers["x-model-version"]) == ("stable", version)
 
 
 def _cpu(node: Sequence[Gateway], seconds: float) -> dict[str, float]:

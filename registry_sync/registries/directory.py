@@ -7,6 +7,7 @@ file system, where a listing is slow, and it is looked at every few seconds. Ope
 anew. Its content is read only if they have changed.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
-from registry_sync.registries.regular_file import NotRegular, open_regular_file, read_regular_file
+from registry_sync.registries.regular_file import NotRegular, open_regular_file, opened_stat, read_regular_file
 from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, parse_manifest
@@ -28,6 +29,8 @@ ALIASES = "aliases.yaml"
 _MAX_TEXT_BYTES = 1024 * 1024
 _MAX_ARTIFACT_BYTES = 4 * 1024**3
 """Twice the size of the largest ONNX file, which protobuf limits."""
+_TEXTS_PARSED = 32_768
+"""Parsed texts that are kept. All are read in turn, so with one more than this each would be parsed every time."""
 _SETTLED_NS = 2_000_000_000
 """A file that was changed more recently than this is read again: its next change may leave its time and size alike.
 
@@ -43,7 +46,7 @@ class _Text(NamedTuple):
 
 # Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes. So does
 # refusing: a text just below the limits of `load_yaml` takes a second.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_TEXTS_PARSED)
 def _parse_manifest(text: str) -> Manifest | ModelRefused:
     try:
         return parse_manifest(text)
@@ -51,7 +54,7 @@ def _parse_manifest(text: str) -> Manifest | ModelRefused:
         return error
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_TEXTS_PARSED)
 def _parse_aliases(text: str) -> Mapping[str, str] | str:
     """Return the version of each alias, or why the text is something else."""
     try:
@@ -145,12 +148,15 @@ class DirectoryRegistry:
         if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
             raise FileNotFoundError(f"{names} names no file of the registry")
         path = "/".join((str(self._root), *names))
+        known = self._texts.get(path)
+        if known is not None and _stamp(opened_stat(path)) == known.stamp:
+            return known.content
         with open_regular_file(path, _MAX_TEXT_BYTES, follows_link=True) as (stream, found):
-            stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            known = self._texts.get(path)
-            if known is not None and known.stamp == stamp:
-                return known.content
             content = stream.read(found.st_size).decode()
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
-            self._texts[path] = _Text(stamp, content)
+            self._texts[path] = _Text(_stamp(found), content)
         return content
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""With O_NONBLOCK, opening never waits for another process, as it would for a pipe."""
+
 
 class NotRegular(OSError):
     """The path names a link, a pipe, a device, a directory or the like, or a file that is too large."""
@@ -23,9 +26,8 @@ def open_regular_file(
         NotRegular: see there. The sentence follows the path.
         OSError: the file is not there, or cannot be opened.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follows_link else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, _FLAGS | (0 if follows_link else os.O_NOFOLLOW))
     except OSError as error:
         if error.errno == errno.ELOOP:  # open(2): what O_NOFOLLOW returns for a link
             raise NotRegular("is a link; put the file itself there") from error
@@ -40,6 +42,19 @@ def open_regular_file(
         if status.st_size > max_bytes:
             raise NotRegular(f"is larger than {max_bytes} bytes")
         yield stream, status
+
+
+def opened_stat(path: str) -> os.stat_result:
+    """Return the attributes of a file, of whatever type. A network file system fetches them anew when it is opened.
+
+    Raises:
+        OSError: the file is not there, or cannot be opened.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_regular_file(path: Path | str, max_bytes: int, *, follows_link: bool) -> bytes:

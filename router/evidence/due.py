@@ -37,9 +37,8 @@ def abort_due(
     document: Document, findings: tuple[GuardrailFinding, ...], bound: Mapping[str, Candidate], now_s: float
 ) -> DueChange | None:
     """Return the abort of the first unhealthy arm with traffic, or None. `bound` is what serves each arm now."""
-    weights = document.weights
     for finding in findings:
-        if finding.verdict.state is VerdictState.UNHEALTHY and weights[finding.arm]:
+        if finding.verdict.state is VerdictState.UNHEALTHY and document.weights[finding.arm]:
             why = finding.verdict.reason
             command = Abort(now_s, why, finding.arm, bound[finding.arm])
             return DueChange(command, f"abort {finding.arm}: {finding.guardrail}", why, finding)

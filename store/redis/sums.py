@@ -1,6 +1,6 @@
 """Sums of the traffic in Redis."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
@@ -70,6 +70,21 @@ class RedisSums(RedisConnection):
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
         return int(self._execute("GET", self._names.source(source)) or 0)
+
+    def counted_each(self, sources: Collection[str]) -> Mapping[str, int]:
+        """See `Store.counted_each`."""
+        if not sources:
+            return {}
+        ends = self._execute("MGET", *map(self._names.source, sources))
+        return {source: int(end or 0) for source, end in zip(sources, ends, strict=True)}
+
+    def advance(self, ranges: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """See `Store.advance`."""
+        if not ranges:
+            return {}
+        pairs = (number for each in ranges.values() for number in each)
+        reply = self._write("advance", list(map(self._names.source, ranges)), _SOURCES_KEPT_S, *pairs)
+        return dict(zip(ranges, map(int, reply[1:]), strict=True))
 
     def forget_source(self, source: str) -> None:
         """See `Store.forget_source`."""

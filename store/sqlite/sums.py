@@ -1,7 +1,8 @@
 """Sums of the traffic in a SQLite file."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
@@ -9,6 +10,7 @@ from store.codec import LARGEST_SUM, clamp
 from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.sqlite.connection import SQLiteConnection
 
+_ENDS = "SELECT source, ends FROM sources WHERE source IN (SELECT value FROM json_each(?))"
 _NOTE_COUNTED = "INSERT OR REPLACE INTO counted SELECT ?, 1 + COALESCE((SELECT MAX(number) FROM counted), 0)"
 # The sums by group of one policy version take some 40 kB, and a bandit may write thousands of versions a day.
 _DELETE_OLD_GROUPS = """
@@ -80,6 +82,20 @@ class SQLiteSums(SQLiteConnection):
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
         return self._query_number("SELECT ends FROM sources WHERE source = ?", source)
+
+    def counted_each(self, sources: Collection[str]) -> Mapping[str, int]:
+        """See `Store.counted_each`."""
+        rows = self._query(_ENDS, json.dumps(list(sources)))
+        return dict.fromkeys(sources, 0) | {source: int(ends) for source, ends in rows}
+
+    def advance(self, ranges: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """See `Store.advance`."""
+        with self._transaction() as connection:
+            found = dict(connection.execute(_ENDS, (json.dumps(list(ranges)),)).fetchall())
+            ends = {source: int(found.get(source, 0)) for source in ranges}
+            moved = {source: after for source, (before, after) in ranges.items() if ends[source] == before}
+            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?)", moved.items())
+            return ends | moved
 
     def forget_source(self, source: str) -> None:
         """See `Store.forget_source`."""

@@ -55,7 +55,7 @@ class StatusReader:
             if not trouble:
                 known = _chosen(self._documents(), routes)
                 evidence = self._evidence(known, now_s)
-                observed_s = {route: read_observed_s(self._store, document) for route, document in known.items()}
+                observed_s = read_observed_s(self._store, known.values())
         except StoreUnavailable as error:
             store = self._store_status("UNREACHABLE", str(error))
             own = _about([self._view.report()], routes)

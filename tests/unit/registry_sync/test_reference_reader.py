@@ -108,3 +108,31 @@ def test_only_references_that_are_wanted_are_read_again(reader, registry):
     registry.is_away = True
     reader.read_all()
     assert reader.trouble(CHAMPION) == ""
+
+
+def test_the_aliases_of_a_model_are_read_once_for_all_its_references(reader, registry, publisher, monkeypatch):
+    publisher.alias("fraud", champion="2", challenger="1")
+    refs = [parse_ref(text) for text in ("fraud@champion", "fraud@challenger", "fraud:1", "fraud@nothing")]
+    for ref in refs[:3]:
+        reader.resolve(ref)
+    with pytest.raises(UnknownModel):
+        reader.resolve(refs[3])
+    asked: list[str] = []
+    monkeypatch.setattr(registry, "aliases", lambda model: asked.append(model) or Slow.aliases(registry, model))
+    publisher.alias("fraud", champion="1", challenger="2")
+    reader.read_all()
+    assert asked == ["fraud", "fraud"]  # once more for the one that is not there, which says so
+    assert reader.take_changed() >= set(refs[:2])
+    assert [reader.resolve(ref)[0].version for ref in refs[:3]] == ["1", "2", "1"]
+
+
+def test_what_a_reference_names_is_as_old_as_the_aliases_it_was_read_from(registry, publisher):
+    """The time must not be later: an alias may move after it was read for another reference of the model."""
+    now_s = iter(range(100, 200))
+    reader = ReferenceReader(Catalogue(registry, LoadOptions()), clock=lambda: float(next(now_s)))
+    refs = [CHAMPION, parse_ref("fraud:1")]
+    for ref in refs:
+        reader.resolve(ref)
+    before_s = max(map(reader.asked_s, refs))
+    reader.read_all()
+    assert {reader.asked_s(ref) for ref in refs} == {before_s + 1}

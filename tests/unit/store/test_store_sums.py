@@ -218,3 +218,29 @@ def test_what_comes_in_between_the_two_readings_of_groups_is_in_the_totals_at_mo
             monkeypatch.setattr(store, name, count_and(getattr(store, name)))
     totals, recent = store.group_sums("fraud", 1, 0)
     assert totals[key._replace(bucket_s=0)] > recent[key] > 0
+
+
+def test_the_ends_of_many_sources_move_at_once_each_only_from_where_it_is(kind, store):
+    assert store.counted_each(["a", "b"]) == {"a": 0, "b": 0}
+    assert store.advance({"a": (0, 10), "b": (0, 20)}) == {"a": 10, "b": 20}
+    assert store.advance({"a": (10, 15), "b": (0, 99), "c": (1, 2), "naïve · d": (0, 3)}) == {
+        "a": 15,
+        "b": 20,
+        "c": 0,
+        "naïve · d": 3,
+    }
+    for reader in (store, kind.open()):
+        assert reader.counted_each(["naïve · d", "b", "c", "a"]) == {"a": 15, "b": 20, "c": 0, "naïve · d": 3}
+        assert reader.counted("a") == 15
+    assert store.count("a", 15, 30, {}) == 30
+    store.forget_source("b")
+    assert store.counted_each(["a", "b"]) == {"a": 30, "b": 0}
+    assert (store.counted_each([]), store.advance({})) == ({}, {})
+    assert store.counted_since(0) == (0, frozenset())
+
+
+def test_the_ends_of_thousands_of_sources_are_read_and_moved(store):
+    ranges = {f"source-{number}": (0, number + 1) for number in range(5000)}
+    after = {source: end for source, (_, end) in ranges.items()}
+    assert store.advance(ranges) == after
+    assert store.counted_each(list(ranges)) == after

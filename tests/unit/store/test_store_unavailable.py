@@ -20,6 +20,8 @@ VERBS = {
     "restore": lambda store: store.restore("before", [entry(declared("another"))], []),
     "count": lambda store: store.count("segment", 0, 10, {"fraud": {sum_key(0): 1}}),
     "counted": lambda store: store.counted("segment"),
+    "counted_each": lambda store: store.counted_each(["segment", "step"]),
+    "advance": lambda store: store.advance({"segment": (0, 10), "step": (0, 20)}),
     "counted_since": lambda store: store.counted_since(0),
     "forget_source": lambda store: store.forget_source("segment"),
     "sums": lambda store: store.sums("fraud", 1),

@@ -239,3 +239,12 @@ def test_an_operator_without_a_name_is_unknown(monkeypatch):
 def test_a_host_that_is_no_name_cannot_be_reached():
     with pytest.raises(ApiError, match="No gateway answers"):
         ApiClient(f"http://{'a' * 64}.example").status()
+
+
+def test_the_status_of_a_route_is_asked_of_that_route_only(listening):
+    listening.content = b'{"replicas": []}'
+    client = ApiClient(listening.url)
+    client.status(["a b", "c"])
+    client.status()
+    client.status([f"route-{number}" for number in range(51)])
+    assert listening.paths == ["/api/status?route=a+b&route=c", "/api/status", "/api/status"]

@@ -185,7 +185,7 @@ def test_a_route_is_read_again_only_when_it_was_counted_or_changed(site):
         site.tick()
     site.store.asked.clear()
     site.tick(after_s=5)
-    of_step_time = {"count", "counted", "forget_source"}
+    of_step_time = {"advance", "counted", "forget_source"}
     assert {name for name in site.store.asked if name not in {"version", *of_step_time}} == {"counted_since"}
     site.count("stable", 100, route="s")
     site.tick()

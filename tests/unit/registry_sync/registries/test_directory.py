@@ -268,3 +268,18 @@ def test_aliases_nested_too_deep_are_an_error_of_the_registry(publisher):
     (publisher.root / "fraud" / "aliases.yaml").write_text("[" * 3_000 + "]" * 3_000)
     with pytest.raises(RegistryUnavailable, match=r"fraud/aliases.yaml cannot be read: it is nested"):
         DirectoryRegistry(publisher.root).aliases("fraud")
+
+
+def test_the_texts_of_thousands_of_models_are_parsed_once(tmp_path, monkeypatch):
+    parsed: list[str] = []
+    load_yaml = directory.load_yaml
+    monkeypatch.setattr(directory, "load_yaml", lambda text: parsed.append(text) or load_yaml(text))
+    models = [f"model-{number}" for number in range(1100)]
+    for model in models:
+        (tmp_path / model).mkdir()
+        (tmp_path / model / "aliases.yaml").write_text(f"champion: of {model}\n")
+    registry = DirectoryRegistry(tmp_path)
+    for _ in range(2):
+        for model in models:
+            assert registry.aliases(model) == {"champion": f"of {model}"}
+    assert len(parsed) == len(models)
