@@ -449,3 +449,26 @@ def test_weights_that_were_shifted_by_hand_are_what_is_compared_by(compared):
     own, others = document.weights["b"], document.weights["stable"]
     assert own == 1000
     assert compared.rows == [(own / (own + others), 10, 1, 90, 1, FIRST_S)]
+
+
+def moved(arms: dict[str, str]) -> tuple:
+    """Return findings 12 hours after a split began. Version 2 came to arm b in the morning. Both arms are worse by day."""
+    document = split(arms=arms)
+    late_s = FIRST_S + 12 * 3600
+    night = counts(500_000, 5000, arm="stable", policy=1)  # version 1 of b answered the other half
+    day = counts(200_000, 10_000, arm="stable", policy=1) + counts(120_000, 6000, arm="b", policy=1)
+    hour = range(late_s - 3600, late_s, 600)
+    recent = Counter()
+    for at_s in hour:
+        recent += counts(5000, 250, arm="stable", policy=1, bucket_s=at_s) + counts(
+            3000, 150, arm="b", policy=1, bucket_s=at_s
+        )
+    return find(document, night + day, recent, weights={1: document.weights}, versions={"stable": "1", "b": "2"})
+
+
+def test_where_an_alias_may_have_moved_only_requests_of_the_same_time_are_compared():
+    """The trusted arm's night stands in the sums over all time, and nothing of the new version's does."""
+    assert VerdictState.UNHEALTHY not in [
+        each.verdict.state for each in moved({"stable": "m:1", "b": "m@new", "c": "m:3"})
+    ]
+    assert VerdictState.UNHEALTHY in [each.verdict.state for each in moved({"stable": "m:1", "b": "m:2", "c": "m:3"})]
