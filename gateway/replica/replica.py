@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 import sys
 import time
 
@@ -23,6 +24,7 @@ from gateway.replica.build import (
     open_shared,
 )
 from gateway.replica.build_grpc import build_grpc
+from gateway.replica.neighbours import Neighbours, lacks
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
@@ -31,6 +33,7 @@ from gateway.settings import Settings
 
 _SETTLE_S = 10.0
 _SETTLE_EVERY_S = 0.05
+_NEIGHBOURS_EVERY_S = 1.0
 _STOP_S = 5.0
 _SWITCH_INTERVAL_S = 0.001
 _GC_THRESHOLD = 20_000  # objects; a request leaves no cycles behind
@@ -67,6 +70,7 @@ class Replica:
         inference.metadata.stall = control.reconciler.stall
         self._holder, self._shadows = inference.holder, inference.shadows
         self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
+        self._neighbours = Neighbours(shared.store, shared.identity.name, settings.host, settings.port)
         self._watchdog: Watchdog | None = None
         self._threads = ThreadGroup()
         self._heartbeat = Heartbeat(shared.seat)
@@ -74,8 +78,8 @@ class Replica:
     async def start(self) -> None:
         """Read the store, listen, and wait a little until every route is served.
 
-        A route is served as soon as its versions are loaded. On Ray, which has several replicas on a port, listen after
-        the wait: the routes of the others are served.
+        A route is served as soon as its versions are loaded. Beside replicas that listen already, listen when this one
+        serves what they serve.
 
         Raises:
             StoreUnavailable: the store could not be read even once; there is nothing to serve from.
@@ -90,8 +94,8 @@ class Replica:
         await asyncio.to_thread(control.reconciler.begin, _SETTLE_S)
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
         self._threads.start("registry", self._reader.run, settings.registry_every_s)
-        if settings.engine == "uvicorn":
-            await self._listen()
+        await self._wait_for_neighbours()
+        await self._listen()
         self._threads.start(
             "upkeep",
             do_upkeep,
@@ -104,14 +108,24 @@ class Replica:
         until_s = time.monotonic() + _SETTLE_S
         while self._holder.current.problems and time.monotonic() < until_s:
             await asyncio.sleep(_SETTLE_EVERY_S)
-        await self._listen()
         _settle_interpreter()
 
+    async def _wait_for_neighbours(self) -> None:
+        """Wait until every route is served that neighbours serve, as long as a version may take to load."""
+        served: frozenset[str] | None = None
+        began_s = now_s = time.monotonic()
+        asked_s = -math.inf
+        while now_s - began_s < (_SETTLE_S if served is None else self._settings.load_within_s):
+            if now_s - asked_s >= _NEIGHBOURS_EVERY_S:
+                served, asked_s = await asyncio.to_thread(self._neighbours.served), now_s
+            if not lacks(self._holder.current, served):
+                return
+            await asyncio.sleep(_SETTLE_EVERY_S)
+            now_s = time.monotonic()
+
     async def _listen(self) -> None:
-        """Accept connections on both ports, unless that was done already."""
+        """Accept connections on both ports."""
         settings = self._settings
-        if self._watchdog is not None:
-            return
         await self._http.start(bind_port(settings.host, settings.port))
         if self._grpc is not None:
             await self._grpc.start(bind_port(settings.host, settings.grpc_port))
