@@ -452,7 +452,7 @@ def test_weights_that_were_shifted_by_hand_are_what_is_compared_by(compared):
 
 
 def moved(arms: dict[str, str]) -> tuple:
-    """Return findings 12 hours after a split began. Version 2 came to arm b in the morning. Both arms are worse by day."""
+    """Return findings 12 hours after a split began. Version 2 came to arm b by day, when both arms are worse."""
     document = split(arms=arms)
     late_s = FIRST_S + 12 * 3600
     night = counts(500_000, 5000, arm="stable", policy=1)  # version 1 of b answered the other half
