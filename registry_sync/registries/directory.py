@@ -112,7 +112,7 @@ class DirectoryRegistry:
             versions = self.versions(model)
             if version not in versions:
                 known = ", ".join(versions)
-                raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from error
+                raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from error
             if isinstance(error, FileNotFoundError):
                 raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
             path = self._root / model / version / MANIFEST

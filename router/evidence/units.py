@@ -64,11 +64,15 @@ class UnitStratum(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What is summed over strata: scores and residuals by group, and the variance that is not the draw's."""
+    """What is summed over strata: scores and residuals by group, and the variance that is not the draw's.
+
+    `requests` are the candidate's by group, in the unit of the scores.
+    """
 
     scores: Floats
     residuals: Floats
     noise: Floats
+    requests: Floats
 
 
 def by_group(sums: Sums) -> GroupCounts:
@@ -91,13 +95,13 @@ def compare_units(strata: Sequence[UnitStratum], margin: float) -> Evidence:
     if not newest_first:
         return Evidence(0.0, 0.0)
     first_s = newest_first[-1].bucket_s
-    since = Scores(np.zeros(GROUPS), np.zeros(GROUPS), np.zeros(()))
+    since = Scores(np.zeros(GROUPS), np.zeros(GROUPS), np.zeros(()), np.zeros(GROUPS))
     terms: list[tuple[Floats, Floats]] = []
     for bucket_s, bucket in groupby(newest_first, key=lambda stratum: stratum.bucket_s):
         for stratum in bucket:
             since = Scores(*(known + more for known, more in zip(since, score(stratum, margin), strict=True)))
         weight = np.log(start_weight((bucket_s - first_s) // GROUP_BUCKET_S))
-        against, in_favour = mixture(since)
+        against, in_favour = mixture(since, margin)
         terms.append((weight + against, weight + in_favour))
     return Evidence(*(np.logaddexp.reduce(side) for side in zip(*terms, strict=True)))
 
@@ -114,6 +118,7 @@ def score(stratum: UnitStratum, margin: float) -> Scores:
         scores=(1 - share) * residuals - share * other_residuals,
         residuals=np.sqrt(share * (1 - share)) * (residuals + other_residuals),
         noise=(1 - share) ** 2 * _noise(requests, events, rate[..., 0], margin),
+        requests=(1 - share) * requests,
     )
 
 
@@ -124,23 +129,28 @@ def compare_units_to_bound(trials: Floats, events: Floats, bound: float) -> Evid
     """
     total = trials.sum()
     scores = events - bound * trials
-    square = max(float((scores**2).sum()), float(total * bound * (1 - bound)))
-    return Evidence(*(float(side) for side in _mean(scores.sum(), np.asarray(square))))
+    square = np.maximum((scores**2).sum(), total * bound * (1 - bound))
+    unseen = bound * (1 - bound) * (trials**2).sum() * 2 / 3  # as in `mixture`
+    return Evidence(float(_mean(scores.sum(), square)), float(_mean(-scores.sum(), square + unseen)))
 
 
-def mixture(since: Scores) -> tuple[Floats, Floats]:
-    """Return the logs of the mean over slopes, on both sides."""
+def mixture(since: Scores, margin: float) -> tuple[Floats, Floats]:
+    """Return the logs of the mean over slopes, on both sides.
+
+    A candidate that is worse may be so for few units only, none of which it has got so far. So what speaks for it must
+    hold even if all harm falls on units that a part as large as the margin belongs to.
+    """
+    squares = (since.scores**2).sum(axis=-1)
     drawn = (since.residuals**2).sum(axis=-1) + since.noise
-    variance = ((since.scores**2).sum(axis=-1) + 2 * drawn) / 3
-    return _mean(since.scores.sum(axis=-1), variance)
+    unseen = margin * (1 - margin) * (since.requests**2).sum(axis=-1)
+    total = since.scores.sum(axis=-1)
+    return _mean(total, (squares + 2 * drawn) / 3), _mean(-total, (squares + 2 * (drawn + unseen)) / 3)
 
 
-def _mean(total: Floats, variance: Floats) -> tuple[Floats, Floats]:
-    against, in_favour = (
-        np.logaddexp.reduce([np.log(w) + side * b * total - b * b / 2 * variance for b, w in SLOPES], axis=0)
-        for side in (1, -1)
-    )
-    return against, in_favour
+def _mean(total: Floats, variance: Floats) -> Floats:
+    """Return the log of the mean over slopes."""
+    mean: Floats = np.logaddexp.reduce([np.log(w) + b * total - b * b / 2 * variance for b, w in SLOPES], axis=0)
+    return mean
 
 
 def _noise(requests: Floats, events: Floats, rate: Floats, margin: float) -> Floats:

@@ -72,8 +72,26 @@ def many(rate, other_rate, groups=GROUPS):
 
 def test_both_sides_are_found_among_alike_units():
     assert compare_units([UnitStratum(0.25, many(0.04, 0.02))], 0.0).against >= NEEDED
-    assert compare_units([UnitStratum(0.25, many(0.02, 0.02))], 0.02).in_favour >= NEEDED
+    assert compare_units([UnitStratum(0.25, many(0.02, 0.02))], 0.2).in_favour >= NEEDED
     assert max(compare_units([UnitStratum(0.25, many(0.02, 0.02))], 0.0)) < NEEDED
+
+
+@pytest.mark.parametrize(("users", "share"), [(200, 0.05), (200, 0.25), (1000, 0.05)])
+def test_harm_to_few_units_that_the_candidate_has_not_got_yet_is_not_ruled_out(users, share):
+    """Users with 2.5 % of the traffic always fail on the candidate, so it is worse by more than the margin of 2 %."""
+    rng = np.random.default_rng(6)
+    found = 0
+    for _ in range(200):
+        is_candidate = rng.random(users) < share
+        group = rng.integers(0, GROUPS, users)
+        requests = np.full(users, 600)
+        rates = np.where(is_candidate & (np.arange(users) < users // 40), 1.0, 0.01)
+        events = rng.binomial(requests, rates)
+        counts = np.zeros((4, GROUPS))
+        for row, (of, what) in enumerate(product((is_candidate, ~is_candidate), (requests, events))):
+            np.add.at(counts[row], group[of], what[of])
+        found += compare_units([UnitStratum(share, counts)], 0.02).in_favour >= NEEDED
+    assert found <= 2
 
 
 def test_failures_that_come_in_bursts_are_less_evidence_than_single_ones():
@@ -123,7 +141,8 @@ def test_a_bound_is_held_against_groups_and_not_requests():
     everywhere, in_one = trials * 0.1, np.where(np.arange(GROUPS) == 3, 640.0, 0.0)
     assert compare_units_to_bound(trials, everywhere, 0.05).against >= NEEDED
     assert compare_units_to_bound(np.where(in_one > 0, 740.0, 100.0), in_one, 0.05).against < NEEDED
-    assert compare_units_to_bound(trials, trials * 0.01, 0.05).in_favour >= NEEDED
+    assert compare_units_to_bound(trials, trials * 0.01, 0.4).in_favour >= NEEDED
+    assert compare_units_to_bound(trials, trials * 0.0, 0.05).in_favour < NEEDED
 
 
 def test_sums_by_group_become_arrays():
