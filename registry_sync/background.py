@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 _AT_ONCE = 2
 _LONG_S = 5.0
+_MOST = 64
+"""Work that hangs for good must not take all threads of the machine."""
 _POLL_S = 0.05
 
 Key = TypeVar("Key", bound=Hashable)
@@ -166,7 +168,7 @@ class Background(Generic[Key, Result]):
             with self._lock:
                 now_s = self._clock()
                 new = sum(now_s - (each.began_s or 0.0) < _LONG_S for each in self._running)
-                if new >= _AT_ONCE or not self._not_begun:
+                if new >= _AT_ONCE or len(self._running) >= _MOST or not self._not_begun:
                     return
                 key = next(iter(self._not_begun))
                 job = self._not_begun.pop(key)

@@ -89,7 +89,8 @@ class Catalogue:
         self._for_operator_s: dict[VersionKey, float] = {}
         self._lock = threading.Lock()  # guards `_versions`
         self._waiting = threading.BoundedSemaphore(_WAITING_AT_MOST)
-        self._loading = Background[VersionKey, Version](start, _FETCH_AGAIN_AFTER_S)
+        # By manifest, too: a manifest that is corrected while its version loads is another piece of work.
+        self._loading = Background[tuple[VersionKey, Manifest], Version](start, _FETCH_AGAIN_AFTER_S)
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference names now. While the registry is unavailable, return the last known one.
@@ -148,7 +149,9 @@ class Catalogue:
         if not self._waiting.acquire(blocking=False):
             raise StillLoading(f"{key}: {_WAITING_AT_MOST} commands wait for versions to load; try again later.")
         try:
-            version = self._loading.wait(key, partial(self._load, key, manifest, retry), 2 * self._options.within_s)
+            version = self._loading.wait(
+                (key, manifest), partial(self._load, key, manifest, retry), 2 * self._options.within_s
+            )
         except Pending as pending:
             raise StillLoading(f"{key} is still being loaded, {pending}.") from None
         finally:
@@ -168,7 +171,7 @@ class Catalogue:
         if version is not None:
             return version
         try:
-            return self._loading.ask(key, partial(self._load, key, manifest, False))
+            return self._loading.ask((key, manifest), partial(self._load, key, manifest, False))
         except Pending as pending:
             with self._lock:
                 known = self._versions.get(key)
@@ -215,7 +218,7 @@ class Catalogue:
                 for key, version in self._versions.items()
                 if key in kept or version.state is VersionState.QUARANTINED
             }
-        self._loading.retain(kept.__contains__)
+        self._loading.retain(lambda asked: asked[0] in kept)
 
     def _follow_alias(self, model: str, alias: str) -> str:
         aliases = self._registry.aliases(model)

@@ -18,6 +18,8 @@ _LOWERED_TO = 0.98
 _LEAST_S = 1e-7
 _RUNS = 3
 _ROWS = 16
+_MOST_BYTES = 64 * 1024 * 1024
+"""The size of the inputs with which a version is timed. The process that times it may have no limit of memory."""
 
 
 class LatencyModel:
@@ -79,8 +81,12 @@ def measured_times(runtime: Runtime) -> tuple[float, int, float]:
         return min(_seconds_of(lambda: runtime.run(inputs, names)) for _ in range(_RUNS))
 
     one_s = seconds(1)
+    size = sum(tensor.nbytes for tensor in example_inputs(runtime.signature, 1).values())
+    rows = min(_ROWS, max(_MOST_BYTES // max(size, 1), 1))
+    if rows == 1:
+        return one_s, 1, one_s
     try:
-        return one_s, _ROWS, seconds(_ROWS)
+        return one_s, rows, seconds(rows)
     except ModelFailed:  # the model takes one instance but not 16, so the time for each further one is unknown
         return one_s, 1, one_s
 

@@ -175,3 +175,16 @@ def test_work_that_is_not_wanted_any_more_never_begins():
     wait_until(background.has_news)
     assert [background.wait(name, Held(), PATIENCE_S) for name in ("a", "b")] == ["done", "done"]
     assert second.begun == 0
+
+
+def test_work_that_hangs_takes_a_limited_number_of_threads(clock):
+    background = Background[int, object](in_daemon_thread, 0.0, clock=clock)
+    works = [Held() for _ in range(200)]
+    for at in range(200):
+        with pytest.raises(Pending):
+            background.ask(at, works[at])
+        clock.now_s += 10.0
+        background.has_news()
+    assert sum(work.begun for work in works) <= 64
+    for work in works:
+        work.may_end.set()

@@ -2,8 +2,9 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+import msgspec
 import numpy as np
 import pytest
 import skops.io
@@ -153,6 +154,19 @@ def test_a_version_that_loads_is_not_waited_for_unless_asked(registry):
     may_load.set()
     assert catalogue.load(*resolved) is catalogue.loaded(*resolved)
     assert registry.fetched == 1
+
+
+def test_a_manifest_that_is_corrected_while_its_version_loads_is_what_is_loaded(registry):
+    begun: list[Callable[[], None]] = []
+    catalogue = Catalogue(registry, LoadOptions(), start=begun.append)
+    key, manifest = catalogue.resolve(parse_ref("fraud:2"))
+    corrected = msgspec.structs.replace(manifest, max_batch=7)
+    for named in (manifest, corrected):
+        with pytest.raises(StillLoading):
+            catalogue.loaded(key, named)
+    for work in begun:
+        work()
+    assert catalogue.loaded(key, corrected).manifest.max_batch == 7
 
 
 def test_what_an_operator_has_loaded_is_kept_until_its_document_is_there(catalogue, registry):

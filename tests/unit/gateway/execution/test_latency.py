@@ -4,7 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.execution.latency import LatencyModel
+from gateway.execution.latency import LatencyModel, measured_times
+from runtimes.manifest import Signature, TensorSpec
 
 
 def test_a_run_takes_a_fixed_time_and_some_for_each_instance():
@@ -66,3 +67,24 @@ def test_an_estimate_that_keeps_rejecting_requests_falls_until_one_is_admitted()
         latency.lower()
         refusals += 1
     assert 100 < refusals < 120  # 0.98 ** 114 is a tenth
+
+
+class Recorded:
+    """A runtime that notes the size of its inputs."""
+
+    def __init__(self, values: int) -> None:
+        self.signature = Signature(
+            inputs=(TensorSpec("x", "FP32", (-1, values)),), outputs=(TensorSpec("y", "FP32", (-1, 1)),)
+        )
+        self.sizes: set[int] = set()
+
+    def run(self, inputs, names):  # noqa: ARG002  # the Protocol's
+        self.sizes.add(inputs["x"].nbytes)
+        return []
+
+
+@pytest.mark.parametrize(("values", "rows"), [(4, 16), (2**21, 8), (2**24, 1), (2**25, 1)])
+def test_a_version_is_timed_with_inputs_that_fit_into_memory(values, rows):
+    runtime = Recorded(values)
+    assert measured_times(runtime)[1] == rows
+    assert max(runtime.sizes) <= max(64 * 2**20, 4 * values)
