@@ -10,6 +10,7 @@ from router.refusals import short_repr
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?(e-[0-9]{1,2})?")
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h|d)")
 _DECIMALS = 30
+_LEAST = Fraction(1, 10_000)  # a slot
 _LONGEST_S = 365 * 86_400
 _SECONDS = {
     "us": Fraction(1, 1_000_000),
@@ -57,9 +58,10 @@ def parse_percent(value: object, what: str) -> Fraction:
         raise Rejected(f"{what} must be a percentage such as 20%, not {short_repr(value)}.")
     share = parse_share(f"{text}%", what)
     if text == given and 0 < share < Fraction(1, 100):
-        raise Rejected(
-            f"{what} is {text}, which is {format_share(share)} or {format_share(100 * share)}; give it with its sign."
-        )
+        possible = [format_share(each) for each in (share, 100 * share) if each >= _LEAST]
+        if not possible:
+            raise Rejected(f"{what} is {text}; the least is {format_share(_LEAST)}.")
+        raise Rejected(f"{what} is {text}, which may mean {' or '.join(possible)}; give it with its sign.")
     return share
 
 

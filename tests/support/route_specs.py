@@ -75,7 +75,11 @@ def rollouts(draw: st.DrawFn, arms: list[str]) -> RolloutSpec:
         )
         for weight in weights
     ]
-    return RolloutSpec(of=of, base=draw(parted([arm for arm in others if arm in chosen])), steps=tuple(steps))
+    # What is above 0 and less than a slot is refused.
+    base = parted([arm for arm in others if arm in chosen]).filter(
+        lambda shares: not any(0 < share * BUCKETS < 1 for share in shares.values())
+    )
+    return RolloutSpec(of=of, base=draw(base), steps=tuple(steps))
 
 
 @st.composite

@@ -68,15 +68,24 @@ def test_in_percent_the_sign_is_optional(value, share):
 
 @pytest.mark.parametrize(
     ("value", "one", "other"),
-    [(0.9, "0.9%", "90%"), ("0.9", "0.9%", "90%"), (1e-5, "0.00001%", "0.001%")],
+    [(0.9, "0.9%", "90%"), ("0.9", "0.9%", "90%"), (0.02, "0.02%", "2%")],
 )
 def test_a_bare_number_that_is_a_share_in_a_file_is_no_percentage(value, one, other):
     """`0.9` has one meaning: 90%. What is advised instead is taken."""
-    with pytest.raises(Rejected, match=rf"which is {one} or {other}; give it with its sign"):
+    with pytest.raises(Rejected, match=rf"which may mean {one} or {other}; give it with its sign"):
         parse_percent(value, "It")
     assert parse_percent(one, "It") * 100 == parse_percent(other, "It")
     if not isinstance(value, str):
         assert parse_share(value, "It") == parse_percent(other, "It")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("0.001", "may mean 0.1%; give it"), (1e-5, "the least is 0.01%"), ("0.00001", "the least is 0.01%")],
+)
+def test_nothing_is_advised_that_is_less_than_a_slot(value, words):
+    with pytest.raises(Rejected, match=words):
+        parse_percent(value, "It")
 
 
 @pytest.mark.parametrize("value", ["101", "-1", "x", "20%%", True, None])
