@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.control.signatures import require_same_signature
 from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
 from registry_sync.catalogue import Version, VersionKey, VersionState
@@ -22,7 +23,7 @@ from router.errors import Rejected
 from router.snapshot import is_held, references
 from router.spec.spec import ArmRef, RouteSpec
 from runtimes.errors import ModelRefused, StillLoading
-from runtimes.manifest import Manifest, Placement, Signature
+from runtimes.manifest import Manifest, Placement
 
 
 class Binding(NamedTuple):
@@ -195,7 +196,7 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
     if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     for name, other in arms.items():
-        _check_signature(what, version, f"arm {name}", other)
+        require_same_signature(what, version, f"arm {name}", other)
         break
     return version
 
@@ -238,17 +239,3 @@ def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:
             f"{served} is not what the rollout began with: its artifact is another one now. "
             "Publish it as a new version."
         )
-
-
-def _check_signature(what: str, version: Version, other_what: str, other: Version) -> None:
-    if _shape_of(version) != _shape_of(other):
-        raise Rejected(
-            f"{what} ({version.key}) has another signature than {other_what} ({other.key}); "
-            "all that answer on a route must take and give the same tensors."
-        )
-
-
-def _shape_of(version: Version) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return the signature without the parts that only the log's readers use."""
-    signature: Signature = version.manifest.signature
-    return [(spec.name, spec.datatype, spec.shape) for spec in (*signature.inputs, *signature.outputs)]
