@@ -118,7 +118,9 @@ class Replica:
         while now_s - began_s < (_SETTLE_S if served is None else self._settings.load_within_s):
             if now_s - asked_s >= _NEIGHBOURS_EVERY_S:
                 served, asked_s = await asyncio.to_thread(self._neighbours.served), now_s
-            if not lacks(self._holder.current, served):
+            # On Ray a replica rarely is alone, and what tells of the others may be late: its own routes count, too.
+            may_wait = self._settings.engine != "uvicorn" and now_s - began_s < _SETTLE_S
+            if not lacks(self._holder.current, served) and not (may_wait and self._holder.current.problems):
                 return
             await asyncio.sleep(_SETTLE_EVERY_S)
             now_s = time.monotonic()

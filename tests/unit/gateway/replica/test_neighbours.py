@@ -122,12 +122,11 @@ def is_answered(settings, path: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("engine", ["ray", "uvicorn"])
 def test_a_replica_that_is_alone_says_that_it_lives_while_its_versions_load(
-    tmp_path, settings_of, declare, started, slow_loads, monkeypatch, engine
+    tmp_path, settings_of, declare, started, slow_loads, monkeypatch
 ):
     monkeypatch.setattr("gateway.replica.replica._SETTLE_S", 2 * PATIENCE_S)
-    chosen = settings_of(tmp_path, engine=engine)
+    chosen = settings_of(tmp_path, engine="uvicorn")
     store = open_store(chosen.store)
     declare(store, {"route": "plain", "arms": {"a": "linear:1"}, "split": {"a": 1}})
     store.close()
