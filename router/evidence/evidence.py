@@ -20,12 +20,12 @@ weighted mean of e-processes is an e-process, and we take the mean over two thin
 - Pairs of rates: `BASE_RATES` of the other arm by `ODDS` of the candidate, each with a weight. A pair costs
   ln(1/weight). Few base rates suffice: where events are rare and no margin is allowed, the ratio depends on the
   quotient of the two rates alone. The numbers were chosen so that no pair of true rates (0.1 to 40 %, factors of 1.5 to
-  10, margins of 0 and 1 %, shares of 1 to 50 %) takes more than 1.8 times the requests of a test that knows both rates.
+  10, margins of 0 and 1 %, shares of 1 to 50 %) takes more than twice the requests of a test that knows both rates.
 - Starts: an arm that was good for an hour and turns bad must not be protected by its past, so evidence is gathered
   afresh from every bucket on (`start_weight`). The price grows with the age of the comparison: about 6 nats after two
   minutes, and 9 after half an hour. Each request of a canary that fails half of its requests yields more than one nat.
 
-Merging buckets (`router.evidence.time_buckets`) leaves starts out, which can only lower the mean.
+Merging buckets (`router.evidence.time_buckets`) leaves starts out, which can only lower the mean of the e-processes.
 
 What was counted. The share of the requests that went to the candidate is known twice: by the weights, and by the
 counts. If the counts of a lost replica are missing, the two differ, and the difference would pass for evidence: it

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inference_log.query import run_query
 from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
 from inference_log.segment import SUFFIX, frame
+from inference_log.spool import take_seat
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 
@@ -109,3 +111,15 @@ def write_segment() -> WriteSegment:
         return path
 
     return write
+
+
+@pytest.fixture
+def ask(tmp_path):
+    return lambda sql: run_query(tmp_path / "log", tmp_path / "spool", sql)
+
+
+@pytest.fixture
+def seat(tmp_path):
+    held = take_seat(tmp_path / "spool")
+    yield held
+    held.release()

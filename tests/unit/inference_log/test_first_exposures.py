@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inference_log.query import run_query
 from inference_log.schema import INFERENCES
-from inference_log.spool import take_seat
 from tests.support.paths import ROOT
 from tests.unit.inference_log.conftest import NOON_US
 
@@ -22,18 +20,6 @@ SMALL, LARGE = 0.1, 0.5
 REQUESTS = (1, 4)  # of each unit, before and after the weights may change
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@pytest.fixture
-def ask(tmp_path):
-    return lambda sql: run_query(tmp_path / "log", tmp_path / "spool", sql)
-
-
-@pytest.fixture
-def seat(tmp_path):
-    held = take_seat(tmp_path / "spool")
-    yield held
-    held.release()
 
 
 def test_a_unit_has_the_arm_of_its_first_draw_and_the_time_of_its_switch(

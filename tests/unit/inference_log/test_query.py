@@ -13,18 +13,6 @@ from inference_log.writer import LogWriter
 
 
 @pytest.fixture
-def ask(tmp_path):
-    return lambda sql: run_query(tmp_path / "log", tmp_path / "spool", sql)
-
-
-@pytest.fixture
-def seat(tmp_path):
-    held = take_seat(tmp_path / "spool")
-    yield held
-    held.release()
-
-
-@pytest.fixture
 def ship(tmp_path, seat):
     shipper = Shipper(tmp_path / "spool", LocalConverter(DirectorySink(tmp_path / "log")))
     return lambda: shipper.ship(segments(seat.folder))
