@@ -1,6 +1,5 @@
 """Models of every datatype: one answers what it gets, one answers a single element very many times."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from registry_sync.registries.directory import MANIFEST
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from loadtests.onnx_version import write_onnx_version
+from runtimes.manifest import TensorSpec
 
 ONNX_OF: Final = {
     "BOOL": TensorProto.BOOL,
@@ -67,15 +66,10 @@ def _write(root: Path, model: str, datatype: str, nodes: list[NodeProto], consta
     graph = helper.make_graph(nodes, model, [given], [got], constants)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     content: bytes = made.SerializeToString()
-    folder = root / model / "1"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(content)
-    manifest = Manifest(
-        runtime="onnx",
-        file="model.onnx",
-        sha256=hashlib.sha256(content).hexdigest(),
+    write_onnx_version(
+        root / model / "1",
+        content,
         inputs=(TensorSpec("X", datatype, (-1, -1)),),
         outputs=(TensorSpec("Y", datatype, (-1, -1)),),
         max_batch=1,  # or else warming up takes 64 times the memory of a response
     )
-    (folder / MANIFEST).write_text(manifest_to_yaml(manifest))

@@ -1,13 +1,13 @@
 """A registry of small models for the study of many routes: each answers what it gets."""
 
-import hashlib
 from pathlib import Path
 
 import yaml
 from onnx import TensorProto, helper
 
-from registry_sync.registries.directory import ALIASES, MANIFEST
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from loadtests.onnx_version import write_onnx_version
+from registry_sync.registries.directory import ALIASES
+from runtimes.manifest import TensorSpec
 
 _VERSIONS = 3
 _COLUMNS = tuple(f"column-{number}" for number in range(2))
@@ -24,18 +24,13 @@ def publish(root: Path, count: int) -> list[str]:
     names = [f"model-{number:04}" for number in range(count)]
     for name in names:
         for version in range(1, _VERSIONS + 1):
-            folder = root / name / str(version)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "model.onnx").write_bytes(content)
-            manifest = Manifest(
-                runtime="onnx",
-                file="model.onnx",
-                sha256=hashlib.sha256(content).hexdigest(),
+            write_onnx_version(
+                root / name / str(version),
+                content,
                 inputs=(TensorSpec("X", "FP32", (-1, len(_COLUMNS)), _COLUMNS),),
                 outputs=(TensorSpec("Y", "FP32", (-1, len(_COLUMNS))),),
                 description="answers what it gets; made to measure many routes",
             )
-            (folder / MANIFEST).write_text(manifest_to_yaml(manifest))
         move_aliases(root, name, champion="1", challenger="2")
     return names
 
