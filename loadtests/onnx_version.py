@@ -4,8 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from registry_sync.registries.directory import MANIFEST
-from runtimes.manifest import Manifest, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, manifest_to_yaml
 
 
 def write_onnx_version(folder: Path, content: bytes, **manifest: Any) -> None:

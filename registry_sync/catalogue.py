@@ -18,7 +18,8 @@ from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
-from runtimes.load import LoadOptions, load
+from runtimes.load import load
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
 
@@ -124,7 +125,7 @@ class Catalogue:
         if version is None:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
         manifest = self._registry.manifest(ref.model, version)
-        return VersionKey(ref.model, version, manifest.sha256), manifest
+        return VersionKey(ref.model, version, manifest.digest), manifest
 
     def aliases(self, model: str) -> Mapping[str, str]:
         """Return the version of each alias of a model, from the registry itself.

@@ -4,7 +4,7 @@ from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
 from registry_sync.open import open_registry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 
 
 def load_pinned(registry: str, pinned: VersionKey, options: LoadOptions) -> Version:

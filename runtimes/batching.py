@@ -80,11 +80,19 @@ def run_isolated(
     return list(split(tensors, rows))
 
 
-def is_batchable(runtime: Runtime) -> bool:
-    """Return True if the model answers each of a few rows as if the row were alone. Run it on rows that differ."""
+def why_unbatched(runtime: Runtime, max_batch: int) -> str:
+    """Return why requests must not be merged, as a clause. Return an empty text if they can be.
+
+    They can be if the model answers each of a few rows as if the row were alone. It is run on rows that differ.
+    """
     signature = runtime.signature
-    if not _is_batched(signature.inputs) or not _is_batched(signature.outputs):
-        return False
+    if max_batch == 1:
+        return "max_batch is 1"
+    if runtime.unbatched_because:
+        return runtime.unbatched_because
+    for spec in (*signature.inputs, *signature.outputs):
+        if not signature.counts_instances(spec):
+            return f"the first dimension of {spec.name} does not count instances"
     names = [spec.name for spec in signature.outputs]
     inputs = _trial_inputs(signature)
     try:
@@ -94,13 +102,13 @@ def is_batchable(runtime: Runtime) -> bool:
             runtime.run({name: tensor[row : row + 1] for name, tensor in inputs.items()}, names)
             for row in range(_TRIAL_ROWS)
         ]
-    except ModelFailed:
-        return False
-    return all(
-        _same(whole[row : row + 1], part)
-        for row, parts in enumerate(alone)
-        for whole, part in zip(together, parts, strict=True)
-    )
+    except ModelFailed as error:
+        return f"it fails on some rows: {error}"
+    for row, parts in enumerate(alone):
+        for name, whole, part in zip(names, together, parts, strict=True):
+            if not _same(whole[row : row + 1], part):
+                return f"the answer {name} to a row depends on the other rows"
+    return ""
 
 
 def _require_rows(tensors: Sequence[Tensor], rows: int) -> None:
@@ -115,10 +123,6 @@ def _classify(runtime: Runtime, error: ModelFailed, outputs: Sequence[str]) -> M
     except ModelFailed:
         return error
     return InputRefused(f"The model cannot answer these values. {error}")
-
-
-def _is_batched(specs: Sequence[TensorSpec]) -> bool:
-    return all(spec.shape[:1] == (-1,) for spec in specs)
 
 
 def _trial_inputs(signature: Signature) -> dict[str, Tensor]:

@@ -1,45 +1,44 @@
-"""The way from the bytes of an artifact to a warm runtime: verify, build, check, warm up."""
+"""The way from the files of a version to a warm runtime: verify, build, check, warm up, replay golden requests."""
 
 import hashlib
-from dataclasses import dataclass
 
+from runtimes.adapted import adapt
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest
-from runtimes.onnx import load_onnx
-from runtimes.runtime import Runtime, warm_up
-from runtimes.sklearn import load_sklearn
+from runtimes.golden import replay
+from runtimes.kinds import loader_of
+from runtimes.load_options import LoadOptions
+from runtimes.manifest import Files, Manifest
+from runtimes.runtime import Interruptible, Runtime, warm_up
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """The operator's settings for loading.
-
-    `within_s` limits a trial, and each run of a warm-up where the runtime can be broken off. `max_bytes` limits the
-    memory of a process while it loads; 0 for no limit.
-    """
-
-    allow_pickle: bool = False
-    intra_op_threads: int = 1
-    within_s: float = 600.0
-    max_bytes: int = 0
-
-
-def load(content: bytes, manifest: Manifest, options: LoadOptions) -> Runtime:
+def load(files: Files, manifest: Manifest, options: LoadOptions) -> Runtime:
     """Return a runtime that has passed its warm-up: its outputs match the manifest.
 
     Raises:
-        ModelRefused: the bytes do not match the sha256 in the manifest, or a later step rejects them.
+        ModelRefused: a file does not match its sha256 in the manifest, or a later step rejects the version.
     """
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != manifest.sha256:
-        raise ModelRefused(
-            f"{manifest.file} has sha256 {digest[:12]}…, model.yaml pins {manifest.sha256[:12]}…: "
-            "the file was changed or damaged. Publish it again as a new version."
-        )
-    if manifest.runtime == "onnx":
-        onnx = load_onnx(content, manifest, options.intra_op_threads)
-        warm_up(onnx.limited(options.within_s))
-        return onnx
-    sklearn = load_sklearn(content, manifest, options.allow_pickle)
-    warm_up(sklearn)
-    return sklearn
+    verify(files, manifest)
+    built = loader_of(manifest.runtime)(files, manifest, options)
+    limited = built.limited(options.within_s) if isinstance(built, Interruptible) else built
+    warm_up(adapt(limited, manifest.signature), manifest.max_batch)
+    runtime = adapt(built, manifest.signature)
+    if manifest.golden:
+        replay(runtime, files[manifest.golden])
+    return runtime
+
+
+def verify(files: Files, manifest: Manifest) -> None:
+    """Compare the digest of every file with the manifest's.
+
+    Raises:
+        ModelRefused: a file is missing, or is another one.
+    """
+    for file, sha256 in manifest.pinned.items():
+        if file not in files:
+            raise ModelRefused(f"{file}, which model.yaml pins, is missing.")
+        digest = hashlib.sha256(files[file]).hexdigest()
+        if digest != sha256:
+            raise ModelRefused(
+                f"{file} has sha256 {digest[:12]}…, model.yaml pins {sha256[:12]}…: "
+                "the file was changed or damaged. Publish it again as a new version."
+            )

@@ -1,10 +1,15 @@
 """`model.yaml`, the manifest of a model version.
 
-It names the runtime, the file, its sha256, and the signature: names, datatypes and shapes of inputs and outputs, with
--1 for a dimension that varies. `columns` may name the features of a two-dimensional input, for readers of the log, or
-the classes of an output. `max_batch` limits the instances of one run. `placement` and `resources` say where it runs.
+It names the runtime, the files with their sha256, and the signature: names, datatypes and shapes of inputs and outputs,
+with -1 for a dimension that varies. `max_batch` limits the instances of one run. `placement` and `resources` say where
+it runs. The other keys say what the artifact itself does not: see `Manifest`. `pointsman models add` writes all of it.
 """
 
+import hashlib
+import math
+from collections.abc import Mapping
+from functools import reduce
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,14 +19,48 @@ from runtimes.bounded_yaml import load_yaml
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelRefused
 
+MANIFEST = "model.yaml"
+
+_MOST_EXAMPLE_ELEMENTS = 1 << 26
+"""256 MB of FP32. More is no example but an attack on the memory."""
+
+Files = Mapping[str, bytes]
+"""The content of a version's files, by their path below the version's folder."""
+
+_Value = bool | int | float | str
+_MOST_NESTED = 8
+_Values: Any = reduce(lambda inner, _: _Value | GenericAlias(tuple, (inner, ...)), range(_MOST_NESTED), _Value)
+"""A value, or values nested in tuples, which unlike lists can be hashed."""
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An input that the model can answer: its `data`, or its `shape` alone.
+
+    With both, `data` is one value that fills the shape. A shape alone is filled with zeros, or with empty strings.
+    """
+
+    shape: tuple[int, ...] | None = None
+    data: _Values = None
+
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
-    """One input or output. `shape` uses -1 for a dimension that varies."""
+    """One input or output, as callers see it. `shape` uses -1 for a dimension that varies.
+
+    `columns` names the features of an input, for readers of the log, or the classes of an output. `source` is the
+    tensor's name inside the artifact, if that is another one. `example` is a value that the model can answer.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     columns: tuple[str, ...] = ()
+    source: str = ""
+    example: Example | None = None
+
+    @property
+    def own_name(self) -> str:
+        """The tensor's name inside the artifact."""
+        return self.source or self.name
 
     def shape_mismatch(self, shape: tuple[int, ...]) -> str | None:
         """Return None if `shape` matches, or else a sentence."""
@@ -34,11 +73,25 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_
         return f"Tensor {self.name} has shape {list(shape)}; the model takes {list(self.shape)}."
 
 
+Batch = Literal[0, "none"]
+"""Which dimension of the tensors counts instances: the first one where it varies, or none."""
+
+
 class Signature(msgspec.Struct, frozen=True, cache_hash=True):
-    """Inputs and outputs in the model's own order."""
+    """Inputs and outputs in the model's own order, and which dimension counts instances."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch: Batch = 0
+
+    def counts_instances(self, spec: TensorSpec) -> bool:
+        """Return True if the first dimension of this tensor is the number of instances."""
+        return self.batch == 0 and spec.shape[:1] == (-1,)
+
+    @property
+    def takes_several(self) -> bool:
+        """True if a request may hold several instances. Otherwise each request is one instance."""
+        return any(self.counts_instances(spec) for spec in self.inputs)
 
 
 Placement = Literal["replica", "process", "dedicated"]
@@ -57,23 +110,63 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     pip: tuple[str, ...] = ()
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of `model.yaml`."""
+RuntimeName = Literal["onnx", "sklearn", "lightgbm", "xgboost", "catboost", "mlflow", "python"]
 
-    runtime: Literal["onnx", "sklearn"]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class PinnedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A further file of a version: its path below the version's folder, and its digest."""
+
     file: str
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The content of `model.yaml`.
+
+    `files` pins the files beside `file`, such as external weights. `batch` says which dimension counts instances.
+    `golden` is one of the files, with requests and the answers that they must get. `trusted_types` are Python types
+    that the artifact holds and that neither skops nor we know. `made_with` has the versions of the packages that made
+    the artifact, such as "scikit-learn==1.9.1"; with `accepts_other_versions`, others may load it. `packages` are what
+    the model's code imports, as in a requirements file. `entry` is the class of a Python function in `file`.
+    """
+
+    runtime: RuntimeName
+    file: str
+    sha256: Sha256
+    files: tuple[PinnedFile, ...] = ()
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch: Batch = 0
     description: str = ""
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
     placement: Placement = "replica"
     resources: Resources = Resources()
+    golden: str = ""
+    trusted_types: tuple[str, ...] = ()
+    made_with: tuple[str, ...] = ()
+    accepts_other_versions: bool = False
+    packages: tuple[str, ...] = ()
+    entry: str = ""
 
     @property
     def signature(self) -> Signature:
         """Inputs and outputs."""
-        return Signature(inputs=self.inputs, outputs=self.outputs)
+        return Signature(inputs=self.inputs, outputs=self.outputs, batch=self.batch)
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """The sha256 of every file of the version."""
+        return {self.file: self.sha256} | {each.file: each.sha256 for each in self.files}
+
+    @property
+    def digest(self) -> str:
+        """What identifies the artifact: the sha256 of its file or, if there are several, of all their digests."""
+        if not self.files:
+            return self.sha256
+        lines = (f"{sha256}  {file}\n" for file, sha256 in sorted(self.pinned.items()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -93,38 +186,70 @@ def parse_manifest(text: str) -> Manifest:
 def _check(manifest: Manifest) -> None:
     if manifest.resources.min_replicas > manifest.resources.max_replicas:
         raise ModelRefused("model.yaml asks for more min_replicas than max_replicas.")
-    if "/" in manifest.file or manifest.file.startswith("."):
-        raise ModelRefused(f"model.yaml names file {manifest.file!r}; it must lie beside model.yaml.")
+    _check_files(manifest)
     if not manifest.inputs or not manifest.outputs:
         raise ModelRefused("model.yaml must name at least one input and one output.")
     for specs in (manifest.inputs, manifest.outputs):
         if len({spec.name for spec in specs}) != len(specs):
             raise ModelRefused("model.yaml names a tensor twice.")
-    for spec in (*manifest.inputs, *manifest.outputs):
-        if any(size != -1 and size < 1 for size in spec.shape):
-            raise ModelRefused(f"Tensor {spec.name} has shape {list(spec.shape)}; a dimension is -1 or at least 1.")
-        if spec.datatype not in NUMPY_OF:
-            raise ModelRefused(f"Tensor {spec.name} has datatype {spec.datatype!r}; known are {', '.join(NUMPY_OF)}.")
-        if spec.columns and spec.shape[1:] != (len(spec.columns),):
-            raise ModelRefused(f"Tensor {spec.name} names {len(spec.columns)} columns for shape {list(spec.shape)}.")
+        for spec in specs:
+            _check_tensor(spec)
 
 
-_DEFAULTS: dict[str, object] = {"max_batch": 64, "placement": "replica", "resources": Resources()}
+def _check_files(manifest: Manifest) -> None:
+    for file in (manifest.file, *(each.file for each in manifest.files)):
+        if not is_below(file) or file == MANIFEST:
+            raise ModelRefused(f"model.yaml names file {file!r}; it must lie in the version's folder.")
+    if len(manifest.pinned) != 1 + len(manifest.files):
+        raise ModelRefused("model.yaml names a file twice.")
+    if manifest.golden and manifest.golden not in manifest.pinned:
+        raise ModelRefused(f"model.yaml names golden requests in {manifest.golden!r}, which is not among its files.")
+
+
+def _check_tensor(spec: TensorSpec) -> None:
+    if any(size != -1 and size < 1 for size in spec.shape):
+        raise ModelRefused(f"Tensor {spec.name} has shape {list(spec.shape)}; a dimension is -1 or at least 1.")
+    if spec.datatype not in NUMPY_OF:
+        raise ModelRefused(f"Tensor {spec.name} has datatype {spec.datatype!r}; known are {', '.join(NUMPY_OF)}.")
+    if spec.columns and (len(spec.shape) > 2 or spec.shape[-1:] != (len(spec.columns),)):
+        raise ModelRefused(f"Tensor {spec.name} names {len(spec.columns)} columns for shape {list(spec.shape)}.")
+    _check_example(spec)
+
+
+def _check_example(spec: TensorSpec) -> None:
+    example = spec.example
+    if example is None:
+        return
+    if example.shape is None and example.data is None:
+        raise ModelRefused(f"Tensor {spec.name} has an example without shape and data.")
+    if example.shape is not None:
+        mismatch = spec.shape_mismatch(example.shape)
+        if mismatch is not None:
+            raise ModelRefused(f"The example of an input does not fit it. {mismatch}")
+        if isinstance(example.data, tuple):
+            raise ModelRefused(f"Tensor {spec.name} has an example with a shape, and data that has a shape of its own.")
+        if math.prod(example.shape) > _MOST_EXAMPLE_ELEMENTS:
+            raise ModelRefused(f"Tensor {spec.name} has an example of more than {_MOST_EXAMPLE_ELEMENTS} elements.")
+
+
+def is_below(path: str) -> bool:
+    """Return True if a path leads to a file below a folder, whatever the folder is."""
+    parts = path.split("/")
+    return "\\" not in path and "\0" not in path and all(part and part[0] != "." for part in parts)
 
 
 def manifest_to_yaml(manifest: Manifest) -> str:
-    """Return the text that `parse_manifest` reads back."""
-    content: dict[str, Any] = msgspec.to_builtins(manifest)
-    for spec in (*content["inputs"], *content["outputs"]):
-        spec["shape"], spec["columns"] = list(spec["shape"]), list(spec["columns"])
-        if not spec["columns"]:
-            del spec["columns"]
-    content["resources"]["pip"] = list(content["resources"]["pip"])
-    for key in _DEFAULTS:
-        if getattr(manifest, key) == _DEFAULTS[key]:
-            del content[key]
-    return yaml.safe_dump(
-        {**content, "inputs": list(content["inputs"]), "outputs": list(content["outputs"])},
-        sort_keys=False,
-        default_flow_style=None,
-    )
+    """Return the text that `parse_manifest` reads back. What has its default is left out."""
+    return yaml.safe_dump(_plain(manifest), sort_keys=False, default_flow_style=None)
+
+
+def _plain(value: Any) -> Any:
+    """Return what YAML can write: dictionaries, lists and single values."""
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(value)
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in fields
+            if field.required or getattr(value, field.name) != field.default
+        }
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

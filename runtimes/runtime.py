@@ -2,19 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from runtimes.datatypes import NUMPY_OF, Tensor, zeros
+import numpy as np
+
+from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes, zeros
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.manifest import Signature, TensorSpec
+from runtimes.manifest import Example, Signature, TensorSpec
 
 _MOST_ELEMENTS = 1 << 20
 
 
 class Runtime(Protocol):
-    """A loaded model version. `run` blocks, does no I/O, and may be called from several threads."""
+    """A loaded model version. `run` blocks, does no I/O, and may be called from several threads.
+
+    `unbatched_because` says why requests must never be merged, as a clause; if it is empty, `why_unbatched` tries it.
+    """
 
     signature: Signature
+    unbatched_because: str
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """Run the model and return the named outputs, in that order.
@@ -24,13 +30,64 @@ class Runtime(Protocol):
         """
 
 
-def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
-    """Return zeros of the right shape, with `rows` for every dimension that varies: for warm-up and health checks.
+@runtime_checkable
+class Interruptible(Protocol):
+    """A runtime whose runs can be broken off."""
 
-    See `example_shapes` for tensors with many such dimensions.
+    def limited(self, limit_s: float) -> Runtime:
+        """Return the same model for a warm-up: a run that takes longer than the limit is broken off, and fails."""
+
+
+def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
+    """Return inputs for warm-up, timing and health checks, with `rows` instances if a request may hold several.
+
+    An input has the values of its example. Without one it has zeros, with `rows` for every dimension that varies (see
+    `example_shapes` for tensors with many such dimensions).
     """
     shapes = example_shapes(signature, rows, rows)
-    return {spec.name: zeros(spec.datatype, shapes[spec.name]) for spec in signature.inputs}
+    return {
+        spec.name: zeros(spec.datatype, shapes[spec.name])
+        if spec.example is None
+        else _example(spec, spec.example, rows if signature.counts_instances(spec) else None)
+        for spec in signature.inputs
+    }
+
+
+def _example(spec: TensorSpec, example: Example, rows: int | None) -> Tensor:
+    """Return the example of an input, repeated or cut so that it has `rows` instances."""
+    given = _given(spec, example)
+    if rows is None or len(given) == rows or not len(given):
+        return given
+    return np.resize(given, (rows, *given.shape[1:]))  # repeats from the beginning
+
+
+def _given(spec: TensorSpec, example: Example) -> Tensor:
+    dtype = NUMPY_OF[spec.datatype]
+    if example.data is None:
+        return zeros(spec.datatype, example.shape or ())
+    array = np.array(example.data, object if spec.datatype == "BYTES" else None)
+    if spec.datatype == "BYTES":
+        array = tensor_of_bytes([str(each).encode() for each in array.ravel().tolist()], array.shape)
+    if example.shape is not None:
+        array = np.full(example.shape, array[()] if array.ndim == 0 else array, array.dtype)
+    return array.astype(dtype, copy=False)
+
+
+def check_examples(signature: Signature) -> None:
+    """Check that every example is an input of its tensor.
+
+    Raises:
+        ModelRefused: one has another shape, or values that its datatype cannot hold.
+    """
+    for spec in signature.inputs:
+        if spec.example is None:
+            continue
+        try:
+            mismatch = spec.shape_mismatch(_given(spec, spec.example).shape)
+        except (TypeError, ValueError, OverflowError) as error:
+            mismatch = f"{error}."
+        if mismatch is not None:
+            raise ModelRefused(f"The example of input {spec.name} does not fit it: {mismatch}")
 
 
 def example_shapes(signature: Signature, rows: int, side: int) -> dict[str, list[int]]:
@@ -66,15 +123,37 @@ def check_outputs(specs: Sequence[TensorSpec], tensors: Sequence[Tensor]) -> Non
             )
 
 
-def warm_up(runtime: Runtime) -> None:
-    """Run the model on one and on two rows, and check its outputs against its signature.
+def warm_up(runtime: Runtime, max_rows: int = 2) -> None:
+    """Run the model on one instance, and on two if a run may have so many. Check its outputs against its signature.
 
     Raises:
-        ModelRefused: the model raised, or its outputs do not match.
+        ModelRefused: the model raised, or its outputs do not match. The sentence says which input was tried.
     """
-    names = [spec.name for spec in runtime.signature.outputs]
-    for rows in (1, 2):
+    signature = runtime.signature
+    check_examples(signature)
+    names = [spec.name for spec in signature.outputs]
+    for rows in range(1, min(max_rows, 2) + 1):
+        inputs = example_inputs(signature, rows)
         try:
-            check_outputs(runtime.signature.outputs, runtime.run(example_inputs(runtime.signature, rows), names))
+            check_outputs(signature.outputs, runtime.run(inputs, names))
         except ModelFailed as error:
-            raise ModelRefused(f"The model does not run as model.yaml says: {error}") from error
+            raise ModelRefused(
+                f"The model does not run as model.yaml says: {error} {_tried(signature, inputs)}"
+            ) from error
+
+
+def _tried(signature: Signature, inputs: Mapping[str, Tensor]) -> str:
+    """Return a sentence that says what the model was given, and how to give it something else."""
+    given = ", ".join(
+        f"{spec.name} = {'zeros' if spec.example is None else 'its example'} {list(inputs[spec.name].shape)}"
+        for spec in signature.inputs
+    )
+    advice = (
+        ""
+        if all(spec.example for spec in signature.inputs)
+        else (
+            " If the model cannot answer that, give an example in model.yaml, such as "
+            "`example: {shape: [1, 3, 64, 64]}` or `example: {data: [[1, 2]]}` for an input."
+        )
+    )
+    return f"(Tried with {given}.{advice})"

@@ -19,10 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from registry_sync.registries.directory import ALIASES, MANIFEST
+from registry_sync.registries.directory import ALIASES
 from router.document.commands import Declare, apply
 from router.spec.parse import parse_spec
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, TensorSpec, manifest_to_yaml
 from store.interface import Change, Entry, Store
 
 ROUTES: list[dict[str, Any]] = [

@@ -160,5 +160,6 @@ def _same(known: Served, *served: Mapping[str, tuple[Version, Lane]]) -> bool:
 
 def _targeting(condition: Mapping[str, Any], version: Version) -> Targeting:
     """Compile a route's condition for the inputs of its versions."""
-    unbatched = {spec.name for spec in version.manifest.inputs if spec.shape[:1] != (-1,)}
+    signature = version.manifest.signature
+    unbatched = {spec.name for spec in signature.inputs if not signature.counts_instances(spec)}
     return Targeting(condition, unbatched)

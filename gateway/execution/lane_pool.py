@@ -31,7 +31,7 @@ from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.catalogue import Version, VersionKey
-from runtimes.batching import is_batchable
+from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
 
@@ -200,7 +200,7 @@ class LanePool:
             options = replace(options, inline_below_s=0.0)
         if version.runtime is None:
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
-        is_batching = version.manifest.max_batch > 1 and is_batchable(version.runtime)
+        is_batching = not why_unbatched(version.runtime, version.manifest.max_batch)
         executor = ReplicaExecutor(
             version.runtime,
             LatencyModel(*measured_times(version.runtime)),

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from gateway.settings import Settings
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _SHARE = 2

@@ -26,9 +26,9 @@ from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
 from registry_sync.catalogue import Version, VersionKey
 from registry_sync.pinned import load_pinned
-from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
+from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 
 _log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class ModelReplica:
         self._runtime = version.runtime
         self._outputs = [spec.name for spec in manifest.outputs]
         self._profile = Profile(
-            manifest.max_batch > 1 and is_batchable(version.runtime), *measured_times(version.runtime)
+            not why_unbatched(version.runtime, manifest.max_batch), *measured_times(version.runtime)
         )
 
     async def profile(self) -> Profile:

@@ -193,7 +193,7 @@ def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_has
         lane=lane,
         manifest=manifest,
         signature=manifest.signature,
-        logged_inputs=tuple(spec.name for spec in logged_inputs(manifest.inputs)),
+        logged_inputs=tuple(spec.name for spec in logged_inputs(manifest.signature)),
         logged_outputs=logged_outputs(primary),
         primary=primary,
         fallback=log_context(route, arm, manifest, "fallback", snapshot_hash),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inference_log.record import Context, Role
 from router.snapshot import Arm, Route, Shadow
 from runtimes.datatypes import NUMPY_OF, TYPE_STRING_OF
-from runtimes.manifest import Manifest, TensorSpec
+from runtimes.manifest import Manifest, Signature, TensorSpec
 
 MAX_LOGGED_VALUES = 4096
 """The log does not keep inputs with more values per instance: one column per value would be useless."""
@@ -21,8 +21,8 @@ def log_context(
     against: Arm | None = None,
 ) -> Context:
     """Return what all records of this arm have in common. Without an arm: of the requests that were rejected."""
-    inputs = logged_inputs(manifest.inputs) if manifest else ()
-    label, prediction = _seen(manifest.inputs, manifest.outputs) if manifest else (None, None)
+    inputs = logged_inputs(manifest.signature) if manifest else ()
+    label, prediction = _seen(manifest.signature) if manifest else (None, None)
     return Context(
         number=0,
         route=route.name,
@@ -35,7 +35,11 @@ def log_context(
         model_name=arm.model if arm else "",
         model_version=arm.version if arm else "",
         model_digest=arm.digest if arm else "",
-        features=tuple(name for spec in inputs for name in _feature_names(spec)),
+        features=tuple(
+            name for spec in inputs for name in _feature_names(spec, manifest.signature.counts_instances(spec))
+        )
+        if manifest
+        else (),
         inputs=tuple(TYPE_STRING_OF[spec.datatype] for spec in inputs),
         label=label,
         prediction=prediction,
@@ -46,14 +50,13 @@ def log_context(
     )
 
 
-def logged_inputs(inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+def logged_inputs(signature: Signature) -> tuple[TensorSpec, ...]:
     """Return the inputs whose values the log keeps: numbers, equally many per instance, and not too many."""
-    batched = any(spec.shape[:1] == (-1,) for spec in inputs)
-    first = 1 if batched else 0
+    first = 1 if signature.takes_several else 0
     return tuple(
         spec
-        for spec in inputs
-        if (spec.shape[:1] == (-1,)) == batched
+        for spec in signature.inputs
+        if signature.counts_instances(spec) == signature.takes_several
         and -1 not in spec.shape[first:]
         and spec.datatype != "BYTES"
         and math.prod(spec.shape[first:]) <= MAX_LOGGED_VALUES
@@ -67,36 +70,34 @@ def logged_outputs(context: Context) -> tuple[int, ...]:
 
 def has_visible_output(manifest: Manifest) -> bool:
     """Return True if the log keeps an output of the model, so that answers can be checked and compared."""
-    return _seen(manifest.inputs, manifest.outputs) != (None, None)
+    return _seen(manifest.signature) != (None, None)
 
 
-def _feature_names(spec: TensorSpec) -> tuple[str, ...]:
+def _feature_names(spec: TensorSpec, counts_instances: bool) -> tuple[str, ...]:
     """Return the names of one instance's values: the declared columns, or the tensor's name and a position."""
     if spec.columns:
         return spec.columns
     width = 1
-    for size in spec.shape[1:] if spec.shape[:1] == (-1,) else spec.shape:
+    for size in spec.shape[1:] if counts_instances else spec.shape:
         width *= max(size, 1)
     return (spec.name,) if width == 1 else tuple(f"{spec.name}_{position}" for position in range(width))
 
 
-def _seen(
-    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+def _seen(signature: Signature) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
     """Return index and type of the outputs that hold the label and the prediction. Each may be None.
 
     The label is one integer, truth value or string for each instance, the prediction is any number of floats. If the
     model has neither, integers of another shape are its prediction, or strings are its label. A model none of whose
     inputs has a first dimension that varies takes one instance, so each of its outputs belongs to that instance.
     """
-    is_batched = any(spec.shape[:1] == (-1,) for spec in inputs)
+    outputs, is_batched = signature.outputs, signature.takes_several
 
     def is_per_instance(spec: TensorSpec) -> bool:
-        return not is_batched or spec.shape[:1] == (-1,)
+        return not is_batched or signature.counts_instances(spec)
 
     def is_single(spec: TensorSpec) -> bool:
         of_instance = spec.shape[1:] if is_batched else spec.shape
-        return spec.shape == (-1,) or (is_per_instance(spec) and math.prod(of_instance) == 1)
+        return (signature.batch == 0 and spec.shape == (-1,)) or (is_per_instance(spec) and math.prod(of_instance) == 1)
 
     label = _first(outputs, "iubO", is_single)
     prediction = _first(outputs, "fV", is_per_instance)

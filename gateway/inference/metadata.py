@@ -30,7 +30,7 @@ NO_LOADING = (
 )
 """The response to the two operations of `model_repository` that change something."""
 
-_PLATFORM_OF = {"onnx": "onnx_onnxv1", "sklearn": "sklearn_skops"}
+_PLATFORM_OF = {"onnx": "onnx_onnxv1", "sklearn": "sklearn_skops", "mlflow": "mlflow_pyfunc"}
 _MIXED = "pointsman_route"
 _CONFIG_TYPE_OF = {"BYTES": "TYPE_STRING"}
 
@@ -85,7 +85,7 @@ class Metadata:
         """Return the same in Triton's form: where instances are batched, dimensions do not include the batch's."""
         live, arms = self._arms(route, version)
         signature = live.signature
-        is_batched = all(spec.shape[:1] == (-1,) for spec in (*signature.inputs, *signature.outputs))
+        is_batched = all(map(signature.counts_instances, (*signature.inputs, *signature.outputs)))
         first = 1 if is_batched else 0
         return {
             "name": live.route.name,
@@ -137,7 +137,7 @@ class Metadata:
 
 
 def _platform(arms: Sequence[LiveArm]) -> str:
-    platforms = {_PLATFORM_OF[arm.manifest.runtime] for arm in arms}
+    platforms = {_PLATFORM_OF.get(arm.manifest.runtime, arm.manifest.runtime) for arm in arms}
     return platforms.pop() if len(platforms) == 1 else _MIXED
 
 

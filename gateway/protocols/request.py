@@ -45,14 +45,14 @@ class ResponseMeta(NamedTuple):
 
 
 def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
-    """Return the number of instances: the first dimension of the inputs where it varies, otherwise 1.
+    """Return the number of instances: the first dimension of the inputs that count instances, otherwise 1.
 
     Raises:
         BadRequest: the inputs disagree.
     """
     size: int | None = None
     for spec in signature.inputs:
-        if spec.shape[:1] == (-1,):
+        if signature.counts_instances(spec):
             rows = tensors[spec.name].shape[0]
             if size not in (None, rows):
                 raise BadRequest(f"The inputs have different batch sizes: {size} and {rows}.")

@@ -47,13 +47,14 @@ def fast_decoder(signature: Signature) -> FastDecoder | None:
     (spec,) = signature.inputs
     if spec.datatype not in CODE_OF or not spec.shape:
         return None
+    counts_instances = signature.counts_instances(spec)
     json_by_default = all(output.datatype not in NOT_IN_JSON for output in signature.outputs)
 
     def complete(request: Any, tensor: Tensor) -> InferenceRequest:
         outputs, parameters = None, request.parameters
         if parameters or request.outputs or not json_by_default:
             outputs = requested_outputs(request.outputs, parameters, signature)
-        size = tensor.shape[0] if spec.shape[0] == -1 else 1
+        size = tensor.shape[0] if counts_instances else 1
         return InferenceRequest(request.id or "", parameters or {}, {spec.name: tensor}, outputs, size)
 
     return FastDecoder(_json_decoder(spec, complete), _binary_decoder(spec, complete))

@@ -23,7 +23,7 @@ def decode_raw(body: bytes | memoryview, signature: Signature) -> InferenceReque
             "its length into Inference-Header-Content-Length."
         )
     (spec,) = signature.inputs
-    shape = [1, *spec.shape[1:]] if spec.shape[:1] == (-1,) else [*spec.shape]
+    shape = [1, *spec.shape[1:]] if signature.counts_instances(spec) else [*spec.shape]
     if shape.count(-1) > 1:
         raise BadRequest(f"Tensor {spec.name} has the shape {list(spec.shape)}, which a raw body cannot tell.")
     tensors = {spec.name: _element(spec, shape, body) if spec.datatype == "BYTES" else _numbers(spec, shape, body)}

@@ -7,8 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from registry_sync.registries.directory import MANIFEST
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, TensorSpec, manifest_to_yaml
 
 WIDE: Final = "wide"
 WIDE_COLUMNS: Final = 262_144

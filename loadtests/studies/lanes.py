@@ -26,7 +26,7 @@ from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
 from runtimes.datatypes import Tensor
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from runtimes.runtime import Runtime
 
 REQUESTS = 32

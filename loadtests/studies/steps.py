@@ -40,7 +40,7 @@ from registry_sync.catalogue import Catalogue
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.plan import plan
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from store.open import open_store
 
 _DECISION = "b93c5aa7870d203c4698e81d"

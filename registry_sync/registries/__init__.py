@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from runtimes.manifest import Manifest
+from runtimes.manifest import Files, Manifest
 
 
 class Registry(Protocol):
@@ -34,9 +34,9 @@ class Registry(Protocol):
             ModelRefused: its manifest cannot be read.
         """
 
-    def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
-        """Read the artifact of a version. It is not verified yet.
+    def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
+        """Read the files of a version. They are not verified yet.
 
         Raises:
-            UnknownModel: the file is missing.
+            UnknownModel: a file is missing.
         """

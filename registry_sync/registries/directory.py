@@ -21,9 +21,8 @@ from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.regular_file import NotRegular, open_regular_file, opened_stat, read_regular_file
 from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, parse_manifest
+from runtimes.manifest import MANIFEST, Files, Manifest, parse_manifest
 
-MANIFEST = "model.yaml"
 ALIASES = "aliases.yaml"
 
 _MAX_TEXT_BYTES = 1024 * 1024
@@ -121,15 +120,18 @@ class DirectoryRegistry:
             raise ModelRefused(str(manifest))
         return manifest
 
-    def fetch(self, model: str, version: str, manifest: Manifest) -> bytes:
+    def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
         """See `Registry.fetch`."""
-        path = self._root / model / version / manifest.file
+        return {file: self._fetch(model, version, file) for file in manifest.pinned}
+
+    def _fetch(self, model: str, version: str, file: str) -> bytes:
+        path = self._root / model / version / file
         try:
             return read_regular_file(path, _MAX_ARTIFACT_BYTES, follows_link=False)
         except FileNotFoundError as error:
-            raise UnknownModel(f"The artifact {model}/{version}/{manifest.file} is missing.") from error
+            raise UnknownModel(f"The artifact {model}/{version}/{file} is missing.") from error
         except NotRegular as error:
-            raise ModelRefused(f"{model}/{version}/{manifest.file} {error}.") from error
+            raise ModelRefused(f"{model}/{version}/{file} {error}.") from error
         except OSError as error:
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
 

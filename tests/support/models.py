@@ -11,7 +11,10 @@ import numpy as np
 from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
 from loadtests.soak.models import ONNX_OF
+from runtimes.load import load
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from runtimes.runtime import Runtime
 
 
 def write_version(root: Path, model: str, version: str, content: bytes, **manifest: Any) -> Manifest:
@@ -27,6 +30,11 @@ def write_version(root: Path, model: str, version: str, content: bytes, **manife
     (folder / written.file).write_bytes(content)
     (folder / "model.yaml").write_text(manifest_to_yaml(written))
     return written
+
+
+def load_one(content: bytes, manifest: Manifest, options: LoadOptions | None = None) -> Runtime:
+    """Load a version of one file."""
+    return load({manifest.file: content}, manifest, options or LoadOptions())
 
 
 def onnx_content(

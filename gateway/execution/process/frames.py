@@ -18,7 +18,7 @@ from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from runtimes.batching import RequestResult
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 
 _prefix = struct.Struct("<IQ")
 PREFIX_BYTES = _prefix.size

@@ -21,7 +21,7 @@ from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Signature
 
 _WORKER = "gateway.execution.process.worker"
@@ -84,6 +84,7 @@ class BlockingModel:
 
     def __init__(self, child: ChildProcess, signature: Signature) -> None:
         self.signature = signature
+        self.unbatched_because = ""
         self._child = child
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:  # noqa: ARG002  # all

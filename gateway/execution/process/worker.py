@@ -37,7 +37,7 @@ from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
-from runtimes.batching import Inputs, RequestResult, is_batchable, run_isolated
+from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
@@ -58,7 +58,7 @@ def main() -> None:
     except (ModelRefused, RegistryError) as error:
         send(connection, frame(ModelNotLoaded(str(error))))
         return
-    is_batching = manifest.max_batch > 1 and is_batchable(runtime)
+    is_batching = not why_unbatched(runtime, manifest.max_batch)
     send(connection, frame(ModelLoaded(is_batching)))
     names = [spec.name for spec in manifest.outputs]
     while (received := receive(connection)) is not None:

@@ -16,7 +16,7 @@ from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 
 THREADS = 8

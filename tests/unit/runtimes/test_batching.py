@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from runtimes.batching import is_batchable, merge, run_isolated, shape_key, split
+from runtimes.batching import merge, run_isolated, shape_key, split, why_unbatched
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import InputRefused, ModelFailed
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Signature, TensorSpec
-from runtimes.onnx import load_onnx
-from runtimes.sklearn import SklearnRuntime
+from runtimes.onnx.runtime import load_onnx
+from runtimes.sklearn.runtime import SklearnRuntime
 
 SIGNATURE = Signature(inputs=(TensorSpec("X", "FP32", (-1, 2)),), outputs=(TensorSpec("y", "FP32", (-1,)),))
 Model = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
@@ -24,6 +25,7 @@ class Counted:
     """A runtime of one function of X that records how often it ran, and on how many rows."""
 
     def __init__(self, model: Model, signature: Signature = SIGNATURE) -> None:
+        self.unbatched_because = ""
         self.signature = signature
         self.runs: list[int] = []
         self._model = model
@@ -176,7 +178,8 @@ def gather() -> Any:
     )
     content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
     inputs, outputs = (TensorSpec("X", "INT64", (-1,)),), (TensorSpec("y", "FP32", (-1,)),)
-    return load_onnx(content, Manifest(runtime="onnx", file="m", sha256="0" * 64, inputs=inputs, outputs=outputs))
+    manifest = Manifest(runtime="onnx", file="m", sha256="0" * 64, inputs=inputs, outputs=outputs)
+    return load_onnx({"m": content}, manifest, LoadOptions())
 
 
 @pytest.mark.parametrize("bad", [[9], [0, 33, 63], list(range(64))], ids=["one", "three", "all"])
@@ -241,7 +244,7 @@ ROW_WISE, WHOLE = signature((-1, 2), (-1, 2)), signature((-1, 2), (2,))
     ],
 )
 def test_only_a_model_that_answers_each_row_as_if_it_were_alone_is_batchable(model, described, batchable):
-    assert is_batchable(Counted(model, described)) is batchable
+    assert (not why_unbatched(Counted(model, described), 64)) is batchable
 
 
 def test_a_model_that_raises_on_one_row_alone_is_not_batchable():
@@ -250,7 +253,7 @@ def test_a_model_that_raises_on_one_row_alone_is_not_batchable():
             raise ModelFailed("too few")
         return x
 
-    assert not is_batchable(Counted(at_least_two, ROW_WISE))
+    assert why_unbatched(Counted(at_least_two, ROW_WISE), 64)
 
 
 def test_a_scikit_learn_and_an_onnx_model_are_batchable(logistic):
@@ -258,5 +261,5 @@ def test_a_scikit_learn_and_an_onnx_model_are_batchable(logistic):
     described = Signature(
         inputs=(TensorSpec("X", "FP32", (-1, 30)),), outputs=(TensorSpec("label", "INT64", (-1,)), spec)
     )
-    assert is_batchable(SklearnRuntime(logistic, described))
-    assert is_batchable(gather())
+    assert not why_unbatched(SklearnRuntime(logistic, described), 64)
+    assert not why_unbatched(gather(), 64)

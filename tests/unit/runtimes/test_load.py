@@ -3,8 +3,8 @@
 import pytest
 
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions, load
 from runtimes.manifest import TensorSpec
+from tests.support.models import load_one
 
 X = TensorSpec("X", "FP32", (-1, 30))
 LABEL = TensorSpec("label", "INT64", (-1,))
@@ -19,7 +19,7 @@ def published(request, onnx_model, skops_model) -> tuple[bytes, str]:
 
 def test_a_model_that_is_as_described_is_loaded(published, manifest_of):
     manifest = manifest_of(*published)
-    assert load(published[0], manifest, LoadOptions()).signature == manifest.signature
+    assert load_one(published[0], manifest).signature == manifest.signature
 
 
 @pytest.mark.parametrize("position", [0, 1000, -1])
@@ -30,13 +30,13 @@ def test_one_flipped_bit_is_refused(published, manifest_of, position):
     with pytest.raises(
         ModelRefused, match=rf"{file} has sha256 .*…, model.yaml pins .*…: the file was changed or damaged"
     ):
-        load(bytes(damaged), manifest_of(content, file), LoadOptions())
+        load_one(bytes(damaged), manifest_of(content, file))
 
 
 def test_a_truncated_file_is_refused(published, manifest_of):
     content, file = published
     with pytest.raises(ModelRefused, match="changed or damaged"):
-        load(content[:-1], manifest_of(content, file), LoadOptions())
+        load_one(content[:-1], manifest_of(content, file))
 
 
 @pytest.mark.parametrize("content", [b"", b"neither"])
@@ -45,7 +45,7 @@ def test_a_truncated_file_is_refused(published, manifest_of):
 )
 def test_what_is_no_model_is_refused(manifest_of, content, file, words):
     with pytest.raises(ModelRefused, match=words):
-        load(content, manifest_of(content, file), LoadOptions())
+        load_one(content, manifest_of(content, file))
 
 
 @pytest.mark.parametrize(
@@ -71,19 +71,19 @@ def test_what_is_no_model_is_refused(manifest_of, content, file, words):
 )
 def test_an_onnx_model_with_another_signature_is_refused(onnx_model, manifest_of, change, words):
     with pytest.raises(ModelRefused, match=words):
-        load(onnx_model, manifest_of(onnx_model, **change), LoadOptions())
+        load_one(onnx_model, manifest_of(onnx_model, **change))
 
 
 def test_an_onnx_model_may_be_described_in_another_order(onnx_model, manifest_of):
     manifest = manifest_of(onnx_model, outputs=(PROBABILITIES, LABEL))
-    assert load(onnx_model, manifest, LoadOptions()).signature.outputs == (PROBABILITIES, LABEL)
+    assert load_one(onnx_model, manifest).signature.outputs == (PROBABILITIES, LABEL)
 
 
 def test_an_onnx_output_that_is_no_tensor_is_refused(boosting, to_onnx, manifest_of):
     content = to_onnx(boosting, zipmap=True)
     outputs = (TensorSpec("output_label", "INT64", (-1,)), TensorSpec("output_probability", "FP32", (-1, 2)))
     with pytest.raises(ModelRefused, match=r"output_probability as FP32 .*; the model has seq"):
-        load(content, manifest_of(content, outputs=outputs), LoadOptions())
+        load_one(content, manifest_of(content, outputs=outputs))
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_an_onnx_output_that_is_no_tensor_is_refused(boosting, to_onnx, manifest
 )
 def test_a_scikit_learn_model_with_another_signature_is_refused(skops_model, manifest_of, change, words):
     with pytest.raises(ModelRefused, match=words):
-        load(skops_model, manifest_of(skops_model, "model.skops", **change), LoadOptions())
+        load_one(skops_model, manifest_of(skops_model, "model.skops", **change))

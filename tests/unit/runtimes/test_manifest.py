@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, Resources, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import Example, Manifest, Resources, Signature, TensorSpec, manifest_to_yaml, parse_manifest
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 
@@ -85,9 +85,9 @@ def tensor(**change: object) -> dict[str, object]:
     ("change", "words"),
     [
         ({"runtime": "tensorflow"}, "Invalid enum value 'tensorflow'"),
-        ({"file": "../model.onnx"}, r"names file '\.\./model\.onnx'; it must lie beside model\.yaml"),
-        ({"file": "/model.onnx"}, "it must lie beside"),
-        ({"file": ".."}, "it must lie beside"),
+        ({"file": "../model.onnx"}, r"names file '\.\./model\.onnx'; it must lie in the version"),
+        ({"file": "/model.onnx"}, "it must lie in the version"),
+        ({"file": ".."}, "it must lie in the version"),
         ({"sha256": None}, "sha256"),
         ({"inputs": []}, "at least one input and one output"),
         ({"outputs": []}, "at least one input and one output"),
@@ -168,3 +168,62 @@ def test_a_manifest_cannot_be_changed():
     manifest = msgspec.convert(GOOD, Manifest)
     with pytest.raises(AttributeError):
         manifest.sha256 = "other"
+
+
+FULL = {
+    **GOOD,
+    "files": [{"file": "weights/a.bin", "sha256": "1" * 64}, {"file": "golden.json", "sha256": "2" * 64}],
+    "golden": "golden.json",
+    "batch": "none",
+    "inputs": [
+        {"name": "x", "datatype": "FP32", "shape": [-1], "source": "x:0", "example": {"data": [0.5, 1]}},
+        {"name": "s", "datatype": "BYTES", "shape": [-1, 2], "example": {"data": [["a", "b"]]}},
+        {"name": "z", "datatype": "FP32", "shape": [1, -1], "example": {"shape": [1, 64]}},
+    ],
+    "made_with": ["scikit-learn==1.9.1"],
+    "accepts_other_versions": True,
+    "trusted_types": ["lightgbm.sklearn.LGBMClassifier"],
+}
+
+
+def test_every_key_is_read_and_written_and_can_be_hashed():
+    manifest = parse_manifest(yaml.safe_dump(FULL))
+    assert parse_manifest(manifest_to_yaml(manifest)) == manifest
+    assert yaml.safe_load(manifest_to_yaml(manifest)) == FULL
+    assert hash(manifest) == hash(parse_manifest(yaml.safe_dump(FULL)))
+    assert not manifest.signature.takes_several
+    assert manifest.inputs[0].own_name == "x:0"
+    assert manifest.inputs[1].example == Example(data=(("a", "b"),))
+
+
+def test_a_version_of_several_files_is_identified_by_all_of_them():
+    one, two = parse_manifest(yaml.safe_dump(GOOD)), parse_manifest(yaml.safe_dump(FULL))
+    other = {**FULL, "files": [FULL["files"][1], {"file": "weights/a.bin", "sha256": "3" * 64}]}
+    swapped = {**FULL, "files": FULL["files"][::-1]}
+    assert one.digest == one.sha256
+    assert len({one.digest, two.digest, parse_manifest(yaml.safe_dump(other)).digest}) == 3
+    assert parse_manifest(yaml.safe_dump(swapped)).digest == two.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"files": [{"file": "../secret", "sha256": "1" * 64}]}, "must lie in the version"),
+        ({"files": [{"file": "a//b", "sha256": "1" * 64}]}, "must lie in the version"),
+        ({"files": [{"file": "a/./b", "sha256": "1" * 64}]}, "must lie in the version"),
+        ({"files": [{"file": "a\\b", "sha256": "1" * 64}]}, "must lie in the version"),
+        ({"files": [{"file": "model.yaml", "sha256": "1" * 64}]}, "must lie in the version"),
+        ({"files": [{"file": GOOD["file"], "sha256": "1" * 64}]}, "names a file twice"),
+        ({"golden": "other.json"}, "not among its files"),
+        ({"batch": 1}, "batch"),
+        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "example": {}}]}, "without shape and data"),
+        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "example": {"shape": [3]}}]}, "does not fit"),
+        (
+            {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1], "example": {"shape": [1 << 40]}}]},
+            "more than",
+        ),
+    ],
+)
+def test_illegal_files_and_examples_are_refused(change, words):
+    with pytest.raises(ModelRefused, match=words):
+        parse_manifest(yaml.safe_dump({**FULL, **change}))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import check_outputs, example_inputs, warm_up
+from runtimes.manifest import Example, Signature, TensorSpec
+from runtimes.runtime import check_examples, check_outputs, example_inputs, warm_up
 
 SIGNATURE = Signature(
     inputs=(TensorSpec("X", "FP32", (-1, 3)), TensorSpec("flag", "BOOL", (2,)), TensorSpec("grid", "INT8", (-1, -1))),
@@ -21,6 +22,7 @@ class Scripted:
     """A runtime whose outputs are a function of the number of rows."""
 
     signature = SIGNATURE
+    unbatched_because = ""
 
     def __init__(self, by_rows) -> None:
         self.by_rows = by_rows
@@ -92,3 +94,39 @@ def test_a_model_that_raises_is_refused():
 
     with pytest.raises(ModelRefused, match="out of cheese"):
         warm_up(Scripted(fail))
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "expected"),
+    [
+        (TensorSpec("x", "FP32", (-1, 2), example=Example(data=((1, 2),))), 2, [[1, 2], [1, 2]]),
+        (TensorSpec("x", "FP32", (-1, 2), example=Example(data=((1, 2), (3, 4), (5, 6)))), 2, [[1, 2], [3, 4]]),
+        (TensorSpec("x", "INT64", (), example=Example(data=16000)), 2, 16000),
+        (TensorSpec("x", "FP32", (1, -1), example=Example(shape=(1, 3))), 2, [[0, 0, 0]]),
+        (TensorSpec("x", "FP32", (-1, -1), example=Example(shape=(1, 3), data=0.5)), 2, [[0.5] * 3] * 2),
+        (TensorSpec("x", "BYTES", (-1,), example=Example(data=("7",))), 2, [b"7", b"7"]),
+    ],
+)
+def test_an_example_is_what_the_model_is_tried_with(spec, rows, expected):
+    tensor = example_inputs(Signature((spec,), ()), rows)["x"]
+    assert tensor.tolist() == expected
+    assert tensor.dtype == NUMPY_OF[spec.datatype]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TensorSpec("x", "FP32", (-1, 2), example=Example(data=((1, 2, 3),))),
+        TensorSpec("x", "FP32", (-1, 2), example=Example(data=((1,), (1, 2)))),
+        TensorSpec("x", "FP32", (2,), example=Example(data=("a", "b"))),
+    ],
+)
+def test_an_example_that_is_no_input_is_refused(spec):
+    with pytest.raises(ModelRefused, match="The example of input x does not fit"):
+        check_examples(Signature((spec,), ()))
+
+
+def test_a_refusal_says_what_was_tried_and_what_to_write():
+    runtime = Scripted(lambda _: [])
+    with pytest.raises(ModelRefused, match=r"Tried with X = zeros \[1, 3\].*example: \{shape:"):
+        warm_up(runtime)

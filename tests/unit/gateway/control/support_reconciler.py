@@ -14,7 +14,7 @@ from registry_sync.background import Start, at_once
 from registry_sync.catalogue import Catalogue
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from tests.support.flaky_store import FlakyStore
 
 ONE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}

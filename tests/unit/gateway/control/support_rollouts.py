@@ -11,7 +11,7 @@ from router.document.commands import Start
 from router.document.document import Document
 from router.evidence.sums import BUCKET_S, ERRORS, REQUESTS, SumKey
 from router.spec.parse import parse_spec
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from tests.support.flaky_store import FlakyStore
 
 T0 = 1_800_000_000.0

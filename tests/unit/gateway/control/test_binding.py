@@ -16,7 +16,7 @@ from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 
 
 @pytest.fixture

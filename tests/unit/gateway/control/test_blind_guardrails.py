@@ -8,7 +8,7 @@ from onnx import helper
 from gateway.control.blind_guardrails import refuse_blind
 from router.errors import Rejected
 from router.spec.parse import parse_spec
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Signature, TensorSpec
 from tests.support.models import onnx_content, write_version
 
 INPUTS = (TensorSpec("X", "FP32", (-1, 4)),)
@@ -60,7 +60,7 @@ def test_both_arms_are_looked_at_and_no_other_one(blind):
     raw = route(OF_OUTPUTS[0], **{**ROLLOUT, "rollout": {**ROLLOUT["rollout"], "from": "stable"}})
     spec = parse_spec({**raw, "arms": {**raw["arms"], "other": "largest:1"}})
     arms = {
-        arm: SimpleNamespace(key=f"m:{arm}", manifest=SimpleNamespace(inputs=INPUTS, outputs=outputs))
+        arm: SimpleNamespace(key=f"m:{arm}", manifest=SimpleNamespace(signature=Signature(INPUTS, outputs)))
         for arm, outputs in ((arm, OF_BATCH if arm == blind else OF_ROWS) for arm in spec.arms)
     }
     if blind == "other":

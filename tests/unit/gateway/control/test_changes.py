@@ -19,7 +19,7 @@ from router.errors import Rejected, UnknownRoute
 from router.spec.parse import parse_spec
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from store.errors import Conflict, Moved, StoreUnavailable
 from store.sqlite.store import SQLiteStore
 from tests.support.flaky_store import FlakyStore

@@ -12,7 +12,7 @@ from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from tests.support import linear
 from tests.support.polling import PATIENCE_S, wait_until
 from tests.unit.gateway.control.support_rollouts import SPLIT

@@ -24,6 +24,7 @@ class Doubling:
     """A model that doubles its input and notes the thread it ran in. A gate can hold it up, and it can raise."""
 
     def __init__(self, raises: BaseException | None = None) -> None:
+        self.unbatched_because = ""
         self.signature = SIGNATURE
         self.threads: list[threading.Thread] = []
         self.gate = threading.Event()
@@ -201,6 +202,7 @@ class Quadratic:
     """A model of which each run takes a time that grows with the square of the input's length. Notes each length."""
 
     def __init__(self, seconds_at_256: float) -> None:
+        self.unbatched_because = ""
         self.signature = Signature((TensorSpec("X", "FP32", (-1, -1)),), (TensorSpec("y", "FP32", (-1, -1)),))
         self.inline: list[int] = []
         self.in_thread: list[int] = []

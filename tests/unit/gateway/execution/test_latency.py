@@ -73,6 +73,7 @@ class Recorded:
     """A runtime that notes the size of its inputs."""
 
     def __init__(self, values: int) -> None:
+        self.unbatched_because = ""
         self.signature = Signature(
             inputs=(TensorSpec("x", "FP32", (-1, values)),), outputs=(TensorSpec("y", "FP32", (-1, 1)),)
         )

@@ -10,7 +10,7 @@ import pytest
 from gateway.settings import Settings
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Resources
 
 with warnings.catch_warnings():  # Ray warns while it is imported

@@ -10,7 +10,7 @@ from gateway.execution.trial import Trials
 from registry_sync.catalogue import VersionKey
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.errors import ModelRefused
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS, publish_bomb, publish_endless
 from tests.support.models import pickled, write_version

@@ -36,6 +36,7 @@ class Fake:
     def __init__(
         self, signature: Signature, number: int, raises: BaseException | None = None, *, held: bool = False
     ) -> None:
+        self.unbatched_because = ""
         self.signature = signature
         self.number, self.raises, self.runs = number, raises, 0
         self.started, self.gate = threading.Event(), threading.Event()

@@ -14,6 +14,7 @@ class Silent:
     """A runtime that never runs."""
 
     def __init__(self, signature) -> None:
+        self.unbatched_because = ""
         self.signature = signature
 
     def run(self, inputs, outputs):  # noqa: ARG002  # the Protocol's names

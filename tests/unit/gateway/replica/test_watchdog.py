@@ -109,6 +109,7 @@ class Looping:
     """A model that answers quickly, until it is told to loop."""
 
     def __init__(self) -> None:
+        self.unbatched_because = ""
         self.signature = SIGNATURE
         self.loops = False
         self.threads: list[str] = []

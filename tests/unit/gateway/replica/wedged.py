@@ -29,6 +29,7 @@ class Sleeping:
     """A model that hangs in C."""
 
     signature = SIGNATURE
+    unbatched_because = ""
 
     def run(self, inputs: Any, outputs: Any) -> Any:  # noqa: ARG002  # the Protocol's
         """See `runtimes.runtime.Runtime.run`."""

@@ -36,7 +36,7 @@ def test_it_names_models_versions_and_aliases(registry):
 def test_it_hands_out_manifests_and_artifacts(registry, publisher, content):
     manifest = registry.manifest("fraud", "2")
     assert manifest == publisher.manifest()
-    assert registry.fetch("fraud", "2", manifest) == content
+    assert registry.fetch("fraud", "2", manifest) == {"model.skops": content}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from gateway.inference.live_table import LiveTableHolder
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.evidence.sums import SumKey
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from store.errors import StoreUnavailable
 from store.interface import Report
 from store.sqlite.store import SQLiteStore

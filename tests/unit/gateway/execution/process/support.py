@@ -21,7 +21,7 @@ from gateway.execution.lane import Lane
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.process.model import ProcessOptions
 from registry_sync.catalogue import Version, VersionKey, VersionState
-from runtimes.load import LoadOptions
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
 from tests.support.models import onnx_content, pickled, write_version
 from tests.support.polling import PATIENCE_S

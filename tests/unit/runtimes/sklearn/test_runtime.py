@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.load import LoadOptions, load
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
+from tests.support.models import load_one
 
 
 class HomeMade(ClassifierMixin, BaseEstimator):
@@ -29,7 +30,7 @@ exploded: list[str] = []
 
 @pytest.fixture(scope="module")
 def runtime(skops_model, manifest_of):
-    return load(skops_model, manifest_of(skops_model, "model.skops"), LoadOptions())
+    return load_one(skops_model, manifest_of(skops_model, "model.skops"))
 
 
 def test_it_agrees_with_the_estimator(runtime, logistic, cancer):
@@ -57,7 +58,7 @@ def test_outputs_come_in_the_order_that_was_asked_for(runtime, logistic, cancer,
 
 def test_a_label_may_be_the_only_output(skops_model, manifest_of, logistic, cancer):
     manifest = manifest_of(skops_model, "model.skops", outputs=(TensorSpec("anything", "INT64", (-1,)),))
-    (label,) = load(skops_model, manifest, LoadOptions()).run({"X": cancer[0]}, ["anything"])
+    (label,) = load_one(skops_model, manifest).run({"X": cancer[0]}, ["anything"])
     np.testing.assert_array_equal(label, logistic.predict(cancer[0]))
 
 
@@ -68,7 +69,7 @@ def regressor(content, manifest_of, datatype: str):
         inputs=(TensorSpec("X", "FP64", (-1, 30)),),
         outputs=(TensorSpec("y", datatype, (-1,)),),
     )
-    return load(content, manifest, LoadOptions())
+    return load_one(content, manifest)
 
 
 def test_a_regressor_answers_its_one_output(regression, manifest_of, cancer):
@@ -106,26 +107,26 @@ def test_an_output_that_there_is_not_is_a_failure(runtime, cancer, outputs):
 def test_an_untrusted_type_is_refused_by_name(manifest_of):
     content = skops.io.dumps(HomeMade())
     with pytest.raises(ModelRefused, match=r"types that are not trusted: .*HomeMade"):
-        load(content, manifest_of(content, "model.skops"), LoadOptions(allow_pickle=True))
+        load_one(content, manifest_of(content, "model.skops"), LoadOptions(allow_pickle=True))
 
 
 def test_a_pickle_is_refused_unread(manifest_of):
     content = pickle.dumps(Bomb())
     with pytest.raises(ModelRefused, match=r"model\.pkl is a pickle, which runs code when it is read.*skops\.io\.dump"):
-        load(content, manifest_of(content, "model.pkl"), LoadOptions())
+        load_one(content, manifest_of(content, "model.pkl"))
     assert exploded == []
 
 
 def test_a_pickle_with_another_digest_is_not_read_even_if_pickles_are_allowed(manifest_of):
     content = pickle.dumps(Bomb())
     with pytest.raises(ModelRefused, match="changed or damaged"):
-        load(content, manifest_of(content, "model.pkl", sha256="0" * 64), LoadOptions(allow_pickle=True))
+        load_one(content, manifest_of(content, "model.pkl", sha256="0" * 64), LoadOptions(allow_pickle=True))
     assert exploded == []
 
 
 def test_a_pickle_that_is_allowed_answers_like_the_estimator(logistic, manifest_of, cancer):
     content = pickle.dumps(logistic)
-    runtime = load(content, manifest_of(content, "model.pkl"), LoadOptions(allow_pickle=True))
+    runtime = load_one(content, manifest_of(content, "model.pkl"), LoadOptions(allow_pickle=True))
     np.testing.assert_array_equal(runtime.run({"X": cancer[0]}, ["label"])[0], logistic.predict(cancer[0]))
 
 
@@ -135,13 +136,13 @@ def test_a_pickle_that_is_allowed_answers_like_the_estimator(logistic, manifest_
 )
 def test_a_pickle_of_anything_else_is_refused(manifest_of, content, words):
     with pytest.raises(ModelRefused, match=words):
-        load(content, manifest_of(content, "model.pkl"), LoadOptions(allow_pickle=True))
+        load_one(content, manifest_of(content, "model.pkl"), LoadOptions(allow_pickle=True))
 
 
 def test_a_model_without_probabilities_is_refused_if_it_declares_them(regression, manifest_of):
     content = skops.io.dumps(regression)
     with pytest.raises(ModelRefused, match="no attribute 'predict_proba'"):
-        load(content, manifest_of(content, "model.skops"), LoadOptions())
+        load_one(content, manifest_of(content, "model.skops"))
 
 
 def test_a_classifier_with_labels_in_words_is_refused(cancer, manifest_of):
@@ -149,7 +150,7 @@ def test_a_classifier_with_labels_in_words_is_refused(cancer, manifest_of):
     words = LogisticRegression().fit(features[:50, :1].repeat(30, axis=1), np.array(["bad", "good"])[target[:50]])
     content = skops.io.dumps(words)
     with pytest.raises(ModelRefused, match="label"):
-        load(content, manifest_of(content, "model.skops"), LoadOptions())
+        load_one(content, manifest_of(content, "model.skops"))
 
 
 def test_labels_that_are_text_are_bytes(manifest_of, cancer):
@@ -159,7 +160,7 @@ def test_labels_that_are_text_are_bytes(manifest_of, cancer):
     content = skops.io.dumps(estimator)
     inputs, outputs = (TensorSpec("X", "FP32", (-1, 3)),), (TensorSpec("label", "BYTES", (-1,)),)
     manifest = manifest_of(content, "model.skops", inputs=inputs, outputs=outputs)
-    runtime = load(content, manifest, LoadOptions())
+    runtime = load_one(content, manifest)
     (labels,) = runtime.run({"X": features}, ["label"])
     assert labels.tolist() == [label.encode() for label in estimator.predict(features)]
 
@@ -167,4 +168,4 @@ def test_labels_that_are_text_are_bytes(manifest_of, cancer):
 def test_text_is_no_input_of_an_estimator(manifest_of, logistic):
     content = skops.io.dumps(logistic)
     with pytest.raises(ModelRefused, match="takes numbers, not BYTES"):
-        load(content, manifest_of(content, "model.skops", inputs=(TensorSpec("X", "BYTES", (-1, 30)),)), LoadOptions())
+        load_one(content, manifest_of(content, "model.skops", inputs=(TensorSpec("X", "BYTES", (-1, 30)),)))

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from runtimes import onnx_values
 from runtimes.datatypes import tensor_of_bytes
+from runtimes.onnx import values as onnx_values
 
 _PROGRAM = """
 import gc, json, sys
@@ -21,7 +21,8 @@ from loadtests.soak.models import echo, publish
 from pathlib import Path
 from registry_sync.registries.directory import MANIFEST
 from runtimes.manifest import parse_manifest
-from runtimes.onnx import load_onnx
+from runtimes.load_options import LoadOptions
+from runtimes.onnx.runtime import load_onnx
 
 def resident():
     gc.collect()
@@ -31,7 +32,11 @@ return_large_blocks()
 datatype, root = sys.argv[1], Path(sys.argv[2])
 publish(root, [datatype])
 folder = root / echo(datatype) / "1"
-runtime = load_onnx((folder / "model.onnx").read_bytes(), parse_manifest((folder / MANIFEST).read_text()))
+runtime = load_onnx(
+    {"model.onnx": (folder / "model.onnx").read_bytes()},
+    parse_manifest((folder / MANIFEST).read_text()),
+    LoadOptions(),
+)
 def run():
     for _ in range(3):
         if datatype == "BYTES":

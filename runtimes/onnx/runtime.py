@@ -1,7 +1,7 @@
 """The runtime of ONNX models: ONNX Runtime on the CPU, with one thread per operator by default.
 
 Tensors of NumPy's own types are passed to ONNX Runtime as they are. BYTES and BF16 must be converted: see
-`runtimes.onnx_values`.
+`runtimes.onnx.values`.
 """
 
 import threading
@@ -12,8 +12,9 @@ import onnxruntime
 
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.manifest import Manifest, Signature, TensorSpec
-from runtimes.onnx_values import check_datatypes, from_strings, run_with_values, to_feed
+from runtimes.load_options import LoadOptions
+from runtimes.manifest import Files, Manifest, Signature, TensorSpec
+from runtimes.onnx.values import check_datatypes, from_strings, run_with_values, to_feed
 
 _DATATYPE_OF = {
     "tensor(bool)": "BOOL",
@@ -69,6 +70,7 @@ class OnnxRuntime:
 
     def __init__(self, session: onnxruntime.InferenceSession | _LimitedSession, signature: Signature) -> None:
         self.signature = signature
+        self.unbatched_because = ""
         self._session = session
         taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
         if "BF16" in given:
@@ -108,7 +110,7 @@ class OnnxRuntime:
         return run_with_values(self._session, inputs, outputs)
 
 
-def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> OnnxRuntime:
+def load_onnx(files: Files, manifest: Manifest, settings: LoadOptions) -> OnnxRuntime:
     """Build a session from the bytes of `model.onnx`.
 
     Raises:
@@ -116,7 +118,7 @@ def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> 
             used together.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = intra_op_threads
+    options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     # An arena would keep the most that the model ever took, rounded up to powers of two: 530 MB after 16 requests of
@@ -124,7 +126,7 @@ def load_onnx(content: bytes, manifest: Manifest, intra_op_threads: int = 1) -> 
     # perceptron of 512 units 10 to 25 % more.
     options.enable_cpu_mem_arena = False
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(files[manifest.file], options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above: no common base
         raise ModelRefused(f"ONNX Runtime cannot load the model: {error}.") from error
     check_datatypes(manifest.signature)

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
-from runtimes.onnx import OnnxRuntime, load_onnx
+from runtimes.onnx.runtime import OnnxRuntime, load_onnx
 
 _TYPES = {
     "BYTES": TensorProto.STRING,
@@ -37,7 +38,7 @@ def _load(
     content = model.SerializeToString()
     digest = hashlib.sha256(content).hexdigest()
     manifest = Manifest(runtime="onnx", file="model.onnx", sha256=digest, inputs=specs(inputs), outputs=specs(outputs))
-    return load_onnx(content, manifest)
+    return load_onnx({manifest.file: content}, manifest, LoadOptions())
 
 
 def _echo(*datatypes: str, rank: int = 1) -> OnnxRuntime:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from runtimes.errors import ModelFailed
-from runtimes.load import LoadOptions, load
+from tests.support.models import load_one
 
 
 @pytest.fixture(scope="module")
 def runtime(onnx_model, manifest_of):
-    return load(onnx_model, manifest_of(onnx_model), LoadOptions())
+    return load_one(onnx_model, manifest_of(onnx_model))
 
 
 def test_it_agrees_with_the_estimator(runtime, boosting, cancer):

@@ -15,7 +15,8 @@ import numpy as np
 
 from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.manifest import Manifest, Signature
+from runtimes.load_options import LoadOptions
+from runtimes.manifest import Files, Manifest, Signature
 
 _LABEL, _PROBABILITIES = "label", "probabilities"
 
@@ -25,6 +26,7 @@ class SklearnRuntime:
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self.signature = signature
+        self.unbatched_because = ""
         self._estimator = estimator
         self._input = signature.inputs[0].name
         self._dtypes = {spec.name: NUMPY_OF[spec.datatype] for spec in signature.outputs}
@@ -70,7 +72,7 @@ def _as_bytes(name: str, element: object) -> bytes:
     raise ModelFailed(f"The model answers {name} with {element!r}, which is no text.")
 
 
-def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> SklearnRuntime:
+def load_sklearn(files: Files, manifest: Manifest, options: LoadOptions) -> SklearnRuntime:
     """Read `model.skops` (or a pickle, if allowed).
 
     Raises:
@@ -86,9 +88,9 @@ def load_sklearn(content: bytes, manifest: Manifest, allow_pickle: bool) -> Skle
     if len(names) > 1 and names != {_LABEL, _PROBABILITIES}:
         raise ModelRefused(f"A scikit-learn model answers {_LABEL} and {_PROBABILITIES}, or one output.")
     if manifest.file.endswith(".skops"):
-        estimator = _read_skops(content)
-    elif allow_pickle:
-        estimator = _read_pickle(content)
+        estimator = _read_skops(files[manifest.file])
+    elif options.allow_pickle:
+        estimator = _read_pickle(files[manifest.file])
     else:
         raise ModelRefused(
             f"{manifest.file} is a pickle, which runs code when it is read. Save the model with skops.io.dump, "

@@ -1,0 +1,79 @@
+"""A model behind another signature than its own: datatypes, and one instance at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtimes.adapted import AdaptedRuntime, adapt, difference
+from runtimes.batching import why_unbatched
+from runtimes.errors import ModelFailed
+from runtimes.manifest import Signature, TensorSpec
+
+OWN = Signature((TensorSpec("x", "FP32", (1, 2)),), (TensorSpec("y", "FP32", (1,)), TensorSpec("n", "INT64", (1,))))
+SEEN = Signature((TensorSpec("x", "FP64", (-1, 2)),), (TensorSpec("y", "FP64", (-1,)), TensorSpec("n", "INT64", (-1,))))
+
+
+class Single:
+    """Sums the two numbers of one instance, and counts its calls."""
+
+    unbatched_because = ""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.calls = 0
+
+    def run(self, inputs, outputs):
+        (x,) = inputs.values()
+        assert (x.dtype, x.shape) == (np.float32, (1, 2))
+        self.calls += 1
+        answers = {"y": x.sum(axis=1), "n": np.array([self.calls])}
+        return [answers[name] for name in outputs]
+
+
+@given(st.lists(st.tuples(*[st.floats(-100, 100, width=32)] * 2), min_size=1, max_size=9))
+def test_instances_are_run_one_after_the_other(rows):
+    runtime = adapt(Single(OWN), SEEN)
+    order, total = runtime.run({"x": np.array(rows, np.float64)}, ["n", "y"])
+    assert order.tolist() == list(range(1, len(rows) + 1))
+    assert total.dtype == np.float64
+    np.testing.assert_allclose(total, np.float32(rows).sum(axis=1))
+
+
+def test_a_request_without_instances_is_refused():
+    with pytest.raises(ModelFailed, match="one instance at a time"):
+        adapt(Single(OWN), SEEN).run({"x": np.zeros((0, 2))}, ["y"])
+
+
+def test_requests_to_a_model_of_one_instance_are_not_merged():
+    assert why_unbatched(adapt(Single(OWN), SEEN), 64) == "the model takes one instance at a time"
+
+
+def test_a_model_with_the_same_signature_is_left_alone():
+    model = Single(OWN)
+    described = Signature((TensorSpec("x", "FP32", (1, 2), columns=("a", "b")),), OWN.outputs)
+    assert adapt(model, described) is model
+    assert isinstance(adapt(model, SEEN), AdaptedRuntime)
+
+
+def spec(*change: object) -> Signature:
+    return Signature((TensorSpec("x", *change),), OWN.outputs)
+
+
+@pytest.mark.parametrize(
+    ("own", "seen", "clause"),
+    [
+        (OWN, OWN, ""),
+        (OWN, SEEN, ""),
+        (SEEN, OWN, "x is FP64 [-1, 2] and not FP32 [1, 2]"),
+        (OWN, spec("FP32", (1, 3)), "its input x is FP32 [1, 2] and not FP32 [1, 3]"),
+        (OWN, spec("INT32", (1, 2)), "its input x is FP32 [1, 2] and not INT32 [1, 2]"),
+        (OWN, spec("BF16", (1, 2)), ""),
+        (OWN, Signature((TensorSpec("z", "FP32", (1, 2)),), OWN.outputs), "it has the inputs x and not z"),
+        (OWN, Signature(OWN.inputs, OWN.outputs[:1]), "it has the outputs n, y and not y"),
+        (OWN, Signature(SEEN.inputs, OWN.outputs), "its output y is FP32 [1] and not FP32 [1]"),
+    ],
+)
+def test_what_callers_would_see_is_named(own, seen, clause):
+    assert clause in difference(own, seen)
+    assert bool(difference(own, seen)) is bool(clause)

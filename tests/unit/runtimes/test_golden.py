@@ -1,0 +1,66 @@
+"""Golden requests: the answers that a version must give."""
+
+import json
+
+import numpy as np
+import pytest
+
+from runtimes.errors import ModelRefused
+from runtimes.golden import golden_requests, golden_tensor, replay
+from runtimes.manifest import Signature, TensorSpec
+
+SIGNATURE = Signature(
+    (TensorSpec("x", "FP32", (-1,)), TensorSpec("s", "BYTES", (-1,))),
+    (TensorSpec("double", "FP32", (-1,)), TensorSpec("upper", "BYTES", (-1,))),
+)
+
+
+class Doubling:
+    """Doubles numbers, and makes letters large."""
+
+    signature = SIGNATURE
+    unbatched_because = ""
+
+    def run(self, inputs, outputs):
+        upper = np.array([each.upper() for each in inputs["s"]], object)
+        answers = {"double": inputs["x"] * 2, "upper": upper}
+        return [answers[name] for name in outputs]
+
+
+def request(double: list[float], upper: list[str], **more: float) -> bytes:
+    tensors = {
+        "inputs": [golden_tensor("x", np.float32([1.5, np.nan])), golden_tensor("s", np.array([b"a", b"b"], object))],
+        "outputs": [
+            {"name": "double", "datatype": "FP32", "shape": [2], "data": double},
+            {"name": "upper", "datatype": "BYTES", "shape": [2], "data": upper},
+        ],
+    }
+    return json.dumps([{**tensors, **more}]).replace("NaN", "null").encode()
+
+
+def test_the_right_answers_pass():
+    assert replay(Doubling(), request([3.0, None], ["A", "B"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (request([3.1, None], ["A", "B"]), r"output double is .*3\.0.* at \[0\], and must be .*3\.1"),
+        (request([3.0, 1.0], ["A", "B"]), r"output double is .*nan.* at \[1\]"),
+        (request([3.0, None], ["A", "b"]), r"output upper is b'B' at \[1\], and must be b'b'"),
+        (b"[{]", "cannot be read"),
+        (b'[{"inputs": []}]', "does not have the inputs"),
+        (
+            b'[{"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1]}]}]',
+            "x that cannot be read",
+        ),
+    ],
+)
+def test_another_answer_is_refused_with_the_value(content, words):
+    with pytest.raises(ModelRefused, match=words):
+        replay(Doubling(), content)
+
+
+def test_a_request_may_have_a_tolerance_of_its_own():
+    assert replay(Doubling(), request([3.1, None], ["A", "B"], relative=0.1)) == 1
+    assert golden_requests(request([1, 2], ["A", "B"], absolute=1.0))[0].absolute == 1.0
