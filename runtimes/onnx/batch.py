@@ -114,7 +114,7 @@ def _same(whole: Any, part: Any) -> bool:
     left: Tensor = flats[0].tensor[:1]
     right = flats[1].tensor
     if left.shape != right.shape or left.dtype.kind not in "fV":
-        return left.shape == right.shape
+        return bool(left.shape == right.shape)
     wide = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    same: bool = np.allclose(wide[0], wide[1], rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)
-    return same
+    same = np.isclose(wide[0], wide[1], rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)
+    return bool(same.all())

@@ -9,14 +9,17 @@
 that such maps come from. A key that is no column is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from runtimes.datatypes import BYTES, NUMPY_OF, Tensor
-from runtimes.errors import ModelFailed
-from runtimes.onnx.node_types import Kind
+from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.manifest import Signature, TensorSpec
+from runtimes.onnx.node_types import Kind, node_type
+from runtimes.onnx.values import to_feed
+from runtimes.runtime import example_inputs
 
 
 class Flat(NamedTuple):
@@ -90,3 +93,46 @@ def _stacked(name: str, members: Sequence[Tensor], axis: int, datatype: str) -> 
     if len(shapes) != 1:
         raise ModelFailed(f"The output {name} is a sequence of tensors of different shapes: {sorted(shapes)}.")
     return np.stack(members, axis).astype(BYTES if datatype == "BYTES" else NUMPY_OF[datatype], copy=False)
+
+
+def flattenings(
+    signature: Signature, session: Any, nodes: Sequence[Any], classes: Mapping[str, tuple[str, ...]]
+) -> dict[str, Flattening]:
+    """Return how each output that is no tensor is made one, by the name that callers see.
+
+    `classes` are the keys that the graph gives for some of them. For sequences of tensors the model is run once or
+    twice, to see where their members go.
+
+    Raises:
+        ModelRefused: maps without columns.
+    """
+    kinds = {node.name: found for node in nodes if (found := node_type(node.type)) and found.kind != "tensor"}
+    made = {}
+    for spec in signature.outputs:
+        found = kinds.get(spec.own_name)
+        if found is None:
+            continue
+        columns = spec.columns or classes.get(spec.own_name, ())
+        if found.kind != "sequence of tensors" and len(columns) != spec.shape[-1]:
+            raise ModelRefused(
+                f"The output {spec.own_name} is made of maps. Name their keys as its `columns` in model.yaml, with the "
+                "shape [-1, number of keys], or leave it out."
+            )
+        axis = _axis(signature, spec, session) if found.kind == "sequence of tensors" else 0
+        made[spec.name] = Flattening(spec.name, found.kind, found.datatype, columns, axis)
+    return made
+
+
+def _axis(signature: Signature, spec: TensorSpec, session: Any) -> int:
+    """Return where the members of a sequence go. Without two runs that show it, they are the first dimension."""
+    if not signature.takes_several or not signature.counts_instances(spec):
+        return 0
+    answers, rows = [], (2, 3)
+    for number in rows:
+        inputs = example_inputs(signature, number)
+        feed = {each.own_name: to_feed(each.name, inputs[each.name]) for each in signature.inputs}
+        try:
+            answers += session.run([spec.own_name], feed)
+        except Exception:  # noqa: BLE001  # the warm-up says what the model fails on
+            return 0
+    return member_axis(answers, rows)

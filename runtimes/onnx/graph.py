@@ -16,6 +16,8 @@ ONNX_DOMAINS = ("", "ai.onnx")
 _ORT_FORMAT = b"ORTM"
 """What begins at byte 4 of a model in ONNX Runtime's own format."""
 
+_NO_MODEL = "ONNX Runtime cannot load the file, which is no ONNX model, or not all of one"
+
 
 class Value(NamedTuple):
     """An input or output as the graph describes it. `shape` is None if the graph says nothing about it.
@@ -38,9 +40,13 @@ def parse_graph(content: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own, which has no stable name
-        raise ModelRefused(f"The file is not an ONNX model, or not all of it: {error}.") from error
+        raise ModelRefused(
+            f"ONNX Runtime cannot load the file, which is no ONNX model or not all of it: {error}."
+        ) from error
     if not model.graph.node and not model.graph.output:
-        raise ModelRefused("The file is not an ONNX model, or not all of it: it has no graph.")
+        raise ModelRefused(
+            "ONNX Runtime cannot load the file, which is no ONNX model or not all of it: it has no graph."
+        )
     return model
 
 

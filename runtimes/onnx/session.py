@@ -13,7 +13,7 @@ from runtimes.load_options import LoadOptions
 from runtimes.onnx.external import External
 
 _ERRORS, _FATAL = 3, 4  # ONNX Runtime's log severities
-_MOST_OF_A_SENTENCE = 400
+_MOST_OF_A_SENTENCE = 600
 _FRAMES = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ |(?:void )?\S+::\S+\(.*\)(?: const)? ")
 
 
@@ -73,9 +73,7 @@ def open_session(
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has one class per status, without a common base
-        raise ModelRefused(
-            f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {sentence_of(error)}"
-        ) from error
+        raise ModelRefused(f"ONNX Runtime cannot load the model: {sentence_of(error)}") from error
 
 
 def _options(settings: LoadOptions, severity: int) -> Any:
@@ -100,7 +98,10 @@ def sentence_of(error: Exception) -> str:
     """Return ONNX Runtime's sentence without the places in its source, and what to do where that is known."""
     said = " ".join(_FRAMES.sub("", str(error)).split())[:_MOST_OF_A_SENTENCE].rstrip(". ") + "."
     if ("opset" in said and "till" in said) or "Unsupported model IR version" in said:
-        return f"{said} Export the model for an older opset or IR version, or install a newer onnxruntime."
+        return (
+            f"{said} This is ONNX Runtime {onnxruntime.__version__}: export the model for an older opset or IR "
+            "version, or install a newer onnxruntime."
+        )
     if "is not a registered function/op" in said or "No opset import for domain" in said:
         return (
             f"{said} If the operator is in a library of custom operators, name that library in "
