@@ -66,7 +66,7 @@ def test_what_is_no_model_is_refused(manifest_of, content, file, words):
         ({"outputs": (LABEL, TensorSpec("scores", "FP32", (-1, 2)))}, "declares the outputs label, scores"),
         (
             {"outputs": (TensorSpec("label", "INT32", (-1,)), PROBABILITIES)},
-            r"output label is INT64 \[-1\] and not INT32",
+            r"label is INT64 \[-1\] and not INT32",
         ),
         ({"outputs": (LABEL, TensorSpec("probabilities", "FP32", (-1, 3)))}, r"probabilities as float32 \[1, 2\]"),
     ],
