@@ -17,13 +17,8 @@ def load_options(settings: Settings) -> LoadOptions:
         intra_op_threads=settings.onnx_threads,
         within_s=settings.load_within_s,
         max_bytes=settings.load_max_bytes or _memory_bytes() // _SHARE,
-        custom_operators=custom_operators(settings),
+        custom_operators=tuple(filter(None, map(str.strip, settings.custom_operators.split(",")))),
     )
-
-
-def custom_operators(settings: Settings) -> tuple[str, ...]:
-    """Return the libraries that ONNX Runtime loads for every model."""
-    return tuple(path.strip() for path in settings.custom_operators.split(",") if path.strip())
 
 
 def _memory_bytes() -> int:
