@@ -174,13 +174,13 @@ def _of_categories(categories: Any) -> _Hint:
 
 
 def _of_imputer(imputer: SimpleImputer) -> _Hint | None:
-    if np.asarray(imputer.statistics_).dtype.kind in "OUT" or getattr(imputer, "_fit_dtype", np.dtype(float)) == object:
+    if "O" in (np.asarray(imputer.statistics_).dtype.kind, np.dtype(getattr(imputer, "_fit_dtype", float)).kind):
         return _Hint("BYTES", (), KEEP if isinstance(imputer.missing_values, str) else imputer.missing_values)
     return _Hint("FP64")
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124
+    return value is None or (isinstance(value, float) and value != value)
 
 
 def _both(one: _Hint | None, other: _Hint | None) -> _Hint | None:
@@ -189,7 +189,7 @@ def _both(one: _Hint | None, other: _Hint | None) -> _Hint | None:
         return one or other
     if one.datatype != other.datatype and "BYTES" in (one.datatype, other.datatype):
         return one if one.datatype == "BYTES" else other
-    first, second = (one, other) if one.values else (other, one)
+    first = one if one.values else other
     missing = one.missing if one.missing is not KEEP else other.missing
     return _Hint("BOOL" if "BOOL" in (one.datatype, other.datatype) else first.datatype, first.values, missing)
 

@@ -5,7 +5,7 @@ where the estimator was fitted on missing values (None or NaN, as it has seen th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +13,10 @@ from runtimes.datatypes import BYTES, Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import TensorSpec
 from runtimes.sklearn.columns import KEEP, Column, Takes
+from runtimes.sklearn.sources import Source, check_datatypes, sources_of
 
 Inputs = Mapping[str, Tensor]
 Reader = Callable[[Inputs], Any]
-
-
-class _Source(NamedTuple):
-    """Where a column comes from: an input, and a position in it."""
-
-    input: str
-    position: int
 
 
 def reader(takes: Takes, specs: Sequence[TensorSpec]) -> Reader:
@@ -38,11 +32,12 @@ def reader(takes: Takes, specs: Sequence[TensorSpec]) -> Reader:
         return _one_column(takes.form, specs)
     if takes.form == "sets":
         raise ModelRefused("It takes sets of labels, which a tensor cannot hold. Serve the classifier instead.")
-    if len(specs) == 1 and len(specs[0].shape) > 2:
+    if len(specs) == 1 and len(specs[0].shape) > 2 and not takes.columns:
         return _whole(specs[0])
-    sources = _sources(takes, specs)
+    sources = sources_of(takes, specs)
+    check_datatypes(takes, sources, specs)
     if takes.form == "records":
-        return _records(takes, sources)
+        return _records(sources)
     return _frame(takes, sources, specs) if takes.form == "frame" else _array(takes, sources, specs)
 
 
@@ -65,93 +60,7 @@ def _listed(specs: Sequence[TensorSpec]) -> str:
     return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in specs)
 
 
-def _sources(takes: Takes, specs: Sequence[TensorSpec]) -> dict[str, _Source]:
-    """Return the source of every column that model.yaml has.
-
-    Raises:
-        ModelRefused: a column is there twice, is missing, or is one that the estimator does not know.
-    """
-    sources: dict[str, _Source] = {}
-    for spec in specs:
-        for position, column in enumerate(_columns_of(spec, takes, alone=len(specs) == 1)):
-            if column in sources:
-                raise ModelRefused(f"model.yaml has the column {column!r} twice.")
-            sources[column] = _Source(spec.name, position)
-    if takes.form == "frame" or (takes.form == "records" and takes.columns):
-        _check_names(takes, sources)
-    elif takes.form == "array" and takes.columns and len(sources) != len(takes.columns):
-        raise ModelRefused(
-            f"model.yaml declares {len(sources)} features; the estimator was fitted on {len(takes.columns)}."
-        )
-    return sources
-
-
-def _columns_of(spec: TensorSpec, takes: Takes, *, alone: bool) -> Sequence[str]:
-    """Return the names of the columns of an input: declared ones, its own name, or the estimator's in their order."""
-    if len(spec.shape) not in (1, 2) or (len(spec.shape) == 1 and spec.shape != (-1,)):
-        raise ModelRefused(
-            f"Input {spec.name} has shape {list(spec.shape)}. The inputs of a scikit-learn model are [-1], or have two "
-            "dimensions, such as [-1, 30]."
-        )
-    if spec.columns and (takes.form != "array" or not alone):
-        return spec.columns
-    width = spec.shape[1] if len(spec.shape) == 2 else 1
-    if not alone:
-        return (spec.own_name,) if width == 1 else [f"{spec.own_name}[{position}]" for position in range(width)]
-    if width == -1:
-        return takes.names or ("",)
-    if len(takes.columns) == width:
-        return takes.names
-    if takes.form == "array" or width > 1:
-        if takes.columns:
-            raise ModelRefused(
-                f"model.yaml declares {width} features; the estimator was fitted on {len(takes.columns)}."
-            )
-        return [f"x{position}" for position in range(width)]
-    return (spec.own_name,)
-
-
-def _check_names(takes: Takes, sources: Mapping[str, _Source]) -> None:
-    known = set(takes.names)
-    needed = [column.name for column in takes.columns if not column.dropped]
-    unknown = [name for name in sources if name not in known]
-    missing = [name for name in needed if name not in sources]
-    if unknown and missing:
-        raise ModelRefused(
-            f"model.yaml has the column {unknown[0]!r}, which the estimator does not know, and not {missing[0]!r}. It "
-            f"was fitted on {_shortened(needed)}."
-        )
-    if unknown:
-        raise ModelRefused(
-            f"model.yaml has the column {unknown[0]!r}, which the estimator does not know; it was fitted on "
-            f"{_shortened(needed)}. Leave it out, or name it as the estimator does."
-        )
-    if missing and takes.form == "frame":
-        raise ModelRefused(
-            f"model.yaml does not have the column {missing[0]!r}; the estimator was fitted on {_shortened(needed)}. "
-            "Add it to the `columns` of an input, or as an input of its own."
-        )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-
-
-def _check_datatypes(takes: Takes, sources: Mapping[str, _Source], specs: Sequence[TensorSpec]) -> None:
-    datatype_of = {spec.name: spec.datatype for spec in specs}
-    for column in takes.columns:
-        source = sources.get(column.name)
-        if source is None or not column.datatype:
-            continue
-        got = datatype_of[source.input]
-        if got == "BYTES" and column.datatype != "BYTES":
-            raise ModelRefused(f"The estimator takes numbers, not BYTES, in the column {column.name!r}.")
-        if got != "BYTES" and column.datatype == "BYTES":
-            raise ModelRefused(f"The estimator takes text, BYTES, and not {got}, in the column {column.name!r}.")
-
-
-def _frame(takes: Takes, sources: Mapping[str, _Source], specs: Sequence[TensorSpec]) -> Reader:
-    _check_datatypes(takes, sources, specs)
+def _frame(takes: Takes, sources: Mapping[str, Source], specs: Sequence[TensorSpec]) -> Reader:
     import pandas  # takes half a second to import; estimators of arrays do not need it
 
     names = [name for name in takes.names if name in sources]
@@ -172,43 +81,45 @@ def _frame(takes: Takes, sources: Mapping[str, _Source], specs: Sequence[TensorS
 def _series(pandas: Any, column: Column, tensor: Tensor) -> Any:
     if tensor.dtype != BYTES:
         return tensor
-    return pandas.Series(_strings(column, tensor), dtype=object)  # pandas would make its own text of an array of objects
+    return pandas.Series(
+        _strings(column, tensor), dtype=object
+    )  # pandas would make its own text of an array of objects
 
 
-def _array(takes: Takes, sources: Mapping[str, _Source], specs: Sequence[TensorSpec]) -> Reader:
-    _check_datatypes(takes, sources, specs)
+def _array(takes: Takes, sources: Mapping[str, Source], specs: Sequence[TensorSpec]) -> Reader:
     texts = any(spec.datatype == "BYTES" for spec in specs)
-    if len(specs) == 1 and not texts:
+    if len(specs) == 1:
         name = specs[0].name
-        return lambda inputs: inputs[name]
-    ordered = list(sources.items())
-    if set(takes.names) == sources.keys():
-        ordered = [(name, sources[name]) for name in takes.names]
+        return (lambda inputs: _objects(takes, _table(inputs[name]))) if texts else (lambda inputs: inputs[name])
     known = {column.name: column for column in takes.columns}
-    columns = [(known.get(name, Column(name)), at) for name, at in ordered]
+    names = takes.names if known.keys() == sources.keys() else tuple(sources)
+    columns = [(known.get(name, Column(name)), sources[name]) for name in names]
 
     def read(inputs: Inputs) -> Tensor:
-        if texts and len(specs) == 1:
-            columns_of = [(Column("") if width_free else column, at) for column, at in columns]
-        else:
-            columns_of = columns
-        read_columns = [
-            _strings(column, tensor) if tensor.dtype == BYTES else tensor
-            for column, at in columns_of
-            for tensor in (_table(inputs[at.input])[:, at.position],)
-        ]
-        if not texts:
-            return np.column_stack(read_columns)
-        table = np.empty((len(read_columns[0]), len(read_columns)), object)
-        for position, values in enumerate(read_columns):
-            table[:, position] = values
-        return table
+        values = [_values(column, _table(inputs[at.input])[:, at.position]) for column, at in columns]
+        return _stacked(values) if texts else np.column_stack(values)
 
-    width_free = not takes.columns
     return read
 
 
-def _records(takes: Takes, sources: Mapping[str, _Source]) -> Reader:
+def _objects(takes: Takes, table: Tensor) -> Tensor:
+    columns = takes.columns or (Column(""),) * table.shape[1]
+    return _stacked([_values(column, table[:, position]) for position, column in enumerate(columns)])
+
+
+def _values(column: Column, tensor: Tensor) -> Tensor:
+    return _strings(column, tensor) if tensor.dtype == BYTES else tensor
+
+
+def _stacked(columns: Sequence[Tensor]) -> Tensor:
+    """Return a table of Python objects: an array of anything else would turn numbers into text."""
+    table = np.empty((len(columns[0]), len(columns)), object)
+    for position, values in enumerate(columns):
+        table[:, position] = values
+    return table
+
+
+def _records(sources: Mapping[str, Source]) -> Reader:
     """Make a dictionary of each row, without what is missing."""
 
     def read(inputs: Inputs) -> list[dict[str, Any]]:
@@ -237,10 +148,10 @@ def _plain(tensor: Tensor) -> Tensor:
     return np.array(_text(tensor), object) if tensor.dtype == BYTES else tensor
 
 
-def _strings(column: Column, tensor: Tensor) -> Any:
+def _strings(column: Column, tensor: Tensor) -> Tensor:
     values: list[Any] = _text(tensor)
     if column.missing is not KEEP:
-        values = [value if value else column.missing for value in values]
+        values = [value or column.missing for value in values]
     strings = np.empty(len(values), object)
     strings[:] = values
     return strings

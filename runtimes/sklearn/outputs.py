@@ -73,7 +73,7 @@ def _split(estimator: Any) -> tuple[Any, Any]:
 def _methods(final: Any) -> dict[str, Callable[[Any], Any]]:
     """Return the method of each result, the most important first."""
     names = {
-        PREDICTION if is_regressor(final) else LABEL: ("predict",),
+        PREDICTION if is_kind(is_regressor, final) else LABEL: ("predict",),
         PROBABILITIES: ("predict_proba",),
         SCORES: ("decision_function", "score_samples"),
         FEATURES: ("transform",),
@@ -84,6 +84,14 @@ def _methods(final: Any) -> dict[str, Callable[[Any], Any]]:
         if method is not None:
             found[name] = method
     return found
+
+
+def is_kind(question: Callable[[Any], bool], estimator: Any) -> bool:
+    """Ask scikit-learn what kind an estimator is. It raises for classes that do not derive from its own."""
+    try:
+        return question(estimator)
+    except Exception:  # noqa: BLE001  # an estimator of a third party may raise anything
+        return False
 
 
 def _spread(results: dict[str, Any]) -> dict[str, Any]:
@@ -166,6 +174,6 @@ def _as_bytes(name: str, element: object) -> bytes:
         return element.encode()
     if isinstance(element, bytes):
         return element
-    if element is None or (isinstance(element, float) and element != element):  # noqa: PLR0124
+    if element is None or (isinstance(element, float) and element != element):
         return b""
     raise ModelFailed(f"The model answers {name} with {element!r}, which is no text.")

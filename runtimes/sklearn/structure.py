@@ -39,12 +39,13 @@ def delegates(estimator: Any) -> Iterator[Any]:
 
 def parts(root: object) -> Iterator[object]:
     """Return every object inside an estimator once, itself included, as far as Python's attributes lead."""
-    waiting, seen = [root], set()
+    waiting: list[object] = [root]
+    seen: dict[int, object] = {}  # keeps them, as an address may be used again
     while waiting and len(seen) < _MOST_PARTS:
         part = waiting.pop()
         if isinstance(part, _PLAIN) or id(part) in seen:
             continue
-        seen.add(id(part))
+        seen[id(part)] = part
         yield part
         waiting.extend(_inside(part))
 

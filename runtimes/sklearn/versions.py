@@ -5,21 +5,41 @@ invalid results". Releases with the same first two numbers only mend faults, so 
 """
 
 import re
-from collections.abc import Iterable
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning
 
 from runtimes.errors import ModelRefused
 from runtimes.sklearn.structure import parts
 
 PACKAGE = "scikit-learn"
 _IN_PICKLE = re.compile(rb"_sklearn_version.{1,12}?(\d+\.\d+[0-9.a-z]*)", re.DOTALL)
+_RECORDING = threading.Lock()
+"""Python's filters of warnings belong to the process."""
 
 
-def versions_in(estimator: object) -> tuple[str, ...]:
-    """Return the versions of scikit-learn that the parts of an estimator were made with, the root's first."""
-    found = (getattr(part, "__dict__", {}).get("_sklearn_version") for part in parts(estimator))
-    return tuple(dict.fromkeys(version for version in found if isinstance(version, str)))
+def with_versions(read: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
+    """Return what `read` returns, and the versions of scikit-learn that made the estimators in it.
+
+    scikit-learn says the version in a warning if it is another one than its own, and forgets it otherwise.
+    """
+    with _RECORDING, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator = read()
+    others = (each.message for each in caught if isinstance(each.message, InconsistentVersionWarning))
+    versions = tuple(dict.fromkeys(str(other.original_sklearn_version) for other in others))
+    if versions or not any(_says_version(part) for part in parts(estimator)):
+        return estimator, versions
+    return estimator, (sklearn.__version__,)
+
+
+def _says_version(part: object) -> bool:
+    return isinstance(part, BaseEstimator) and type(part).__module__.startswith("sklearn.")
 
 
 def version_in_bytes(content: bytes) -> str:
@@ -43,13 +63,18 @@ def require_version(file: str, made_with: Iterable[str], *, accepts_others: bool
     Raises:
         ModelRefused: one of them is another, and the manifest does not accept that.
     """
-    others = [version for version in made_with if version and _release(version) != _release(sklearn.__version__)]
+    others = refused_versions(made_with)
     if others and not accepts_others:
         raise ModelRefused(
             f"{file} was made with scikit-learn {others[0]}; this gateway has {sklearn.__version__}, which may answer "
             f"wrongly for it. Fit and save the model again with {sklearn.__version__}, or write "
             "`accepts_other_versions: true` into model.yaml, best with golden requests that check its answers."
         )
+
+
+def refused_versions(versions: Iterable[str]) -> list[str]:
+    """Return those of the versions that this scikit-learn is not known to load rightly."""
+    return [version for version in versions if version and _release(version) != _release(sklearn.__version__)]
 
 
 def _release(version: str) -> tuple[str, ...]:
