@@ -17,7 +17,7 @@ from runtimes.manifest import Files, Manifest, Signature
 from runtimes.sklearn.batches import why_together
 from runtimes.sklearn.columns import takes
 from runtimes.sklearn.examples import with_examples
-from runtimes.sklearn.frames import Reader, reader
+from runtimes.sklearn.frames import reader
 from runtimes.sklearn.outputs import Answers, cast, source_of
 from runtimes.sklearn.reading import read_artifact
 from runtimes.sklearn.refusals import require_answers
@@ -27,10 +27,11 @@ from runtimes.sklearn.versions import declared, require_version
 class SklearnRuntime:
     """See `runtimes.runtime.Runtime`. An estimator keeps no state between runs, so threads may share it."""
 
-    def __init__(self, estimator: Any, signature: Signature, read: Reader) -> None:
+    def __init__(self, estimator: Any, signature: Signature) -> None:
         self.signature = signature
         self.unbatched_because = why_together(estimator)
-        self._read = read
+        self.takes = takes(estimator)
+        self._read = reader(self.takes, signature.inputs)
         self._answers = Answers(estimator)
         alone = len(signature.outputs) == 1
         self._outputs = {spec.name: (spec, source_of(spec, self._answers, alone=alone)) for spec in signature.outputs}
@@ -63,8 +64,6 @@ def load_sklearn(files: Files, manifest: Manifest, options: LoadOptions) -> Skle
     artifact = read_artifact(file, files[file], options, asked=manifest.trusted_types, made_with=said)
     require_version(file, artifact.versions or (said,), accepts_others=manifest.accepts_other_versions)
     require_answers(artifact.estimator)
-    taken = takes(artifact.estimator)
-    read = reader(taken, manifest.inputs)
-    runtime = SklearnRuntime(artifact.estimator, manifest.signature, read)
-    runtime.signature = with_examples(runtime, taken)
+    runtime = SklearnRuntime(artifact.estimator, manifest.signature)
+    runtime.signature = with_examples(runtime, runtime.takes)
     return runtime
