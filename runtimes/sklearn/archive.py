@@ -22,14 +22,18 @@ def unpacked(content: bytes, limit: int) -> bytes:
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-        left = _Budget(limit or MOST_BYTES)
-        left.take(sum(entry.file_size for entry in entries))
-        left = _Budget(limit or MOST_BYTES)
+        limit = limit or MOST_BYTES
+        _Budget(limit).take(sum(entry.file_size for entry in entries))
+        budget = _Budget(limit)
+        if all(entry.compress_type == zipfile.ZIP_STORED for entry in entries):
+            for entry in entries:
+                _check_nested(_entry(archive, entry, budget), budget, _DEPTH)
+            return content
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
             for entry in entries:
-                data = _entry(archive, entry, left)
-                _check_nested(data, left, _DEPTH)
+                data = _entry(archive, entry, budget)
+                _check_nested(data, budget, _DEPTH)
                 copy.writestr(entry.filename, data)
     return target.getvalue()
 
@@ -43,10 +47,7 @@ class _Budget:
     def take(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise ModelRefused(
-                f"The skops archive unpacks to more than {self._limit} bytes, the limit for loading a model "
-                "(POINTSMAN_LOAD_MAX_BYTES)."
-            )
+            raise ModelRefused(f"loading it takes more memory than {self._limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES).")
 
 
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> bytes:

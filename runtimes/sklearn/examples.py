@@ -15,7 +15,7 @@ from runtimes.sklearn.samples import STYLES, made_up
 _ROWS = 2
 
 
-def with_examples(runtime: Runtime, taken: Takes) -> Signature:
+def exemplified(runtime: Runtime, taken: Takes) -> Signature:
     """Return the runtime's signature with an example for each input, if zeros and empty strings are none.
 
     A one-hot encoder refuses a string that it has not seen, for instance. The estimator says which strings it has seen.

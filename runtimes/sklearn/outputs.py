@@ -116,7 +116,7 @@ def source_of(spec: TensorSpec, answers: Answers, *, alone: bool) -> str:
         return spec.own_name
     if not answers.names:
         raise ModelRefused("The estimator has neither predict nor transform, so it cannot answer requests.")
-    if alone and not spec.source and spec.name not in (PROBABILITIES, SCORES, FEATURES):
+    if alone and not spec.source and spec.name != PROBABILITIES:
         return answers.names[0]
     raise ModelRefused(
         f"model.yaml names the output {spec.own_name}; the estimator answers {', '.join(answers.names)}. Another name "

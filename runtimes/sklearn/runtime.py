@@ -16,7 +16,7 @@ from runtimes.load_options import LoadOptions
 from runtimes.manifest import Files, Manifest, Signature
 from runtimes.sklearn.batches import why_together
 from runtimes.sklearn.columns import takes
-from runtimes.sklearn.examples import with_examples
+from runtimes.sklearn.examples import exemplified
 from runtimes.sklearn.frames import reader
 from runtimes.sklearn.outputs import Answers, cast, source_of
 from runtimes.sklearn.reading import read_artifact
@@ -65,5 +65,5 @@ def load_sklearn(files: Files, manifest: Manifest, options: LoadOptions) -> Skle
     require_version(file, artifact.versions or (said,), accepts_others=manifest.accepts_other_versions)
     require_answers(artifact.estimator)
     runtime = SklearnRuntime(artifact.estimator, manifest.signature)
-    runtime.signature = with_examples(runtime, runtime.takes)
+    runtime.signature = exemplified(runtime, runtime.takes)
     return runtime

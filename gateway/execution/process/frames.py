@@ -19,6 +19,7 @@ from runtimes.batching import RequestResult
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Example
 
 _prefix = struct.Struct("<IQ")
 PREFIX_BYTES = _prefix.size
@@ -40,9 +41,13 @@ class ModelToLoad(msgspec.Struct, frozen=True):
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
-    """The model is loaded. The process sends this once."""
+    """The model is loaded. The process sends this once.
+
+    `examples` are inputs that the runtime has found itself, where zeros and empty strings are none.
+    """
 
     is_batching: bool
+    examples: dict[str, Example] = {}
 
 
 class ModelNotLoaded(msgspec.Struct, frozen=True, tag=1):
