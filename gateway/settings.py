@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     log: str = ""
 
     allow_pickle: bool = False
+    trusted_types: str = Field(
+        "", description="Types beside scikit-learn's own that a skops model may hold if its model.yaml names them, too."
+    )
     onnx_threads: int = Field(1, ge=1, le=64)
     custom_operators: str = Field(
         "", description="Libraries of custom operators for ONNX Runtime: paths, with commas between them."

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from msgspec.structs import replace
 
 from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes, zeros
 from runtimes.errors import ModelFailed, ModelRefused
@@ -51,6 +52,20 @@ def example_inputs(signature: Signature, rows: int = 1) -> dict[str, Tensor]:
         else _example(spec, spec.example, rows if signature.counts_instances(spec) else None)
         for spec in signature.inputs
     }
+
+
+def with_examples(signature: Signature, examples: Mapping[str, Example]) -> Signature:
+    """Return a signature with an example for each of the inputs named."""
+    inputs = tuple(
+        replace(spec, example=examples[spec.name]) if spec.name in examples else spec for spec in signature.inputs
+    )
+    return replace(signature, inputs=inputs)
+
+
+def found_examples(own: Signature, declared: Signature) -> dict[str, Example]:
+    """Return the examples that a runtime has and its manifest has not."""
+    without = {spec.name for spec in declared.inputs if spec.example is None}
+    return {spec.name: spec.example for spec in own.inputs if spec.example is not None and spec.name in without}
 
 
 def _example(spec: TensorSpec, example: Example, rows: int | None) -> Tensor:

@@ -16,9 +16,15 @@ def load_options(settings: Settings) -> LoadOptions:
         allow_pickle=settings.allow_pickle,
         intra_op_threads=settings.onnx_threads,
         within_s=settings.load_within_s,
+        trusted_types=trusted_types(settings),
         max_bytes=settings.load_max_bytes or _memory_bytes() // _SHARE,
         custom_operators=tuple(filter(None, map(str.strip, settings.custom_operators.split(",")))),
     )
+
+
+def trusted_types(settings: Settings) -> tuple[str, ...]:
+    """Return the types that the operator trusts, of a list with commas or spaces."""
+    return tuple(settings.trusted_types.replace(",", " ").split())
 
 
 def _memory_bytes() -> int:

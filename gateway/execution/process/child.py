@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from runtimes.manifest import Example
+
 
 class ChildProcess:
     """A process from its start until it has been reaped. One thread may call `wait`, every thread may call `kill`.
@@ -28,6 +30,7 @@ class ChildProcess:
         """Start the process. Its environment is `environment`, and the import path of this one."""
         self._lock = threading.Lock()
         self._is_reaped = False
+        self.examples: Mapping[str, Example] = {}
         self.connection, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         try:

@@ -19,7 +19,7 @@ from runtimes.batching import RequestResult
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Signature
+from runtimes.manifest import Example, Signature
 
 _prefix = struct.Struct("<IQ")
 PREFIX_BYTES = _prefix.size
@@ -45,9 +45,13 @@ class ModelToLoad(msgspec.Struct, frozen=True):
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
-    """The model is loaded. The process sends this once."""
+    """The model is loaded. The process sends this once.
+
+    `examples` are inputs that the runtime has found itself, where zeros and empty strings are none.
+    """
 
     is_batching: bool
+    examples: dict[str, Example] = {}
 
 
 class ModelNotLoaded(msgspec.Struct, frozen=True, tag=1):

@@ -23,6 +23,7 @@ from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Signature
+from runtimes.runtime import with_examples
 
 _WORKER = "gateway.execution.process.worker"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -78,14 +79,17 @@ def await_loaded(child: ChildProcess, within_s: float) -> bool:
     message = received[0]
     if isinstance(message, ModelNotLoaded):
         raise ModelRefused(message.sentence)
-    return isinstance(message, ModelLoaded) and message.is_batching
+    if not isinstance(message, ModelLoaded):
+        return False
+    child.examples = message.examples
+    return message.is_batching
 
 
 class BlockingModel:
     """See `runtimes.runtime.Runtime`. `run` blocks; it is used before the event loop has the connection."""
 
     def __init__(self, child: ChildProcess, signature: Signature) -> None:
-        self.signature = signature
+        self.signature = with_examples(signature, child.examples)
         self.unbatched_because = ""
         self._child = child
 

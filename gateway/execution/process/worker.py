@@ -40,7 +40,7 @@ from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
-from runtimes.runtime import Runtime
+from runtimes.runtime import Runtime, found_examples
 
 _OOM_SCORE = "500"
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
@@ -59,7 +59,7 @@ def main() -> None:
         send(connection, frame(ModelNotLoaded(str(error))))
         return
     is_batching = not why_unbatched(runtime, manifest.max_batch)
-    send(connection, frame(ModelLoaded(is_batching)))
+    send(connection, frame(ModelLoaded(is_batching, found_examples(runtime.signature, manifest.signature))))
     names = [spec.name for spec in manifest.outputs]
     while (received := receive(connection)) is not None:
         message, tensors = received
