@@ -75,7 +75,7 @@ def _text(content: bytes) -> str:
     text = text.replace("\r\n", "\n")
     if not text.startswith("tree\n") or _LAST_LINE_OF_TREES not in text:
         raise ModelRefused(
-            "This is not a whole LightGBM model in its text format. Save it with Booster.save_model (for LGBMClassifier "
+            "This is not a whole LightGBM model in its text format. Save it with Booster.save_model (LGBMClassifier: "
             "model.booster_.save_model); a pickle or joblib file of the model is of runtime sklearn."
         )
     return text
