@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     log: str = ""
 
     allow_pickle: bool = False
+    allow_code: bool = Field(
+        False, description="Run models that are Python code (runtimes python and mlflow), in processes of their own."
+    )
     onnx_threads: int = Field(1, ge=1, le=64)
     load_within_s: float = Field(
         600.0, gt=0, description="How long a model version may take to load and to run for the first time."

@@ -158,11 +158,14 @@ class RayApplications:
 
     def _deploy(self, name: str, version: Version) -> None:
         resources = version.manifest.resources
-        options = LoadOptions(self._settings.allow_pickle, self._settings.onnx_threads)
+        options = LoadOptions(
+            self._settings.allow_pickle, self._settings.onnx_threads, allow_code=self._settings.allow_code
+        )
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
         runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
-        if resources.pip:
-            runtime["pip"] = list(resources.pip)
+        packages = [*resources.pip, *version.manifest.packages]
+        if packages:
+            runtime["pip"] = packages
         actor: dict[str, Any] = {
             "num_cpus": resources.num_cpus,
             "num_gpus": resources.num_gpus,
@@ -192,7 +195,8 @@ class RayApplications:
 
 def _name(version: Version) -> str:
     """Return a name that is derived from everything that the application is made from."""
-    content = msgspec.json.encode([*version.key, version.manifest.resources, version.manifest.max_batch])
+    manifest = version.manifest
+    content = msgspec.json.encode([*version.key, manifest.resources, manifest.max_batch, *manifest.packages])
     return f"{PREFIX}{version.key.model}-{version.key.version}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 

@@ -4,6 +4,7 @@ Flavors that we run ourselves are taken from their own file, without MLflow. Eve
 which MLflow loads (runtime `mlflow`). So is a model that brings modules of its own (`code`).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def read_mlmodel(files: Files) -> MlflowModel:
     if runtime in ("sklearn", "mlflow") and inputs:
         said["inputs"] = _as_said(inputs)
     if runtime == "mlflow":
-        said |= {"packages": _requirements(files)} | ({"outputs": _as_said(outputs)} if outputs else {})
+        said |= {"packages": _packages(files)} | ({"outputs": _as_said(outputs)} if outputs else {})
     elif runtime == "sklearn":
         said |= _trusted(flavors) | _made_with(flavors)
     said["description"] = f"MLflow {content.get('mlflow_version') or 'of an unknown version'} saved it."
@@ -125,11 +126,16 @@ def _runtime(flavors: Mapping[str, Any], files: Files, remarks: list[str]) -> tu
     return "mlflow", MLMODEL
 
 
-def _requirements(files: Files) -> list[str]:
-    """Return the lines of requirements.txt that name a package."""
-    lines = files.get("requirements.txt", b"").decode(errors="replace").splitlines()
-    stripped = [line.partition(" #")[0].strip() for line in lines]
+def requirement_lines(content: bytes) -> list[str]:
+    """Return the lines of a requirements file that name a package."""
+    stripped = [line.partition(" #")[0].strip() for line in content.decode(errors="replace").splitlines()]
     return [line for line in stripped if line and line[0] not in "#-"]
+
+
+def _packages(files: Files) -> list[str]:
+    """Return the packages that the model needs. MLflow's slim package can load it, and has the same versions."""
+    lines = requirement_lines(files.get("requirements.txt", b""))
+    return [re.sub(r"^mlflow(?![\w-])", "mlflow-skinny", line) for line in lines]
 
 
 def _trusted(flavors: Mapping[str, Any]) -> dict[str, Any]:

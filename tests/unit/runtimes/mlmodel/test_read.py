@@ -126,7 +126,7 @@ def test_what_mlflow_runs_has_its_packages_and_outputs():
     outputs = [{"type": "double", "name": "twice"}, tensor("str", [-1])]
     files = folder({}, inputs=COLUMNS, outputs=outputs) | {"requirements.txt": requirements}
     found = read_mlmodel(files)
-    assert found.said["packages"] == ["mlflow==3.17.2", "prophet>=1.1"]
+    assert found.said["packages"] == ["mlflow-skinny==3.17.2", "prophet>=1.1"]
     assert [each["name"] for each in found.said["outputs"]] == ["twice", "prediction_1"]
     assert found.runtime == "mlflow"
 
