@@ -231,7 +231,7 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     assert (registry, key, options) == ("models", ("m", "1", "0" * 64), LoadOptions())
 
 
-def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation):
+def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation, version):
     plain = version(pip=("numpy",))
     needs = replace(plain, manifest=msgspec.structs.replace(plain.manifest, packages=("prophet>=1.1",)))
     simulation.applications._settings = Settings(registry="models", allow_code=True)
