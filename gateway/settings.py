@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     trusted_types: str = Field(
         "", description="Types beside scikit-learn's own that a skops model may hold if its model.yaml names them, too."
     )
+    allow_code: bool = Field(
+        False, description="Run models that are Python code (runtimes python and mlflow), in processes of their own."
+    )
     onnx_threads: int = Field(1, ge=1, le=64)
     custom_operators: str = Field(
         "", description="Libraries of custom operators for ONNX Runtime: paths, with commas between them."

@@ -118,6 +118,13 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 RuntimeName = Literal["onnx", "sklearn", "lightgbm", "xgboost", "catboost", "mlflow", "python"]
 
+RUNS_CODE: tuple[RuntimeName, ...] = ("python", "mlflow")
+NOT_IN_REPLICA = (
+    "is code of its author, which must not run in the gateway's own processes: "
+    "write `placement: process` or `placement: dedicated`."
+)
+"""The end of a sentence about such a version."""
+
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -193,6 +200,8 @@ def _check(manifest: Manifest) -> None:
     if manifest.resources.min_replicas > manifest.resources.max_replicas:
         raise ModelRefused("model.yaml asks for more min_replicas than max_replicas.")
     _check_files(manifest)
+    if manifest.runtime in RUNS_CODE and manifest.placement == "replica":
+        raise ModelRefused(f"A version of runtime {manifest.runtime} {NOT_IN_REPLICA}")
     if not manifest.inputs or not manifest.outputs:
         raise ModelRefused("model.yaml must name at least one input and one output.")
     for specs in (manifest.inputs, manifest.outputs):

@@ -23,7 +23,7 @@ from router.errors import Rejected
 from router.snapshot import is_held, references
 from router.spec.spec import ArmRef, RouteSpec
 from runtimes.errors import ModelRefused, StillLoading
-from runtimes.manifest import Manifest, Placement
+from runtimes.manifest import NOT_IN_REPLICA, RUNS_CODE, Manifest, Placement
 
 
 class Binding(NamedTuple):
@@ -204,7 +204,10 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
 def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool) -> Version:
     """Return the version, loaded into this process unless it runs in another one."""
     key, manifest = versions.resolve(ref)
-    if (manifest.placement if placement is None else placement) != "replica":
+    where = manifest.placement if placement is None else placement
+    if where == "replica" and manifest.runtime in RUNS_CODE:
+        raise ModelRefused(f"{key} {NOT_IN_REPLICA}")
+    if where != "replica":
         return Version(key, manifest, VersionState.READY)
     return versions.load(key, manifest, retry=retry)
 

@@ -14,6 +14,7 @@ def load_options(settings: Settings) -> LoadOptions:
     """Return the options. By default a version may take half of the machine's memory while it is loaded."""
     return LoadOptions(
         allow_pickle=settings.allow_pickle,
+        allow_code=settings.allow_code,
         intra_op_threads=settings.onnx_threads,
         within_s=settings.load_within_s,
         trusted_types=trusted_types(settings),

@@ -165,8 +165,9 @@ class RayApplications:
         options = load_options(self._settings)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
         runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
-        if resources.pip:
-            runtime["pip"] = list(resources.pip)
+        packages = [*resources.pip, *version.manifest.packages]
+        if packages:
+            runtime["pip"] = packages
         actor: dict[str, Any] = {
             "num_cpus": resources.num_cpus,
             "num_gpus": resources.num_gpus,
@@ -196,7 +197,8 @@ class RayApplications:
 
 def _name(version: Version) -> str:
     """Return a name that is derived from everything that the application is made from."""
-    made_of = [*version.key, version.manifest.resources, version.manifest.max_batch]
+    manifest = version.manifest
+    made_of = [*version.key, manifest.resources, manifest.max_batch, *manifest.packages]
     content = msgspec.json.encode([*made_of, version.seen] if version.seen else made_of)
     return f"{PREFIX}{version.key.model}-{version.key.version}-{hashlib.sha256(content).hexdigest()[:12]}"
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 from runtimes.manifest import Example
 
+_STDERR = 2
+
 
 class ChildProcess:
     """A process from its start until it has been reaped. One thread may call `wait`, every thread may call `kill`.
@@ -40,6 +42,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
+                    stdout=_STDERR,  # a model may print; the output of this process may be JSON for a program
                     env={**environment, "PYTHONPATH": _import_path()},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Example, Manifest, Resources, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import (
+    MANIFEST,
+    Example,
+    Manifest,
+    Resources,
+    Signature,
+    TensorSpec,
+    is_below,
+    manifest_to_yaml,
+    parse_manifest,
+)
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 
@@ -32,7 +42,7 @@ resources = st.builds(
 manifests = st.builds(
     Manifest,
     runtime=st.sampled_from(["onnx", "sklearn"]),
-    file=words.filter(lambda file: "/" not in file and not file.startswith(".")),
+    file=words.filter(lambda file: is_below(file) and file != MANIFEST),
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True) | st.just("1" * 64),  # YAML reads 1111… as a number
     inputs=several,
     outputs=several,
@@ -227,3 +237,12 @@ def test_a_version_of_several_files_is_identified_by_all_of_them():
 def test_illegal_files_and_examples_are_refused(change, words):
     with pytest.raises(ModelRefused, match=words):
         parse_manifest(yaml.safe_dump({**FULL, **change}))
+
+
+@pytest.mark.parametrize("runtime", ["python", "mlflow"])
+def test_code_must_not_run_in_the_replica(runtime):
+    content = {**GOOD, "runtime": runtime, "file": "model.py"}
+    with pytest.raises(ModelRefused, match=r"is code of its author.*write `placement: process`"):
+        parse_manifest(yaml.safe_dump(content))
+    for placement in ("process", "dedicated"):
+        assert parse_manifest(yaml.safe_dump({**content, "placement": placement})).placement == placement

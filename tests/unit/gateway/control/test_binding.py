@@ -17,6 +17,8 @@ from router.spec.parse import parse_spec
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import manifest_to_yaml
+from tests.unit.runtimes.python.support import ADDS, files_of, manifest_of
 
 
 @pytest.fixture
@@ -190,6 +192,21 @@ def test_what_runs_elsewhere_is_not_loaded_here(catalogue):
         (VersionState.READY, None)
     ] * 2
     assert catalogue.versions() == []
+
+
+@pytest.mark.parametrize("placement", ["replica", "process"])
+def test_code_never_runs_in_the_replica_whatever_the_route_says(catalogue, own_registry, placement):
+    fields = manifest_of(files_of(ADDS), placement="process")
+    folder = own_registry / "code" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_bytes(files_of(ADDS)["model.py"])
+    (folder / "model.yaml").write_text(manifest_to_yaml(fields))
+    made = document("code:1", placement=placement)
+    if placement == "process":
+        assert bind(catalogue, made).arms["arm0"].runtime is None
+        return
+    with pytest.raises(ModelRefused, match=r"code:1 is code of its author.*`placement: process`"):
+        bind(catalogue, made)
 
 
 def test_places_are_what_a_document_names_now_without_what_cannot_be_resolved(catalogue):

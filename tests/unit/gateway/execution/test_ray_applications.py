@@ -2,9 +2,11 @@
 
 import asyncio
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.settings import Settings
@@ -227,3 +229,13 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     assert "a-secret" not in str([simulation.serve.bound, simulation.serve.options])
     ((registry, key, options, _),) = simulation.serve.bound
     assert (registry, key, options) == ("models", ("m", "1", "0" * 64), load_options(Settings()))
+
+
+def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation, version):
+    plain = version(pip=("numpy",))
+    needs = replace(plain, manifest=msgspec.structs.replace(plain.manifest, packages=("prophet>=1.1",)))
+    simulation.applications._settings = Settings(registry="models", allow_code=True)
+    RayApplications._deploy(simulation.applications, "name", needs)
+    assert simulation.serve.options["ray_actor_options"]["runtime_env"]["pip"] == ["numpy", "prophet>=1.1"]
+    assert simulation.serve.bound[0][2].allow_code
+    assert ray_applications._name(needs) != ray_applications._name(plain)

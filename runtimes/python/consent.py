@@ -1,0 +1,60 @@
+"""What must hold before code of a model's author runs: the operator allows it, and the packages that it names are here.
+
+The consent is a setting of its own. `allow_pickle` permits more: a pickle may run in the gateway's own process.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from runtimes.errors import ModelRefused
+from runtimes.load_options import LoadOptions
+from runtimes.manifest import Manifest
+
+
+def require_consent(manifest: Manifest, options: LoadOptions) -> None:
+    """Check that the operator allows code, and that the packages of the manifest are installed.
+
+    Raises:
+        ModelRefused: the sentence says what to set, or which package is missing.
+    """
+    if not options.allow_code:
+        raise ModelRefused(
+            f"{manifest.file} is code of its author, which would run with the rights of the gateway's user. "
+            "Set POINTSMAN_ALLOW_CODE=true if you trust whoever may write to the registry."
+        )
+    require_packages(manifest.packages, accepts_other_versions=manifest.accepts_other_versions)
+
+
+def require_packages(packages: Sequence[str], *, accepts_other_versions: bool = False) -> None:
+    """Check that each package is installed, in a version that its line allows (PEP 508).
+
+    Raises:
+        ModelRefused: one is missing or of another version, or a line cannot be read.
+    """
+    for line in packages:
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement as error:
+            raise ModelRefused(f"model.yaml names the package {line!r}, which cannot be read: {error}.") from error
+        if wanted.marker is not None and not wanted.marker.evaluate():
+            continue
+        installed = _installed(wanted.name)
+        if installed and not wanted.url:
+            if accepts_other_versions or wanted.specifier.contains(installed, prereleases=True):
+                continue
+            found = f"installed is {installed}. If it works with that, write `accepts_other_versions: true`"
+        else:
+            found = "it is not installed" if not installed else f"installed is {installed} from elsewhere"
+        raise ModelRefused(
+            f"The model wants {line}; {found}. With `placement: dedicated` its packages are installed for it alone."
+        )
+
+
+def _installed(name: str) -> str:
+    """Return the installed version of a package, or an empty text."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
