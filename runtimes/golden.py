@@ -51,6 +51,11 @@ def golden_requests(content: bytes) -> list[GoldenRequest]:
         raise ModelRefused(f"The golden requests cannot be read: {error}.") from error
 
 
+def golden_inputs(content: bytes) -> list[dict[str, Tensor]]:
+    """Return the inputs of golden requests. Raises like `golden_requests`."""
+    return [{tensor.name: _array(tensor) for tensor in request.inputs} for request in golden_requests(content)]
+
+
 def replay(runtime: Runtime, content: bytes) -> int:
     """Run golden requests, and compare the answers. Return how many there were.
 
