@@ -1,4 +1,4 @@
-"""The way from the files of a version to a warm runtime: verify, build, check, warm up, replay golden requests, also together."""
+"""The way from the files of a version to a warm runtime: verify, build, check, warm up, replay golden requests."""
 
 import hashlib
 

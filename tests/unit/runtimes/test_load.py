@@ -124,13 +124,13 @@ def test_a_scikit_learn_model_with_another_signature_is_refused(skops_model, man
 
 def test_a_version_whose_golden_requests_are_answered_otherwise_together_is_not_merged():
     inputs, outputs = (TensorSpec("X", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),)
-    nodes = [  # adds the whole batch's excess over a million to each row
-        helper.make_node("Sub", ["X", "million"], ["over"]),
-        helper.make_node("Relu", ["over"], ["excess"]),
+    nodes = [  # adds what is above a million in the whole batch to each row
+        helper.make_node("Greater", ["X", "million"], ["is_above"]),
+        helper.make_node("Where", ["is_above", "X", "zero"], ["excess"]),
         helper.make_node("ReduceSum", ["excess"], ["all"], keepdims=0),
         helper.make_node("Add", ["X", "all"], ["y"]),
     ]
-    content = onnx_content(nodes, inputs, outputs, {"million": np.array([1e6], "f4")})
+    content = onnx_content(nodes, inputs, outputs, {"million": np.array([1e6], "f4"), "zero": np.zeros(1, "f4")})
     tensors = [np.array([[2e6, 0]], "f4"), np.ones((1, 2), "f4")]
     golden = json.dumps([{"inputs": [golden_tensor("X", tensor)]} for tensor in tensors]).encode()
     files = {"m": content, "golden.json": golden}
