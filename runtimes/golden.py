@@ -70,7 +70,7 @@ def replay(runtime: Runtime, content: bytes) -> int:
         if inputs.keys() != known[0] or not known[1].issuperset(names):
             raise ModelRefused(f"Golden request {position} does not have the inputs and outputs of model.yaml.")
         try:
-            answers = runtime.run(inputs, names)
+            answers = runtime.run(inputs, names or [spec.name for spec in runtime.signature.outputs])[: len(names)]
         except ModelFailed as error:
             raise ModelRefused(f"Golden request {position} is not answered: {error}") from error
         for expected, answer in zip(request.outputs, answers, strict=True):
