@@ -10,6 +10,7 @@ class LoadOptions:
     `within_s` limits a trial, and each run of a warm-up where the runtime can be broken off. `max_bytes` limits the
     memory of a process while it loads; 0 for no limit. `trusted_types` are Python types, beside those of scikit-learn,
     that an artifact may hold if its manifest names them. `custom_operators` are libraries for ONNX Runtime.
+    Only if `has_network`, a trial may use the network.
     """
 
     allow_pickle: bool = False
@@ -18,3 +19,4 @@ class LoadOptions:
     max_bytes: int = 0
     trusted_types: tuple[str, ...] = ()
     custom_operators: tuple[str, ...] = ()
+    has_network: bool = False

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class ChildProcess:
@@ -24,8 +25,13 @@ class ChildProcess:
         OSError: it cannot be started: too many processes, or too little memory.
     """
 
-    def __init__(self, module: str, argument: str, *, environment: Mapping[str, str], nice: int) -> None:
-        """Start the process. Its environment is `environment`, and the import path of this one."""
+    def __init__(
+        self, module: str, argument: str, *, environment: Mapping[str, str], nice: int, folder: str | None = None
+    ) -> None:
+        """Start the process. Its environment is `environment`, and the import path of this one.
+
+        `folder` is its working directory, if that is not the one of this process.
+        """
         self._lock = threading.Lock()
         self._is_reaped = False
         self.connection, theirs = socket.socketpair()
@@ -37,6 +43,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
+                    cwd=folder,
                     env={**environment, "PYTHONPATH": _import_path()},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )
@@ -81,4 +88,4 @@ class ChildProcess:
 
 def _import_path() -> str:
     """Return a PYTHONPATH with everything that this process can import."""
-    return os.pathsep.join(each for each in sys.path if each)
+    return os.pathsep.join(str(Path(each).absolute()) for each in sys.path if each)

@@ -91,7 +91,7 @@ def test_a_registry_that_is_gone_keeps_what_is_served(bench, own_registry, decla
 
 
 def test_a_model_that_fails_while_it_is_measured_is_a_problem_of_its_route(bench, declare, monkeypatch):
-    def fail(runtime):
+    def fail(runtime, max_batch):
         raise ModelFailed("It was well when it was loaded.")
 
     monkeypatch.setattr("gateway.execution.lane_pool.measured_times", fail)

@@ -50,7 +50,9 @@ def started(monkeypatch) -> list[str]:
     """Return the versions for which a process was started."""
     names: list[str] = []
     start = trial.start_model
-    monkeypatch.setattr(trial, "start_model", lambda key, *more: names.append(str(key)) or start(key, *more))
+    monkeypatch.setattr(
+        trial, "start_model", lambda key, *more, **options: names.append(str(key)) or start(key, *more, **options)
+    )
     return names
 
 
