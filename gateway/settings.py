@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         0, ge=0, description="Memory of a process while it loads a version. 0: half of what the machine has."
     )
 
+    load_network: bool = Field(False, description="Versions may use the network while they are tried.")
+    model_memory_bytes: int = Field(
+        0, ge=0, description="Memory of all models on this machine, in equal parts for the replicas. 0: 70 %."
+    )
+
     access: Literal["", "open", "required"] = Field(
         "",
         description="required: all but health needs a key or token; open: nothing does. Unset: open on loopback only.",

@@ -7,7 +7,7 @@ operator asks for it. Versions are loaded in the background: `load` waits for th
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -17,11 +17,12 @@ from msgspec import structs
 
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.loader import Loader, Trial, Tried
+from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Registry
 from router.spec.spec import ArmRef
 from runtimes.adapted import adapt, is_same
 from runtimes.errors import ModelRefused, StillLoading
-from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Signature
 from runtimes.runtime import Runtime
@@ -54,7 +55,7 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version in this process. It has a `runtime` exactly if it is READY.
+    """A version in this process. If it is READY and runs here, it has a `runtime`. `tried` is what its trial found.
 
     A version that is behind the signature of another one (`seen_as`) has that as `seen` and in its manifest, and the
     version itself as `own`.
@@ -65,6 +66,7 @@ class Version:
     state: VersionState
     reason: str = ""
     runtime: Runtime | None = None
+    tried: Tried | None = None
     since_s: float = field(default_factory=time.monotonic, compare=False)
     seen: Signature | None = None
     own: "Version | None" = field(default=None, compare=False)
@@ -89,26 +91,24 @@ class Version:
         return retry or time.monotonic() - self.since_s > _RETRY_AFTER_S
 
 
-Trial = Callable[[VersionKey, Manifest, bool], None]
-"""Raises `ModelRefused` for a version that must not be loaded into this process. True stands for `retry`."""
-
-
 class Catalogue:
     """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
-    `trial` is called before each version is loaded. `start` says where versions are loaded.
+    `trial` is called before each version is loaded. `start` says where versions are loaded. `budget` is the memory that
+    they may take.
     """
 
     def __init__(
         self,
         registry: Registry,
         options: LoadOptions,
-        trial: Trial = lambda key, manifest, retry: None,  # noqa: ARG005  # `Trial`'s
+        trial: Trial = lambda key, manifest, retry: None,  # noqa: ARG005  # the type's
         start: Start = at_once,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self._registry = registry
         self._options = options
-        self._trial = trial
+        self.loader = Loader(registry, options, trial, budget or MemoryBudget())
         self._versions: dict[VersionKey, Version] = {}
         self._resolved: dict[ArmRef, tuple[VersionKey, Manifest]] = {}
         self._for_operator_s: dict[VersionKey, float] = {}
@@ -238,11 +238,14 @@ class Catalogue:
         self._for_operator_s = {key: at_s for key, at_s in list(self._for_operator_s.items()) if at_s >= since_s}
         kept = keys | self._for_operator_s.keys()
         with self._lock:
-            self._versions = {
-                key: version
+            dropped = [
+                key
                 for key, version in self._versions.items()
-                if key in kept or version.state is VersionState.QUARANTINED
-            }
+                if key not in kept and version.state is VersionState.READY
+            ]
+            self._versions = {key: version for key, version in self._versions.items() if key not in dropped}
+        for key in dropped:
+            self.loader.drop(key)
         self._loading.retain(lambda asked: asked[0] in kept)
 
     def _follow_alias(self, model: str, alias: str) -> str:
@@ -261,12 +264,11 @@ class Catalogue:
 
     def _try_and_load(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version:
         try:
-            self._trial(key, manifest, retry)
-            runtime = load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
-        except RegistryUnavailable:
+            runtime, tried = self.loader.load(key, manifest, retry)
+        except (RegistryUnavailable, StillLoading):
             raise
         except (ModelRefused, UnknownModel) as error:
             return Version(key, manifest, VersionState.QUARANTINED, f"{key}: {error}")
         except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this version alone
             return Version(key, manifest, VersionState.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
-        return Version(key, manifest, VersionState.READY, runtime=runtime)
+        return Version(key, manifest, VersionState.READY, runtime=runtime, tried=tried)

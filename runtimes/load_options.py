@@ -11,6 +11,7 @@ class LoadOptions:
     memory of a process while it loads; 0 for no limit. `trusted_types` are Python types, beside those of scikit-learn,
     that an artifact may hold if its manifest names them. `custom_operators` are libraries for ONNX Runtime.
     `allow_code` lets models that are code run, in processes of their own.
+    Only if `has_network`, a trial may use the network.
     """
 
     allow_pickle: bool = False
@@ -20,3 +21,4 @@ class LoadOptions:
     trusted_types: tuple[str, ...] = ()
     custom_operators: tuple[str, ...] = ()
     allow_code: bool = False
+    has_network: bool = False

@@ -77,7 +77,8 @@ class Report:
     """The state of one replica, reported by itself. `routes` maps each route to the document version it serves.
 
     `problems` and `warnings` are by route. A route with a warning is served, but some part of it is missing. `trouble`
-    says what is wrong with the store, as the replica sees it.
+    says what is wrong with the store, as the replica sees it. `versions` says for each version that serves, such as
+    `fraud:17`, that its requests are batched, or why not.
     """
 
     replica: str
@@ -89,6 +90,7 @@ class Report:
     problems: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):

@@ -38,4 +38,5 @@ def make_report(identity: Identity, live: LiveTable, trouble: str) -> Report:
         problems=live.problems,
         warnings=live.warnings,
         trouble=trouble,
+        versions=live.versions,
     )

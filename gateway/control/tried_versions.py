@@ -24,7 +24,7 @@ class TriedVersions:
     def __init__(
         self,
         reader: ReferenceReader,
-        require: Callable[[VersionKey, Manifest], None],
+        require: Callable[[VersionKey, Manifest], object],
         has_passed: Callable[[Manifest], bool],
         start: Start = at_once,
         clock: Callable[[], float] = time.monotonic,
@@ -32,7 +32,7 @@ class TriedVersions:
         self._reader = reader
         self._require = require
         self._has_passed = has_passed
-        self._trying = Background[tuple[VersionKey, Manifest], None](start, _RETRY_AFTER_S)
+        self._trying = Background[tuple[VersionKey, Manifest], object](start, _RETRY_AFTER_S)
         self._tried: set[tuple[VersionKey, Manifest]] = set()
         self._clock = clock
         self._known: dict[tuple[ArmRef, int], float] = {}

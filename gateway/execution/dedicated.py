@@ -31,8 +31,8 @@ The latest time is of the wall clock, in seconds since the epoch.
 class Dedicated(Protocol):
     """Gives versions applications of their own. One thread at a time calls its methods, which may block."""
 
-    def open(self, version: Version) -> tuple[Executor, bool]:
-        """Return an executor for the version once its application responds, and True if requests can be batched.
+    def open(self, version: Version) -> tuple[Executor, str]:
+        """Return an executor for the version once its application responds, and why requests are never merged.
 
         Raises:
             StillLoading: the application has not started yet.

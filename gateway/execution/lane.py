@@ -60,13 +60,18 @@ class Lane:
         *,
         is_batching: bool,
         has_one_shape_key: bool,
+        unbatched_because: str = "",
     ) -> None:
-        """Build a lane. With `has_one_shape_key`, all requests have the same shape key, so it is not compared."""
+        """Build a lane. With `has_one_shape_key`, all requests have the same shape key, so it is not compared.
+
+        `unbatched_because` says why requests are never merged, for readers of the status.
+        """
         self.key = key
         self.executor = executor
         self.breaker = Breaker()
         self.paces = Paces(executor)
         self.statistics = LaneStatistics()
+        self.unbatched_because = unbatched_because
         self._work = Work()
         self._end_of_turn = end_of_turn
         self._is_batching = is_batching

@@ -30,10 +30,13 @@ from gateway.execution.process.pool import ProcessPool
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.catalogue import Version, VersionKey
+from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.loader import Loader
+from registry_sync.memory_budget import MemoryBudget
 from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
+from runtimes.runtime import Runtime
 
 _log = structlog.get_logger()
 
@@ -59,7 +62,8 @@ class LaneOptions:
 class LanePool:
     """The lanes of one replica. The pool belongs to the reconciler's thread, the lanes belong to the event loop.
 
-    `start` says where lanes are opened.
+    `start` says where lanes are opened. `loader` loads versions of another placement that a route wants in the replica.
+    Processes take memory of the `budget`.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class LanePool:
         dedicated: Dedicated | None,
         start: Start = at_once,
         clock: Callable[[], float] = time.monotonic,
+        loader: Loader | None = None,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self._end_of_turn = end_of_turn
         self._options = options
@@ -77,7 +83,8 @@ class LanePool:
         self._wanted_applications: set[VersionKey] = set()
         self._has_all_routes = False
         self._closing = threading.Event()
-        self._processes = ProcessPool(options.processes)
+        self._processes = ProcessPool(options.processes, budget or MemoryBudget())
+        self._loader = loader
         self._opening = Background[tuple[LaneKey, Manifest], Lane](start, _RETRY_AFTER_S, self._discard, clock)
         self._tidying = Background[str, None](start, 0.0)
         self._lanes: dict[LaneKey, Lane] = {}
@@ -166,7 +173,7 @@ class LanePool:
     def _discard(self, lane: Lane) -> None:
         """End what was opened for a lane that is not wanted any more."""
         if isinstance(lane.executor, ProcessExecutor):
-            lane.executor.end()
+            self._processes.discard(lane.executor)
 
     def _retire(self, lane: Lane) -> None:
         if isinstance(lane.executor, ProcessExecutor):
@@ -180,16 +187,23 @@ class LanePool:
                     f"{version.key} wants an application of its own, which only the engine ray can give it; "
                     "serve it with placement: replica, or start with --engine ray."
                 )
-            executor, is_batching = self._application(self._dedicated, version)
+            executor, because = self._application(self._dedicated, version)
         elif key.placement == "process":
-            executor, is_batching = self._processes.open(key, version)
+            executor, because = self._processes.open(key, version)
         else:
-            executor, is_batching = self._in_replica(key, version)
+            executor, because = self._in_replica(key, version)
         is_fixed = all(-1 not in spec.shape[1:] for spec in version.manifest.inputs)
-        return Lane(key, executor, self._end_of_turn, is_batching=is_batching, has_one_shape_key=is_fixed)
+        return Lane(
+            key,
+            executor,
+            self._end_of_turn,
+            is_batching=not because,
+            unbatched_because=because,
+            has_one_shape_key=is_fixed,
+        )
 
-    def _application(self, dedicated: Dedicated, version: Version) -> tuple[Executor, bool]:
-        """Return an executor and True if it batches, once the application runs."""
+    def _application(self, dedicated: Dedicated, version: Version) -> tuple[Executor, str]:
+        """Return an executor, and why requests are never merged, once the application runs."""
         while True:
             try:
                 with self._applications:
@@ -198,8 +212,8 @@ class LanePool:
                 if version.key not in self._wanted_applications or self._closing.wait(_APPLICATION_EVERY_S):
                     raise
 
-    def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, bool]:
-        """Return an executor and True if it batches. A shadow gets one thread and never runs on the event loop.
+    def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, str]:
+        """Return an executor, and why requests are never merged. A shadow gets one thread and never the event loop.
 
         A shadow may become slow or hang from one batch to the next. A version that has hung there does not run there.
         """
@@ -207,15 +221,27 @@ class LanePool:
         if options.home is not None and WedgedVersions(options.home / FOLDER).holds(key.version):
             _log.warning("gateway.lane.in_threads", version=str(key.version), reason="it has blocked the event loop")
             options = replace(options, inline_below_s=0.0)
-        if version.runtime is None:
+        runtime, max_batch = version.runtime, version.manifest.max_batch
+        if version.state is not VersionState.READY or (runtime is None and self._loader is None):
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
-        is_batching = not why_unbatched(version.runtime, version.manifest.max_batch)
+        if runtime is None and self._loader is not None:
+            runtime = self._load(self._loader, version)
+        assert runtime is not None  # noqa: S101  # for the type checker
+        because = why_unbatched(runtime, max_batch) if version.tried is None else version.tried.unbatched_because
         executor = ReplicaExecutor(
-            version.runtime,
-            LatencyModel(*measured_times(version.runtime)),
+            runtime,
+            LatencyModel(*measured_times(runtime, max_batch)),
             threads=options.threads,
             inline_below_s=options.inline_below_s,
-            max_rows=version.manifest.max_batch,
-            row_by_row=is_batching,
+            max_rows=max_batch,
+            row_by_row=not because,
         )
-        return executor, is_batching
+        return executor, because
+
+    def _load(self, loader: Loader, version: Version) -> Runtime:
+        try:
+            return loader.load_here(version.key, version.manifest, version.tried)
+        except StillLoading:
+            raise
+        except ModelRefused as error:
+            raise ModelRefused(f"{version.key}: {error}") from error

@@ -69,10 +69,11 @@ class LatencyModel:
         self._scale *= _LOWERED_TO
 
 
-def measured_times(runtime: Runtime) -> tuple[float, int, float]:
+def measured_times(runtime: Runtime, max_batch: int) -> tuple[float, int, float]:
     """Run one instance, and several together. Return the seconds of one, the number of the others, and their seconds.
 
-    Each time is the least of three runs, since the first ones warm caches.
+    There are at most `max_batch` of them, and no others if a request is one instance. Each time is the least of three
+    runs, since the first ones warm caches.
     """
     names = [spec.name for spec in runtime.signature.outputs]
 
@@ -82,7 +83,7 @@ def measured_times(runtime: Runtime) -> tuple[float, int, float]:
 
     one_s = seconds(1)
     size = sum(tensor.nbytes for tensor in example_inputs(runtime.signature, 1).values())
-    rows = min(_ROWS, max(_MOST_BYTES // max(size, 1), 1))
+    rows = min(_ROWS, max_batch, max(_MOST_BYTES // max(size, 1), 1)) if runtime.signature.takes_several else 1
     if rows == 1:
         return one_s, 1, one_s
     try:

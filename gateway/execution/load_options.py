@@ -1,13 +1,15 @@
-"""What the settings say about loading a version."""
+"""What the settings say about loading versions."""
 
 import os
 from pathlib import Path
 
 from gateway.settings import Settings
+from registry_sync.memory_budget import MemoryBudget
 from runtimes.load_options import LoadOptions
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _SHARE = 2
+_MODELS_SHARE = 0.7
 
 
 def load_options(settings: Settings) -> LoadOptions:
@@ -20,12 +22,19 @@ def load_options(settings: Settings) -> LoadOptions:
         trusted_types=trusted_types(settings),
         max_bytes=settings.load_max_bytes or _memory_bytes() // _SHARE,
         custom_operators=tuple(filter(None, map(str.strip, settings.custom_operators.split(",")))),
+        has_network=settings.load_network,
     )
 
 
 def trusted_types(settings: Settings) -> tuple[str, ...]:
     """Return the types that the operator trusts, of a list with commas or spaces."""
     return tuple(settings.trusted_types.replace(",", " ").split())
+
+
+def memory_budget(settings: Settings) -> MemoryBudget:
+    """Return the memory for the models of one replica: its part of what all replicas of the machine may take."""
+    total = settings.model_memory_bytes or int(_MODELS_SHARE * _memory_bytes())
+    return MemoryBudget(total // (settings.replicas if settings.engine == "ray" else 1))
 
 
 def _memory_bytes() -> int:

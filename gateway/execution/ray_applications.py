@@ -50,7 +50,7 @@ _ERRORS = (ModelFailed, InputRefused)
 class Profile:
     """What a replica has to know of a dedicated version. The version's own process measures it after loading."""
 
-    is_batching: bool
+    unbatched_because: str
     one_row_s: float
     rows: int
     rows_s: float
@@ -69,7 +69,7 @@ class ModelReplica:
         self._runtime = version.runtime
         self._outputs = [spec.name for spec in manifest.outputs]
         self._profile = Profile(
-            not why_unbatched(version.runtime, manifest.max_batch), *measured_times(version.runtime)
+            why_unbatched(version.runtime, manifest.max_batch), *measured_times(version.runtime, manifest.max_batch)
         )
 
     async def profile(self) -> Profile:
@@ -87,7 +87,7 @@ class ModelReplica:
         ]
 
     def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[RequestResult]:
-        row_by_row = self._profile.is_batching
+        row_by_row = not self._profile.unbatched_because
         return run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=row_by_row)
 
 
@@ -101,7 +101,7 @@ class RayApplications:
         self._unused_s: dict[str, float] = {}
         self._listed_s = -math.inf
 
-    def open(self, version: Version) -> tuple[Executor, bool]:
+    def open(self, version: Version) -> tuple[Executor, str]:
         """See `Dedicated.open`. An application that is still starting is not waited for."""
         name = _name(version)
         self._opened.setdefault(version.key, set()).add(name)
@@ -122,7 +122,7 @@ class RayApplications:
             max_rows=version.manifest.max_batch,
             processes=version.manifest.resources.max_replicas,
         )
-        return executor, profile.is_batching
+        return executor, profile.unbatched_because
 
     def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:
         """See `Dedicated.retain`. An application is ended once this replica has not used it for half a minute."""

@@ -1,14 +1,18 @@
 """Tries versions that are new on this machine in a process of their own, before a replica loads them.
 
 A version may hang, crash, or take all memory while it is read and warmed up. In the trial it does so in a process that
-has a limit of time and of memory. The result is remembered in the home by the digest of the manifest, which pins the
-artifact. So neither the other replicas nor a restart repeats the trial.
+has a limit of time and of memory, no network and an empty working directory. The trial also finds out whether requests
+can be merged, and how much memory the version takes: a version that crashes or hangs on unusual values is not merged.
+
+The result is remembered in the home by the digest of the manifest, which pins the artifact. So neither the other
+replicas nor a restart repeats the trial.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,8 +22,11 @@ import msgspec
 import structlog
 
 from gateway.execution.latency import measured_times
-from gateway.execution.process.model import BlockingModel, ProcessOptions, await_loaded, start_model
+from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.frames import MeasureMemory, MemoryMeasured, RowsTried, TryRows
+from gateway.execution.process.model import BlockingModel, ProcessOptions, ask, await_loaded, start_model
 from registry_sync.catalogue import VersionKey
+from registry_sync.loader import Tried
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 
@@ -35,12 +42,19 @@ _FAILED_FOR_S = 600.0
 asks."""
 
 
+_ROWS_WITHIN_S = 60.0
+"""For the trial of `runtimes.row_by_row`, which takes ten seconds at most where a run can be broken off."""
+_FORM = 2
+"""Results of trials that found out less have another number, and do not count."""
+
+
 class _Result(msgspec.Struct, frozen=True):
-    """Why the trial failed, or an empty text, and when, in seconds since the epoch."""
+    """Why the trial failed, or an empty text, when, in seconds since the epoch, and what it found out."""
 
     failure: str
     at_s: float
     version: str
+    tried: Tried | None = None
 
 
 class Trials:
@@ -49,51 +63,56 @@ class Trials:
     def __init__(self, home: Path, options: ProcessOptions) -> None:
         self._folder = home / FOLDER
         self._options = options
+        self._said = False
 
-    def require(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> None:
-        """Return if the version has passed its trial; try it if it was not tried yet. This takes long.
+    def require(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Tried:
+        """Return what the trial of the version has found out; try it if it was not tried yet. This takes long.
 
         With `retry`, a version that failed is tried again.
 
         Raises:
             ModelRefused: it failed. The sentence says why.
         """
-        if self.has_passed(manifest):
-            return
+        known = _read(self._file(manifest))
+        if known is not None and known.tried is not None:
+            return known.tried
         with self._locked(manifest) as file:
             result = _read(file)
-            if result is not None and not result.failure:
-                return  # another process has tried it meanwhile
+            if result is not None and result.tried is not None:
+                return result.tried  # another process has tried it meanwhile
             if result is not None and not retry and 0 <= time.time() - result.at_s < _FAILED_FOR_S:
                 raise ModelRefused(result.failure)
-            self._try(key, manifest, file)
+            return self._try(key, manifest, file)
 
     def has_passed(self, manifest: Manifest) -> bool:
         """Return True if the version has passed its trial on this machine."""
         result = _read(self._file(manifest))
-        return result is not None and not result.failure
+        return result is not None and result.tried is not None
 
-    def _try(self, key: VersionKey, manifest: Manifest, file: Path) -> None:
+    def _try(self, key: VersionKey, manifest: Manifest, file: Path) -> Tried:
         began_s = time.monotonic()
-        failure = self._failure(key, manifest)
+        with tempfile.TemporaryDirectory(prefix="pointsman-trial-") as folder:
+            found = self._run(key, manifest, folder)
+        tried, failure = (None, found) if isinstance(found, str) else (found, "")
         took_s = round(time.monotonic() - began_s, 3)
-        if failure:
+        if tried is None:
             _log.warning("gateway.trial.failed", version=str(key), took_s=took_s, reason=failure)
         else:
-            _log.info("gateway.trial.passed", version=str(key), took_s=took_s)
+            _log.info("gateway.trial.passed", version=str(key), took_s=took_s, **tried._asdict())
         if not failure or took_s > _COSTLY_S or failure.startswith("Its process ended"):
             with contextlib.suppress(OSError):  # the next process tries it again
                 fresh = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-                fresh.write_bytes(msgspec.json.encode(_Result(failure, time.time(), str(key))))
+                fresh.write_bytes(msgspec.json.encode(_Result(failure, time.time(), str(key), tried)))
                 fresh.replace(file)
-        if failure:
+        if tried is None:
             raise ModelRefused(failure)
+        return tried
 
-    def _failure(self, key: VersionKey, manifest: Manifest) -> str:
-        """Load and run the version in a process. Return why it failed, or an empty text."""
+    def _run(self, key: VersionKey, manifest: Manifest, folder: str) -> Tried | str:
+        """Load and run the version in a process. Return what it has found out, or why it failed."""
         within_s = self._options.load.within_s
         try:
-            child = start_model(key, self._options, _NICE)
+            child = start_model(key, self._options, _NICE, trial_folder=folder)
         except OSError as error:
             return f"No process can be started to try it: {error}."
         timer = threading.Timer(within_s, child.kill)
@@ -101,8 +120,12 @@ class Trials:
         timer.start()
         began_s = time.monotonic()
         try:
-            await_loaded(child, 2 * within_s)  # the timer ends it before
-            measured_times(BlockingModel(child, manifest.signature))
+            loaded = await_loaded(child, 2 * within_s)  # the timer ends it before
+            self._note(loaded.network)
+            measured_times(BlockingModel(child, manifest.signature), manifest.max_batch)
+            memory = ask(child, MeasureMemory())
+            assert isinstance(memory, MemoryMeasured)  # noqa: S101  # for the type checker
+            return Tried(self._why_unbatched(child), memory.model_bytes, memory.process_bytes)
         except (ModelRefused, ModelFailed) as error:
             if time.monotonic() - began_s >= within_s:
                 return f"It was not loaded and warmed up within {within_s:g} s (POINTSMAN_LOAD_WITHIN_S)."
@@ -112,11 +135,26 @@ class Trials:
             child.kill()
             child.wait()
             child.close()
-        return ""
+
+    def _why_unbatched(self, child: ChildProcess) -> str:
+        child.connection.settimeout(_ROWS_WITHIN_S)
+        try:
+            answer = ask(child, TryRows())
+        except ModelRefused as error:
+            return f"it could not be tried with rows together: {error}"
+        assert isinstance(answer, RowsTried)  # noqa: S101  # for the type checker
+        return answer.unbatched_because
+
+    def _note(self, network: str) -> None:
+        """Say once that this machine does not let a process leave its network."""
+        if network and not self._said:
+            self._said = True
+            _log.warning("gateway.trial.has_network", reason=network)
 
     def _file(self, manifest: Manifest) -> Path:
         """Return the file of a result. Under other limits a version is tried anew."""
-        tried = msgspec.json.encode((manifest, self._options.load.within_s, self._options.load.max_bytes))
+        load = self._options.load
+        tried = msgspec.json.encode((_FORM, manifest, load.within_s, load.max_bytes, load.has_network))
         return self._folder / hashlib.sha256(tried).hexdigest()
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@ request is computed here, once per snapshot: the log's contexts and the headers 
 """
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -90,7 +90,7 @@ class LiveTable:
     """Everything that is served now.
 
     `problems` says, by route, why a declared route is missing or still has an older form. `warnings` says what a route
-    that is served lacks.
+    that is served lacks. `versions` says for each version that its requests are batched, or why not.
     """
 
     snapshot: Snapshot
@@ -98,7 +98,11 @@ class LiveTable:
     revision: int = 0
     problems: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
+
+BATCHED = "batched"
+"""What is said of a version whose requests are merged."""
 
 _LENGTHS_APART = 3
 _MOST_COMPARED = 100
@@ -155,7 +159,22 @@ def join(
     """Join compiled routes and the versions that serve them into one live table."""
     snapshot = assemble(route for route, _ in routes.values())
     live = {name: _live_route(snapshot.routes[name], served, snapshot.hash) for name, (_, served) in routes.items()}
-    return LiveTable(snapshot=snapshot, routes=live, revision=revision, problems=problems, warnings=warnings)
+    return LiveTable(
+        snapshot=snapshot,
+        routes=live,
+        revision=revision,
+        problems=problems,
+        warnings=warnings,
+        versions=_versions(live.values()),
+    )
+
+
+def _versions(routes: Iterable[LiveRoute]) -> dict[str, str]:
+    lanes: list[Lane] = []
+    for route in routes:
+        lanes += [arm.lane for arm in route.arms]
+        lanes += [shadow.lane for shadow in route.shadows]
+    return {str(lane.key.version): lane.unbatched_because or BATCHED for lane in lanes}
 
 
 def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:

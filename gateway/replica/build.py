@@ -32,7 +32,7 @@ from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.lane_pool import LaneOptions, LanePool
-from gateway.execution.load_options import load_options
+from gateway.execution.load_options import load_options, memory_budget
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.http.endpoint import InferenceEndpoint
@@ -149,8 +149,9 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
         home=settings.home,
     )
     trials, registry = Trials(settings.home, processes), open_registry(settings.registry)
-    catalogue = Catalogue(registry, load, trials.require, in_daemon_thread)
-    lanes = LanePool(shared.turn, options, dedicated, in_daemon_thread)
+    budget = memory_budget(settings)
+    catalogue = Catalogue(registry, load, trials.require, in_daemon_thread, budget)
+    lanes = LanePool(shared.turn, options, dedicated, in_daemon_thread, loader=catalogue.loader, budget=budget)
     return Execution(catalogue, ReferenceReader(catalogue, in_daemon_thread), lanes)
 
 

@@ -15,6 +15,7 @@ from gateway.api.operators.status_reader import StatusReader
 from gateway.api.operators.strict_json import StrictRoute
 from gateway.api.operators.views import audit_view
 from gateway.control.desired_state import DesiredState
+from gateway.inference.live_table import BATCHED
 from registry_sync.catalogue import Catalogue
 from router.errors import Rejected
 from store.errors import Foreign, StoreUnavailable
@@ -81,6 +82,8 @@ def overview_router(
                 digest=version.key.digest,
                 state=version.state.value,
                 reason=version.reason,
+                batching="" if version.tried is None else version.tried.unbatched_because or BATCHED,
+                memory_bytes=0 if version.tried is None else version.tried.memory_bytes,
             )
             for version in catalogue.versions()
         ]

@@ -156,6 +156,9 @@ class ReplicaStatus(BaseModel):
     problems: dict[str, str] = Field(description="By route, why it is not served as declared.")
     warnings: dict[str, str] = Field(description="By route, what is missing although the route is served.")
     trouble: str = Field(description="What is wrong with the store, as seen by this replica.")
+    versions: dict[str, str] = Field(
+        description="By version that serves, such as fraud:17: batched, or why its requests are never run together."
+    )
 
 
 class StoreStatus(BaseModel):
@@ -182,3 +185,7 @@ class HeldVersion(BaseModel):
     digest: str = Field(description="SHA-256 of the artifact.")
     state: Literal["READY", "QUARANTINED"]
     reason: str = Field(description="Why the version is quarantined.")
+    batching: str = Field(
+        description="batched, or why requests are never run together; empty: it has not been tried by this replica."
+    )
+    memory_bytes: int = Field(description="What the version takes, as its trial has measured it; 0: not known.")

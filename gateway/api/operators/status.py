@@ -135,4 +135,5 @@ def _replica_status(report: Report, now_s: float) -> ReplicaStatus:
         problems=dict(report.problems),
         warnings=dict(report.warnings),
         trouble=report.trouble,
+        versions=dict(report.versions),
     )

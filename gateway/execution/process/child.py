@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 from runtimes.manifest import Example
 
@@ -28,8 +29,13 @@ class ChildProcess:
         OSError: it cannot be started: too many processes, or too little memory.
     """
 
-    def __init__(self, module: str, argument: str, *, environment: Mapping[str, str], nice: int) -> None:
-        """Start the process. Its environment is `environment`, and the import path of this one."""
+    def __init__(
+        self, module: str, argument: str, *, environment: Mapping[str, str], nice: int, folder: str | None = None
+    ) -> None:
+        """Start the process. Its environment is `environment`, and the import path of this one.
+
+        `folder` is its working directory, if that is not the one of this process.
+        """
         self._lock = threading.Lock()
         self._is_reaped = False
         self.examples: Mapping[str, Example] = {}
@@ -43,6 +49,7 @@ class ChildProcess:
                     pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
                     stdout=_STDERR,  # a model may print; the output of this process may be JSON for a program
+                    cwd=folder,
                     env={**environment, "PYTHONPATH": _import_path()},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained
                 )
@@ -87,4 +94,4 @@ class ChildProcess:
 
 def _import_path() -> str:
     """Return a PYTHONPATH with everything that this process can import."""
-    return os.pathsep.join(each for each in sys.path if each)
+    return os.pathsep.join(str(Path(each).absolute()) for each in sys.path if each)

@@ -39,7 +39,7 @@ class ProcessExecutor:
 
     def __init__(self, supervisor: Supervisor, latency: LatencyModel, *, max_rows: int, hang_after_s: float) -> None:
         self.latency = latency
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self._max_rows = max_rows
         self._hang_after_s = hang_after_s
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,9 +61,9 @@ class ProcessExecutor:
         self._used_s = time.monotonic()
         # Set before `child` is read: the supervisor's thread sets `child` to None first and reads `_loop` afterwards.
         self._loop = asyncio.get_running_loop()
-        child = self._supervisor.child
+        child = self.supervisor.child
         if child is None:
-            done([ModelFailed(self._supervisor.sentence)] * len(rows), 0.0)
+            done([ModelFailed(self.supervisor.sentence)] * len(rows), 0.0)
             return
         wire, parts = self._wire_to(child), frame(RunBatch(tuple(rows), tuple(inputs)), list(inputs.values()))
         now_s = time.perf_counter()
@@ -80,11 +80,11 @@ class ProcessExecutor:
 
     def end(self) -> None:
         """End the process without waiting for its end. Batches fail from now on."""
-        self._supervisor.close(within_s=0.0)
+        self.supervisor.close(within_s=0.0)
 
     def close(self) -> None:
         """End the process, and wait a little for its end. Batches fail from now on."""
-        self._supervisor.close()
+        self.supervisor.close()
 
     def _wire_to(self, child: ChildProcess) -> Wire:
         if self._connected is None or self._connected[0] is not child:
@@ -98,14 +98,14 @@ class ProcessExecutor:
 
     def _on_message(self, child: ChildProcess, message: FrameMessage, tensors: Sequence[Tensor]) -> None:
         batch = self._batch
-        if batch is None or not isinstance(message, BatchResult) or self._supervisor.child is not child:
+        if batch is None or not isinstance(message, BatchResult) or self.supervisor.child is not child:
             return
         self.latency.observe(sum(batch.rows), time.perf_counter() - batch.started_s)
         self._finish(outcomes_of(message, tensors), message.duration_s)
 
     def _on_hang(self, child: ChildProcess) -> None:
         sentence = "Its process did not answer in time and was killed; it is being started again."
-        self._supervisor.discard(child, sentence)
+        self.supervisor.discard(child, sentence)
         self._fail(sentence)
 
     def _report_ended(self, child: ChildProcess) -> None:
@@ -122,7 +122,7 @@ class ProcessExecutor:
         if self._connected is not None and self._connected[0] is child:
             self._connected[1].close()
             self._connected = None
-            self._fail(self._supervisor.sentence)
+            self._fail(self.supervisor.sentence)
         child.close()
 
     def _fail(self, sentence: str) -> None:

@@ -36,21 +36,26 @@ class ModelToLoad(msgspec.Struct, frozen=True):
     """What a process has to load. It is the argument of the process, in JSON. `key` is model, version and digest.
 
     `seen` is the signature behind which it runs, if that is not its own.
+    `unbatched_because` is what a trial has found. In a trial, which has no network, it is found out later (`TryRows`).
     """
 
     registry: str
     key: tuple[str, str, str]
     options: LoadOptions
     seen: Signature | None = None
+    unbatched_because: str | None = None
+    is_trial: bool = False
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
     """The model is loaded. The process sends this once.
 
+    It says why requests are never merged, or an empty text. `network` says why a trial had to keep the network.
     `examples` are inputs that the runtime has found itself, where zeros and empty strings are none.
     """
 
-    is_batching: bool
+    unbatched_because: str = ""
+    network: str = ""
     examples: dict[str, Example] = {}
 
 
@@ -74,7 +79,30 @@ class BatchResult(msgspec.Struct, frozen=True, tag=3):
     duration_s: float
 
 
-FrameMessage = ModelLoaded | ModelNotLoaded | RunBatch | BatchResult
+class TryRows(msgspec.Struct, frozen=True, tag=4):
+    """Try whether requests can be merged. The process answers with `RowsTried`."""
+
+
+class MeasureMemory(msgspec.Struct, frozen=True, tag=5):
+    """Measure the memory that the model takes. The process answers with `MemoryMeasured`."""
+
+
+class RowsTried(msgspec.Struct, frozen=True, tag=6):
+    """Why requests are never merged, or an empty text."""
+
+    unbatched_because: str
+
+
+class MemoryMeasured(msgspec.Struct, frozen=True, tag=7):
+    """The memory that the model takes, and that of the whole process, in bytes."""
+
+    model_bytes: int
+    process_bytes: int
+
+
+FrameMessage = (
+    ModelLoaded | ModelNotLoaded | RunBatch | BatchResult | TryRows | MeasureMemory | RowsTried | MemoryMeasured
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[FrameMessage, tuple[tuple[str, tuple[int, ...], int], ...]]).decode

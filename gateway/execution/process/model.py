@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -10,10 +11,13 @@ from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.frames import (
     BatchResult,
+    FrameMessage,
+    MeasureMemory,
     ModelLoaded,
     ModelNotLoaded,
     ModelToLoad,
     RunBatch,
+    TryRows,
     frame,
     outcomes_of,
 )
@@ -45,22 +49,34 @@ class ProcessOptions:
     linger_s: float = 30.0
 
 
-def start_model(key: VersionKey, options: ProcessOptions, nice: int, seen: Signature | None = None) -> ChildProcess:
+def start_model(
+    key: VersionKey,
+    options: ProcessOptions,
+    nice: int,
+    *,
+    seen: Signature | None = None,
+    unbatched_because: str | None = None,
+    trial_folder: str | None = None,
+) -> ChildProcess:
     """Start a process that loads a version, with as many threads as the version would have in the replica.
 
     `seen` is the signature behind which it runs, if that is not its own.
+    `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
 
     Raises:
         OSError: as `ChildProcess`.
     """
-    to_load = ModelToLoad(options.registry, (key.model, key.version, key.digest), options.load, seen)
+    registry = options.registry if "://" in options.registry else str(Path(options.registry).absolute())
+    pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
+    to_load = ModelToLoad(registry, pinned, options.load, seen, unbatched_because, is_trial)
     threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    return ChildProcess(_WORKER, msgspec.json.encode(to_load).decode(), environment=environment, nice=nice)
+    argument = msgspec.json.encode(to_load).decode()
+    return ChildProcess(_WORKER, argument, environment=environment, nice=nice, folder=trial_folder)
 
 
-def await_loaded(child: ChildProcess, within_s: float) -> bool:
-    """Wait until the process has loaded its model. Return True if its requests can be batched.
+def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
+    """Wait until the process has loaded its model. Return what it says of it.
 
     Raises:
         ModelRefused: the model cannot be loaded, is not loaded within the time, or ended the process.
@@ -80,9 +96,28 @@ def await_loaded(child: ChildProcess, within_s: float) -> bool:
     if isinstance(message, ModelNotLoaded):
         raise ModelRefused(message.sentence)
     if not isinstance(message, ModelLoaded):
-        return False
+        child.kill()
+        raise ModelRefused(f"Its process answers {message!r}.")
     child.examples = message.examples
-    return message.is_batching
+    return message
+
+
+def ask(child: ChildProcess, question: TryRows | MeasureMemory) -> FrameMessage:
+    """Ask the process of a loaded model something, and wait for its answer.
+
+    Raises:
+        ModelRefused: it does not answer in time, or it has ended.
+    """
+    try:
+        send(child.connection, frame(question))
+        received = receive(child.connection)
+    except OSError as error:
+        child.kill()
+        raise ModelRefused(f"Its process does not answer: {error!r}") from error
+    if received is None:
+        child.kill()
+        raise ModelRefused(child.wait())
+    return received[0]
 
 
 class BlockingModel:
@@ -95,7 +130,8 @@ class BlockingModel:
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:  # noqa: ARG002  # all
         """See `Runtime.run`."""
-        rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
+        counted = [spec.name for spec in self.signature.inputs if self.signature.counts_instances(spec)]
+        rows = len(inputs[counted[0]]) if counted else 1
         try:
             send(self._child.connection, frame(RunBatch((rows,), tuple(inputs)), list(inputs.values())))
             received = receive(self._child.connection)

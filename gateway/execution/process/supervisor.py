@@ -27,10 +27,18 @@ _END_S = 5.0
 class Supervisor:
     """The supervisor of one lane's process. While `child` is None, `sentence` says why."""
 
-    def __init__(self, key: VersionKey, options: ProcessOptions, nice: int, seen: Signature | None = None) -> None:
+    def __init__(
+        self,
+        key: VersionKey,
+        options: ProcessOptions,
+        nice: int,
+        *,
+        seen: Signature | None = None,
+        unbatched_because: str | None = None,
+    ) -> None:
         self.child: ChildProcess | None = None
         self.sentence = "Its process is being started."
-        self.is_batching = False
+        self.unbatched_because = unbatched_because
         self._key = key
         self._options = options
         self._nice = nice
@@ -82,11 +90,17 @@ class Supervisor:
             if self._closing.is_set():
                 raise ModelRefused("It is being ended.")
             try:
-                child = self._newest = start_model(self._key, self._options, self._nice, self._seen)
+                child = self._newest = start_model(
+                    self._key,
+                    self._options,
+                    self._nice,
+                    seen=self._seen,
+                    unbatched_because=self.unbatched_because,
+                )
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
         try:
-            self.is_batching = await_loaded(child, self._options.open_within_s)
+            self.unbatched_because = await_loaded(child, self._options.open_within_s).unbatched_because
         except BaseException:
             child.kill()
             child.wait()

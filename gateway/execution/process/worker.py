@@ -25,24 +25,35 @@ import msgspec
 
 from gateway.execution.process.die_with import die_with
 from gateway.execution.process.frames import (
+    FrameMessage,
+    MeasureMemory,
+    MemoryMeasured,
     ModelLoaded,
     ModelNotLoaded,
     ModelToLoad,
     Part,
+    RowsTried,
     RunBatch,
+    TryRows,
     frame,
     result_frame,
 )
+from gateway.execution.process.memory import own_bytes
+from gateway.execution.process.network import leave_network
 from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
+from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.kinds import loader_of
 from runtimes.manifest import Manifest
-from runtimes.runtime import Runtime, found_examples
+from runtimes.runtime import found_examples
 
 _OOM_SCORE = "500"
+_NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
+_NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=true gives it one."
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
@@ -53,53 +64,98 @@ def main() -> None:
     connection = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
     os.set_inheritable(int(pipe), False)
+    to_load = msgspec.json.decode(model, type=ModelToLoad)
+    worker = Worker(to_load)
     try:
-        runtime, manifest = _load(msgspec.json.decode(model, type=ModelToLoad))
+        loaded = worker.load()
     except (ModelRefused, RegistryError) as error:
-        send(connection, frame(ModelNotLoaded(str(error))))
+        send(connection, frame(ModelNotLoaded(_with_advice(str(error), to_load))))
         return
-    is_batching = not why_unbatched(runtime, manifest.max_batch)
-    send(connection, frame(ModelLoaded(is_batching, found_examples(runtime.signature, manifest.signature))))
-    names = [spec.name for spec in manifest.outputs]
+    send(connection, frame(loaded))
     while (received := receive(connection)) is not None:
-        message, tensors = received
+        answer = worker.answer(*received)
+        if answer is not None:
+            send(connection, answer)
+
+
+class Worker:
+    """One version in this process."""
+
+    def __init__(self, to_load: ModelToLoad) -> None:
+        self._to_load = to_load
+        self._base_bytes = 0
+        self._network = ""
+
+    def load(self) -> ModelLoaded:
+        """Load the version, with a limit on the memory of this process meanwhile; in a trial for good.
+
+        Raises:
+            ModelRefused, RegistryError: it cannot be loaded.
+        """
+        to_load = self._to_load
+        limit, (_, most) = to_load.options.max_bytes, resource.getrlimit(resource.RLIMIT_DATA)
+        if limit:
+            allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
+            resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
+            # If memory runs out all the same, the kernel ends this process before any other of ours.
+            with suppress(OSError):
+                Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+        key = VersionKey(*to_load.key)
+        try:
+            version = load_pinned(to_load.registry, key, to_load.options, to_load.seen, self._prepare)
+        except ModelRefused as error:
+            if limit and any(word in str(error) for word in _NO_MEMORY):
+                sentence = f"{key}: loading it takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES)."
+                raise ModelRefused(sentence) from error
+            raise
+        if not to_load.is_trial:
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
+        self._runtime, self._manifest = version.runtime, version.manifest
+        self._unbatched_because = self._runtime.unbatched_because or to_load.unbatched_because or ""
+        if to_load.unbatched_because is None and not to_load.is_trial:
+            self._unbatched_because = why_unbatched(self._runtime, self._manifest.max_batch)
+        examples = found_examples(self._runtime.signature, self._manifest.signature)
+        return ModelLoaded(self._unbatched_because, self._network, examples)
+
+    def answer(self, message: FrameMessage, tensors: Sequence[Tensor]) -> list[Part] | None:
+        """Return the answer to a message of the replica."""
         if isinstance(message, RunBatch):
             inputs = dict(zip(message.names, tensors, strict=True))
-            send(connection, _run(runtime, inputs, message.rows, names, row_by_row=is_batching))
+            return self._run(inputs, message.rows)
+        if isinstance(message, MeasureMemory):
+            process_bytes = own_bytes()
+            return frame(MemoryMeasured(max(process_bytes - self._base_bytes, 0), process_bytes))
+        if isinstance(message, TryRows):
+            return frame(RowsTried(why_unbatched(self._runtime, self._manifest.max_batch)))
+        return None
+
+    def _prepare(self, manifest: Manifest) -> None:
+        """Leave the network, once the files are here. Measure what this process takes without the model."""
+        if self._to_load.is_trial and not self._to_load.options.has_network:
+            try:
+                leave_network()
+            except OSError as error:
+                self._network = str(error)
+        loader_of(manifest.runtime)  # the library is no part of the model
+        self._base_bytes = own_bytes()
+
+    def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[Part]:
+        outcomes: Sequence[RequestResult]
+        started_s = time.perf_counter()
+        names = [spec.name for spec in self._manifest.outputs]
+        row_by_row = not self._unbatched_because and not self._to_load.is_trial
+        try:
+            outcomes = run_isolated(self._runtime, inputs, rows, names, row_by_row=row_by_row)
+        except Exception as error:  # noqa: BLE001  # our own bug: the waiting requests must still get an error
+            outcomes = [ModelFailed(f"The model could not be run: {error!r}")] * len(rows)
+        return result_frame(outcomes, time.perf_counter() - started_s)
 
 
-def _load(to_load: ModelToLoad) -> tuple[Runtime, Manifest]:
-    """Load the version, with a limit on the memory of this process meanwhile. What a batch takes is not limited."""
-    limit, (_, most) = to_load.options.max_bytes, resource.getrlimit(resource.RLIMIT_DATA)
-    if limit:
-        allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
-        # If memory runs out all the same, the kernel ends this process before any other of ours.
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    key = VersionKey(*to_load.key)
-    try:
-        version = load_pinned(to_load.registry, key, to_load.options, to_load.seen)
-    except ModelRefused as error:
-        if limit and any(word in str(error) for word in _NO_MEMORY):
-            sentence = f"{key}: loading it takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES)."
-            raise ModelRefused(sentence) from error
-        raise
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
-    return version.runtime, version.manifest
-
-
-def _run(
-    runtime: Runtime, inputs: Inputs, rows: Sequence[int], names: Sequence[str], *, row_by_row: bool
-) -> list[Part]:
-    outcomes: Sequence[RequestResult]
-    started_s = time.perf_counter()
-    try:
-        outcomes = run_isolated(runtime, inputs, rows, names, row_by_row=row_by_row)
-    except Exception as error:  # noqa: BLE001  # our own bug: the waiting requests must still get an error
-        outcomes = [ModelFailed(f"The model could not be run: {error!r}")] * len(rows)
-    return result_frame(outcomes, time.perf_counter() - started_s)
+def _with_advice(sentence: str, to_load: ModelToLoad) -> str:
+    if to_load.is_trial and not to_load.options.has_network and any(word in sentence for word in _NO_NETWORK):
+        return f"{sentence} {_NETWORK_ADVICE}"
+    return sentence
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ class Bench:
         self.keys: list[list[str]] = []
         self.reader = ReferenceReader(self.catalogue, start)
         self.read_s = self.now_s
-        self.lanes = LanePool(EndOfTurn(), LaneOptions(2, 0.002), None, start, lambda: self.now_s)
+        self.lanes = LanePool(
+            EndOfTurn(), LaneOptions(2, 0.002), None, start, lambda: self.now_s, loader=self.catalogue.loader
+        )
         self.desired = DesiredState(self.store, LastKnownFile(root / "remembered.json", "redis://store.example"))
         self.reconciler = Reconciler(
             identity=Identity("me", 7, 1.0),

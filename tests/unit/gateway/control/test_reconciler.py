@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import yaml
 from structlog.testing import capture_logs
 
 from gateway.errors import NotReady
@@ -90,8 +91,16 @@ def test_a_registry_that_is_gone_keeps_what_is_served(bench, own_registry, decla
     assert bench.version() == "2"
 
 
+def test_the_report_says_of_each_version_that_it_is_batched_or_why_not(bench, own_registry, declare):
+    path = own_registry / "linear" / "2" / "model.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "max_batch": 1}))
+    declare(bench.store, {**ONE, "arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "50%", "b": "50%"}})
+    bench.tick()
+    assert bench.reconciler.report().versions == {"linear:1": "batched", "linear:2": "max_batch is 1"}
+
+
 def test_a_model_that_fails_while_it_is_measured_is_a_problem_of_its_route(bench, declare, monkeypatch):
-    def fail(runtime):
+    def fail(runtime, max_batch):
         raise ModelFailed("It was well when it was loaded.")
 
     monkeypatch.setattr("gateway.execution.lane_pool.measured_times", fail)

@@ -225,7 +225,7 @@ def test_a_first_large_input_of_a_model_of_variable_shape_does_not_run_on_the_lo
 
     async def run() -> None:
         runtime, done = Quadratic(0.01), Outcomes()
-        built = executor(runtime, LatencyModel(*measured_times(runtime)))
+        built = executor(runtime, LatencyModel(*measured_times(runtime, 64)))
         runtime.inline.clear()
         row = {"X": np.zeros((1, length), "f4")}
         assert not built.is_quick(1, row)
@@ -240,7 +240,7 @@ def test_a_first_large_input_of_a_model_of_variable_shape_does_not_run_on_the_lo
 def test_no_input_that_is_larger_than_the_ones_before_blocks_the_loop_for_twice_the_limit():
     async def run() -> None:
         runtime, done = Quadratic(0.001), Outcomes()
-        built = executor(runtime, LatencyModel(*measured_times(runtime)))
+        built = executor(runtime, LatencyModel(*measured_times(runtime, 64)))
         for count, length in enumerate(range(16, 1600, 16), 1):
             built.start({"X": np.zeros((1, length), "f4")}, [1], None, done)
             await done.arrive(count)

@@ -27,11 +27,11 @@ class StubDedicated:
         self.executor = object()
         self._refuses = refuses
 
-    def open(self, version: Version) -> tuple[Any, bool]:
+    def open(self, version: Version) -> tuple[Any, str]:
         if self._refuses:
             raise ModelRefused("not yet")
         self.opened.append(version.key)
-        return self.executor, True
+        return self.executor, ""
 
     def retain(self, versions: Any, *, is_all: bool) -> None:
         self.retained, self.is_all = set(versions), is_all
@@ -128,7 +128,7 @@ def test_latency_is_measured_with_one_instance_and_with_several(signature, monke
             return super().run(inputs, outputs)
 
     monkeypatch.setattr("gateway.execution.latency.time.perf_counter", lambda: now_s[0])
-    latency = LatencyModel(*measured_times(Slow(signature, 1)))
+    latency = LatencyModel(*measured_times(Slow(signature, 1), 64))
     assert [latency.expected_s(rows) for rows in (1, 10)] == pytest.approx([1.1, 2.0])
 
 

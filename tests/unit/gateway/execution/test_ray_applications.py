@@ -70,7 +70,7 @@ class Simulation:
         self.applications = RayApplications(Settings(registry="models"), asyncio.new_event_loop())
         monkeypatch.setattr(self.applications, "_deploy", self._deploy)
         monkeypatch.setattr(ray_applications, "_reach", lambda _: None)
-        reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile(True, 0.001, 16, 0.002)))
+        reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile("", 0.001, 16, 0.002)))
         monkeypatch.setattr("gateway.execution.ray_applications.asyncio.run_coroutine_threadsafe", lambda *_: reached)
 
     def _deploy(self, name: str, _: Version) -> None:
@@ -91,7 +91,7 @@ class Simulation:
         self.refused(version)
         name = self.serve.deployed[-1]
         self.set(name, "RUNNING")
-        assert self.applications.open(version)[1]
+        assert self.applications.open(version)[1] == ""
         return name
 
     def retain(self, *versions: Version, after_s: float = 0.0, is_all: bool = True) -> None:
@@ -127,7 +127,7 @@ def test_an_application_is_started_once_and_used_when_it_runs(simulation, versio
     assert "is being started" in simulation.refused(version())
     (name,) = simulation.serve.deployed
     simulation.set(name, "RUNNING")
-    assert simulation.applications.open(version())[1]
+    assert simulation.applications.open(version())[1] == ""
     assert simulation.serve.deployed == [name]
 
 

@@ -1,16 +1,24 @@
 """What is new on a machine is tried in a process with limits, once; the result is remembered in the home."""
 
 import os
+import socket
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+import structlog
 
 from gateway.execution import trial
 from gateway.execution.process.model import ProcessOptions
+from gateway.execution.process.network import leave_network
 from gateway.execution.trial import Trials
 from registry_sync.catalogue import VersionKey
+from registry_sync.loader import Tried
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import TensorSpec
 from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS, publish_bomb, publish_endless
 from tests.support.models import pickled, write_version
@@ -25,6 +33,35 @@ class Crashing:
         os._exit(3)
 
 
+class Loading:
+    """An estimator that does something while it is read."""
+
+    def __init__(self, what: str, argument: object = None) -> None:
+        self.what, self.argument = what, argument
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Do it."""
+        self.__dict__.update(state)
+        if self.what == "connect":
+            socket.create_connection(("127.0.0.1", self.argument), timeout=5).close()
+        if self.what == "list the folder":
+            raise ValueError(f"holds {list(Path().iterdir())}")
+        if self.what == "allocate":
+            self.held = np.ones(self.argument, np.uint8)
+        if self.what == "allocate without end":
+            self.held = []
+            while True:
+                self.held.append(bytearray(1 << 24))
+
+    def predict(self, features):
+        """Return the first feature; end the process or hang on values that are unusual."""
+        if self.what == "crash on large values" and (np.abs(features) > 500).any():
+            os._exit(3)
+        if self.what == "hang on large values" and (np.abs(features) > 500).any():
+            time.sleep(600)
+        return features[:, 0]
+
+
 class Site:
     """A registry and a home with trials."""
 
@@ -33,11 +70,23 @@ class Site:
         self.home = root
         self.options = LoadOptions(allow_pickle=True, **options)
 
-    def require(self, model: str, retry: bool = False) -> None:
+    def publish(self, what: str, argument: object = None) -> None:
+        """Publish a pickle that does something as version 1 of model `odd`."""
+        write_version(
+            self.models,
+            "odd",
+            "1",
+            pickled(Loading(what, argument)),
+            file="model.pkl",
+            inputs=LINEAR_INPUTS,
+            outputs=(TensorSpec("y", "FP32", (-1,)),),
+        )
+
+    def require(self, model: str, retry: bool = False) -> Tried:
         """Try version 1 of a model, in what might be another process than the last time."""
         manifest = DirectoryRegistry(self.models).manifest(model, "1")
         key = VersionKey(model, "1", manifest.sha256)
-        Trials(self.home, ProcessOptions(str(self.models), self.options)).require(key, manifest, retry)
+        return Trials(self.home, ProcessOptions(str(self.models), self.options)).require(key, manifest, retry)
 
     def refused(self, model: str, retry: bool = False) -> str:
         with pytest.raises(ModelRefused) as refused:
@@ -50,7 +99,9 @@ def started(monkeypatch) -> list[str]:
     """Return the versions for which a process was started."""
     names: list[str] = []
     start = trial.start_model
-    monkeypatch.setattr(trial, "start_model", lambda key, *more: names.append(str(key)) or start(key, *more))
+    monkeypatch.setattr(
+        trial, "start_model", lambda key, *more, **options: names.append(str(key)) or start(key, *more, **options)
+    )
     return names
 
 
@@ -97,10 +148,102 @@ def test_a_version_that_takes_more_memory_than_allowed_is_refused(tmp_path):
     site.require("linear")
 
 
-def test_a_refusal_that_costs_little_is_not_remembered(tmp_path, started):
+def test_a_refusal_that_costs_little_is_not_remembered(tmp_path, started, monkeypatch):
+    monkeypatch.setattr(trial, "_COSTLY_S", 60.0)
     site = Site(tmp_path)
     assert "changed or damaged" in site.refused("damaged")
     content = (site.models / "linear" / "1" / "model.onnx").read_bytes()
     (site.models / "damaged" / "1" / "model.onnx").write_bytes(content)
     site.require("damaged")
     assert len(started) == 2
+
+
+@pytest.fixture
+def port():
+    """Return a port of the loopback interface, and a function that says if anything has connected."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+
+        def was_reached() -> bool:
+            try:
+                server.accept()[0].close()
+            except BlockingIOError:
+                return False
+            return True
+
+        yield server.getsockname()[1], was_reached
+
+
+def can_leave_network() -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            leave_network()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not can_leave_network(), reason="this machine lets no process leave its network")
+def test_a_version_that_wants_the_network_while_it_is_tried_is_refused_and_reaches_nothing(tmp_path, port):
+    number, was_reached = port
+    site = Site(tmp_path)
+    site.publish("connect", number)
+    refused = site.refused("odd")
+    assert "Network is unreachable" in refused
+    assert "POINTSMAN_LOAD_NETWORK=true" in refused
+    assert not was_reached()
+    allowed = Site(tmp_path, has_network=True)
+    allowed.publish("connect", number)
+    allowed.require("odd")
+    assert was_reached()
+
+
+def test_where_a_process_cannot_leave_its_network_the_log_says_so_once(tmp_path):
+    trials = Trials(tmp_path, ProcessOptions("", LoadOptions()))
+    with structlog.testing.capture_logs() as logs:
+        for reason in ("", "unshare: Operation not permitted", "unshare: Operation not permitted"):
+            trials._note(reason)
+    assert [each["event"] for each in logs] == ["gateway.trial.has_network"]
+
+
+def test_a_version_is_tried_in_an_empty_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site = Site(tmp_path)
+    site.publish("list the folder")
+    assert "holds []" in site.refused("odd")
+
+
+def test_a_version_that_allocates_without_end_is_refused(tmp_path):
+    site = Site(tmp_path, max_bytes=400 * MEGABYTE)
+    site.publish("allocate without end")
+    assert site.refused("odd") == "loading it takes more memory than 400 MiB (POINTSMAN_LOAD_MAX_BYTES)."
+
+
+def test_a_trial_measures_the_memory_of_the_model_without_that_of_the_interpreter(tmp_path):
+    site = Site(tmp_path)
+    site.publish("allocate", 200 * MEGABYTE)
+    tried = site.require("odd")
+    assert 195 * MEGABYTE < tried.memory_bytes < 240 * MEGABYTE
+    assert tried.process_bytes > tried.memory_bytes + 10 * MEGABYTE
+    assert site.require("linear").memory_bytes < 30 * MEGABYTE
+
+
+@pytest.mark.parametrize(("what", "words"), [("crash", "Its process ended (status 3)"), ("hang", "does not answer")])
+def test_a_version_that_crashes_or_hangs_on_unusual_values_is_served_and_not_merged(tmp_path, monkeypatch, what, words):
+    monkeypatch.setattr(trial, "_ROWS_WITHIN_S", 3.0)
+    site = Site(tmp_path)
+    site.publish(f"{what} on large values")
+    tried = site.require("odd")
+    assert "it could not be tried with rows together" in tried.unbatched_because
+    assert words in tried.unbatched_because
+    assert tried.memory_bytes > 0
+
+
+def test_what_a_trial_found_out_is_remembered(tmp_path, started):
+    site = Site(tmp_path)
+    found = [site.require("linear") for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[0].unbatched_because == ""
+    assert started == ["linear:1"]

@@ -116,7 +116,7 @@ async def settled(job: Job) -> Any:
 
 def child_of(lane: Lane) -> psutil.Process:
     """Return the process that a lane uses now."""
-    return psutil.Process(lane.executor._supervisor.child.pid)  # type: ignore[attr-defined]  # it is a ProcessExecutor
+    return psutil.Process(lane.executor.supervisor.child.pid)  # type: ignore[attr-defined]  # it is a ProcessExecutor
 
 
 def running(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -116,7 +116,7 @@ def test_every_datatype_passes(tmp_path, datatypes):
 @pytest.mark.parametrize(("number", "ended"), [(CRASH, r"signal 11"), (LEAVE, r"status 3")])
 def test_if_the_process_ends_its_requests_fail_and_it_is_started_again(opened, number, ended):
     async def test(pool, lane):
-        before, child = child_of(lane).pid, lane.executor._supervisor.child
+        before, child = child_of(lane).pid, lane.executor.supervisor.child
         jobs = [submit(lane, number, 1), submit(lane, 1, 1)]
         for job in jobs:
             error = await settled(job)
@@ -124,8 +124,8 @@ def test_if_the_process_ends_its_requests_fail_and_it_is_started_again(opened, n
             assert f"Its process ended ({ended}); it is being started again." in str(error)
         meanwhile = await predict(lane)
         assert isinstance(meanwhile, ModelFailed)
-        assert lane.executor._supervisor.child is None  # it was answered before the next process was there
-        await wait_until_async(lambda: lane.executor._supervisor.child)
+        assert lane.executor.supervisor.child is None  # it was answered before the next process was there
+        await wait_until_async(lambda: lane.executor.supervisor.child)
         assert child_of(lane).pid != before
         child.kill()  # it has been reaped, and its number may belong to another process
         assert (await predict(lane))[0].tolist() == [3.0]
@@ -143,7 +143,7 @@ def test_if_the_process_is_killed_under_load_only_its_requests_fail(opened):
             assert not isinstance(outcomes[0], Exception)
             assert {type(each) for each in outcomes} <= {list, ModelFailed}
             assert any("signal 9" in str(each) for each in outcomes if isinstance(each, ModelFailed))
-            await wait_until_async(lambda: lane.executor._supervisor.child)
+            await wait_until_async(lambda: lane.executor.supervisor.child)
 
     opened(test)
 
@@ -159,7 +159,7 @@ def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
         assert isinstance(error, ModelFailed)
         assert "did not answer in time and was killed" in str(error)
         assert isinstance(await predict(lane), ModelFailed)
-        await wait_until_async(lambda: lane.executor._supervisor.child)
+        await wait_until_async(lambda: lane.executor.supervisor.child)
         assert not child.is_running()
         assert (await predict(lane))[0].tolist() == [3.0]
 
@@ -270,8 +270,8 @@ def test_a_process_ends_with_its_replica_even_if_its_model_hangs(opened, number)
     async def test(pool, lane):
         child, job = child_of(lane), submit(lane, number, 1)
         await asyncio.sleep(0.2)  # the model has begun
-        os.close(lane.executor._supervisor.child._pipe)  # as the kernel does when the replica dies
-        lane.executor._supervisor.child._pipe = -1
+        os.close(lane.executor.supervisor.child._pipe)  # as the kernel does when the replica dies
+        lane.executor.supervisor.child._pipe = -1
         assert isinstance(await settled(job), ModelFailed)
         await wait_until_async(lambda: not child.is_running())
 

@@ -72,7 +72,7 @@ def test_outcomes_are_read_as_they_were_written(outcomes):
                 assert_same(sent, received)
 
 
-@pytest.mark.parametrize("message", [ModelLoaded(is_batching=True), ModelNotLoaded("no")])
+@pytest.mark.parametrize("message", [ModelLoaded("no"), ModelNotLoaded("no")])
 def test_messages_without_tensors(message):
     assert through(frame(message)) == (message, [])
 
