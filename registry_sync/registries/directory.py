@@ -73,7 +73,7 @@ class DirectoryRegistry:
     def models(self) -> Sequence[str]:
         """See `Registry.models`."""
         try:
-            return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+            return sorted(path.name for path in self._root.iterdir() if path.name[0] != "." and path.is_dir())
         except FileNotFoundError as error:
             raise RegistryUnavailable(f"The registry directory {self._root} does not exist.") from error
         except OSError as error:
@@ -83,7 +83,7 @@ class DirectoryRegistry:
         """See `Registry.versions`."""
         self._require(model)
         return sorted(
-            (path.parent.name for path in (self._root / model).glob(f"*/{MANIFEST}")),
+            (path.parent.name for path in (self._root / model).glob(f"[!.]*/{MANIFEST}")),  # hidden: being written
             key=lambda version: (len(version), version),
         )
 
