@@ -11,3 +11,7 @@ class UnknownModel(RegistryError):
 
 class RegistryUnavailable(RegistryError):
     """The registry cannot be read. Loaded versions go on serving."""
+
+
+class AlreadyPublished(RegistryError):
+    """The registry has another version under this name. Versions never change."""

@@ -2,10 +2,60 @@
 
 from pathlib import Path
 
-from registry_sync.registries import Registry
+from registry_sync.errors import RegistryUnavailable
+from registry_sync.registries import Publisher, Registry
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.registries.directory_publisher import DirectoryPublisher
+from runtimes.manifest import MANIFEST, manifest_to_yaml
 
 
 def open_registry(url: str) -> Registry:
-    """Return the registry at `url`, the setting POINTSMAN_REGISTRY. Today this is the path of a directory."""
-    return DirectoryRegistry(Path(url))
+    """Return the registry at `url`, the setting POINTSMAN_REGISTRY: the path of a directory, or s3://BUCKET/PREFIX.
+
+    Raises:
+        RegistryUnavailable: there are no registries of this kind.
+    """
+    scheme, found, _ = url.partition("://")
+    if not found:
+        return DirectoryRegistry(Path(url))
+    if scheme != "s3":
+        raise RegistryUnavailable(_sentence(scheme))
+    from registry_sync.registries.s3 import S3Registry, parse_place, s3_client
+
+    return S3Registry(parse_place(url), s3_client())
+
+
+def open_publisher(url: str) -> Publisher:
+    """Return what writes to the registry at `url`.
+
+    Raises:
+        RegistryUnavailable: versions cannot be written there.
+    """
+    scheme, found, _ = url.partition("://")
+    if not found:
+        return DirectoryPublisher(Path(url))
+    if scheme != "s3":
+        raise RegistryUnavailable(_sentence(scheme))
+    from registry_sync.registries.s3 import parse_place, s3_client
+    from registry_sync.registries.s3_publisher import S3Publisher
+
+    return S3Publisher(parse_place(url), s3_client())
+
+
+def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
+    """Return a folder with the files of a version: its own, or else `empty`, into which it was fetched."""
+    if "://" not in url:
+        return Path(url) / model / version
+    registry = open_registry(url)
+    manifest = registry.manifest(model, version)
+    for file, content in registry.fetch(model, version, manifest).items():
+        (empty / file).parent.mkdir(parents=True, exist_ok=True)
+        (empty / file).write_bytes(content)
+    (empty / MANIFEST).write_text(manifest_to_yaml(manifest))
+    return empty
+
+
+def _sentence(scheme: str) -> str:
+    return (
+        f"There are no registries at {scheme}://; POINTSMAN_REGISTRY is the path of a directory, or s3://BUCKET/PREFIX."
+    )

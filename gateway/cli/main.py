@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import commands, declare, keys, log, show
+from gateway.cli import commands, declare, keys, log, models, show
 from gateway.cli.demo import demo
 from gateway.cli.output import escape_what_cannot_be_printed
 from gateway.cli.serve import serve
@@ -19,9 +19,10 @@ for _command in (
     declare.apply, declare.diff, declare.get,
     commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.abort, commands.undo,
     commands.release, commands.restore,
-    show.status, show.history, show.models,
+    show.status, show.history,
 ):  # fmt: skip
     app.command()(_command)
+app.add_typer(models.app, name="models")
 app.add_typer(log.app, name="log")
 app.add_typer(keys.app, name="keys")
 

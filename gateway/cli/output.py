@@ -16,12 +16,20 @@ from gateway.cli.plain_table import lay_out
 from gateway.cli.printable import printable, printable_json, printable_lines
 from gateway.errors import GatewayError
 from inference_log.errors import LogError
+from registry_sync.errors import RegistryError
 from router.errors import RouterError
+from runtimes.errors import RuntimesError
 from store.errors import StoreError
 
 _FULL_WIDTH = 10_000
 _PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SERVES", "SHADOWS"})
 """The columns that are folded where a line is too long for the terminal."""
+
+
+_ERRORS = (
+    ApiError, GatewayError, LogError, RegistryError, RouterError, RuntimesError, StoreError, OSError, ValueError,
+)  # fmt: skip
+"""What commands raise, with a sentence for the operator."""
 
 
 # Text that operators wrote, such as a reason, is printed unchanged: rich must not interpret square brackets in it.
@@ -93,7 +101,7 @@ def errors_printed(exit_code: int = 1) -> Generator[None, None, None]:
             err=True,
         )
         raise typer.Exit(exit_code) from error
-    except (ApiError, GatewayError, LogError, RouterError, StoreError, OSError, ValueError) as error:
+    except _ERRORS as error:
         say(f"pointsman: {_sentence(error)}", err=True)
         raise typer.Exit(getattr(error, "exit_code", exit_code)) from error
 

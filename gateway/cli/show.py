@@ -1,4 +1,4 @@
-"""`pointsman status, history, models`: read-only views of the gateway."""
+"""`pointsman status, history`, and `models` without a command: read-only views of the gateway."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def history(
 
 
 @errors_printed()
-def models(url: Url = OURS, as_json: Json = False) -> None:
+def show_held(url: str, as_json: bool) -> None:
     """Show the model versions that a replica holds, and why a version is quarantined."""
     held = ApiClient(url).models()
     if as_json:

@@ -33,6 +33,7 @@ from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.loader import Loader
 from registry_sync.memory_budget import MemoryBudget
+from runtimes.adapted import adapt
 from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
@@ -227,7 +228,11 @@ class LanePool:
         if runtime is None and self._loader is not None:
             runtime = self._load(self._loader, version)
         assert runtime is not None  # noqa: S101  # for the type checker
-        because = why_unbatched(runtime, max_batch) if version.tried is None else version.tried.unbatched_because
+        if version.seen is not None:
+            runtime = adapt(runtime, version.seen)
+        because = runtime.unbatched_because
+        if not because:
+            because = why_unbatched(runtime, max_batch) if version.tried is None else version.tried.unbatched_because
         executor = ReplicaExecutor(
             runtime,
             LatencyModel(*measured_times(runtime, max_batch)),

@@ -1,6 +1,7 @@
 """The registries, one file each, and the Protocol that they share."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from runtimes.manifest import Files, Manifest
@@ -39,4 +40,28 @@ class Registry(Protocol):
 
         Raises:
             UnknownModel: a file is missing.
+        """
+
+
+Contents = Mapping[str, Path | bytes]
+"""The files of a version by their path below its folder: where they lie, or their content."""
+
+
+class Publisher(Protocol):
+    """Takes new versions. A version appears whole or not at all, and never changes. All methods block."""
+
+    def publish(self, model: str, version: str, manifest: Manifest, contents: Contents) -> bool:
+        """Write a version: the files that its manifest pins, and the manifest. Return False if it is there already.
+
+        Raises:
+            AlreadyPublished: there is another version of this name.
+            ModelRefused: a file is not the one that the manifest pins.
+            RegistryUnavailable: the registry cannot be written.
+        """
+
+    def set_alias(self, model: str, alias: str, version: str) -> str | None:
+        """Let an alias name a version. Return the version that it named before.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be written, or its aliases cannot be read.
         """

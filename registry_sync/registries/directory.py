@@ -10,26 +10,20 @@ anew. Its content is read only if they have changed.
 import os
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
-
-import msgspec
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.regular_file import NotRegular, open_regular_file, opened_stat, read_regular_file
-from runtimes.bounded_yaml import load_yaml
+from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Files, Manifest, parse_manifest
+from runtimes.manifest import MANIFEST, Files, Manifest
 
 ALIASES = "aliases.yaml"
 
 _MAX_TEXT_BYTES = 1024 * 1024
 _MAX_ARTIFACT_BYTES = 4 * 1024**3
 """Twice the size of the largest ONNX file, which protobuf limits."""
-_TEXTS_PARSED = 32_768
-"""Parsed texts that are kept. All are read in turn, so with one more than this each would be parsed every time."""
 _SETTLED_NS = 2_000_000_000
 """A file that was changed more recently than this is read again: its next change may leave its time and size alike.
 
@@ -43,26 +37,6 @@ class _Text(NamedTuple):
     content: str
 
 
-# Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes. So does
-# refusing: a text just below the limits of `load_yaml` takes a second.
-@lru_cache(maxsize=_TEXTS_PARSED)
-def _parse_manifest(text: str) -> Manifest | ModelRefused:
-    try:
-        return parse_manifest(text)
-    except ModelRefused as error:
-        return error
-
-
-@lru_cache(maxsize=_TEXTS_PARSED)
-def _parse_aliases(text: str) -> Mapping[str, str] | str:
-    """Return the version of each alias, or why the text is something else."""
-    try:
-        aliases = msgspec.convert(load_yaml(text) or {}, dict[str, str | int])
-    except Exception as error:  # noqa: BLE001  # PyYAML raises errors of many kinds
-        return str(error)
-    return MappingProxyType({alias: str(version) for alias, version in aliases.items()})
-
-
 class DirectoryRegistry:
     """See `registry_sync.registries.Registry`."""
 
@@ -73,7 +47,7 @@ class DirectoryRegistry:
     def models(self) -> Sequence[str]:
         """See `Registry.models`."""
         try:
-            return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+            return sorted(path.name for path in self._root.iterdir() if path.name[0] != "." and path.is_dir())
         except FileNotFoundError as error:
             raise RegistryUnavailable(f"The registry directory {self._root} does not exist.") from error
         except OSError as error:
@@ -83,28 +57,26 @@ class DirectoryRegistry:
         """See `Registry.versions`."""
         self._require(model)
         return sorted(
-            (path.parent.name for path in (self._root / model).glob(f"*/{MANIFEST}")),
+            (path.parent.name for path in (self._root / model).glob(f"[!.]*/{MANIFEST}")),  # hidden: being written
             key=lambda version: (len(version), version),
         )
 
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
         try:
-            aliases = _parse_aliases(self._read(model, ALIASES))
+            text = self._read(model, ALIASES)
         except FileNotFoundError:
             self._require(model)
             return {}
         except (OSError, UnicodeDecodeError) as error:
             self._require(model)
-            aliases = str(error)
-        if isinstance(aliases, str):
-            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {aliases}.")
-        return aliases
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+        return parse_aliases(text, f"{model}/{ALIASES}")
 
     def manifest(self, model: str, version: str) -> Manifest:
         """See `Registry.manifest`."""
         try:
-            manifest = _parse_manifest(self._read(model, version, MANIFEST))
+            text = self._read(model, version, MANIFEST)
         except UnicodeDecodeError as error:
             raise ModelRefused(f"{model}/{version}/{MANIFEST} is not text: {error}.") from error
         except OSError as error:
@@ -116,9 +88,7 @@ class DirectoryRegistry:
                 raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
             path = self._root / model / version / MANIFEST
             raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
-        if isinstance(manifest, ModelRefused):
-            raise ModelRefused(str(manifest))
-        return manifest
+        return read_manifest(text)
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
         """See `Registry.fetch`."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
-from registry_sync.registries import directory
+from registry_sync.registries import directory, texts
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.errors import ModelRefused
 
@@ -272,8 +272,8 @@ def test_aliases_nested_too_deep_are_an_error_of_the_registry(publisher):
 
 def test_the_texts_of_thousands_of_models_are_parsed_once(tmp_path, monkeypatch):
     parsed: list[str] = []
-    load_yaml = directory.load_yaml
-    monkeypatch.setattr(directory, "load_yaml", lambda text: parsed.append(text) or load_yaml(text))
+    load_yaml = texts.load_yaml
+    monkeypatch.setattr(texts, "load_yaml", lambda text: parsed.append(text) or load_yaml(text))
     models = [f"model-{number}" for number in range(1100)]
     for model in models:
         (tmp_path / model).mkdir()

@@ -1,0 +1,53 @@
+"""The main module of the process that checks a version for `pointsman models add` and `validate`.
+
+    python -m gateway.cli.check_worker SOCKET PIPE TASK
+
+It sends lines of JSON (`registry_sync.publish.messages`). TASK says what to do. When PIPE is closed, since the command
+has ended, the kernel kills this process. What the model prints goes to standard error.
+"""
+
+import os
+import resource
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.execution.process.die_with import die_with
+from registry_sync.publish.messages import Message, decode_task, encode
+from registry_sync.publish.steps import StepFailed, Steps
+from registry_sync.publish.work import check
+
+_OOM_SCORE = "500"
+
+
+def main() -> None:
+    """Check the version, and report each step."""
+    descriptor, pipe, task = sys.argv[1:]
+    die_with(int(pipe))
+    connection = socket.socket(fileno=int(descriptor))
+    os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
+    os.set_inheritable(int(pipe), False)
+    os.dup2(2, 1)
+
+    def report(message: Message) -> None:
+        connection.sendall(encode(message) + b"\n")
+
+    to_check = decode_task(task)
+    _limit_memory(to_check.options.max_bytes)
+    with suppress(StepFailed):
+        report(check(to_check, Steps(report)))
+
+
+def _limit_memory(limit: int) -> None:
+    """Limit the memory of this process, as a trial does before a gateway loads the version."""
+    if not limit:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    with suppress(OSError):  # if memory runs out all the same, the kernel ends this process before others
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+
+if __name__ == "__main__":
+    main()

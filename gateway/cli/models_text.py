@@ -1,0 +1,90 @@
+"""What `pointsman models add` says: what was understood of a model, and what to do next."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from registry_sync.publish.steps import Step
+from router.spec.spec import ArmRef
+from runtimes.manifest import Manifest, TensorSpec
+
+_COLUMNS_SHOWN = 6
+
+
+class Published(NamedTuple):
+    """A version that was checked and, unless `is_dry`, published. `aliases` has the version that each named before."""
+
+    ref: ArmRef
+    manifest: Manifest
+    steps: Sequence[Step]
+    remarks: Sequence[str]
+    aliases: Mapping[str, str | None]
+    registry: str
+    is_dry: bool
+    is_new: bool
+
+    def detail_of(self, step: str) -> str:
+        """Return what a step found, or an empty text."""
+        return next((each.detail for each in self.steps if each.step == step), "")
+
+
+def understood_lines(published: Published) -> list[str]:
+    """Return what was understood, a line for each fact."""
+    manifest = published.manifest
+    files = "" if not manifest.files else f" and {len(manifest.files)} more"
+    lines = [
+        f"{published.ref} is a model of the kind {manifest.runtime}: {manifest.file}{files}.",
+        *(f"  input   {tensor_text(spec)}" for spec in manifest.inputs),
+        *(f"  output  {tensor_text(spec)}" for spec in manifest.outputs),
+        f"  {instances_text(manifest)}; {published.detail_of('batching')}",
+        f"  packages: {published.detail_of('packages')}",
+        f"  tried: {published.detail_of('warm-up')}; {published.detail_of('time')}; {published.detail_of('memory')}",
+        f"  golden requests: {published.detail_of('golden requests made') or published.detail_of('golden requests')}",
+        *(f"  remark: {remark}" for remark in published.remarks),
+    ]
+    if published.is_dry:
+        return [*lines, "Nothing was written (--dry-run)."]
+    return [*lines, *_published_lines(published)]
+
+
+def _published_lines(published: Published) -> list[str]:
+    ref = published.ref
+    place = f"{published.registry}/{ref.model}/{ref.version}"
+    lines = [
+        f"Published in {place}." if published.is_new else f"It was there already, in {place}: nothing was changed."
+    ]
+    for alias, before in published.aliases.items():
+        was = "" if before in (None, ref.version) else f"; before, it named {before}"
+        lines.append(f"The alias {alias} names {ref.version}{was}.")
+    return lines
+
+
+def next_steps(published: Published) -> list[str]:
+    """Return what to do next."""
+    ref = published.ref
+    named = f"{ref.model}@{next(iter(published.aliases))}" if published.aliases else str(ref)
+    return [
+        f"Next: name it in a route's file, {ref.model}.yaml, such as",
+        f"  {{route: {ref.model}, arms: {{stable: {named}}}, split: {{stable: 100%}}}}",
+        f"and declare the route: pointsman apply -f {ref.model}.yaml",
+    ]
+
+
+def tensor_text(spec: TensorSpec) -> str:
+    """Write a tensor on one line."""
+    text = f"{spec.name}  {spec.datatype} {list(spec.shape)}"
+    if spec.source:
+        text += f"  (in the model: {spec.source})"
+    if spec.columns:
+        shown = ", ".join(spec.columns[:_COLUMNS_SHOWN])
+        text += f"  {shown}{', …' if len(spec.columns) > _COLUMNS_SHOWN else ''}"
+    if spec.example is not None:
+        text += "  with an example"
+    return text
+
+
+def instances_text(manifest: Manifest) -> str:
+    """Say if a request may hold several instances, and why not."""
+    if manifest.signature.takes_several:
+        return "a request may hold several instances (its first dimension)"
+    because = "batch is none" if manifest.batch == "none" else "no input's first dimension varies"
+    return f"each request is one instance ({because})"

@@ -1,0 +1,98 @@
+"""Validates a version offline: `pointsman models validate`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from gateway.cli.check_version import Checked, check_in_process
+from gateway.cli.models_add import plain
+from gateway.cli.output import Progress, print_json, print_table, say
+from gateway.cli.printable import printable
+from gateway.cli.settings_flags import read_settings
+from gateway.execution.load_options import load_options
+from gateway.settings import Settings
+from registry_sync.errors import UnknownModel
+from registry_sync.open import open_registry, version_folder
+from registry_sync.publish.messages import ToCheck
+from router.spec.references import parse_ref
+from router.spec.spec import ArmRef
+
+_UNKNOWN = 4
+_FAILED = 1
+
+
+class NoSuchVersion(ValueError):
+    """There is nothing of this name. The command ends with a code of its own."""
+
+    exit_code = _UNKNOWN
+
+
+def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
+    """Check a version, print the steps, and end with exit code 0 or 1.
+
+    Raises:
+        NoSuchVersion: there is no such version or folder.
+    """
+    settings = read_settings(home=home)
+    progress = Progress()
+    with _folder(what, settings) as (named, folder):
+        task = ToCheck(source=str(folder), options=load_options(settings))
+        checked = check_in_process(task, (lambda _: None) if as_json else progress.step)
+    if checked.result is not None:
+        progress.done()
+    _print(named, checked, as_json=as_json)
+    if checked.failure:
+        raise typer.Exit(_FAILED)
+
+
+@contextmanager
+def _folder(what: str, settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Give the name and the folder of what is to be checked."""
+    path = Path(what)
+    if path.is_dir():
+        yield what, path.absolute()
+        return
+    if "/" in what or (":" not in what and "@" not in what):
+        raise NoSuchVersion(f"There is no folder {what}. Name one, or a version such as fraud:18.")
+    ref = resolve(parse_ref(what, "A version"), settings)
+    fetched = Path(tempfile.mkdtemp(prefix="pointsman-"))
+    try:
+        yield str(ref), version_folder(settings.registry, ref.model, str(ref.version), fetched)
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+
+def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
+    """Return the version that a reference names.
+
+    Raises:
+        NoSuchVersion: there is none.
+        RegistryUnavailable: the registry cannot be read.
+    """
+    registry = open_registry(settings.registry)
+    try:
+        versions = registry.versions(ref.model)
+        version = ref.version or registry.aliases(ref.model).get(str(ref.alias))
+    except UnknownModel as error:
+        raise NoSuchVersion(str(error)) from error
+    if version is None:
+        raise NoSuchVersion(f"Model {ref.model} has no alias {ref.alias!r}.")
+    if version not in versions:
+        raise NoSuchVersion(f"Model {ref.model} has no version {version!r}; it has {', '.join(versions) or 'none'}.")
+    return ArmRef(ref.model, version=version)
+
+
+def _print(named: str, checked: Checked, *, as_json: bool) -> None:
+    is_valid = not checked.failure
+    if as_json:
+        print_json({"version": named, "valid": is_valid, "reason": checked.failure, "steps": plain(checked.steps)})
+        return
+    print_table(
+        ["STEP", "STATE", "SECONDS", "REASON"],
+        [(each.step, each.state, f"{each.took_s:.2f}", each.detail) for each in checked.steps],
+    )
+    say(printable(f"{named} can be served." if is_valid else f"{named} cannot be served: {checked.failure}"))

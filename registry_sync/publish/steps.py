@@ -1,0 +1,62 @@
+"""The steps by which a version is checked, each reported when it begins and when it ends."""
+
+import time
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import msgspec
+
+from registry_sync.errors import RegistryError
+from runtimes.errors import RuntimesError
+
+_T = TypeVar("_T")
+
+State = Literal["ok", "failed", "remark"]
+
+
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """A step begins."""
+
+    step: str
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """A step has ended. `detail` says what was found, or why it failed. A remark stops nothing."""
+
+    step: str
+    state: State
+    detail: str
+    took_s: float
+
+
+class StepFailed(Exception):
+    """A step has failed, and was reported."""
+
+
+class Steps:
+    """Runs steps. `report` is called with each `Began` and each `Step`."""
+
+    def __init__(self, report: Callable[[Began | Step], None]) -> None:
+        self._report = report
+
+    def run(self, step: str, work: Callable[[], tuple[_T, str]]) -> _T:
+        """Run a step that returns its result, and what it found as a clause.
+
+        Raises:
+            StepFailed: it has failed.
+        """
+        self._report(Began(step))
+        began_s = time.monotonic()
+        try:
+            result, detail = work()
+        except Exception as error:  # whatever foreign bytes cause is a reason
+            known = isinstance(error, RuntimesError | RegistryError | OSError | ValueError)
+            reason = str(error) if known and str(error) else repr(error)
+            self._report(Step(step, "failed", reason, time.monotonic() - began_s))
+            raise StepFailed(reason) from error
+        self._report(Step(step, "ok", detail, time.monotonic() - began_s))
+        return result
+
+    def note(self, step: str, state: State, detail: str) -> None:
+        """Report a step that takes no time."""
+        self._report(Step(step, state, detail, 0.0))

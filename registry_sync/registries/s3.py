@@ -1,0 +1,202 @@
+"""A registry in a bucket of S3, or of a store that speaks its protocol.
+
+Layout, as in a directory: `<prefix>/<model>/<version>/model.yaml` with the files beside it, and
+`<prefix>/<model>/aliases.yaml`. A version is there once its `model.yaml` is, which is written last.
+
+Region, credentials and endpoint come from the environment, as boto3 finds them (`AWS_REGION`, `AWS_ENDPOINT_URL_S3`,
+the role of a pod, and so on). What is read every few seconds is read only if its ETag has changed.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries.texts import parse_aliases, read_manifest
+from runtimes.errors import ModelRefused
+from runtimes.manifest import MANIFEST, Files, Manifest
+
+ALIASES = "aliases.yaml"
+
+_MAX_TEXT_BYTES = 1024 * 1024
+_MAX_FILE_BYTES = 4 * 1024**3
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_UNCHANGED = frozenset({"304", "NotModified"})
+_CONFIG = Config(
+    connect_timeout=5.0,
+    read_timeout=10.0,
+    retries={"mode": "standard", "total_max_attempts": 2},
+    s3={"addressing_style": "path"},
+)
+
+
+class Place(NamedTuple):
+    """A bucket, and a prefix that is empty or ends with a slash."""
+
+    bucket: str
+    prefix: str
+
+
+class _Text(NamedTuple):
+    etag: str
+    content: str
+
+
+def parse_place(url: str) -> Place:
+    """Return the place that `s3://BUCKET[/PREFIX]` names.
+
+    Raises:
+        RegistryUnavailable: it names none.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise RegistryUnavailable(f"{url} names no bucket; write s3://BUCKET/PREFIX.")
+    return Place(bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
+
+
+def s3_client() -> Any:
+    """Return a client. It may be used by several threads."""
+    return boto3.session.Session().client("s3", config=_CONFIG)
+
+
+class S3Registry:
+    """See `registry_sync.registries.Registry`."""
+
+    def __init__(self, place: Place, client: Any) -> None:
+        self._place = place
+        self._client = client
+        self._texts: dict[str, _Text] = {}
+        self._lock = threading.Lock()
+
+    def models(self) -> Sequence[str]:
+        """See `Registry.models`."""
+        return sorted(self._folders(""))
+
+    def versions(self, model: str) -> Sequence[str]:
+        """See `Registry.versions`."""
+        self._require(model)
+        found = {
+            parts[0]
+            for key in self._keys(f"{model}/")
+            if len(parts := key.removeprefix(f"{model}/").split("/")) == 2 and parts[1] == MANIFEST
+        }
+        return sorted(found, key=lambda version: (len(version), version))
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """See `Registry.aliases`."""
+        try:
+            text = self._text(f"{model}/{ALIASES}")
+        except KeyError:
+            self._require(model)
+            return {}
+        except ModelRefused as error:
+            raise RegistryUnavailable(str(error)) from error
+        return parse_aliases(text, f"{model}/{ALIASES}")
+
+    def manifest(self, model: str, version: str) -> Manifest:
+        """See `Registry.manifest`."""
+        try:
+            text = self._text(f"{model}/{version}/{MANIFEST}")
+        except KeyError:
+            known = ", ".join(self.versions(model))
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from None
+        return read_manifest(text)
+
+    def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
+        """See `Registry.fetch`."""
+        return {file: self.file(f"{model}/{version}/{file}") for file in manifest.pinned}
+
+    def file(self, key: str) -> bytes:
+        """Return the content of an object. Raises like `fetch`."""
+        try:
+            answer = self._call("get_object", key)
+        except KeyError:
+            raise UnknownModel(f"The artifact {key} is missing.") from None
+        if answer["ContentLength"] > _MAX_FILE_BYTES:
+            answer["Body"].close()
+            raise ModelRefused(f"{key} is larger than {_MAX_FILE_BYTES} bytes.")
+        return self._read(key, answer)
+
+    def _text(self, key: str) -> str:
+        """Return the content of a small object. Read it only if it has changed since the last call.
+
+        Raises:
+            KeyError: there is no such object.
+        """
+        if any(part in ("", ".", "..") for part in key.split("/")):
+            raise KeyError(key)
+        known = self._texts.get(key)
+        try:
+            answer = self._call("get_object", key, **({"IfNoneMatch": known.etag} if known else {}))
+        except _Unchanged:
+            assert known is not None  # noqa: S101  # for the type checker: only then was a condition sent
+            return known.content
+        if answer["ContentLength"] > _MAX_TEXT_BYTES:
+            answer["Body"].close()
+            raise ModelRefused(f"{key} is larger than {_MAX_TEXT_BYTES} bytes.")
+        try:
+            text = self._read(key, answer).decode()
+        except UnicodeDecodeError as error:
+            raise ModelRefused(f"{key} is not text: {error}.") from error
+        with self._lock:
+            self._texts[key] = _Text(answer["ETag"], text)
+        return text
+
+    def _read(self, key: str, answer: Mapping[str, Any]) -> bytes:
+        try:
+            content: bytes = answer["Body"].read()
+        except (BotoCoreError, OSError) as error:
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+        return content
+
+    def _require(self, model: str) -> None:
+        """Raise `UnknownModel`, with the names of the models there are, if there is no such model."""
+        models = self.models()
+        if model not in models:
+            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
+
+    def _folders(self, below: str) -> set[str]:
+        pages = self._list(below, Delimiter="/")
+        start = len(self._place.prefix + below)
+        return {each["Prefix"][start:].rstrip("/") for page in pages for each in page.get("CommonPrefixes", ())}
+
+    def _keys(self, below: str) -> list[str]:
+        start = len(self._place.prefix)
+        return [each["Key"][start:] for page in self._list(below) for each in page.get("Contents", ())]
+
+    def _list(self, below: str, **more: str) -> list[Mapping[str, Any]]:
+        place = self._place
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=place.bucket, Prefix=place.prefix + below, **more
+            )
+            return list(pages)
+        except (BotoCoreError, ClientError) as error:
+            raise RegistryUnavailable(f"{self._name(below)} cannot be listed: {error}.") from error
+
+    def _call(self, operation: str, key: str, **more: Any) -> Mapping[str, Any]:
+        try:
+            answer: Mapping[str, Any] = getattr(self._client, operation)(
+                Bucket=self._place.bucket, Key=self._place.prefix + key, **more
+            )
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code"))
+            if code in _UNCHANGED:
+                raise _Unchanged from None
+            if code in _MISSING:
+                raise KeyError(key) from None
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+        except BotoCoreError as error:
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+        return answer
+
+    def _name(self, key: str) -> str:
+        return f"s3://{self._place.bucket}/{self._place.prefix}{key}"
+
+
+class _Unchanged(Exception):
+    """The object has the ETag that is known."""

@@ -1,0 +1,61 @@
+"""Reads the two texts of a registry: manifests and aliases.
+
+Parsing takes milliseconds of the interpreter's lock, and what is read every few seconds hardly ever changes. So does
+refusing: a text just below the limits of `load_yaml` takes a second. So the results are remembered.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+import msgspec
+
+from registry_sync.errors import RegistryUnavailable
+from runtimes.bounded_yaml import load_yaml
+from runtimes.errors import ModelRefused
+from runtimes.manifest import Manifest, parse_manifest
+
+_TEXTS_PARSED = 32_768
+"""Parsed texts that are kept. All are read in turn, so with one more than this each would be parsed every time."""
+
+
+def read_manifest(text: str) -> Manifest:
+    """Return the manifest.
+
+    Raises:
+        ModelRefused: it cannot be read.
+    """
+    manifest = _parse_manifest(text)
+    if isinstance(manifest, ModelRefused):
+        raise ModelRefused(str(manifest))
+    return manifest
+
+
+def parse_aliases(text: str, name: str) -> Mapping[str, str]:
+    """Return the version of each alias. `name` is the file's, for the sentence.
+
+    Raises:
+        RegistryUnavailable: they cannot be read.
+    """
+    aliases = _parse_aliases(text)
+    if isinstance(aliases, str):
+        raise RegistryUnavailable(f"{name} cannot be read: {aliases}.")
+    return aliases
+
+
+@lru_cache(maxsize=_TEXTS_PARSED)
+def _parse_manifest(text: str) -> Manifest | ModelRefused:
+    try:
+        return parse_manifest(text)
+    except ModelRefused as error:
+        return error
+
+
+@lru_cache(maxsize=_TEXTS_PARSED)
+def _parse_aliases(text: str) -> Mapping[str, str] | str:
+    """Return the version of each alias, or why the text is something else."""
+    try:
+        aliases = msgspec.convert(load_yaml(text) or {}, dict[str, str | int])
+    except Exception as error:  # noqa: BLE001  # PyYAML raises errors of many kinds
+        return str(error)
+    return MappingProxyType({alias: str(version) for alias, version in aliases.items()})
