@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
+import msgspec
+
 from gateway.errors import BadRequest
+from gateway.protocols.frame_json import read_split
 from gateway.protocols.frame_layout import Column, Layout, check_rows, layouts, missing, tensors_of
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
@@ -21,6 +24,7 @@ _MISSING = frozenset(
 """What pandas' `read_csv` takes for a missing value."""
 _BOOLS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _FLOATS = ("FP32", "FP64")
+_IN_NUMBERS = b"0123456789+-.eE,\n"
 
 
 def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
@@ -33,6 +37,9 @@ def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
     if not flat:
         raise BadRequest("The model's inputs are no columns of single values, which CSV needs; send JSON.")
     layout = flat[0]
+    plain = _read_plain(signature, layout, content)
+    if plain is not None:
+        return plain
     first, *others = _lines(content)
     if _is_header(layout, first):
         rows = others
@@ -49,6 +56,28 @@ def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
     cells = list(zip(*rows, strict=True))
     columns = [_reader(column)(column, cells[index]) for column, index in zip(layout.columns, at, strict=True)]
     return tensors_of(layout, columns, len(rows))
+
+
+def _read_plain(signature: Signature, layout: Layout, content: bytes) -> dict[str, Tensor] | None:
+    """Return the tensors of a table of nothing but numbers, or None if it is not one.
+
+    With brackets around its lines it is JSON, which is read ten times as fast.
+    """
+    head, _, rest = content.replace(b"\r\n", b"\n").rstrip(b"\n").partition(b"\n")
+    if b'"' in head or rest.translate(None, _IN_NUMBERS):
+        return None
+    try:
+        first = head.decode("utf-8-sig").split(",")
+        is_header = _is_header(layout, first)
+        if not is_header and head.translate(None, _IN_NUMBERS):
+            return None
+        names = None if not layout.is_named else first if is_header else layout.names
+        lines = rest if is_header else head + b"\n" + rest if rest else head
+        rows = b"[[" + lines.replace(b"\n", b"],[") + b"]]"
+        split = msgspec.json.encode({"columns": names, "data": msgspec.Raw(rows)})
+        return read_split(signature, msgspec.Raw(split))
+    except (BadRequest, UnicodeDecodeError):
+        return None  # the other reader says what is wrong
 
 
 def _lines(content: bytes) -> list[list[str]]:

@@ -38,6 +38,8 @@ def read_split(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
     split: _Split = _decoded(_split, raw)
     if split.columns is None:
         return _read_by_position(_layouts(signature)[0], split.data)
+    if tuple(split.columns) == _layouts(signature)[0].names:
+        return _read_by_position(_layouts(signature)[0], split.data)
     names = tuple(map(str, split.columns))
     if len(set(names)) != len(names):
         raise BadRequest("The table names a column twice.")
@@ -159,11 +161,9 @@ def _layout_of(signature: Signature, names: Sequence[str]) -> Layout:
     Raises:
         BadRequest: there is none; the sentence is about the likeliest.
     """
-    first, *others = _layouts(signature)
-    given = set(names)
-    named = [layout for layout in (first, *others) if layout.is_named]
-    for layout in named:
-        if given.issuperset(layout.names):
+    given, first = set(names), _layouts(signature)[0]
+    for layout in _layouts(signature):
+        if layout.is_named and given.issuperset(layout.names):
             return layout
     if first.is_named:
         raise missing(first, names)
