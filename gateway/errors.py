@@ -44,6 +44,10 @@ class TooLarge(GatewayError):
     """The body is larger than allowed."""
 
 
+class UnsupportedContent(GatewayError):
+    """The path does not take this content type."""
+
+
 class HeadersTooLarge(GatewayError):
     """The path and headers are larger than allowed."""
 
@@ -138,6 +142,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     Foreign: ErrorStatus(409, _ABORTED),
     Quarantined: ErrorStatus(409, _FAILED_PRECONDITION),
     TooLarge: ErrorStatus(413, _RESOURCE_EXHAUSTED),
+    UnsupportedContent: ErrorStatus(415, _INVALID_ARGUMENT),
     InputRefused: ErrorStatus(422, _INVALID_ARGUMENT),
     PreconditionMissing: ErrorStatus(428, _FAILED_PRECONDITION),
     RateLimited: ErrorStatus(429, _RESOURCE_EXHAUSTED),

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
         60.0, gt=0, description="A gRPC call is ended if its client sends or takes no byte for this long."
     )
     grpc_idle_s: float = Field(300.0, gt=0, description="A gRPC connection without a call is ended after this long.")
+    invocations_route: str = Field("", description="The route of /invocations, for requests that name none.")
     max_instances: int = Field(65_536, ge=1, description="Instances in one request.")
     inline_below_ms: float = Field(2.0, ge=0, description="Models faster than this run on the event loop.")
     model_threads: int = Field(4, ge=1, le=64)

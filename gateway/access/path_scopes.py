@@ -38,7 +38,7 @@ _ROUTE = r"(?P<route>[^/]+)"
 
 RULES = (
     _rule(r"/-/healthz", None, "operate"),
-    _rule(r"/v2/health/(live|ready)", None, "operate"),
+    _rule(r"/v2/health/(live|ready)|/ping", None, "operate"),
     _rule(rf"/api/routes/{_ROUTE}(/.*)?", "read", "operate"),
     _rule(r"/api/apply", "read", "operate", routes_in_body=True),
     _rule(r"/api(/.*)?", "read", "operate"),  # a restore changes every route and key, so it needs `operate` on all
@@ -47,8 +47,10 @@ RULES = (
     _rule(r"/v2/models/stats", "read", "operate"),
     _rule(rf"/v2/models/{_ROUTE}(/versions/[^/]+)?/infer/?", "read", "predict"),
     _rule(rf"/v1/models/{_ROUTE}:predict/?", "read", "predict"),
+    _rule(r"/invocations", "read", "predict"),
+    _rule(rf"/endpoints/{_ROUTE}/invocations", "read", "predict"),
     _rule(rf"/v[12]/models/{_ROUTE}(/.*)?", "read", "operate"),
-    _rule(r"/(metrics|docs|openapi\.json|v2)(/.*)?", "read", "operate"),
+    _rule(r"/(metrics|docs|openapi\.json|version|v2)(/.*)?", "read", "operate"),
 )
 _DEFAULT = _rule(r".*", "read", "operate")
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ValidationError
 
 from gateway.access.middleware import is_stranger
@@ -67,6 +67,18 @@ def metadata_router(metadata: Metadata) -> APIRouter:  # noqa: C901  # a list of
         if problems:
             return JSONResponse({"ready": False, "error": " ".join(problems.values())}, 503)
         return JSONResponse({"ready": True})
+
+    @router.get("/ping", response_class=PlainTextResponse, responses=raises(NotReady))
+    async def ping() -> PlainTextResponse:
+        """Return 200 if every declared route is served as declared, and else 503. MLflow and SageMaker ask this."""
+        if metadata.problems():
+            raise NotReady("Not every declared route is served as declared; GET /v2/health/ready says why.")
+        return PlainTextResponse("\n")
+
+    @router.get("/version", response_class=PlainTextResponse)
+    async def version() -> PlainTextResponse:
+        """Return the version of this server as plain text, as MLflow's server does."""
+        return PlainTextResponse(metadata.server()["version"])
 
     @router.get("/v2/models", response_model=schemas.Names)
     def models() -> dict[str, list[str]]:

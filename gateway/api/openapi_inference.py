@@ -10,7 +10,7 @@ import yaml
 
 from gateway.api.error_responses import Schema, raises
 from gateway.errors import ArmDown, NotReady, Overloaded, RateLimited, TooLate
-from gateway.protocols.paths import is_prediction
+from gateway.protocols.paths import is_of_sagemaker, is_prediction
 from router.errors import Quarantined, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed
 
@@ -24,7 +24,11 @@ def inference_page() -> Schema:
     for path, operations in page["paths"].items():
         if is_prediction(path):
             responses = operations["post"]["responses"]
-            operations["post"]["responses"] = {**responses, **_errors(responses["200"]["headers"][_DECISION_ID])}
+            errors = _errors(responses["200"]["headers"][_DECISION_ID])
+            if is_of_sagemaker(path):
+                content = errors["422"]["content"]
+                errors["424"] = {"description": "ModelError: the model refuses the body, or fails.", "content": content}
+            operations["post"]["responses"] = {**responses, **errors}
     return page
 
 

@@ -3,6 +3,7 @@
 from gateway.eventloop.body_budget import Holding
 from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES
 from gateway.http.response import BINARY, JSON, Response, response_of
+from gateway.http.scoring import decode_scoring, encode_scoring
 from gateway.inference.service import Prediction
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
@@ -42,8 +43,10 @@ def decode_body(
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
         body = decompress(bytes(body), encoding, max_bytes)
-    if target.is_v1:
+    if target.protocol == "v1":
         return v1_http.decode(body, signature)
+    if target.is_scoring:
+        return decode_scoring(target, headers, body, signature)
     length = headers.get(b"inference-header-content-length")
     header_length = None if length is None else v2_http.parse_header_length(length, len(body))
     return v2_http.decode(body, header_length, signature)
@@ -78,12 +81,15 @@ def encode_prediction(
     headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
     if answer.propensity is not None:
         headers.append((b"x-propensity", repr(answer.propensity).encode()))
-    header_length: int | None = None
-    if target.is_v1:
+    header_length, kind = None, JSON
+    if target.protocol == "v1":
         content = v1_http.encode(meta, request, arm.signature, answer.tensors)
+    elif target.is_scoring:
+        content, kind = encode_scoring(target, request_headers, prediction, headers)
     else:
         content, header_length = v2_http.encode(meta, request, arm.signature, answer.tensors)
     if header_length is not None:
+        kind = BINARY
         headers.append((b"inference-header-content-length", str(header_length).encode()))
     accepted = request_headers.get(b"accept-encoding")
     if accepted is not None and len(content) >= _WORTH_COMPRESSING_BYTES:
@@ -94,7 +100,7 @@ def encode_prediction(
             if packed is not None:
                 content = packed
                 headers.append((b"content-encoding", encoding.encode()))
-    return response_of(200, content, headers, JSON if header_length is None else BINARY)
+    return response_of(200, content, headers, kind)
 
 
 def encode_large(

@@ -25,9 +25,10 @@ from gateway.http.content_work import ContentWork, HeldBody
 from gateway.http.head import fields_by_name
 from gateway.http.limits import HttpLimits, http_limits
 from gateway.http.response import CLOSE, TEXT, Response, refusal, response_of
+from gateway.http.scoring import Targets, refusal_at
 from gateway.inference.service import InferenceService, new_decision_id
 from gateway.protocols import v2_http
-from gateway.protocols.paths import is_prediction, parse_path
+from gateway.protocols.paths import is_prediction
 from gateway.protocols.request import Headers, InferenceRequest
 from gateway.settings import Settings
 from runtimes.manifest import Signature
@@ -49,6 +50,7 @@ class InferenceEndpoint:
         limits: HttpLimits | None = None,
         budget: BodyBudget | None = None,
         offload: Offload | None = None,
+        invocations_route: str = "",
     ) -> None:
         self.draining = False
         self.turn = turn
@@ -57,6 +59,7 @@ class InferenceEndpoint:
         self.service = service
         self.budget = budget or BodyBudget(SMALL_BYTES + 16 * max_body_bytes)
         self._content = ContentWork(offload or Offload(), max_body_bytes)
+        self._targets = Targets(service, invocations_route)
         self._app = app
         self._browsers = browsers or BrowserPolicy(None)
 
@@ -132,7 +135,7 @@ class InferenceEndpoint:
         try:
             if method != "POST":
                 raise WrongMethod(f"{path} takes POST, not {method}.")
-            target = parse_path(path)
+            target, headers = self._targets.find(path, headers)
             prediction = await self.service.infer(
                 target.route,
                 headers,
@@ -145,7 +148,7 @@ class InferenceEndpoint:
             response = self._content.encode(target, headers, decision_id, prediction, holding)
             return await response if isinstance(response, Pending) else response
         except tuple(STATUS_OF) as error:
-            return refusal(error, decision_id)
+            return refusal_at(path, error, decision_id)
         except Exception:  # noqa: BLE001  # a fault of ours: the caller still gets a sentence
             _log.exception("gateway.predict.failed", path=path)
             return response_of(500, v2_http.encode_error("The gateway failed; its log says why."), [])
@@ -164,12 +167,13 @@ class InferenceEndpoint:
         try:
             if is_of_page:
                 self._browsers.require(method, path, headers)
-            self.service.check_caller(parse_path(path).route, headers)
+            target, translated = self._targets.find(path, headers)
+            self.service.check_caller(target.route, translated)
             length = headers.get(b"content-length", b"")
             if length.isdigit() and int(length) <= self.max_body_bytes:
                 holding.require(int(length))
         except tuple(STATUS_OF) as error:
-            response = refusal(error, new_decision_id())
+            response = refusal_at(path, error, new_decision_id())
             if is_of_page:
                 response.headers.extend(cors_headers(self._browsers, headers))
             return response
@@ -214,11 +218,11 @@ class InferenceEndpoint:
         decision_id = new_decision_id()
         error = unreadable
         try:
-            route = parse_path(path).route
-            await self.service.infer(route, headers, decode, decision_id=decision_id, started_s=started_s)
+            target, headers = self._targets.find(path, headers)
+            await self.service.infer(target.route, headers, decode, decision_id=decision_id, started_s=started_s)
         except tuple(STATUS_OF) as raised:
             error = raised
-        return _closing_if_expected(refusal(error, decision_id), headers)
+        return _closing_if_expected(refusal_at(path, error, decision_id), headers)
 
 
 def _is_of_page(headers: Headers) -> bool:

@@ -31,6 +31,7 @@ class LiveArm:
 
     The log keeps the values of `logged_inputs` (names) and `logged_outputs` (indices). `primary` and `fallback` are the
     log's contexts for requests that drew this arm, and for requests that it answers instead of another one.
+    `answers_by_name`: see `gateway.protocols.scoring_answers`.
     """
 
     arm: Arm
@@ -42,6 +43,7 @@ class LiveArm:
     primary: Context
     fallback: Context
     headers: tuple[Header, ...]
+    answers_by_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +142,12 @@ def find_route(live: LiveTable, name: str) -> LiveRoute:
     raise UnknownRoute(f"Request for unknown model: {short_repr(name)} is not found; {_advice(name, live.routes)}")
 
 
+def only_route(live: LiveTable) -> str | None:
+    """Return the name of the one declared route; None if there are more, or none."""
+    names = live.routes.keys() | live.problems.keys()
+    return next(iter(names)) if len(names) == 1 else None
+
+
 def _advice(name: str, routes: Collection[str]) -> str:
     """Return which routes have a similar name. Comparing takes about 20 µs a name, so only some are compared."""
     alike = [each for each in routes if abs(len(each) - len(name)) <= _LENGTHS_APART]
@@ -178,7 +186,8 @@ def _versions(routes: Iterable[LiveRoute]) -> dict[str, str]:
 
 
 def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
-    arms = tuple(_live_arm(route, arm, *served.arms[arm.name], snapshot_hash) for arm in route.arms)
+    by_name = served.arms[route.arms[0].name][0].manifest.runtime == "onnx"
+    arms = tuple(_live_arm(route, arm, *served.arms[arm.name], snapshot_hash, by_name=by_name) for arm in route.arms)
     shadows = tuple(
         _live_shadow(route, shadow, *served.shadows[shadow.name], snapshot_hash)
         for shadow in route.shadows
@@ -204,7 +213,7 @@ def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, sna
     )
 
 
-def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_hash: str) -> LiveArm:
+def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_hash: str, *, by_name: bool) -> LiveArm:
     manifest = version.manifest
     primary = log_context(route, arm, manifest, "primary", snapshot_hash)
     return LiveArm(
@@ -217,4 +226,5 @@ def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_has
         primary=primary,
         fallback=log_context(route, arm, manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
+        answers_by_name=by_name,
     )

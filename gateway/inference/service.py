@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from gateway.errors import BadRequest, Overloaded, TooLarge
+from gateway.errors import BadRequest, Overloaded, TooLarge, UnsupportedContent
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.interruption import INTERRUPTION
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
 from gateway.inference.fields import response_meta, text_of, unit_of
-from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route
+from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
@@ -26,7 +26,7 @@ from router.errors import Quarantined, UnknownVersion
 from runtimes.manifest import Signature
 
 PREDICT = "predict"
-_CALLERS_FAULT = (BadRequest, TooLarge, UnknownVersion, Quarantined)
+_CALLERS_FAULT = (BadRequest, TooLarge, UnsupportedContent, UnknownVersion, Quarantined)
 
 
 class Guard(Protocol):
@@ -167,6 +167,12 @@ class InferenceService:
         if self._guard is not None:
             self._guard.check(headers, PREDICT, name)
         find_route(self._holder.current, name)
+
+    def only_route(self, headers: Headers) -> str | None:
+        """Return the one route that there is, or None, once the credential is checked. Raises what the guard raises."""
+        if self._guard is not None:
+            self._guard.check_scope(headers, PREDICT)
+        return only_route(self._holder.current)
 
     def _find(self, name: str, headers: Headers | None) -> LiveRoute:
         """Return the route, if the caller may use it now. Without headers, the caller is the replica itself."""

@@ -26,13 +26,17 @@ class RequestedOutput(NamedTuple):
 
 
 class InferenceRequest(NamedTuple):
-    """A decoded request: tensors by name, and the requested outputs in order (None: all of them, as JSON)."""
+    """A decoded request: tensors by name, and the requested outputs in order (None: all of them, as JSON).
+
+    `is_frame` says that the inputs came as a table with columns, and not as tensors.
+    """
 
     id: str
     parameters: Parameters
     inputs: dict[str, Tensor]
     outputs: Sequence[RequestedOutput] | None
     batch_size: int
+    is_frame: bool = False
 
 
 class ResponseMeta(NamedTuple):
@@ -58,3 +62,13 @@ def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
                 raise BadRequest(f"The inputs have different batch sizes: {size} and {rows}.")
             size = rows
     return 1 if size is None else size
+
+
+def is_one_instance(signature: Signature) -> bool:
+    """Return True if a request is one instance and its tensors are that instance, without a dimension of instances.
+
+    A model that takes single values besides tensors of fixed size counts as well: a single value has no rows.
+    """
+    return signature.batch == "none" or (
+        not signature.takes_several and any(not spec.shape for spec in signature.inputs)
+    )

@@ -17,14 +17,15 @@ import orjson
 
 from gateway.errors import BadRequest
 from gateway.protocols.json_fault import json_fault
-from gateway.protocols.request import InferenceRequest, ResponseMeta, batch_size
-from gateway.protocols.v1_rows import Reader, column_readers, row_readers
+from gateway.protocols.request import InferenceRequest, ResponseMeta, batch_size, is_one_instance
+from gateway.protocols.v1_rows import Reader, column_readers, input_readers, row_readers
 from gateway.protocols.v2_body import Scalars, quote_words
 from gateway.protocols.v2_outputs import require_json
 from runtimes.datatypes import BYTES, Tensor
 from runtimes.manifest import Signature
 
 _row_readers = lru_cache(maxsize=256)(row_readers)
+_input_readers = lru_cache(maxsize=256)(input_readers)
 _column_readers = lru_cache(maxsize=256)(column_readers)
 _begins_with_objects = re.compile(rb"\[[ \t\r\n]*\{").match
 
@@ -52,11 +53,21 @@ def decode(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
     if _begins(request.inputs, b"{"):
         tensors = _read(_column_readers(signature), request.inputs)
     else:
-        name, rows = ("inputs", request.inputs) if request.inputs else ("instances", request.instances)
-        if not _begins(rows, b"["):
-            raise BadRequest(f'Expected "{name}" to be a list.')
-        tensors = _read(_row_readers(signature, objects=_begins_with_objects(rows) is not None), rows)
+        tensors = read_rows(signature, request.instances, request.inputs)
     return InferenceRequest("", request.parameters or {}, tensors, None, batch_size(signature, tensors))
+
+
+def read_rows(signature: Signature, instances: msgspec.Raw, inputs: msgspec.Raw) -> dict[str, Tensor]:
+    """Return the tensors of a list of rows: of `inputs` if there are any, or else of `instances`.
+
+    Raises:
+        BadRequest: it is no list, or the rows do not fit the model.
+    """
+    name, rows = ("inputs", inputs) if inputs else ("instances", instances)
+    if not _begins(rows, b"["):
+        raise BadRequest(f'Expected "{name}" to be a list.')
+    readers = _input_readers if inputs else _row_readers
+    return _read(readers(signature, objects=_begins_with_objects(rows) is not None), rows)
 
 
 def _parsed(content: bytes) -> _Body:
@@ -89,13 +100,18 @@ def encode(
 ) -> bytes:
     """Return the predictions as JSON. NaN and infinities are null.
 
-    A prediction is a row of the one output, or of several outputs an object by name.
+    A prediction is a row of the one output, or of several outputs an object by name. If a request is one instance, its
+    prediction is the whole output, or the object of all outputs.
 
     Raises:
         BadRequest: the outputs have different numbers of rows, so their rows do not belong together.
     """
-    columns = {spec.name: _rows(tensor) for spec, tensor in zip(signature.outputs, tensors, strict=True)}
-    if len(columns) == 1:
+    columns = {spec.name: json_rows(tensor) for spec, tensor in zip(signature.outputs, tensors, strict=True)}
+    if is_one_instance(signature):
+        pairs = zip(columns.items(), tensors, strict=True)
+        whole = {name: rows[0] if tensor.ndim == 0 else rows for (name, rows), tensor in pairs}
+        predictions = [whole if len(whole) > 1 else next(iter(whole.values()))]
+    elif len(columns) == 1:
         (predictions,) = columns.values()
     else:
         if len(set(map(len, columns.values()))) > 1:
@@ -104,7 +120,7 @@ def encode(
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _rows(tensor: Tensor) -> Any:
+def json_rows(tensor: Tensor) -> Any:
     """Return a sequence of rows that orjson can write. A scalar becomes one row."""
     rows = tensor.reshape(1) if tensor.ndim == 0 else np.ascontiguousarray(tensor)
     # ONNX Runtime's int64 is C's `long long`. orjson writes arrays of it, but not its scalars, so view it as NumPy's.

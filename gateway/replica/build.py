@@ -236,4 +236,5 @@ def build_endpoint(
         limits=http_limits(settings),
         budget=shared.budget,
         offload=shared.offload,
+        invocations_route=settings.invocations_route,
     )

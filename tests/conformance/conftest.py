@@ -8,13 +8,15 @@ import pytest
 
 from store.open import open_store
 from tests.conformance.environments import Unavailable, ensure
-from tests.conformance.foreign import KINDS, Foreign, Raised
+from tests.conformance.foreign import KINDS, Foreign, Kind, Raised
 from tests.conformance.models import publish
 from tests.support.components import missing, need_program
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.routes import declare
 
 _HERE = Path(__file__).parent
+_SCORING = "mlflow"
+"""The environment of MLflow's scoring server and of boto3."""
 _PYTHONS: dict[str | None, Path | Unavailable] = {None: Path(sys.executable)}
 
 
@@ -22,7 +24,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the environments before any test begins, so that no test's time limit covers it."""
     if session.config.option.collectonly or not any(_HERE in item.path.parents for item in session.items):
         return
-    for name in {kind.environment for kind in KINDS.values()} - {None}:
+    for name in ({kind.environment for kind in KINDS.values()} | {_SCORING}) - {None}:
         try:
             _PYTHONS[name] = ensure(name)
         except Unavailable as error:
@@ -61,6 +63,25 @@ def foreign(gateway: GatewayProcess) -> Iterator[Callable[[str], Foreign]]:
     for each in started.values():
         each.dismiss()
     for each in started.values():
+        each.end()
+
+
+@pytest.fixture(scope="session")
+def started() -> Iterator[Callable[[str, GatewayProcess], Foreign]]:
+    """Return a function that starts a worker of the environment `mlflow` against a gateway."""
+    workers: list[Foreign] = []
+
+    def start(name: str, gateway: GatewayProcess) -> Foreign:
+        python = _PYTHONS[_SCORING]
+        if isinstance(python, Unavailable):
+            missing(str(python))
+        workers.append(Foreign(Kind(name, _SCORING), python, gateway.http, gateway.grpc))
+        return workers[-1]
+
+    yield start
+    for each in workers:
+        each.dismiss()
+    for each in workers:
         each.end()
 
 

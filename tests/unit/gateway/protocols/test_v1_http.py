@@ -9,7 +9,7 @@ from gateway.errors import BadRequest
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.v1_http import decode, encode
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Signature, TensorSpec
 from tests.unit.gateway.protocols.support import RESPONSE, signature, spec_of
 
 TABLE = signature(TensorSpec("X", "FP32", (-1, 2)))
@@ -224,3 +224,50 @@ def test_every_number_is_written_alone_and_among_others(datatype):
 def test_outputs_without_rows_in_common_are_refused():
     with pytest.raises(BadRequest, match="no rows in common"):
         predictions(np.array([1, 2]), np.array([1.0]))
+
+
+WAVE = Signature(
+    (TensorSpec("wave", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)), TensorSpec("ends", "BOOL", ())), "none"
+)
+STEP = Signature((TensorSpec("state", "FP32", (2, -1)), TensorSpec("rate", "INT64", ())), (), "none")
+ROW = Signature((TensorSpec("X", "FP32", (2,), ("age", "class")),), (TensorSpec("y", "FP32", (2,)),), "none")
+SCALAR = signature(TensorSpec("t", "FP32", ()))
+
+
+@pytest.mark.parametrize(
+    ("given_signature", "body", "tensors"),
+    [
+        (WAVE, {"instances": [[1, 2, 3]]}, {"wave": [1, 2, 3]}),
+        (WAVE, {"instances": [{"wave": [1, 2, 3]}]}, {"wave": [1, 2, 3]}),
+        (WAVE, {"inputs": [1, 2, 3]}, {"wave": [1, 2, 3]}),
+        (WAVE, {"inputs": {"wave": [1, 2, 3]}}, {"wave": [1, 2, 3]}),
+        (STEP, {"instances": [{"rate": 8, "state": [[1], [2]]}]}, {"state": [[1], [2]], "rate": 8}),
+        (STEP, {"inputs": {"rate": 8, "state": [[1], [2]]}}, {"state": [[1], [2]], "rate": 8}),
+        (ROW, {"instances": [[1, 2]]}, {"X": [1, 2]}),
+        (ROW, {"instances": [{"class": 2, "age": 1}]}, {"X": [1, 2]}),
+        (ROW, {"inputs": {"class": 2, "age": 1}}, {"X": [1, 2]}),
+        (SCALAR, {"instances": [0.5]}, {"t": 0.5}),
+        (SCALAR, {"inputs": {"t": 0.5}}, {"t": 0.5}),
+    ],
+)
+def test_a_request_that_is_one_instance_is_a_list_of_one(given_signature, body, tensors):
+    request = read(given_signature, **body)
+    assert {name: tensor.tolist() for name, tensor in request.inputs.items()} == tensors
+    assert request.batch_size == 1
+
+
+def test_more_instances_than_one_are_refused():
+    assert "takes one instance in each request, not 2" in refusal(WAVE, instances=[[1], [2]])
+    assert "takes one instance in each request, not 0" in refusal(WAVE, instances=[])
+
+
+@pytest.mark.parametrize(
+    ("given_signature", "tensors", "predictions"),
+    [
+        (WAVE, [np.float32([1, 2]), np.array(True)], [{"y": [1.0, 2.0], "ends": True}]),
+        (ROW, [np.float32([1, 2])], [[1.0, 2.0]]),
+    ],
+)
+def test_the_prediction_of_one_instance_is_the_whole_output(given_signature, tensors, predictions):
+    request = InferenceRequest("", {}, {}, None, 1)
+    assert json.loads(encode(RESPONSE, request, given_signature, tensors))["predictions"] == predictions
