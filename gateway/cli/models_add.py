@@ -1,5 +1,6 @@
 """Publishes a version: `pointsman models add`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ def version_of(reference: str) -> ArmRef:
 def _check(request: Request, settings: Settings, *, is_quiet: bool) -> Checked:
     said = _said(request)
     options = load_options(settings)
+    options = replace(options, trusted_types=(*options.trusted_types, *request.trusted))  # --trust is the consent
     task = ToCheck(
         source=str(request.source.absolute()),
         options=options,

@@ -63,9 +63,11 @@ def next_steps(published: Published) -> list[str]:
     ref = published.ref
     named = f"{ref.model}@{next(iter(published.aliases))}" if published.aliases else str(ref)
     return [
-        f"Next: name it in a route's file, {ref.model}.yaml, such as",
-        f"  {{route: {ref.model}, arms: {{stable: {named}}}, split: {{stable: 100%}}}}",
-        f"and declare the route: pointsman apply -f {ref.model}.yaml",
+        f"Next: write a route that names it, such as {ref.model}.yaml:",
+        f"  route: {ref.model}",
+        f"  arms: {{stable: {named}}}",
+        "  split: {stable: 100%}",
+        f"and declare it: pointsman apply -f {ref.model}.yaml",
     ]
 
 

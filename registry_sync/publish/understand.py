@@ -14,7 +14,7 @@ from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import MANIFEST, Files, Manifest, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import MANIFEST, Files, Manifest, TensorSpec, manifest_to_yaml, parse_manifest, plain
 
 GOLDEN = "golden.json"
 
@@ -64,7 +64,7 @@ def with_file(manifest: Manifest, files: Files, name: str, content: bytes) -> tu
 def _manifest(content: Mapping[str, Any]) -> Manifest:
     """Return the manifest with this content, as it is read again after it was written."""
     try:
-        made = msgspec.convert(msgspec.to_builtins(content), Manifest)
+        made = msgspec.convert({key: _plain(value) for key, value in content.items()}, Manifest)
     except msgspec.ValidationError as error:
         raise ModelRefused(f"The model.yaml that results is not allowed: {error}.") from error
     return parse_manifest(manifest_to_yaml(made))
@@ -75,6 +75,10 @@ def digests(files: Files, file: str) -> dict[str, Any]:
     pinned = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     further = [{"file": name, "sha256": sha256} for name, sha256 in pinned.items() if name != file]
     return {"sha256": pinned[file], **({"files": further} if further else {})}
+
+
+def _plain(value: Any) -> Any:
+    return [plain(each) for each in value] if isinstance(value, tuple | list) else plain(value)
 
 
 def _said_in_folder(files: Files) -> dict[str, Any]:
