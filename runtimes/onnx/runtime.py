@@ -1,88 +1,56 @@
 """The runtime of ONNX models: ONNX Runtime on the CPU, with one thread per operator by default.
 
 Tensors of NumPy's own types are passed to ONNX Runtime as they are. BYTES and BF16 must be converted: see
-`runtimes.onnx.values`.
+`runtimes.onnx.values`. Sequences and maps are made tensors: see `runtimes.onnx.flatten`.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import onnxruntime
 
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Files, Manifest, Signature, TensorSpec
+from runtimes.manifest import Files, Manifest, Signature
+from runtimes.onnx.classes import zipmap_classes
+from runtimes.onnx.flatten import Flattening, flattenings
+from runtimes.onnx.graph import parse_graph, values_of
+from runtimes.onnx.row_by_row import why_rows_mix
+from runtimes.onnx.session import LimitedSession, open_session
+from runtimes.onnx.signature import own_signature
 from runtimes.onnx.values import check_datatypes, from_strings, run_with_values, to_feed
-
-_DATATYPE_OF = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(bfloat16)": "BF16",
-    "tensor(string)": "BYTES",
-}
-_ERRORS_ONLY = 3  # ONNX Runtime's log severity
-
-
-class _LimitedSession:
-    """A session whose runs end after a while (`RunOptions.terminate`, which is looked at before each operator)."""
-
-    def __init__(self, session: Any, limit_s: float) -> None:
-        self._session = session
-        self._limit_s = limit_s
-
-    def run(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
-        """See `InferenceSession.run`."""
-        return self._run(self._session.run, outputs, inputs)
-
-    def run_with_ort_values(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
-        """See `InferenceSession.run_with_ort_values`."""
-        return self._run(self._session.run_with_ort_values, outputs, inputs)
-
-    def _run(self, run: Any, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
-        options = onnxruntime.RunOptions()
-        timer = threading.Timer(self._limit_s, lambda: setattr(options, "terminate", True))
-        timer.daemon = True
-        timer.start()
-        try:
-            return run(outputs, inputs, options)
-        except Exception as error:
-            if options.terminate:
-                raise ModelFailed(f"it had not answered after {self._limit_s:g} s.") from error
-            raise
-        finally:
-            timer.cancel()
 
 
 class OnnxRuntime:
-    """See `runtimes.runtime.Runtime`."""
+    """See `runtimes.runtime.Runtime`. `flattened` has the outputs that ONNX Runtime does not give as tensors."""
 
-    def __init__(self, session: onnxruntime.InferenceSession | _LimitedSession, signature: Signature) -> None:
+    def __init__(
+        self,
+        session: Any,
+        signature: Signature,
+        unbatched_because: str = "",
+        flattened: Mapping[str, Flattening] | None = None,
+    ) -> None:
         self.signature = signature
-        self.unbatched_because = ""
+        self.unbatched_because = unbatched_because
         self._session = session
+        self._flattened = flattened or {}
+        self._own_inputs = {spec.name: spec.own_name for spec in signature.inputs}
+        self._own_outputs = {spec.name: spec.own_name for spec in signature.outputs}
+        is_renamed = any(spec.source for spec in (*signature.inputs, *signature.outputs))
         taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
         if "BF16" in given:
-            self._execute = self._run_with_values
+            execute = self._run_with_values
         elif taken & {"BF16", "BYTES"} or "BYTES" in given:
-            self._execute = self._run_converted
+            execute = self._run_converted
         else:
-            self._execute = self._run
+            execute = self._run
+        self._run_own = execute
+        self._execute = self._run_mapped if is_renamed or self._flattened else execute
 
     def limited(self, limit_s: float) -> "OnnxRuntime":
         """Return the same model for a warm-up: a run that takes longer than the limit is broken off, and fails."""
-        return OnnxRuntime(_LimitedSession(self._session, limit_s), self.signature)
+        limited = LimitedSession(self._session, limit_s)
+        return OnnxRuntime(limited, self.signature, self.unbatched_because, self._flattened)
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
@@ -92,6 +60,21 @@ class OnnxRuntime:
             raise
         except Exception as error:  # ONNX Runtime has one class per status, without a common base
             raise ModelFailed(f"ONNX Runtime: {error}") from error
+
+    def _run_mapped(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """Run with the names that the graph has, and make tensors of sequences and maps."""
+        own = self._own_inputs
+        answers = self._run_own(
+            {own.get(name, name): tensor for name, tensor in inputs.items()},
+            [self._own_outputs.get(name, name) for name in outputs],
+        )
+        if not self._flattened:
+            return answers
+        flattened = self._flattened
+        return [
+            from_strings(flattened[name](each)) if name in flattened else each
+            for name, each in zip(outputs, answers, strict=True)
+        ]
 
     def _run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         tensors: Sequence[Tensor] = self._session.run(outputs, inputs)
@@ -110,48 +93,21 @@ class OnnxRuntime:
         return run_with_values(self._session, inputs, outputs)
 
 
-def load_onnx(files: Files, manifest: Manifest, settings: LoadOptions) -> OnnxRuntime:
-    """Build a session from the bytes of `model.onnx`.
+def load_onnx(files: Files, manifest: Manifest, options: LoadOptions) -> OnnxRuntime:
+    """Build a session from the bytes of the model and of its external data.
 
     Raises:
-        ModelRefused: the bytes are not a model, its tensors differ from the manifest, or their datatypes cannot be
-            used together.
+        ModelRefused: the bytes are not a model, it needs files that are not pinned, its tensors differ from the
+            manifest, or their datatypes cannot be used together.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.intra_op_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    # An arena would keep the most that the model ever took, rounded up to powers of two: 530 MB after 16 requests of
-    # 16 MB. Without it, 1 to 64 rows of a small model take the same time, and batches of 1,000 rows of a multi-layer
-    # perceptron of 512 units 10 to 25 % more.
-    options.enable_cpu_mem_arena = False
-    try:
-        session = onnxruntime.InferenceSession(files[manifest.file], options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above: no common base
-        raise ModelRefused(f"ONNX Runtime cannot load the model: {error}.") from error
-    check_datatypes(manifest.signature)
-    _compare("input", manifest.inputs, session.get_inputs())
-    _compare("output", manifest.outputs, session.get_outputs())
-    return OnnxRuntime(session, manifest.signature)
-
-
-def _compare(kind: str, declared: Sequence[TensorSpec], actual: Sequence[Any]) -> None:
-    """Raise `ModelRefused` unless names, datatypes and fixed dimensions agree, in any order."""
-    by_name = {node.name: node for node in actual}
-    if by_name.keys() != {spec.name for spec in declared}:
-        raise ModelRefused(
-            f"model.yaml declares the {kind}s {', '.join(spec.name for spec in declared)}; "
-            f"the model has {', '.join(by_name)}."
-        )
-    for spec in declared:
-        node = by_name[spec.name]
-        datatype = _DATATYPE_OF.get(node.type, node.type)
-        shape = [size if isinstance(size, int) else -1 for size in node.shape]
-        fits = len(shape) == len(spec.shape) and all(
-            want == got or -1 in (want, got) for want, got in zip(spec.shape, shape, strict=True)
-        )
-        if datatype != spec.datatype or not fits:
-            raise ModelRefused(
-                f"model.yaml declares {kind} {spec.name} as {spec.datatype} {list(spec.shape)}; "
-                f"the model has {datatype} {shape}."
-            )
+    model = parse_graph(files[manifest.file])
+    graph, classes, why_mixed = values_of(model.graph.input), zipmap_classes(model), why_rows_mix(model)
+    pinned = {each.file: files[each.file] for each in manifest.files if each.file in files}
+    session = open_session(files[manifest.file], model, pinned, options)
+    del model
+    signature = own_signature(manifest.signature, session, graph)
+    check_datatypes(signature)
+    flattened = flattenings(signature, LimitedSession(session, options.within_s), session.get_outputs(), classes)
+    if flattened and any(spec.datatype == "BF16" for spec in signature.outputs):
+        raise ModelRefused("ONNX Runtime cannot give BF16 beside sequences and maps; leave one of them out.")
+    return OnnxRuntime(session, signature, why_mixed, flattened)

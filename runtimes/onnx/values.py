@@ -60,9 +60,11 @@ def _strings(name: str, tensor: Tensor) -> Tensor:
     )
 
 
-def from_strings(tensor: Tensor) -> Tensor:
-    """Convert an output of `InferenceSession.run`: strings become bytes."""
-    return _converted(tensor, str.encode) if tensor.dtype == BYTES else tensor
+def from_strings(tensor: Any) -> Any:
+    """Convert an output of `InferenceSession.run`: strings become bytes. Sequences and maps are left as they are."""
+    if isinstance(tensor, np.ndarray) and tensor.dtype == BYTES:
+        return _converted(tensor, str.encode)
+    return tensor
 
 
 def _converted(tensor: Tensor, convert: Callable[[Any], Any]) -> Tensor:
