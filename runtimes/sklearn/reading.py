@@ -1,0 +1,101 @@
+"""Reads estimators: skops archives, and pickles of any kind where the setting allows them.
+
+A pickle runs code when it is read. joblib's files are pickles, compressed or not, and so are cloudpickle's.
+"""
+
+import io
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import sklearn
+
+from runtimes.errors import ModelRefused
+from runtimes.load_options import LoadOptions
+from runtimes.sklearn.archive import unpacked
+from runtimes.sklearn.structure import parts, use_one_thread
+from runtimes.sklearn.trust import require_trust
+from runtimes.sklearn.versions import version_in_bytes, with_versions
+
+
+class Artifact(NamedTuple):
+    """An estimator, and the versions of scikit-learn that made it; none if it does not say."""
+
+    estimator: Any
+    versions: tuple[str, ...]
+
+
+def read_artifact(
+    file: str, content: bytes, options: LoadOptions, *, asked: Collection[str] = (), made_with: str = ""
+) -> Artifact:
+    """Return the estimator in a file. `asked` are the types that the manifest trusts; `made_with` is what it declares.
+
+    Raises:
+        ModelRefused: untrusted types, a pickle that is not allowed, or damaged bytes.
+    """
+    if not file.endswith(".skops") and not options.allow_pickle:
+        raise ModelRefused(
+            f"{file} is a pickle, which runs code when it is read. Save the model with skops.io.dump, "
+            "or set POINTSMAN_ALLOW_PICKLE=true if you trust its author."
+        )
+    if file.endswith(".skops"):
+        artifact = Artifact(*with_versions(lambda: _read_skops(content, options, asked)))
+    else:
+        artifact = Artifact(*with_versions(lambda: _read_pickle(file, content, made_with)))
+    _refuse_files(artifact.estimator)
+    use_one_thread(artifact.estimator)
+    return artifact
+
+
+def _read_skops(content: bytes, options: LoadOptions, asked: Collection[str]) -> Any:
+    import skops.io  # takes seconds to import; other runtimes do not need it
+
+    try:
+        archive = unpacked(content, options.max_bytes)
+        names = skops.io.get_untrusted_types(data=archive)
+        require_trust(names, asked, options.trusted_types)
+        return skops.io.loads(archive, trusted=names)
+    except ModelRefused:
+        raise
+    except ImportError as error:
+        raise ModelRefused(f"The model needs a package that is not installed: {error}.") from error
+    except Exception as error:  # zip, JSON and NumPy errors: skops did not write this file
+        raise ModelRefused(f"skops cannot read the model: {error!r}.") from error
+
+
+def _read_pickle(file: str, content: bytes, made_with: str) -> Any:
+    import joblib
+
+    try:
+        return joblib.load(io.BytesIO(content))  # also reads plain pickles; allowed by a setting, sha256 is verified
+    except ImportError as error:
+        raise ModelRefused(
+            f"The pickle cannot be read: {error!r}. It needs that module, in the version that made it."
+            f"{_said_version(file, content, made_with)}"
+        ) from error
+    except Exception as error:  # a pickle may raise anything
+        raise ModelRefused(f"The pickle cannot be read: {error!r}.{_said_version(file, content, made_with)}") from error
+
+
+def _said_version(file: str, content: bytes, made_with: str) -> str:
+    version = made_with or version_in_bytes(content)
+    if not version or version == sklearn.__version__:
+        return ""
+    return (
+        f" {file} was made with scikit-learn {version}; this gateway has {sklearn.__version__}. "
+        f"Fit and save the model again with {sklearn.__version__}."
+    )
+
+
+def _refuse_files(estimator: Any) -> None:
+    """Refuse a vectorizer that opens the files that its inputs name.
+
+    Raises:
+        ModelRefused: there is one.
+    """
+    for part in parts(estimator):
+        values = getattr(part, "__dict__", {})
+        if values.get("input") in ("file", "filename") and "analyzer" in values:
+            raise ModelRefused(
+                f"A {type(part).__name__} with input={values['input']!r} opens the files that callers name. "
+                "Save it with input='content', and send the text."
+            )
