@@ -1,0 +1,141 @@
+"""LightGBM models against the library itself."""
+
+import json
+
+import lightgbm
+import numpy as np
+import pytest
+
+from runtimes.errors import ModelRefused
+from runtimes.manifest import TensorSpec
+from tests.support.models import load_one
+from tests.unit.runtimes.trees.support import (
+    answers,
+    as_categories,
+    columns_of,
+    drafted,
+    frame,
+    load_drafted,
+    matrix_input,
+    numbers,
+)
+
+X = numbers()
+Y2 = (X[:, 0] > 0).astype(int)
+Y3 = np.digitize(X[:, 0], [-0.5, 0.5])
+FEW = {"n_estimators": 4, "verbose": -1, "min_child_samples": 5}
+
+
+def content_of(model) -> bytes:
+    return getattr(model, "booster_", model).model_to_string().encode()
+
+
+@pytest.mark.parametrize("target", [Y2, Y3], ids=["binary", "multiclass"])
+def test_a_classifier_answers_like_its_scikit_learn_class(target):
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, target)
+    answer = answers(load_drafted("lightgbm", content_of(model)), {"X": X})
+    np.testing.assert_array_equal(answer["label"], model.predict(X))
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "objective", ["regression", "quantile", "poisson", "tweedie", "huber", "cross_entropy", "gamma", "mape"]
+)
+def test_a_regressor_answers_its_prediction(objective):
+    target = 1 / (1 + np.exp(-X[:, 0]))
+    model = lightgbm.train({"objective": objective, "verbose": -1}, lightgbm.Dataset(X, target), 4)
+    runtime = load_drafted("lightgbm", content_of(model))
+    np.testing.assert_array_equal(answers(runtime, {"X": X})["prediction"], model.predict(X))
+    assert runtime.signature.outputs == (TensorSpec("prediction", "FP64", (-1,)),)
+
+
+def test_a_ranker_answers_its_score():
+    model = lightgbm.LGBMRanker(**FEW).fit(X, Y3, group=[20] * 10)
+    np.testing.assert_array_equal(
+        answers(load_drafted("lightgbm", content_of(model)), {"X": X})["prediction"], model.predict(X)
+    )
+
+
+def test_an_objective_of_ones_own_answers_the_raw_score():
+    def squares(labels, predictions):
+        return predictions - labels, np.ones_like(labels)
+
+    model = lightgbm.LGBMRegressor(objective=squares, **FEW).fit(X, Y2.astype(float))
+    np.testing.assert_array_equal(
+        answers(load_drafted("lightgbm", content_of(model)), {"X": X})["prediction"], model.predict(X)
+    )
+
+
+def test_classes_are_named_by_the_columns_of_the_probabilities():
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, np.array(["bad", "good"])[Y2])
+    said = {"outputs": [{"name": "probabilities", "columns": ["bad", "good"]}]}
+    answer = answers(load_drafted("lightgbm", content_of(model), said=said), {"X": X})
+    assert [each.decode() for each in answer["label"]] == model.predict(X).tolist()
+
+
+def test_classes_that_are_numbers_may_be_labels_of_integers():
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, Y3 * 10 + 7)
+    outputs = TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", "FP64", (-1, 3), ("7", "17", "27"))
+    answer = answers(load_drafted("lightgbm", content_of(model), outputs=outputs), {"X": X})
+    np.testing.assert_array_equal(answer["label"], model.predict(X))
+
+
+def test_words_as_labels_need_their_names():
+    content = content_of(lightgbm.LGBMClassifier(**FEW).fit(X, Y2))
+    with pytest.raises(ModelRefused, match="list them in this order as `columns` of the output probabilities"):
+        load_drafted("lightgbm", content, outputs=(TensorSpec("label", "BYTES", (-1,)),))
+
+
+def test_the_categories_of_a_data_frame_are_inputs_of_their_own():
+    table = as_categories(frame())
+    model = lightgbm.LGBMClassifier(**FEW).fit(table, (frame()["city"] == "Ulm") ^ (table["age"] > 0))
+    runtime = load_drafted("lightgbm", content_of(model))
+    assert [(spec.name, spec.datatype) for spec in runtime.signature.inputs] == [
+        ("age", "FP64"),
+        ("city", "BYTES"),
+        ("zone", "INT64"),
+        ("income", "FP64"),
+    ]
+    answer = answers(runtime, columns_of(frame()))
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(table))
+
+
+def test_an_unknown_category_is_a_missing_value():
+    table = as_categories(frame())
+    model = lightgbm.LGBMRegressor(**FEW).fit(table, (frame()["city"] == "Ulm") + table["age"])
+    other = frame().assign(city="Bern")
+    missing = table.assign(city=table["city"].where(np.zeros(len(table), bool)))
+    answer = answers(load_drafted("lightgbm", content_of(model)), columns_of(other))
+    np.testing.assert_array_equal(answer["prediction"], model.predict(missing))
+
+
+def test_columns_are_reordered_by_name():
+    names = ["a b", "c", "d", "e"]
+    model = lightgbm.train({"objective": "regression", "verbose": -1}, lightgbm.Dataset(X, Y2, feature_name=names), 4)
+    order = [2, 0, 3, 1]
+    inputs = matrix_input(4, [names[at] for at in order])
+    runtime = load_drafted("lightgbm", content_of(model), inputs=inputs)
+    np.testing.assert_array_equal(answers(runtime, {"X": X[:, order]})["prediction"], model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (lambda model: json.dumps(model.dump_model()).encode(), "dump of a LightGBM model in JSON"),
+        (lambda model: content_of(model)[:700], "not a whole LightGBM model"),
+        (lambda _: b"\x80\x04pickle", "not a whole LightGBM model"),
+        (lambda _: b"", "not a whole LightGBM model"),
+    ],
+    ids=["dump", "truncated", "pickle", "empty"],
+)
+def test_other_files_are_refused(content, words):
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, Y2).booster_
+    with pytest.raises(ModelRefused, match=words):
+        drafted("lightgbm", content(model))
+
+
+def test_float_outputs_may_be_declared_as_fp32():
+    model = lightgbm.LGBMRegressor(**FEW).fit(X, X[:, 0])
+    manifest = drafted("lightgbm", content_of(model), outputs=(TensorSpec("prediction", "FP32", (-1,)),))
+    (answer,) = load_one(content_of(model), manifest).run({"X": X}, ["prediction"])
+    np.testing.assert_array_equal(answer, model.predict(X).astype(np.float32))
