@@ -12,7 +12,7 @@ import numpy as np
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import Runtime
+from runtimes.runtime import Interruptible, Runtime
 
 _NUMBERS = "fV"
 
@@ -31,6 +31,11 @@ class AdaptedRuntime:
         self._taken = {spec.name: NUMPY_OF[spec.datatype] for spec in own.inputs}
         self._given = {spec.name: NUMPY_OF[spec.datatype] for spec in signature.outputs}
         self._by_instance = {spec.name for spec in signature.inputs if signature.counts_instances(spec)}
+
+    def limited(self, limit_s: float) -> "AdaptedRuntime":
+        """See `Interruptible`: each run of the model is limited if it can be broken off."""
+        inner = self._runtime
+        return AdaptedRuntime(inner.limited(limit_s) if isinstance(inner, Interruptible) else inner, self.signature)
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""

@@ -9,10 +9,10 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from runtimes.datatypes import NUMPY_OF, Tensor
+from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, without_frames
-from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import Runtime, check_outputs, example_inputs, example_shapes
+from runtimes.row_by_row import why_dependent
+from runtimes.runtime import Runtime, check_outputs, example_inputs
 
 Inputs = Mapping[str, Tensor]
 RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
@@ -21,8 +21,8 @@ RequestResult = Sequence[Tensor] | ModelFailed | InputRefused
 MOST_MERGED_BYTES = 4 * 1024 * 1024
 """To copy so much takes about a millisecond, on the event loop. Large requests gain little from a common run."""
 
-_TRIAL_ROWS = 5
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # tolerances: another order of summation may change an FP32 result by so much
+
+_MOST_GIVEN = 6
 
 
 def merge(requests: Sequence[Inputs]) -> Inputs:
@@ -80,10 +80,11 @@ def run_isolated(
     return list(split(tensors, rows))
 
 
-def why_unbatched(runtime: Runtime, max_batch: int) -> str:
+def why_unbatched(runtime: Runtime, max_batch: int, given: Sequence[Inputs] = ()) -> str:
     """Return why requests must not be merged, as a clause. Return an empty text if they can be.
 
-    They can be if the model answers each of a few rows as if the row were alone. It is run on rows that differ.
+    They can be if the model answers each row as if the row were alone. It is tried (`runtimes.row_by_row`): with rows
+    that are made for it, or else with those of the `given` requests, which the model can answer.
     """
     signature = runtime.signature
     if max_batch == 1:
@@ -93,22 +94,14 @@ def why_unbatched(runtime: Runtime, max_batch: int) -> str:
     for spec in (*signature.inputs, *signature.outputs):
         if not signature.counts_instances(spec):
             return f"the first dimension of {spec.name} does not count instances"
-    names = [spec.name for spec in signature.outputs]
-    inputs = _trial_inputs(signature)
-    try:
-        together = runtime.run(inputs, names)
-        _require_rows(together, _TRIAL_ROWS)
-        alone = [
-            runtime.run({name: tensor[row : row + 1] for name, tensor in inputs.items()}, names)
-            for row in range(_TRIAL_ROWS)
-        ]
-    except ModelFailed as error:
-        return f"it fails on some rows: {error}"
-    for row, parts in enumerate(alone):
-        for name, whole, part in zip(names, together, parts, strict=True):
-            if not _same(whole[row : row + 1], part):
-                return f"the answer {name} to a row depends on the other rows"
-    return ""
+    rows = [row for inputs in given for row in _rows_of(inputs)][:_MOST_GIVEN]
+    alike = [row for row in rows if shape_key(row) == shape_key(rows[0])]
+    return why_dependent(runtime, max_batch, alike) if len(alike) > 1 or not given else ""
+
+
+def _rows_of(inputs: Inputs) -> list[Inputs]:
+    count = min(map(len, inputs.values()))
+    return [{name: tensor[row : row + 1] for name, tensor in inputs.items()} for row in range(count)]
 
 
 def _require_rows(tensors: Sequence[Tensor], rows: int) -> None:
@@ -123,26 +116,3 @@ def _classify(runtime: Runtime, error: ModelFailed, outputs: Sequence[str]) -> M
     except ModelFailed:
         return error
     return InputRefused(f"The model cannot answer these values. {error}")
-
-
-def _trial_inputs(signature: Signature) -> dict[str, Tensor]:
-    """Return a few rows that differ, with values of magnitude 1, of each input's datatype."""
-    generator = np.random.default_rng(0)
-    shapes = example_shapes(signature, _TRIAL_ROWS, 2)
-    return {spec.name: _numbers(generator, shapes[spec.name], spec) for spec in signature.inputs}
-
-
-def _numbers(generator: np.random.Generator, shape: Sequence[int], spec: TensorSpec) -> Tensor:
-    dtype = NUMPY_OF[spec.datatype]
-    if dtype.kind in "biu":
-        return generator.integers(0, 2, shape).astype(dtype)
-    if dtype.kind == "O":
-        return np.array([b"%d" % number for number in generator.integers(0, 10, shape).ravel()], object).reshape(shape)
-    return generator.normal(size=shape).astype(dtype)
-
-
-def _same(left: Tensor, right: Tensor) -> bool:
-    if left.dtype.kind in "biuO":
-        return np.array_equal(left, right)
-    wide = left.astype(np.float64), right.astype(np.float64)
-    return left.shape == right.shape and np.allclose(*wide, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)

@@ -52,6 +52,11 @@ def golden_requests(content: bytes) -> list[GoldenRequest]:
         raise ModelRefused(f"The golden requests cannot be read: {error}.") from error
 
 
+def golden_inputs(content: bytes) -> list[dict[str, Tensor]]:
+    """Return the inputs of golden requests. Raises like `golden_requests`."""
+    return [{tensor.name: _array(tensor) for tensor in request.inputs} for request in golden_requests(content)]
+
+
 def replay(runtime: Runtime, content: bytes) -> int:
     """Run golden requests, and compare the answers. Return how many there were.
 
@@ -66,7 +71,7 @@ def replay(runtime: Runtime, content: bytes) -> int:
         if inputs.keys() != known[0] or not known[1].issuperset(names):
             raise ModelRefused(f"Golden request {position} does not have the inputs and outputs of model.yaml.")
         try:
-            answers = runtime.run(inputs, names)
+            answers = runtime.run(inputs, names or [spec.name for spec in runtime.signature.outputs])[: len(names)]
         except ModelFailed as error:
             raise ModelRefused(f"Golden request {position} is not answered: {error}") from error
         for expected, answer in zip(request.outputs, answers, strict=True):

@@ -3,8 +3,9 @@
 import hashlib
 
 from runtimes.adapted import adapt
+from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused
-from runtimes.golden import replay
+from runtimes.golden import golden_inputs, replay
 from runtimes.kinds import loader_of
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Files, Manifest
@@ -23,7 +24,9 @@ def load(files: Files, manifest: Manifest, options: LoadOptions) -> Runtime:
     warm_up(adapt(limited, manifest.signature), manifest.max_batch)
     runtime = adapt(built, manifest.signature)
     if manifest.golden:
-        replay(runtime, files[manifest.golden])
+        golden = files[manifest.golden]
+        replay(runtime, golden)
+        runtime.unbatched_because = why_unbatched(runtime, manifest.max_batch, golden_inputs(golden))
     return runtime
 
 

@@ -61,6 +61,12 @@ def _example(spec: TensorSpec, example: Example, rows: int | None) -> Tensor:
     return np.resize(given, (rows, *given.shape[1:]))  # repeats from the beginning
 
 
+def given_rows(spec: TensorSpec) -> Tensor:
+    """Return the instances of an input's example; it must have one."""
+    assert spec.example is not None  # noqa: S101  # for the type checker
+    return _given(spec, spec.example)
+
+
 def _given(spec: TensorSpec, example: Example) -> Tensor:
     dtype = NUMPY_OF[spec.datatype]
     if example.data is None:

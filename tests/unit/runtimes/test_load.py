@@ -1,10 +1,19 @@
 """Loading: the artifacts and manifests that are rejected between the bytes and a warm runtime."""
 
-import pytest
+import hashlib
+import json
 
+import numpy as np
+import pytest
+from onnx import helper
+
+from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused
-from runtimes.manifest import TensorSpec
-from tests.support.models import load_one
+from runtimes.golden import golden_tensor
+from runtimes.load import load
+from runtimes.load_options import LoadOptions
+from runtimes.manifest import Manifest, PinnedFile, TensorSpec
+from tests.support.models import load_one, onnx_content
 
 X = TensorSpec("X", "FP32", (-1, 30))
 LABEL = TensorSpec("label", "INT64", (-1,))
@@ -120,3 +129,23 @@ NO_SCORE = "the output score; the estimator answers label, probabilities, scores
 def test_a_scikit_learn_model_with_another_signature_is_refused(skops_model, manifest_of, change, words):
     with pytest.raises(ModelRefused, match=words):
         load_one(skops_model, manifest_of(skops_model, "model.skops", **change))
+
+
+def test_a_version_whose_golden_requests_are_answered_otherwise_together_is_not_merged():
+    inputs, outputs = (TensorSpec("X", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),)
+    nodes = [  # adds what is above a million in the whole batch to each row
+        helper.make_node("Greater", ["X", "million"], ["is_above"]),
+        helper.make_node("Where", ["is_above", "X", "zero"], ["excess"]),
+        helper.make_node("ReduceSum", ["excess"], ["all"], keepdims=0),
+        helper.make_node("Add", ["X", "all"], ["y"]),
+    ]
+    content = onnx_content(nodes, inputs, outputs, {"million": np.array([1e6], "f4"), "zero": np.zeros(1, "f4")})
+    tensors = [np.array([[2e6, 0]], "f4"), np.ones((1, 2), "f4")]
+    golden = json.dumps([{"inputs": [golden_tensor("X", tensor)]} for tensor in tensors]).encode()
+    files = {"m": content, "golden.json": golden}
+    pinned = {name: hashlib.sha256(each).hexdigest() for name, each in files.items()}
+    described = {"runtime": "onnx", "file": "m", "sha256": pinned["m"], "inputs": inputs, "outputs": outputs}
+    without = Manifest(**described)
+    assert why_unbatched(load(files, without, LoadOptions()), 64) == ""
+    manifest = Manifest(**described, files=(PinnedFile("golden.json", pinned["golden.json"]),), golden="golden.json")
+    assert "depends on the other rows" in why_unbatched(load(files, manifest, LoadOptions()), 64)
