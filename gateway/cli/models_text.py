@@ -68,7 +68,13 @@ def next_steps(published: Published) -> list[str]:
         f"  arms: {{stable: {named}}}",
         "  split: {stable: 100%}",
         f"and declare it: pointsman apply -f {ref.model}.yaml",
+        *_trust(published.manifest),
     ]
+
+
+def _trust(manifest: Manifest) -> list[str]:
+    types = ",".join(manifest.trusted_types)
+    return [f"The gateway loads it only if it trusts these types: POINTSMAN_TRUSTED_TYPES={types}"] if types else []
 
 
 def tensor_text(spec: TensorSpec) -> str:
