@@ -26,6 +26,9 @@ class Settings(BaseSettings):
 
     allow_pickle: bool = False
     onnx_threads: int = Field(1, ge=1, le=64)
+    custom_operators: str = Field(
+        "", description="Libraries of custom operators for ONNX Runtime: paths, with commas between them."
+    )
     load_within_s: float = Field(
         600.0, gt=0, description="How long a model version may take to load and to run for the first time."
     )

@@ -17,6 +17,7 @@ def load_options(settings: Settings) -> LoadOptions:
         intra_op_threads=settings.onnx_threads,
         within_s=settings.load_within_s,
         max_bytes=settings.load_max_bytes or _memory_bytes() // _SHARE,
+        custom_operators=tuple(filter(None, map(str.strip, settings.custom_operators.split(",")))),
     )
 
 
