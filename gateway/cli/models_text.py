@@ -52,10 +52,13 @@ def _published_lines(published: Published) -> list[str]:
     lines = [
         f"Published in {place}." if published.is_new else f"It was there already, in {place}: nothing was changed."
     ]
-    for alias, before in published.aliases.items():
-        was = "" if before in (None, ref.version) else f"; before, it named {before}"
-        lines.append(f"The alias {alias} names {ref.version}{was}.")
-    return lines
+    return [*lines, *(alias_line(alias, str(ref.version), before) for alias, before in published.aliases.items())]
+
+
+def alias_line(alias: str, version: str, before: str | None) -> str:
+    """Say what an alias names, and what it named before."""
+    was = "" if before in (None, version) else f"; before, it named {before}"
+    return f"The alias {alias} names {version}{was}."
 
 
 def next_steps(published: Published) -> list[str]:

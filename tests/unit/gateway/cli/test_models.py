@@ -224,6 +224,15 @@ def test_what_is_unknown_ends_with_exit_code_4(add, model, run, what):
     refused(run("models", "validate", what), exit_code=4)
 
 
+def test_an_alias_is_moved_to_a_version_that_is_there(add, model, run, tmp_path):
+    for version in ("1", "2"):
+        assert add(f"fraud:{version}", model, "--alias", "champion").exit_code == 0
+    assert "champion names 1; before, it named 2." in run("models", "alias", "fraud:1", "champion").stdout
+    assert DirectoryRegistry(tmp_path / "models").aliases("fraud") == {"champion": "1"}
+    assert "no version '3'" in refused(run("models", "alias", "fraud:3", "champion"))
+    assert "must be a name" in refused(run("models", "alias", "fraud:1", "a b"))
+
+
 def test_list_and_show_need_no_gateway(add, model, run, monkeypatch):
     monkeypatch.setenv("POINTSMAN_URL", "http://127.0.0.1:9")
     assert add("fraud:18", model, "--alias", "champion").exit_code == 0
