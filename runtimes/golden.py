@@ -5,12 +5,13 @@ Protocol (`name`, `datatype`, `shape`, `data`), and optionally `relative` and `a
 Outputs that a golden request does not name are not compared.
 """
 
+import math
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
+from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.runtime import Runtime
 
@@ -19,7 +20,7 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
 class GoldenTensor(msgspec.Struct, frozen=True):
-    """A tensor as in a V2 request. `data` is flat or nested. null is NaN."""
+    """A tensor as in a V2 request. `data` is flat or nested. null is NaN, "inf" and "-inf" are the infinities."""
 
     name: str
     datatype: str
@@ -112,5 +113,12 @@ def golden_tensor(name: str, tensor: Tensor) -> dict[str, Any]:
     """Return what `replay` reads back as this tensor."""
     datatype = next(each for each, dtype in NUMPY_OF.items() if dtype == tensor.dtype)
     flat = tensor.ravel().tolist()
-    data = [each.decode() for each in flat] if tensor.dtype == BYTES else flat
+    data = [each.decode() if isinstance(each, bytes) else _in_json(each) for each in flat]
     return {"name": name, "datatype": datatype, "shape": list(tensor.shape), "data": data}
+
+
+def _in_json(value: Any) -> Any:
+    """Return a number as JSON can hold it, which has neither NaN nor infinities."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)

@@ -255,16 +255,16 @@ def is_below(path: str) -> bool:
 
 def manifest_to_yaml(manifest: Manifest) -> str:
     """Return the text that `parse_manifest` reads back. What has its default is left out."""
-    return yaml.safe_dump(_plain(manifest), sort_keys=False, default_flow_style=None)
+    return yaml.safe_dump(plain(manifest), sort_keys=False, default_flow_style=None)
 
 
-def _plain(value: Any) -> Any:
-    """Return what YAML can write: dictionaries, lists and single values."""
+def plain(value: Any) -> Any:
+    """Return what YAML and JSON can write: dictionaries, lists and single values. What has its default is left out."""
     if isinstance(value, msgspec.Struct):
         fields = msgspec.structs.fields(value)
         return {
-            field.name: _plain(getattr(value, field.name))
+            field.name: plain(getattr(value, field.name))
             for field in fields
             if field.required or getattr(value, field.name) != field.default
         }
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+    return [plain(each) for each in value] if isinstance(value, tuple) else value

@@ -89,6 +89,20 @@ def add(
 
 @app.command()
 @errors_printed()
+def alias(
+    reference: Reference,
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let an alias name a version that is there. Routes that follow the alias serve it within seconds."""
+    from gateway.cli.models_add import move_alias
+
+    move_alias(reference, name, home=home, as_json=as_json)
+
+
+@app.command()
+@errors_printed()
 def validate(
     what: Annotated[
         str,

@@ -1,16 +1,17 @@
 """Publishes a version: `pointsman models add`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.access.private_home import make_home
 from gateway.cli.check_version import Checked, check_in_process
-from gateway.cli.models_text import Published, next_steps, understood_lines
+from gateway.cli.models_text import Published, alias_line, next_steps, understood_lines
 from gateway.cli.output import Progress, print_json, say
 from gateway.cli.settings_flags import read_settings
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
-from registry_sync.open import open_publisher
+from registry_sync.open import open_publisher, open_registry
 from registry_sync.publish.messages import Result, ToCheck
 from registry_sync.publish.said import over, parse_said, parse_settings
 from registry_sync.publish.source import list_files, read_file
@@ -71,6 +72,24 @@ def add_version(request: Request, *, home: Path | None, as_json: bool) -> None:
     _print(published, checked.result, as_json=as_json)
 
 
+def move_alias(reference: str, alias: str, *, home: Path | None, as_json: bool) -> None:
+    """Let an alias name a version, and say what it named before.
+
+    Raises:
+        UnknownModel: there is no such version.
+        RegistryError, RouterError: the alias stays as it is. The sentence says why.
+    """
+    ref = version_of(reference)
+    parse_name(alias, "An alias")
+    registry = read_settings(home=home).registry
+    open_registry(registry).manifest(ref.model, str(ref.version))
+    before = open_publisher(registry).set_alias(ref.model, alias, str(ref.version))
+    if as_json:
+        print_json({"model": ref.model, "alias": alias, "version": ref.version, "before": before})
+    else:
+        say(alias_line(alias, str(ref.version), before))
+
+
 def version_of(reference: str) -> ArmRef:
     """Read `fraud:18`.
 
@@ -87,6 +106,7 @@ def version_of(reference: str) -> ArmRef:
 def _check(request: Request, settings: Settings, *, is_quiet: bool) -> Checked:
     said = _said(request)
     options = load_options(settings)
+    options = replace(options, trusted_types=(*options.trusted_types, *request.trusted))  # --trust is the consent
     task = ToCheck(
         source=str(request.source.absolute()),
         options=options,

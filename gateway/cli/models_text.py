@@ -52,10 +52,13 @@ def _published_lines(published: Published) -> list[str]:
     lines = [
         f"Published in {place}." if published.is_new else f"It was there already, in {place}: nothing was changed."
     ]
-    for alias, before in published.aliases.items():
-        was = "" if before in (None, ref.version) else f"; before, it named {before}"
-        lines.append(f"The alias {alias} names {ref.version}{was}.")
-    return lines
+    return [*lines, *(alias_line(alias, str(ref.version), before) for alias, before in published.aliases.items())]
+
+
+def alias_line(alias: str, version: str, before: str | None) -> str:
+    """Say what an alias names, and what it named before."""
+    was = "" if before in (None, version) else f"; before, it named {before}"
+    return f"The alias {alias} names {version}{was}."
 
 
 def next_steps(published: Published) -> list[str]:
@@ -63,10 +66,18 @@ def next_steps(published: Published) -> list[str]:
     ref = published.ref
     named = f"{ref.model}@{next(iter(published.aliases))}" if published.aliases else str(ref)
     return [
-        f"Next: name it in a route's file, {ref.model}.yaml, such as",
-        f"  {{route: {ref.model}, arms: {{stable: {named}}}, split: {{stable: 100%}}}}",
-        f"and declare the route: pointsman apply -f {ref.model}.yaml",
+        f"Next: write a route that names it, such as {ref.model}.yaml:",
+        f"  route: {ref.model}",
+        f"  arms: {{stable: {named}}}",
+        "  split: {stable: 100%}",
+        f"and declare it: pointsman apply -f {ref.model}.yaml",
+        *_trust(published.manifest),
     ]
+
+
+def _trust(manifest: Manifest) -> list[str]:
+    types = ",".join(manifest.trusted_types)
+    return [f"The gateway loads it only if it trusts these types: POINTSMAN_TRUSTED_TYPES={types}"] if types else []
 
 
 def tensor_text(spec: TensorSpec) -> str:

@@ -11,7 +11,7 @@ from runtimes.adapted import adapt, difference
 from runtimes.batching import why_unbatched
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
-from runtimes.golden import replay
+from runtimes.golden import golden_inputs, replay
 from runtimes.kinds import loader_of
 from runtimes.load import verify
 from runtimes.load_options import LoadOptions
@@ -23,33 +23,30 @@ _MIB = 1 << 20
 _STATUS = Path("/proc/self/status")
 
 
-def check_version(files: Files, manifest: Manifest, options: LoadOptions, steps: Steps) -> Runtime:
-    """Check a version, and return it loaded.
+def load_checked(files: Files, manifest: Manifest, options: LoadOptions, steps: Steps) -> Runtime:
+    """Return a version that was loaded and has run, as its manifest says.
 
     Raises:
         StepFailed: a step has failed. It was reported, with the reason.
     """
     steps.run("digests", lambda: _digests(files, manifest))
     steps.note("packages", *_packages(manifest))
-    before = _memory("VmRSS")
     built = steps.run("load", lambda: _load(files, manifest, options))
     steps.run("signature", lambda: _signature(built, manifest))
     limited = built.limited(options.within_s) if isinstance(built, Interruptible) else built
     steps.run("warm-up", lambda: _warm_up(adapt(limited, manifest.signature), manifest))
-    runtime = adapt(built, manifest.signature)
+    return adapt(built, manifest.signature)
+
+
+def measure(runtime: Runtime, files: Files, manifest: Manifest, steps: Steps) -> None:
+    """Run the golden requests, find out if requests may be merged, and measure time and memory. Raises likewise."""
     if manifest.golden:
         steps.run("golden requests", lambda: _golden(runtime, files[manifest.golden]))
     else:
-        steps.note("golden requests", "remark", "there are none; `pointsman models add` makes some")
-    steps.run("batching", lambda: (None, _batching(runtime, manifest)))
+        steps.note("golden requests", "remark", "there are none")
+    steps.run("batching", lambda: (None, _batching(runtime, files, manifest)))
     steps.run("time", lambda: (None, _time(runtime)))
-    steps.note(
-        "memory",
-        "ok",
-        f"{max(_memory('VmRSS') - before, 0) // _MIB} MiB more once it was loaded and had run; "
-        f"at most {_memory('VmHWM') // _MIB} MiB in all",
-    )
-    return runtime
+    steps.note("memory", "ok", f"at most {_memory('VmHWM') // _MIB} MiB, in a process alone")
 
 
 def make_golden_step(runtime: Runtime, examples: Mapping[str, Tensor], steps: Steps) -> tuple[bytes, str]:
@@ -108,8 +105,11 @@ def _golden(runtime: Runtime, content: bytes) -> tuple[None, str]:
     return None, f"{replay(runtime, content)} answered as they must be"
 
 
-def _batching(runtime: Runtime, manifest: Manifest) -> str:
-    why = why_unbatched(runtime, manifest.max_batch)
+def _batching(runtime: Runtime, files: Files, manifest: Manifest) -> str:
+    """Say if requests are merged. It is tried with the golden requests, as `runtimes.load` does, and without."""
+    given = golden_inputs(files[manifest.golden]) if manifest.golden else ()
+    why = given and why_unbatched(runtime, manifest.max_batch, given)
+    why = why or why_unbatched(runtime, manifest.max_batch)
     return f"not batched: {why}" if why else f"batched: requests share a run, up to {manifest.max_batch} instances"
 
 

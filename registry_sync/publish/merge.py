@@ -1,7 +1,7 @@
 """Merges what a person says about tensors over what was read out of the artifact.
 
 1. If every tensor that is said has name, datatype and shape, these are the tensors.
-2. If a tensor is said by its name alone (a text), only the tensors that are said are kept, in that order.
+2. If a tensor is said by its name alone, only the tensors that are said are kept, in that order.
 3. Otherwise each tensor that is said changes the one of its name (or, with `source`, the artifact's tensor of that
    name), and the others stay as they were read.
 """
@@ -14,6 +14,7 @@ import msgspec
 from runtimes.errors import ModelRefused
 from runtimes.manifest import TensorSpec
 
+_WHOLE = {"name", "datatype", "shape"}
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(TensorSpec))
 
 
@@ -30,7 +31,7 @@ def merge_tensors(read: Sequence[TensorSpec], said: object, kind: str) -> tuple[
     whole = [each for each in items if isinstance(each, dict) and _is_whole(each)]
     if len(whole) == len(items):
         return tuple(_changed(own.get(_read_name(each)), each, kind) for each in whole)
-    if any(isinstance(each, str) for each in items):
+    if any(is_name_alone(each) for each in items):
         return tuple(_of(own, each, kind) for each in items)
     changed = {_found(own, each, kind).name: _of(own, each, kind) for each in items}
     return tuple(changed.get(spec.name, spec) for spec in read)
@@ -52,7 +53,17 @@ def _items(said: object, kind: str) -> list[str | dict[str, Any]]:
 
 
 def _is_whole(said: Mapping[str, Any]) -> bool:
-    return {"name", "datatype", "shape"} <= said.keys()
+    return said.keys() >= _WHOLE
+
+
+def is_name_alone(said: object) -> bool:
+    """Return True if a tensor is said by nothing but its name: `label`, or `{name: label}`."""
+    return isinstance(said, str) or (isinstance(said, dict) and said.keys() == {"name"})
+
+
+def all_whole(said: object) -> bool:
+    """Return True if each tensor is said with name, datatype and shape, and there is one."""
+    return isinstance(said, list) and bool(said) and all(isinstance(each, dict) and _is_whole(each) for each in said)
 
 
 def _read_name(said: str | Mapping[str, Any]) -> str:

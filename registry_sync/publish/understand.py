@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from registry_sync.publish.merge import merge_tensors
+from registry_sync.publish.merge import all_whole, is_name_alone, merge_tensors
 from registry_sync.publish.said import Said, over, parse_said
 from runtimes.datatypes import Tensor
 from runtimes.detect import Found, detect
@@ -14,7 +14,7 @@ from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import MANIFEST, Files, Manifest, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import MANIFEST, Files, Manifest, TensorSpec, manifest_to_yaml, parse_manifest, plain
 
 GOLDEN = "golden.json"
 
@@ -64,7 +64,7 @@ def with_file(manifest: Manifest, files: Files, name: str, content: bytes) -> tu
 def _manifest(content: Mapping[str, Any]) -> Manifest:
     """Return the manifest with this content, as it is read again after it was written."""
     try:
-        made = msgspec.convert(msgspec.to_builtins(content), Manifest)
+        made = msgspec.convert({key: _plain(value) for key, value in content.items()}, Manifest)
     except msgspec.ValidationError as error:
         raise ModelRefused(f"The model.yaml that results is not allowed: {error}.") from error
     return parse_manifest(manifest_to_yaml(made))
@@ -75,6 +75,10 @@ def digests(files: Files, file: str) -> dict[str, Any]:
     pinned = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     further = [{"file": name, "sha256": sha256} for name, sha256 in pinned.items() if name != file]
     return {"sha256": pinned[file], **({"files": further} if further else {})}
+
+
+def _plain(value: Any) -> Any:
+    return [plain(each) for each in value] if isinstance(value, tuple | list) else plain(value)
 
 
 def _said_in_folder(files: Files) -> dict[str, Any]:
@@ -101,20 +105,30 @@ def _said_in_folder(files: Files) -> dict[str, Any]:
 def _draft(found: Found, files: Files, said: Said, options: LoadOptions) -> Draft:
     """Return what the artifact says. If that is nothing, what the person says must be everything."""
     try:
-        return drafter_of(found.runtime)(files, found.file, options, said)
+        return drafter_of(found.runtime)(files, found.file, options, _for_drafter(found, said))
     except ModelRefused as error:
-        if not _is_whole(said.get("inputs")) or not _is_whole(said.get("outputs")):
+        if not all_whole(said.get("inputs")) or not all_whole(said.get("outputs")):
             raise
         remark = f"Inputs and outputs are as you say: they could not be read out of {found.file}. {error}"
         return Draft(runtime=found.runtime, file=found.file, inputs=(), outputs=(), remarks=(remark,))
 
 
-def _is_whole(said: object) -> bool:
-    return (
-        isinstance(said, list)
-        and len(said) > 0
-        and all(isinstance(each, dict) and {"name", "datatype", "shape"} <= each.keys() for each in said)
-    )
+def _for_drafter(found: Found, said: Said) -> dict[str, Any]:
+    """Return what a drafter needs of what is said.
+
+    ONNX's uses parts of inputs, and leaves outputs out that are not named. The others' need whole inputs.
+    """
+    passed = {key: value for key, value in said.items() if value is not None}
+    if found.runtime != "onnx" and not all_whole(said.get("inputs")):
+        passed.pop("inputs", None)
+    outputs = said.get("outputs")
+    selects = all_whole(outputs) or (isinstance(outputs, list) and any(map(is_name_alone, outputs)))
+    if found.runtime == "onnx" and not selects:
+        passed.pop("outputs", None)
+    for kind in ("inputs", "outputs"):
+        if isinstance(passed.get(kind), list):
+            passed[kind] = [{"name": each} if isinstance(each, str) else each for each in passed[kind]]
+    return passed
 
 
 def _left_out(draft: Draft, outputs: tuple[TensorSpec, ...]) -> tuple[str, ...]:

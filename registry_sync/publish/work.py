@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from registry_sync.publish.check import check_version, make_golden_step
+from registry_sync.publish.check import load_checked, make_golden_step, measure
 from registry_sync.publish.messages import Result, ToCheck
 from registry_sync.publish.source import list_files, read_file, read_files
 from registry_sync.publish.steps import Steps
@@ -28,7 +28,7 @@ def _add(task: ToCheck, steps: Steps) -> Result:
     if task.golden:
         made[GOLDEN] = steps.run("golden file", lambda: (read_file(Path(task.golden)), task.golden))
         manifest, files = with_file(manifest, files, GOLDEN, made[GOLDEN])
-    runtime = check_version(files, manifest, task.options, steps)
+    runtime = load_checked(files, manifest, task.options, steps)
     if not manifest.golden:
         content, why = make_golden_step(runtime, examples, steps)
         if content:
@@ -36,6 +36,7 @@ def _add(task: ToCheck, steps: Steps) -> Result:
             manifest, files = with_file(manifest, files, GOLDEN, content)
         else:
             remarks = (*remarks, why)
+    measure(runtime, files, manifest, steps)
     return Result(manifest=manifest_to_yaml(manifest), made=made, remarks=remarks)
 
 
@@ -53,7 +54,8 @@ def _validate(task: ToCheck, steps: Steps) -> Result:
     folder = Path(task.source)
     manifest = steps.run("model.yaml", lambda: _manifest(folder))
     files = steps.run("files", lambda: _pinned(folder, manifest))
-    check_version(files, manifest, task.options, steps)
+    runtime = load_checked(files, manifest, task.options, steps)
+    measure(runtime, files, manifest, steps)
     return Result(manifest=manifest_to_yaml(manifest))
 
 

@@ -64,3 +64,19 @@ def test_another_answer_is_refused_with_the_value(content, words):
 def test_a_request_may_have_a_tolerance_of_its_own():
     assert replay(Doubling(), request([3.1, None], ["A", "B"], relative=0.1)) == 1
     assert golden_requests(request([1, 2], ["A", "B"], absolute=1.0))[0].absolute == 1.0
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.inf, -np.inf, 0.1], [1e38, -0.0, 1, 2]])
+def test_every_number_is_written_so_that_it_is_read_back(values):
+    tensor = np.array(values, np.float32)
+    given = golden_tensor("x", tensor), golden_tensor("s", np.array([b"a"] * 4, object))
+    answers = golden_tensor("double", tensor * 2)
+    assert (
+        replay(
+            Doubling(),
+            json.dumps(
+                [{"inputs": given, "outputs": [answers]}],
+            ).encode(),
+        )
+        == 1
+    )

@@ -44,7 +44,7 @@ def test_help_loads_no_code_of_the_server():
     assert "pydantic" not in modules
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "apply", "diff", "status", "shift", "history", "keys", "log"])
+@pytest.mark.parametrize("command", [*"serve demo apply diff status shift history keys log models".split()])
 def test_help_of_a_command_loads_no_code_of_the_server(command):
     assert needless(modules_loaded_by(command, "--help")) == set()
 

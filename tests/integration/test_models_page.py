@@ -1,0 +1,81 @@
+"""The commands of docs/models.md, run as they stand, section by section, but on this run's port."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtimes.manifest import Manifest, Resources, TensorSpec
+from tests.support.gateway_process import GatewayProcess, running
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "docs/models.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+# What the commands of a section must print. A section that is not here has no commands.
+EXPECTED = {
+    "ONNX": '"name":"output_label","shape":[1],"datatype":"INT64","data":[0]',
+    "scikit-learn": '"name":"label","shape":[1],"datatype":"INT64","data":[0]',
+    "scikit-learn on a data frame": '"name":"label","shape":[1],"datatype":"BYTES","data":["yes"]',
+    "scikit-learn on text": '"name":"label","shape":[1],"datatype":"BYTES","data":["liked"]',
+    "LightGBM": '"name":"prediction","shape":[1],"datatype":"FP64"',
+    "XGBoost": '"name":"label","shape":[1],"datatype":"INT64","data":[0]',
+    "CatBoost": '"name":"label","shape":[1],"datatype":"BYTES","data":["yes"]',
+    "Validate, list, show": "flowers:1 can be served.",
+}
+
+
+def blocks(section: str) -> list[tuple[str, str]]:
+    return re.findall(r"^```(sh|python)\n(.*?)^```$", SECTIONS[section], re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    home = tmp_path_factory.mktemp("models-page") / "var"
+    with running(GatewayProcess(home, "serve", "--engine", "uvicorn")) as gateway:
+        yield gateway
+
+
+def test_every_section_with_commands_is_expected_to_print_something():
+    assert {section for section in SECTIONS if blocks(section)} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("section", EXPECTED)
+def test_the_commands_of_a_section_do_what_the_page_says(gateway, section, tmp_path):
+    printed = ""
+    for language, block in blocks(section):
+        printed += run(gateway, language, block, tmp_path)
+    assert EXPECTED[section] in printed
+
+
+def run(gateway: GatewayProcess, language: str, block: str, folder: Path) -> str:
+    command = [sys.executable, "-W", "ignore", "-c"] if language == "python" else ["bash", "-euo", "pipefail", "-c"]
+    done = subprocess.run(
+        [*command, block.replace("127.0.0.1:8000", f"127.0.0.1:{gateway.port}")],
+        cwd=folder,
+        env=gateway.environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, (block, done.stdout, done.stderr)
+    return done.stdout
+
+
+def rows(section: str) -> set[str]:
+    """Return the words in backquotes of the first column of the tables of a section."""
+    return {
+        word
+        for row in re.findall(r"^\| (`.*?) \|", SECTIONS[section], re.MULTILINE)
+        for word in re.findall(r"`(\w+)`", row)
+    }
+
+
+def test_every_key_of_a_manifest_is_explained():
+    named = {field.name for struct in (Manifest, TensorSpec) for field in msgspec.structs.fields(struct)}
+    assert rows("What you can say") == named
+    assert all(f"`{field.name}`" in PAGE for field in msgspec.structs.fields(Resources))
