@@ -21,7 +21,7 @@ def publish(gateway, route: str, placement: str) -> None:
         (-1, "FP32", "y"),
         (1, "FP32", "y"),
         (-1, "FP64", "y"),
-        (1, "FP64", "y"),
+        (1, "FP64", "out:0"),
     ]
     for version, (rows, datatype, name) in enumerate(exported, 1):
         inputs = (TensorSpec("x", datatype, (rows, WIDTH)),)

@@ -44,7 +44,9 @@ def test_help_loads_no_code_of_the_server():
     assert "pydantic" not in modules
 
 
-@pytest.mark.parametrize("command", [*"serve demo apply diff status shift history keys log models".split()])
+@pytest.mark.parametrize(
+    "command", [*["serve", "demo", "apply", "diff", "status", "shift", "history", "keys", "log", "models"]]
+)
 def test_help_of_a_command_loads_no_code_of_the_server(command):
     assert needless(modules_loaded_by(command, "--help")) == set()
 
