@@ -44,7 +44,7 @@ def open_publisher(url: str) -> Publisher:
 
 def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
     """Return a folder with the files of a version: its own, or else `empty`, into which it was fetched."""
-    if "://" not in url:
+    if is_local(url):
         return Path(url) / model / version
     registry = open_registry(url)
     manifest = registry.manifest(model, version)
@@ -53,6 +53,11 @@ def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
         (empty / file).write_bytes(content)
     (empty / MANIFEST).write_text(manifest_to_yaml(manifest))
     return empty
+
+
+def is_local(url: str) -> bool:
+    """Return True if the registry is a directory, which a process without network and credentials can read."""
+    return "://" not in url
 
 
 def _sentence(scheme: str) -> str:

@@ -6,6 +6,7 @@ killed whatever it is doing. With `nice` it yields the processor to other proces
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._is_reaped = False
         self.examples: Mapping[str, Example] = {}
+        self.fetched: str | None = None
         self.connection, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         try:
@@ -84,8 +86,15 @@ class ChildProcess:
             if not self._is_reaped:
                 os.kill(self.pid, signal.SIGKILL)
 
+    def forget_fetched(self) -> None:
+        """Remove the folder with the files that were fetched for the process, once it has read them."""
+        if self.fetched is not None:
+            shutil.rmtree(self.fetched, ignore_errors=True)
+            self.fetched = None
+
     def close(self) -> None:
         """Close the connection and the pipe. The process ends without them."""
+        self.forget_fetched()
         self.connection.close()
         if self._pipe >= 0:
             os.close(self._pipe)

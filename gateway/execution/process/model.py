@@ -1,6 +1,8 @@
 """Child processes of models: how one is started, waited for while it loads, and run before it gets batches."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from gateway.execution.process.frames import (
 )
 from gateway.execution.process.wire import receive, send
 from registry_sync.catalogue import VersionKey
+from registry_sync.open import is_local, version_folder
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
@@ -64,15 +67,36 @@ def start_model(
     `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
 
     Raises:
-        OSError: as `ChildProcess`.
+        OSError: as `ChildProcess`, or the files of a version that is fetched cannot be written.
+        RegistryError: the version cannot be fetched.
     """
-    registry = options.registry if "://" in options.registry else str(Path(options.registry).absolute())
+    fetched = None if is_local(options.registry) else _fetch(options.registry, key)
+    registry = fetched or str(Path(options.registry).absolute())
     pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
     to_load = ModelToLoad(registry, pinned, options.load, seen, unbatched_because, is_trial)
     threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
     argument = msgspec.json.encode(to_load).decode()
-    return ChildProcess(_WORKER, argument, environment=environment, nice=nice, folder=trial_folder)
+    try:
+        child = ChildProcess(_WORKER, argument, environment=environment, nice=nice, folder=trial_folder)
+    except OSError:
+        shutil.rmtree(fetched or "", ignore_errors=True)
+        raise
+    child.fetched = fetched
+    return child
+
+
+def _fetch(registry: str, key: VersionKey) -> str:
+    """Fetch a version into a folder that is a registry of this version alone. The process has no credentials."""
+    root = tempfile.mkdtemp(prefix="pointsman-")
+    try:
+        folder = Path(root, key.model, key.version)
+        folder.mkdir(parents=True)
+        version_folder(registry, key.model, key.version, folder)
+    except BaseException:
+        shutil.rmtree(root, ignore_errors=True)
+        raise
+    return root
 
 
 def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
@@ -89,6 +113,8 @@ def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
         raise ModelRefused(f"Its process had not loaded it after {within_s:g} s.") from error
     except OSError:
         received = None
+    finally:
+        child.forget_fetched()
     if received is None:
         child.kill()
         raise ModelRefused(f"{child.wait()} while it was loading the model.")

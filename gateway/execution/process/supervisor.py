@@ -13,6 +13,7 @@ import structlog
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
 from registry_sync.catalogue import VersionKey
+from registry_sync.errors import RegistryError
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Signature
 
@@ -99,6 +100,8 @@ class Supervisor:
                 )
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
+            except RegistryError as error:
+                raise ModelRefused(f"Its files cannot be fetched: {error}") from error
         try:
             self.unbatched_because = await_loaded(child, self._options.open_within_s).unbatched_because
         except BaseException:
