@@ -29,7 +29,7 @@ CONFORMANCE = [
     response_schema_conformance,
 ]
 EXAMPLES = int(os.environ.get("POINTSMAN_FUZZ_EXAMPLES", "20"))
-OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready"]
+OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready", "/ping"]
 WIDTH = {"cancer": 30, "digits": 64}
 
 
