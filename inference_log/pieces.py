@@ -93,8 +93,8 @@ class _Filled:
 
 
 def _values(context: Context, record: Record, rows: int) -> int:
-    """Return how many numbers the rows of a record will hold."""
-    numbers = rows * len(context.features) if record.inputs else 0
+    """Return how many numbers and texts the rows of a record will hold."""
+    numbers = rows * (len(context.features) + len(context.categories)) if record.inputs else 0
     if context.prediction is not None and context.prediction[0] < len(record.outputs):
         index, kind = context.prediction
         numbers += len(record.outputs[index]) // np.dtype(kind).itemsize

@@ -33,7 +33,9 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag=0):
 class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """The values that several records share. `number` is unique within the segment.
 
-    `features` names the values of one instance, over all inputs in order. `inputs` are NumPy type strings. `label` is
+    `features` names the numbers of one instance, over all inputs of numbers in order; `inputs` are their NumPy type
+    strings. `categories` names the inputs of BYTES with one text for each instance. They come after those of numbers.
+    `label` is
     the index and the type string of the output that holds the label, or None; `prediction` likewise. `slower_than_us`
     are the thresholds above which requests count as slow. `against` is the arm with which a shadow is compared, and
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
@@ -58,6 +60,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     against: str = ""
     against_version: str = ""
     has_fallback: bool = False
+    categories: tuple[str, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +93,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """One attempt of one arm to answer one request. Times are microseconds; `event_us` since the epoch.
 
-    `inputs` and `outputs` hold the tensors' bytes, row-major, in the signature's order. A failed attempt has no
+    `inputs` and `outputs` hold the tensors' bytes, row-major; outputs in the signature's order. A failed attempt has no
     outputs, and a rejected request has neither. If a fallback answers values that the drawn arm refused, the values
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
     request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of

@@ -80,6 +80,8 @@ INFERENCES = Table(
             ("label_flips", pa.int32()),
             ("mean_difference", pa.float64()),
             ("values_omitted", pa.bool_()),
+            # The texts of an instance by the name of their input. Bytes that are not UTF-8 are U+FFFD.
+            ("features_cat", pa.map_(pa.string(), pa.string())),
         ]
     ),
 )

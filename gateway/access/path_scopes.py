@@ -48,7 +48,6 @@ RULES = (
     _rule(rf"/v2/models/{_ROUTE}(/versions/[^/]+)?/infer/?", "read", "predict"),
     _rule(rf"/v1/models/{_ROUTE}:predict/?", "read", "predict"),
     _rule(r"/invocations", "read", "predict"),
-    _rule(rf"/endpoints/{_ROUTE}/invocations", "read", "predict"),
     _rule(rf"/v[12]/models/{_ROUTE}(/.*)?", "read", "operate"),
     _rule(r"/(metrics|docs|openapi\.json|version|v2)(/.*)?", "read", "operate"),
 )

@@ -9,8 +9,8 @@ from importlib.resources import files
 import yaml
 
 from gateway.api.error_responses import Schema, raises
-from gateway.errors import ArmDown, NotReady, Overloaded, RateLimited, TooLate
-from gateway.protocols.paths import is_of_sagemaker, is_prediction
+from gateway.errors import ArmDown, NotReady, Overloaded, RateLimited, TooLate, UnsupportedContent
+from gateway.protocols.paths import INVOCATIONS, is_prediction
 from router.errors import Quarantined, UnknownRoute, UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed
 
@@ -24,19 +24,17 @@ def inference_page() -> Schema:
     for path, operations in page["paths"].items():
         if is_prediction(path):
             responses = operations["post"]["responses"]
-            errors = _errors(responses["200"]["headers"][_DECISION_ID])
-            if is_of_sagemaker(path):
-                content = errors["422"]["content"]
-                errors["424"] = {"description": "ModelError: the model refuses the body, or fails.", "content": content}
+            more = (UnsupportedContent,) if path == INVOCATIONS else ()
+            errors = _errors(responses["200"]["headers"][_DECISION_ID], *more)
             operations["post"]["responses"] = {**responses, **errors}
     return page
 
 
-def _errors(decision_id: Schema) -> dict[str, Schema]:
+def _errors(decision_id: Schema, *more: type[Exception]) -> dict[str, Schema]:
     """Return the error responses of a prediction. The header is optional: a fault of the gateway has no decision."""
     errors = raises(
         UnknownRoute, UnknownVersion, Quarantined, InputRefused, RateLimited, Overloaded, ModelFailed, ArmDown,
-        NotReady, TooLate,
+        NotReady, TooLate, *more,
     )  # fmt: skip
     header = {_DECISION_ID: {**decision_id, "required": False}}
     return {str(status): {**error, "headers": {**error["headers"], **header}} for status, error in errors.items()}

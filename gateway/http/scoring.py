@@ -4,8 +4,6 @@ SageMaker's clients tell errors apart by the header `x-amzn-errortype`. What the
 ModelError there, with status 424 and the container's own status in the body.
 """
 
-from collections.abc import Mapping
-
 import orjson
 
 from gateway.errors import (
@@ -23,9 +21,9 @@ from gateway.errors import (
     advice_of,
     status_of,
 )
-from gateway.http.response import JSON, Response, refusal, response_of
+from gateway.http.response import Response, refusal, response_of
 from gateway.inference.service import InferenceService, Prediction
-from gateway.protocols.paths import INVOCATIONS, PredictionPath, is_of_sagemaker, parse_path
+from gateway.protocols.paths import PredictionPath, is_of_sagemaker, parse_path
 from gateway.protocols.request import Header, Headers, InferenceRequest
 from gateway.protocols.scoring_answers import accepted_type, encode
 from gateway.protocols.scoring_http import decode
@@ -145,27 +143,14 @@ def encode_scoring(
 
 def refusal_at(path: str, error: Exception, decision_id: str) -> Response:
     """Return the response to an error of a request to this path."""
-    if path == INVOCATIONS:
-        body = {"error_code": type(error).__name__, "message": _sentence(error), "error": _sentence(error)}
-        return _refusal(status_of(error).http, body, error, decision_id)
     return _sagemakers(error, decision_id) if is_of_sagemaker(path) else refusal(error, decision_id)
 
 
 def _sagemakers(error: Exception, decision_id: str) -> Response:
-    sentence = _sentence(error)
+    sentence = str(error).encode("utf-8", "replace").decode()  # it may quote lone surrogates
     kind, status = _SAGEMAKER_OF.get(type(error), _INTERNAL)
     body: dict[str, object] = {"Message": sentence, "error": sentence, "ErrorCode": type(error).__name__}
     if kind == "ModelError":
         body |= {"OriginalMessage": sentence, "OriginalStatusCode": status_of(error).http, "LogStreamArn": ""}
-    response = _refusal(status, body, error, decision_id)
-    response.headers.append((b"x-amzn-errortype", kind.encode()))
-    return response
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).encode("utf-8", "replace").decode()  # it may quote lone surrogates
-
-
-def _refusal(status: int, body: Mapping[str, object], error: Exception, decision_id: str) -> Response:
-    extra: list[Header] = [(b"x-decision-id", decision_id.encode()), *advice_of(error)]
-    return response_of(status, orjson.dumps(body), extra, JSON)
+    extra = [(b"x-decision-id", decision_id.encode()), *advice_of(error), (b"x-amzn-errortype", kind.encode())]
+    return response_of(status, orjson.dumps(body), extra)

@@ -1,8 +1,9 @@
 """What the log keeps of the values of one request, which may be too many.
 
 A request with more instances than `max_instances` is logged as a sample of them: evenly spaced, so the same request
-gives the same rows, with the first and the last. Values that take more than `max_bytes` are left out. Sums must stay
-exact all the same, so the record then says whether an output lacked a value.
+gives the same rows, with the first and the last. Of a text of an input the log keeps the beginning. Values that take
+more than `max_bytes` are left out: of the inputs' texts if they take more than half of it, otherwise all. Sums must
+stay exact all the same, so the record then says whether an output lacked a value.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ class LogBounds(NamedTuple):
     max_bytes: int = 1024 * 1024
 
 
+MAX_TEXT_BYTES = 256
+"""The log keeps so much of a text of an input."""
 DEFAULT_BOUNDS = LogBounds()
 
 
@@ -46,6 +49,8 @@ def logged_values(
     if batch_size > bounds.max_instances:
         held = bounds.max_instances
         kept_inputs, kept_outputs = _sample(inputs, batch_size, held), _sample(outputs, batch_size, held)
+    if context.categories and inputs:
+        kept_inputs = _with_short_texts(bounds, kept_inputs, len(context.categories))
     of_inputs: tuple[bytes, ...] = ()
     of_outputs: tuple[bytes, ...] = ()
     fits = True
@@ -64,6 +69,20 @@ def logged_values(
             return Logged(of_inputs, of_outputs, None)
     kept = Kept(held, fits, lacks_value(context, outputs, batch_size))
     return Logged(of_inputs, of_outputs, kept) if fits else Logged((), (), kept)
+
+
+def _with_short_texts(bounds: LogBounds, inputs: Sequence[Tensor], count: int) -> Sequence[Tensor]:
+    """Return the inputs with the beginning of each text of the last `count`, or with none if they take too much."""
+    numbers, texts = inputs[:-count], inputs[-count:]
+    short = [_beginnings(tensor) for tensor in texts]
+    taken = sum(len(each) + 4 for tensor in short for each in tensor.tolist())
+    if taken > bounds.max_bytes // 2:
+        short = [tensor[:0] for tensor in short]
+    return [*numbers, *short]
+
+
+def _beginnings(tensor: Tensor) -> Tensor:
+    return np.array([each[:MAX_TEXT_BYTES] for each in tensor.ravel().tolist()], tensor.dtype)
 
 
 def lacks_value(context: Context, outputs: Sequence[Tensor], batch_size: int) -> bool:

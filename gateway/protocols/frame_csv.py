@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.protocols.frame_json import read_split
+from gateway.protocols.frame_json import MOST_EXTRA_COLUMNS, read_split
 from gateway.protocols.frame_layout import Column, Layout, check_rows, layouts, missing, tensors_of
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
@@ -24,6 +24,8 @@ _MISSING = frozenset(
 """What pandas' `read_csv` takes for a missing value."""
 _BOOLS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _FLOATS = ("FP32", "FP64")
+_MOST_ROWS = 1_000_000
+"""Each row takes some 100 bytes beside its cells, which is fifty times as much as it has in the body."""
 _IN_NUMBERS = b"0123456789+-.eE,\n"
 
 
@@ -36,7 +38,13 @@ def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
     flat = [layout for layout in layouts(signature) if layout.is_flat]
     if not flat:
         raise BadRequest("The model's inputs are no columns of single values, which CSV needs; send JSON.")
+    if max(content.count(b"\n"), content.count(b"\r")) > _MOST_ROWS:
+        raise BadRequest(f"The CSV has more than {_MOST_ROWS} lines; send fewer rows at a time.")
     layout = flat[0]
+    widest = len(layout.columns) + MOST_EXTRA_COLUMNS
+    head = content.partition(b"\n")[0]
+    if b'"' not in head and head.count(b",") >= widest:
+        raise BadRequest(f"The first line has more than {widest} cells; the model takes {len(layout.columns)}.")
     plain = _read_plain(signature, layout, content)
     if plain is not None:
         return plain

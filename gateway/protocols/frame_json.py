@@ -5,23 +5,24 @@ integer becomes a float, but no float becomes an integer and no text a number. N
 text among texts. A column that is missing in some records is null there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.protocols.frame_layout import Column, Layout, check_rows, layouts, matrix_of, missing, tensors_of
+from gateway.protocols.frame_layout import Layout, check_rows, layouts, matrix_of, missing, tensors_of
+from gateway.protocols.frame_types import Decode, mapping_decoder, matrix_decoder, record_decoders, row_decoder
 from gateway.protocols.json_fault import json_fault
-from gateway.protocols.tensor_json import flatten, nested
-from gateway.protocols.v1_rows import cell_type
+from gateway.protocols.tensor_json import flatten
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
 
-_Decode = Callable[[msgspec.Raw], Any]
-_MOST_EXTRA_COLUMNS = 16
-"""The parser of a table with more columns that the model does not take is not remembered."""
+MOST_EXTRA_COLUMNS = 1024
+"""A table may have so many columns that the model does not take."""
+_FEW_EXTRA_COLUMNS = 16
+"""The parser of a table with more such columns is not remembered."""
 
 
 class _Split(msgspec.Struct, frozen=True):
@@ -46,10 +47,16 @@ def read_split(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
     layout = _layout_of(signature, names)
     if not layout.is_named or names == layout.names:
         return _read_by_position(layout, split.data)
-    build = _row_parser if len(names) <= len(layout.columns) + _MOST_EXTRA_COLUMNS else _row_parser.__wrapped__
+    extra = len(names) - len(layout.columns)
+    if extra > MOST_EXTRA_COLUMNS:
+        raise BadRequest(
+            f"The table has {extra} columns that the model does not take; at most {MOST_EXTRA_COLUMNS} are dropped."
+        )
+    build = row_decoder if extra <= _FEW_EXTRA_COLUMNS else row_decoder.__wrapped__
+    at = {name: index for index, name in enumerate(names)}
     rows = _decoded(build(layout, names), split.data)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return tensors_of(layout, [columns[names.index(name)] for name in layout.names], len(rows))
+    return tensors_of(layout, [columns[at[name]] for name in layout.names], len(rows))
 
 
 def read_records(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
@@ -86,7 +93,7 @@ def read_columns(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
 
 
 def _read_columns(layout: Layout, depth: int, raw: msgspec.Raw) -> dict[str, Tensor]:
-    strict, tolerant = _record_decoders(layout, depth)
+    strict, tolerant = record_decoders(layout, depth)
     try:
         found = msgspec.structs.astuple(strict(raw))
     except msgspec.ValidationError:
@@ -102,10 +109,10 @@ def _read_columns(layout: Layout, depth: int, raw: msgspec.Raw) -> dict[str, Ten
 def _read_by_position(layout: Layout, data: msgspec.Raw) -> dict[str, Tensor]:
     """Read rows whose columns are in the model's own order."""
     if not layout.is_matrix:
-        rows = _decoded(_row_parser(layout, layout.names), data)
+        rows = _decoded(row_decoder(layout, layout.names), data)
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(layout.columns)
         return tensors_of(layout, columns, len(rows))
-    rows = _decoded(_matrix_parser(layout), data)
+    rows = _decoded(matrix_decoder(layout), data)
     check_rows(layout, len(rows))
     elements, (_, width) = flatten(layout.columns[0].spec.name, rows, 2)
     if width != len(layout.columns):
@@ -114,7 +121,7 @@ def _read_by_position(layout: Layout, data: msgspec.Raw) -> dict[str, Tensor]:
 
 
 def _read_named_records(layout: Layout, raw: msgspec.Raw) -> dict[str, Tensor]:
-    strict, tolerant = _record_decoders(layout, None)
+    strict, tolerant = record_decoders(layout, None)
     rows: Sequence[Sequence[Any]]
     try:
         rows = list(map(msgspec.structs.astuple, strict(raw)))
@@ -136,7 +143,7 @@ def _filled(layout: Layout, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[
 
 
 def _read_unnamed_records(layout: Layout, raw: msgspec.Raw) -> dict[str, Tensor]:
-    rows = _decoded(_mapping_parser(layout), raw)
+    rows = _decoded(mapping_decoder(layout), raw)
     check_rows(layout, len(rows))
     names = list(rows[0])
     if len(names) != len(layout.columns) or any(row.keys() != rows[0].keys() for row in rows):
@@ -170,7 +177,7 @@ def _layout_of(signature: Signature, names: Sequence[str]) -> Layout:
     return first
 
 
-def _decoded(decode: _Decode, raw: msgspec.Raw) -> Any:
+def _decoded(decode: Decode, raw: msgspec.Raw) -> Any:
     try:
         return decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -181,68 +188,3 @@ def _decoded(decode: _Decode, raw: msgspec.Raw) -> Any:
 
 _layouts = lru_cache(maxsize=256)(layouts)
 _split = msgspec.json.Decoder(_Split).decode
-
-
-def _tolerant(kind: Callable[[bool], Any]) -> _Decode:
-    """Return a decoder for `kind(False)`, which falls back to `kind(True)`, where there may be nulls and words."""
-    strict, tolerant = msgspec.json.Decoder(kind(False)).decode, msgspec.json.Decoder(kind(True)).decode
-
-    def decode(raw: msgspec.Raw) -> Any:
-        try:
-            return strict(raw)
-        except msgspec.ValidationError:
-            return tolerant(raw)
-
-    return decode
-
-
-def _cell(column: Column, words: bool, depth: int | None = None) -> Any:
-    depth = column.depth if depth is None else depth
-    kind = cell_type(column.spec, 0, words)
-    if words and column.spec.datatype == "BYTES":
-        kind |= None
-    return nested(kind, depth)
-
-
-@lru_cache(maxsize=256)
-def _row_parser(layout: Layout, names: tuple[str, ...]) -> _Decode:
-    """Return the decoder of rows with these columns. What the model does not take may be anything."""
-    by_name = {column.name: column for column in layout.columns}
-
-    def rows(words: bool) -> Any:
-        kinds = [_cell(by_name[name], words) if name in by_name else Any for name in names]
-        return list[tuple[*kinds]]  # type: ignore[valid-type]  # made at run time
-
-    return _tolerant(rows)
-
-
-@lru_cache(maxsize=256)
-def _matrix_parser(layout: Layout) -> _Decode:
-    return _tolerant(lambda words: nested(_cell(layout.columns[0], words), 2))
-
-
-@lru_cache(maxsize=256)
-def _mapping_parser(layout: Layout) -> _Decode:
-    return _tolerant(lambda words: list[dict[str, _cell(layout.columns[0], words)]])  # type: ignore[misc]
-
-
-@lru_cache(maxsize=256)
-def _record_decoders(layout: Layout, deeper: int | None) -> tuple[_Decode, _Decode]:
-    """Return the decoders of a list of records or, with a depth, of one object whose columns are nested deeper by it.
-
-    The second one takes nulls and words, and records in which columns are missing: they are `UNSET`.
-    """
-    names = {f"field_{index}": column.name for index, column in enumerate(layout.columns)}
-
-    def decode(words: bool) -> _Decode:
-        more = 0 if layout.takes_one else deeper or 0
-        kinds = [_cell(column, words, column.depth + more) for column in layout.columns]
-        fields: list[Any] = (
-            [(field, kind | msgspec.UnsetType, msgspec.UNSET) for field, kind in zip(names, kinds, strict=True)]
-            if words
-            else list(zip(names, kinds, strict=True))
-        )
-        record = msgspec.defstruct("Row", fields, rename=names, frozen=True)
-        return msgspec.json.Decoder(nested(record, 1) if deeper is None else record).decode
-
-    return decode(False), decode(True)

@@ -136,8 +136,9 @@ def _plain_all(spec: TensorSpec, elements: Sequence[Any]) -> Sequence[Any]:
 
 def missing(layout: Layout, given: Sequence[str]) -> BadRequest:
     """Return the error for a table that lacks columns."""
-    lacking = [name for name in layout.names if name not in set(given)]
-    extra = [name for name in given if name not in set(layout.names)]
+    there, wanted = set(given), set(layout.names)
+    lacking = [name for name in layout.names if name not in there]
+    extra = [name for name in given if name not in wanted]
     more = f" It has also {_listed(extra)}, which the model does not take." if extra else ""
     return BadRequest(f"The table lacks the columns {_listed(lacking)}.{more}")
 

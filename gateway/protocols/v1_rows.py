@@ -33,7 +33,8 @@ def row_readers(signature: Signature, *, objects: bool) -> tuple[Reader, ...]:
     if is_one:
         return _one_instance_readers(specs, objects=objects)
     if len(specs) > 1:
-        return (_rows_by_name(specs),)
+        has_singles = any(spec.shape == (-1, 1) for spec in specs)
+        return (_rows_by_name(specs), _rows_by_name(specs, singles=True)) if has_singles else (_rows_by_name(specs),)
     (spec,) = specs
     if not objects:
         return (_rows(spec),)
@@ -96,15 +97,24 @@ def _rows(spec: TensorSpec) -> Reader:
     return lambda raw: {spec.name: tensor_of(spec, parse(raw))}
 
 
-def _rows_by_name(specs: Sequence[TensorSpec]) -> Reader:
+def _rows_by_name(specs: Sequence[TensorSpec], *, singles: bool = False) -> Reader:
+    """Return a reader for objects by name. With `singles`, a row of an input [-1, 1] is a value, not a list."""
+    is_plain = [singles and spec.shape == (-1, 1) for spec in specs]
+    depths = [0 if flat else len(spec.shape) - 1 for spec, flat in zip(specs, is_plain, strict=True)]
     names = [spec.name for spec in specs]
-    parse = parser(
-        lambda words: nested(object_of(names, [cell_type(spec, len(spec.shape) - 1, words) for spec in specs]), 1)
-    )
+
+    def kinds(words: bool) -> Any:
+        cells = [cell_type(spec, depth, words) for spec, depth in zip(specs, depths, strict=True)]
+        return nested(object_of(names, cells), 1)
+
+    parse = parser(kinds)
 
     def read(raw: msgspec.Raw) -> dict[str, Tensor]:
         rows = [msgspec.structs.astuple(row) for row in parse(raw)]
-        return {spec.name: tensor_of(spec, [row[index] for row in rows]) for index, spec in enumerate(specs)}
+        return {
+            spec.name: tensor_of(spec, [[row[index]] if is_plain[index] else row[index] for row in rows])
+            for index, spec in enumerate(specs)
+        }
 
     return read
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from inference_log.record import Context, Record
+from inference_log.rows.categories import categories
 from inference_log.schema import INFERENCES
 from inference_log.values import STRINGS, elements, floats, kept_instances
 
@@ -53,6 +54,7 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "model_latency_ms": pa.array(per_record("model_us").to_numpy() / 1000),
         "writer_id": constant(writer_id, pa.string()),
         "features_num": _features(context, records, sizes),
+        "features_cat": categories(context, records, sizes),
         "prediction": _prediction(context, records, sizes),
         "predicted_label": _labels(context, records, sizes),
         "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),

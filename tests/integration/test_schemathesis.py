@@ -29,7 +29,7 @@ CONFORMANCE = [
     response_schema_conformance,
 ]
 EXAMPLES = int(os.environ.get("POINTSMAN_FUZZ_EXAMPLES", "20"))
-OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready"]
+OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready", "/ping"]
 WIDTH = {"cancer": 30, "digits": 64}
 
 
@@ -92,7 +92,7 @@ preconditions = st.sampled_from([{"if-none-match": "*"}, {"if-none-match": "*"},
 
 
 @st.composite
-def predictions(draw: st.DrawFn, *, is_v1: bool) -> Part:
+def predictions(draw: st.DrawFn, path: str) -> Part:
     route = draw(st.sampled_from(list(WIDTH)))
     width, height = WIDTH[route], draw(st.integers(0, 3))
     element = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(["NaN", None])
@@ -101,16 +101,18 @@ def predictions(draw: st.DrawFn, *, is_v1: bool) -> Part:
     outputs = [{"name": draw(st.sampled_from(["label", "probabilities"])), "parameters": parameters}]
     tensor = {"name": "X", "datatype": "FP32", "shape": [height, width], "data": data}
     body = {"inputs": [tensor], **draw(st.sampled_from([{}, {"outputs": outputs}, {"id": "a"}]))}
-    if is_v1:
+    if not path.startswith("/v2"):
         body = {"instances": [data[start : start + width] for start in range(0, len(data), width)]}
     headers = draw(st.sampled_from([{}, {"accept-encoding": "gzip"}, {"x-force-arm": "stable"}]))
+    if path == "/invocations":
+        headers = {**headers, "x-route": route}
     return {"path_parameters": {"route": route, "version": "2"}, "body": body, "headers": headers}
 
 
 def helped(method: str, path: str) -> st.SearchStrategy[Part]:
     """Return parts of a case that have a chance to succeed."""
     if is_prediction(path):
-        return predictions(is_v1=path.startswith("/v1"))
+        return predictions(path)
     parameters = st.fixed_dictionaries(
         {"route": st.sampled_from(["cancer", "digits"]), "version": st.sampled_from(["2", "champion", "nobody"])}
     )

@@ -274,3 +274,14 @@ def test_a_deadline_of_the_callers_own_is_not_the_arms_fault(make_context, make_
     late = {"outcome": "timeout", "status": 504}
     records = [make_record(**late, error_code="CallersDeadline"), make_record(**late, error_code="TooLate")]
     assert named([make_context()], records) == {"requests": 2, "errors": 1}
+
+
+def test_models_that_answer_truth_values_or_integers_are_seen(make_context, make_record):
+    for label, output in (("|b1", np.array([True])), ("<i8", np.array([3]))):
+        context = make_context(label=(0, label), prediction=None)
+        assert named([context], [make_record(outputs=(output,))]) == {"requests": 1}
+    scored = make_context(label=(0, "|b1"), prediction=(1, "<f4"))
+    records = [
+        make_record(0, at, outputs=(np.array([True]), np.float32([[value]]))) for at, value in enumerate((1, np.nan))
+    ]
+    assert named([scored], records) == {"requests": 2, "missing": 1}

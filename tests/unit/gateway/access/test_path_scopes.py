@@ -27,6 +27,8 @@ from tests.unit.gateway.api.operators.support import bare_app
         ("POST", "/v2/models/fraud/infer", PathScope("predict", "fraud")),
         ("POST", "/v2/models/fraud/versions/3/infer/", PathScope("predict", "fraud")),
         ("POST", "/v1/models/fraud:predict", PathScope("predict", "fraud")),
+        ("POST", "/invocations", PathScope("predict")),
+        ("GET", "/version", PathScope("read")),
         ("POST", "/v2/models/fraud/load", PathScope("operate", "fraud")),
         ("POST", "/v2/repository/index", PathScope("read")),
         ("POST", "/v2/repository/models/fraud/load", PathScope("operate")),
@@ -67,7 +69,7 @@ def test_only_health_needs_no_credential():
     operations = [(method.upper(), path) for path, methods in paths.items() for method in methods]
     assert len(operations) > 10
     open_paths = {path for method, path in operations if scope_for(method, path) is None}
-    assert open_paths == {"/-/healthz", "/v2/health/live", "/v2/health/ready"}
+    assert open_paths == {"/-/healthz", "/v2/health/live", "/v2/health/ready", "/ping"}
 
 
 def test_a_change_needs_more_than_read():

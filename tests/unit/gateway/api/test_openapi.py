@@ -146,7 +146,7 @@ def test_the_file_of_predictions_has_the_names_datatypes_and_reasons_of_the_tabl
         assert tensor["properties"]["datatype"]["enum"] == list(NUMPY_OF)
         assert f" {' and '.join(NOT_IN_JSON)} have no JSON form." in tensor["properties"]["data"]["description"]
     operations = [methods["post"] for path, methods in page["paths"].items() if is_prediction(path)]
-    assert len(operations) == 5
+    assert len(operations) == 4
     for operation in operations:
         headers = operation["responses"]["200"]["headers"]
         parameters = {each["name"]: each["schema"] for each in operation["parameters"]}

@@ -2,16 +2,17 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
 from gateway.inference.call import Call
-from gateway.inference.log_bounds import LogBounds, logged_values
+from gateway.inference.log_bounds import MAX_TEXT_BYTES, LogBounds, logged_values
 from gateway.inference.recorder import MAX_REQUEST_ID_CHARS, Recorder
 from inference_log.record import Context, Kept, Record
 from inference_log.segment import read_segment
 from inference_log.tally import tally
-from inference_log.values import kept_instances
+from inference_log.values import elements, kept_instances
 from inference_log.writer import LogWriter
 from runtimes.datatypes import BYTES, NUMPY_OF, tensor_of_bytes
 
@@ -101,6 +102,24 @@ def test_sums_are_those_of_the_whole_request(kind, type_string, bounds, text):
         assert (whole.kept, part.kept is None) == (None, False)
         assert tally({0: context}, [part]) == tally({0: context}, [whole])
         assert tally({0: context}, [part, whole, part]) == tally({0: context}, [whole] * 3)
+
+
+def test_of_the_texts_of_inputs_the_log_keeps_the_beginnings():
+    """A text of 15 MB was not logged at all, and took no other value with it."""
+    context = msgspec.structs.replace(context_of("<i8", "<f4"), categories=("note",))
+    notes = tensor_of_bytes([b"x" * 15_000_000, b"short"], (2, 1))
+    logged = logged_values(LogBounds(), context, 2, [*inputs_of(2), notes], outputs_of(2), (0, 1))
+    assert logged.kept is None
+    assert elements(logged.inputs[1]) == [b"x" * MAX_TEXT_BYTES, b"short"]
+
+
+def test_texts_that_take_too_much_are_left_out_and_nothing_else_is():
+    context = msgspec.structs.replace(context_of("<i8", "<f4"), categories=tuple("abcdefgh"))
+    notes = [tensor_of_bytes([b"x" * 1000] * 5000, (5000,)) for _ in range(8)]
+    logged = logged_values(LogBounds(), context, 5000, [*inputs_of(5000), *notes], outputs_of(5000), (0, 1))
+    assert logged.kept == Kept(1000, has_values=True, is_missing=False)
+    assert len(logged.inputs[0]) == 8000
+    assert set(logged.inputs[1:]) == {b""}
 
 
 def test_labels_that_are_too_few_count_as_missing_in_a_sample_too():

@@ -64,3 +64,8 @@ def test_of_equal_values_the_first_comes_first_however_many_there_are():
     values = [[index % 3 for index in range(300)]]
     best = sorted(range(300), key=lambda index: (-values[0][index], index))
     assert classes(values, 300, (-1, 300), datatype="INT32")[1] == [f"{values[0][index]}:{index}" for index in best]
+
+
+def test_an_output_without_a_dimension_of_instances_has_labels():
+    spec = TensorSpec("y", "FP32", (4,), ("a", "b", "c", "d"))
+    assert classify(spec, np.float32([1, 4, 2, 3]), 2).tolist() == [b"4.0:1:b", b"3.0:3:d"]

@@ -201,6 +201,7 @@ BOTH = ["age", "size"]
         (NAMED, split(["age", "x"], [1, 2]), "lacks the columns 'size'. It has also 'x', which"),
         (NAMED, {"dataframe_split": {"data": MATRIX, "columns": [0, 1]}}, "lacks the columns 'age', 'size'"),
         (NAMED, split(["age", "age", "size"], [1, 2, 3]), "names a column twice"),
+        (NAMED, split([*BOTH, *map(str, range(1025))], [1] * 1027), "has 1025 columns that the model does not take"),
         (NAMED, split(BOTH, [1]), "takes 2"),
         (NAMED, split(BOTH, [1, 2], [3]), "ragged"),
         (NAMED, split(BOTH, [1, "q"]), "holds 'q'"),
@@ -248,6 +249,9 @@ def test_a_body_that_does_not_fit_is_refused_with_a_sentence(given, body, senten
         (FRAME, b"age,sex,n\n1,f," + b"9" * 5000, "the model takes INT64"),
         (FRAME, b"age,sex,n\n1,f,+-1", "Column n holds '+-1'"),
         (FLAGS, b"ok,n\nyes,1\n", "Column ok holds 'yes'"),
+        (NAMED, b"\n" * 1_000_001, "more than 1000000 lines"),
+        (NAMED, b"\r" * 1_000_001, "more than 1000000 lines"),
+        (NAMED, b"," * 1_000_000, "has more than 1026 cells"),
         (IMAGES, b"1,2\n", "CSV needs; send JSON"),
     ],
 )

@@ -271,3 +271,11 @@ def test_more_instances_than_one_are_refused():
 def test_the_prediction_of_one_instance_is_the_whole_output(given_signature, tensors, predictions):
     request = InferenceRequest("", {}, {}, None, 1)
     assert json.loads(encode(RESPONSE, request, given_signature, tensors))["predictions"] == predictions
+
+
+@pytest.mark.parametrize("rows", [[{"age": 1, "sex": "f"}], [{"age": [1], "sex": ["f"]}]])
+def test_a_row_of_a_column_of_one_value_may_be_the_value(rows):
+    given = signature(TensorSpec("age", "FP64", (-1, 1)), TensorSpec("sex", "BYTES", (-1, 1)))
+    tensors = read(given, instances=rows).inputs
+    assert tensors["age"].tolist() == [[1.0]]
+    assert tensors["sex"].tolist() == [[b"f"]]

@@ -57,6 +57,7 @@ def test_one_instance_is_one_row(make_context, make_record):
         "label_flips": None,
         "mean_difference": None,
         "values_omitted": False,
+        "features_cat": {},
     }
 
 
@@ -248,3 +249,26 @@ def test_bf16_is_read(make_context, make_record):
     (row,) = rows_of([context], [make_record(inputs=(values,), outputs=(np.array([1], "<i8"), values))])
     assert row["features_num"] == {"radius": 1.5, "texture": -2.0}
     assert row["prediction"] == [1.5, -2.0]
+
+
+def texts(*words: bytes) -> np.ndarray:
+    """Return what a record holds of these texts."""
+    return np.frombuffer(b"".join(len(word).to_bytes(4, "little") + word for word in words), np.uint8)
+
+
+def test_texts_are_features_by_the_name_of_their_input(make_context, make_record):
+    context = make_context(categories=("sex", "town"), inputs=("<f8", "|b1"), features=("age", "member"))
+    numbers = np.array([31.5, 40.0]), np.array([True, False])
+    whole = make_record(batch_size=2, inputs=(*numbers, texts(b"f", b"m"), texts(b"\xff", "Köln".encode())))
+    rows = rows_of([context], [whole])
+    assert [row["features_num"] for row in rows] == [{"age": 31.5, "member": 1.0}, {"age": 40.0, "member": 0.0}]
+    assert [row["features_cat"] for row in rows] == [{"sex": "f", "town": "\ufffd"}, {"sex": "m", "town": "Köln"}]
+
+
+def test_texts_that_are_not_logged_are_not_in_the_map(make_context, make_record):
+    context = make_context(categories=("sex", "town"), inputs=(), features=())
+    cut = make_record(0, 1, batch_size=2, inputs=(texts(), texts(b"a", b"b")))
+    rejected = make_record(0, 2, batch_size=0, inputs=(), outputs=())
+    rows = rows_of([context], [cut, rejected])
+    assert [row["features_cat"] for row in rows] == [{"town": "a"}, {"town": "b"}, {}]
+    assert {str(row["features_num"]) for row in rows} == {"{}"}
