@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,13 @@ class Reduced:
         import ctypes
         import time
 
-        functions = {"crash": ctypes.string_at, "sleep": time.sleep, "fill": bytearray}
+        functions = {
+            "crash": ctypes.string_at,
+            "sleep": time.sleep,
+            "fill": bytearray,
+            "open": open,
+            "connect": socket.create_connection,
+        }
         return functions[self.function], self.arguments
 
 
@@ -185,6 +192,17 @@ def test_a_model_that_misbehaves_while_it_loads_does_so_in_a_process_alone(
     (tmp_path / "said.yaml").write_text(yaml.safe_dump(SAID))
     assert sentence in refused(add("fraud:18", tmp_path / "model.pkl", "--with", tmp_path / "said.yaml"))
     assert not published(tmp_path).exists()
+
+
+def test_a_model_is_tried_without_network_and_not_where_the_command_is_run(add, tmp_path, monkeypatch):
+    monkeypatch.setenv("POINTSMAN_ALLOW_PICKLE", "true")
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for function, argument in (("connect", server.getsockname()), ("open", "said.yaml")):
+            (tmp_path / "model.pkl").write_bytes(pickle.dumps(Reduced(function, argument)))
+            (tmp_path / "said.yaml").write_text(yaml.safe_dump(SAID))
+            said = refused(add("fraud:18", "model.pkl", "--with", "said.yaml"))
+            assert "unreachable" in said if function == "connect" else "No such file" in said
 
 
 def test_a_version_is_validated_offline(add, model, run, tmp_path):
