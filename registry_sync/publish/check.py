@@ -69,6 +69,8 @@ def check_digests(files: Files, manifest: Manifest) -> tuple[None, str]:
 def _packages(manifest: Manifest) -> tuple[State, str]:
     """Return what the artifact was made with, beside what is installed here. The loader decides if that may be."""
     here = [f"{each}; here {_installed(each.partition('==')[0])}" for each in manifest.made_with]
+    if not here and manifest.packages:
+        return "ok", f"needs {', '.join(manifest.packages)}"
     if not here:
         return "ok", "the artifact does not say with which versions it was made"
     same = all(each.partition("==")[2] == _installed(each.partition("==")[0]) for each in manifest.made_with)
