@@ -8,7 +8,7 @@ import pytest
 from registry_sync.publish.make_golden import MOST_BYTES, make_golden
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
-from runtimes.golden import golden_requests, replay
+from runtimes.golden import RELATIVE, golden_requests, replay
 from runtimes.manifest import Example, Signature, TensorSpec
 
 
@@ -22,14 +22,14 @@ class Doubling:
         self._odd = odd
         self._runs = 0
 
-    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:  # noqa: ARG002  # all
         self._runs += 1
         x = inputs["x"]
         if self._odd == "random":
             return [x * 0 + self._runs]
         if self._odd == "picky" and not np.any(x):
             raise ModelFailed("zeros")
-        return [x * 2 if self._odd != "unfit" else x * np.inf]
+        return [np.where(x > 0, np.inf, np.nan).astype(x.dtype) if self._odd == "unfit" else x * 2]
 
 
 def made(spec: TensorSpec, odd: str = "", **examples: Tensor) -> tuple[list[np.ndarray], str]:
@@ -83,9 +83,13 @@ def test_nan_and_infinities_are_compared():
 
 
 def test_random_answers_make_none():
-    assert made(TensorSpec("x", "FP32", (-1, 2)), "random")[1].startswith(
-        "No golden request was made: the model does not"
-    )
+    assert "does not answer the same request twice" in made(TensorSpec("x", "FP32", (-1, 2)), "random")[1]
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32"])
+def test_half_precision_is_compared_with_wider_tolerances(datatype):
+    content, _, _ = make_golden(Doubling(TensorSpec("x", datatype, (-1, 2))), {})
+    assert {each.relative for each in golden_requests(content)} == {RELATIVE if datatype == "FP32" else 0.02}
 
 
 def test_a_large_request_makes_none():
