@@ -122,6 +122,25 @@ def test_a_models_yaml_that_pins_another_file_is_refused(add, model):
     assert "remove the key sha256" in refused(add("fraud:18", model))
 
 
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"runtime": "tensorflow"}, "no runtime 'tensorflow'; there are onnx, sklearn"),
+        ({"file": 3}, "file must be the name of a file"),
+        ({"file": "other.onnx"}, "no file other.onnx"),
+        ({"inputs": {}}, "inputs must be a list of tensors"),
+        ({"outputs": [3]}, "Each output must be a name"),
+        ({"max_batch": "x"}, "Expected `int`"),
+        ({"golden": "none.json"}, "not among its files"),
+    ],
+)
+def test_what_a_person_says_wrongly_is_said_in_a_sentence(add, model, said, sentence):
+    (model / "model.yaml").write_text(yaml.safe_dump({**SAID, **said}))
+    error = refused(add("fraud:18", model))
+    assert sentence in error
+    assert "Error(" not in error
+
+
 def test_random_answers_make_no_golden_request(add, model, tmp_path):
     (model / "model.onnx").write_bytes(doubling("RandomNormalLike"))
     result = add("fraud:18", model)
