@@ -197,7 +197,7 @@ class Reduced:
     [
         ("crash", 0, "Its process ended (signal 11)"),
         ("sleep", 600, "within 4 s (POINTSMAN_LOAD_WITHIN_S)"),
-        ("fill", 1 << 40, "more memory than 2048 MiB (POINTSMAN_LOAD_MAX_BYTES)"),
+        ("fill", 3 << 30, "more memory than 2048 MiB (POINTSMAN_LOAD_MAX_BYTES)"),
     ],
 )
 def test_a_model_that_misbehaves_while_it_loads_does_so_in_a_process_alone(
