@@ -17,6 +17,8 @@ _WORKER = "gateway.cli.check_worker"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory", "Unable to allocate")
 
+_NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
+
 
 class Checked(NamedTuple):
     """The steps that ended, and the result if none failed."""
@@ -88,4 +90,6 @@ def _explained(step: Step, task: ToCheck) -> Step:
     if step.state == "failed" and limit and any(word in step.detail for word in _NO_MEMORY):
         detail = f"It takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES). {step.detail}"
         return msgspec.structs.replace(step, detail=detail)
+    if step.state == "failed" and not task.has_network and any(word in step.detail for word in _NO_NETWORK):
+        return msgspec.structs.replace(step, detail=f"{step.detail} A version is tried without network.")
     return step

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway.execution.process.die_with import die_with
+from gateway.execution.process.network import leave_network
 from registry_sync.publish.messages import Message, decode_task, encode
 from registry_sync.publish.steps import StepFailed, Steps
 from registry_sync.publish.work import check
@@ -34,6 +35,11 @@ def main() -> None:
         connection.sendall(encode(message) + b"\n")
 
     to_check = decode_task(task)
+    sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
+    os.chdir("/")  # a model must not find files where the command happens to be run
+    if not to_check.has_network:
+        with suppress(OSError):  # where the machine does not allow it, the model is tried all the same
+            leave_network()
     _limit_memory(to_check.options.max_bytes)
     with suppress(StepFailed):
         report(check(to_check, Steps(report)))

@@ -1,5 +1,6 @@
 """Publishes a version: `pointsman models add`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,17 +49,21 @@ def add_version(request: Request, *, home: Path | None, as_json: bool) -> None:
         parse_name(alias, "An alias")
     settings = read_settings(home=home)
     publisher = open_publisher(settings.registry)
-    checked = _check(request, settings, is_quiet=as_json)
+    progress = Progress()
+    on_step: Callable[[str], None] = (lambda _: None) if as_json else progress.step
+    checked = _check(request, settings, on_step)
     if checked.result is None:
         raise ModelRefused(f"{request.source} was not published as {ref}. {checked.failure}")
     manifest = parse_manifest(checked.result.manifest)
     moved: dict[str, str | None] = {}
     is_new = False
     if not request.is_dry:
+        on_step("write")
         if Path(settings.registry).is_relative_to(settings.home):
             make_home(settings.home)
         is_new = publisher.publish(ref.model, str(ref.version), manifest, _contents(request.source, checked.result))
         moved = {alias: publisher.set_alias(ref.model, alias, str(ref.version)) for alias in request.aliases}
+    progress.done()
     published = Published(
         ref=ref,
         manifest=manifest,
@@ -103,7 +108,7 @@ def version_of(reference: str) -> ArmRef:
     return ref
 
 
-def _check(request: Request, settings: Settings, *, is_quiet: bool) -> Checked:
+def _check(request: Request, settings: Settings, on_step: Callable[[str], None]) -> Checked:
     said = _said(request)
     options = load_options(settings)
     options = replace(options, trusted_types=(*options.trusted_types, *request.trusted))  # --trust is the consent
@@ -115,11 +120,7 @@ def _check(request: Request, settings: Settings, *, is_quiet: bool) -> Checked:
         golden="" if request.golden is None else str(request.golden.absolute()),
     )
     list_files(request.source)  # says at once what is wrong with a path
-    progress = Progress()
-    checked = check_in_process(task, (lambda _: None) if is_quiet else progress.step)
-    if checked.result is not None:
-        progress.done()
-    return checked
+    return check_in_process(task, on_step)
 
 
 def _said(request: Request) -> dict[str, Any]:

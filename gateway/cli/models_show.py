@@ -37,7 +37,7 @@ def show_versions(model: str | None, *, url: str, home: Path | None, as_json: bo
         print_json(rows)
         return
     print_table(
-        ["MODEL", "VERSION", "ALIASES", "KIND", "SHA256", "STATE", "BATCHED", "REASON"],
+        ["MODEL", "VERSION", "ALIASES", "KIND", "SHA256", "STATE", "BATCHING", "REASON"],
         [
             (
                 row["model"],
@@ -46,7 +46,7 @@ def show_versions(model: str | None, *, url: str, home: Path | None, as_json: bo
                 row["kind"],
                 row["digest"][:12],
                 row["state"],
-                row["batched"],
+                row["batching"],
                 row["reason"],
             )
             for row in rows
@@ -79,7 +79,7 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
         f"  golden requests: {manifest.golden or 'none'}",
         f"  state: {row['state'] or f'not known. {silence}' if silence else row['state']}",
         *([f"  {row['reason']}"] if row["reason"] else []),
-        *([f"  batched: {row['batched']}"] if row["batched"] else []),
+        *([f"  batching: {row['batching']}"] if row["batching"] else []),
     ]
     for line in lines:
         say(printable(line))
@@ -96,7 +96,7 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
         "digest": "",
         "state": "" if held is None else there.get("state", "not used"),
         "reason": there.get("reason", ""),
-        "batched": _batched(there),
+        "batching": _batching(there),
     }
     try:
         manifest = registry.manifest(model, version)
@@ -105,10 +105,9 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
     return {**row, "kind": manifest.runtime, "digest": manifest.digest}
 
 
-def _batched(there: Mapping[str, Any]) -> str:
-    """Return if the gateway merges requests of a version and, if it does not, why; empty if it does not say."""
-    why = there.get("unbatched_because")
-    return "" if why is None else f"no: {why}" if why else "yes"
+def _batching(there: Mapping[str, Any]) -> str:
+    """Return `batched`, or why the gateway does not merge requests of a version; empty if it does not say."""
+    return str(there.get("batching", ""))
 
 
 def _held(url: str) -> tuple[_Held | None, str]:

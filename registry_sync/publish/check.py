@@ -29,7 +29,7 @@ def load_checked(files: Files, manifest: Manifest, options: LoadOptions, steps: 
     Raises:
         StepFailed: a step has failed. It was reported, with the reason.
     """
-    steps.run("digests", lambda: _digests(files, manifest))
+    steps.run("digests", lambda: check_digests(files, manifest))
     steps.note("packages", *_packages(manifest))
     built = steps.run("load", lambda: _load(files, manifest, options))
     steps.run("signature", lambda: _signature(built, manifest))
@@ -59,7 +59,8 @@ def make_golden_step(runtime: Runtime, examples: Mapping[str, Tensor], steps: St
     return steps.run("golden requests made", work)
 
 
-def _digests(files: Files, manifest: Manifest) -> tuple[None, str]:
+def check_digests(files: Files, manifest: Manifest) -> tuple[None, str]:
+    """Hold the files against the digests of the manifest. Return what was found."""
     verify(files, manifest)
     size = sum(len(files[file]) for file in manifest.pinned)
     return None, f"{len(manifest.pinned)} {'file' if len(manifest.pinned) == 1 else 'files'}, {size:,} bytes"
@@ -68,6 +69,8 @@ def _digests(files: Files, manifest: Manifest) -> tuple[None, str]:
 def _packages(manifest: Manifest) -> tuple[State, str]:
     """Return what the artifact was made with, beside what is installed here. The loader decides if that may be."""
     here = [f"{each}; here {_installed(each.partition('==')[0])}" for each in manifest.made_with]
+    if not here and manifest.packages:
+        return "ok", f"needs {', '.join(manifest.packages)}"
     if not here:
         return "ok", "the artifact does not say with which versions it was made"
     same = all(each.partition("==")[2] == _installed(each.partition("==")[0]) for each in manifest.made_with)

@@ -26,7 +26,7 @@ def merge_tensors(read: Sequence[TensorSpec], said: object, kind: str) -> tuple[
     """
     if said is None:
         return tuple(read)
-    items = _items(said, kind)
+    items = tensors_said(said, kind)
     own = {spec.name: spec for spec in read} | {spec.own_name: spec for spec in read}
     whole = [each for each in items if isinstance(each, dict) and _is_whole(each)]
     if len(whole) == len(items):
@@ -37,7 +37,8 @@ def merge_tensors(read: Sequence[TensorSpec], said: object, kind: str) -> tuple[
     return tuple(changed.get(spec.name, spec) for spec in read)
 
 
-def _items(said: object, kind: str) -> list[str | dict[str, Any]]:
+def tensors_said(said: object, kind: str) -> list[str | dict[str, Any]]:
+    """Return tensors as a person wrote them. Raises like `merge_tensors`."""
     if not isinstance(said, list) or not said:
         raise ModelRefused(f"{kind}s must be a list of tensors.")
     for each in said:

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from registry_sync.publish.merge import all_whole, is_name_alone, merge_tensors
+from registry_sync.publish.merge import all_whole, is_name_alone, merge_tensors, tensors_said
 from registry_sync.publish.said import Said, over, parse_said
 from runtimes.datatypes import Tensor
 from runtimes.detect import Found, detect
@@ -14,9 +14,19 @@ from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import MANIFEST, Files, Manifest, TensorSpec, manifest_to_yaml, parse_manifest, plain
+from runtimes.manifest import (
+    MANIFEST,
+    Files,
+    Manifest,
+    RuntimeName,
+    TensorSpec,
+    manifest_to_yaml,
+    parse_manifest,
+    plain,
+)
 
 GOLDEN = "golden.json"
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 
 
 class Understood(NamedTuple):
@@ -37,7 +47,8 @@ def understand(files: Files, said: Said, options: LoadOptions) -> Understood:
     if MANIFEST in files:
         said = over(said, _said_in_folder(files))
         files = {file: content for file, content in files.items() if file != MANIFEST}
-    found = detect(files, str(said.get("file") or ""), said.get("runtime"))
+    _check_said(said)
+    found = detect(files, said.get("file") or "", said.get("runtime"))
     draft = _draft(found, files, said, options)
     content = {**draft.more, **{key: value for key, value in said.items() if value is not None}}
     golden = content.get("golden") or (GOLDEN if GOLDEN in files else "")
@@ -53,6 +64,17 @@ def understand(files: Files, said: Said, options: LoadOptions) -> Understood:
     manifest = _manifest(merged)
     remarks = (*draft.remarks, *_left_out(draft, manifest.outputs))
     return Understood(manifest, files, remarks, _examples(draft, manifest))
+
+
+def _check_said(said: Said) -> None:
+    """Check what is needed before the manifest is complete, and so can be checked as a whole."""
+    if said.get("runtime") not in (None, *RUNTIMES):
+        raise ModelRefused(f"There is no runtime {said['runtime']!r}; there are {', '.join(RUNTIMES)}.")
+    if not isinstance(said.get("file"), str | None):
+        raise ModelRefused(f"file must be the name of a file, not {said['file']!r}.")
+    for kind in ("input", "output"):
+        if said.get(f"{kind}s") is not None:
+            tensors_said(said[f"{kind}s"], kind)
 
 
 def with_file(manifest: Manifest, files: Files, name: str, content: bytes) -> tuple[Manifest, Files]:

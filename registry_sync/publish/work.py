@@ -1,8 +1,10 @@
 """What the process does that checks a version: with the files of a person, or with a version of a registry."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from registry_sync.publish.check import load_checked, make_golden_step, measure
+from registry_sync.publish.absent_packages import absent_packages
+from registry_sync.publish.check import check_digests, load_checked, make_golden_step, measure
 from registry_sync.publish.messages import Result, ToCheck
 from registry_sync.publish.source import list_files, read_file, read_files
 from registry_sync.publish.steps import Steps
@@ -28,6 +30,11 @@ def _add(task: ToCheck, steps: Steps) -> Result:
     if task.golden:
         made[GOLDEN] = steps.run("golden file", lambda: (read_file(Path(task.golden)), task.golden))
         manifest, files = with_file(manifest, files, GOLDEN, made[GOLDEN])
+    absent = absent_packages(manifest)
+    if absent:
+        remark = _not_tried(absent)
+        steps.note("load", "remark", remark)
+        return Result(manifest=manifest_to_yaml(manifest), made=made, remarks=(*remarks, remark))
     runtime = load_checked(files, manifest, task.options, steps)
     if not manifest.golden:
         content, why = make_golden_step(runtime, examples, steps)
@@ -38,6 +45,10 @@ def _add(task: ToCheck, steps: Steps) -> Result:
             remarks = (*remarks, why)
     measure(runtime, files, manifest, steps)
     return Result(manifest=manifest_to_yaml(manifest), made=made, remarks=remarks)
+
+
+def _not_tried(absent: Sequence[str]) -> str:
+    return f"It was not tried: {', '.join(absent)} is installed only for the application of its own that it will have."
 
 
 def _read(source: Path) -> tuple[Files, str]:
@@ -54,6 +65,11 @@ def _validate(task: ToCheck, steps: Steps) -> Result:
     folder = Path(task.source)
     manifest = steps.run("model.yaml", lambda: _manifest(folder))
     files = steps.run("files", lambda: _pinned(folder, manifest))
+    absent = absent_packages(manifest)
+    if absent:
+        steps.run("digests", lambda: check_digests(files, manifest))
+        steps.note("load", "remark", _not_tried(absent))
+        return Result(manifest=manifest_to_yaml(manifest))
     runtime = load_checked(files, manifest, task.options, steps)
     measure(runtime, files, manifest, steps)
     return Result(manifest=manifest_to_yaml(manifest))

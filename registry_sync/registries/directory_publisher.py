@@ -44,8 +44,10 @@ class DirectoryPublisher:
             if os.path.lexists(place):
                 return self._require_same(model, version, manifest)
             with self._fresh_folder(folder) as fresh:
-                for file in manifest.pinned:
-                    _write(fresh, file, contents[file], manifest.pinned[file])
+                for file, digest in manifest.pinned.items():
+                    if file not in contents:
+                        raise ModelRefused(f"{file} was removed while it was being published.")
+                    _write(fresh, file, contents[file], digest)
                 _write_bytes(fresh / MANIFEST, manifest_to_yaml(manifest).encode())
                 for path, _, _ in os.walk(fresh):
                     _flush_folder(Path(path))

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,25 @@ def test_a_models_yaml_that_pins_another_file_is_refused(add, model):
     assert "remove the key sha256" in refused(add("fraud:18", model))
 
 
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"runtime": "tensorflow"}, "no runtime 'tensorflow'; there are onnx, sklearn"),
+        ({"file": 3}, "file must be the name of a file"),
+        ({"file": "other.onnx"}, "no file other.onnx"),
+        ({"inputs": {}}, "inputs must be a list of tensors"),
+        ({"outputs": [3]}, "Each output must be a name"),
+        ({"max_batch": "x"}, "Expected `int`"),
+        ({"golden": "none.json"}, "not among its files"),
+    ],
+)
+def test_what_a_person_says_wrongly_is_said_in_a_sentence(add, model, said, sentence):
+    (model / "model.yaml").write_text(yaml.safe_dump({**SAID, **said}))
+    error = refused(add("fraud:18", model))
+    assert sentence in error
+    assert "Error(" not in error
+
+
 def test_random_answers_make_no_golden_request(add, model, tmp_path):
     (model / "model.onnx").write_bytes(doubling("RandomNormalLike"))
     result = add("fraud:18", model)
@@ -162,7 +182,13 @@ class Reduced:
         import ctypes
         import time
 
-        functions = {"crash": ctypes.string_at, "sleep": time.sleep, "fill": bytearray}
+        functions = {
+            "crash": ctypes.string_at,
+            "sleep": time.sleep,
+            "fill": bytearray,
+            "open": open,
+            "connect": socket.create_connection,
+        }
         return functions[self.function], self.arguments
 
 
@@ -171,7 +197,7 @@ class Reduced:
     [
         ("crash", 0, "Its process ended (signal 11)"),
         ("sleep", 600, "within 4 s (POINTSMAN_LOAD_WITHIN_S)"),
-        ("fill", 1 << 40, "more memory than 2048 MiB (POINTSMAN_LOAD_MAX_BYTES)"),
+        ("fill", 3 << 30, "more memory than 2048 MiB (POINTSMAN_LOAD_MAX_BYTES)"),
     ],
 )
 def test_a_model_that_misbehaves_while_it_loads_does_so_in_a_process_alone(
@@ -185,6 +211,17 @@ def test_a_model_that_misbehaves_while_it_loads_does_so_in_a_process_alone(
     (tmp_path / "said.yaml").write_text(yaml.safe_dump(SAID))
     assert sentence in refused(add("fraud:18", tmp_path / "model.pkl", "--with", tmp_path / "said.yaml"))
     assert not published(tmp_path).exists()
+
+
+def test_a_model_is_tried_without_network_and_not_where_the_command_is_run(add, tmp_path, monkeypatch):
+    monkeypatch.setenv("POINTSMAN_ALLOW_PICKLE", "true")
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for function, argument in (("connect", server.getsockname()), ("open", "said.yaml")):
+            (tmp_path / "model.pkl").write_bytes(pickle.dumps(Reduced(function, argument)))
+            (tmp_path / "said.yaml").write_text(yaml.safe_dump(SAID))
+            said = refused(add("fraud:18", "model.pkl", "--with", "said.yaml"))
+            assert "unreachable" in said if function == "connect" else "No such file" in said
 
 
 def test_a_version_is_validated_offline(add, model, run, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -142,6 +143,29 @@ def test_a_publisher_that_is_killed_leaves_nothing_that_readers_see_and_the_next
     assert publish() is True
     assert registry.versions("fraud") == ["1"]
     assert sorted(each.name for each in (root / "fraud").iterdir()) == [".lock", "1"]
+
+
+def test_a_reader_never_sees_half_of_a_version(root, publish, manifest):
+    publish("0")
+    published, seen = threading.Event(), set()
+
+    def read() -> None:
+        registry = DirectoryRegistry(root)
+        while not published.is_set():
+            for version in registry.versions("fraud"):
+                found = registry.manifest("fraud", version)
+                assert registry.fetch("fraud", version, found) == {"model.onnx": CONTENT, "data/weights.bin": WEIGHTS}
+                seen.add(version)
+
+    with ThreadPoolExecutor() as readers:
+        reading = readers.submit(read)
+        try:
+            for version in range(1, 60):
+                publish(str(version))
+        finally:
+            published.set()
+        reading.result()
+    assert len(seen) > 1
 
 
 def test_aliases_of_two_publishers_are_all_kept(root, publish):
