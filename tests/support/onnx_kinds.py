@@ -367,3 +367,26 @@ def _kind_past_and_present() -> Kind:
         return {name: g.normal(size=shape).astype("f4") for name, shape in shapes.items()}
 
     return Kind({"model.onnx": content}, request, is_merged=True)
+
+
+def _kind_catboost_regressor() -> Kind:
+    """Make the model that says [N] and answers [N, 1]."""
+    import catboost
+
+    return _of_catboost(catboost.CatBoostRegressor, _random(50, 3) @ np.array([1, 2, 3]))
+
+
+def _kind_catboost_classifier() -> Kind:
+    import catboost
+
+    return _of_catboost(catboost.CatBoostClassifier, np.arange(50) % 3)
+
+
+def _of_catboost(estimator: Any, target: Any) -> Kind:
+    made = estimator(iterations=5, verbose=0, allow_writing_files=False, random_seed=0, thread_count=1)
+    made.fit(_random(50, 3), target)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        made.save_model(str(path), format="onnx")
+        files = {"model.onnx": path.read_bytes()}
+    return Kind(files, lambda g: {"features": g.normal(size=(_rows(g), 3)).astype("f4")}, is_merged=True)
