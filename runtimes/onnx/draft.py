@@ -47,17 +47,21 @@ def draft_onnx(files: Files, file: str, options: LoadOptions, said: Mapping[str,
     inputs = tuple(_inputs(session, given, said))
     nodes = {node.name: node.type for node in session.get_outputs()}
     wanted = _wanted_outputs(nodes, said)
+    kinds = {name: kind for name in wanted if (kind := node_type(nodes[name]))}
+    for name in [name for name in wanted if name not in kinds]:
+        remarks.append(f"The output {name} is left out: it is {nodes[name]}, which cannot be a tensor.")
+        del wanted[name]
     limited = LimitedSession(session, options.within_s)
     limit_s = min(_TRIES_WITHIN_S, options.within_s)
     probe = Probe(limited, inputs, tuple(wanted), limit_s, with_values="tensor(bfloat16)" in nodes.values())
     runs, batch, why = _tried(probe, said, why_mixed)
     remarks.append(why)
     specs = []
-    for name, own_name in wanted.items():
-        spec, remark = output_spec(answered[name], nodes[name], runs, batch, classes.get(name, ()))
+    for name, seen_name in wanted.items():
+        spec, remark = output_spec(answered[name], kinds[name], runs, batch, classes.get(name, ()))
         remarks.append(remark)
         if spec is not None:
-            specs.append(spec if own_name == name else msgspec.structs.replace(spec, name=own_name, source=name))
+            specs.append(spec if seen_name == name else msgspec.structs.replace(spec, name=seen_name, source=name))
     if not specs:
         raise ModelRefused(f"No output of the model can be answered as a tensor. {' '.join(remarks[-len(wanted) :])}")
     described, examples = _with_examples(probe, runs[0].found, batch, said)
@@ -134,7 +138,7 @@ def _wanted_outputs(nodes: Mapping[str, str], said: Mapping[str, Any]) -> dict[s
     unknown = wanted.keys() - nodes.keys()
     if unknown:
         raise ModelRefused(f"The model has no output {', '.join(sorted(unknown))}; it has {', '.join(nodes)}.")
-    return wanted or {name: name for name, kind in nodes.items() if not kind.startswith("optional")}
+    return wanted or {name: name for name in nodes}
 
 
 def _tried(probe: Probe, said: Mapping[str, Any], why_mixed: str) -> tuple[list[Run], Batch, str]:
