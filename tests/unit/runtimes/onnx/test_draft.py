@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from loadtests.onnx_version import drafted_manifest
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Example, TensorSpec, manifest_to_yaml, parse_manifest
-from tests.support.onnx_kinds import draft, kinds, loaded, manifest_of, model_of, node
+from tests.support.onnx_kinds import draft, kinds, loaded, model_of, node
 
 _KINDS = kinds()
 
@@ -23,7 +24,7 @@ def _said(drafted) -> str:
 @pytest.mark.parametrize("name", _KINDS)
 def test_a_draft_can_be_written_and_read_back(name):
     kind = _KINDS[name]
-    manifest = manifest_of(kind.files, draft(kind.files, kind.file))
+    manifest = drafted_manifest(kind.files, draft(kind.files, kind.file))
     assert parse_manifest(manifest_to_yaml(manifest)) == manifest
 
 

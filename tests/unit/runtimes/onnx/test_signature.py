@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from loadtests.onnx_version import drafted_manifest
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Example, TensorSpec
 from runtimes.runtime import Runtime
-from tests.support.onnx_kinds import draft, kinds, manifest_of, model_of, node
+from tests.support.onnx_kinds import draft, kinds, model_of, node
 
 _KINDS = kinds()
 _TWO = model_of(
@@ -20,7 +21,7 @@ _TWO = model_of(
 
 def _load(content: bytes, **change: object) -> Runtime:
     files = {"model.onnx": content}
-    return load(files, manifest_of(files, draft(files, "model.onnx"), **change), LoadOptions())
+    return load(files, drafted_manifest(files, draft(files, "model.onnx"), **change), LoadOptions())
 
 
 def test_some_outputs_may_be_left_out_and_names_mapped():
@@ -131,6 +132,6 @@ def test_an_operator_that_is_not_there_is_refused_with_the_setting():
 
 def test_a_library_that_is_not_there_is_refused():
     files = {"model.onnx": _TWO}
-    manifest = manifest_of(files, draft(files, "model.onnx"))
+    manifest = drafted_manifest(files, draft(files, "model.onnx"))
     with pytest.raises(ModelRefused, match=r"library of operators /nowhere/libops\.so cannot be loaded"):
         load(files, manifest, LoadOptions(custom_operators=("/nowhere/libops.so",)))
