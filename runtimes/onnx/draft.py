@@ -1,6 +1,7 @@
 """The draft of a manifest for an ONNX model: what its graph says, and what it shows when it is run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from runtimes.onnx.classes import zipmap_classes
 from runtimes.onnx.external import SelfContained, external_files
 from runtimes.onnx.graph import Value, parse_graph, values_of
 from runtimes.onnx.node_types import NodeType, node_type
-from runtimes.onnx.outputs import output_spec
+from runtimes.onnx.outputs import have_one_rank, output_spec
 from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput, size_of, value_of
 from runtimes.onnx.row_by_row import why_rows_mix
 from runtimes.onnx.session import LimitedSession, open_session
@@ -55,8 +56,15 @@ def draft_onnx(files: Files, file: str, options: LoadOptions, said: Mapping[str,
         del wanted[name]
     limited = LimitedSession(session, options.within_s)
     limit_s = min(_TRIES_WITHIN_S, options.within_s)
-    probe = Probe(limited, inputs, tuple(wanted), limit_s, with_values="tensor(bfloat16)" in nodes.values())
+    make = partial(
+        Probe, limited, outputs=tuple(wanted), limit_s=limit_s, with_values="tensor(bfloat16)" in nodes.values()
+    )
+    probe = make(inputs=inputs)
     runs, batch, why = _tried(probe, said, why_mixed)
+    if not have_one_rank(runs):
+        probe = make(inputs=tuple(map(probe.of_one_instance, inputs)))
+        runs, batch, _ = _tried(probe, said, why_mixed)
+        why = "It answers several instances with another number of dimensions, so a request is one instance."
     remarks.append(why)
     specs, about = _outputs(wanted, answered, kinds, runs, batch, classes)
     remarks += about

@@ -69,6 +69,13 @@ def _open(said: Sequence[int | str]) -> tuple[int, ...]:
     return tuple(size if isinstance(size, int) and size > 0 else -1 for size in said)
 
 
+def have_one_rank(runs: Sequence[Run]) -> bool:
+    """Return True if each output has the same number of dimensions in all runs."""
+    return all(
+        len({each.tensor.ndim for each in flats_of(name, runs) if each is not None}) <= 1 for name in runs[0].answers
+    )
+
+
 def observed(shapes: Sequence[tuple[int, ...]], runs: Sequence[Run], batch: Batch) -> tuple[int, ...]:
     """Return the shape that all these answers have, with -1 where they differ."""
     if len({len(shape) for shape in shapes}) > 1:

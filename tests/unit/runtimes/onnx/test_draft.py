@@ -115,6 +115,13 @@ def test_examples_are_written_where_zeros_of_size_1_are_no_input(name, examples)
     assert ("examples that it does answer are written" in _said(drafted)) == bool(examples)
 
 
+def test_a_rank_that_depends_on_the_number_of_instances_means_one_instance():
+    drafted = _draft([node("Squeeze", ["x"], ["y"])], {"x": ("FP32", ["batch", 3])}, {"y": ("FP32", None)})
+    assert drafted.inputs == (TensorSpec("x", "FP32", (1, 3)),)
+    assert drafted.outputs == (TensorSpec("y", "FP32", (3,)),)
+    assert "It answers several instances with another number of dimensions" in _said(drafted)
+
+
 def test_the_sampling_rate_is_known():
     nodes = [node("Sub", ["sr", "rate"], ["at"]), node("Gather", ["x", "at"], ["y"])]  # fails but for 8,000
     inputs = {"x": ("FP32", [1]), "sr": ("INT64", [1])}
