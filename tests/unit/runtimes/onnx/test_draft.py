@@ -186,3 +186,19 @@ def test_an_optional_output_is_left_out_with_a_remark():
 def test_what_is_no_model_is_refused(content):
     with pytest.raises(ModelRefused, match=r"no ONNX model|ONNX Runtime's own format"):
         draft({"m.onnx": content}, "m.onnx")
+
+
+def test_bf16_is_drafted():
+    shape = ["N", 2]
+    drafted = _draft([node("Identity", ["x"], ["y"])], {"x": ("BF16", shape)}, {"y": ("BF16", shape)})
+    assert [spec.datatype for spec in (*drafted.inputs, *drafted.outputs)] == ["BF16", "BF16"]
+
+
+def test_an_empty_input_is_drafted_and_served():
+    files = {"m.onnx": model_of(
+        [node("Concat", ["x", "more"], ["y"], axis=1)],
+        {"x": ("FP32", ["N", 2]), "more": ("FP32", ["N", 0])}, {"y": ("FP32", ["N", 2])},
+    )}  # fmt: skip
+    runtime = loaded(files, "m.onnx")
+    feed = {"x": np.ones((3, 2), "f4"), "more": np.ones((3, 0), "f4")}
+    assert runtime.run(feed, ["y"])[0].shape == (3, 2)
