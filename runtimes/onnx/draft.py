@@ -1,6 +1,7 @@
 """The draft of a manifest for an ONNX model: what its graph says, and what it shows when it is run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,10 +14,10 @@ from runtimes.load_options import LoadOptions
 from runtimes.manifest import Batch, Example, Files, Signature, TensorSpec
 from runtimes.onnx.batch import Run, find_batch, with_rows
 from runtimes.onnx.classes import zipmap_classes
-from runtimes.onnx.external import external_files
+from runtimes.onnx.external import SelfContained, external_files
 from runtimes.onnx.graph import Value, parse_graph, values_of
-from runtimes.onnx.node_types import node_type
-from runtimes.onnx.outputs import output_spec
+from runtimes.onnx.node_types import NodeType, node_type
+from runtimes.onnx.outputs import have_one_rank, output_spec
 from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput, size_of, value_of
 from runtimes.onnx.row_by_row import why_rows_mix
 from runtimes.onnx.session import LimitedSession, open_session
@@ -43,29 +44,56 @@ def draft_onnx(files: Files, file: str, options: LoadOptions, said: Mapping[str,
         remarks.append(f"Its weights are in {', '.join(weights)}, which must be among the files of the version.")
     why_mixed, classes = why_rows_mix(model), zipmap_classes(model)
     given, answered = values_of(model.graph.input), values_of(model.graph.output)
-    session = open_session(files[file], model, files, options, is_quiet=True)
+    contained = SelfContained(files[file], model, files)
+    del model  # before ONNX Runtime makes its own copies of the weights
+    session = open_session(contained, options, is_quiet=True)
     inputs = tuple(_inputs(session, given, said))
     nodes = {node.name: node.type for node in session.get_outputs()}
     wanted = _wanted_outputs(nodes, said)
+    kinds = {name: kind for name in wanted if (kind := node_type(nodes[name]))}
+    for name in [name for name in wanted if name not in kinds]:
+        remarks.append(f"The output {name} is left out: it is {nodes[name]}, which cannot be a tensor.")
+        del wanted[name]
     limited = LimitedSession(session, options.within_s)
     limit_s = min(_TRIES_WITHIN_S, options.within_s)
-    probe = Probe(limited, inputs, tuple(wanted), limit_s, with_values="tensor(bfloat16)" in nodes.values())
+    make = partial(
+        Probe, limited, outputs=tuple(wanted), limit_s=limit_s, with_values="tensor(bfloat16)" in nodes.values()
+    )
+    probe = make(inputs=inputs)
     runs, batch, why = _tried(probe, said, why_mixed)
+    if not have_one_rank(runs):
+        probe = make(inputs=tuple(map(probe.of_one_instance, inputs)))
+        runs, batch, _ = _tried(probe, said, why_mixed)
+        why = "It answers several instances with another number of dimensions, so a request is one instance."
     remarks.append(why)
-    specs = []
-    for name, own_name in wanted.items():
-        spec, remark = output_spec(answered[name], nodes[name], runs, batch, classes.get(name, ()))
-        remarks.append(remark)
-        if spec is not None:
-            specs.append(spec if own_name == name else msgspec.structs.replace(spec, name=own_name, source=name))
-    if not specs:
-        raise ModelRefused(f"No output of the model can be answered as a tensor. {' '.join(remarks[-len(wanted) :])}")
+    specs, about = _outputs(wanted, answered, kinds, runs, batch, classes)
+    remarks += about
     described, examples = _with_examples(probe, runs[0].found, batch, said)
     remarks.append(examples)
     if why_mixed:
         remarks.append(f"Requests are never merged: {why_mixed}.")
     more = {"batch": batch} if batch == "none" else {}
-    return Draft("onnx", file, described, tuple(specs), tuple(filter(None, remarks)), more)
+    return Draft("onnx", file, described, specs, tuple(filter(None, remarks)), more)
+
+
+def _outputs(
+    wanted: Mapping[str, str],
+    graph: Mapping[str, Value],
+    kinds: Mapping[str, NodeType],
+    runs: Sequence[Run],
+    batch: Batch,
+    classes: Mapping[str, tuple[str, ...]],
+) -> tuple[tuple[TensorSpec, ...], list[str]]:
+    """Return the outputs that can be tensors, with the names that callers see, and a remark on each."""
+    specs, remarks = [], []
+    for name, seen_name in wanted.items():
+        spec, remark = output_spec(graph[name], kinds[name], runs, batch, classes.get(name, ()))
+        remarks.append(remark)
+        if spec is not None:
+            specs.append(spec if seen_name == name else msgspec.structs.replace(spec, name=seen_name, source=name))
+    if not specs:
+        raise ModelRefused(f"No output of the model can be answered as a tensor. {' '.join(remarks)}")
+    return tuple(specs), remarks
 
 
 def _made_by(model: Any) -> str:
@@ -134,7 +162,7 @@ def _wanted_outputs(nodes: Mapping[str, str], said: Mapping[str, Any]) -> dict[s
     unknown = wanted.keys() - nodes.keys()
     if unknown:
         raise ModelRefused(f"The model has no output {', '.join(sorted(unknown))}; it has {', '.join(nodes)}.")
-    return wanted or {name: name for name, kind in nodes.items() if not kind.startswith("optional")}
+    return wanted or {name: name for name in nodes}
 
 
 def _tried(probe: Probe, said: Mapping[str, Any], why_mixed: str) -> tuple[list[Run], Batch, str]:

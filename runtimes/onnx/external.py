@@ -22,25 +22,27 @@ _IN_MEMORY_TAG = "_ORT_MEM_ADDR_"
 _EXTERNAL = 1  # TensorProto.EXTERNAL
 
 
-class External:
-    """The external data of one model: whether there is any, and what ONNX Runtime is to be given.
+class SelfContained:
+    """A model for a session that opens no files: its bytes, and the content of the files that they refer to.
+
+    `model` is what was parsed from `content`; it is not kept, for its weights are a second copy of them.
 
     Raises:
         ModelRefused: a location is not one of `files`, or a file is too short.
     """
 
-    def __init__(self, model: Any, files: Mapping[str, bytes]) -> None:
+    def __init__(self, content: bytes, model: Any, files: Mapping[str, bytes]) -> None:
         self._files = files
         self._locations: dict[str, bytes] = {}
-        self.inlined = 0
-        """How many tensors were written into the graph."""
+        is_changed = False
         for tensor in model.graph.initializer:
             if is_external(tensor):
-                _, content, _, _ = self._part(tensor)
-                self._locations[_entries(tensor)["location"]] = content
+                self._locations[_entries(tensor)["location"]], _, _ = self._part(tensor)
         for tensor in inner_tensors(model):
             if is_external(tensor):
                 self._inline(tensor)
+                is_changed = True
+        self.content = model.SerializeToString() if is_changed else content
 
     def give_to(self, options: Any) -> None:
         """Pass the files to the options of a session."""
@@ -49,14 +51,13 @@ class External:
             options.add_external_initializers_from_files_in_memory(list(self._locations), buffers, [*map(len, buffers)])
 
     def _inline(self, tensor: Any) -> None:
-        _, content, offset, length = self._part(tensor)
-        tensor.raw_data = content[offset : offset + length]
+        weights, offset, length = self._part(tensor)
+        tensor.raw_data = weights[offset : offset + length]
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
-        self.inlined += 1
 
-    def _part(self, tensor: Any) -> tuple[str, bytes, int, int]:
-        """Return the file of a tensor, its content, and where in it the tensor begins and how long it is."""
+    def _part(self, tensor: Any) -> tuple[bytes, int, int]:
+        """Return the content of a tensor's file, where in it the tensor begins, and how long it is."""
         entries = _entries(tensor)
         location = entries.get("location", "")
         file = posixpath.normpath(location) if location else ""
@@ -79,7 +80,7 @@ class External:
                 f"The weights {tensor.name} are at bytes {offset} to {offset + length} of {file}, which has "
                 f"{len(content)} bytes: the file is not all there, or is of another model."
             )
-        return file, content, offset, length
+        return content, offset, length
 
 
 def is_external(tensor: Any) -> bool:

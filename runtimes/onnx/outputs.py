@@ -7,22 +7,19 @@ from runtimes.manifest import Batch, TensorSpec
 from runtimes.onnx.batch import Run, flats_of
 from runtimes.onnx.flatten import Flat
 from runtimes.onnx.graph import Value
-from runtimes.onnx.node_types import node_type
+from runtimes.onnx.node_types import NodeType
 from runtimes.onnx.probe import BATCH
 
 _MOST_COLUMNS = 10_000
 
 
 def output_spec(
-    value: Value, type_name: str, runs: Sequence[Run], batch: Batch, labels: tuple[str, ...]
+    value: Value, kind: NodeType, runs: Sequence[Run], batch: Batch, labels: tuple[str, ...]
 ) -> tuple[TensorSpec | None, str]:
     """Return the spec of one output and a remark, or None and why the output is left out.
 
     `labels` are the classes that the graph gives for it. `runs` differ in their sizes.
     """
-    kind = node_type(type_name)
-    if kind is None:
-        return None, f"The output {value.name} is left out: it is {type_name}, which cannot be a tensor."
     flats = [each for each in flats_of(value.name, runs) if each is not None]
     if len(flats) < len(runs):
         return None, f"The output {value.name} is left out: it is a sequence of tensors of different shapes."
@@ -70,6 +67,13 @@ def _tensor_shape(
 
 def _open(said: Sequence[int | str]) -> tuple[int, ...]:
     return tuple(size if isinstance(size, int) and size > 0 else -1 for size in said)
+
+
+def have_one_rank(runs: Sequence[Run]) -> bool:
+    """Return True if each output has the same number of dimensions in all runs."""
+    return all(
+        len({each.tensor.ndim for each in flats_of(name, runs) if each is not None}) <= 1 for name in runs[0].answers
+    )
 
 
 def observed(shapes: Sequence[tuple[int, ...]], runs: Sequence[Run], batch: Batch) -> tuple[int, ...]:

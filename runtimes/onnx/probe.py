@@ -100,6 +100,11 @@ class Probe:
         """Return the dimensions of an input: numbers, and variables."""
         return self._keys[name]
 
+    def of_one_instance(self, each: TensorInput) -> TensorInput:
+        """Return an input whose number of instances is 1."""
+        shape = (1, *each.shape[1:]) if self._keys[each.name][:1] == (BATCH,) else each.shape
+        return each._replace(shape=shape)
+
     def feed(self, found: Found) -> dict[str, Tensor]:
         """Return inputs of these sizes."""
         made = {}

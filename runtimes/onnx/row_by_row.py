@@ -10,6 +10,7 @@ Bodies and branches see the values around them; their own inputs depend on the i
 function is looked into wherever it is called.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ _AXIS_DEFAULT: Mapping[str, int | None] = {
 
 _SHAPE_ONLY = frozenset({"Shape", "Size"})
 _MOST_NESTED_CALLS = 32
+_MOST_NODES = 1_000_000
+"""A function of ten calls to a function of ten calls, and so on, is small in the file only."""
 
 
 class _Scope(NamedTuple):
@@ -48,6 +51,8 @@ class _Scope(NamedTuple):
     functions: Mapping[tuple[str, str], Any]
     attributes: Mapping[str, Any]
     """The attributes of the call, inside a function."""
+    visited: Counter[str]
+    """How many nodes were looked at, those of functions once for each call."""
     depth: int = 0
 
 
@@ -59,12 +64,16 @@ def why_rows_mix(model: Any) -> str:
         constants=dict(initial),
         functions={(each.domain, each.name): each for each in model.functions},
         attributes={},
+        visited=Counter(),
     )
     return _first_mixing(model.graph.node, scope)
 
 
 def _first_mixing(nodes: Any, scope: _Scope) -> str:
     for node in nodes:
+        scope.visited["nodes"] += 1
+        if scope.visited["nodes"] > _MOST_NODES:
+            return "its graph is too large to look into"
         if node.op_type == "Constant" and node.domain in ONNX_DOMAINS:
             scope.constants.update(_constant(node))
             continue

@@ -12,6 +12,7 @@ from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Files, Manifest, Signature
 from runtimes.onnx.classes import zipmap_classes
+from runtimes.onnx.external import SelfContained
 from runtimes.onnx.flatten import Flattening, flattenings
 from runtimes.onnx.graph import parse_graph, values_of
 from runtimes.onnx.row_by_row import why_rows_mix
@@ -103,8 +104,10 @@ def load_onnx(files: Files, manifest: Manifest, options: LoadOptions) -> OnnxRun
     model = parse_graph(files[manifest.file])
     graph, classes, why_mixed = values_of(model.graph.input), zipmap_classes(model), why_rows_mix(model)
     pinned = {each.file: files[each.file] for each in manifest.files if each.file in files}
-    session = open_session(files[manifest.file], model, pinned, options)
-    del model
+    contained = SelfContained(files[manifest.file], model, pinned)
+    del model  # before ONNX Runtime makes its own copies of the weights
+    session = open_session(contained, options)
+    del contained
     signature = own_signature(manifest.signature, session, graph)
     check_datatypes(signature)
     flattened = flattenings(signature, LimitedSession(session, options.within_s), session.get_outputs(), classes)

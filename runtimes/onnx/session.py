@@ -5,12 +5,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import onnx
 import onnxruntime
 
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.onnx.external import External
+from runtimes.onnx.external import SelfContained
 
 _ERRORS, _FATAL = 3, 4  # ONNX Runtime's log severities
 _MOST_OF_A_SENTENCE = 600
@@ -47,31 +46,16 @@ class LimitedSession:
             timer.cancel()
 
 
-def open_session(
-    content: bytes,
-    model: onnx.ModelProto,
-    files: Mapping[str, bytes],
-    settings: LoadOptions,
-    *,
-    is_quiet: bool = False,
-) -> onnxruntime.InferenceSession:
-    """Build a session of a model, whose external data are among `files`. `content` is what `model` was parsed from.
-
-    A quiet session does not log runs that fail. The weights in `model` are freed before ONNX Runtime makes its own copy
-    of them.
+def open_session(model: SelfContained, settings: LoadOptions, *, is_quiet: bool = False) -> Any:
+    """Build a session. A quiet one does not log runs that fail.
 
     Raises:
-        ModelRefused: external data are not among the files, a library cannot be loaded, or ONNX Runtime does not take
-            the model.
+        ModelRefused: a library cannot be loaded, or ONNX Runtime does not take the model.
     """
     options = _options(settings, _FATAL if is_quiet else _ERRORS)
-    external = External(model, files)
-    external.give_to(options)
-    if external.inlined:
-        content = model.SerializeToString()
-    model.Clear()
+    model.give_to(options)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model.content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has one class per status, without a common base
         raise ModelRefused(f"ONNX Runtime cannot load the model: {sentence_of(error)}") from error
 

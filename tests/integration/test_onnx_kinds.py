@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
+from loadtests.onnx_version import drafted_manifest
 from runtimes.manifest import MANIFEST, manifest_to_yaml
 from tests.support.gateway_process import GatewayProcess
-from tests.support.onnx_kinds import Kind, as_tensor, directly, draft, kinds, manifest_of
+from tests.support.onnx_kinds import Kind, as_tensor, directly, draft, kinds
 from tests.support.v2_client import require_same
 
 CLIENTS = 32
@@ -29,7 +30,7 @@ def publish(gateway: GatewayProcess, name: str, kind: Kind) -> dict[str, Any]:
     for file, content in kind.files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(content)
-    manifest = manifest_of(kind.files, draft(kind.files, kind.file))
+    manifest = drafted_manifest(kind.files, draft(kind.files, kind.file))
     (folder / MANIFEST).write_text(manifest_to_yaml(manifest))
     return {"route": route_of(name), "arms": {"stable": f"{route_of(name)}:1"}, "split": {"stable": "100%"}}
 

@@ -25,7 +25,13 @@ def infer(client: Any, route: str, feed: dict[str, Tensor], *, binary: bool = Tr
 
 
 def require_same(
-    http: str, route: str, requests: Sequence[dict[str, Tensor]], expected: Sequence[dict[str, Any]], *, clients: int
+    http: str,
+    route: str,
+    requests: Sequence[dict[str, Tensor]],
+    expected: Sequence[dict[str, Any]],
+    *,
+    clients: int,
+    tolerance: float = 1e-4,
 ) -> None:
     """Send requests from so many clients at once, in bytes and in JSON, and compare every answer."""
 
@@ -35,7 +41,7 @@ def require_same(
             answer = infer(client, route, requests[position], binary=position % 2 == 0)
             assert answer.keys() == expected[position].keys()
             for name, tensor in answer.items():
-                assert_same(tensor, expected[position][name])
+                assert_same(tensor, expected[position][name], tolerance)
         client.close()
 
     with ThreadPoolExecutor(clients) as pool:

@@ -7,11 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from loadtests.onnx_version import drafted_manifest
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, PinnedFile, TensorSpec
-from tests.support.onnx_kinds import directly, draft, loaded, manifest_of, model_of, node, put_outside
+from tests.support.onnx_kinds import directly, draft, loaded, model_of, node, put_outside
 
 _WEIGHTS = np.arange(40, dtype="f4").reshape(4, 10)
 _X = np.array([[1, 2, 3, 4]], "f4")
@@ -127,7 +128,7 @@ def test_a_cut_file_is_refused_with_a_sentence():
 
 def test_a_changed_weight_is_another_version():
     files = _model()
-    manifest = manifest_of(files, draft(files, "model.onnx"))
+    manifest = drafted_manifest(files, draft(files, "model.onnx"))
     assert manifest.files == (PinnedFile("w.bin", hashlib.sha256(files["w.bin"]).hexdigest()),)
     with pytest.raises(ModelRefused, match=r"w\.bin has sha256"):
         load(files | {"w.bin": bytes(160)}, manifest, LoadOptions())
