@@ -59,6 +59,8 @@ class Answers:
             families -= {LABEL, PROBABILITIES}
         for name in families:
             results[name] = self._methods[name](rows)
+        if isinstance(results.get(FEATURES), np.ndarray):
+            results[FEATURES] = _rows_of(results[FEATURES], len(rows))
         return _spread(results)
 
 
@@ -92,6 +94,11 @@ def is_kind(question: Callable[[Any], bool], estimator: Any) -> bool:
         return question(estimator)
     except Exception:  # noqa: BLE001  # an estimator of a third party may raise anything
         return False
+
+
+def _rows_of(features: Tensor, rows: int) -> Tensor:
+    """Return features by row. SparsePCA answers one row without its first dimension."""
+    return features.reshape(1, -1) if features.ndim == 1 and rows == 1 and features.size > 1 else features
 
 
 def _spread(results: dict[str, Any]) -> dict[str, Any]:
