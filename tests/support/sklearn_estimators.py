@@ -87,6 +87,8 @@ def _fit(name: str, kind: type[Any]) -> Any:
     estimator = next(iter(_construct_instances(kind)))
     if name == "LocalOutlierFactor":
         estimator.set_params(novelty=True)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=0)
     return estimator.fit(X, _target(estimator))
 
 
