@@ -77,8 +77,8 @@ def _methods(final: Any) -> dict[str, Callable[[Any], Any]]:
     names = {
         PREDICTION if is_kind(is_regressor, final) else LABEL: ("predict",),
         PROBABILITIES: ("predict_proba",),
-        SCORES: ("decision_function", "score_samples"),
         FEATURES: ("transform",),
+        SCORES: ("decision_function", "score_samples"),
     }
     found: dict[str, Callable[[Any], Any]] = {}
     for name, methods in names.items():
