@@ -4,11 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import NMF, PCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
     IsolationForest,
     RandomForestClassifier,
     StackingClassifier,
@@ -22,7 +28,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
-from sklearn.neighbors import LocalOutlierFactor
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -228,3 +235,45 @@ def test_threads_share_an_estimator():
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda row: runtime.run({"X": X[row : row + 1]}, ["probabilities"])[0], range(60)))
     row_by_row(np.concatenate(answers), expected)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(C=1e-6),
+        LogisticRegression(C=1e6),
+        SGDClassifier(loss="log_loss", random_state=0),
+        SGDClassifier(loss="modified_huber", random_state=0),
+        GaussianNB(),
+        KNeighborsClassifier(4),
+        AdaBoostClassifier(n_estimators=3, random_state=0),
+        BaggingClassifier(DecisionTreeClassifier(), 4, random_state=0),
+        GradientBoostingClassifier(n_estimators=3),
+        HistGradientBoostingClassifier(max_iter=3),
+        LinearDiscriminantAnalysis(),
+        CalibratedClassifierCV(SVC(), cv=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("target", [BINARY, WORDS], ids=["binary", "words"])
+def test_labels_out_of_probabilities_are_those_of_predict(model, target, monkeypatch):
+    model = clone(model).fit(X, target)
+    points = np.concatenate([X, _random.randn(2000, 4) * 3, X[:20] * 1e3])  # ties and saturated scores among them
+    expected, passes = model.predict(points), []
+    _, runtime = drafted(model)
+    monkeypatch.setattr(type(model), "predict", _counting(type(model).predict, passes))
+    for rows in (slice(None), *(slice(at, at + 1) for at in range(40))):
+        label, _ = runtime.run({"X": points[rows]}, ["label", "probabilities"])
+        expected_here = expected[rows]
+        if expected.dtype.kind == "U":
+            label = np.array([each.decode() for each in label])
+        np.testing.assert_array_equal(label, expected_here)
+    assert len(passes) < 41  # most rows need one pass only
+
+
+def _counting(method, passes):
+    def predict(self, rows):
+        passes.append(len(rows))
+        return method(self, rows)
+
+    return predict
