@@ -175,14 +175,14 @@ def _other_hints(estimator: Any, at: Sequence[int]) -> Iterator[tuple[int, _Hint
 
 
 def _pipeline_hints(pipeline: Pipeline, at: Sequence[int]) -> Iterator[tuple[int, _Hint | None]]:
-    """Look behind an imputer, too: it leaves the columns as they are."""
+    """Look behind an imputer, too: it leaves the columns as they are. A function is taken to do so."""
     for _, step in pipeline.steps:
         if step in (None, "passthrough"):
             continue
         if getattr(step, "n_features_in_", len(at)) != len(at):
             return
         yield from _hints(step, at)
-        if not isinstance(step, SimpleImputer) or step.add_indicator:
+        if not isinstance(step, (SimpleImputer, FunctionTransformer)) or getattr(step, "add_indicator", False):
             return
 
 

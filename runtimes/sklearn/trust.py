@@ -70,9 +70,16 @@ def require_trust(names: Iterable[str], asked: Collection[str], allowed: Collect
     if not set(left) <= set(allowed):
         steps.append(f"have the operator set POINTSMAN_TRUSTED_TYPES={','.join(left)}")
     raise ModelRefused(
-        f"The model holds types that are not trusted: {', '.join(left)}. They can run any code. If you trust them, "
-        f"{' and '.join(steps)}."
+        f"The model holds types that are not trusted: {', '.join(left)}. They can run any code. {_elsewhere(left)}"
+        f"If you trust them, {' and '.join(steps)}."
     )
+
+
+def _elsewhere(left: Iterable[str]) -> str:
+    """Return how to save a model without types that it does not need."""
+    if any(name.startswith("scipy.stats.") for name in left):
+        return "If they are what a search has tried, save its best_estimator_ instead. "
+    return ""
 
 
 def only_own_partials(archive: bytes) -> bool:

@@ -12,7 +12,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import TensorSpec
@@ -69,6 +69,9 @@ PIPELINES = {
         {"logisticregression__C": [0.1, 1.0]},
         cv=2,
         scoring="accuracy",
+    ),
+    "a function before": make_pipeline(
+        FunctionTransformer(), columns((StandardScaler(), NUMBERS), (OneHotEncoder(), ["sex"])), LogisticRegression()
     ),
     "pandas inside": make_pipeline(
         columns((StandardScaler(), NUMBERS), (OneHotEncoder(sparse_output=False), ["sex"])).set_output(

@@ -81,6 +81,7 @@ MODELS = {
     "a mixture": (GaussianMixture(2, random_state=0), None),
     "components": (make_pipeline(StandardScaler(), PCA(2)), None),
     "data frames inside": (make_pipeline(StandardScaler(), PCA(2)).set_output(transform="pandas"), None),
+    "polars frames without polars": (make_pipeline(StandardScaler(), PCA(2)), None),
     "sparse features": (make_pipeline(StandardScaler(), OneHotEncoder(handle_unknown="ignore")), None),
 }
 SERVED = {
@@ -104,7 +105,10 @@ SERVED = {
 def test_an_estimator_answers_as_it_does_itself(kind):
     estimator, target = MODELS[kind]
     model = estimator.fit(X, target)
-    draft, runtime = drafted(model)
+    if "polars" in kind:
+        draft, runtime = drafted(clone(estimator).fit(X).set_output(transform="polars"))
+    else:
+        draft, runtime = drafted(model)
     if kind in SERVED:
         assert ", ".join(f"{spec.name} {spec.datatype}" for spec in draft.outputs) == SERVED[kind]
     names = [spec.name for spec in draft.outputs]

@@ -14,16 +14,18 @@ import numpy as np
 import pytest
 import skops.io
 from scipy import sparse
+from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import fetch_openml, load_files, load_svmlight_file
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import parallel
 
 from runtimes.errors import ModelRefused
@@ -53,9 +55,8 @@ HOME_MADE = f"{HomeMade.__module__}.HomeMade"
 
 
 def load_content(content: bytes, options: LoadOptions | None = None, **more):
-    sha256 = hashlib.sha256(content).hexdigest()
-    manifest = Manifest(runtime="sklearn", file="model.skops", sha256=sha256, inputs=INPUTS, outputs=OUTPUTS, **more)
-    return load_one(content, manifest, options)
+    known = {"runtime": "sklearn", "file": "model.skops", "sha256": hashlib.sha256(content).hexdigest()}
+    return load_one(content, Manifest(**{**known, "inputs": INPUTS, "outputs": OUTPUTS, **more}), options)
 
 
 @pytest.mark.parametrize(
@@ -143,18 +144,59 @@ def test_a_home_made_type_needs_the_manifest_and_the_operator():
     np.testing.assert_array_equal(answer, X * 2)
 
 
+def test_a_search_over_distributions_is_refused_with_the_way_out():
+    search = RandomizedSearchCV(LogisticRegression(), {"C": loguniform(0.1, 1.0)}, n_iter=2, cv=2).fit(X, y)
+    with pytest.raises(ModelRefused, match=r"scipy\.stats.*save its best_estimator_ instead"):
+        load_content(skops.io.dumps(search))
+
+
 @pytest.mark.parametrize(
     "model",
     [
         RandomForestClassifier(3),
         make_pipeline(SelectKBest(chi2, k=2), LogisticRegression()),
         GridSearchCV(LogisticRegression(), {"C": [1.0]}, scoring="f1_macro", cv=2),
+        GridSearchCV(GradientBoostingClassifier(), {"n_estimators": [2]}, cv=2),
     ],
 )
 def test_what_scikit_learn_itself_keeps_is_trusted(model):
     content = skops.io.dumps(model.fit(X, y))
     assert not untrusted(skops.io.get_untrusted_types(data=content), ())
+    load_content(content, outputs=(TensorSpec("label", "INT64", (-1,)),))
     assert not untrusted([f"{accuracy_score.__module__}.accuracy_score"], ())
+
+
+def _changed_nodes(model, field: str, value: int) -> bytes:
+    """Return a skops file of a model with another number in the first node of its trees."""
+    content = skops.io.dumps(model)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    for name, data in entries.items():
+        if name.endswith(".npy"):
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+            if array.dtype.names and field in array.dtype.names:
+                array[field][0] = value
+                buffer = io.BytesIO()
+                np.save(buffer, array)
+                entries[name] = buffer.getvalue()
+    return _zipped(entries)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        (DecisionTreeClassifier(), "left_child", 1 << 40),
+        (RandomForestClassifier(2), "right_child", 0),
+        (RandomForestClassifier(2), "feature", 1 << 20),
+        (GradientBoostingClassifier(n_estimators=2), "feature", 1 << 20),
+        (HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1), "left", 1 << 30),
+        (HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=1), "feature_idx", -5_000_000),
+    ],
+)
+def test_a_tree_that_leads_nowhere_is_refused_before_it_ends_the_process(model, field, value):
+    content = _changed_nodes(model.fit(X, X[:, 0] > 2), field, value)
+    with pytest.raises(ModelRefused, match="damaged: their nodes lead nowhere"):
+        load_content(content)
 
 
 def _zipped(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
