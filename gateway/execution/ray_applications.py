@@ -21,7 +21,6 @@ from ray import serve
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.executor import Executor
 from gateway.execution.latency import LatencyModel, measured_times
-from gateway.execution.load_options import trusted_types
 from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
@@ -159,9 +158,7 @@ class RayApplications:
 
     def _deploy(self, name: str, version: Version) -> None:
         resources = version.manifest.resources
-        options = LoadOptions(
-            self._settings.allow_pickle, self._settings.onnx_threads, trusted_types=trusted_types(self._settings)
-        )
+        options = LoadOptions(self._settings.allow_pickle, self._settings.onnx_threads)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
         runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
         if resources.pip:

@@ -9,11 +9,12 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from runtimes.adapted import adapt
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml, parse_manifest
-from runtimes.runtime import example_inputs
+from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.runtime import example_inputs, warm_up
 from tests.support.sklearn_estimators import manifest_of
 from tests.unit.runtimes.sklearn.support import TARGET, draft_of, drafted, load_model, people
 from tests.unit.runtimes.sklearn.test_trust import HOME_MADE, HomeMade
@@ -100,6 +101,15 @@ def test_a_runtime_finds_an_example_where_zeros_and_empty_strings_are_none(model
     assert all(spec.example for spec in runtime.signature.inputs)
     for rows in (1, 3):
         runtime.run(example_inputs(runtime.signature, rows), ["label"])
+
+
+def test_an_example_that_was_found_is_kept_behind_another_signature():
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(people()[["sex"]], [0, 1] * 15)
+    own = load_model(model, (TensorSpec("sex", "BYTES", (-1,)),), (TensorSpec("probabilities", "FP64", (-1, 2)),))
+    seen = Signature((TensorSpec("sex", "BYTES", (-1,)),), (TensorSpec("probabilities", "FP32", (-1, 2)),))
+    adapted = adapt(own, seen)
+    assert adapted.signature.inputs[0].example == own.signature.inputs[0].example
+    warm_up(adapted)
 
 
 def test_a_runtime_needs_no_example_where_zeros_are_one():
