@@ -12,7 +12,7 @@ import numpy as np
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Signature, TensorSpec
-from runtimes.runtime import Interruptible, Runtime
+from runtimes.runtime import Interruptible, Runtime, found_examples, with_examples
 
 _NUMBERS = "fV"
 
@@ -21,9 +21,9 @@ class AdaptedRuntime:
     """See `runtimes.runtime.Runtime`. `signature` is what callers see."""
 
     def __init__(self, runtime: Runtime, signature: Signature) -> None:
-        self.signature = signature
-        self._runtime = runtime
         own = runtime.signature
+        self.signature = with_examples(signature, found_examples(own, signature))
+        self._runtime = runtime
         self._one_by_one = signature.takes_several and not own.takes_several
         self.unbatched_because = (
             "the model takes one instance at a time" if self._one_by_one else runtime.unbatched_because

@@ -11,10 +11,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer, LabelEncoder, MultiLabelBinarizer
 
-from runtimes.sklearn.structure import delegates
+from runtimes.sklearn.structure import delegates, unwrapped
 
 Form = Literal["text", "records", "labels", "sets", "frame", "array"]
 """A list of strings, a list of dictionaries, an array of labels, sets of labels, a data frame, or an array."""
+
+_MOST_SEEN = 5
 
 KEEP: Any = object()
 """An empty string stays one."""
@@ -55,8 +57,10 @@ class _Hint(NamedTuple):
 def takes(estimator: Any) -> Takes:
     """Return what an estimator takes."""
     form = _form(estimator)
-    if form in ("text", "labels", "sets"):
+    if form in ("text", "sets"):
         return Takes(form)
+    if form == "labels":
+        return Takes(form, (_of_classes(estimator),))
     if form == "records":
         return Takes(form, tuple(_keys(estimator)))
     named = getattr(estimator, "feature_names_in_", None)
@@ -68,7 +72,7 @@ def takes(estimator: Any) -> Takes:
     for position, hint in _hints(estimator, range(len(names))):
         hints[position] = _both(hints.get(position), hint)
     columns = tuple(_column(name, hints, position) for position, name in enumerate(names))
-    return Takes("array" if named is None else "frame", columns)
+    return Takes("array" if named is None else "frame", _with_seen(columns, estimator))
 
 
 def _column(name: str, hints: dict[int, _Hint | None], position: int) -> Column:
@@ -76,6 +80,26 @@ def _column(name: str, hints: dict[int, _Hint | None], position: int) -> Column:
     if hint is None:
         return Column(name, dropped=position in hints)
     return Column(name, hint.datatype, hint.values, hint.missing)
+
+
+def _of_classes(encoder: Any) -> Column:
+    classes = np.asarray(getattr(encoder, "classes_", ()))
+    datatype = {"i": "INT64", "u": "INT64", "f": "FP64", "b": "BOOL"}.get(classes.dtype.kind, "BYTES")
+    return Column("y", datatype, tuple(classes.tolist()))
+
+
+def _with_seen(columns: tuple[Column, ...], estimator: Any) -> tuple[Column, ...]:
+    """Give columns the values of some training rows, where an estimator of neighbours has kept those."""
+    rows = getattr(unwrapped(estimator), "_fit_X", None)
+    if (
+        not isinstance(rows, np.ndarray)
+        or rows.ndim != 2
+        or rows.shape[1] != len(columns)
+        or rows.dtype.kind not in "fiu"
+    ):
+        return columns
+    seen = rows[:_MOST_SEEN].T.astype(float).tolist()
+    return tuple(column._replace(values=tuple(values)) for column, values in zip(columns, seen, strict=True))
 
 
 def _form(estimator: Any) -> Form:
@@ -151,14 +175,14 @@ def _other_hints(estimator: Any, at: Sequence[int]) -> Iterator[tuple[int, _Hint
 
 
 def _pipeline_hints(pipeline: Pipeline, at: Sequence[int]) -> Iterator[tuple[int, _Hint | None]]:
-    """Look behind an imputer, too: it leaves the columns as they are."""
+    """Look behind an imputer, too: it leaves the columns as they are. A function is taken to do so."""
     for _, step in pipeline.steps:
         if step in (None, "passthrough"):
             continue
         if getattr(step, "n_features_in_", len(at)) != len(at):
             return
         yield from _hints(step, at)
-        if not isinstance(step, SimpleImputer) or step.add_indicator:
+        if not isinstance(step, (SimpleImputer, FunctionTransformer)) or getattr(step, "add_indicator", False):
             return
 
 

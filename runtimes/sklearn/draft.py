@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.draft import Draft
@@ -37,7 +36,7 @@ def draft_sklearn(files: Files, file: str, options: LoadOptions, said: Mapping[s
     estimator, versions = read_artifact(file, files[file], options, asked=asked)
     require_answers(estimator)
     taken = takes(estimator)
-    inputs = _said_inputs(said) or _inputs(taken, estimator)
+    inputs = _said_inputs(said) or _inputs(taken)
     tried = _try(estimator, taken, inputs)
     outputs = tuple(_outputs(estimator, tried.results))
     more: dict[str, Any] = {"made_with": [f"{PACKAGE}=={versions[0]}"]} if versions else {}
@@ -54,21 +53,20 @@ def _said_inputs(said: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
         raise ModelRefused(f"The inputs that you gave cannot be read: {error}.") from error
 
 
-def _inputs(taken: Takes, estimator: Any) -> tuple[TensorSpec, ...]:
+def _inputs(taken: Takes) -> tuple[TensorSpec, ...]:
     """Return one tensor of numbers, one input of text, or an input for each column."""
     if taken.form == "text":
         return (TensorSpec("text", "BYTES", (-1,)),)
     if taken.form == "labels":
-        kind = np.asarray(getattr(estimator, "classes_", ())).dtype.kind
-        return (TensorSpec("y", {"i": "INT64", "u": "INT64", "f": "FP64", "b": "BOOL"}.get(kind, "BYTES"), (-1,)),)
-    columns = [column for column in taken.columns if not column.dropped]
+        return (TensorSpec("y", taken.columns[0].datatype, (-1,)),)
+    columns = [column for column in taken.columns if not column.dropped or taken.form == "array"]
     if not columns:
         if taken.form == "records":
             raise ModelRefused(
                 "A FeatureHasher does not know which keys its records have. Name them as inputs, one for each key, "
                 "such as `{name: city, datatype: BYTES, shape: [-1]}`."
             )
-        return (TensorSpec("X", "FP64", (-1, -1)),)
+        return (TensorSpec("X", "FP64", (-1, 1)),)
     numbers = all(column.datatype in ("", "FP64") for column in columns)
     if numbers and taken.form != "records":
         names = taken.names if taken.form == "frame" and len(columns) == len(taken.columns) else ()

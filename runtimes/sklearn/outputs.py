@@ -10,22 +10,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_regressor
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from runtimes.datatypes import BYTES, NUMPY_OF, Tensor, tensor_of_bytes
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import TensorSpec
+from runtimes.sklearn.labels import can_tell, labels_of
 from runtimes.sklearn.structure import is_pipeline, unwrapped
 
 MOST_DENSE_BYTES = 256 * 1024 * 1024
 """A sparse result that would take more memory is not made dense."""
 
 LABEL, PREDICTION, PROBABILITIES, SCORES, FEATURES = "label", "prediction", "probabilities", "scores", "features"
-_BY_PROBABILITIES = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
-"""Their `predict` is, in their own code, the class with the highest of the probabilities. For others, rounding may
-decide otherwise, or a threshold does."""
 
 
 class Answers:
@@ -34,9 +30,7 @@ class Answers:
     def __init__(self, estimator: Any) -> None:
         self._head, self._final = _split(unwrapped(estimator))
         self._methods = _methods(self._final)
-        self._label_by_probabilities = (
-            type(self._final) in _BY_PROBABILITIES and getattr(self._final, "n_outputs_", 0) == 1
-        )
+        self._can_tell = can_tell(self._final)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,12 +47,16 @@ class Answers:
             rows = self._head.transform(rows)
         families = {PROBABILITIES if name.startswith(f"{PROBABILITIES}_") else name for name in wanted}
         results: dict[str, Any] = {}
-        if self._label_by_probabilities and {LABEL, PROBABILITIES} <= families:
+        if self._can_tell and {LABEL, PROBABILITIES} <= families:
             results[PROBABILITIES] = self._methods[PROBABILITIES](rows)
-            results[LABEL] = self._final.classes_.take(np.argmax(results[PROBABILITIES], axis=1), axis=0)
-            families -= {LABEL, PROBABILITIES}
+            labels = labels_of(self._final, results[PROBABILITIES])
+            if labels is not None:
+                results[LABEL] = labels
+            families -= results.keys()
         for name in families:
             results[name] = self._methods[name](rows)
+        if isinstance(results.get(FEATURES), np.ndarray):
+            results[FEATURES] = _rows_of(results[FEATURES], len(rows))
         return _spread(results)
 
 
@@ -75,8 +73,8 @@ def _methods(final: Any) -> dict[str, Callable[[Any], Any]]:
     names = {
         PREDICTION if is_kind(is_regressor, final) else LABEL: ("predict",),
         PROBABILITIES: ("predict_proba",),
-        SCORES: ("decision_function", "score_samples"),
         FEATURES: ("transform",),
+        SCORES: ("decision_function", "score_samples"),
     }
     found: dict[str, Callable[[Any], Any]] = {}
     for name, methods in names.items():
@@ -92,6 +90,11 @@ def is_kind(question: Callable[[Any], bool], estimator: Any) -> bool:
         return question(estimator)
     except Exception:  # noqa: BLE001  # an estimator of a third party may raise anything
         return False
+
+
+def _rows_of(features: Tensor, rows: int) -> Tensor:
+    """Return features by row. SparsePCA answers one row without its first dimension."""
+    return features.reshape(1, -1) if features.ndim == 1 and rows == 1 and features.size > 1 else features
 
 
 def _spread(results: dict[str, Any]) -> dict[str, Any]:

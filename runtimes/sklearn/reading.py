@@ -12,9 +12,12 @@ import sklearn
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.sklearn.archive import unpacked
-from runtimes.sklearn.structure import parts, use_one_thread
-from runtimes.sklearn.trust import require_trust
+from runtimes.sklearn.structure import parts, use_one_thread, use_pandas
+from runtimes.sklearn.trees import require_sound_trees
+from runtimes.sklearn.trust import only_own_partials, require_trust
 from runtimes.sklearn.versions import version_in_bytes, with_versions
+
+_PARTIAL = "functools.partial"
 
 
 class Artifact(NamedTuple):
@@ -42,7 +45,9 @@ def read_artifact(
     else:
         artifact = Artifact(*with_versions(lambda: _read_pickle(file, content, made_with)))
     _refuse_files(artifact.estimator)
+    require_sound_trees(artifact.estimator)
     use_one_thread(artifact.estimator)
+    use_pandas(artifact.estimator)
     return artifact
 
 
@@ -52,7 +57,8 @@ def _read_skops(content: bytes, options: LoadOptions, asked: Collection[str]) ->
     try:
         archive = unpacked(content, options.max_bytes)
         names = skops.io.get_untrusted_types(data=archive)
-        require_trust(names, asked, options.trusted_types)
+        partial = {_PARTIAL} if _PARTIAL in names and only_own_partials(archive) else set()
+        require_trust(set(names) - partial, asked, options.trusted_types)
         return skops.io.loads(archive, trusted=names)
     except ModelRefused:
         raise

@@ -1,6 +1,7 @@
 """The parts of a fitted estimator: what it hands its rows to, and every object inside it."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,16 @@ def _inside(part: object) -> Iterator[object]:
             yield from part.ravel().tolist()
     elif not isinstance(part, type):
         yield from getattr(part, "__dict__", {}).values()
+
+
+def use_pandas(root: object) -> None:
+    """Let steps that hand on polars frames hand on pandas frames with the same names where polars is not installed."""
+    if find_spec("polars") is not None:
+        return
+    for part in parts(root):
+        config = getattr(part, "__dict__", {}).get("_sklearn_output_config")
+        if isinstance(config, dict) and config.get("transform") == "polars":
+            config["transform"] = "pandas"
 
 
 def use_one_thread(root: object) -> None:

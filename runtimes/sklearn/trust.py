@@ -6,7 +6,10 @@ estimators keep as parameters. They compute on arrays; none of them opens a file
 artifact names. Packages that are not for models (tests, data sets, utilities, copies of other packages) are left out.
 """
 
+import io
+import json
 import sys
+import zipfile
 from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import import_module
@@ -18,10 +21,13 @@ _NOT_FOR_MODELS = ("externals", "datasets", "utils", "tests", "conftest", "inspe
 _OF_LIBRARIES = frozenset(
     {
         "numpy.dtype",
+        "numpy.floating",
+        "numpy.integer",
         "numpy.max",
         "numpy.mean",
         "numpy.median",
         "numpy.min",
+        "numpy.number",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
         "scipy.interpolate._bsplines.BSpline",
         "scipy.interpolate._interpolate.interp1d",
@@ -39,6 +45,7 @@ _OF_LIBRARIES = frozenset(
         "sklearn.utils._bunch.Bunch",
         "sklearn.utils._metadata_requests.MetadataRequest",
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
+        "sklearn.utils.validation.check_array",
     }
 )
 
@@ -63,9 +70,36 @@ def require_trust(names: Iterable[str], asked: Collection[str], allowed: Collect
     if not set(left) <= set(allowed):
         steps.append(f"have the operator set POINTSMAN_TRUSTED_TYPES={','.join(left)}")
     raise ModelRefused(
-        f"The model holds types that are not trusted: {', '.join(left)}. They can run any code. If you trust them, "
-        f"{' and '.join(steps)}."
+        f"The model holds types that are not trusted: {', '.join(left)}. They can run any code. {_elsewhere(left)}"
+        f"If you trust them, {' and '.join(steps)}."
     )
+
+
+def _elsewhere(left: Iterable[str]) -> str:
+    """Return how to save a model without types that it does not need."""
+    if any(name.startswith("scipy.stats.") for name in left):
+        return "If they are what a search has tried, save its best_estimator_ instead. "
+    return ""
+
+
+def only_own_partials(archive: bytes) -> bool:
+    """Return True if every `functools.partial` in a skops archive fixes arguments of scikit-learn's `check_array`.
+
+    Boosting with categories keeps one such. skops still checks the function itself.
+    """
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        waiting = [json.loads(file.read("schema.json"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, dict):
+            waiting.extend(node.values())
+            if node.get("__loader__") == "PartialNode":
+                function = node["content"]["func"]
+                if (function["__module__"], function["__class__"]) != ("sklearn.utils.validation", "check_array"):
+                    return False
+    return True
 
 
 def _is_own(name: str) -> bool:

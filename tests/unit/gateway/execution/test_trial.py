@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 import structlog
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from gateway.execution import trial
 from gateway.execution.process.model import ProcessOptions
@@ -110,6 +114,22 @@ def test_a_version_that_passes_is_tried_once(tmp_path, started):
     for _ in range(2):
         site.require("linear")
     assert started == ["linear:1"]
+
+
+def test_a_version_is_tried_with_the_examples_that_its_runtime_finds(tmp_path):
+    """A one-hot encoder refuses an empty string. The manifest gives no example."""
+    site = Site(tmp_path)
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit([["a"], ["b"]], [0, 1])
+    write_version(
+        site.models,
+        "words",
+        "1",
+        skops.io.dumps(model),
+        file="model.skops",
+        inputs=(TensorSpec("X", "BYTES", (-1, 1)),),
+        outputs=(TensorSpec("label", "INT64", (-1,)),),
+    )
+    site.require("words")
 
 
 def test_a_version_is_tried_again_when_its_manifest_says_something_else(tmp_path, started):
