@@ -119,7 +119,9 @@ def test_other_classes_than_those_of_the_model_are_refused(tmp_path):
     outputs = (TensorSpec("probabilities", "FP64", (-1, 2), ("yes", "no")),)
     with pytest.raises(ModelRefused, match=r"names the classes \['yes', 'no'\]; the model has \['no', 'yes'\]"):
         load_drafted("catboost", content, outputs=outputs)
-    with pytest.raises(ModelRefused, match=r"A label is one of \['no', 'yes'\], which is no INT64: declare BYTES"):
+    with pytest.raises(
+        ModelRefused, match=r"A label is one of \['no', 'yes'\], which INT64 cannot hold: declare BYTES"
+    ):
         load_drafted("catboost", content, outputs=(TensorSpec("label", "INT64", (-1,)),))
 
 

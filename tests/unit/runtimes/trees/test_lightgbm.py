@@ -4,6 +4,7 @@ import json
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 
 from runtimes.errors import ModelRefused
@@ -116,6 +117,53 @@ def test_columns_are_reordered_by_name():
     inputs = matrix_input(4, [names[at] for at in order])
     runtime = load_drafted("lightgbm", content_of(model), inputs=inputs)
     np.testing.assert_array_equal(answers(runtime, {"X": X[:, order]})["prediction"], model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ((TensorSpec("probabilities", "FP64", (-1, 3)),), r"probabilities is FP64 \[-1, 2\] and not FP64 \[-1, 3\]"),
+        ((TensorSpec("probabilities", "INT64", (-1, 2)),), "probabilities is FP64 .* and not INT64"),
+        ((TensorSpec("prediction", "FP64", (-1,)),), "has no output 'prediction'; it has"),
+        (
+            (TensorSpec("label", "INT8", (-1,)), TensorSpec("probabilities", "FP64", (-1, 2), ("3", "700"))),
+            r"A label is one of \['3', '700'\], which INT8 cannot hold",
+        ),
+    ],
+)
+def test_outputs_that_the_model_does_not_have_are_refused(outputs, words):
+    content = content_of(lightgbm.LGBMClassifier(**FEW).fit(X, Y2))
+    with pytest.raises(ModelRefused, match=words):
+        load_drafted("lightgbm", content, outputs=outputs)
+
+
+@pytest.mark.parametrize("datatype", ["INT32", "UINT8", "FP32"])
+def test_a_label_is_the_position_in_any_datatype_of_numbers(datatype):
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, Y3)
+    runtime = load_drafted("lightgbm", content_of(model), outputs=(TensorSpec("label", datatype, (-1,)),))
+    np.testing.assert_array_equal(answers(runtime, {"X": X})["label"], model.predict(X))
+
+
+@pytest.mark.parametrize("boosting", ["rf", "dart"])
+def test_other_ways_of_boosting(boosting):
+    model = lightgbm.LGBMClassifier(boosting_type=boosting, bagging_freq=1, bagging_fraction=0.5, **FEW).fit(X, Y2)
+    answer = answers(load_drafted("lightgbm", content_of(model)), {"X": X})
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(X))
+
+
+def test_categories_may_be_truths_and_numbers_with_a_fraction():
+    generator = np.random.default_rng(2)
+    table = pd.DataFrame(
+        {
+            "sold": pd.Categorical(generator.choice([True, False], len(X))),
+            "rate": pd.Categorical(generator.choice([0.5, 1.5], len(X))),
+            "age": X[:, 0],
+        }
+    )
+    model = lightgbm.LGBMClassifier(**FEW).fit(table, (table["rate"] == 0.5) ^ (table["sold"].to_numpy() == True))  # noqa: E712
+    words = {name: np.array([str(each).encode() for each in table[name]], object) for name in ("sold", "rate")}
+    answer = answers(load_drafted("lightgbm", content_of(model)), {**words, "age": X[:, 0]})
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(table))
 
 
 @pytest.mark.parametrize(
