@@ -89,6 +89,7 @@ def _as_said(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
     return [
         {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
         | ({"columns": list(spec.columns)} if spec.columns else {})
+        | ({"example": {"data": spec.example.data}} if spec.example else {})
         for spec in specs
     ]
 

@@ -68,9 +68,9 @@ def write(models: Path, name: str, runtime: str, files: Mapping[str, bytes], **m
 
 def trees(folder: Path) -> dict[str, tuple[bytes, Callable[[np.ndarray], np.ndarray]]]:
     """Return each library's model, and the library itself run on some rows."""
-    light = lightgbm.LGBMClassifier(n_estimators=8, verbose=-1).fit(X, Y)
-    boosted = xgboost.XGBClassifier(n_estimators=8).fit(X, Y)
-    cat = catboost.CatBoostClassifier(iterations=8, verbose=False, allow_writing_files=False).fit(X, Y)
+    light = lightgbm.LGBMClassifier(n_estimators=8, n_jobs=1, verbose=-1).fit(X, Y)
+    boosted = xgboost.XGBClassifier(n_estimators=8, n_jobs=1).fit(X, Y)
+    cat = catboost.CatBoostClassifier(iterations=8, thread_count=1, verbose=False, allow_writing_files=False).fit(X, Y)
     cat.save_model(str(folder / "model.cbm"))
     return {
         "lightgbm": (light.booster_.model_to_string().encode(), light.predict_proba),

@@ -72,12 +72,14 @@ def main(folder: Path) -> None:
     pipeline = make_pipeline(encoder, LogisticRegression()).fit(table, np.where(target, "yes", "no"))
     for form in ("skops", "cloudpickle"):
         save(f"sklearn_{form}", mlflow.sklearn, pipeline, table, pipeline.predict(table), serialization_format=form)
-    light = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(numbers, target)
+    light = lightgbm.LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1).fit(numbers, target)
     save("lightgbm", mlflow.lightgbm, light.booster_, numbers, light.booster_.predict(numbers))
     save("lightgbm_wrapper", mlflow.lightgbm, light, numbers, light.predict(numbers))
-    boosted = xgboost.XGBClassifier(n_estimators=2).fit(numbers, target)
+    boosted = xgboost.XGBClassifier(n_estimators=2, n_jobs=1).fit(numbers, target)
     save("xgboost", mlflow.xgboost, boosted, numbers, boosted.predict(numbers))
-    cat = catboost.CatBoostClassifier(iterations=2, verbose=False, allow_writing_files=False).fit(numbers, target)
+    cat = catboost.CatBoostClassifier(iterations=2, thread_count=1, verbose=False, allow_writing_files=False).fit(
+        numbers, target
+    )
     save("catboost", mlflow.catboost, cat, numbers, cat.predict(numbers))
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["X", "W"], ["y"])],

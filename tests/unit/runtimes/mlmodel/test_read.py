@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runtimes.errors import ModelRefused
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Example, TensorSpec
 from runtimes.mlmodel.read import read_mlmodel
 
 PYFUNC = {"loader_module": "mlflow.pyfunc.model", "python_version": "3.11.7"}
@@ -112,7 +112,10 @@ def test_an_example_is_arranged_for_other_inputs():
         (tensor("float64", [-1, 2]), TensorSpec("X", "FP64", (-1, 2))),
         (tensor("str", [-1]), TensorSpec("X", "BYTES", (-1,))),
         (tensor("uint8", [-1, 28, 28]), TensorSpec("X", "UINT8", (-1, 28, 28))),
-        ({"type": "datetime", "name": "when"}, TensorSpec("when", "BYTES", (-1,))),
+        (
+            {"type": "datetime", "name": "when"},
+            TensorSpec("when", "BYTES", (-1,), example=Example(data=("2000-01-01T00:00:00",))),
+        ),
         ({"type": "integer", "name": "n"}, TensorSpec("n", "INT32", (-1,))),
         ({"type": "float"}, TensorSpec("X", "FP32", (-1,))),
     ],

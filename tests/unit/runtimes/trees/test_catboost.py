@@ -11,7 +11,7 @@ from tests.unit.runtimes.trees.support import answers, columns_of, drafted, fram
 X = numbers()
 Y2 = (X[:, 0] > 0).astype(int)
 Y3 = np.digitize(X[:, 0], [-0.5, 0.5])
-FEW = {"iterations": 4, "verbose": False, "allow_writing_files": False}
+FEW = {"iterations": 4, "thread_count": 1, "verbose": False, "allow_writing_files": False}
 
 
 def content_of(model, folder, form: str = "cbm") -> bytes:

@@ -24,7 +24,7 @@ from tests.unit.runtimes.trees.support import (
 X = numbers()
 Y2 = (X[:, 0] > 0).astype(int)
 Y3 = np.digitize(X[:, 0], [-0.5, 0.5])
-FEW = {"n_estimators": 4, "verbose": -1, "min_child_samples": 5}
+FEW = {"n_estimators": 4, "n_jobs": 1, "verbose": -1, "min_child_samples": 5}
 
 
 def content_of(model) -> bytes:
@@ -44,7 +44,7 @@ def test_a_classifier_answers_like_its_scikit_learn_class(target):
 )
 def test_a_regressor_answers_its_prediction(objective):
     target = 1 / (1 + np.exp(-X[:, 0]))
-    model = lightgbm.train({"objective": objective, "verbose": -1}, lightgbm.Dataset(X, target), 4)
+    model = lightgbm.train({"objective": objective, "num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, target), 4)
     runtime = load_drafted("lightgbm", content_of(model))
     np.testing.assert_array_equal(answers(runtime, {"X": X})["prediction"], model.predict(X))
     assert runtime.signature.outputs == (TensorSpec("prediction", "FP64", (-1,)),)
@@ -112,7 +112,9 @@ def test_an_unknown_category_is_a_missing_value():
 
 def test_columns_are_reordered_by_name():
     names = ["a b", "c", "d", "e"]
-    model = lightgbm.train({"objective": "regression", "verbose": -1}, lightgbm.Dataset(X, Y2, feature_name=names), 4)
+    model = lightgbm.train(
+        {"objective": "regression", "num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, Y2, feature_name=names), 4
+    )
     order = [2, 0, 3, 1]
     inputs = matrix_input(4, [names[at] for at in order])
     runtime = load_drafted("lightgbm", content_of(model), inputs=inputs)
