@@ -42,11 +42,10 @@ def import_path() -> str:
     return os.pathsep.join(ours)
 
 
-@pytest.fixture(scope="module")
-def folders(import_path, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("mlflow")
+def run_module(import_path: str, *command: str) -> str:
+    """Run a module that imports MLflow. Return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.mlflow_folders", str(folder)],
+        [sys.executable, "-m", *command],
         env={**os.environ, "PYTHONPATH": import_path},
         capture_output=True,
         text=True,
@@ -54,6 +53,13 @@ def folders(import_path, tmp_path_factory) -> Path:
         timeout=_MAKE_WITHIN_S,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folders(import_path, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("mlflow")
+    run_module(import_path, "tests.support.mlflow_folders", str(folder))
     return folder
 
 
@@ -111,6 +117,19 @@ def test_trees_answer_like_mlflow_without_it(folders, name, output):
     wanted = json.loads((folders / f"{name}.json").read_text())["answers"]
     (answer,) = load(files, manifest, options).run(example, [output or "probabilities"])
     np.testing.assert_allclose(answer if output else answer[:, 1], wanted)
+
+
+def test_functions_answer_like_mlflow_and_wrong_ones_say_what_is_wrong(import_path):
+    printed = json.loads(run_module(import_path, "tests.support.mlflow_functions"))
+    assert {case: ours for case, (ours, _) in printed["pairs"].items()} == {
+        case: theirs for case, (_, theirs) in printed["pairs"].items()
+    }
+    assert len(printed["pairs"]) == 9
+    sentences = printed["sentences"]
+    assert "predict raised ZeroDivisionError: division by zero" in sentences["raises"]
+    assert "predict returned z, y; model.yaml names p" in sentences["other columns"]
+    assert "predict returned a ndarray; model.yaml names several outputs" in sentences["no columns"]
+    assert "predict raised SystemExit: 4" in sentences["exits"]
 
 
 @pytest.fixture(scope="module")
