@@ -83,6 +83,9 @@ def _plain(value: Any) -> Any:
 def _of_flavor(model: MlflowModel, files: Files, options: LoadOptions, said: Mapping[str, Any]) -> Draft:
     draft = drafter_of(model.runtime)(files, model.file, options, said)
     examples = model.examples_for(draft.inputs) or draft.examples
+    wanted = model.said.get("outputs")
+    if wanted and said["outputs"] == wanted:
+        draft = draft._replace(outputs=tuple(spec for spec in draft.outputs if spec.name in wanted))
     beyond = {key: said[key] for key in ("description", "made_with", "trusted_types") if key in said}
     return draft._replace(examples=examples, more={**beyond, **draft.more}, remarks=(*model.remarks, *draft.remarks))
 

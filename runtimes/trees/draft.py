@@ -11,7 +11,7 @@ from typing import Any
 from runtimes.draft import Draft
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Example, Files, RuntimeName, TensorSpec
-from runtimes.trees.model import LABEL, PROBABILITIES, RAW_SCORE, Feature, TreeModel
+from runtimes.trees.model import LABEL, PREDICTION, PROBABILITIES, RAW_SCORE, Feature, TreeModel
 from runtimes.trees.runtime import read_model
 
 _MATRIX = "X"
@@ -40,7 +40,9 @@ def _draft(library: RuntimeName, files: Files, file: str, options: LoadOptions, 
     model = read_model(library, files[file], options)
     datatype = import_module(f"runtimes.trees.{library}").FEATURE_DATATYPE
     names = _class_names(model, said)
-    outputs = tuple(_output(model, name, names) for name in model.outputs if name != RAW_SCORE)
+    said_outputs = _named(said.get("outputs"))
+    usual = (LABEL, PROBABILITIES) if LABEL in model.outputs else (PREDICTION,)
+    outputs = tuple(_output(model, name, names) for name in model.outputs if name in usual or name in said_outputs)
     return Draft(library, file, _inputs(model, datatype), outputs, _remarks(model, names))
 
 
@@ -78,6 +80,12 @@ def _label_datatype(model: TreeModel, names: tuple[str, ...]) -> str:
     return "BYTES" if names else "INT64"
 
 
+def _named(outputs: object) -> set[str]:
+    """Return the outputs that a person names, by the names that they have here."""
+    listed = outputs if isinstance(outputs, list | tuple) else ()
+    return {str(each.get("source") or each.get("name")) if isinstance(each, Mapping) else str(each) for each in listed}
+
+
 def _class_names(model: TreeModel, said: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes: those of the file, or else those that a person wrote in model.yaml."""
     if model.classes:
@@ -98,5 +106,6 @@ def _remarks(model: TreeModel, names: tuple[str, ...]) -> tuple[str, ...]:
         )
     if not model.named:
         remarks.append("The file does not name the features: they are taken in their order.")
-    remarks.append(f"The model also has {RAW_SCORE}, the sum of its trees; add it to the outputs if it is wanted.")
+    more = [name for name in model.outputs if name == RAW_SCORE or (name == PREDICTION and LABEL in model.outputs)]
+    remarks.append(f"The model also has {' and '.join(more)}; add them to the outputs if they are wanted.")
     return tuple(remarks)

@@ -44,8 +44,8 @@ class LightgbmModel:
         self.remarks: tuple[str, ...] = (
             ("The objective is not in the file: the model answers its raw score.",) if not objective else ()
         )
-        wanted = (LABEL, PROBABILITIES, RAW_SCORE) if self.class_count else (PREDICTION, RAW_SCORE)
-        self.outputs = outputs_of(np.full((1, len(names)), np.nan), self.predict, wanted)
+        wanted = (LABEL, PROBABILITIES) if self.class_count else ()
+        self.outputs = outputs_of(np.full((1, len(names)), np.nan), self.predict, (*wanted, PREDICTION, RAW_SCORE))
 
     def predict(self, columns: Sequence[Tensor] | Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
         """See `TreeModel.predict`."""
@@ -53,12 +53,10 @@ class LightgbmModel:
         if RAW_SCORE in outputs:
             results[RAW_SCORE] = self._booster.predict(columns, raw_score=True, num_threads=self._threads)
         if any(name != RAW_SCORE for name in outputs):
-            answer = self._booster.predict(columns, num_threads=self._threads)
+            answer = results[PREDICTION] = self._booster.predict(columns, num_threads=self._threads)
             if self.class_count:
                 probabilities = two_columns(answer) if answer.ndim == 1 else answer
                 results |= {PROBABILITIES: probabilities, LABEL: np.argmax(probabilities, axis=1)}
-            else:
-                results[PREDICTION] = answer
         return results
 
 

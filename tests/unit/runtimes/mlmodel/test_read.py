@@ -134,6 +134,12 @@ def test_what_mlflow_runs_has_its_packages_and_outputs():
     assert found.runtime == "mlflow"
 
 
+@pytest.mark.parametrize(("made", "said"), [("xgboost.core.Booster", ["prediction"]), ("x.XGBClassifier", None)])
+def test_a_booster_answers_its_prediction_as_in_mlflow(made, said):
+    flavor = {"xgboost": {"data": "m.ubj", "model_class": made}}
+    assert read_mlmodel(folder(flavor, m__ubj=b"")).said.get("outputs") == said
+
+
 def test_skops_types_that_mlflow_trusts_are_said():
     flavor = {"lightgbm": {"data": "model.skops", "skops_trusted_types": ["lightgbm.basic.Booster"]}}
     assert read_mlmodel(folder(flavor, model__skops=b"")).said["trusted_types"] == ["lightgbm.basic.Booster"]

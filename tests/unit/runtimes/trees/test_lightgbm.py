@@ -126,7 +126,7 @@ def test_columns_are_reordered_by_name():
     [
         ((TensorSpec("probabilities", "FP64", (-1, 3)),), r"probabilities is FP64 \[-1, 2\] and not FP64 \[-1, 3\]"),
         ((TensorSpec("probabilities", "INT64", (-1, 2)),), "probabilities is FP64 .* and not INT64"),
-        ((TensorSpec("prediction", "FP64", (-1,)),), "has no output 'prediction'; it has"),
+        ((TensorSpec("score", "FP64", (-1,)),), "has no output 'score'; it has label, probabilities, prediction"),
         (
             (TensorSpec("label", "INT8", (-1,)), TensorSpec("probabilities", "FP64", (-1, 2), ("3", "700"))),
             r"A label is one of \['3', '700'\], which INT8 cannot hold",

@@ -156,3 +156,18 @@ def test_other_files_are_refused(change, words):
     content = content_of(xgboost.XGBClassifier(n_estimators=4, n_jobs=1).fit(X, Y2), "json")
     with pytest.raises(ModelRefused, match=words):
         drafted("xgboost", change(content))
+
+
+@pytest.mark.parametrize(
+    ("objective", "target"), [("binary:logistic", Y2), ("multi:softmax", Y3), ("multi:softprob", Y3)]
+)
+def test_what_a_booster_predicts_may_be_asked_for(objective, target):
+    classes = {} if "binary" in objective else {"num_class": 3}
+    data = xgboost.DMatrix(X, target)
+    model = xgboost.train({"objective": objective, "nthread": 1, **classes}, data, 4)
+    said = {"outputs": [{"name": "score", "source": "prediction"}, "raw_score"]}
+    runtime = load_drafted("xgboost", content_of(model), said=said)
+    assert [spec.name for spec in runtime.signature.outputs] == ["label", "probabilities", "prediction", "raw_score"]
+    answer = answers(runtime, {"X": X.astype(np.float32)})
+    np.testing.assert_array_equal(answer["prediction"], model.predict(data))
+    np.testing.assert_array_equal(answer["raw_score"], model.predict(data, output_margin=True))
