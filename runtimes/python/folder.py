@@ -1,8 +1,7 @@
 """A private folder with the verified files of a version, for code that reads them by path.
 
-The folder is removed when the process ends. If the process is killed, the next process that makes such a folder removes
-it: the folder is locked (flock) while its process
-lives.
+A folder is locked (flock) while its process lives. It is removed when the process ends. If the process is killed, its
+parent removes the folder, or else the next process that makes such a folder.
 """
 
 import atexit
@@ -21,7 +20,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def private_folder(files: Files) -> Path:
     """Write the files to a new folder that only this user can read, and return it."""
-    _remove_unused()
+    remove_unused()
     folder = _locked_folder()
     atexit.register(_remove, folder, os.getpid())
     for path, content in files.items():
@@ -46,7 +45,7 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_unused() -> None:
+def remove_unused() -> None:
     """Remove the folders of this user's processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # it is no folder, or locked, or has just been removed

@@ -86,7 +86,9 @@ def expected(tmp_path_factory) -> dict[str, tuple[bytes, Callable[[np.ndarray], 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory, expected) -> Iterator[Watched]:
-    made = Watched(tmp_path_factory.mktemp("code") / "var", POINTSMAN_ALLOW_CODE="true")
+    temporary = tmp_path_factory.mktemp("temporary")
+    home = tmp_path_factory.mktemp("code") / "var"
+    made = Watched(home, POINTSMAN_ALLOW_CODE="true", TMPDIR=str(temporary))
     for library, (content, _) in expected.items():
         datatype = "FP32" if library == "xgboost" else "FP64"
         outputs = (TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", datatype, (-1, 2)))
@@ -100,6 +102,7 @@ def watched(tmp_path_factory, expected) -> Iterator[Watched]:
     yield made
     try:
         made.end()
+        assert list(temporary.glob("pointsman-model-*")) == []
     finally:
         made.close()
 

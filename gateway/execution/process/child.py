@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from runtimes.python.folder import remove_unused
+
 _STDERR = 2
 
 
@@ -59,6 +61,7 @@ class ChildProcess:
         with self._lock:
             code = self._process.wait()
             self._is_reaped = True
+        remove_unused()
         return f"Its process ended ({f'signal {-code}' if code < 0 else f'status {code}'})"
 
     def has_ended(self) -> bool:
