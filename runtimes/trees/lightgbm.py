@@ -4,6 +4,7 @@ The text lists the categories of a data frame, but not the classes of a classifi
 class. An unknown category is a missing value. LightGBM compares doubles, so features are best declared as FP64.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,12 +72,24 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = ""
     text = text.replace("\r\n", "\n")
-    if not text.startswith("tree\n") or _LAST_LINE_OF_TREES not in text:
+    if not text.startswith("tree\n") or not _is_whole(text):
         raise ModelRefused(
             "This is not a whole LightGBM model in its text format. Save it with Booster.save_model (LGBMClassifier: "
             "model.booster_.save_model); a pickle or joblib file of the model is of runtime sklearn."
         )
     return text
+
+
+def _is_whole(text: str) -> bool:
+    """Return True if each tree is as long as the line `tree_sizes` says. If not, LightGBM ends the process."""
+    sizes = re.search(r"^tree_sizes=([0-9 ]*)$", text, re.MULTILINE)
+    at = text.find("\nTree=0\n") + 1
+    if sizes is not None and at > 0:
+        for number, size in enumerate(sizes[1].split()):
+            if not text.startswith(f"Tree={number}\n", at):
+                return False
+            at += int(size)
+    return text.find(_LAST_LINE_OF_TREES, at - 1) >= 0
 
 
 def _read(text: str) -> Any:

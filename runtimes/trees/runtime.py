@@ -1,8 +1,11 @@
 """The runtime of LightGBM, XGBoost and CatBoost models, read from the safe formats of these libraries.
 
-The libraries are the extra `trees`. The outputs are named in `runtimes.trees.model`. The files of LightGBM and XGBoost
-do not name classes: `columns` of the output `probabilities` do. A label of datatype BYTES is the name of its class. A
-label of integers is the name as a number, if all names are numbers, and else the position.
+The libraries are the extra `trees`. They trust their files: a damaged one may end the process that reads it, which is
+why a gateway reads each version in a process of its own first (`gateway.execution.trial`).
+
+The outputs are named in `runtimes.trees.model`. The files of LightGBM and XGBoost do not name classes: `columns` of the
+output `probabilities` do. A label of datatype BYTES is the name of its class. A label of integers is the name as a
+number, if all names are numbers, and else the position.
 """
 
 from collections.abc import Mapping, Sequence

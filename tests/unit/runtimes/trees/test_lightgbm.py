@@ -1,6 +1,7 @@
 """LightGBM models against the library itself."""
 
 import json
+import sys
 
 import lightgbm
 import numpy as np
@@ -173,10 +174,11 @@ def test_categories_may_be_truths_and_numbers_with_a_fraction():
     [
         (lambda model: json.dumps(model.dump_model()).encode(), "dump of a LightGBM model in JSON"),
         (lambda model: content_of(model)[:700], "not a whole LightGBM model"),
+        (lambda model: content_of(model).replace(b"left_child=", b"left_child=9"), "not a whole LightGBM model"),
         (lambda _: b"\x80\x04pickle", "not a whole LightGBM model"),
         (lambda _: b"", "not a whole LightGBM model"),
     ],
-    ids=["dump", "truncated", "pickle", "empty"],
+    ids=["dump", "truncated", "edited", "pickle", "empty"],
 )
 def test_other_files_are_refused(content, words):
     model = lightgbm.LGBMClassifier(**FEW).fit(X, Y2).booster_
@@ -189,3 +191,16 @@ def test_float_outputs_may_be_declared_as_fp32():
     manifest = drafted("lightgbm", content_of(model), outputs=(TensorSpec("prediction", "FP32", (-1,)),))
     (answer,) = load_one(content_of(model), manifest).run({"X": X}, ["prediction"])
     np.testing.assert_array_equal(answer, model.predict(X).astype(np.float32))
+
+
+def test_the_lines_of_a_file_may_end_as_on_windows():
+    model = lightgbm.LGBMRegressor(**FEW).fit(X, X[:, 0])
+    content = content_of(model).replace(b"\n", b"\r\n")
+    np.testing.assert_array_equal(answers(load_drafted("lightgbm", content), {"X": X})["prediction"], model.predict(X))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost", "catboost"])
+def test_a_library_that_is_not_installed_is_named_with_its_extra(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModelRefused, match=rf"{library} model needs a package .*pip install 'pointsman\[trees\]'"):
+        drafted(library, b"")
