@@ -15,6 +15,8 @@ from runtimes.trees.model import LABEL, PREDICTION, PROBABILITIES, RAW_SCORE, Fe
 from runtimes.trees.runtime import read_model
 
 _MATRIX = "X"
+_MOST_EXAMPLES = 4
+"""Categories that are shown in model.yaml. XGBoost refuses any that it does not know."""
 
 
 def draft_lightgbm(files: Files, file: str, options: LoadOptions, said: Mapping[str, Any]) -> Draft:
@@ -57,10 +59,10 @@ def _inputs(model: TreeModel, datatype: str) -> tuple[TensorSpec, ...]:
 def _input(feature: Feature, datatype: str) -> TensorSpec:
     if feature.kind == "number":
         return TensorSpec(feature.name, datatype, (-1,))
-    if feature.categories and all(type(value) is int for value in feature.categories):
-        value: Any = feature.categories[0]
-        return TensorSpec(feature.name, "INT64", (-1,), example=Example(data=(value,)))
-    return TensorSpec(feature.name, "BYTES", (-1,))
+    are_integers = feature.categories and all(type(value) is int for value in feature.categories)
+    known: tuple[Any, ...] = feature.categories[:_MOST_EXAMPLES]
+    example = Example(data=known if are_integers else tuple(map(str, known))) if known else None
+    return TensorSpec(feature.name, "INT64" if are_integers else "BYTES", (-1,), example=example)
 
 
 def _output(model: TreeModel, name: str, names: tuple[str, ...]) -> TensorSpec:
