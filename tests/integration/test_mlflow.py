@@ -35,7 +35,7 @@ def import_path() -> str:
     ours = [str(ROOT), sysconfig.get_path("purelib")]
     if find_spec("mlflow") is None:
         try:
-            python = ensure("mlflow")
+            python = ensure("mlflow-skinny")
         except Unavailable as error:
             missing(str(error))
         ours += map(str, python.parent.parent.glob("lib/python*/site-packages"))
