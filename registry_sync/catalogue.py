@@ -8,19 +8,22 @@ operator asks for it. Versions are loaded in the background: `load` waits for th
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
+
+from msgspec import structs
 
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Registry
 from router.spec.spec import ArmRef
+from runtimes.adapted import adapt, is_same
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest
+from runtimes.manifest import Manifest, Signature
 from runtimes.runtime import Runtime
 
 _RETRY_AFTER_S = 30.0
@@ -51,7 +54,11 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version in this process. It has a `runtime` exactly if it is READY."""
+    """A version in this process. It has a `runtime` exactly if it is READY.
+
+    A version that is behind the signature of another one (`seen_as`) has that as `seen` and in its manifest, and the
+    version itself as `own`.
+    """
 
     key: VersionKey
     manifest: Manifest
@@ -59,6 +66,23 @@ class Version:
     reason: str = ""
     runtime: Runtime | None = None
     since_s: float = field(default_factory=time.monotonic, compare=False)
+    seen: Signature | None = None
+    own: "Version | None" = field(default=None, compare=False)
+
+    def seen_as(self, signature: Signature) -> "Version":
+        """Return the version behind a signature. `runtimes.adapted.difference` has said that this is possible."""
+        own = self.own or self
+        if is_same(own.manifest.signature, signature):
+            return own
+        return replace(
+            own,
+            manifest=structs.replace(
+                own.manifest, inputs=signature.inputs, outputs=signature.outputs, batch=signature.batch
+            ),
+            runtime=None if own.runtime is None else adapt(own.runtime, signature),
+            seen=signature,
+            own=own,
+        )
 
     def is_due(self, retry: bool) -> bool:
         """Return True if a quarantined version is to be tried again: a file that was missing may be there now."""

@@ -5,10 +5,13 @@ from registry_sync.open import open_registry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Signature
 
 
-def load_pinned(registry: str, pinned: VersionKey, options: LoadOptions) -> Version:
+def load_pinned(registry: str, pinned: VersionKey, options: LoadOptions, seen: Signature | None = None) -> Version:
     """Return the version, READY, with its runtime. `registry` is the setting of that name.
+
+    `seen` is the signature behind which the version runs, if that is not its own.
 
     Raises:
         UnknownModel, RegistryUnavailable: the version cannot be fetched.
@@ -21,4 +24,4 @@ def load_pinned(registry: str, pinned: VersionKey, options: LoadOptions) -> Vers
     version = catalogue.load(found, manifest)
     if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
-    return version
+    return version if seen is None else version.seen_as(seen)

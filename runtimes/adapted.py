@@ -58,7 +58,7 @@ class AdaptedRuntime:
 
 def adapt(runtime: Runtime, signature: Signature) -> Runtime:
     """Return the runtime behind a signature: itself if it has that one already. They must be alike (`difference`)."""
-    return runtime if _essence(runtime.signature) == _essence(signature) else AdaptedRuntime(runtime, signature)
+    return runtime if is_same(runtime.signature, signature) else AdaptedRuntime(runtime, signature)
 
 
 def difference(own: Signature, seen: Signature) -> str:
@@ -93,6 +93,11 @@ def _differs(own: TensorSpec, seen: TensorSpec, *, gathers: bool) -> str:
     if gathers and own.shape[:1] == (1,):
         shape = (-1, *own.shape[1:])
     return "" if shape == seen.shape else said
+
+
+def is_same(one: Signature, other: Signature) -> bool:
+    """Return True if both take and give the same tensors in the same order. Readers of the log may see a difference."""
+    return _essence(one) == _essence(other)
 
 
 def _essence(signature: Signature) -> tuple[object, ...]:

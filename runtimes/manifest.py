@@ -78,7 +78,11 @@ Batch = Literal[0, "none"]
 
 
 class Signature(msgspec.Struct, frozen=True, cache_hash=True):
-    """Inputs and outputs in the model's own order, and which dimension counts instances."""
+    """Inputs and outputs in the model's own order, and which dimension counts instances.
+
+    If the first dimension varies in an input, and in no output, it does not count instances either: there is one answer
+    to all of it, as to the samples of a sound.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -86,12 +90,14 @@ class Signature(msgspec.Struct, frozen=True, cache_hash=True):
 
     def counts_instances(self, spec: TensorSpec) -> bool:
         """Return True if the first dimension of this tensor is the number of instances."""
-        return self.batch == 0 and spec.shape[:1] == (-1,)
+        return spec.shape[:1] == (-1,) and self.takes_several
 
     @property
     def takes_several(self) -> bool:
         """True if a request may hold several instances. Otherwise each request is one instance."""
-        return any(self.counts_instances(spec) for spec in self.inputs)
+        return self.batch == 0 and all(
+            any(spec.shape[:1] == (-1,) for spec in specs) for specs in (self.inputs, self.outputs)
+        )
 
 
 Placement = Literal["replica", "process", "dedicated"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.control.signatures import require_same_signature
+from gateway.control.signatures import seen_alike
 from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
 from registry_sync.catalogue import Version, VersionKey, VersionState
@@ -181,8 +181,9 @@ def placement_named(name: str) -> Placement:
 
 
 def _by_need(document: Document) -> list[str]:
-    """Return the arms, needed ones first: the other arms must have the signature of the first one."""
-    return sorted(document.spec.arms, key=lambda arm: not is_needed(document, arm))
+    """Return the arms: the trusted one, whose signature callers see, then the other needed ones, then the rest."""
+    trusted = document.spec.trusted_arm
+    return sorted(document.spec.arms, key=lambda arm: (arm != trusted, not is_needed(document, arm)))
 
 
 def is_needed(document: Document, arm: str) -> bool:
@@ -192,13 +193,12 @@ def is_needed(document: Document, arm: str) -> bool:
 
 
 def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
-    """Return the version if it is READY and has the signature of the arms found so far."""
+    """Return the version if it is READY, behind the signature of the first arm."""
     if version.state is not VersionState.READY:
         raise ModelRefused(version.reason)
     for name, other in arms.items():
-        require_same_signature(what, version, f"arm {name}", other)
-        break
-    return version
+        return seen_alike(what, version, f"arm {name}", other)
+    return version.own or version
 
 
 def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool) -> Version:

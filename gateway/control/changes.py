@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.control.binding import bind, candidate_of, require_released
-from gateway.control.blind_guardrails import refuse_blind
 from gateway.control.version_loader import Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
@@ -206,7 +205,6 @@ class Changes:
             binding = bind(self._versions, document, retry=True)
             if binding.without:
                 raise Rejected(" ".join(binding.without.values()))
-            refuse_blind(document.spec, binding.arms)
         except (Rejected, RegistryError, ModelRefused) as error:
             raise type(error)(f"Route {document.spec.route}: {error}") from error
 

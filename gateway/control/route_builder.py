@@ -91,13 +91,14 @@ class RouteBuilder:
         at every tick.
         """
         used: set[LaneKey] = set()
+        named: set[LaneKey] = set()
         for _, served in built.values():
             used |= {lane.key for _, lane in (*served.arms.values(), *served.shadows.values())}
         for name in (problems.keys() | warnings.keys()) & documents.keys():
-            used |= places(self._versions, documents[name])
+            named |= places(self._versions, documents[name])
         refs = {ref for document in documents.values() for ref in references(document).values()}
-        self._versions.retain(refs, {key.version for key in used})
-        self._lanes.retain(used, is_all=not problems)
+        self._versions.retain(refs, {key.version for key in used | named})
+        self._lanes.retain(used, named, is_all=not problems)
 
     def _arms(self, document: Document, binding: Binding, missing: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
         """Return the lanes of the arms. All of them are opened at the same time.

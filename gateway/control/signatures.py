@@ -1,24 +1,24 @@
-"""Whether two versions take and give the same tensors, as all that answer on one route must."""
+"""Whether one version can answer for another, as all that answer on one route must.
+
+Callers see one signature on a route. Arms may differ in what callers do not see: see `runtimes.adapted`.
+"""
 
 from registry_sync.catalogue import Version
 from router.errors import Rejected
-from runtimes.manifest import Signature
+from runtimes.adapted import difference
 
 
-def require_same_signature(what: str, version: Version, other_what: str, other: Version) -> None:
-    """Return if both versions have the same signature.
+def seen_alike(what: str, version: Version, other_what: str, other: Version) -> Version:
+    """Return a version behind the signature of another one.
 
     Raises:
-        Rejected: they differ.
+        Rejected: callers would see that it is another model.
     """
-    if _shape_of(version) != _shape_of(other):
+    signature = other.manifest.signature
+    clause = difference((version.own or version).manifest.signature, signature)
+    if clause:
         raise Rejected(
-            f"{what} ({version.key}) has another signature than {other_what} ({other.key}); "
-            "all that answer on a route must take and give the same tensors."
+            f"{what} ({version.key}) has another signature than {other_what} ({other.key}): {clause}. "
+            "All that answer on a route must take and give the same tensors; `source` in model.yaml can rename one."
         )
-
-
-def _shape_of(version: Version) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return the signature without the parts that only the log's readers use."""
-    signature: Signature = version.manifest.signature
-    return [(spec.name, spec.datatype, spec.shape) for spec in (*signature.inputs, *signature.outputs)]
+    return version.seen_as(signature)

@@ -30,7 +30,7 @@ from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.catalogue import VersionKey
 from runtimes.batching import Inputs, RequestResult, merge, rows_to_merge, shape_key
 from runtimes.errors import ModelFailed
-from runtimes.manifest import Placement
+from runtimes.manifest import Placement, Signature
 
 _log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ _LONGEST_RUN_S = 0.01  # batches run on the event loop for so long, then other c
 
 
 class LaneKey(NamedTuple):
-    """One version in one placement.
+    """One version in one placement, behind its own signature or behind the one that callers of a route see.
 
     A shadow gets its own lane, so it shares no queue, breaker or thread with a primary.
     """
@@ -46,6 +46,7 @@ class LaneKey(NamedTuple):
     version: VersionKey
     placement: Placement
     is_shadow: bool = False
+    seen: Signature | None = None
 
 
 class Lane:

@@ -94,7 +94,7 @@ class LanePool:
             StillLoading: the lane is being opened.
             ModelFailed, ModelRefused: the version cannot be served there.
         """
-        key = LaneKey(version.key, placement, is_shadow)
+        key = LaneKey(version.key, placement, is_shadow, version.seen)
         lane = self._lanes.get(key)
         if lane is None or self._manifests[key] != version.manifest:
             if placement == "dedicated":
@@ -125,18 +125,27 @@ class LanePool:
                     count(key.version, {field: value - before[field] for field, value in now.items()}, time.time())
                     self._published[key] = now
 
-    def retain(self, keys: Collection[LaneKey], *, is_all: bool = True) -> None:
-        """Forget all other lanes; requests in their queues are still answered. For `is_all` see `Dedicated.retain`."""
+    def retain(
+        self, keys: Collection[LaneKey], named: Collection[LaneKey] = frozenset(), *, is_all: bool = True
+    ) -> None:
+        """Forget all other lanes; requests in their queues are still answered. For `is_all` see `Dedicated.retain`.
+
+        What is in `named` is kept behind any signature.
+        """
+
+        def is_kept(key: LaneKey) -> bool:
+            return key in keys or key._replace(seen=None) in named
+
         for key, lane in self._lanes.items():
-            if key not in keys:
+            if not is_kept(key):
                 self._retire(lane)
         with self._publishing:
-            self._lanes = {key: lane for key, lane in self._lanes.items() if key in keys}
-            self._manifests = {key: manifest for key, manifest in self._manifests.items() if key in keys}
-            self._published = {key: sums for key, sums in self._published.items() if key in keys}
-        self._opening.retain(lambda each: each[0] in keys)
+            self._lanes = {key: lane for key, lane in self._lanes.items() if is_kept(key)}
+            self._manifests = {key: manifest for key, manifest in self._manifests.items() if is_kept(key)}
+            self._published = {key: sums for key, sums in self._published.items() if is_kept(key)}
+        self._opening.retain(lambda each: is_kept(each[0]))
         self._processes.end_unused()
-        self._wanted_applications = {key.version for key in keys if key.placement == "dedicated"}
+        self._wanted_applications = {key.version for key in (*keys, *named) if key.placement == "dedicated"}
         self._has_all_routes = is_all
         with contextlib.suppress(Pending):
             self._tidying.ask("applications", self._end_applications)

@@ -21,6 +21,7 @@ from ray import serve
 from gateway.execution.dedicated import DedicatedExecutor
 from gateway.execution.executor import Executor
 from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.load_options import load_options
 from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
@@ -29,6 +30,7 @@ from registry_sync.pinned import load_pinned
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
 
@@ -57,9 +59,11 @@ class Profile:
 class ModelReplica:
     """The Serve deployment: one loaded version, in a process of its own."""
 
-    def __init__(self, registry: str, key: tuple[str, str, str], options: LoadOptions) -> None:
+    def __init__(
+        self, registry: str, key: tuple[str, str, str], options: LoadOptions, seen: Signature | None = None
+    ) -> None:
         configure_logs()
-        version = load_pinned(registry, VersionKey(*key), options)
+        version = load_pinned(registry, VersionKey(*key), options, seen)
         assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
         manifest = version.manifest
         self._runtime = version.runtime
@@ -158,9 +162,7 @@ class RayApplications:
 
     def _deploy(self, name: str, version: Version) -> None:
         resources = version.manifest.resources
-        options = LoadOptions(
-            self._settings.allow_pickle, self._settings.onnx_threads, allow_code=self._settings.allow_code
-        )
+        options = load_options(self._settings)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
         runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
         packages = [*resources.pip, *version.manifest.packages]
@@ -185,7 +187,7 @@ class RayApplications:
             **scale,
         )
         _log.info("gateway.dedicated.starting", application=name)
-        application = deployment.bind(self._settings.registry, tuple(version.key), options)
+        application = deployment.bind(self._settings.registry, tuple(version.key), options, version.seen)
         serve.run_many(
             [serve.RunTarget(application, name=name, route_prefix=None)],
             wait_for_ingress_deployment_creation=False,
@@ -196,7 +198,8 @@ class RayApplications:
 def _name(version: Version) -> str:
     """Return a name that is derived from everything that the application is made from."""
     manifest = version.manifest
-    content = msgspec.json.encode([*version.key, manifest.resources, manifest.max_batch, *manifest.packages])
+    made_of = [*version.key, manifest.resources, manifest.max_batch, *manifest.packages]
+    content = msgspec.json.encode([*made_of, version.seen] if version.seen else made_of)
     return f"{PREFIX}{version.key.model}-{version.key.version}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 

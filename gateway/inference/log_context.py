@@ -68,11 +68,6 @@ def logged_outputs(context: Context) -> tuple[int, ...]:
     return tuple(sorted({kept[0] for kept in (context.label, context.prediction) if kept is not None}))
 
 
-def has_visible_output(manifest: Manifest) -> bool:
-    """Return True if the log keeps an output of the model, so that answers can be checked and compared."""
-    return _seen(manifest.signature) != (None, None)
-
-
 def _feature_names(spec: TensorSpec, counts_instances: bool) -> tuple[str, ...]:
     """Return the names of one instance's values: the declared columns, or the tensor's name and a position."""
     if spec.columns:

@@ -192,7 +192,10 @@ class InferenceService:
     ) -> Call:
         """Return a decoded request in the form that the predictor takes."""
         if request.batch_size > self._max_instances:
-            raise BadRequest(f"{request.batch_size} instances in one request; at most {self._max_instances} are taken.")
+            raise BadRequest(
+                f"{request.batch_size} instances in one request; at most {self._max_instances} are taken. If the first "
+                "dimension does not count instances, say `batch: none` in the model.yaml of the version."
+            )
         unit = unit_of(live.route, headers, request)
         targeting = live.targeting
         return Call(

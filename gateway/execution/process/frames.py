@@ -19,6 +19,7 @@ from runtimes.batching import RequestResult
 from runtimes.datatypes import NAME_OF, Tensor
 from runtimes.errors import InputRefused, ModelFailed
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Signature
 
 _prefix = struct.Struct("<IQ")
 PREFIX_BYTES = _prefix.size
@@ -32,11 +33,15 @@ Part = bytes | memoryview
 
 
 class ModelToLoad(msgspec.Struct, frozen=True):
-    """What a process has to load. It is the argument of the process, in JSON. `key` is model, version and digest."""
+    """What a process has to load. It is the argument of the process, in JSON. `key` is model, version and digest.
+
+    `seen` is the signature behind which it runs, if that is not its own.
+    """
 
     registry: str
     key: tuple[str, str, str]
     options: LoadOptions
+    seen: Signature | None = None
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):

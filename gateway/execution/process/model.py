@@ -44,13 +44,15 @@ class ProcessOptions:
     linger_s: float = 30.0
 
 
-def start_model(key: VersionKey, options: ProcessOptions, nice: int) -> ChildProcess:
+def start_model(key: VersionKey, options: ProcessOptions, nice: int, seen: Signature | None = None) -> ChildProcess:
     """Start a process that loads a version, with as many threads as the version would have in the replica.
+
+    `seen` is the signature behind which it runs, if that is not its own.
 
     Raises:
         OSError: as `ChildProcess`.
     """
-    to_load = ModelToLoad(options.registry, (key.model, key.version, key.digest), options.load)
+    to_load = ModelToLoad(options.registry, (key.model, key.version, key.digest), options.load, seen)
     threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
     return ChildProcess(_WORKER, msgspec.json.encode(to_load).decode(), environment=environment, nice=nice)

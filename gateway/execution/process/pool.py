@@ -30,7 +30,7 @@ class ProcessPool:
         options = self._options
         if options is None:
             raise ModelRefused(f"{version.key} wants a process of its own, which this gateway does not start.")
-        supervisor = Supervisor(version.key, options, _SHADOW_NICE if key.is_shadow else 0)
+        supervisor = Supervisor(version.key, options, _SHADOW_NICE if key.is_shadow else 0, key.seen)
         self._starting.add(supervisor)
         try:
             if self._is_closed:

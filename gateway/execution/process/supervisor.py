@@ -14,6 +14,7 @@ from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
 from registry_sync.catalogue import VersionKey
 from runtimes.errors import ModelRefused
+from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
 
@@ -26,13 +27,14 @@ _END_S = 5.0
 class Supervisor:
     """The supervisor of one lane's process. While `child` is None, `sentence` says why."""
 
-    def __init__(self, key: VersionKey, options: ProcessOptions, nice: int) -> None:
+    def __init__(self, key: VersionKey, options: ProcessOptions, nice: int, seen: Signature | None = None) -> None:
         self.child: ChildProcess | None = None
         self.sentence = "Its process is being started."
         self.is_batching = False
         self._key = key
         self._options = options
         self._nice = nice
+        self._seen = seen
         self._lock = threading.Lock()
         self._newest: ChildProcess | None = None
         self._closing = threading.Event()
@@ -80,7 +82,7 @@ class Supervisor:
             if self._closing.is_set():
                 raise ModelRefused("It is being ended.")
             try:
-                child = self._newest = start_model(self._key, self._options, self._nice)
+                child = self._newest = start_model(self._key, self._options, self._nice, self._seen)
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
         try:

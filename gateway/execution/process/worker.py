@@ -79,7 +79,7 @@ def _load(to_load: ModelToLoad) -> tuple[Runtime, Manifest]:
             Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     key = VersionKey(*to_load.key)
     try:
-        version = load_pinned(to_load.registry, key, to_load.options)
+        version = load_pinned(to_load.registry, key, to_load.options, to_load.seen)
     except ModelRefused as error:
         if limit and any(word in str(error) for word in _NO_MEMORY):
             sentence = f"{key}: loading it takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES)."

@@ -71,7 +71,7 @@ def spec(*change: object) -> Signature:
         (OWN, spec("BF16", (1, 2)), ""),
         (OWN, Signature((TensorSpec("z", "FP32", (1, 2)),), OWN.outputs), "it has the inputs x and not z"),
         (OWN, Signature(OWN.inputs, OWN.outputs[:1]), "it has the outputs n, y and not y"),
-        (OWN, Signature(SEEN.inputs, OWN.outputs), "its output y is FP32 [1] and not FP32 [1]"),
+        (OWN, Signature(SEEN.inputs, OWN.outputs), "its input x is FP32 [1, 2] and not FP64 [-1, 2]"),
     ],
 )
 def test_what_callers_would_see_is_named(own, seen, clause):

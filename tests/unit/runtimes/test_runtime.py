@@ -108,7 +108,7 @@ def test_a_model_that_raises_is_refused():
     ],
 )
 def test_an_example_is_what_the_model_is_tried_with(spec, rows, expected):
-    tensor = example_inputs(Signature((spec,), ()), rows)["x"]
+    tensor = example_inputs(Signature((spec,), (TensorSpec("y", "FP32", (-1,)),)), rows)["x"]
     assert tensor.tolist() == expected
     assert tensor.dtype == NUMPY_OF[spec.datatype]
 

@@ -12,13 +12,13 @@ import pytest
 from gateway.settings import Settings
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
-from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Resources
 
 with warnings.catch_warnings():  # Ray warns while it is imported
     warnings.simplefilter("ignore")
     from gateway.execution import ray_applications
-    from gateway.execution.ray_applications import PREFIX, Profile, RayApplications
+    from gateway.execution.load_options import load_options
+from gateway.execution.ray_applications import PREFIX, Profile, RayApplications
 
 LONG_S = 31.0
 
@@ -227,8 +227,8 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     assert "PATH" not in runtime["env_vars"]
     assert not {name for name in runtime["env_vars"] if name.startswith("RAY_")}
     assert "a-secret" not in str([simulation.serve.bound, simulation.serve.options])
-    ((registry, key, options),) = simulation.serve.bound
-    assert (registry, key, options) == ("models", ("m", "1", "0" * 64), LoadOptions())
+    ((registry, key, options, _),) = simulation.serve.bound
+    assert (registry, key, options) == ("models", ("m", "1", "0" * 64), load_options(Settings()))
 
 
 def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation, version):

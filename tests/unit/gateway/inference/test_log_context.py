@@ -46,9 +46,9 @@ def context_of(batch: int, *outputs: Output) -> Context:
         (-1, [("BYTES", [-1, 2])], (0, "|O"), None),
         # Beside a label or a prediction they are not needed.
         (-1, [("INT64", [-1, 5]), ("FP32", [-1, 2])], None, (1, "<f4")),
-        # Numbers that belong to no instance cannot be told apart by instance.
-        (-1, [("FP32", [3])], None, None),
-        (-1, [("INT64", [3, 2])], None, None),
+        # There is one answer to all of the input: a request is one instance.
+        (-1, [("FP32", [3])], None, (0, "<f4")),
+        (-1, [("INT64", [3, 2])], None, (0, "<i8")),
     ],
 )
 def test_the_log_keeps_what_guardrails_look_at(batch, outputs, label, prediction):
