@@ -80,6 +80,8 @@ def read_mlmodel(files: Files) -> MlflowModel:
         said |= {"packages": _packages(files)} | ({"outputs": _as_said(outputs)} if outputs else {})
     elif runtime == "sklearn":
         said |= _trusted(flavors) | _made_with(flavors)
+    elif str(flavors[runtime].get("model_class")).endswith(".Booster"):
+        said["outputs"] = ["prediction"]  # what MLflow answers for a Booster: no label
     said["description"] = f"MLflow {content.get('mlflow_version') or 'of an unknown version'} saved it."
     return MlflowModel(runtime, file, said, _example(content, files), inputs, outputs, tuple(remarks))
 
@@ -89,6 +91,7 @@ def _as_said(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
     return [
         {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
         | ({"columns": list(spec.columns)} if spec.columns else {})
+        | ({"example": {"data": spec.example.data}} if spec.example else {})
         for spec in specs
     ]
 

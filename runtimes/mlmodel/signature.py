@@ -13,7 +13,7 @@ import numpy as np
 
 from runtimes.datatypes import NAME_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Example, TensorSpec
 
 MATRIX, PREDICTION = "X", "prediction"
 
@@ -27,6 +27,9 @@ _DATATYPE_OF = {
     "binary": "BYTES",
     "datetime": "BYTES",
 }
+_SOME_DAY = Example(data=("2000-01-01T00:00:00",))
+"""An empty text, which stands in for a text otherwise, is no time."""
+
 _NUMBERS = ("integer", "long", "float", "double")
 
 
@@ -70,7 +73,8 @@ def _spec(column: Mapping[str, Any], kind: str, position: int | None) -> TensorS
             f"The {kind} {name} in the signature of MLmodel is of type {column['type']!r}, which is no tensor. "
             f"Say in model.yaml what the {kind}s are."
         )
-    return TensorSpec(name, _DATATYPE_OF[column["type"]], (-1,))
+    example = _SOME_DAY if column["type"] == "datetime" and kind == "input" else None
+    return TensorSpec(name, _DATATYPE_OF[column["type"]], (-1,), example=example)
 
 
 def _datatype_of_dtype(dtype: str, name: str) -> str:

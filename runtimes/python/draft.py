@@ -9,16 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from runtimes.datatypes import Tensor
 from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Files, TensorSpec
+from runtimes.manifest import Example, Files, TensorSpec
 from runtimes.mlmodel.read import MlflowModel, read_mlmodel, requirement_lines
 from runtimes.python.python_class import ENTRY
 
 _MOST_BYTES = 1024 * 1024
+_MOST_VALUES = 64
+"""Values of an example that a person may still want to read in model.yaml."""
+
 _REQUIREMENTS = "requirements.txt"
 
 
@@ -54,12 +59,33 @@ def draft_mlflow(files: Files, file: str, options: LoadOptions, said: Mapping[st
     inputs, outputs = (_specs(merged.get(kind), kind, "") for kind in ("inputs", "outputs"))
     more = {key: merged[key] for key in ("packages", "description") if merged.get(key)}
     more["placement"] = merged.get("placement", "process")
-    return Draft("mlflow", file, inputs, outputs, model.remarks, more, model.examples_for(inputs))
+    examples = model.examples_for(inputs)
+    return Draft("mlflow", file, _with_examples(inputs, examples), outputs, model.remarks, more, examples)
+
+
+def _with_examples(inputs: tuple[TensorSpec, ...], examples: Mapping[str, Tensor]) -> tuple[TensorSpec, ...]:
+    """Give the inputs the first row of the input example, if it is short: code may not like zeros and empty texts."""
+    if not all(len(examples.get(spec.name, ())) and examples[spec.name][:1].size <= _MOST_VALUES for spec in inputs):
+        return inputs
+    return tuple(
+        spec if spec.example else structs.replace(spec, example=Example(data=_plain(examples[spec.name][:1].tolist())))
+        for spec in inputs
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return lists as tuples, and bytes as text."""
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _of_flavor(model: MlflowModel, files: Files, options: LoadOptions, said: Mapping[str, Any]) -> Draft:
     draft = drafter_of(model.runtime)(files, model.file, options, said)
     examples = model.examples_for(draft.inputs) or draft.examples
+    wanted = model.said.get("outputs")
+    if wanted and said["outputs"] == wanted:
+        draft = draft._replace(outputs=tuple(spec for spec in draft.outputs if spec.name in wanted))
     beyond = {key: said[key] for key in ("description", "made_with", "trusted_types") if key in said}
     return draft._replace(examples=examples, more={**beyond, **draft.more}, remarks=(*model.remarks, *draft.remarks))
 

@@ -1,7 +1,7 @@
 """A private folder with the verified files of a version, for code that reads them by path.
 
-The folder is removed when the process ends. If the process is killed, the next process that makes such a folder removes
-it: a folder whose lock nobody holds belongs to no process.
+A folder is locked (flock) while its process lives. It is removed when the process ends. If the process is killed, its
+parent removes the folder, or else the next process that makes such a folder.
 """
 
 import atexit
@@ -15,15 +15,13 @@ from pathlib import Path
 from runtimes.manifest import Files
 
 _PREFIX = "pointsman-model-"
-_LOCK = ".lock"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def private_folder(files: Files) -> Path:
     """Write the files to a new folder that only this user can read, and return it."""
-    _remove_unused()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)  # held until the process ends
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    remove_unused()
+    folder = _locked_folder()
     atexit.register(_remove, folder, os.getpid())
     for path, content in files.items():
         file = folder / path
@@ -32,20 +30,29 @@ def private_folder(files: Files) -> Path:
     return folder
 
 
+def _locked_folder() -> Path:
+    """Make a folder, and lock it until this process ends. Another process may remove it before it is locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with contextlib.suppress(FileNotFoundError):
+            fcntl.flock(os.open(folder, _FOLDER), fcntl.LOCK_EX)
+            if folder.exists():
+                return folder
+
+
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # a process that the model forked runs the same exit handlers
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_unused() -> None:
+def remove_unused() -> None:
     """Remove the folders of this user's processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or it has just been made or removed
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                continue
-            lock = os.open(folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with contextlib.suppress(OSError):  # it is no folder, or locked, or has just been removed
+            lock = os.open(folder, _FOLDER)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if os.fstat(lock).st_uid == os.getuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -22,6 +22,10 @@ from runtimes.python.python_class import described, end_copies
 _DTYPE_OF = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
 
 
+_NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""MLflow 3 reports its use over the network otherwise."""
+
+
 class MlflowRuntime:
     """See `runtimes.runtime.Runtime`."""
 
@@ -89,6 +93,7 @@ def build(manifest: Manifest, folder: Path) -> MlflowRuntime:
     Raises:
         ModelRefused: MLflow is not installed, or cannot load it.
     """
+    os.environ |= _NO_TELEMETRY
     try:
         import mlflow.pyfunc
     except ImportError as error:

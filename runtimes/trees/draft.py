@@ -11,10 +11,12 @@ from typing import Any
 from runtimes.draft import Draft
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Example, Files, RuntimeName, TensorSpec
-from runtimes.trees.model import LABEL, PROBABILITIES, RAW_SCORE, Feature, TreeModel
+from runtimes.trees.model import LABEL, PREDICTION, PROBABILITIES, RAW_SCORE, Feature, TreeModel
 from runtimes.trees.runtime import read_model
 
 _MATRIX = "X"
+_MOST_EXAMPLES = 4
+"""Categories that are shown in model.yaml. XGBoost refuses any that it does not know."""
 
 
 def draft_lightgbm(files: Files, file: str, options: LoadOptions, said: Mapping[str, Any]) -> Draft:
@@ -40,7 +42,9 @@ def _draft(library: RuntimeName, files: Files, file: str, options: LoadOptions, 
     model = read_model(library, files[file], options)
     datatype = import_module(f"runtimes.trees.{library}").FEATURE_DATATYPE
     names = _class_names(model, said)
-    outputs = tuple(_output(model, name, names) for name in model.outputs if name != RAW_SCORE)
+    said_outputs = _named(said.get("outputs"))
+    usual = (LABEL, PROBABILITIES) if LABEL in model.outputs else (PREDICTION,)
+    outputs = tuple(_output(model, name, names) for name in model.outputs if name in usual or name in said_outputs)
     return Draft(library, file, _inputs(model, datatype), outputs, _remarks(model, names))
 
 
@@ -55,10 +59,10 @@ def _inputs(model: TreeModel, datatype: str) -> tuple[TensorSpec, ...]:
 def _input(feature: Feature, datatype: str) -> TensorSpec:
     if feature.kind == "number":
         return TensorSpec(feature.name, datatype, (-1,))
-    if feature.categories and all(type(value) is int for value in feature.categories):
-        value: Any = feature.categories[0]
-        return TensorSpec(feature.name, "INT64", (-1,), example=Example(data=(value,)))
-    return TensorSpec(feature.name, "BYTES", (-1,))
+    are_integers = feature.categories and all(type(value) is int for value in feature.categories)
+    known: tuple[Any, ...] = feature.categories[:_MOST_EXAMPLES]
+    example = Example(data=known if are_integers else tuple(map(str, known))) if known else None
+    return TensorSpec(feature.name, "INT64" if are_integers else "BYTES", (-1,), example=example)
 
 
 def _output(model: TreeModel, name: str, names: tuple[str, ...]) -> TensorSpec:
@@ -76,6 +80,12 @@ def _label_datatype(model: TreeModel, names: tuple[str, ...]) -> str:
     if len(kinds) == 1 and kinds <= by_kind.keys():
         return by_kind[kinds.pop()]
     return "BYTES" if names else "INT64"
+
+
+def _named(outputs: object) -> set[str]:
+    """Return the outputs that a person names, by the names that they have here."""
+    listed = outputs if isinstance(outputs, list | tuple) else ()
+    return {str(each.get("source") or each.get("name")) if isinstance(each, Mapping) else str(each) for each in listed}
 
 
 def _class_names(model: TreeModel, said: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,5 +108,6 @@ def _remarks(model: TreeModel, names: tuple[str, ...]) -> tuple[str, ...]:
         )
     if not model.named:
         remarks.append("The file does not name the features: they are taken in their order.")
-    remarks.append(f"The model also has {RAW_SCORE}, the sum of its trees; add it to the outputs if it is wanted.")
+    more = [name for name in model.outputs if name == RAW_SCORE or (name == PREDICTION and LABEL in model.outputs)]
+    remarks.append(f"The model also has {' and '.join(more)}; add them to the outputs if they are wanted.")
     return tuple(remarks)

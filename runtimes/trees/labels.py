@@ -12,9 +12,9 @@ _FALSE_TRUE = (b"False", b"True")
 
 
 def label_values(model: TreeModel, names: Sequence[str], datatype: str) -> Tensor | None:
-    """Return the label of each class, in the datatype that model.yaml declares. None stands for their positions.
+    """Return the label of each class, in the datatype that model.yaml declares, or None if no label is declared.
 
-    `names` are the columns of the probabilities.
+    `names` are the columns of the probabilities. If they are no numbers, a number as a label is the position.
 
     Raises:
         ModelRefused: the names are not those of the model, or a label cannot have this datatype.
@@ -36,19 +36,23 @@ def label_values(model: TreeModel, names: Sequence[str], datatype: str) -> Tenso
         return tensor_of_bytes([each.encode() for each in known], (len(known),))
     if datatype == "BOOL" and tuple(each.encode() for each in known) == _FALSE_TRUE:
         return np.array([False, True])
+    if not known or (not texts and not all(map(_is_number, known))):
+        return np.arange(model.class_count).astype(NUMPY_OF[datatype])
     try:
-        return _exact(np.array([float(value) for value in known]), datatype)
-    except (TypeError, ValueError):
-        if texts:
-            raise ModelRefused(f"A label is one of {texts}, which is no {datatype}: declare BYTES.") from None
-        return None
-
-
-def _exact(numbers: Tensor, datatype: str) -> Tensor | None:
-    """Return numbers in a datatype that holds each of them."""
-    if not len(numbers):
-        return None
-    cast = numbers.astype(NUMPY_OF[datatype])
-    if not np.array_equal(cast, numbers):
-        raise ValueError(datatype)
+        numbers = np.array([float(value) for value in known])
+        cast = numbers.astype(NUMPY_OF[datatype])
+    except ValueError:
+        cast = None
+    if cast is None or not np.array_equal(cast, numbers):
+        raise ModelRefused(
+            f"A label is one of {known}, which {datatype} cannot hold: declare BYTES, or a wider datatype."
+        )
     return cast
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -4,6 +4,7 @@ The text lists the categories of a data frame, but not the classes of a classifi
 class. An unknown category is a missing value. LightGBM compares doubles, so features are best declared as FP64.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,8 +45,8 @@ class LightgbmModel:
         self.remarks: tuple[str, ...] = (
             ("The objective is not in the file: the model answers its raw score.",) if not objective else ()
         )
-        wanted = (LABEL, PROBABILITIES, RAW_SCORE) if self.class_count else (PREDICTION, RAW_SCORE)
-        self.outputs = outputs_of(np.full((1, len(names)), np.nan), self.predict, wanted)
+        wanted = (LABEL, PROBABILITIES) if self.class_count else ()
+        self.outputs = outputs_of(np.full((1, len(names)), np.nan), self.predict, (*wanted, PREDICTION, RAW_SCORE))
 
     def predict(self, columns: Sequence[Tensor] | Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
         """See `TreeModel.predict`."""
@@ -53,12 +54,10 @@ class LightgbmModel:
         if RAW_SCORE in outputs:
             results[RAW_SCORE] = self._booster.predict(columns, raw_score=True, num_threads=self._threads)
         if any(name != RAW_SCORE for name in outputs):
-            answer = self._booster.predict(columns, num_threads=self._threads)
+            answer = results[PREDICTION] = self._booster.predict(columns, num_threads=self._threads)
             if self.class_count:
                 probabilities = two_columns(answer) if answer.ndim == 1 else answer
                 results |= {PROBABILITIES: probabilities, LABEL: np.argmax(probabilities, axis=1)}
-            else:
-                results[PREDICTION] = answer
         return results
 
 
@@ -73,12 +72,24 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = ""
     text = text.replace("\r\n", "\n")
-    if not text.startswith("tree\n") or _LAST_LINE_OF_TREES not in text:
+    if not text.startswith("tree\n") or not _is_whole(text):
         raise ModelRefused(
             "This is not a whole LightGBM model in its text format. Save it with Booster.save_model (LGBMClassifier: "
             "model.booster_.save_model); a pickle or joblib file of the model is of runtime sklearn."
         )
     return text
+
+
+def _is_whole(text: str) -> bool:
+    """Return True if each tree is as long as the line `tree_sizes` says. If not, LightGBM ends the process."""
+    sizes = re.search(r"^tree_sizes=([0-9 ]*)$", text, re.MULTILINE)
+    at = text.find("\nTree=0\n") + 1
+    if sizes is not None and at > 0:
+        for number, size in enumerate(sizes[1].split()):
+            if not text.startswith(f"Tree={number}\n", at):
+                return False
+            at += int(size)
+    return text.find(_LAST_LINE_OF_TREES, at - 1) >= 0
 
 
 def _read(text: str) -> Any:

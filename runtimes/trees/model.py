@@ -1,7 +1,8 @@
 """What the three libraries have in common: features, and outputs that are named alike.
 
-A classifier has `label` and `probabilities`, which equal what the library's scikit-learn classes predict. A regressor,
-a ranker and a model with an objective of its own have `prediction`. Every model has `raw_score`, the sum of its trees.
+A classifier has `label` and `probabilities`, which equal what the library's scikit-learn classes predict. `prediction`
+is what the library's own `predict` answers: of a regressor, a ranker and an objective of one's own, and of classifiers
+of LightGBM and XGBoost, for users of a Booster. Every model has `raw_score`, the sum of its trees.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +64,7 @@ def outputs_of(
         results = predict(columns, names)
     except Exception as error:  # a library may raise anything
         raise ModelRefused(f"The model cannot answer one row of missing values: {error}.") from error
-    return {name: OutputOfTrees(NAME_OF[tensor.dtype], tensor.shape[1:]) for name, tensor in results.items()}
+    return {name: OutputOfTrees(NAME_OF[results[name].dtype], results[name].shape[1:]) for name in names}
 
 
 def two_columns(second: Tensor) -> Tensor:

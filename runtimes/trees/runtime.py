@@ -1,13 +1,17 @@
 """The runtime of LightGBM, XGBoost and CatBoost models, read from the safe formats of these libraries.
 
-The libraries are the extra `trees`. The outputs are named in `runtimes.trees.model`. The files of LightGBM and XGBoost
-do not name classes: `columns` of the output `probabilities` do. A label of datatype BYTES is the name of its class. A
-label of integers is the name as a number, if all names are numbers, and else the position.
+The libraries are the extra `trees`. They trust their files: a damaged one may end the process that reads it, which is
+why a gateway reads each version in a process of its own first (`gateway.execution.trial`).
+
+The outputs are named in `runtimes.trees.model`. The files of LightGBM and XGBoost do not name classes: `columns` of the
+output `probabilities` do. A label of datatype BYTES is the name of its class. A label of integers is the name as a
+number, if all names are numbers, and else the position.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
+from runtimes.adapted import difference
 from runtimes.datatypes import BYTES, Tensor, zeros
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
@@ -91,7 +95,11 @@ def _load(files: Files, manifest: Manifest, options: LoadOptions) -> TreesRuntim
     labels = _labels(model, manifest)
     first = -1 if manifest.signature.takes_several else 1
     outputs = tuple(_own_output(model, spec, first, labels) for spec in manifest.outputs)
-    return TreesRuntime(model, columns, Signature(manifest.inputs, outputs, manifest.batch), labels)
+    signature = Signature(manifest.inputs, outputs, manifest.batch)
+    clause = difference(signature, manifest.signature)
+    if clause:
+        raise ModelRefused(f"The model is not what model.yaml says: {clause}.")
+    return TreesRuntime(model, columns, signature, labels)
 
 
 def _labels(model: TreeModel, manifest: Manifest) -> Tensor | None:

@@ -57,18 +57,22 @@ class XgboostModel:
         self.remarks: tuple[str, ...] = (
             () if best is None else (f"Training stopped early: iterations up to the best, {best}, answer.",)
         )
-        wanted = (LABEL, PROBABILITIES, RAW_SCORE) if self.class_count else (PREDICTION, RAW_SCORE)
-        self.outputs = outputs_of(np.full((1, len(self.features)), np.nan, np.float32), self.predict, wanted)
+        wanted = (LABEL, PROBABILITIES) if self.class_count else ()
+        row = np.full((1, len(self.features)), np.nan, np.float32)
+        self.outputs = outputs_of(row, self.predict, (*wanted, PREDICTION, RAW_SCORE))
 
     def predict(self, columns: Sequence[Tensor] | Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
         """See `TreeModel.predict`."""
         results: dict[str, Tensor] = {}
         with self._lock:
-            if RAW_SCORE in outputs:
+            classifies = LABEL in outputs or PROBABILITIES in outputs
+            by_margin = self._objective == "multi:softmax"  # it predicts the class alone
+            if RAW_SCORE in outputs or (classifies and by_margin):
                 results[RAW_SCORE] = self._run(columns, raw=True)
-            if any(name != RAW_SCORE for name in outputs):
-                answer = self._run(columns, raw=self._objective == "multi:softmax")
-                results |= self._classify(answer) if self.class_count else {PREDICTION: answer}
+            if PREDICTION in outputs or (classifies and not by_margin):
+                results[PREDICTION] = self._run(columns, raw=False)
+            if classifies:
+                results |= self._classify(results[RAW_SCORE if by_margin else PREDICTION])
         return results
 
     def _run(self, matrix: Any, *, raw: bool) -> Tensor:

@@ -1,6 +1,7 @@
 """Models that are code or trees, on a running gateway: right answers for 32 clients, and faults that stay their own."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,9 +69,9 @@ def write(models: Path, name: str, runtime: str, files: Mapping[str, bytes], **m
 
 def trees(folder: Path) -> dict[str, tuple[bytes, Callable[[np.ndarray], np.ndarray]]]:
     """Return each library's model, and the library itself run on some rows."""
-    light = lightgbm.LGBMClassifier(n_estimators=8, verbose=-1).fit(X, Y)
-    boosted = xgboost.XGBClassifier(n_estimators=8).fit(X, Y)
-    cat = catboost.CatBoostClassifier(iterations=8, verbose=False, allow_writing_files=False).fit(X, Y)
+    light = lightgbm.LGBMClassifier(n_estimators=8, n_jobs=1, verbose=-1).fit(X, Y)
+    boosted = xgboost.XGBClassifier(n_estimators=8, n_jobs=1).fit(X, Y)
+    cat = catboost.CatBoostClassifier(iterations=8, thread_count=1, verbose=False, allow_writing_files=False).fit(X, Y)
     cat.save_model(str(folder / "model.cbm"))
     return {
         "lightgbm": (light.booster_.model_to_string().encode(), light.predict_proba),
@@ -86,7 +87,9 @@ def expected(tmp_path_factory) -> dict[str, tuple[bytes, Callable[[np.ndarray], 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory, expected) -> Iterator[Watched]:
-    made = Watched(tmp_path_factory.mktemp("code") / "var", POINTSMAN_ALLOW_CODE="true")
+    temporary = tmp_path_factory.mktemp("temporary")
+    home = tmp_path_factory.mktemp("code") / "var"
+    made = Watched(home, POINTSMAN_ALLOW_CODE="true", TMPDIR=str(temporary))
     for library, (content, _) in expected.items():
         datatype = "FP32" if library == "xgboost" else "FP64"
         outputs = (TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", datatype, (-1, 2)))
@@ -96,10 +99,14 @@ def watched(tmp_path_factory, expected) -> Iterator[Watched]:
     write(made.models, "code", "python", code(CODE, weights), outputs=outputs, placement="process")
     for name, source in FAULTY.items():
         write(made.models, name, "python", code(source, weights), outputs=outputs, placement="process")
+    damaged = re.sub(rb"num_leaves=\d+", lambda found: found[0][:-1] + b"9", expected["lightgbm"][0])
+    outputs = (TensorSpec("label", "INT64", (-1,)),)
+    write(made.models, "torn", "lightgbm", {"model": damaged}, outputs=outputs)
     made.start()
     yield made
     try:
         made.end()
+        assert list(temporary.glob("pointsman-model-*")) == []
     finally:
         made.close()
 
@@ -115,6 +122,7 @@ FAULTY = {
     "crashes": "import ctypes\nctypes.string_at(0)\n",
 }
 WORDS = {
+    "torn": "Its process ended (signal 6) while it was loading the model",
     "exits": "Its process ended (status 7) while it was loading the model",
     "raises": "model.py raised RuntimeError: no licence (model.py, line 1)",
     "grows": "takes more memory than 700 MiB",
@@ -191,8 +199,8 @@ def test_what_code_does_in_a_request_is_the_trouble_of_its_route(watched, value,
     )
 
 
-@pytest.mark.parametrize("kind", FAULTY)
-def test_code_that_cannot_be_loaded_is_the_trouble_of_one_route(watched, kind):
+@pytest.mark.parametrize("kind", WORDS)
+def test_what_ends_its_process_is_the_trouble_of_one_route(watched, kind):
     watched.declare({"route": kind, "arms": {"a": f"{kind}:1"}, "split": {"a": "100%"}})
     wait_until(lambda: WORDS[kind] in watched.trouble(kind), within_s=180.0, shows=lambda: watched.trouble(kind))
     watched.require_unharmed(f"beside-{kind}")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from runtimes.manifest import Example
 
+from runtimes.python.folder import remove_unused
+
 _STDERR = 2
 
 
@@ -71,6 +73,7 @@ class ChildProcess:
         with self._lock:
             code = self._process.wait()
             self._is_reaped = True
+        remove_unused()
         return f"Its process ended ({f'signal {-code}' if code < 0 else f'status {code}'})"
 
     def has_ended(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runtimes.errors import ModelRefused
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Example, TensorSpec
 from runtimes.mlmodel.read import read_mlmodel
 
 PYFUNC = {"loader_module": "mlflow.pyfunc.model", "python_version": "3.11.7"}
@@ -112,7 +112,10 @@ def test_an_example_is_arranged_for_other_inputs():
         (tensor("float64", [-1, 2]), TensorSpec("X", "FP64", (-1, 2))),
         (tensor("str", [-1]), TensorSpec("X", "BYTES", (-1,))),
         (tensor("uint8", [-1, 28, 28]), TensorSpec("X", "UINT8", (-1, 28, 28))),
-        ({"type": "datetime", "name": "when"}, TensorSpec("when", "BYTES", (-1,))),
+        (
+            {"type": "datetime", "name": "when"},
+            TensorSpec("when", "BYTES", (-1,), example=Example(data=("2000-01-01T00:00:00",))),
+        ),
         ({"type": "integer", "name": "n"}, TensorSpec("n", "INT32", (-1,))),
         ({"type": "float"}, TensorSpec("X", "FP32", (-1,))),
     ],
@@ -129,6 +132,12 @@ def test_what_mlflow_runs_has_its_packages_and_outputs():
     assert found.said["packages"] == ["mlflow-skinny==3.17.2", "prophet>=1.1"]
     assert [each["name"] for each in found.said["outputs"]] == ["twice", "prediction_1"]
     assert found.runtime == "mlflow"
+
+
+@pytest.mark.parametrize(("made", "said"), [("xgboost.core.Booster", ["prediction"]), ("x.XGBClassifier", None)])
+def test_a_booster_answers_its_prediction_as_in_mlflow(made, said):
+    flavor = {"xgboost": {"data": "m.ubj", "model_class": made}}
+    assert read_mlmodel(folder(flavor, m__ubj=b"")).said.get("outputs") == said
 
 
 def test_skops_types_that_mlflow_trusts_are_said():

@@ -11,7 +11,7 @@ from tests.unit.runtimes.trees.support import answers, columns_of, drafted, fram
 X = numbers()
 Y2 = (X[:, 0] > 0).astype(int)
 Y3 = np.digitize(X[:, 0], [-0.5, 0.5])
-FEW = {"iterations": 4, "verbose": False, "allow_writing_files": False}
+FEW = {"iterations": 4, "thread_count": 1, "verbose": False, "allow_writing_files": False}
 
 
 def content_of(model, folder, form: str = "cbm") -> bytes:
@@ -119,7 +119,9 @@ def test_other_classes_than_those_of_the_model_are_refused(tmp_path):
     outputs = (TensorSpec("probabilities", "FP64", (-1, 2), ("yes", "no")),)
     with pytest.raises(ModelRefused, match=r"names the classes \['yes', 'no'\]; the model has \['no', 'yes'\]"):
         load_drafted("catboost", content, outputs=outputs)
-    with pytest.raises(ModelRefused, match=r"A label is one of \['no', 'yes'\], which is no INT64: declare BYTES"):
+    with pytest.raises(
+        ModelRefused, match=r"A label is one of \['no', 'yes'\], which INT64 cannot hold: declare BYTES"
+    ):
         load_drafted("catboost", content, outputs=(TensorSpec("label", "INT64", (-1,)),))
 
 

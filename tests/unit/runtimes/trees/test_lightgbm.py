@@ -1,9 +1,11 @@
 """LightGBM models against the library itself."""
 
 import json
+import sys
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 
 from runtimes.errors import ModelRefused
@@ -23,7 +25,7 @@ from tests.unit.runtimes.trees.support import (
 X = numbers()
 Y2 = (X[:, 0] > 0).astype(int)
 Y3 = np.digitize(X[:, 0], [-0.5, 0.5])
-FEW = {"n_estimators": 4, "verbose": -1, "min_child_samples": 5}
+FEW = {"n_estimators": 4, "n_jobs": 1, "verbose": -1, "min_child_samples": 5}
 
 
 def content_of(model) -> bytes:
@@ -43,7 +45,7 @@ def test_a_classifier_answers_like_its_scikit_learn_class(target):
 )
 def test_a_regressor_answers_its_prediction(objective):
     target = 1 / (1 + np.exp(-X[:, 0]))
-    model = lightgbm.train({"objective": objective, "verbose": -1}, lightgbm.Dataset(X, target), 4)
+    model = lightgbm.train({"objective": objective, "num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, target), 4)
     runtime = load_drafted("lightgbm", content_of(model))
     np.testing.assert_array_equal(answers(runtime, {"X": X})["prediction"], model.predict(X))
     assert runtime.signature.outputs == (TensorSpec("prediction", "FP64", (-1,)),)
@@ -111,7 +113,9 @@ def test_an_unknown_category_is_a_missing_value():
 
 def test_columns_are_reordered_by_name():
     names = ["a b", "c", "d", "e"]
-    model = lightgbm.train({"objective": "regression", "verbose": -1}, lightgbm.Dataset(X, Y2, feature_name=names), 4)
+    model = lightgbm.train(
+        {"objective": "regression", "num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, Y2, feature_name=names), 4
+    )
     order = [2, 0, 3, 1]
     inputs = matrix_input(4, [names[at] for at in order])
     runtime = load_drafted("lightgbm", content_of(model), inputs=inputs)
@@ -119,14 +123,62 @@ def test_columns_are_reordered_by_name():
 
 
 @pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ((TensorSpec("probabilities", "FP64", (-1, 3)),), r"probabilities is FP64 \[-1, 2\] and not FP64 \[-1, 3\]"),
+        ((TensorSpec("probabilities", "INT64", (-1, 2)),), "probabilities is FP64 .* and not INT64"),
+        ((TensorSpec("score", "FP64", (-1,)),), "has no output 'score'; it has label, probabilities, prediction"),
+        (
+            (TensorSpec("label", "INT8", (-1,)), TensorSpec("probabilities", "FP64", (-1, 2), ("3", "700"))),
+            r"A label is one of \['3', '700'\], which INT8 cannot hold",
+        ),
+    ],
+)
+def test_outputs_that_the_model_does_not_have_are_refused(outputs, words):
+    content = content_of(lightgbm.LGBMClassifier(**FEW).fit(X, Y2))
+    with pytest.raises(ModelRefused, match=words):
+        load_drafted("lightgbm", content, outputs=outputs)
+
+
+@pytest.mark.parametrize("datatype", ["INT32", "UINT8", "FP32"])
+def test_a_label_is_the_position_in_any_datatype_of_numbers(datatype):
+    model = lightgbm.LGBMClassifier(**FEW).fit(X, Y3)
+    runtime = load_drafted("lightgbm", content_of(model), outputs=(TensorSpec("label", datatype, (-1,)),))
+    np.testing.assert_array_equal(answers(runtime, {"X": X})["label"], model.predict(X))
+
+
+@pytest.mark.parametrize("boosting", ["rf", "dart"])
+def test_other_ways_of_boosting(boosting):
+    model = lightgbm.LGBMClassifier(boosting_type=boosting, bagging_freq=1, bagging_fraction=0.5, **FEW).fit(X, Y2)
+    answer = answers(load_drafted("lightgbm", content_of(model)), {"X": X})
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(X))
+
+
+def test_categories_may_be_truths_and_numbers_with_a_fraction():
+    generator = np.random.default_rng(2)
+    table = pd.DataFrame(
+        {
+            "sold": pd.Categorical(generator.choice([True, False], len(X))),
+            "rate": pd.Categorical(generator.choice([0.5, 1.5], len(X))),
+            "age": X[:, 0],
+        }
+    )
+    model = lightgbm.LGBMClassifier(**FEW).fit(table, (table["rate"] == 0.5) ^ (table["sold"].to_numpy() == True))  # noqa: E712
+    words = {name: np.array([str(each).encode() for each in table[name]], object) for name in ("sold", "rate")}
+    answer = answers(load_drafted("lightgbm", content_of(model)), {**words, "age": X[:, 0]})
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(table))
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (lambda model: json.dumps(model.dump_model()).encode(), "dump of a LightGBM model in JSON"),
         (lambda model: content_of(model)[:700], "not a whole LightGBM model"),
+        (lambda model: content_of(model).replace(b"left_child=", b"left_child=9"), "not a whole LightGBM model"),
         (lambda _: b"\x80\x04pickle", "not a whole LightGBM model"),
         (lambda _: b"", "not a whole LightGBM model"),
     ],
-    ids=["dump", "truncated", "pickle", "empty"],
+    ids=["dump", "truncated", "edited", "pickle", "empty"],
 )
 def test_other_files_are_refused(content, words):
     model = lightgbm.LGBMClassifier(**FEW).fit(X, Y2).booster_
@@ -139,3 +191,16 @@ def test_float_outputs_may_be_declared_as_fp32():
     manifest = drafted("lightgbm", content_of(model), outputs=(TensorSpec("prediction", "FP32", (-1,)),))
     (answer,) = load_one(content_of(model), manifest).run({"X": X}, ["prediction"])
     np.testing.assert_array_equal(answer, model.predict(X).astype(np.float32))
+
+
+def test_the_lines_of_a_file_may_end_as_on_windows():
+    model = lightgbm.LGBMRegressor(**FEW).fit(X, X[:, 0])
+    content = content_of(model).replace(b"\n", b"\r\n")
+    np.testing.assert_array_equal(answers(load_drafted("lightgbm", content), {"X": X})["prediction"], model.predict(X))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost", "catboost"])
+def test_a_library_that_is_not_installed_is_named_with_its_extra(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModelRefused, match=rf"{library} model needs a package .*pip install 'pointsman\[trees\]'"):
+        drafted(library, b"")

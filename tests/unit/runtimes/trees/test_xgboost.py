@@ -32,14 +32,14 @@ def content_of(model, form: str = "ubj") -> bytes:
 @pytest.mark.parametrize("form", ["ubj", "json"])
 @pytest.mark.parametrize("target", [Y2, Y3], ids=["binary", "multiclass"])
 def test_a_classifier_answers_like_its_scikit_learn_class(target, form):
-    model = xgboost.XGBClassifier(n_estimators=4).fit(X, target)
+    model = xgboost.XGBClassifier(n_estimators=4, n_jobs=1).fit(X, target)
     answer = answers(load_drafted("xgboost", content_of(model, form)), {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["label"], model.predict(X))
     np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(X))
 
 
 def test_several_labels_are_answered_one_by_one():
-    model = xgboost.XGBClassifier(n_estimators=4).fit(X, np.stack([Y2, X[:, 2] > 0], 1).astype(int))
+    model = xgboost.XGBClassifier(n_estimators=4, n_jobs=1).fit(X, np.stack([Y2, X[:, 2] > 0], 1).astype(int))
     runtime = load_drafted("xgboost", content_of(model))
     assert [spec.shape for spec in runtime.signature.outputs] == [(-1, 2), (-1, 2)]
     answer = answers(runtime, {"X": X.astype(np.float32)})
@@ -49,8 +49,8 @@ def test_several_labels_are_answered_one_by_one():
 
 def test_a_booster_that_answers_classes_has_probabilities_too():
     data = xgboost.DMatrix(X, Y3)
-    model = xgboost.train({"objective": "multi:softmax", "num_class": 3}, data, 4)
-    soft = xgboost.train({"objective": "multi:softprob", "num_class": 3}, data, 4)
+    model = xgboost.train({"objective": "multi:softmax", "num_class": 3, "nthread": 1}, data, 4)
+    soft = xgboost.train({"objective": "multi:softprob", "num_class": 3, "nthread": 1}, data, 4)
     answer = answers(load_drafted("xgboost", content_of(model)), {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["label"], model.predict(data))
     np.testing.assert_allclose(answer["probabilities"], soft.predict(data), rtol=1e-5)
@@ -73,26 +73,26 @@ def test_a_booster_that_answers_classes_has_probabilities_too():
 def test_a_regressor_answers_its_prediction(parameters):
     table = np.nan_to_num(X)
     data = xgboost.DMatrix(table, Y2 + 1.0 if "binary" not in str(parameters) else Y2)
-    model = xgboost.train(parameters, data, 4)
+    model = xgboost.train({**parameters, "nthread": 1}, data, 4)
     answer = answers(load_drafted("xgboost", content_of(model)), {"X": table.astype(np.float32)})
     np.testing.assert_allclose(answer["prediction"], model.predict(data), rtol=1e-6)
 
 
 def test_a_regressor_of_several_targets_answers_all_of_them():
-    model = xgboost.XGBRegressor(n_estimators=4).fit(X, np.stack([X[:, 0], -X[:, 0]], 1))
+    model = xgboost.XGBRegressor(n_estimators=4, n_jobs=1).fit(X, np.stack([X[:, 0], -X[:, 0]], 1))
     answer = answers(load_drafted("xgboost", content_of(model)), {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["prediction"], model.predict(X))
 
 
 def test_a_ranker_answers_its_score():
-    model = xgboost.XGBRanker(n_estimators=4).fit(X, Y3, qid=np.repeat(np.arange(10), 20))
+    model = xgboost.XGBRanker(n_estimators=4, n_jobs=1).fit(X, Y3, qid=np.repeat(np.arange(10), 20))
     answer = answers(load_drafted("xgboost", content_of(model)), {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["prediction"], model.predict(X))
 
 
 def test_the_best_iteration_answers_if_training_stopped_early():
     noise = np.random.default_rng(3).integers(0, 2, len(X))
-    model = xgboost.XGBClassifier(n_estimators=60, early_stopping_rounds=3, learning_rate=1.0)
+    model = xgboost.XGBClassifier(n_estimators=60, n_jobs=1, early_stopping_rounds=3, learning_rate=1.0)
     model.fit(X, Y2, eval_set=[(X, noise)], verbose=False)
     assert model.get_booster().num_boosted_rounds() > model.best_iteration + 1
     answer = answers(load_drafted("xgboost", content_of(model)), {"X": X.astype(np.float32)})
@@ -102,7 +102,7 @@ def test_the_best_iteration_answers_if_training_stopped_early():
 def test_the_categories_of_a_data_frame_are_inputs_of_their_own():
     table = as_categories(frame())
     target = ((frame()["city"] == "Ulm") ^ (table["age"] > 0)).astype(int)
-    model = xgboost.XGBClassifier(n_estimators=4, enable_categorical=True).fit(table, target)
+    model = xgboost.XGBClassifier(n_estimators=4, n_jobs=1, enable_categorical=True).fit(table, target)
     runtime = load_drafted("xgboost", content_of(model))
     assert [spec.datatype for spec in runtime.signature.inputs] == ["FP32", "BYTES", "INT64", "FP32"]
     np.testing.assert_array_equal(answers(runtime, columns_of(frame()))["probabilities"], model.predict_proba(table))
@@ -112,7 +112,7 @@ def test_the_categories_of_a_data_frame_are_inputs_of_their_own():
 
 def test_a_missing_category_is_an_empty_string():
     table = as_categories(frame())
-    model = xgboost.XGBRegressor(n_estimators=4, enable_categorical=True).fit(table, table["city"] == "Ulm")
+    model = xgboost.XGBRegressor(n_estimators=4, n_jobs=1, enable_categorical=True).fit(table, table["city"] == "Ulm")
     missing = table.assign(city=table["city"].where(np.zeros(len(table), bool)))
     answer = answers(load_drafted("xgboost", content_of(model)), columns_of(frame().assign(city="")))
     np.testing.assert_array_equal(answer["prediction"], model.predict(missing))
@@ -120,7 +120,7 @@ def test_a_missing_category_is_an_empty_string():
 
 def test_columns_are_held_against_the_names_of_the_model():
     table = frame()[["age", "income"]]
-    content = content_of(xgboost.XGBRegressor(n_estimators=4).fit(table, table["age"]))
+    content = content_of(xgboost.XGBRegressor(n_estimators=4, n_jobs=1).fit(table, table["age"]))
     inputs = matrix_input(2, ["size", "income"], "FP32")
     with pytest.raises(ModelRefused, match=r"It has no 'size'; model\.yaml has no 'age'"):
         load_drafted("xgboost", content, inputs=inputs)
@@ -129,13 +129,13 @@ def test_columns_are_held_against_the_names_of_the_model():
 
 @pytest.mark.parametrize("width", [3, 5])
 def test_another_number_of_features_is_refused(width):
-    content = content_of(xgboost.XGBRegressor(n_estimators=4).fit(X, Y2))
+    content = content_of(xgboost.XGBRegressor(n_estimators=4, n_jobs=1).fit(X, Y2))
     with pytest.raises(ModelRefused, match=f"declares {width} features; the model has 4"):
         load_drafted("xgboost", content, inputs=matrix_input(width))
 
 
 def test_the_raw_score_is_an_output_of_its_own():
-    model = xgboost.XGBClassifier(n_estimators=4).fit(X, Y2)
+    model = xgboost.XGBClassifier(n_estimators=4, n_jobs=1).fit(X, Y2)
     outputs = (TensorSpec("score", "FP32", (-1,), source="raw_score"),)
     answer = answers(load_drafted("xgboost", content_of(model), outputs=outputs), {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["score"], model.predict(X, output_margin=True))
@@ -153,6 +153,21 @@ def test_the_raw_score_is_an_output_of_its_own():
     ids=["truncated", "binary", "empty", "other JSON", "no learner"],
 )
 def test_other_files_are_refused(change, words):
-    content = content_of(xgboost.XGBClassifier(n_estimators=4).fit(X, Y2), "json")
+    content = content_of(xgboost.XGBClassifier(n_estimators=4, n_jobs=1).fit(X, Y2), "json")
     with pytest.raises(ModelRefused, match=words):
         drafted("xgboost", change(content))
+
+
+@pytest.mark.parametrize(
+    ("objective", "target"), [("binary:logistic", Y2), ("multi:softmax", Y3), ("multi:softprob", Y3)]
+)
+def test_what_a_booster_predicts_may_be_asked_for(objective, target):
+    classes = {} if "binary" in objective else {"num_class": 3}
+    data = xgboost.DMatrix(X, target)
+    model = xgboost.train({"objective": objective, "nthread": 1, **classes}, data, 4)
+    said = {"outputs": [{"name": "score", "source": "prediction"}, "raw_score"]}
+    runtime = load_drafted("xgboost", content_of(model), said=said)
+    assert [spec.name for spec in runtime.signature.outputs] == ["label", "probabilities", "prediction", "raw_score"]
+    answer = answers(runtime, {"X": X.astype(np.float32)})
+    np.testing.assert_array_equal(answer["prediction"], model.predict(data))
+    np.testing.assert_array_equal(answer["raw_score"], model.predict(data, output_margin=True))
