@@ -73,12 +73,14 @@ class OnnxRuntime:
         self.unbatched_because = ""
         self._session = session
         taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
+        # Functions and no bound methods: a runtime that refers to itself would keep its weights until Python looks for
+        # cycles, which a replica hardly ever does.
         if "BF16" in given:
-            self._execute = self._run_with_values
+            self._execute = OnnxRuntime._run_with_values
         elif taken & {"BF16", "BYTES"} or "BYTES" in given:
-            self._execute = self._run_converted
+            self._execute = OnnxRuntime._run_converted
         else:
-            self._execute = self._run
+            self._execute = OnnxRuntime._run
 
     def limited(self, limit_s: float) -> "OnnxRuntime":
         """Return the same model for a warm-up: a run that takes longer than the limit is broken off, and fails."""
@@ -87,7 +89,7 @@ class OnnxRuntime:
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
         try:
-            return self._execute(inputs, outputs)
+            return self._execute(self, inputs, outputs)
         except ModelFailed:
             raise
         except Exception as error:  # ONNX Runtime has one class per status, without a common base
