@@ -8,14 +8,14 @@ from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest
+from runtimes.manifest import Files, Manifest
 
 
 def load_pinned(
     registry: str,
     pinned: VersionKey,
     options: LoadOptions,
-    fetched: Callable[[Manifest], None] = lambda _: None,
+    fetched: Callable[[Manifest, Files], None] = lambda manifest, files: None,  # noqa: ARG005  # the type's
 ) -> Version:
     """Return the version, READY, with its runtime. `registry` is the setting of that name.
 
@@ -31,7 +31,7 @@ def load_pinned(
     if found != pinned:
         raise ModelRefused(f"The registry holds another artifact as {pinned} than the one that is wanted.")
     files = opened.fetch(pinned.model, pinned.version, manifest)
-    fetched(manifest)
+    fetched(manifest, files)
     try:
         runtime = load(files, manifest, options)
     except ModelRefused as error:
