@@ -69,9 +69,8 @@ def damaged(file: str, change: Callable[[bytes], bytes], model: Path) -> None:
 
         estimator = LinearRegression().fit(np.eye(4), np.ones(4))
         content = skops.io.dumps(estimator) if file.endswith(".skops") else cloudpickle.dumps(estimator)
-    write_version(
-        model.parent, model.name, "1", change(content), file=file, inputs=LINEAR_INPUTS, outputs=LINEAR_OUTPUTS
-    )
+    outputs = LINEAR_OUTPUTS if file == "model.onnx" else (TensorSpec("y", "FP64", (-1,)),)
+    write_version(model.parent, model.name, "1", change(content), file=file, inputs=LINEAR_INPUTS, outputs=outputs)
 
 
 def truncated(content: bytes) -> bytes:
@@ -116,15 +115,15 @@ def large(size_bytes: int, model: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "segfault": (partial(harmful, "segfault"), "Its process ended (signal 11)"),
-    "exit": (partial(harmful, "exit"), "Its process ended (status 0)"),
+    "exit": (partial(harmful, "exit"), "Its process ended"),
     "import": (partial(harmful, "import"), "a_package_that_is_not_there"),
     "allocate": (partial(harmful, "allocate"), "takes more memory than 700 MiB"),
     "onnx-cut": (partial(damaged, "model.onnx", truncated), "ONNX Runtime cannot load"),
     "onnx-other": (partial(damaged, "model.onnx", scrambled), "ONNX Runtime cannot load"),
     "skops-cut": (partial(damaged, "model.skops", truncated), "skops cannot"),
     "skops-other": (partial(damaged, "model.skops", scrambled), "skops cannot"),
-    "pickle-cut": (partial(damaged, "model.pkl", truncated), ""),
-    "pickle-other": (partial(damaged, "model.pkl", scrambled), ""),
+    "pickle-cut": (partial(damaged, "model.pkl", truncated), "The pickle cannot be read"),
+    "pickle-other": (partial(damaged, "model.pkl", scrambled), "The pickle cannot be read"),
     "signature": (other_signature, "input X"),
     "outside": (partial(further_file, "../../secret", lambda _: None), "must lie in the version's folder"),
     "pipe": (partial(further_file, "weights.bin", os.mkfifo), "is no regular file"),
