@@ -8,7 +8,7 @@ from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, Signature
+from runtimes.manifest import Files, Manifest, Signature
 
 
 def load_pinned(
@@ -16,7 +16,7 @@ def load_pinned(
     pinned: VersionKey,
     options: LoadOptions,
     seen: Signature | None = None,
-    fetched: Callable[[Manifest], None] = lambda _: None,
+    fetched: Callable[[Manifest, Files], None] = lambda manifest, files: None,  # noqa: ARG005  # the type's
 ) -> Version:
     """Return the version, READY, with its runtime. `registry` is the setting of that name.
 
@@ -33,7 +33,7 @@ def load_pinned(
     if found != pinned:
         raise ModelRefused(f"The registry holds another artifact as {pinned} than the one that is wanted.")
     files = opened.fetch(pinned.model, pinned.version, manifest)
-    fetched(manifest)
+    fetched(manifest, files)
     try:
         runtime = load(files, manifest, options)
     except ModelRefused as error:

@@ -71,7 +71,10 @@ def bind(
             else:
                 raise
     if pending is not None:
-        raise pending
+        try:
+            raise pending
+        finally:
+            del pending  # a cycle with this frame would keep the versions in memory
     _check_candidate(document, arms)
     refuse_quarantined(document, candidates(arms))
     for name, found in _shadows(versions, document, retry, held, without):

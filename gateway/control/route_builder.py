@@ -117,7 +117,10 @@ class RouteBuilder:
             else:
                 arms[name] = (version, lane)
         if pending is not None:
-            raise pending
+            try:
+                raise pending
+            finally:
+                del pending  # a cycle with this frame would keep the versions in memory
         return arms
 
     def _shadows(

@@ -25,11 +25,17 @@ def return_large_blocks() -> None:
         tune(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def trim() -> None:
+    """Return what is free between blocks in use. This takes some milliseconds, without the interpreter's lock."""
+    found = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if found is not None:
+        found(0)
+
+
 async def trim_after_rushes(budget: BodyBudget) -> None:
     """Return what is free between blocks in use, whenever large bodies took much memory and all of them are done."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
+    while True:
         await asyncio.sleep(_LOOK_S)
         if budget.left - budget.least_left > _RUSH_BYTES and budget.is_unused():
             budget.least_left = budget.left
-            await asyncio.to_thread(trim, 0)
+            await asyncio.to_thread(trim)

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.eventloop.freed_memory import trim
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.executor import Executor
 from gateway.execution.in_replica import ReplicaExecutor
@@ -147,6 +148,7 @@ class LanePool:
         for key, lane in self._lanes.items():
             if not is_kept(key):
                 self._retire(lane)
+        before = len(self._lanes)
         with self._publishing:
             self._lanes = {key: lane for key, lane in self._lanes.items() if is_kept(key)}
             self._manifests = {key: manifest for key, manifest in self._manifests.items() if is_kept(key)}
@@ -157,6 +159,9 @@ class LanePool:
         self._has_all_routes = is_all
         with contextlib.suppress(Pending):
             self._tidying.ask("applications", self._end_applications)
+        if len(self._lanes) < before:
+            with contextlib.suppress(Pending):
+                self._tidying.ask("memory", trim)
 
     def close(self) -> None:
         """End all processes, when the replica ends. Wait a little for their end."""

@@ -39,14 +39,16 @@ class OnnxRuntime:
         self._own_outputs = {spec.name: spec.own_name for spec in signature.outputs}
         is_renamed = any(spec.source for spec in (*signature.inputs, *signature.outputs))
         taken, given = ({spec.datatype for spec in specs} for specs in (signature.inputs, signature.outputs))
+        # Functions and no bound methods: a runtime that refers to itself would keep its weights until Python looks for
+        # cycles, which a replica hardly ever does.
         if "BF16" in given:
-            execute = self._run_with_values
+            execute = OnnxRuntime._run_with_values
         elif taken & {"BF16", "BYTES"} or "BYTES" in given:
-            execute = self._run_converted
+            execute = OnnxRuntime._run_converted
         else:
-            execute = self._run
+            execute = OnnxRuntime._run
         self._run_own = execute
-        self._execute = self._run_mapped if is_renamed or self._flattened else execute
+        self._execute = OnnxRuntime._run_mapped if is_renamed or self._flattened else execute
 
     def limited(self, limit_s: float) -> "OnnxRuntime":
         """Return the same model for a warm-up: a run that takes longer than the limit is broken off, and fails."""
@@ -56,7 +58,7 @@ class OnnxRuntime:
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
         try:
-            return self._execute(inputs, outputs)
+            return self._execute(self, inputs, outputs)
         except ModelFailed:
             raise
         except Exception as error:  # ONNX Runtime has one class per status, without a common base
@@ -66,6 +68,7 @@ class OnnxRuntime:
         """Run with the names that the graph has, and make tensors of sequences and maps."""
         own = self._own_inputs
         answers = self._run_own(
+            self,
             {own.get(name, name): tensor for name, tensor in inputs.items()},
             [self._own_outputs.get(name, name) for name in outputs],
         )

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runtimes.manifest import Example
-
 from runtimes.python.folder import remove_unused
 
 _STDERR = 2

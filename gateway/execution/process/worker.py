@@ -48,7 +48,7 @@ from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.kinds import loader_of
-from runtimes.manifest import Manifest
+from runtimes.manifest import Files, Manifest
 from runtimes.runtime import found_examples
 
 _OOM_SCORE = "500"
@@ -130,15 +130,15 @@ class Worker:
             return frame(RowsTried(why_unbatched(self._runtime, self._manifest.max_batch)))
         return None
 
-    def _prepare(self, manifest: Manifest) -> None:
-        """Leave the network, once the files are here. Measure what this process takes without the model."""
+    def _prepare(self, manifest: Manifest, files: Files) -> None:
+        """Leave the network, once the files are here. Measure what this process takes without them and the model."""
         if self._to_load.is_trial and not self._to_load.options.has_network:
             try:
                 leave_network()
             except OSError as error:
                 self._network = str(error)
         loader_of(manifest.runtime)  # the library is no part of the model
-        self._base_bytes = own_bytes()
+        self._base_bytes = own_bytes() - sum(map(len, files.values()))
 
     def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[Part]:
         outcomes: Sequence[RequestResult]

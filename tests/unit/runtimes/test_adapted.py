@@ -77,3 +77,16 @@ def spec(*change: object) -> Signature:
 def test_what_callers_would_see_is_named(own, seen, clause):
     assert clause in difference(own, seen)
     assert bool(difference(own, seen)) is bool(clause)
+
+
+def test_the_runs_of_a_model_behind_another_signature_can_be_broken_off():
+    class Limited(Single):
+        def limited(self, limit_s):
+            self.limit_s = limit_s
+            return self
+
+    inner = Limited(OWN)
+    adapted = adapt(inner, SEEN)
+    assert adapted.limited(3.0).signature == SEEN
+    assert inner.limit_s == 3.0
+    assert adapt(Single(OWN), SEEN).limited(3.0).signature == SEEN

@@ -251,6 +251,18 @@ def half() -> Any:
     return network(nodes, *signature, W=weights(64, 8).astype("f2"))
 
 
+def test_an_onnx_model_that_quantizes_the_whole_batch_is_not_merged():
+    nodes = [
+        helper.make_node("Gather", ["E", "ids"], ["h"]),
+        helper.make_node("DynamicQuantizeLinear", ["h"], ["q", "s", "z"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    table = TABLE.copy()
+    table[:2] = [[0, 0.25, 0.5, 1], [1, 0.5, 0.25, 0]]  # so that 0 and 1 do not tell
+    inputs, outputs = [TensorSpec("ids", "INT64", (-1, -1))], [TensorSpec("y", "FP32", (-1, -1, 4))]
+    assert why_unbatched(network(nodes, inputs, outputs, E=table), 64) == DEPENDS
+
+
 ORDINARY = {
     "mlp": mlp,
     "convolution": convolution,

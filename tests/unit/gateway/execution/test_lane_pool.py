@@ -1,5 +1,7 @@
 """One lane per version and placement, for as long as a route uses it."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,13 @@ from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
+from registry_sync.registries.directory import DirectoryRegistry
+from router.spec.spec import ArmRef
 from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest
+from tests.support import linear
 from tests.unit.gateway.inference.support import Fake
 
 ONE_ROW = {"X": np.zeros((1, 4), np.float32)}
@@ -180,3 +186,19 @@ def test_a_version_is_not_remembered_if_the_disk_does_not_take_it(version, tmp_p
     wedged = WedgedVersions(tmp_path / FOLDER)
     wedged.add(version().key)
     assert not wedged.holds(version().key)
+
+
+def test_a_version_that_is_dropped_is_freed_without_a_search_for_cycles(tmp_path):
+    registry = DirectoryRegistry(linear.fill(tmp_path))
+    catalogue, pool = Catalogue(registry, LoadOptions()), lane_pool()
+    loaded = catalogue.load(*catalogue.resolve(ArmRef("linear", version="1")))
+    lane = pool.lane(loaded, "replica")
+    kept = weakref.ref(loaded.runtime)
+    gc.disable()
+    try:
+        del loaded, lane
+        pool.retain(set())
+        catalogue.retain(set())
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -89,3 +89,17 @@ def test_a_version_is_timed_with_inputs_that_fit_into_memory(values, rows):
     runtime = Recorded(values)
     assert measured_times(runtime, 64)[1] == rows
     assert max(runtime.sizes) <= max(64 * 2**20, 4 * values)
+
+
+@pytest.mark.parametrize("max_batch", [1, 3])
+def test_no_run_has_more_rows_than_max_batch(max_batch):
+    runtime = Recorded(4)
+    assert measured_times(runtime, max_batch)[1] == max_batch
+    assert max(runtime.sizes) == 16 * max_batch
+
+
+def test_a_model_of_single_instances_is_timed_with_one():
+    runtime = Recorded(4)
+    runtime.signature = Signature(inputs=runtime.signature.inputs, outputs=runtime.signature.outputs, batch="none")
+    one_s, rows, rows_s = measured_times(runtime, 64)
+    assert (rows, rows_s) == (1, one_s)

@@ -248,6 +248,8 @@ def test_a_trial_measures_the_memory_of_the_model_without_that_of_the_interprete
     assert 195 * MEGABYTE < tried.memory_bytes < 240 * MEGABYTE
     assert tried.process_bytes > tried.memory_bytes + 10 * MEGABYTE
     assert site.require("linear").memory_bytes < 30 * MEGABYTE
+    site.publish("allocate nothing", np.ones(100 * MEGABYTE, np.uint8))  # of which the file has as much
+    assert 95 * MEGABYTE < site.require("odd").memory_bytes < 140 * MEGABYTE
 
 
 @pytest.mark.parametrize(("what", "words"), [("crash", "Its process ended (status 3)"), ("hang", "does not answer")])

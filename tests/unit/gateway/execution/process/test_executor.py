@@ -4,15 +4,22 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gateway.errors import TooLate
+from gateway.eventloop.end_of_turn import EndOfTurn
+from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.process.model import ProcessOptions
 from registry_sync.background import in_daemon_thread
+from registry_sync.loader import Tried
+from registry_sync.memory_budget import MemoryBudget
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
-from tests.support.polling import wait_until_async
+from runtimes.load_options import LoadOptions
+from tests.support.polling import wait_until, wait_until_async
 from tests.unit.gateway.execution.process.support import (
     CRASH,
     HOLD,
@@ -315,3 +322,20 @@ def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once(tmp_path, monk
     good = publish_estimator(tmp_path, Moody())
     pool.lane(good, "process")
     pool.close()
+
+
+def test_a_process_takes_memory_of_the_budget_until_it_has_ended(tmp_path):
+    version = replace(publish_estimator(tmp_path, Moody()), tried=Tried("max_batch is 1", 1, 60))
+    processes = ProcessOptions(str(tmp_path), LoadOptions(allow_pickle=True), linger_s=0.0)
+    budget, before = MemoryBudget(100), descriptors()
+    pool = LanePool(EndOfTurn(), LaneOptions(2, 0.002, processes), None, budget=budget)
+    try:
+        lane = pool.lane(version, "process")
+        assert (lane.unbatched_because, budget.taken_bytes()) == ("max_batch is 1", 60)
+        with pytest.raises(StillLoading, match="m:1 waits for memory"):
+            pool.lane(version, "process", is_shadow=True)
+        pool.retain(set())
+        assert budget.taken_bytes() == 0
+    finally:
+        pool.close()
+    wait_until(lambda: descriptors() == before)
