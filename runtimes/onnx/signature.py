@@ -27,7 +27,7 @@ def own_signature(seen: Signature, session: Any, graph: Mapping[str, Value]) -> 
     inputs = _by_name("input", seen.inputs, session.get_inputs(), session.get_overridable_initializers())
     outputs = _by_name("output", seen.outputs, session.get_outputs())
     taken = tuple(_taken(spec, inputs[spec.own_name], graph.get(spec.own_name)) for spec in seen.inputs)
-    takes_one = seen.takes_several and all(spec.shape[:1] != (-1,) for spec in taken)
+    takes_one = seen.takes_several and not Signature(taken, seen.outputs, seen.batch).takes_several
     given = tuple(_given(spec, outputs[spec.own_name], takes_one=takes_one) for spec in seen.outputs)
     own = Signature(taken, given, seen.batch)
     clause = difference(own, seen)
