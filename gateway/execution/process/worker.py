@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,7 @@ from runtimes.manifest import Files, Manifest
 from runtimes.runtime import found_examples
 
 _OOM_SCORE = "500"
+_LIBRARIES = {"sklearn": "sklearn", "lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"}
 _NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
 _NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=true gives it one."
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
@@ -137,7 +139,11 @@ class Worker:
                 leave_network()
             except OSError as error:
                 self._network = str(error)
-        loader_of(manifest.runtime)  # the library is no part of the model
+        loader_of(manifest.runtime)
+        library = "skops.io" if manifest.file.endswith(".skops") else _LIBRARIES.get(manifest.runtime)
+        if library is not None:  # which is no part of the model
+            with suppress(ImportError):
+                import_module(library)
         self._base_bytes = own_bytes() - sum(map(len, files.values()))
 
     def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[Part]:
