@@ -21,7 +21,8 @@ _HEAD = 64 * 1024
 
 KNOWN = (
     "ONNX (.onnx), scikit-learn (.skops; .pkl and .joblib where pickles are allowed), LightGBM (its text format), "
-    "XGBoost (.json, .ubj), CatBoost (.cbm), a folder that MLflow wrote (with MLmodel), and a Python class (model.py)"
+    "XGBoost (.json, .ubj), CatBoost (.cbm, .json), a folder that MLflow wrote (with MLmodel), and a Python class "
+    "(model.py)"
 )
 """What people are told can be published."""
 
@@ -111,7 +112,7 @@ def _is_pickle(file: str, content: bytes) -> bool:
 
 
 _CONTENTS: Mapping[RuntimeName, Callable[[str, bytes], bool]] = {
-    "catboost": lambda _, content: content[:4] == b"CBM1",
+    "catboost": lambda _, content: content[:4] == b"CBM1" or (content[:1] == b"{" and b'"oblivious_trees"' in content),
     "lightgbm": lambda _, content: re.match(rb"tree\r?\nversion=", content[:64]) is not None,
     "xgboost": lambda _, content: content[:1] == b"{" and b"learner" in content[:_HEAD],
     "sklearn": lambda file, content: _is_zip_with(content, b"schema.json") or _is_pickle(file, content),
@@ -136,7 +137,6 @@ _FOREIGN: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda content: content[:4] == b"\x89HDF", "a Keras model (HDF5); export it with tf2onnx"),
     (lambda content: content[4:8] == b"ORTM", "a model in ORT format; publish the .onnx file that it was made from"),
     (lambda content: content[4:8] == b"TFL3", "a TensorFlow Lite model; convert it with tf2onnx"),
-    (lambda content: b"oblivious_trees" in content, "CatBoost's JSON; save it with save_model(..., format='cbm')"),
     (lambda content: content[:4] == b"binf", "XGBoost's old binary format; save it as .json or .ubj"),
     (lambda content: b'"__metadata__"' in content[:512], "safetensors, which holds weights alone; export it to ONNX"),
 )

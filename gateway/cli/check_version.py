@@ -90,6 +90,6 @@ def _explained(step: Step, task: ToCheck) -> Step:
     if step.state == "failed" and limit and any(word in step.detail for word in _NO_MEMORY):
         detail = f"It takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES). {step.detail}"
         return msgspec.structs.replace(step, detail=detail)
-    if step.state == "failed" and not task.has_network and any(word in step.detail for word in _NO_NETWORK):
+    if step.state == "failed" and not task.options.has_network and any(word in step.detail for word in _NO_NETWORK):
         return msgspec.structs.replace(step, detail=f"{step.detail} A version is tried without network.")
     return step

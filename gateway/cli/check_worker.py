@@ -37,7 +37,7 @@ def main() -> None:
     to_check = decode_task(task)
     sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
     os.chdir("/")  # a model must not find files where the command happens to be run
-    if not to_check.has_network:
+    if not to_check.options.has_network:
         with suppress(OSError):  # where the machine does not allow it, the model is tried all the same
             leave_network()
     _limit_memory(to_check.options.max_bytes)

@@ -20,7 +20,6 @@ class ToCheck(msgspec.Struct, frozen=True):
     adds: bool = False
     said: dict[str, Any] = {}
     golden: str = ""
-    has_network: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, tag="result"):

@@ -83,7 +83,6 @@ def test_several_models_must_be_told_apart():
         (zipped("model/data.pkl"), "torch.onnx.export"),
         (b"\x89HDF\r\n", "tf2onnx"),
         (b"\0\0\0\0ORTM", "the .onnx file"),
-        (b'{"oblivious_trees": []}', "format='cbm'"),
         (b"hello", "Known are ONNX"),
     ],
 )

@@ -79,7 +79,7 @@ def load_content(content: bytes, options: LoadOptions | None = None, **more):
         operator.methodcaller("mean"),
         CountVectorizer(input="content").fit_transform,
     ],
-    ids=repr,
+    ids=lambda each: getattr(each, "__name__", type(each).__name__),
 )
 def test_a_transformer_of_any_function_is_refused(function):
     content = skops.io.dumps(FunctionTransformer(function).fit(X))
