@@ -80,7 +80,8 @@ class Trials:
             result = _read(file)
             if result is not None and result.tried is not None:
                 return result.tried  # another process has tried it meanwhile
-            if result is not None and not retry and 0 <= time.time() - result.at_s < _FAILED_FOR_S:
+            is_own = result is not None and result.version == str(key)  # another folder has other files
+            if result is not None and is_own and not retry and 0 <= time.time() - result.at_s < _FAILED_FOR_S:
                 raise ModelRefused(result.failure)
             return self._try(key, manifest, file)
 
