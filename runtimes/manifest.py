@@ -96,7 +96,8 @@ class Signature(msgspec.Struct, frozen=True, cache_hash=True):
     def takes_several(self) -> bool:
         """True if a request may hold several instances. Otherwise each request is one instance."""
         return self.batch == 0 and all(
-            any(spec.shape[:1] == (-1,) for spec in specs) for specs in (self.inputs, self.outputs)
+            any(spec.shape[:1] == (-1,) for spec in specs)
+            for specs in (self.inputs, self.outputs or self.inputs)  # while a draft is made, outputs are not known
         )
 
 

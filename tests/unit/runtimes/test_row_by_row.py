@@ -251,7 +251,8 @@ def half() -> Any:
     return network(nodes, *signature, W=weights(64, 8).astype("f2"))
 
 
-def test_an_onnx_model_that_quantizes_the_whole_batch_is_not_merged():
+def test_an_onnx_model_that_quantizes_the_whole_batch_is_not_merged(monkeypatch):
+    monkeypatch.setattr("runtimes.onnx.runtime.why_rows_mix", lambda _: "")  # what the operators of the graph say
     nodes = [
         helper.make_node("Gather", ["E", "ids"], ["h"]),
         helper.make_node("DynamicQuantizeLinear", ["h"], ["q", "s", "z"]),

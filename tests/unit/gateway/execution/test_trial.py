@@ -260,7 +260,7 @@ def test_a_version_that_crashes_or_hangs_on_unusual_values_is_served_and_not_mer
     tried = site.require("odd")
     assert "it could not be tried with rows together" in tried.unbatched_because
     assert words in tried.unbatched_because
-    assert tried.memory_bytes > 0
+    assert tried.process_bytes > 0
 
 
 def test_what_a_trial_found_out_is_remembered(tmp_path, started):
