@@ -16,6 +16,7 @@ from gateway.execution.latency import LatencyModel
 from registry_sync.catalogue import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import ModelFailed
+from runtimes.manifest import Signature
 
 _log = structlog.get_logger()
 
@@ -26,6 +27,9 @@ Remote = Callable[[Inputs, Sequence[int], float | None], Awaitable[Sequence[Requ
 
 The latest time is of the wall clock, in seconds since the epoch.
 """
+
+Wanted = tuple[VersionKey, Signature | None]
+"""A version, and the signature behind which it runs, if that is not its own. Each pair is another application."""
 
 
 class Dedicated(Protocol):
@@ -39,8 +43,8 @@ class Dedicated(Protocol):
             ModelRefused: it cannot be started; the sentence says why.
         """
 
-    def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:
-        """End, after a while, the applications of all other versions.
+    def retain(self, versions: Collection[Wanted], *, is_all: bool) -> None:
+        """End, after a while, all other applications: of other versions, or of one behind another signature.
 
         `is_all` says that no route can need any other version. Then applications that other replicas have left behind
         are ended too.

@@ -82,7 +82,7 @@ class LanePool:
         self._options = options
         self._dedicated = dedicated
         self._applications = threading.Lock()  # held while `_dedicated` is used; never by the reconciler's thread
-        self._wanted_applications: set[VersionKey] = set()
+        self._wanted_applications: set[LaneKey] = set()
         self._has_all_routes = False
         self._closing = threading.Event()
         self._processes = ProcessPool(options.processes, budget or MemoryBudget())
@@ -107,7 +107,7 @@ class LanePool:
         lane = self._lanes.get(key)
         if lane is None or self._manifests[key] != version.manifest:
             if placement == "dedicated":
-                self._wanted_applications |= {key.version}
+                self._wanted_applications |= {key}
             try:
                 opened = self._opening.ask((key, version.manifest), partial(self._open, key, version))
             except Pending as pending:
@@ -155,7 +155,8 @@ class LanePool:
             self._published = {key: sums for key, sums in self._published.items() if is_kept(key)}
         self._opening.retain(lambda each: is_kept(each[0]))
         self._processes.end_unused()
-        self._wanted_applications = {key.version for key in (*keys, *named) if key.placement == "dedicated"}
+        asked = self._wanted_applications.union(keys)
+        self._wanted_applications = {key for key in asked if key.placement == "dedicated" and is_kept(key)}
         self._has_all_routes = is_all
         with contextlib.suppress(Pending):
             self._tidying.ask("applications", self._end_applications)
@@ -174,7 +175,8 @@ class LanePool:
     def _end_applications(self) -> None:
         if self._dedicated is not None:
             with self._applications:
-                self._dedicated.retain(self._wanted_applications, is_all=self._has_all_routes)
+                wanted = {(key.version, key.seen) for key in self._wanted_applications}
+                self._dedicated.retain(wanted, is_all=self._has_all_routes)
 
     def _discard(self, lane: Lane) -> None:
         """End what was opened for a lane that is not wanted any more."""
@@ -193,7 +195,7 @@ class LanePool:
                     f"{version.key} wants an application of its own, which only the engine ray can give it; "
                     "serve it with placement: replica, or start with --engine ray."
                 )
-            executor, because = self._application(self._dedicated, version)
+            executor, because = self._application(self._dedicated, key, version)
         elif key.placement == "process":
             executor, because = self._processes.open(key, version)
         else:
@@ -208,14 +210,14 @@ class LanePool:
             has_one_shape_key=is_fixed,
         )
 
-    def _application(self, dedicated: Dedicated, version: Version) -> tuple[Executor, str]:
+    def _application(self, dedicated: Dedicated, key: LaneKey, version: Version) -> tuple[Executor, str]:
         """Return an executor, and why requests are never merged, once the application runs."""
         while True:
             try:
                 with self._applications:
                     return dedicated.open(version)
             except StillLoading:
-                if version.key not in self._wanted_applications or self._closing.wait(_APPLICATION_EVERY_S):
+                if key not in self._wanted_applications or self._closing.wait(_APPLICATION_EVERY_S):
                     raise
 
     def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, str]:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from ray import serve
 
-from gateway.execution.dedicated import DedicatedExecutor
+from gateway.execution.dedicated import DedicatedExecutor, Wanted
 from gateway.execution.executor import Executor
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.load_options import load_options
@@ -97,14 +97,14 @@ class RayApplications:
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
         self._loop = loop
-        self._opened: dict[VersionKey, set[str]] = {}
+        self._opened: dict[Wanted, set[str]] = {}
         self._unused_s: dict[str, float] = {}
         self._listed_s = -math.inf
 
     def open(self, version: Version) -> tuple[Executor, str]:
         """See `Dedicated.open`. An application that is still starting is not waited for."""
-        name = _name(version)
-        self._opened.setdefault(version.key, set()).add(name)
+        name, wanted = _name(version), (version.key, version.seen)
+        self._opened.setdefault(wanted, set()).add(name)
         try:
             self._require_running(name, version)
             opened = asyncio.run_coroutine_threadsafe(_reach(serve.get_app_handle(name)), self._loop)
@@ -114,8 +114,8 @@ class RayApplications:
         except Exception as error:  # Ray raises many kinds: it or the application died or does not answer
             raise ModelRefused(f"{version.key}: its application does not answer: {error!r}.") from error
         now_s = time.monotonic()
-        self._unused_s |= dict.fromkeys(self._opened[version.key] - {name}, now_s)
-        self._opened[version.key] = {name}
+        self._unused_s |= dict.fromkeys(self._opened[wanted] - {name}, now_s)
+        self._opened[wanted] = {name}
         executor = DedicatedExecutor(
             _remote(handle),
             LatencyModel(profile.one_row_s, profile.rows, profile.rows_s),
@@ -124,7 +124,7 @@ class RayApplications:
         )
         return executor, profile.unbatched_because
 
-    def retain(self, versions: Collection[VersionKey], *, is_all: bool) -> None:
+    def retain(self, versions: Collection[Wanted], *, is_all: bool) -> None:
         """See `Dedicated.retain`. An application is ended once this replica has not used it for half a minute."""
         now_s = time.monotonic()
         try:
@@ -148,9 +148,9 @@ class RayApplications:
         if status.status != "RUNNING":
             raise ModelRefused(f"{version.key}: its application is {status.status}. {status.message}".strip())
 
-    def _end_unused(self, versions: Collection[VersionKey], now_s: float) -> None:
-        for key in self._opened.keys() - set(versions):
-            self._unused_s |= dict.fromkeys(self._opened.pop(key), now_s)
+    def _end_unused(self, versions: Collection[Wanted], now_s: float) -> None:
+        for wanted in self._opened.keys() - set(versions):
+            self._unused_s |= dict.fromkeys(self._opened.pop(wanted), now_s)
         used = set().union(*self._opened.values())
         for name in self._unused_s.keys() & used:
             del self._unused_s[name]

@@ -103,7 +103,7 @@ class Starting:
         raise ModelRefused(f"{version.key} is being started.")
 
     def retain(self, versions, *, is_all):
-        self.retained.append(([str(key) for key in versions], is_all))
+        self.retained.append(([str(key) for key, _ in versions], is_all))
 
 
 def test_an_application_that_is_still_starting_is_wanted_all_the_same(bench, declare):

@@ -78,7 +78,7 @@ def test_a_lane_that_no_route_uses_is_forgotten(version):
     pool = lane_pool(dedicated)
     here, there = pool.lane(version(), "replica"), pool.lane(version("2"), "dedicated")
     pool.retain({here.key, there.key})
-    assert dedicated.retained == {there.key.version}
+    assert dedicated.retained == {(there.key.version, None)}
     assert pool.lane(version(), "replica") is here
     assert dedicated.is_all
     pool.retain(set(), is_all=False)

@@ -12,7 +12,7 @@ import pytest
 from gateway.settings import Settings
 from registry_sync.catalogue import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, Resources
+from runtimes.manifest import Manifest, Resources, Signature
 
 with warnings.catch_warnings():  # Ray warns while it is imported
     warnings.simplefilter("ignore")
@@ -96,7 +96,7 @@ class Simulation:
 
     def retain(self, *versions: Version, after_s: float = 0.0, is_all: bool = True) -> None:
         self.now_s += after_s
-        self.applications.retain({version.key for version in versions}, is_all=is_all)
+        self.applications.retain({(version.key, version.seen) for version in versions}, is_all=is_all)
 
 
 @pytest.fixture
@@ -171,6 +171,23 @@ def test_other_resources_are_another_application_and_the_old_one_serves_meanwhil
     simulation.applications.open(wanted)
     simulation.retain(wanted, after_s=LONG_S)
     assert (new != old, simulation.serve.deleted) == (True, [old])
+
+
+def test_a_version_behind_two_signatures_has_two_applications_and_each_ends_when_it_is_unused(simulation, version):
+    own = version()
+    inputs = tuple(msgspec.structs.replace(spec, datatype="FP64") for spec in own.manifest.inputs)
+    seen = own.seen_as(Signature(inputs, own.manifest.outputs))
+    one, other = simulation.run(own), simulation.run(seen)
+    assert one != other
+    for _ in range(3):
+        simulation.retain(own, seen, after_s=LONG_S)
+    assert simulation.serve.deleted == []
+    simulation.retain(own)
+    simulation.retain(own, after_s=LONG_S)
+    assert simulation.serve.deleted == [other]
+    simulation.retain()
+    simulation.retain(after_s=LONG_S)
+    assert simulation.serve.deleted == [other, one]
 
 
 def test_applications_that_other_replicas_left_behind_are_ended_if_no_route_needs_them(simulation, version):
