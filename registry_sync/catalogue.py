@@ -238,13 +238,10 @@ class Catalogue:
         self._for_operator_s = {key: at_s for key, at_s in list(self._for_operator_s.items()) if at_s >= since_s}
         kept = keys | self._for_operator_s.keys()
         with self._lock:
-            dropped = [
-                key
-                for key, version in self._versions.items()
-                if key not in kept and version.state is VersionState.READY
-            ]
+            unused = self._versions.keys() - kept
+            dropped = [key for key in unused if self._versions[key].state is VersionState.READY]
             self._versions = {key: version for key, version in self._versions.items() if key not in dropped}
-        for key in dropped:
+        for key in unused:  # an older runtime of a quarantined version may have served until now
             self.loader.drop(key)
         self._loading.retain(lambda asked: asked[0] in kept)
 

@@ -1,6 +1,7 @@
 """Tries a version, takes the memory that it needs, and loads it into this process."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry_sync.memory_budget import MemoryBudget
@@ -40,6 +41,8 @@ class Loader:
         self._options = options
         self._trial = trial
         self._budget = budget
+        self._owners: dict[VersionKey, set[Hashable]] = {}
+        self._lock = threading.Lock()  # guards `_owners`
 
     def load(self, key: "VersionKey", manifest: Manifest, retry: bool) -> tuple[Runtime | None, Tried | None]:
         """Try a version, and load it if its placement is in the replica.
@@ -52,20 +55,35 @@ class Loader:
         tried = self._trial(key, manifest, retry)
         return self.load_here(key, manifest, tried) if manifest.placement == "replica" else None, tried
 
-    def load_here(self, key: "VersionKey", manifest: Manifest, tried: Tried | None) -> Runtime:
-        """Load a version into this process. Raises like `load`."""
+    def load_here(self, key: "VersionKey", manifest: Manifest, tried: Tried | None, owner: Hashable = None) -> Runtime:
+        """Load a version into this process. Raises like `load`.
+
+        `owner` says whose runtime it is, if it is not the version's one for all lanes: it takes memory of its own. A
+        runtime that the new one replaces serves until then, so it keeps its memory if the new one cannot be loaded.
+        """
         if manifest.runtime in _OWN_CODE:
             raise ModelRefused("it runs code of its own: serve it with placement: process, or placement: dedicated.")
         try:
-            self._budget.take(key, 0 if tried is None else tried.memory_bytes)
+            before = self._budget.take((key, owner), 0 if tried is None else tried.memory_bytes)
         except StillLoading as error:
             raise StillLoading(f"{key} {error}") from None
+        with self._lock:
+            self._owners.setdefault(key, set()).add(owner)
         try:
             return load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
         except BaseException:
-            self._budget.give_back(key)
+            self._budget.restore((key, owner), before)
             raise
 
     def drop(self, key: "VersionKey") -> None:
         """Give back the memory of a version that this process does not keep."""
-        self._budget.give_back(key)
+        with self._lock:
+            owners = self._owners.pop(key, set())
+        for owner in owners:
+            self._budget.give_back((key, owner))
+
+    def give_back(self, key: "VersionKey", owner: Hashable) -> None:
+        """Give back the memory of a runtime of its own (`load_here`), if there is one."""
+        with self._lock:
+            self._owners.get(key, set()).discard(owner)
+        self._budget.give_back((key, owner))

@@ -20,8 +20,8 @@ class MemoryBudget:
         self._taken: dict[Hashable, int] = {}
         self._lock = threading.Lock()
 
-    def take(self, owner: Hashable, size_bytes: int) -> None:
-        """Take memory for an owner, in place of what the owner had.
+    def take(self, owner: Hashable, size_bytes: int) -> int | None:
+        """Take memory for an owner, in place of what the owner had. Return that, or None.
 
         Raises:
             ModelRefused: it is more than there is.
@@ -39,7 +39,17 @@ class MemoryBudget:
                     f"waits for memory: it takes {_mib(size_bytes)}, and others have {_mib(others)} of {_mib(total)} "
                     "(POINTSMAN_MODEL_MEMORY_BYTES)"
                 )
+            before = self._taken.get(owner)
             self._taken[owner] = size_bytes
+            return before
+
+    def restore(self, owner: Hashable, before: int | None) -> None:
+        """Undo what `take` did, which has returned `before`."""
+        with self._lock:
+            if before is None:
+                self._taken.pop(owner, None)
+            else:
+                self._taken[owner] = before
 
     def give_back(self, owner: Hashable) -> None:
         """Give back what an owner has taken, if anything."""

@@ -148,6 +148,8 @@ class LanePool:
         for key, lane in self._lanes.items():
             if not is_kept(key):
                 self._retire(lane)
+                if self._loader is not None:
+                    self._loader.give_back(key.version, key)
         before = len(self._lanes)
         with self._publishing:
             self._lanes = {key: lane for key, lane in self._lanes.items() if is_kept(key)}
@@ -233,7 +235,7 @@ class LanePool:
         if version.state is not VersionState.READY or (runtime is None and self._loader is None):
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
         if runtime is None and self._loader is not None:
-            runtime = self._load(self._loader, version)
+            runtime = self._load(self._loader, key, version)
         assert runtime is not None  # noqa: S101  # for the type checker
         if version.seen is not None:
             runtime = adapt(runtime, version.seen)
@@ -250,9 +252,10 @@ class LanePool:
         )
         return executor, because
 
-    def _load(self, loader: Loader, version: Version) -> Runtime:
+    def _load(self, loader: Loader, key: LaneKey, version: Version) -> Runtime:
+        """Load a version. Each lane that does so has a runtime of its own."""
         try:
-            return loader.load_here(version.key, version.manifest, version.tried)
+            return loader.load_here(version.key, version.manifest, version.tried, key)
         except StillLoading:
             raise
         except ModelRefused as error:

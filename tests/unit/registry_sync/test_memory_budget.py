@@ -77,6 +77,17 @@ def test_a_version_that_is_not_loaded_after_all_takes_nothing(catalogue):
     assert isinstance(key, VersionKey)
 
 
+def test_a_runtime_that_still_serves_keeps_its_memory_if_the_corrected_version_cannot_be_loaded(catalogue):
+    key, manifest = resolved(catalogue, "1")
+    assert catalogue.load(key, manifest).state is VersionState.READY
+    wrong = msgspec.structs.replace(manifest, outputs=manifest.outputs[:1], inputs=())
+    assert catalogue.load(key, wrong).state is VersionState.QUARANTINED
+    catalogue.retain({key})
+    assert catalogue.loader._budget.taken_bytes() == 60 * MIB
+    catalogue.retain(set())  # no route uses it any more
+    assert catalogue.loader._budget.taken_bytes() == 0
+
+
 @pytest.mark.parametrize("placement", ["process", "dedicated"])
 def test_a_version_of_another_placement_is_not_loaded_and_takes_nothing(catalogue, placement):
     key, manifest = resolved(catalogue, "1")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.in_replica import ReplicaExecutor
@@ -13,6 +14,8 @@ from gateway.execution.lane_pool import LaneOptions, LanePool
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
+from registry_sync.loader import Tried
+from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelFailed, ModelRefused
@@ -202,3 +205,22 @@ def test_a_version_that_is_dropped_is_freed_without_a_search_for_cycles(tmp_path
         assert kept() is None
     finally:
         gc.enable()
+
+
+def of_another_placement(root: Any) -> tuple[LanePool, Version, MemoryBudget]:
+    """Return a pool, a version whose model.yaml says `placement: process`, and what its runtimes take memory of."""
+    budget = MemoryBudget()
+    catalogue = Catalogue(
+        DirectoryRegistry(linear.fill(root)), LoadOptions(), lambda *_: Tried("", 100, 0), budget=budget
+    )
+    key, manifest = catalogue.resolve(ArmRef("linear", version="1"))
+    loaded = catalogue.load(key, structs.replace(manifest, placement="process"))
+    return LanePool(EndOfTurn(), LaneOptions(1, 0.002), None, loader=catalogue.loader, budget=budget), loaded, budget
+
+
+def test_each_lane_that_loads_a_version_itself_takes_memory_until_it_is_forgotten(tmp_path):
+    pool, own, budget = of_another_placement(tmp_path)
+    primary, _ = pool.lane(own, "replica"), pool.lane(own, "replica", is_shadow=True)
+    assert budget.taken_bytes() == 200
+    pool.retain({primary.key})
+    assert budget.taken_bytes() == 100
