@@ -235,7 +235,7 @@ class LanePool:
         if version.state is not VersionState.READY or (runtime is None and self._loader is None):
             raise ModelRefused(f"{version.key} is {version.state}, not READY.")
         if runtime is None and self._loader is not None:
-            runtime = self._load(self._loader, key, version)
+            runtime = self._load(self._loader, key, version.own or version)
         assert runtime is not None  # noqa: S101  # for the type checker
         if version.seen is not None:
             runtime = adapt(runtime, version.seen)
@@ -253,7 +253,7 @@ class LanePool:
         return executor, because
 
     def _load(self, loader: Loader, key: LaneKey, version: Version) -> Runtime:
-        """Load a version. Each lane that does so has a runtime of its own."""
+        """Load a version as its own manifest says. Each lane that does so has a runtime of its own."""
         try:
             return loader.load_here(version.key, version.manifest, version.tried, key)
         except StillLoading:

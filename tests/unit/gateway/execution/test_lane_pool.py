@@ -20,7 +20,7 @@ from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest
+from runtimes.manifest import Manifest, Signature
 from tests.support import linear
 from tests.unit.gateway.inference.support import Fake
 
@@ -216,6 +216,15 @@ def of_another_placement(root: Any) -> tuple[LanePool, Version, MemoryBudget]:
     key, manifest = catalogue.resolve(ArmRef("linear", version="1"))
     loaded = catalogue.load(key, structs.replace(manifest, placement="process"))
     return LanePool(EndOfTurn(), LaneOptions(1, 0.002), None, loader=catalogue.loader, budget=budget), loaded, budget
+
+
+def test_a_version_of_another_placement_is_loaded_with_its_own_manifest_behind_another_signature(tmp_path):
+    pool, own, _ = of_another_placement(tmp_path)
+    inputs = tuple(
+        structs.replace(spec, datatype="FP64", source="what_another_calls_it") for spec in own.manifest.inputs
+    )
+    seen = own.seen_as(Signature(inputs, own.manifest.outputs))
+    assert pool.lane(seen, "replica").executor._runtime.signature.inputs == inputs
 
 
 def test_each_lane_that_loads_a_version_itself_takes_memory_until_it_is_forgotten(tmp_path):
