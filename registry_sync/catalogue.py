@@ -21,7 +21,7 @@ from registry_sync.loader import Loader, Trial, Tried
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Registry
 from router.spec.spec import ArmRef
-from runtimes.adapted import adapt, is_same
+from runtimes.adapted import adapt, is_same, own_examples
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Signature
@@ -76,12 +76,11 @@ class Version:
         own = self.own or self
         if is_same(own.manifest.signature, signature):
             return own
+        behind = own_examples(own.manifest.signature, signature)
         return replace(
             own,
-            manifest=structs.replace(
-                own.manifest, inputs=signature.inputs, outputs=signature.outputs, batch=signature.batch
-            ),
-            runtime=None if own.runtime is None else adapt(own.runtime, signature),
+            manifest=structs.replace(own.manifest, inputs=behind.inputs, outputs=behind.outputs, batch=behind.batch),
+            runtime=None if own.runtime is None else adapt(own.runtime, behind),
             seen=signature,
             own=own,
         )

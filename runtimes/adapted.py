@@ -8,6 +8,7 @@ other. Names are the business of the runtimes (`TensorSpec.source`).
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from msgspec import structs
 
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed
@@ -64,6 +65,17 @@ class AdaptedRuntime:
 def adapt(runtime: Runtime, signature: Signature) -> Runtime:
     """Return the runtime behind a signature: itself if it has that one already. They must be alike (`difference`)."""
     return runtime if is_same(runtime.signature, signature) else AdaptedRuntime(runtime, signature)
+
+
+def own_examples(own: Signature, seen: Signature) -> Signature:
+    """Return `seen` with the examples of `own`, and with no others: they are what the model of `own` can answer.
+
+    Where `own` has none, its model answers zeros and empty strings; it may know no category of another model's example.
+    """
+    examples = {spec.name: spec.example for spec in own.inputs}
+    return structs.replace(
+        seen, inputs=tuple(structs.replace(spec, example=examples.get(spec.name)) for spec in seen.inputs)
+    )
 
 
 def difference(own: Signature, seen: Signature) -> str:

@@ -238,7 +238,7 @@ class LanePool:
             runtime = self._load(self._loader, key, version.own or version)
         assert runtime is not None  # noqa: S101  # for the type checker
         if version.seen is not None:
-            runtime = adapt(runtime, version.seen)
+            runtime = adapt(runtime, version.manifest.signature)
         because = runtime.unbatched_because
         if not because:
             because = why_unbatched(runtime, max_batch) if version.tried is None else version.tried.unbatched_because
