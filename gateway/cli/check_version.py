@@ -40,7 +40,8 @@ def check_in_process(task: ToCheck, on_step: Callable[[str], None]) -> Checked:
     """
     threads = dict.fromkeys(_THREADS, str(task.options.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    child = ChildProcess(_WORKER, msgspec.json.encode(task).decode(), environment=environment, nice=0)
+    content = msgspec.json.encode(task)
+    child = ChildProcess(_WORKER, task.source, environment=environment, nice=0, content=content)
     timer = threading.Timer(task.options.within_s, child.kill)
     timer.daemon = True
     timer.start()

@@ -1,9 +1,9 @@
 """The main module of the process that checks a version for `pointsman models add` and `validate`.
 
-    python -m gateway.cli.check_worker SOCKET PIPE TASK
+    python -m gateway.cli.check_worker SOCKET PIPE SOURCE
 
-It sends lines of JSON (`registry_sync.publish.messages`). TASK says what to do. When PIPE is closed, since the command
-has ended, the kernel kills this process. What the model prints goes to standard error.
+Standard input says what to do with SOURCE. It sends lines of JSON (`registry_sync.publish.messages`). When PIPE is
+closed, since the command has ended, the kernel kills this process. What the model prints goes to standard error.
 """
 
 import os
@@ -24,7 +24,7 @@ _OOM_SCORE = "500"
 
 def main() -> None:
     """Check the version, and report each step."""
-    descriptor, pipe, task = sys.argv[1:]
+    descriptor, pipe, _ = sys.argv[1:]
     die_with(int(pipe))
     connection = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
@@ -34,7 +34,7 @@ def main() -> None:
     def report(message: Message) -> None:
         connection.sendall(encode(message) + b"\n")
 
-    to_check = decode_task(task)
+    to_check = decode_task(sys.stdin.buffer.read())
     sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
     os.chdir("/")  # a model must not find files where the command happens to be run
     if not to_check.options.has_network:

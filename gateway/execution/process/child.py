@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from runtimes.manifest import Example
 from runtimes.python.folder import remove_unused
@@ -25,14 +26,22 @@ class ChildProcess:
     """A process from its start until it has been reaped. One thread may call `wait`, every thread may call `kill`.
 
     It runs `python -m MODULE SOCKET PIPE ARGUMENT`. SOCKET is the descriptor of its end of `connection`. PIPE is the
-    descriptor of a pipe, the other end of which is closed when this process ends.
+    descriptor of a pipe, the other end of which is closed when this process ends. Its standard input is `content`: an
+    argument has 128 KiB at most (execve(2), MAX_ARG_STRLEN), and the names of 4,000 columns are longer.
 
     Raises:
         OSError: it cannot be started: too many processes, or too little memory.
     """
 
     def __init__(
-        self, module: str, argument: str, *, environment: Mapping[str, str], nice: int, folder: str | None = None
+        self,
+        module: str,
+        argument: str,
+        *,
+        environment: Mapping[str, str],
+        nice: int,
+        folder: str | None = None,
+        content: bytes = b"",
     ) -> None:
         """Start the process. Its environment is `environment`, and the import path of this one.
 
@@ -45,12 +54,12 @@ class ChildProcess:
         self.connection, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         try:
-            with theirs:
+            with theirs, _file_of(content) as given:
                 descriptors = (theirs.fileno(), pipe)
                 self._process = subprocess.Popen(  # noqa: S603  # this interpreter, with a module of ours
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
-                    stdin=subprocess.DEVNULL,
+                    stdin=given,
                     stdout=_STDERR,  # a model may print; the output of this process may be JSON for a program
                     cwd=folder,
                     env={**environment, "PYTHONPATH": _import_path()},
@@ -101,6 +110,14 @@ class ChildProcess:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+
+def _file_of(content: bytes) -> BinaryIO:
+    """Return a file in memory, to be read from the beginning. Unlike a pipe, it takes everything at once."""
+    file = os.fdopen(os.memfd_create("input"), "w+b")
+    file.write(content)
+    file.seek(0)
+    return file
 
 
 def _import_path() -> str:

@@ -33,8 +33,9 @@ Part = bytes | memoryview
 
 
 class ModelToLoad(msgspec.Struct, frozen=True):
-    """What a process has to load. It is the argument of the process, in JSON. `key` is model, version and digest.
+    """What a process has to load. It reads this from its standard input, in JSON.
 
+    `key` is model, version and digest.
     `seen` is the signature behind which it runs, if that is not its own.
     `unbatched_because` is what a trial has found. In a trial, which has no network, it is found out later (`TryRows`).
     """

@@ -76,9 +76,11 @@ def start_model(
     to_load = ModelToLoad(registry, pinned, options.load, seen, unbatched_because, is_trial)
     threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    argument = msgspec.json.encode(to_load).decode()
+    content = msgspec.json.encode(to_load)
     try:
-        child = ChildProcess(_WORKER, argument, environment=environment, nice=nice, folder=trial_folder)
+        child = ChildProcess(
+            _WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content
+        )
     except OSError:
         shutil.rmtree(fetched or "", ignore_errors=True)
         raise

@@ -9,7 +9,7 @@ answers batch after batch.
 PIPE is a pipe whose other end the replica holds. When that end is closed, for example because the replica died, the
 kernel kills this process, whatever its model is doing.
 
-MODEL says what to load (`ModelToLoad`, in JSON).
+Standard input says what to load (`ModelToLoad`, in JSON). MODEL is its name, for a person who lists the processes.
 """
 
 import os
@@ -61,12 +61,12 @@ _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate 
 
 def main() -> None:
     """Load the model and answer batches until the replica closes the connection."""
-    descriptor, pipe, model = sys.argv[1:]
+    descriptor, pipe, _ = sys.argv[1:]
     die_with(int(pipe))
     connection = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
     os.set_inheritable(int(pipe), False)
-    to_load = msgspec.json.decode(model, type=ModelToLoad)
+    to_load = msgspec.json.decode(sys.stdin.buffer.read(), type=ModelToLoad)
     worker = Worker(to_load)
     try:
         loaded = worker.load()
