@@ -4,18 +4,22 @@ A version may hang, crash, or take all memory while it is read and warmed up. In
 has a limit of time and of memory, no network and an empty working directory. The trial also finds out whether requests
 can be merged, and how much memory the version takes: a version that crashes or hangs on unusual values is not merged.
 
-The result is remembered in the home by the digest of the manifest, which pins the artifact. So neither the other
-replicas nor a restart repeats the trial.
+The result is remembered in the home, by a digest of the manifest, which pins the artifact, of what the operator allows,
+and of the versions of the packages that run models. So neither the other replicas nor a restart repeats the trial. What
+was not used for 30 days is removed.
 """
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
+import platform
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -44,7 +48,19 @@ asks."""
 
 _ROWS_WITHIN_S = 60.0
 """For the trial of `runtimes.row_by_row`, which takes ten seconds at most where a run can be broken off."""
-_FORM = 2
+_UNUSED_FOR_S = 30 * 86400.0
+_PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "scikit-learn",
+    "skops",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+    "mlflow-skinny",
+    "mlflow",
+)
+_FORM = 3
 """Results of trials that found out less have another number, and do not count."""
 
 
@@ -64,6 +80,7 @@ class Trials:
         self._folder = home / FOLDER
         self._options = options
         self._said = False
+        _remove_unused(self._folder)
 
     def require(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Tried:
         """Return what the trial of the version has found out; try it if it was not tried yet. This takes long.
@@ -73,8 +90,11 @@ class Trials:
         Raises:
             ModelRefused: it failed. The sentence says why.
         """
-        known = _read(self._file(manifest))
+        file = self._file(manifest)
+        known = _read(file)
         if known is not None and known.tried is not None:
+            with contextlib.suppress(OSError):
+                os.utime(file)  # it is in use: see `_remove_unused`
             return known.tried
         with self._locked(manifest) as file:
             result = _read(file)
@@ -153,9 +173,8 @@ class Trials:
             _log.warning("gateway.trial.has_network", reason=network)
 
     def _file(self, manifest: Manifest) -> Path:
-        """Return the file of a result. Under other limits a version is tried anew."""
-        load = self._options.load
-        tried = msgspec.json.encode((_FORM, manifest, load.within_s, load.max_bytes, load.has_network))
+        """Return the file of a result. With other options or other packages a version is tried anew."""
+        tried = msgspec.json.encode((_FORM, manifest, self._options.load, _packages()))
         return self._folder / hashlib.sha256(tried).hexdigest()
 
     @contextlib.contextmanager
@@ -176,6 +195,25 @@ class Trials:
             yield file
         finally:
             os.close(descriptor)
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    """Return the versions of Python and of the packages that run models. Those that are missing are left out."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the results, and their locks, of versions that were not loaded here for long."""
+    before_s = time.time() - _UNUSED_FOR_S
+    for file in folder.glob("*"):
+        with contextlib.suppress(OSError):  # another process has removed it, or it is none of ours
+            if file.stat().st_mtime < before_s:
+                file.unlink()
 
 
 def _read(file: Path) -> _Result | None:

@@ -220,6 +220,53 @@ def test_a_version_that_wants_the_network_while_it_is_tried_is_refused_and_reach
     assert was_reached()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"allow_pickle": True},
+        {"allow_code": True},
+        {"custom_operators": ("/a.so",)},
+        {"trusted_types": ("a.B",)},
+        {"intra_op_threads": 3},
+        {"within_s": 7.0},
+    ],
+    ids=str,
+)
+def test_with_other_options_a_version_is_tried_anew(tmp_path, change):
+    manifest = DirectoryRegistry(linear.fill(tmp_path / "models")).manifest("linear", "1")
+
+    def file(**options) -> Path:
+        return Trials(tmp_path, ProcessOptions("", LoadOptions(**options)))._file(manifest)
+
+    assert file() == file()
+    assert file(**change) != file()
+
+
+def test_with_another_version_of_a_package_a_version_is_tried_anew(tmp_path, monkeypatch):
+    manifest = DirectoryRegistry(linear.fill(tmp_path / "models")).manifest("linear", "1")
+    trials = Trials(tmp_path, ProcessOptions("", LoadOptions()))
+    assert {"python", "numpy", "onnxruntime", "scikit-learn"} <= trial._packages().keys()
+    now = trials._file(manifest)
+    monkeypatch.setattr(trial, "_packages", lambda: {"onnxruntime": "99"})
+    assert trials._file(manifest) != now
+
+
+def test_results_and_locks_that_were_not_used_for_a_month_are_removed(tmp_path, started):
+    site = Site(tmp_path)
+    site.require("linear")
+    used, unused = tmp_path / trial.FOLDER, ("a result", "its.lock")
+    long_ago_s = time.time() - 31 * 86400
+    for name in unused:
+        (used / name).touch()
+        os.utime(used / name, (long_ago_s, long_ago_s))
+    (result,) = [file for file in used.iterdir() if len(file.name) == 64]
+    os.utime(result, (time.time() - 20 * 86400,) * 2)
+    site.require("linear")
+    assert not {file.name for file in used.iterdir()} & set(unused)
+    assert started == ["linear:1"]
+    assert time.time() - result.stat().st_mtime < 86400  # it was used now
+
+
 def test_where_a_process_cannot_leave_its_network_the_log_says_so_once(tmp_path):
     trials = Trials(tmp_path, ProcessOptions("", LoadOptions()))
     with structlog.testing.capture_logs() as logs:
