@@ -38,8 +38,8 @@ def check_in_process(task: ToCheck, on_step: Callable[[str], None]) -> Checked:
     Raises:
         OSError: no process can be started.
     """
-    threads = dict.fromkeys(_THREADS, str(task.options.intra_op_threads))
-    environment = {**passed_on(os.environ), **threads}
+    one_thread = dict.fromkeys(_THREADS, "1")  # with several it could not leave its network (`start_model`)
+    environment = {**passed_on(os.environ), **one_thread}
     content = msgspec.json.encode(task)
     child = ChildProcess(_WORKER, task.source, environment=environment, nice=0, content=content)
     timer = threading.Timer(task.options.within_s, child.kill)

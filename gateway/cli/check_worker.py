@@ -13,6 +13,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from gateway.execution.process.die_with import die_with
 from gateway.execution.process.network import leave_network
 from registry_sync.publish.messages import Message, decode_task, encode
@@ -37,12 +39,23 @@ def main() -> None:
     to_check = decode_task(sys.stdin.buffer.read())
     sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
     os.chdir("/")  # a model must not find files where the command happens to be run
-    if not to_check.options.has_network:
-        with suppress(OSError):  # where the machine does not allow it, the model is tried all the same
-            leave_network()
+    steps = Steps(report)
+    remarks = () if to_check.options.has_network else _leave_network(steps)
     _limit_memory(to_check.options.max_bytes)
     with suppress(StepFailed):
-        report(check(to_check, Steps(report)))
+        result = check(to_check, steps)
+        report(msgspec.structs.replace(result, remarks=(*remarks, *result.remarks)))
+
+
+def _leave_network(steps: Steps) -> tuple[str, ...]:
+    """Leave the network. Where the machine does not allow it, the model is tried all the same, and a remark says so."""
+    try:
+        leave_network()
+    except OSError as error:
+        remark = f"It was tried with network, since this machine does not let a process leave its network: {error}."
+        steps.note("network", "remark", remark)
+        return (remark,)
+    return ()
 
 
 def _limit_memory(limit: int) -> None:

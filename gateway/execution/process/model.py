@@ -63,6 +63,9 @@ def start_model(
 ) -> ChildProcess:
     """Start a process that loads a version, with as many threads as the version would have in the replica.
 
+    In a trial NumPy and others start no threads while they are imported: a process with several cannot leave its
+    network without privileges (unshare(2), CLONE_NEWUSER).
+
     `seen` is the signature behind which it runs, if that is not its own.
     `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
 
@@ -74,7 +77,7 @@ def start_model(
     registry = fetched or str(Path(options.registry).absolute())
     pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
     to_load = ModelToLoad(registry, pinned, options.load, seen, unbatched_because, is_trial)
-    threads = dict.fromkeys(_THREADS, str(options.load.intra_op_threads))
+    threads = dict.fromkeys(_THREADS, "1" if is_trial else str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
     content = msgspec.json.encode(to_load)
     try:
