@@ -70,7 +70,8 @@ class Loader:
         with self._lock:
             self._owners.setdefault(key, set()).add(owner)
         try:
-            return load(self._registry.fetch(key.model, key.version, manifest), manifest, self._options)
+            files = self._registry.fetch(key.model, key.version, manifest)
+            return load(files, manifest, self._options, is_tried=tried is not None)
         except BaseException:
             self._budget.restore((key, owner), before)
             raise

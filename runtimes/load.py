@@ -12,8 +12,10 @@ from runtimes.manifest import Files, Manifest
 from runtimes.runtime import Interruptible, Runtime, warm_up
 
 
-def load(files: Files, manifest: Manifest, options: LoadOptions) -> Runtime:
+def load(files: Files, manifest: Manifest, options: LoadOptions, *, is_tried: bool = False) -> Runtime:
     """Return a runtime that has passed its warm-up: its outputs match the manifest.
+
+    With `is_tried` it has answered its golden requests in a trial, and is not given them again.
 
     Raises:
         ModelRefused: a file does not match its sha256 in the manifest, or a later step rejects the version.
@@ -23,7 +25,7 @@ def load(files: Files, manifest: Manifest, options: LoadOptions) -> Runtime:
     limited = built.limited(options.within_s) if isinstance(built, Interruptible) else built
     warm_up(adapt(limited, manifest.signature), manifest.max_batch)
     runtime = adapt(built, manifest.signature)
-    if manifest.golden:
+    if manifest.golden and not is_tried:
         golden = files[manifest.golden]
         replay(runtime, golden)
         runtime.unbatched_because = why_unbatched(runtime, manifest.max_batch, golden_inputs(golden))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runtimes.errors import ModelRefused
-from runtimes.golden import golden_requests, golden_tensor, replay
+from runtimes.golden import MOST_BYTES, golden_requests, golden_tensor, replay
 from runtimes.manifest import Signature, TensorSpec
 
 SIGNATURE = Signature(
@@ -80,3 +80,10 @@ def test_every_number_is_written_so_that_it_is_read_back(values):
         )
         == 1
     )
+
+
+def test_a_file_that_would_stop_other_threads_for_long_is_refused():
+    content = request([3.0, float("nan")], ["A", "B"])
+    assert len(golden_requests(content.ljust(MOST_BYTES))) == 1
+    with pytest.raises(ModelRefused, match=r"The golden requests take 4\.0 MiB, and may take 4 MiB: give fewer"):
+        golden_requests(content.ljust(MOST_BYTES + 1))
