@@ -1,7 +1,5 @@
 """Validates a version offline: `pointsman models validate`."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from registry_sync.open import open_registry, version_folder
 from registry_sync.publish.messages import ToCheck
 from router.spec.references import parse_ref
 from router.spec.spec import ArmRef
+from runtimes.python.folder import temporary_folder
 
 _UNKNOWN = 4
 _FAILED = 1
@@ -59,11 +58,8 @@ def _folder(what: str, settings: Settings) -> Iterator[tuple[str, Path]]:
     if "/" in what or (":" not in what and "@" not in what):
         raise NoSuchVersion(f"There is no folder {what}. Name one, or a version such as fraud:18.")
     ref = resolve(parse_ref(what, "A version"), settings)
-    fetched = Path(tempfile.mkdtemp(prefix="pointsman-"))
-    try:
+    with temporary_folder() as fetched:
         yield str(ref), version_folder(settings.registry, ref.model, str(ref.version), fetched)
-    finally:
-        shutil.rmtree(fetched, ignore_errors=True)
 
 
 def resolve(ref: ArmRef, settings: Settings) -> ArmRef:

@@ -15,7 +15,6 @@ import functools
 import hashlib
 import os
 import platform
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from registry_sync.catalogue import VersionKey
 from registry_sync.loader import Tried
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
+from runtimes.python.folder import temporary_folder
 
 _log = structlog.get_logger()
 
@@ -112,8 +112,8 @@ class Trials:
 
     def _try(self, key: VersionKey, manifest: Manifest, file: Path) -> Tried:
         began_s = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="pointsman-trial-") as folder:
-            found = self._run(key, manifest, folder)
+        with temporary_folder() as folder:
+            found = self._run(key, manifest, str(folder))
         tried, failure = (None, found) if isinstance(found, str) else (found, "")
         took_s = round(time.monotonic() - began_s, 3)
         if tried is None:

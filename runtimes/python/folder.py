@@ -1,4 +1,4 @@
-"""A private folder with the verified files of a version, for code that reads them by path.
+"""Private folders: with the verified files of a version, for code that reads them by path, or for a while.
 
 A folder is locked (flock) while its process lives. It is removed when the process ends. If the process is killed, its
 parent removes the folder, or else the next process that makes such a folder.
@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtimes.manifest import Files
@@ -21,7 +22,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def private_folder(files: Files) -> Path:
     """Write the files to a new folder that only this user can read, and return it."""
     remove_unused()
-    folder = _locked_folder()
+    folder, _ = _locked_folder()
     atexit.register(_remove, folder, os.getpid())
     for path, content in files.items():
         file = folder / path
@@ -30,14 +31,28 @@ def private_folder(files: Files) -> Path:
     return folder
 
 
-def _locked_folder() -> Path:
-    """Make a folder, and lock it until this process ends. Another process may remove it before it is locked."""
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give an empty folder that only this user can read, and remove it afterwards."""
+    remove_unused()
+    folder, lock = _locked_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    """Make a folder, and lock it until the descriptor is closed. Another process may remove it before it is locked."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         with contextlib.suppress(FileNotFoundError):
-            fcntl.flock(os.open(folder, _FOLDER), fcntl.LOCK_EX)
+            lock = os.open(folder, _FOLDER)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.exists():
-                return folder
+                return folder, lock
+            os.close(lock)
 
 
 def _remove(folder: Path, owner: int) -> None:

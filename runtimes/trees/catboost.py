@@ -4,7 +4,6 @@ The file has the names of features and the classes, of any type. Categories are 
 are strings. CatBoost compares features as FP32.
 """
 
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from runtimes.datatypes import BYTES, Tensor
 from runtimes.errors import ModelRefused
+from runtimes.python.folder import temporary_folder
 from runtimes.trees.model import LABEL, PREDICTION, PROBABILITIES, RAW_SCORE, Feature, outputs_of
 
 UNKNOWN_IS_MISSING = True
@@ -103,7 +103,7 @@ def _load(model: Any, content: bytes, *, is_json: bool) -> None:
     if not is_json:
         model.load_model(blob=content, format="cbm")
         return
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:  # CatBoost reads JSON from files only
-        file.write(content)
-        file.flush()
-        model.load_model(file.name, format="json")
+    with temporary_folder() as folder:  # CatBoost reads JSON from files only
+        file = folder / "model.json"
+        file.write_bytes(content)
+        model.load_model(str(file), format="json")

@@ -6,7 +6,6 @@ killed whatever it is doing. With `nice` it yields the processor to other proces
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -50,7 +49,7 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._is_reaped = False
         self.examples: Mapping[str, Example] = {}
-        self.fetched: str | None = None
+        self.fetched = contextlib.ExitStack()
         self.connection, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         try:
@@ -99,9 +98,7 @@ class ChildProcess:
 
     def forget_fetched(self) -> None:
         """Remove the folder with the files that were fetched for the process, once it has read them."""
-        if self.fetched is not None:
-            shutil.rmtree(self.fetched, ignore_errors=True)
-            self.fetched = None
+        self.fetched.close()
 
     def close(self) -> None:
         """Close the connection and the pipe. The process ends without them."""

@@ -1,9 +1,8 @@
 """Child processes of models: how one is started, waited for while it loads, and run before it gets batches."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Signature
+from runtimes.python.folder import temporary_folder
 from runtimes.runtime import with_examples
 
 _WORKER = "gateway.execution.process.worker"
@@ -73,34 +73,30 @@ def start_model(
         OSError: as `ChildProcess`, or the files of a version that is fetched cannot be written.
         RegistryError: the version cannot be fetched.
     """
-    fetched = None if is_local(options.registry) else _fetch(options.registry, key)
-    registry = fetched or str(Path(options.registry).absolute())
     pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
-    to_load = ModelToLoad(registry, pinned, options.load, seen, unbatched_because, is_trial)
     threads = dict.fromkeys(_THREADS, "1" if is_trial else str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    content = msgspec.json.encode(to_load)
-    try:
+    with ExitStack() as fetched:
+        local = Path(options.registry).absolute()
+        registry = local if is_local(options.registry) else _fetch(options.registry, key, fetched)
+        to_load = ModelToLoad(str(registry), pinned, options.load, seen, unbatched_because, is_trial)
+        content = msgspec.json.encode(to_load)
         child = ChildProcess(
             _WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content
         )
-    except OSError:
-        shutil.rmtree(fetched or "", ignore_errors=True)
-        raise
-    child.fetched = fetched
+        child.fetched = fetched.pop_all()
     return child
 
 
-def _fetch(registry: str, key: VersionKey) -> str:
-    """Fetch a version into a folder that is a registry of this version alone. The process has no credentials."""
-    root = tempfile.mkdtemp(prefix="pointsman-")
-    try:
-        folder = Path(root, key.model, key.version)
-        folder.mkdir(parents=True)
-        version_folder(registry, key.model, key.version, folder)
-    except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
-        raise
+def _fetch(registry: str, key: VersionKey, fetched: ExitStack) -> Path:
+    """Fetch a version into a folder that is a registry of this version alone. The process has no credentials.
+
+    The folder is removed when `fetched` is closed.
+    """
+    root = fetched.enter_context(temporary_folder())
+    folder = root / key.model / key.version
+    folder.mkdir(parents=True)
+    version_folder(registry, key.model, key.version, folder)
     return root
 
 

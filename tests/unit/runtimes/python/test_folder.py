@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtimes.python.folder import private_folder
+from runtimes.python.folder import private_folder, remove_unused, temporary_folder
 
 MAKE = """
 import sys
@@ -27,9 +27,19 @@ def temporary(tmp_path, monkeypatch):
     tempfile.tempdir = None
 
 
-def start() -> tuple[subprocess.Popen[str], Path]:
+FOR_A_WHILE = """
+import sys
+from runtimes.python.folder import temporary_folder
+with temporary_folder() as folder:
+    (folder / "file").write_text("hello")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def start(make: str = MAKE) -> tuple[subprocess.Popen[str], Path]:
     process = subprocess.Popen(
-        [sys.executable, "-c", MAKE],
+        [sys.executable, "-c", make],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -51,9 +61,21 @@ def test_it_holds_the_files_and_only_its_user_may_read_it():
     assert not folder.exists()
 
 
-def test_the_folder_of_a_killed_process_is_removed_by_the_next_one():
-    killed, left = start()
-    living, used = start()
+def test_a_folder_for_a_while_is_removed_after_it(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with temporary_folder() as folder:
+        (folder / "file").touch()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        remove_unused()
+        assert folder.exists()
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("make", [MAKE, FOR_A_WHILE])
+def test_the_folder_of_a_killed_process_is_removed_by_the_next_one(make):
+    killed, left = start(make)
+    living, used = start(make)
     killed.send_signal(signal.SIGKILL)
     end(killed)
     assert left.exists()
