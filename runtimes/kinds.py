@@ -47,5 +47,5 @@ def drafter_of(runtime: RuntimeName) -> Drafter:
 def _function(runtime: RuntimeName, module: str, name: str) -> object:
     try:
         return getattr(import_module(f"runtimes.{_PACKAGE_OF[runtime]}.{module}"), name)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: LightGBM without libgomp
         raise ModelRefused(f"A model of the kind {runtime} needs a package that is not installed: {error}.") from error

@@ -83,6 +83,8 @@ def read_model(library: str, content: bytes, options: LoadOptions) -> TreeModel:
         raise ModelRefused(
             f"A {library} model needs a package that is not installed: pip install 'pointsman[trees]'."
         ) from error
+    except OSError as error:  # LightGBM without libgomp
+        raise ModelRefused(f"{library} cannot be loaded on this machine: {error}.") from error
     module = import_module(f"runtimes.trees.{library}")
     model: TreeModel = getattr(module, _CLASS_OF[library])(content, options.intra_op_threads)
     return model
