@@ -1,6 +1,6 @@
 """A model seen through another signature: what callers see, where the artifact has something else that means the same.
 
-Some differences need no other model. A datatype of numbers is converted. Columns of the same names are put into the
+Some differences need no other model. A datatype of floats is converted. Columns of the same names are put into the
 other order. A first dimension that is 1 in the artifact and varies for callers means that the model takes one instance
 at a time: the instances of a request are run one after the other. Names of tensors are the business of the runtimes
 (`TensorSpec.source`).
