@@ -21,8 +21,6 @@ from runtimes.manifest import Signature
 
 MOST_EXTRA_COLUMNS = 1024
 """A table may have so many columns that the model does not take."""
-_FEW_EXTRA_COLUMNS = 16
-"""The parser of a table with more such columns is not remembered."""
 
 
 class _Split(msgspec.Struct, frozen=True):
@@ -52,9 +50,8 @@ def read_split(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
         raise BadRequest(
             f"The table has {extra} columns that the model does not take; at most {MOST_EXTRA_COLUMNS} are dropped."
         )
-    build = row_decoder if extra <= _FEW_EXTRA_COLUMNS else row_decoder.__wrapped__
     at = {name: index for index, name in enumerate(names)}
-    rows = _decoded(build(layout, names), split.data)
+    rows = _decoded(row_decoder(layout, names), split.data)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return tensors_of(layout, [columns[at[name]] for name in layout.names], len(rows))
 

@@ -1,6 +1,8 @@
 """MLflow's and SageMaker's bodies become the tensors of any signature, and answers are written as their servers do."""
 
+import gc
 import json
+import tracemalloc
 from io import BytesIO
 
 import numpy as np
@@ -234,6 +236,20 @@ def test_lines_and_lists_are_instances():
     assert values(NAMED, b'{"age": 1, "size": 2.5}\n{"size": 4, "age": 3}', b"application/jsonlines") == {"X": MATRIX}
     assert read(NAMED, MATRIX, takes_lists=True).inputs["X"].tolist() == MATRIX
     assert "Expected `object`" in refusal(NAMED, MATRIX)
+
+
+def test_columns_that_callers_choose_take_little_memory():
+    names = [f"c{index}" for index in range(500)]
+    wide = signature(TensorSpec("X", "FP32", (-1, 500), tuple(names)))
+    read(wide, split([*names, "first"], [0.5] * 501))
+    tracemalloc.start()
+    try:
+        for index in range(100):
+            read(wide, split([*names, f"other{index}"], [0.5] * 501))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 6 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_params_are_parameters():
