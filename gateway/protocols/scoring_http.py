@@ -6,6 +6,7 @@ may also be CSV or, as SageMaker's default containers take them, JSON lines or N
 
 import math
 import re
+from functools import lru_cache
 from io import BytesIO
 
 import msgspec
@@ -68,6 +69,7 @@ def decode(
     return _from_json(_parsed(content), signature)
 
 
+@lru_cache(maxsize=16)
 def content_type_of(header: bytes | None) -> tuple[str, bool | None]:
     """Return the media type of a body, and whether CSV has a header, if it says so. Without a type it is JSON.
 

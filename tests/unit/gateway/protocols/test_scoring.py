@@ -10,9 +10,10 @@ import orjson
 import pytest
 
 from gateway.errors import BadRequest, UnsupportedContent
+from gateway.protocols.frame_layout import layouts
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.scoring_answers import accepted_type, encode
-from gateway.protocols.scoring_http import decode
+from gateway.protocols.scoring_http import content_type_of, decode
 from runtimes.datatypes import tensor_of_bytes
 from runtimes.manifest import Signature, TensorSpec
 from tests.unit.gateway.protocols.support import RESPONSE, signature
@@ -250,6 +251,12 @@ def test_columns_that_callers_choose_take_little_memory():
         assert tracemalloc.get_traced_memory()[0] < 6 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_what_does_not_change_between_requests_is_found_once():
+    again = signature(TensorSpec("X", "FP32", (-1, 2), ("age", "size")))
+    assert layouts(NAMED) is layouts(again)
+    assert content_type_of(b"text/csv; header=present") is content_type_of(b"text/csv; header=present")
 
 
 def test_params_are_parameters():
