@@ -31,8 +31,9 @@ from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
 from gateway.execution.load_options import load_options, memory_budget
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.http.endpoint import InferenceEndpoint

@@ -55,7 +55,7 @@ def _load(content: bytes, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorS
         sha256=hashlib.sha256(content).hexdigest(),
         inputs=inputs,
         outputs=outputs,
-        **more,  # type: ignore[arg-type]  # keys of Manifest
+        **more,
     )
     return load_one(content, manifest)
 

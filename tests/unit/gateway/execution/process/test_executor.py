@@ -11,7 +11,8 @@ import pytest
 
 from gateway.errors import TooLate
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from registry_sync.background import in_daemon_thread
 from registry_sync.loader import Tried
