@@ -13,7 +13,7 @@ import structlog
 
 from gateway.execution.executor import Done, Executor
 from gateway.execution.latency import LatencyModel
-from registry_sync.catalogue import Version, VersionKey
+from registry_sync.version import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Example

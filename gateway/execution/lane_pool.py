@@ -25,9 +25,9 @@ from gateway.execution.process.executor import ProcessExecutor
 from gateway.execution.process.pool import ProcessPool
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.catalogue import Version, VersionKey
 from registry_sync.loader import Loader
 from registry_sync.memory_budget import MemoryBudget
+from registry_sync.version import Version, VersionKey
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
 

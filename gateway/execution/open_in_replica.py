@@ -10,8 +10,8 @@ from gateway.execution.lane import LaneKey
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
-from registry_sync.catalogue import Version, VersionState
 from registry_sync.loader import Loader
+from registry_sync.version import Version, VersionState
 from runtimes.adapted import adapt
 from runtimes.batching import why_unbatched
 from runtimes.errors import ModelRefused, StillLoading

@@ -25,8 +25,8 @@ from gateway.execution.load_options import load_options
 from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
-from registry_sync.catalogue import Version, VersionKey
 from registry_sync.pinned import load_pinned
+from registry_sync.version import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions

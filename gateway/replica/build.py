@@ -53,9 +53,10 @@ from gateway.telemetry.tracing import Tracing, open_tracing
 from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
-from registry_sync.catalogue import Catalogue, VersionKey
+from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
 from registry_sync.reference_reader import ReferenceReader
+from registry_sync.version import VersionKey
 from store.interface import Store
 from store.open import open_store
 from store.redis.address import plain_remote_nodes

@@ -12,8 +12,8 @@ import structlog
 
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
-from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
+from registry_sync.version import VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Example, Signature
 

@@ -11,9 +11,10 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from registry_sync.background import in_daemon_thread
-from registry_sync.catalogue import Catalogue, VersionKey, VersionState
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import VersionKey, VersionState
 from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
 from runtimes.load_options import LoadOptions

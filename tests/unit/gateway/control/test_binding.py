@@ -7,9 +7,10 @@ import pytest
 
 from gateway.control.binding import bind, candidate_now, candidate_of, candidates, places
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, VersionState
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import VersionState
 from router.document.commands import Abort, Declare, Release, Shift, Start, apply
 from router.document.document import Candidate, Document
 from router.errors import Rejected

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.settings import Settings
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.version import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Resources
 
