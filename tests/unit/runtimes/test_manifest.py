@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 
 from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import (
-    MANIFEST,
-    Example,
-    Manifest,
-    Resources,
-    Signature,
-    TensorSpec,
-    is_below,
-    manifest_to_yaml,
-    parse_manifest,
-)
+from runtimes.manifest import MANIFEST, Example, Manifest, Resources, Signature, TensorSpec, is_below
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 

@@ -18,7 +18,7 @@ from router.spec.parse import parse_spec
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import manifest_to_yaml
+from runtimes.manifest_text import manifest_to_yaml
 from tests.unit.runtimes.python.support import ADDS, files_of, manifest_of
 
 
