@@ -157,6 +157,26 @@ def test_a_version_that_loads_is_not_waited_for_unless_asked(registry):
     assert registry.fetched == 1
 
 
+def test_the_reason_of_a_quarantined_version_stays_on_show_while_it_waits_for_another_try(
+    registry, publisher, monkeypatch
+):
+    begun: list[Callable[[], None]] = []
+    catalogue = Catalogue(registry, LoadOptions(), start=begun.append)
+    damage(publisher)
+    resolved = catalogue.resolve(parse_ref("fraud:1"))
+    with pytest.raises(StillLoading):
+        catalogue.loaded(*resolved)
+    begun.pop()()
+    reason = catalogue.loaded(*resolved).reason
+    monkeypatch.setattr("registry_sync.version._RETRY_AFTER_S", -1.0)
+    for _ in range(2):
+        assert catalogue.loaded(*resolved).reason == reason
+        catalogue.retain({resolved[0]})  # as at the end of each tick
+        assert catalogue.loaded(*resolved).reason == reason
+        begun.pop()()
+    assert "changed or damaged" in reason
+
+
 def test_a_manifest_that_is_corrected_while_its_version_loads_is_what_is_loaded(registry):
     begun: list[Callable[[], None]] = []
     catalogue = Catalogue(registry, LoadOptions(), start=begun.append)
