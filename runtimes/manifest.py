@@ -24,10 +24,11 @@ _Values: Any = reduce(lambda inner, _: _Value | GenericAlias(tuple, (inner, ...)
 """A value, or values nested in tuples, which unlike lists can be hashed."""
 
 
-class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An input that the model can answer: its `data`, or its `shape` alone.
 
     With both, `data` is one value that fills the shape. A shape alone is filled with zeros, or with empty strings.
+    What is not given is left out between processes, too: a value is never null.
     """
 
     shape: tuple[int, ...] | None = None

@@ -213,16 +213,19 @@ def test_a_hundred_versions_at_once_are_refused_or_wait_with_a_reason_and_other_
         # A reason stays on show while the version is tried again.
         assert all(words in sentence for sentence in sentences[len(queued) :]), (name, sentences)
     assert all(watched.infer(name).status_code == 200 for name in good)
+    for name in REFUSED:
+        declare(watched, name, "linear")  # so that none is tried again beside the tests below
     watched.require_unharmed("afterwards")
 
 
 def test_a_version_waits_for_memory_until_another_one_is_unloaded(watched):
     large(90 * MEBIBYTE, watched.models / "first")
     large(91 * MEBIBYTE, watched.models / "second")
-    watched.serve("first", arms={"a": "first:1"}, split={"a": "100%"})
+    declare(watched, "first")
+    wait_until(lambda: watched.infer("first").status_code == 200, within_s=300.0, shows=lambda: troubles(watched))
     declare(watched, "second")
     waits = "second:1 waits for memory: it takes "
-    wait_until(lambda: waits in watched.trouble("second"), shows=lambda: watched.trouble("second"))
+    wait_until(lambda: waits in watched.trouble("second"), within_s=300.0, shows=lambda: watched.trouble("second"))
     held = {each["model"]: each for each in watched.request("GET", "/api/models").json()}
     assert 90 * MEBIBYTE <= held["first"]["memory_bytes"] < 220 * MEBIBYTE  # ONNX Runtime may keep a copy
     assert held["first"]["batching"] == "batched"
@@ -254,8 +257,11 @@ def test_the_memory_of_an_unloaded_version_is_given_back(watched, name, publish)
     watched.serve(name, arms={"a": "linear:1"}, split={"a": "100%"})
     before = resident_bytes(watched)
     declare(watched, name, name)
-    wait_until(lambda: resident_bytes(watched) > before + 60 * MEBIBYTE, shows=lambda: watched.trouble(name))
-    wait_until(lambda: not watched.trouble(name), shows=lambda: watched.trouble(name))
+    wait_until(
+        lambda: resident_bytes(watched) > before + 60 * MEBIBYTE and not watched.trouble(name),
+        within_s=300.0,
+        shows=lambda: watched.trouble(name),
+    )
     for _ in range(20):
         watched.infer(name)
     declare(watched, name, "linear")

@@ -237,3 +237,9 @@ def test_code_must_not_run_in_the_replica(runtime):
         parse_manifest(yaml.safe_dump(content))
     for placement in ("process", "dedicated"):
         assert parse_manifest(yaml.safe_dump({**content, "placement": placement})).placement == placement
+
+
+@pytest.mark.parametrize("example", [Example((1, 2)), Example(data=((1, 2),)), Example((2,), 0.5)])
+def test_an_example_is_the_same_in_another_process(example):
+    assert msgspec.json.decode(msgspec.json.encode(example), type=Example) == example
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(example), type=Example) == example
