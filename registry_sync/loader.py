@@ -1,32 +1,17 @@
 """Tries a version, takes the memory that it needs, and loads it into this process."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Registry
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
 
-if TYPE_CHECKING:
-    from registry_sync.catalogue import VersionKey
-
-
-class Tried(NamedTuple):
-    """What a trial has found out: why requests are never merged, or an empty text, and what the version takes.
-
-    That is `memory_bytes` inside a process that is there, and `process_bytes` in a process of its own.
-    """
-
-    unbatched_because: str
-    memory_bytes: int
-    process_bytes: int
-
-
-Trial = Callable[["VersionKey", Manifest, bool], Tried | None]
+Trial = Callable[[VersionKey, Manifest, bool], Tried | None]
 """Raises `ModelRefused` for a version that must not be loaded into this process. True stands for `retry`."""
 
 _OWN_CODE = ("mlflow", "python")
@@ -41,7 +26,7 @@ class Loader:
         self._trial = trial
         self._budget = budget
 
-    def load(self, key: "VersionKey", manifest: Manifest, retry: bool) -> tuple[Runtime | None, Tried | None]:
+    def load(self, key: VersionKey, manifest: Manifest, retry: bool) -> tuple[Runtime | None, Tried | None]:
         """Try a version, and load it if its placement is in the replica.
 
         Raises:
@@ -52,7 +37,7 @@ class Loader:
         tried = self._trial(key, manifest, retry)
         return self.load_here(key, manifest, tried) if manifest.placement == "replica" else None, tried
 
-    def load_here(self, key: "VersionKey", manifest: Manifest, tried: Tried | None) -> Runtime:
+    def load_here(self, key: VersionKey, manifest: Manifest, tried: Tried | None) -> Runtime:
         """Load a version into this process. Raises like `load`."""
         if manifest.runtime in _OWN_CODE:
             raise ModelRefused("it runs code of its own: serve it with placement: process, or placement: dedicated.")
@@ -66,6 +51,6 @@ class Loader:
             self._budget.give_back(key)
             raise
 
-    def drop(self, key: "VersionKey") -> None:
+    def drop(self, key: VersionKey) -> None:
         """Give back the memory of a version that this process does not keep."""
         self._budget.give_back(key)

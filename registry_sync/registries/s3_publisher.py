@@ -21,7 +21,8 @@ from registry_sync.registries.regular_file import NotRegular, read_regular_file
 from registry_sync.registries.s3 import ALIASES, Place, S3Registry
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest, PinnedFile, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, PinnedFile
+from runtimes.manifest_text import manifest_to_yaml
 
 _MAX_FILE_BYTES = 4 * 1024**3
 _LOST = frozenset({"412", "PreconditionFailed"})
