@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.draft import Draft
-from runtimes.manifest import MANIFEST, Manifest, PinnedFile, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, PinnedFile
+from runtimes.manifest_text import manifest_to_yaml
 
 
 def write_onnx_version(folder: Path, content: bytes, **manifest: Any) -> None:

@@ -8,86 +8,24 @@ operator asks for it. Versions are loaded in the background: `load` waits for th
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
-from typing import NamedTuple
-
-from msgspec import structs
 
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
-from registry_sync.loader import Loader, Trial, Tried
+from registry_sync.loader import Loader, Trial
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Registry
+from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
-from runtimes.adapted import adapt, is_same, own_examples
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, Signature
-from runtimes.runtime import Runtime
+from runtimes.manifest import Manifest
 
-_RETRY_AFTER_S = 30.0
 _FETCH_AGAIN_AFTER_S = 2.0
 _WAITING_AT_MOST = 16
 """Threads that wait for a version. The threads of HTTP handlers are 40, and the others are for other commands."""
 _KEPT_FOR_OPERATOR_S = 30.0
 """An operator's command loads its versions first. This long no route needs to name them."""
-
-
-class VersionKey(NamedTuple):
-    """The identity of one immutable version, pinned by the digest of its artifact."""
-
-    model: str
-    version: str
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.model}:{self.version}"
-
-
-class VersionState(StrEnum):
-    """The state of a version in this process."""
-
-    READY = "READY"
-    QUARANTINED = "QUARANTINED"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version in this process. If it is READY and runs here, it has a `runtime`. `tried` is what its trial found.
-
-    A version that is behind the signature of another one (`seen_as`) has that as `seen` and in its manifest, and the
-    version itself as `own`.
-    """
-
-    key: VersionKey
-    manifest: Manifest
-    state: VersionState
-    reason: str = ""
-    runtime: Runtime | None = None
-    tried: Tried | None = None
-    since_s: float = field(default_factory=time.monotonic, compare=False)
-    seen: Signature | None = None
-    own: "Version | None" = field(default=None, compare=False)
-
-    def seen_as(self, signature: Signature) -> "Version":
-        """Return the version behind a signature. `runtimes.adapted.difference` has said that this is possible."""
-        own = self.own or self
-        if is_same(own.manifest.signature, signature):
-            return own
-        behind = own_examples(own.manifest.signature, signature)
-        return replace(
-            own,
-            manifest=structs.replace(own.manifest, inputs=behind.inputs, outputs=behind.outputs, batch=behind.batch),
-            runtime=None if own.runtime is None else adapt(own.runtime, behind),
-            seen=signature,
-            own=own,
-        )
-
-    def is_due(self, retry: bool) -> bool:
-        """Return True if a quarantined version is to be tried again: a file that was missing may be there now."""
-        return retry or time.monotonic() - self.since_s > _RETRY_AFTER_S
 
 
 class Catalogue:

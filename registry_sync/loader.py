@@ -2,32 +2,17 @@
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, NamedTuple
 
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Registry
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest
 from runtimes.runtime import Runtime
 
-if TYPE_CHECKING:
-    from registry_sync.catalogue import VersionKey
-
-
-class Tried(NamedTuple):
-    """What a trial has found out: why requests are never merged, or an empty text, and what the version takes.
-
-    That is `memory_bytes` inside a process that is there, and `process_bytes` in a process of its own.
-    """
-
-    unbatched_because: str
-    memory_bytes: int
-    process_bytes: int
-
-
-Trial = Callable[["VersionKey", Manifest, bool], Tried | None]
+Trial = Callable[[VersionKey, Manifest, bool], Tried | None]
 """Raises `ModelRefused` for a version that must not be loaded into this process. True stands for `retry`."""
 
 _OWN_CODE = ("mlflow", "python")
@@ -44,7 +29,7 @@ class Loader:
         self._owners: dict[VersionKey, set[Hashable]] = {}
         self._lock = threading.Lock()  # guards `_owners`
 
-    def load(self, key: "VersionKey", manifest: Manifest, retry: bool) -> tuple[Runtime | None, Tried | None]:
+    def load(self, key: VersionKey, manifest: Manifest, retry: bool) -> tuple[Runtime | None, Tried | None]:
         """Try a version, and load it if its placement is in the replica.
 
         Raises:
@@ -55,7 +40,7 @@ class Loader:
         tried = self._trial(key, manifest, retry)
         return self.load_here(key, manifest, tried) if manifest.placement == "replica" else None, tried
 
-    def load_here(self, key: "VersionKey", manifest: Manifest, tried: Tried | None, owner: Hashable = None) -> Runtime:
+    def load_here(self, key: VersionKey, manifest: Manifest, tried: Tried | None, owner: Hashable = None) -> Runtime:
         """Load a version into this process. Raises like `load`.
 
         `owner` says whose runtime it is, if it is not the version's one for all lanes: it takes memory of its own. A
@@ -76,14 +61,14 @@ class Loader:
             self._budget.restore((key, owner), before)
             raise
 
-    def drop(self, key: "VersionKey") -> None:
+    def drop(self, key: VersionKey) -> None:
         """Give back the memory of a version that this process does not keep."""
         with self._lock:
             owners = self._owners.pop(key, set())
         for owner in owners:
             self._budget.give_back((key, owner))
 
-    def give_back(self, key: "VersionKey", owner: Hashable) -> None:
+    def give_back(self, key: VersionKey, owner: Hashable) -> None:
         """Give back the memory of a runtime of its own (`load_here`), if there is one."""
         with self._lock:
             self._owners.get(key, set()).discard(owner)

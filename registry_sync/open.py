@@ -6,7 +6,8 @@ from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries import Publisher, Registry
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.registries.directory_publisher import DirectoryPublisher
-from runtimes.manifest import MANIFEST, manifest_to_yaml
+from runtimes.manifest import MANIFEST
+from runtimes.manifest_text import manifest_to_yaml
 
 
 def open_registry(url: str) -> Registry:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
+from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
+from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import load

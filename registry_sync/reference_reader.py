@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.catalogue import Catalogue, VersionKey
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError, RegistryUnavailable
+from registry_sync.version import VersionKey
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest

@@ -1,8 +1,9 @@
 """A model seen through another signature: what callers see, where the artifact has something else that means the same.
 
-Two differences need no other model. A datatype of numbers is converted. A first dimension that is 1 in the artifact and
-varies for callers means that the model takes one instance at a time: the instances of a request are run one after the
-other. Names are the business of the runtimes (`TensorSpec.source`).
+Some differences need no other model. A datatype of floats is converted. Columns of the same names are put into the
+other order. A first dimension that is 1 in the artifact and varies for callers means that the model takes one instance
+at a time: the instances of a request are run one after the other. Names of tensors are the business of the runtimes
+(`TensorSpec.source`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from runtimes.manifest import Signature, TensorSpec
 from runtimes.runtime import Interruptible, Runtime, found_examples, with_examples
 
 _NUMBERS = "fV"
+_MOST_NAMED = 6
 
 
 class AdaptedRuntime:
@@ -31,6 +33,8 @@ class AdaptedRuntime:
         )
         self._taken = {spec.name: NUMPY_OF[spec.datatype] for spec in own.inputs}
         self._given = {spec.name: NUMPY_OF[spec.datatype] for spec in signature.outputs}
+        self._orders_in = _orders(signature.inputs, own.inputs)
+        self._orders_out = _orders(own.outputs, signature.outputs)
         self._by_instance = {spec.name for spec in signature.inputs if signature.counts_instances(spec)}
 
     def limited(self, limit_s: float) -> "AdaptedRuntime":
@@ -40,9 +44,26 @@ class AdaptedRuntime:
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
-        taken = {name: tensor.astype(self._taken[name], copy=False) for name, tensor in inputs.items()}
+        taken = {name: self._take(name, tensor) for name, tensor in inputs.items()}
         answered = self._run_each(taken, outputs) if self._one_by_one else self._runtime.run(taken, outputs)
-        return [tensor.astype(self._given[name], copy=False) for name, tensor in zip(outputs, answered, strict=True)]
+        return [self._give(name, tensor) for name, tensor in zip(outputs, answered, strict=True)]
+
+    def _take(self, name: str, tensor: Tensor) -> Tensor:
+        """Return an input as the model takes it."""
+        if name in self._orders_in:
+            tensor = tensor[..., self._orders_in[name]]
+        with np.errstate(over="ignore"):
+            taken = tensor.astype(self._taken[name], copy=False)
+        if taken is not tensor and taken.dtype.kind == "f" and bool((np.isinf(taken) & np.isfinite(tensor)).any()):
+            raise ModelFailed(f"Input {name} has a number that is too large for {taken.dtype}.")
+        return taken
+
+    def _give(self, name: str, tensor: Tensor) -> Tensor:
+        """Return an output as callers see it."""
+        if name in self._orders_out:
+            tensor = tensor[..., self._orders_out[name]]
+        with np.errstate(over="ignore"):
+            return tensor.astype(self._given[name], copy=False)
 
     def _run_each(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """Run one instance after the other, and put the answers together."""
@@ -59,6 +80,8 @@ class AdaptedRuntime:
             )
             for row in range(rows)
         ]
+        if any(len(part) != 1 for parts in answers for part in parts):
+            raise ModelFailed("The model takes one instance at a time, and answers with more or fewer rows than one.")
         return answers[0] if rows == 1 else [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
 
@@ -109,17 +132,36 @@ def _differs(own: TensorSpec, seen: TensorSpec, *, gathers: bool) -> str:
     shape = own.shape
     if gathers and own.shape[:1] == (1,):
         shape = (-1, *own.shape[1:])
-    return "" if shape == seen.shape else said
+    if shape != seen.shape:
+        return said
+    if own.columns and seen.columns and set(own.columns) != set(seen.columns):
+        only = sorted(set(own.columns).symmetric_difference(seen.columns))
+        return f"{own.name} has other columns: {', '.join(only[:_MOST_NAMED])} are on one side only"
+    return ""
 
 
 def is_same(one: Signature, other: Signature) -> bool:
-    """Return True if both take and give the same tensors in the same order. Readers of the log may see a difference."""
-    return _essence(one) == _essence(other)
-
-
-def _essence(signature: Signature) -> tuple[object, ...]:
-    """Return the parts of a signature that decide which tensors go in and come out."""
-    inputs, outputs = (
-        [(spec.name, spec.datatype, spec.shape) for spec in specs] for specs in (signature.inputs, signature.outputs)
+    """Return True if both take and give the same tensors in the same order."""
+    return (
+        one.takes_several == other.takes_several
+        and _are_alike(one.inputs, other.inputs)
+        and _are_alike(one.outputs, other.outputs)
     )
-    return inputs, outputs, signature.takes_several
+
+
+def _are_alike(some: Sequence[TensorSpec], others: Sequence[TensorSpec]) -> bool:
+    return len(some) == len(others) and all(
+        (one.name, one.datatype, one.shape) == (other.name, other.datatype, other.shape)
+        and (one.columns == other.columns or not one.columns or not other.columns)
+        for one, other in zip(some, others, strict=True)
+    )
+
+
+def _orders(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> dict[str, list[int]]:
+    """Return, by tensor, where each wanted column stands among the given ones; only where that is another place."""
+    columns = {spec.name: spec.columns for spec in given}
+    return {
+        spec.name: [columns[spec.name].index(column) for column in spec.columns]
+        for spec in wanted
+        if spec.columns and columns.get(spec.name) and columns[spec.name] != spec.columns
+    }

@@ -7,11 +7,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from msgspec.structs import replace
 
-from runtimes.datatypes import NUMPY_OF, Tensor, tensor_of_bytes, zeros
+from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor, tensor_of_bytes, zeros
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Example, Signature, TensorSpec
 
 _MOST_ELEMENTS = 1 << 20
+_HOW_TO_GIVE = (
+    " If the model cannot answer that, give an example in model.yaml, such as `example: {shape: [1, 3, 64, 64]}` or "
+    "`example: {data: [[1, 2]]}` for an input."
+)
 
 
 class Runtime(Protocol):
@@ -155,26 +159,42 @@ def warm_up(runtime: Runtime, max_rows: int = 2) -> None:
     names = [spec.name for spec in signature.outputs]
     for rows in range(1, min(max_rows, 2) + 1):
         inputs = example_inputs(signature, rows)
+        advice = "" if all(spec.example for spec in signature.inputs) else _HOW_TO_GIVE
         try:
-            check_outputs(signature.outputs, runtime.run(inputs, names))
+            tensors = runtime.run(inputs, names)
+            advice = _declaration(signature, tensors, rows)
+            check_outputs(signature.outputs, tensors)
         except ModelFailed as error:
             raise ModelRefused(
-                f"The model does not run as model.yaml says: {error} {_tried(signature, inputs)}"
+                f"The model does not run as model.yaml says: {error} (Tried with {_tried(signature, inputs)}.{advice})"
             ) from error
 
 
 def _tried(signature: Signature, inputs: Mapping[str, Tensor]) -> str:
-    """Return a sentence that says what the model was given, and how to give it something else."""
-    given = ", ".join(
+    """Return what the model was given."""
+    return ", ".join(
         f"{spec.name} = {'zeros' if spec.example is None else 'its example'} {list(inputs[spec.name].shape)}"
         for spec in signature.inputs
     )
-    advice = (
-        ""
-        if all(spec.example for spec in signature.inputs)
-        else (
-            " If the model cannot answer that, give an example in model.yaml, such as "
-            "`example: {shape: [1, 3, 64, 64]}` or `example: {data: [[1, 2]]}` for an input."
-        )
-    )
-    return f"(Tried with {given}.{advice})"
+
+
+def _declaration(signature: Signature, tensors: Sequence[Tensor], rows: int) -> str:
+    """Return a sentence that says what to write of the outputs that a model has given otherwise than declared."""
+    varies = any(spec.shape[:1] == (-1,) for spec in signature.inputs)
+    differing = [
+        f"{_as_given(spec, tensor, rows if varies else None)} for {spec.name}"
+        for spec, tensor in zip(signature.outputs, tensors, strict=False)
+        if tensor.dtype != NUMPY_OF[spec.datatype] or spec.shape_mismatch(tensor.shape) is not None
+    ]
+    return f" To take what it answers, write {', '.join(differing)} in model.yaml." * bool(differing)
+
+
+def _as_given(spec: TensorSpec, tensor: Tensor, rows: int | None) -> str:
+    """Return the keys of an output that a tensor shows. What differs first with two instances has varied."""
+    declared = spec.shape if len(spec.shape) == tensor.ndim else tensor.shape
+    shape = [
+        -1 if said == -1 or (said != size and rows == 2) or (position == 0 and size == rows) else size
+        for position, (said, size) in enumerate(zip(declared, tensor.shape, strict=True))
+    ]
+    datatype = NAME_OF.get(tensor.dtype, spec.datatype)
+    return f"`{f'datatype: {datatype}, ' * (datatype != spec.datatype)}shape: {shape}`"

@@ -22,7 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from registry_sync.registries.directory import ALIASES
 from router.document.commands import Declare, apply
 from router.spec.parse import parse_spec
-from runtimes.manifest import MANIFEST, Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml
 from store.interface import Change, Entry, Store
 
 ROUTES: list[dict[str, Any]] = [

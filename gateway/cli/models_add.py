@@ -20,7 +20,8 @@ from registry_sync.registries import Contents
 from router.spec.references import parse_name, parse_ref
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, parse_manifest
+from runtimes.manifest import Manifest
+from runtimes.manifest_text import parse_manifest
 
 
 class Request(NamedTuple):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from gateway.control.signatures import seen_alike
 from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.errors import RegistryError
+from registry_sync.version import Version, VersionKey, VersionState
 from router.document.document import Candidate, Document
 from router.document.phase import PINNED, UNDER_WAY
 from router.document.quarantine import refuse_quarantined

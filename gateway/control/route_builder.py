@@ -13,7 +13,7 @@ from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
-from registry_sync.catalogue import Version
+from registry_sync.version import Version
 from router.document.document import Document
 from router.snapshot import Pin, Route, compile_route, references
 from runtimes.errors import ModelFailed, ModelRefused, StillLoading

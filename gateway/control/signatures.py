@@ -3,7 +3,7 @@
 Callers see one signature on a route. Arms may differ in what callers do not see: see `runtimes.adapted`.
 """
 
-from registry_sync.catalogue import Version
+from registry_sync.version import Version
 from router.errors import Rejected
 from runtimes.adapted import difference
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.errors import RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
+from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest

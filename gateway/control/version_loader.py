@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from registry_sync.catalogue import Catalogue, Version, VersionKey
+from registry_sync.catalogue import Catalogue
 from registry_sync.reference_reader import ReferenceReader
+from registry_sync.version import Version, VersionKey
 from router.spec.spec import ArmRef
 from runtimes.manifest import Manifest
 

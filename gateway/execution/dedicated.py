@@ -6,17 +6,17 @@ application's processes busy. The other requests wait in the lane, where deadlin
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from gateway.execution.executor import Done, Executor
 from gateway.execution.latency import LatencyModel
-from registry_sync.catalogue import Version, VersionKey
+from registry_sync.version import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import ModelFailed
-from runtimes.manifest import Signature
+from runtimes.manifest import Example, Signature
 
 _log = structlog.get_logger()
 
@@ -54,8 +54,17 @@ class Dedicated(Protocol):
 class DedicatedExecutor:
     """See `gateway.execution.executor.Executor`."""
 
-    def __init__(self, remote: Remote, latency: LatencyModel, *, max_rows: int, processes: int) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        latency: LatencyModel,
+        *,
+        max_rows: int,
+        processes: int,
+        examples: Mapping[str, Example] | None = None,
+    ) -> None:
         self.latency = latency
+        self.examples = examples or {}
         self._remote = remote
         self._max_rows = max_rows
         self._most_running = processes * _BATCHES_PER_PROCESS

@@ -7,7 +7,7 @@ so a version that hangs stops no other version.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.errors import BrokenOff
@@ -17,6 +17,7 @@ from gateway.execution.inline_bound import InlineBound, elements_of
 from gateway.execution.latency import LatencyModel
 from runtimes.batching import Inputs, RequestResult, run_isolated
 from runtimes.errors import ModelFailed
+from runtimes.manifest import Example
 from runtimes.runtime import Runtime, example_inputs
 
 
@@ -32,8 +33,10 @@ class ReplicaExecutor:
         inline_below_s: float,
         max_rows: int,
         row_by_row: bool = True,
+        examples: Mapping[str, Example] | None = None,
     ) -> None:
         self.latency = latency
+        self.examples = examples or {}
         self._runtime = runtime
         self._outputs = tuple(spec.name for spec in runtime.signature.outputs)
         self._threads = threads

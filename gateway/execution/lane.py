@@ -27,7 +27,7 @@ from gateway.execution.lateness import expire, fail_late, is_refused, latest_s
 from gateway.execution.paces import Paces, observe
 from gateway.execution.work import Work
 from gateway.telemetry.statistics import LaneStatistics
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from runtimes.batching import Inputs, RequestResult, merge, rows_to_merge, shape_key
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Placement, Signature

@@ -12,53 +12,29 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-
-import structlog
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.freed_memory import trim
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.executor import Executor
-from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane import Lane, LaneKey
-from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.open_in_replica import LaneOptions, open_in_replica
 from gateway.execution.process.executor import ProcessExecutor
-from gateway.execution.process.model import ProcessOptions
 from gateway.execution.process.pool import ProcessPool
-from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.telemetry.statistics import LaneStatistics
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.catalogue import Version, VersionKey, VersionState
 from registry_sync.loader import Loader
 from registry_sync.memory_budget import MemoryBudget
-from runtimes.adapted import adapt
-from runtimes.batching import why_unbatched
+from registry_sync.version import Version, VersionKey
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
-from runtimes.runtime import Runtime
-
-_log = structlog.get_logger()
 
 _RETRY_AFTER_S = 30.0  # a process that could not be started costs seconds of a processor each time
 _APPLICATION_EVERY_S = 0.5
 
 _NOTHING: Mapping[str, float] = asdict(LaneStatistics())
-
-
-@dataclass(frozen=True, slots=True)
-class LaneOptions:
-    """How the lanes of this replica run their batches. `processes` is what placement `process` needs.
-
-    `home` has the versions that never run on the event loop.
-    """
-
-    threads: int
-    inline_below_s: float
-    processes: ProcessOptions | None = None
-    home: Path | None = None
 
 
 class LanePool:
@@ -201,7 +177,7 @@ class LanePool:
         elif key.placement == "process":
             executor, because = self._processes.open(key, version)
         else:
-            executor, because = self._in_replica(key, version)
+            executor, because = open_in_replica(self._options, self._loader, key, version)
         is_fixed = all(-1 not in spec.shape[1:] for spec in version.manifest.inputs)
         return Lane(
             key,
@@ -221,42 +197,3 @@ class LanePool:
             except StillLoading:
                 if key not in self._wanted_applications or self._closing.wait(_APPLICATION_EVERY_S):
                     raise
-
-    def _in_replica(self, key: LaneKey, version: Version) -> tuple[Executor, str]:
-        """Return an executor, and why requests are never merged. A shadow gets one thread and never the event loop.
-
-        A shadow may become slow or hang from one batch to the next. A version that has hung there does not run there.
-        """
-        options = replace(self._options, threads=1, inline_below_s=0.0) if key.is_shadow else self._options
-        if options.home is not None and WedgedVersions(options.home / FOLDER).holds(key.version):
-            _log.warning("gateway.lane.in_threads", version=str(key.version), reason="it has blocked the event loop")
-            options = replace(options, inline_below_s=0.0)
-        runtime, max_batch = version.runtime, version.manifest.max_batch
-        if version.state is not VersionState.READY or (runtime is None and self._loader is None):
-            raise ModelRefused(f"{version.key} is {version.state}, not READY.")
-        if runtime is None and self._loader is not None:
-            runtime = self._load(self._loader, key, version.own or version)
-        assert runtime is not None  # noqa: S101  # for the type checker
-        if version.seen is not None:
-            runtime = adapt(runtime, version.manifest.signature)
-        because = runtime.unbatched_because
-        if not because:
-            because = why_unbatched(runtime, max_batch) if version.tried is None else version.tried.unbatched_because
-        executor = ReplicaExecutor(
-            runtime,
-            LatencyModel(*measured_times(runtime, max_batch)),
-            threads=options.threads,
-            inline_below_s=options.inline_below_s,
-            max_rows=max_batch,
-            row_by_row=not because,
-        )
-        return executor, because
-
-    def _load(self, loader: Loader, key: LaneKey, version: Version) -> Runtime:
-        """Load a version as its own manifest says. Each lane that does so has a runtime of its own."""
-        try:
-            return loader.load_here(version.key, version.manifest, version.tried, key)
-        except StillLoading:
-            raise
-        except ModelRefused as error:
-            raise ModelRefused(f"{version.key}: {error}") from error

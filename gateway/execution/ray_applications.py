@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,13 @@ from gateway.execution.load_options import load_options
 from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
-from registry_sync.catalogue import Version, VersionKey
 from registry_sync.pinned import load_pinned
+from registry_sync.version import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Signature
+from runtimes.manifest import Example, Signature
+from runtimes.runtime import found_examples
 
 _log = structlog.get_logger()
 
@@ -48,12 +49,16 @@ _ERRORS = (ModelFailed, InputRefused)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a replica has to know of a dedicated version. The version's own process measures it after loading."""
+    """What a replica has to know of a dedicated version. The version's own process measures it after loading.
+
+    For `examples` see `gateway.execution.executor.Executor`.
+    """
 
     unbatched_because: str
     one_row_s: float
     rows: int
     rows_s: float
+    examples: Mapping[str, Example]
 
 
 class ModelReplica:
@@ -69,7 +74,9 @@ class ModelReplica:
         self._runtime = version.runtime
         self._outputs = [spec.name for spec in manifest.outputs]
         self._profile = Profile(
-            why_unbatched(version.runtime, manifest.max_batch), *measured_times(version.runtime, manifest.max_batch)
+            why_unbatched(version.runtime, manifest.max_batch),
+            *measured_times(version.runtime, manifest.max_batch),
+            found_examples(version.runtime.signature, manifest.signature),
         )
 
     async def profile(self) -> Profile:
@@ -121,6 +128,7 @@ class RayApplications:
             LatencyModel(profile.one_row_s, profile.rows, profile.rows_s),
             max_rows=version.manifest.max_batch,
             processes=version.manifest.resources.max_replicas,
+            examples=profile.examples,
         )
         return executor, profile.unbatched_because
 

@@ -28,8 +28,7 @@ from gateway.execution.latency import measured_times
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.frames import MeasureMemory, MemoryMeasured, RowsTried, TryRows
 from gateway.execution.process.model import BlockingModel, ProcessOptions, ask, await_loaded, start_model
-from registry_sync.catalogue import VersionKey
-from registry_sync.loader import Tried
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest
 from runtimes.python.folder import temporary_folder

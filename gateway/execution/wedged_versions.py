@@ -7,7 +7,7 @@ version is known by the digest of its file, which names a file in a folder. To f
 import contextlib
 from pathlib import Path
 
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 FOLDER = "wedged"
 """The name of the folder in a home."""

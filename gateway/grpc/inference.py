@@ -15,7 +15,8 @@ from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES, Offload, cal
 from gateway.grpc.messages import time_left_s
 from gateway.grpc.method import HeldMessage, Method
 from gateway.grpc.status import Failed, failure_of
-from gateway.inference.service import PREDICT, Guard, InferenceService, Prediction, new_decision_id
+from gateway.inference.guard import Guard
+from gateway.inference.service import PREDICT, InferenceService, Prediction, new_decision_id
 from gateway.protocols.costs import bytes_to_copy, bytes_to_write, decoded_bytes
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
 from gateway.protocols.request import Headers, InferenceRequest

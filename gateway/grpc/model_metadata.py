@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import BadRequest, NotReady, NotSupported
 from gateway.grpc.method import SMALL_MESSAGE_BYTES, Method
+from gateway.inference.guard import Guard
 from gateway.inference.metadata import NO_LOADING, Metadata
-from gateway.inference.service import Guard
 from gateway.protocols import open_inference_pb2 as pb
 from gateway.protocols.request import Headers
 

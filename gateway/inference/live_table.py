@@ -16,7 +16,7 @@ from gateway.inference.log_context import log_context, logged_inputs, logged_out
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import Header
 from inference_log.record import Context
-from registry_sync.catalogue import Version
+from registry_sync.version import Version
 from router.document.document import Candidate
 from router.errors import UnknownRoute
 from router.refusals import short_repr

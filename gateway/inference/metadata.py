@@ -9,7 +9,7 @@ from typing import Any
 from gateway.errors import NotReady
 from gateway.inference.live_table import LiveArm, LiveRoute, LiveTableHolder, find_route
 from gateway.telemetry.statistics import VersionStatistics
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from router.plan import find_version
 from runtimes.manifest import TensorSpec
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from gateway.errors import BadRequest, Overloaded, TooLarge, UnsupportedContent
 from gateway.eventloop.driver import Pending
@@ -17,6 +17,7 @@ from gateway.eventloop.interruption import INTERRUPTION
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
 from gateway.inference.fields import response_meta, text_of, unit_of
+from gateway.inference.guard import Guard
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
@@ -27,31 +28,6 @@ from runtimes.manifest import Signature
 
 PREDICT = "predict"
 _CALLERS_FAULT = (BadRequest, TooLarge, UnsupportedContent, UnknownVersion, Quarantined)
-
-
-class Guard(Protocol):
-    """Decides what a caller may do."""
-
-    def admit(self, headers: Headers, scope: str, route: str | None) -> None:
-        """Return if the caller that sent these headers may do this.
-
-        Raises:
-            Unauthenticated, Forbidden, RateLimited.
-        """
-
-    def check(self, headers: Headers, scope: str, route: str | None) -> None:
-        """Do as `admit`, but count no use of a rate.
-
-        Raises:
-            Unauthenticated, Forbidden.
-        """
-
-    def check_scope(self, headers: Headers, scope: str) -> None:
-        """Return if the caller may do this on some route. Count no use of a rate.
-
-        Raises:
-            Unauthenticated, Forbidden.
-        """
 
 
 class Prediction(NamedTuple):

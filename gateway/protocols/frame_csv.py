@@ -1,7 +1,7 @@
 """Tables as CSV, with a header line as MLflow wants it, or without one as SageMaker's built-in models take it.
 
-The first line is a header if it has one of the model's column names, or a text where the model takes a number. An
-empty cell is missing: NaN among floats, an empty text among texts. So is, among floats, what pandas reads as missing.
+An empty cell is missing: NaN among floats, an empty text among texts. Among floats, so is what
+pandas reads as missing.
 """
 
 import csv
@@ -12,28 +12,24 @@ from typing import Any
 import msgspec
 
 from gateway.errors import BadRequest
+from gateway.protocols.frame_header import BOOLS, MISSING, is_header
 from gateway.protocols.frame_json import MOST_EXTRA_COLUMNS, read_split
 from gateway.protocols.frame_layout import Column, Layout, check_rows, layouts, missing, tensors_of
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
 
-_WORDS_FOR_MISSING = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "None")
-_MISSING = frozenset(
-    ("", *_WORDS_FOR_MISSING, "#N/A", "#N/A N/A", "#NA", "<NA>", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN")
-)
-"""What pandas' `read_csv` takes for a missing value."""
-_BOOLS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _FLOATS = ("FP32", "FP64")
 _MOST_ROWS = 1_000_000
 """Each row takes some 100 bytes beside its cells, which is fifty times as much as it has in the body."""
 _IN_NUMBERS = b"0123456789+-.eE,\n"
 
 
-def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
-    """Return the tensors of a table.
+def read_csv(signature: Signature, content: bytes, says: bool | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a table. `says` is what the content type says about a header.
 
     Raises:
-        BadRequest: no CSV in UTF-8, lines of different length, or columns and cells that do not fit the model.
+        BadRequest: no CSV in UTF-8, lines of different length, columns and cells that do not fit the model, or a first
+            line that may be a header or a row.
     """
     flat = [layout for layout in layouts(signature) if layout.is_flat]
     if not flat:
@@ -45,11 +41,11 @@ def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
     head = content.partition(b"\n")[0]
     if b'"' not in head and head.count(b",") >= widest:
         raise BadRequest(f"The first line has more than {widest} cells; the model takes {len(layout.columns)}.")
-    plain = _read_plain(signature, layout, content)
+    plain = _read_plain(signature, layout, content, says)
     if plain is not None:
         return plain
     first, *others = _lines(content)
-    if _is_header(layout, first):
+    if is_header(layout, first, says):
         rows = others
         if len(set(first)) != len(first):
             raise BadRequest("The header names a column twice.")
@@ -66,7 +62,7 @@ def read_csv(signature: Signature, content: bytes) -> dict[str, Tensor]:
     return tensors_of(layout, columns, len(rows))
 
 
-def _read_plain(signature: Signature, layout: Layout, content: bytes) -> dict[str, Tensor] | None:
+def _read_plain(signature: Signature, layout: Layout, content: bytes, says: bool | None) -> dict[str, Tensor] | None:
     """Return the tensors of a table of nothing but numbers, or None if it is not one.
 
     With brackets around its lines it is JSON, which is read ten times as fast.
@@ -76,11 +72,13 @@ def _read_plain(signature: Signature, layout: Layout, content: bytes) -> dict[st
         return None
     try:
         first = head.decode("utf-8-sig").split(",")
-        is_header = _is_header(layout, first)
-        if not is_header and head.translate(None, _IN_NUMBERS):
+        has_header = is_header(layout, first, says)
+        if not has_header and head.translate(None, _IN_NUMBERS):
             return None
-        names = None if not layout.is_named else first if is_header else layout.names
-        lines = rest if is_header else head + b"\n" + rest if rest else head
+        if has_header and len(set(first)) != len(first):
+            return None
+        names = None if not layout.is_named else first if has_header else layout.names
+        lines = rest if has_header else head + b"\n" + rest if rest else head
         rows = b"[[" + lines.replace(b"\n", b"],[") + b"]]"
         split = msgspec.json.encode({"columns": names, "data": msgspec.Raw(rows)})
         return read_split(signature, msgspec.Raw(split))
@@ -104,17 +102,6 @@ def _lines(content: bytes) -> list[list[str]]:
     return lines
 
 
-def _is_header(layout: Layout, first: Sequence[str]) -> bool:
-    if layout.is_named and not set(layout.names).isdisjoint(first):
-        return True
-    if len(first) != len(layout.columns):
-        return layout.is_named and not all(map(_is_number, first))
-    return any(
-        column.spec.datatype not in ("BYTES", "BOOL") and not _is_number(cell)
-        for column, cell in zip(layout.columns, first, strict=True)
-    )
-
-
 def _positions(layout: Layout, header: Sequence[str]) -> list[int]:
     if not layout.is_named:
         if len(header) != len(layout.columns):
@@ -124,14 +111,6 @@ def _positions(layout: Layout, header: Sequence[str]) -> list[int]:
     if not by_name.keys() >= set(layout.names):
         raise missing(layout, header)
     return [by_name[name] for name in layout.names]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in _MISSING
-    return True
 
 
 def _reader(column: Column) -> Callable[[Column, Sequence[str]], Sequence[Any]]:
@@ -154,7 +133,7 @@ def _float(column: Column, cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        if cell.strip() in _MISSING:
+        if cell.strip() in MISSING:
             return float("nan")
         raise _refusal(column, cell) from None
 
@@ -171,9 +150,9 @@ def _ints(column: Column, cells: Sequence[str]) -> Sequence[int]:
 
 def _bools(column: Column, cells: Sequence[str]) -> Sequence[bool]:
     for cell in cells:
-        if cell not in _BOOLS:
+        if cell not in BOOLS:
             raise _refusal(column, cell)
-    return [_BOOLS[cell] for cell in cells]
+    return [BOOLS[cell] for cell in cells]
 
 
 def _texts(_: Column, cells: Sequence[str]) -> Sequence[str]:

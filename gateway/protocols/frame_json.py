@@ -6,7 +6,6 @@ text among texts. A column that is missing in some records is null there.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,8 +20,6 @@ from runtimes.manifest import Signature
 
 MOST_EXTRA_COLUMNS = 1024
 """A table may have so many columns that the model does not take."""
-_FEW_EXTRA_COLUMNS = 16
-"""The parser of a table with more such columns is not remembered."""
 
 
 class _Split(msgspec.Struct, frozen=True):
@@ -38,9 +35,9 @@ def read_split(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
     """
     split: _Split = _decoded(_split, raw)
     if split.columns is None:
-        return _read_by_position(_layouts(signature)[0], split.data)
-    if tuple(split.columns) == _layouts(signature)[0].names:
-        return _read_by_position(_layouts(signature)[0], split.data)
+        return _read_by_position(layouts(signature)[0], split.data)
+    if tuple(split.columns) == layouts(signature)[0].names:
+        return _read_by_position(layouts(signature)[0], split.data)
     names = tuple(map(str, split.columns))
     if len(set(names)) != len(names):
         raise BadRequest("The table names a column twice.")
@@ -52,9 +49,8 @@ def read_split(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
         raise BadRequest(
             f"The table has {extra} columns that the model does not take; at most {MOST_EXTRA_COLUMNS} are dropped."
         )
-    build = row_decoder if extra <= _FEW_EXTRA_COLUMNS else row_decoder.__wrapped__
     at = {name: index for index, name in enumerate(names)}
-    rows = _decoded(build(layout, names), split.data)
+    rows = _decoded(row_decoder(layout, names), split.data)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return tensors_of(layout, [columns[at[name]] for name in layout.names], len(rows))
 
@@ -66,7 +62,7 @@ def read_records(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
         BadRequest: columns are missing, or a cell does not fit.
     """
     first: BadRequest | None = None
-    for layout in _layouts(signature):
+    for layout in layouts(signature):
         try:
             return _read_named_records(layout, raw) if layout.is_named else _read_unnamed_records(layout, raw)
         except BadRequest as error:
@@ -81,7 +77,7 @@ def read_columns(signature: Signature, raw: msgspec.Raw) -> dict[str, Tensor]:
         BadRequest: columns are missing or differ in length, or a cell does not fit.
     """
     first: BadRequest | None = None
-    for layout in _layouts(signature):
+    for layout in layouts(signature):
         if not layout.is_named:
             continue
         for depth in (1, 0):
@@ -168,8 +164,8 @@ def _layout_of(signature: Signature, names: Sequence[str]) -> Layout:
     Raises:
         BadRequest: there is none; the sentence is about the likeliest.
     """
-    given, first = set(names), _layouts(signature)[0]
-    for layout in _layouts(signature):
+    given, first = set(names), layouts(signature)[0]
+    for layout in layouts(signature):
         if layout.is_named and given.issuperset(layout.names):
             return layout
     if first.is_named:
@@ -186,5 +182,4 @@ def _decoded(decode: Decode, raw: msgspec.Raw) -> Any:
         raise BadRequest("The body is nested too deeply.") from None
 
 
-_layouts = lru_cache(maxsize=256)(layouts)
 _split = msgspec.json.Decoder(_Split).decode

@@ -6,6 +6,7 @@ input has more dimensions, a nested list. If a request is one instance, the tabl
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -48,6 +49,7 @@ class Layout(NamedTuple):
         return not any(column.depth for column in self.columns)
 
 
+@lru_cache(maxsize=256)
 def layouts(signature: Signature) -> tuple[Layout, ...]:
     """Return the layouts that a model takes, the likeliest first.
 

@@ -34,9 +34,15 @@ def _cell(column: Column, words: bool, depth: int | None = None) -> Any:
     return nested(kind, depth)
 
 
-@lru_cache(maxsize=256)
 def row_decoder(layout: Layout, names: tuple[str, ...]) -> Decode:
-    """Return the decoder of rows with these columns. What the model does not take may be anything."""
+    """Return the decoder of rows with these columns. What the model does not take may be anything.
+
+    Callers choose the columns and their order. So few decoders are remembered of wide tables.
+    """
+    return (_narrow if len(names) <= _NARROW else _wide)(layout, names)
+
+
+def _row_decoder(layout: Layout, names: tuple[str, ...]) -> Decode:
     by_name = {column.name: column for column in layout.columns}
 
     def rows(words: bool) -> Any:
@@ -44,6 +50,11 @@ def row_decoder(layout: Layout, names: tuple[str, ...]) -> Decode:
         return list[tuple[*kinds]]  # type: ignore[valid-type]  # made at run time
 
     return _tolerant(rows)
+
+
+_NARROW = 64
+"""A decoder takes some 250 bytes for each column."""
+_narrow, _wide = lru_cache(maxsize=256)(_row_decoder), lru_cache(maxsize=16)(_row_decoder)
 
 
 @lru_cache(maxsize=256)

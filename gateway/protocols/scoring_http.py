@@ -6,6 +6,7 @@ may also be CSV or, as SageMaker's default containers take them, JSON lines or N
 
 import math
 import re
+from functools import lru_cache
 from io import BytesIO
 
 import msgspec
@@ -24,6 +25,7 @@ from runtimes.manifest import Signature
 
 JSON, CSV, LINES, NPY = "application/json", "text/csv", "application/jsonlines", "application/x-npy"
 _TYPES = (JSON, CSV, LINES, NPY)
+_SAYS = {"header=present": True, "header=absent": False}
 _NONE = msgspec.Raw()
 _begins_with_objects = re.compile(rb"\[[ \t\r\n]*\{").match
 
@@ -53,10 +55,10 @@ def decode(
         UnsupportedContent: another content type, or another charset than UTF-8.
         BadRequest: the body is malformed, or does not fit the model.
     """
-    kind, content = content_type_of(content_type), bytes(body)
+    (kind, says), content = content_type_of(content_type), bytes(body)
     require_json(signature)
     if kind == CSV:
-        return _request(signature, read_csv(signature, content), {}, is_frame=True)
+        return _request(signature, read_csv(signature, content, says), {}, is_frame=True)
     if kind == NPY:
         return _request(signature, _read_npy(signature, content), {}, is_frame=False)
     if kind == LINES:
@@ -67,21 +69,29 @@ def decode(
     return _from_json(_parsed(content), signature)
 
 
-def content_type_of(header: bytes | None) -> str:
-    """Return the media type of a body. Without a header it is JSON.
+@lru_cache(maxsize=16)
+def content_type_of(header: bytes | None) -> tuple[str, bool | None]:
+    """Return the media type of a body, and whether CSV has a header, if it says so. Without a type it is JSON.
 
     Raises:
         UnsupportedContent: another type, another charset than UTF-8, or another parameter.
     """
     if not header:
-        return JSON
+        return JSON, None
     kind, *parameters = [part.strip() for part in header.decode("latin-1").lower().split(";")]
     if kind not in _TYPES:
         raise UnsupportedContent(f"The content type {kind[:64]!r} is not taken here; send {', '.join(_TYPES)}.")
+    says: bool | None = None
     for parameter in filter(None, parameters):
-        if parameter.replace('"', "") not in ("charset=utf-8", "charset=utf8"):
-            raise UnsupportedContent(f"The content type has {parameter[:64]!r}; only charset=utf-8 is taken.")
-    return kind
+        plain = parameter.replace('"', "")
+        if kind == CSV and plain in _SAYS and says in (None, _SAYS[plain]):
+            says = _SAYS[plain]
+        elif plain not in ("charset=utf-8", "charset=utf8"):
+            raise UnsupportedContent(
+                f"The content type has {parameter[:64]!r}; only charset=utf-8 is taken, "
+                "and for CSV one of header=present and header=absent."
+            )
+    return kind, says
 
 
 def _parsed(content: bytes) -> _Body:

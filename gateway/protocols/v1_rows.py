@@ -175,8 +175,12 @@ def object_of(names: Sequence[str], kinds: Sequence[Any]) -> Any:
 
 
 def cell_type(spec: TensorSpec, depth: int, words: bool) -> Any:
-    """Return the type of a value of a tensor, in lists nested `depth` deep. With `words`, see `element_type`."""
-    kind = str | _Base64 if spec.datatype == "BYTES" else element_type(spec.datatype, words=words)
+    """Return the type of a value of a tensor, in lists nested `depth` deep.
+
+    With `words`, see `element_type`; a string may be null then, too, which is an empty one.
+    """
+    strings = str | _Base64 | None if words else str | _Base64
+    kind = strings if spec.datatype == "BYTES" else element_type(spec.datatype, words=words)
     return nested(kind, depth)
 
 
@@ -193,12 +197,14 @@ def tensor_of(spec: TensorSpec, value: Any) -> Tensor:
     return build(spec.name, spec.datatype, elements, shape)
 
 
-def plain(name: str, element: str | _Base64) -> str | bytes:
-    """Return an element of BYTES as text or bytes.
+def plain(name: str, element: str | _Base64 | None) -> str | bytes:
+    """Return an element of BYTES as text or bytes. null is an empty one, as NaN is the null of floats.
 
     Raises:
         BadRequest: it says that it is Base64, and is not.
     """
+    if element is None:
+        return ""
     if isinstance(element, str):
         return element
     try:

@@ -31,8 +31,9 @@ from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.execution.dedicated import Dedicated
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
 from gateway.execution.load_options import load_options, memory_budget
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.http.endpoint import InferenceEndpoint
@@ -52,9 +53,10 @@ from gateway.telemetry.tracing import Tracing, open_tracing
 from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
-from registry_sync.catalogue import Catalogue, VersionKey
+from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
 from registry_sync.reference_reader import ReferenceReader
+from registry_sync.version import VersionKey
 from store.interface import Store
 from store.open import open_store
 from store.redis.address import plain_remote_nodes

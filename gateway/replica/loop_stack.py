@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 
 from gateway.execution.lane import Lane
 from gateway.inference.service import InferenceService
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 _INFER: CodeType = InferenceService.infer.__code__
 _BATCH: CodeType = Lane._start.__code__

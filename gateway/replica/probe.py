@@ -13,7 +13,8 @@ from gateway.http.response import Response
 from gateway.inference.live_table import LiveRoute, LiveTableHolder
 from gateway.protocols.tensor_binary import encode_tensor
 from runtimes.datatypes import NAME_OF
-from runtimes.runtime import example_inputs
+from runtimes.manifest import Example, Signature
+from runtimes.runtime import example_inputs, with_examples
 
 _PATIENCE_S = 1.0
 
@@ -23,8 +24,9 @@ class Unhealthy(Exception):
 
 
 async def probe(endpoint: InferenceEndpoint, holder: LiveTableHolder) -> None:
-    """Send each route a request of zeros, through everything but the socket that a client's request goes through.
+    """Send each route a request, through everything but the socket that a client's request goes through.
 
+    It has zeros, or the examples of models that cannot answer zeros.
     A model that fails does not make the replica unhealthy, for another replica would run the same model. Neither does a
     slow model or a full queue. A hanging event loop is the watchdog's concern.
 
@@ -42,9 +44,18 @@ def _require_no_fault(route: str, response: Response) -> None:
         raise Unhealthy(f"Route {route} answers {response.status} to the replica's own request.")
 
 
+def _signature_of(live: LiveRoute) -> Signature:
+    """Return the route's signature with an example for each input that an arm cannot take as zeros."""
+    examples: dict[str, Example] = {}
+    for arm in reversed(live.arms):  # the first one counts most: others may answer its examples as well
+        examples |= {spec.name: spec.example for spec in arm.signature.inputs if spec.example is not None}
+        examples |= arm.lane.executor.examples
+    return with_examples(live.signature, examples)
+
+
 async def _send(endpoint: InferenceEndpoint, live: LiveRoute) -> Response:
     """Send the request and return the response. It is binary, the one encoding that every datatype has."""
-    arrays = example_inputs(live.signature)
+    arrays = example_inputs(_signature_of(live))
     contents = [bytes(encode_tensor(array)) for array in arrays.values()]
     inputs = [
         {

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from gateway.eventloop.interruption import INTERRUPTION
 from gateway.replica.loop_stack import describe_work, version_at_work
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 _BEATS_PER_LIMIT = 10
 _EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h

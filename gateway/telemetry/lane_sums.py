@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from gateway.telemetry.published import LaneSums
 from gateway.telemetry.statistics import LaneStatistics, VersionStatistics
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 _FIELDS = tuple(field.name for field in fields(LaneStatistics))
 

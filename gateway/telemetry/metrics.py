@@ -10,7 +10,7 @@ from gateway.telemetry.metric_table import SHED
 from gateway.telemetry.published import Labels, LaneSums, Published, TimedRequests, read, read_lanes, write
 from gateway.telemetry.statistics import VersionStatistics
 from gateway.telemetry.tallies import Tallies, Tally, note
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 
 class Metrics:

@@ -7,7 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from runtimes.manifest import MANIFEST, Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml
 
 WIDE: Final = "wide"
 WIDE_COLUMNS: Final = 262_144

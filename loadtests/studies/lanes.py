@@ -21,7 +21,8 @@ from rich.table import Table
 from gateway.cli import demo_models
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.lane import Lane
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
 from router.spec.references import parse_ref

@@ -2,7 +2,7 @@
 
 Each model in the packages of `loadtests.real_packages` gets a draft of its manifest, without a hand-written line. It is
 loaded with that, and asked by 32 threads at once with different rows and shapes.
-`python -m loadtests.studies.real_models [--few] [--json]`.
+`python -m loadtests.studies.real_models [--few] [--json] [--page]`; `--page` writes the table of docs/models_real.md.
 """
 
 import json
@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.onnx_version import drafted_manifest
+from loadtests.real_models_page import write_page
 from loadtests.real_packages import FEW, MORE, Artifact, artifacts
+from loadtests.real_result import Found
 from runtimes.batching import why_unbatched
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelRefused
@@ -38,27 +40,18 @@ _MOST_BYTES = 32_000_000
 Feed = dict[str, Tensor]
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What became of one model. `wrong` is how many answers differed."""
-
-    package: str
-    model: str
-    needed: str = ""
-    merged: str = ""
-    requests: int = 0
-    wrong: int = 0
-    refused: str = ""
-    took_s: float = 0.0
-
-
 def main(
     few: Annotated[bool, typer.Option(help="Only the packages that CI tries.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    page: Annotated[bool, typer.Option(help="Write the table of docs/models_real.md.")] = False,
 ) -> None:
     """Draft, load and ask every model."""
     found = [examine(artifact) for package in (FEW if few else (*FEW, *MORE)) for artifact in artifacts(package)]
     if as_json:
         sys.stdout.write(json.dumps([msgspec.to_builtins(each) for each in found], indent=2) + "\n")
+        return
+    if page:
+        write_page(found)
         return
     table = Table("package", "model", "needed", "merged", "requests", "wrong")
     for each in found:

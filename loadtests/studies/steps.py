@@ -21,7 +21,8 @@ from gateway.control.reconciler import Reconciler
 from gateway.control.report import Identity
 from gateway.control.version_loader import VersionLoader
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.inference.call import Call
 from gateway.inference.live_table import LiveTableHolder

@@ -14,16 +14,8 @@ from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import (
-    MANIFEST,
-    Files,
-    Manifest,
-    RuntimeName,
-    TensorSpec,
-    manifest_to_yaml,
-    parse_manifest,
-    plain,
-)
+from runtimes.manifest import MANIFEST, Files, Manifest, RuntimeName, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest, plain
 
 GOLDEN = "golden.json"
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)

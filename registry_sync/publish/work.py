@@ -10,7 +10,8 @@ from registry_sync.publish.source import list_files, read_file, read_files
 from registry_sync.publish.steps import Steps
 from registry_sync.publish.understand import GOLDEN, Understood, understand, with_file
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Files, Manifest, manifest_to_yaml, parse_manifest
+from runtimes.manifest import MANIFEST, Files, Manifest
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 
 
 def check(task: ToCheck, steps: Steps) -> Result:

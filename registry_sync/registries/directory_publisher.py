@@ -21,7 +21,8 @@ from registry_sync.registries.directory import ALIASES, DirectoryRegistry
 from registry_sync.registries.regular_file import NotRegular, open_regular_file
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest
+from runtimes.manifest_text import manifest_to_yaml
 
 _LOCK = ".lock"
 _BEING_WRITTEN = ".adding-"

@@ -5,11 +5,13 @@ The files are written first, and `model.yaml` last. Each is written on the condi
 one version with different content, one wins or neither does.
 """
 
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,11 +21,14 @@ from registry_sync.registries.regular_file import NotRegular, read_regular_file
 from registry_sync.registries.s3 import ALIASES, Place, S3Registry
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest, PinnedFile
+from runtimes.manifest_text import manifest_to_yaml
 
 _MAX_FILE_BYTES = 4 * 1024**3
-_LOST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_LOST = frozenset({"412", "PreconditionFailed"})
+_TO_BE_TRIED_AGAIN = frozenset({"409", "ConditionalRequestConflict"})
 _TRIES = 20
+_PAUSE_S = 0.1
 
 
 class S3Publisher:
@@ -39,14 +44,19 @@ class S3Publisher:
         if self._is_there(model, version, manifest):
             return False
         for file, digest in manifest.pinned.items():
+            if file == manifest.golden != manifest.file:
+                continue
             content = _content(file, contents[file], digest)
             if not self._put(f"{model}/{version}/{file}", content, IfNoneMatch="*"):
                 self._require_same(model, version, file, digest)
             del content
+        manifest = self._with_golden(model, version, manifest, contents)
         text = manifest_to_yaml(manifest).encode()
-        return self._put(f"{model}/{version}/{MANIFEST}", text, IfNoneMatch="*") or not self._is_there(
-            model, version, manifest
-        )
+        if self._put(f"{model}/{version}/{MANIFEST}", text, IfNoneMatch="*"):
+            return True
+        if self._is_there(model, version, manifest):
+            return False
+        raise RegistryUnavailable(f"{model}/{version}/{MANIFEST} was neither written nor found; try again.")
 
     def set_alias(self, model: str, alias: str, version: str) -> str | None:
         """See `Publisher.set_alias`. Of publishers at the same time, each reads what the one before it has written."""
@@ -58,6 +68,21 @@ class S3Publisher:
             if before == version or self._put(key, text, **condition):
                 return before
         raise RegistryUnavailable(f"{key} is changed by other publishers all the time; try again.")
+
+    def _with_golden(self, model: str, version: str, manifest: Manifest, contents: Contents) -> Manifest:
+        """Write the golden requests. If a publisher that was ended has left others, return a manifest that pins those.
+
+        They are of the same artifact, which another machine may have rounded otherwise.
+        """
+        golden = manifest.golden
+        if not golden or golden == manifest.file:
+            return manifest
+        key = f"{model}/{version}/{golden}"
+        if self._put(key, _content(golden, contents[golden], manifest.pinned[golden]), IfNoneMatch="*"):
+            return manifest
+        there = PinnedFile(golden, sha256(self._registry.file(key)).hexdigest())
+        files = tuple(there if each.file == golden else each for each in manifest.files)
+        return msgspec.structs.replace(manifest, files=files)
 
     def _aliases(self, model: str) -> tuple[Mapping[str, str], dict[str, str]]:
         """Return the aliases, and the condition under which they are still these."""
@@ -105,15 +130,22 @@ class S3Publisher:
 
     def _put(self, key: str, content: bytes, **condition: str) -> bool:
         """Write an object. Return False if the condition does not hold."""
-        try:
-            self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=content, **condition)
-        except ClientError as error:
-            if str(error.response.get("Error", {}).get("Code")) in _LOST:
-                return False
-            raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
-        except BotoCoreError as error:
-            raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
-        return True
+        place = {"Bucket": self._place.bucket, "Key": self._place.prefix + key}
+        for tries in range(1, _TRIES + 1):
+            try:
+                self._client.put_object(**place, Body=content, **condition)
+            except ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code"))
+                if code in _LOST:
+                    return False
+                if code not in _TO_BE_TRIED_AGAIN or tries == _TRIES:
+                    raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+                time.sleep(_PAUSE_S)  # another request with a condition is under way (409)
+            except BotoCoreError as error:
+                raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+            else:
+                return True
+        return False
 
 
 def _content(file: str, content: Path | bytes, digest: str) -> bytes:

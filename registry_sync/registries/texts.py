@@ -13,7 +13,8 @@ import msgspec
 from registry_sync.errors import RegistryUnavailable
 from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, parse_manifest
+from runtimes.manifest import Manifest
+from runtimes.manifest_text import parse_manifest
 
 _TEXTS_PARSED = 32_768
 """Parsed texts that are kept. All are read in turn, so with one more than this each would be parsed every time."""

@@ -7,8 +7,9 @@ import numpy as np
 
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.manifest import Batch
+from runtimes.onnx.dimension_names import is_batch_name
 from runtimes.onnx.flatten import Flat, flat, member_axis
-from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput, is_batch_name, is_time
+from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput, is_time
 
 _ROWS = 3
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4

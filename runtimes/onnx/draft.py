@@ -14,11 +14,12 @@ from runtimes.load_options import LoadOptions
 from runtimes.manifest import Batch, Example, Files, Signature, TensorSpec
 from runtimes.onnx.batch import Run, find_batch, with_rows
 from runtimes.onnx.classes import zipmap_classes
+from runtimes.onnx.examples import example_of
 from runtimes.onnx.external import SelfContained, external_files
 from runtimes.onnx.graph import Value, parse_graph, values_of
 from runtimes.onnx.node_types import NodeType, node_type
 from runtimes.onnx.outputs import have_one_rank, output_spec
-from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput, size_of, value_of
+from runtimes.onnx.probe import BATCH, Found, Probe, TensorInput
 from runtimes.onnx.row_by_row import why_rows_mix
 from runtimes.onnx.session import LimitedSession, open_session
 from runtimes.runtime import check_examples, example_inputs
@@ -140,17 +141,6 @@ def _with_given(taken: TensorInput, said: Any) -> TensorInput:
     return taken._replace(given=example_inputs(signature)[taken.name], example=example)
 
 
-def _example(probe: Probe, each: TensorInput, found: Found) -> Example | None:
-    """Return the example of an input: the person's own, or what was found. Zeros of a fixed shape need none."""
-    if each.example is not None:
-        return each.example
-    keys, value = probe.keys_of(each.name), value_of(each, found)
-    shape = tuple(size_of(key, found.sizes) for key in keys)
-    if value:
-        return Example(shape, value.decode() if isinstance(value, bytes) else value)
-    return Example(shape) if any(isinstance(key, str) or key == 0 for key in keys) else None
-
-
 def _answers_with_elements(probe: Probe, inputs: Mapping[str, Tensor]) -> bool:
     answers = probe.run(inputs)
     return answers is not None and not any(isinstance(each, np.ndarray) and not each.size for each in answers.values())
@@ -219,7 +209,7 @@ def _with_examples(
         if all(_answers_with_elements(probe, inputs) for inputs in bare):
             return plain, ""
     specs = tuple(
-        msgspec.structs.replace(spec, example=_example(probe, each, found))
+        msgspec.structs.replace(spec, example=example_of(probe, each, found))
         for spec, each in zip(plain, probe.inputs, strict=True)
     )
     tried = ", ".join(f"{spec.name} {list(spec.example.shape or ())}" for spec in specs if spec.example is not None)

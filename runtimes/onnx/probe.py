@@ -6,36 +6,28 @@ their name says that they are time: they count instances, until the model shows 
 
 import re
 import time
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.manifest import Example
+from runtimes.onnx.dimension_names import is_time_name
 from runtimes.onnx.session import sentence_of
 from runtimes.onnx.values import run_with_values, to_feed
 
 BATCH = "the number of instances"
 """The variable of first dimensions. A name with spaces is no name in a graph."""
 
-_BATCH_NAME = re.compile(
-    r"n|b|bs|batch\w*|\w*_?batch(_?(size|dim))?|num_?(samples|instances|rows)|unk__\d+|none|\?|", re.IGNORECASE
-)
-_TIME_NAME = re.compile(
-    r"t|time\w*|\w*_?(len|length)|length\w*|frames?|num_?frames|seq\w*|s|points|num_?points|\w*tokens", re.IGNORECASE
-)
-_TIME_NAME_OF_ONE = re.compile(r"samples|n_?samples|num_?samples|audio\w*|wav\w*|signal\w*", re.IGNORECASE)
-"""Also time, if the tensor has no other dimension."""
-
 _LADDER = (1, 2, 8, 16, 32, 64, 128, 224, 256, 320, 512, 640, 1024, 4_000, 16_000)
 _CHANNELS = (3, 1, 4)
 _MOST_ELEMENTS = 1 << 24
 _RATES = (16_000, 8_000)
 _RATE_NAME = re.compile(r"sr|sampl(e|ing)_?rate|rate", re.IGNORECASE)
-_LENGTH_NAME = re.compile(r"\w*(len|lens|length|lengths)", re.IGNORECASE)
 _MOST_TRIES = 250
+_LENGTH_NAME = re.compile(r"\w*(len|lens|length|lengths)", re.IGNORECASE)
 
 Sizes = Mapping[str, int]
 
@@ -109,17 +101,16 @@ class Probe:
         """Return inputs of these sizes."""
         made = {}
         for each in self.inputs:
-            shape = [size_of(key, found.sizes) for key in self._keys[each.name]]
-            made[each.name] = _fitted(each.given, shape, self._keys[each.name])
-            if each.given is None:
-                made[each.name] = _filled(each, shape, found)
+            keys = self._keys[each.name]
+            shape = [size_of(key, found.sizes) for key in keys]
+            made[each.name] = _filled(each, shape, found) if each.given is None else _fitted(each.given, shape, keys)
         return made
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Any] | None:
         """Return the answers by the outputs' names in the graph, or None if the model raises."""
         if any(tensor.size > _MOST_ELEMENTS for tensor in inputs.values()):
             return None
-        if time.monotonic() > self._until_s:
+        if self.is_over():
             self.last_error = "the time for trying inputs is over."
             return None
         try:
@@ -136,10 +127,20 @@ class Probe:
         """Return `run` of `feed`."""
         return self.run(self.feed(found))
 
-    def find(self) -> Found | None:
-        """Return the first inputs that the model answers with more than empty tensors, or else with these."""
+    def is_over(self) -> bool:
+        """Return True if there is no time left."""
+        return time.monotonic() > self._until_s
+
+    def find(self, *, small_first: bool = False) -> Found | None:
+        """Return the first inputs that the model answers with more than empty tensors, or else with these.
+
+        With `small_first`, other values are tried before larger sizes, which takes less time.
+        """
         empty: Found | None = None
-        for _, found in zip(range(_MOST_TRIES), self._candidates(), strict=False):
+        candidates: Iterable[Found] = self._candidates()
+        if small_first:
+            candidates = sorted(candidates, key=lambda found: sum(found.sizes.values()))
+        for found in islice(candidates, _MOST_TRIES):
             answers = self.answers(found)
             if answers is not None and not any(
                 isinstance(each, np.ndarray) and not each.size for each in answers.values()
@@ -175,17 +176,9 @@ class Probe:
                 yield {**dict.fromkeys(names, size), **dict.fromkeys(channels, number)}
 
 
-def is_batch_name(name: int | str) -> bool:
-    """Return True if a dimension of this name counts instances, as far as a name can say so."""
-    return isinstance(name, str) and bool(name) and _BATCH_NAME.fullmatch(name) is not None
-
-
 def is_time(each: TensorInput) -> bool:
     """Return True if the name of an input's first dimension says that it is time."""
-    first = each.shape[0] if each.shape else 1
-    return isinstance(first, str) and bool(
-        _TIME_NAME.fullmatch(first) or (len(each.shape) == 1 and _TIME_NAME_OF_ONE.fullmatch(first))
-    )
+    return bool(each.shape) and is_time_name(each.shape[0], is_alone=len(each.shape) == 1)
 
 
 def size_of(key: int | str, sizes: Sizes) -> int:
@@ -241,8 +234,6 @@ def _filled(each: TensorInput, shape: list[int], found: Found) -> Tensor:
     return np.full(shape, value_of(each, found), NUMPY_OF[each.datatype])
 
 
-def _fitted(given: Tensor | None, shape: list[int], keys: tuple[int | str, ...]) -> Tensor:
+def _fitted(given: Tensor, shape: list[int], keys: tuple[int | str, ...]) -> Tensor:
     """Return a person's example, with as many instances as are wanted."""
-    if given is None:
-        return np.zeros(0)
     return np.resize(given, (shape[0], *given.shape[1:])) if keys[:1] == (BATCH,) and given.size else given

@@ -12,6 +12,7 @@ from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Files, Manifest, Signature
 from runtimes.onnx.classes import zipmap_classes
+from runtimes.onnx.examples import exemplified
 from runtimes.onnx.external import SelfContained
 from runtimes.onnx.flatten import Flattening, flattenings
 from runtimes.onnx.graph import parse_graph, values_of
@@ -113,6 +114,7 @@ def load_onnx(files: Files, manifest: Manifest, options: LoadOptions) -> OnnxRun
     del contained
     signature = own_signature(manifest.signature, session, graph)
     check_datatypes(signature)
+    signature = exemplified(signature, session, graph, options.within_s)
     flattened = flattenings(signature, LimitedSession(session, options.within_s), session.get_outputs(), classes)
     if flattened and any(spec.datatype == "BF16" for spec in signature.outputs):
         raise ModelRefused("ONNX Runtime cannot give BF16 beside sequences and maps; leave one of them out.")

@@ -33,6 +33,7 @@ class LimitedSession:
 
     def _run(self, run: Any, outputs: Sequence[str], inputs: Mapping[str, Any]) -> Any:
         options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL  # who runs this looks for inputs, or raises the error in a sentence
         timer = threading.Timer(self._limit_s, lambda: setattr(options, "terminate", True))
         timer.daemon = True
         timer.start()

@@ -148,6 +148,8 @@ ROWS = [
             ("instances without names", {"instances": [[1, 2, 3]]}, JSON, _LIST),
             ("inputs without names", {"inputs": [[1, 2, 3]]}, JSON, _LIST),
             ("CSV without a header", b"1,2,3\n4,5,6\n", CSV, _LIST + "; SageMaker's CSV has no header"),
+            ("CSV that says that it has a header", b"a,b,c\n1,2,3\n", "text/csv; header=present",
+             "RFC 4180 has the parameter; MLflow takes none but charset"),
             ("null", _split("abc", [1, None, 3]), JSON, _FAILS, 422),
             ("CSV with a missing value", b"a,b,c\n1,,3\n", CSV, _FAILS, 422),
             ("an index of another length", {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3]],

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from onnx import helper
 
-from runtimes.manifest import TensorSpec, parse_manifest
+from runtimes.manifest import TensorSpec
+from runtimes.manifest_text import parse_manifest
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.models import onnx_content
 from tests.support.paths import ROOT

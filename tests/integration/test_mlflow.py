@@ -18,7 +18,8 @@ import pytest
 from runtimes.kinds import drafter_of
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, PinnedFile, manifest_to_yaml
+from runtimes.manifest import Manifest, PinnedFile
+from runtimes.manifest_text import manifest_to_yaml
 from runtimes.mlmodel.read import MLMODEL, read_mlmodel
 from tests.conformance.environments import Unavailable, ensure
 from tests.integration.support_loading import Watched

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from loadtests.onnx_version import drafted_manifest
-from runtimes.manifest import MANIFEST, manifest_to_yaml
+from runtimes.manifest import MANIFEST
+from runtimes.manifest_text import manifest_to_yaml
 from tests.support.gateway_process import GatewayProcess
 from tests.support.onnx_kinds import Kind, as_tensor, directly, draft, kinds
 from tests.support.v2_client import require_same

@@ -4,11 +4,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownModel
 from registry_sync.open import open_publisher, open_registry
+from registry_sync.registries.s3 import Place, S3Registry, s3_client
+from registry_sync.registries.s3_publisher import S3Publisher
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, PinnedFile, TensorSpec
 from tests.support.s3_server import S3Server
@@ -129,6 +133,45 @@ def test_what_is_not_there_is_named(url, ask):
     open_publisher(url).publish("fraud", "1", manifest(), CONTENT)
     with pytest.raises(UnknownModel):
         ask(open_registry(url))
+
+
+class Conflicting:
+    """A client that answers the first tries to write an object with 409: another conditional request is under way."""
+
+    def __init__(self, client, times: int) -> None:
+        self._client = client
+        self.left = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def put_object(self, **request):
+        if self.left:
+            self.left -= 1
+            answer = {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+            raise ClientError(answer, "PutObject")
+        return self._client.put_object(**request)
+
+
+def test_a_conflict_is_tried_again_and_is_no_success(s3, tmp_path):
+    place, client = Place("models", f"{tmp_path.name}/"), s3_client()
+    publisher = S3Publisher(place, Conflicting(client, 3))
+    assert publisher.publish("fraud", "1", manifest(), CONTENT)
+    assert S3Registry(place, client).manifest("fraud", "1") == manifest()
+    with pytest.raises(RegistryUnavailable, match="ConditionalRequestConflict"):
+        S3Publisher(place, Conflicting(client, 1000)).publish("fraud", "2", manifest(), CONTENT)
+
+
+def test_golden_requests_that_were_left_half_way_do_not_block_a_version(s3, tmp_path):
+    """Another machine rounds otherwise, so the golden requests of two publishers of one model differ."""
+    place, client = Place("models", f"{tmp_path.name}/"), s3_client()
+    client.put_object(Bucket="models", Key=f"{tmp_path.name}/fraud/1/golden.json", Body=b"[1]")
+    contents = {**CONTENT, "golden.json": b"[2]"}
+    assert S3Publisher(place, client).publish("fraud", "1", manifest(contents, golden="golden.json"), contents)
+    registry = S3Registry(place, client)
+    there = registry.manifest("fraud", "1")
+    assert registry.fetch("fraud", "1", there) == {**CONTENT, "golden.json": b"[1]"}
+    assert there.pinned["golden.json"] == sha256(b"[1]").hexdigest()
 
 
 def test_an_s3_that_has_gone_or_hangs_is_unavailable(s3, tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import xgboost
 
-from runtimes.manifest import Manifest, PinnedFile, TensorSpec, manifest_to_yaml
+from runtimes.manifest import Manifest, PinnedFile, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml
 from tests.integration.support_loading import Watched
 from tests.support.polling import PATIENCE_S, wait_until
 

@@ -12,7 +12,8 @@ import yaml
 from loadtests.onnx_version import drafted_manifest
 from loadtests.real_packages import FEW, FOLDER, Artifact, Unavailable, artifacts
 from loadtests.studies.real_models import requests
-from runtimes.manifest import MANIFEST, Manifest, manifest_to_yaml
+from runtimes.manifest import MANIFEST, Manifest
+from runtimes.manifest_text import manifest_to_yaml
 from tests.support.components import missing
 from tests.support.gateway_process import GatewayProcess
 from tests.support.onnx_kinds import draft

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from runtimes.manifest import parse_manifest
+from runtimes.manifest_text import parse_manifest
 from tests.support.estimators import Mischief
 from tests.support.gateway_process import GatewayProcess
 from tests.support.models import pickled, write_version

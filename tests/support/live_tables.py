@@ -8,7 +8,7 @@ from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from gateway.inference.live_table import LiveTable, Served, join
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.version import Version, VersionKey, VersionState
 from router.document.commands import Declare, apply
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec

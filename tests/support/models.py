@@ -13,7 +13,8 @@ from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 from loadtests.soak.models import ONNX_OF
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, TensorSpec, manifest_to_yaml
+from runtimes.manifest import Manifest, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml
 from runtimes.runtime import Runtime
 
 

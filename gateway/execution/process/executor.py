@@ -7,7 +7,7 @@ another is started.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from gateway.execution.process.wire import Wire
 from runtimes.batching import Inputs, RequestResult
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed
+from runtimes.manifest import Example
 
 # A process counts as hanging once a batch has taken five times as long as its latest deadline allows, and five times as
 # long as such a batch usually takes. A process that is killed too early costs the seconds that loading the model takes.
@@ -47,6 +48,11 @@ class ProcessExecutor:
         self._batch: _Batch | None = None
         self._used_s = time.monotonic()
         supervisor.supervise(self._report_ended)
+
+    @property
+    def examples(self) -> Mapping[str, Example]:
+        """See `Executor`."""
+        return self.supervisor.examples
 
     def has_room(self, rows: int, inputs: Inputs) -> bool:  # noqa: ARG002  # the Protocol's signature
         """See `Executor`."""

@@ -23,8 +23,8 @@ from gateway.execution.process.frames import (
     outcomes_of,
 )
 from gateway.execution.process.wire import receive, send
-from registry_sync.catalogue import VersionKey
 from registry_sync.open import is_local, version_folder
+from registry_sync.version import VersionKey
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions

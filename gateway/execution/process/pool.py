@@ -5,8 +5,8 @@ from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.process.executor import ProcessExecutor
 from gateway.execution.process.model import BlockingModel, ProcessOptions
 from gateway.execution.process.supervisor import Supervisor
-from registry_sync.catalogue import Version
 from registry_sync.memory_budget import MemoryBudget
+from registry_sync.version import Version
 from runtimes.errors import ModelRefused, StillLoading
 
 _SHADOW_NICE = 10

@@ -6,16 +6,16 @@ None while no process can take a batch.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
-from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
+from registry_sync.version import VersionKey
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Signature
+from runtimes.manifest import Example, Signature
 
 _log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ class Supervisor:
         self.child: ChildProcess | None = None
         self.sentence = "Its process is being started."
         self.unbatched_because = unbatched_because
+        self.examples: Mapping[str, Example] = {}
         self._key = key
         self._options = options
         self._nice = nice
@@ -103,12 +104,13 @@ class Supervisor:
             except RegistryError as error:
                 raise ModelRefused(f"Its files cannot be fetched: {error}") from error
         try:
-            self.unbatched_because = await_loaded(child, self._options.open_within_s).unbatched_because
+            loaded = await_loaded(child, self._options.open_within_s)
         except BaseException:
             child.kill()
             child.wait()
             child.close()
             raise
+        self.unbatched_because, self.examples = loaded.unbatched_because, loaded.examples
         _log.info("gateway.process.started", version=str(self._key), pid=child.pid, nice=self._nice)
         return child
 

@@ -42,9 +42,9 @@ from gateway.execution.process.frames import (
 from gateway.execution.process.memory import own_bytes
 from gateway.execution.process.network import leave_network
 from gateway.execution.process.wire import receive, send
-from registry_sync.catalogue import VersionKey
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
+from registry_sync.version import VersionKey
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelFailed, ModelRefused

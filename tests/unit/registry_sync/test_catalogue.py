@@ -11,9 +11,10 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from registry_sync.background import in_daemon_thread
-from registry_sync.catalogue import Catalogue, VersionKey, VersionState
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import VersionKey, VersionState
 from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
 from runtimes.load_options import LoadOptions
@@ -154,6 +155,26 @@ def test_a_version_that_loads_is_not_waited_for_unless_asked(registry):
     may_load.set()
     assert catalogue.load(*resolved) is catalogue.loaded(*resolved)
     assert registry.fetched == 1
+
+
+def test_the_reason_of_a_quarantined_version_stays_on_show_while_it_waits_for_another_try(
+    registry, publisher, monkeypatch
+):
+    begun: list[Callable[[], None]] = []
+    catalogue = Catalogue(registry, LoadOptions(), start=begun.append)
+    damage(publisher)
+    resolved = catalogue.resolve(parse_ref("fraud:1"))
+    with pytest.raises(StillLoading):
+        catalogue.loaded(*resolved)
+    begun.pop()()
+    reason = catalogue.loaded(*resolved).reason
+    monkeypatch.setattr("registry_sync.version._RETRY_AFTER_S", -1.0)
+    for _ in range(2):
+        assert catalogue.loaded(*resolved).reason == reason
+        catalogue.retain({resolved[0]})  # as at the end of each tick
+        assert catalogue.loaded(*resolved).reason == reason
+        begun.pop()()
+    assert "changed or damaged" in reason
 
 
 def test_a_manifest_that_is_corrected_while_its_version_loads_is_what_is_loaded(registry):

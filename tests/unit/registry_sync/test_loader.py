@@ -6,10 +6,10 @@ import json
 import pytest
 from onnx import helper
 
-from registry_sync.catalogue import VersionKey
-from registry_sync.loader import Loader, Tried
+from registry_sync.loader import Loader
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import PinnedFile, TensorSpec

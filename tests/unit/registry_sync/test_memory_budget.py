@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from registry_sync.catalogue import Catalogue, VersionKey, VersionState
-from registry_sync.loader import Tried
+from registry_sync.catalogue import Catalogue
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import Tried, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions

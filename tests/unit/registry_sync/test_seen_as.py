@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.version import Version, VersionKey, VersionState
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Example, Manifest, Signature, TensorSpec
 from runtimes.runtime import example_inputs, warm_up

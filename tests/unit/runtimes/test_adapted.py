@@ -90,3 +90,52 @@ def test_the_runs_of_a_model_behind_another_signature_can_be_broken_off():
     assert adapted.limited(3.0).signature == SEEN
     assert inner.limit_s == 3.0
     assert adapt(Single(OWN), SEEN).limited(3.0).signature == SEEN
+
+
+class Weighing:
+    """Answers 1 times the first column plus 10 times the second, and a probability for each of its classes."""
+
+    unbatched_because = ""
+
+    def __init__(self, columns: tuple[str, ...], classes: tuple[str, ...]) -> None:
+        self.signature = of_columns(columns, classes)
+
+    def run(self, inputs, outputs):
+        answers = {"y": inputs["x"] @ np.array([1.0, 10.0]), "p": np.stack([inputs["x"][:, 0], inputs["x"][:, 1]], 1)}
+        return [answers[name] for name in outputs]
+
+
+def of_columns(columns: tuple[str, ...], classes: tuple[str, ...]) -> Signature:
+    outputs = (TensorSpec("y", "FP64", (-1,)), TensorSpec("p", "FP64", (-1, 2), classes))
+    return Signature((TensorSpec("x", "FP64", (-1, 2), columns),), outputs)
+
+
+def test_columns_of_another_order_are_put_right():
+    """A caller who sends columns by name, or reads classes by name, must not notice which arm answered."""
+    own, seen = of_columns(("age", "pay"), ("no", "yes")), of_columns(("pay", "age"), ("yes", "no"))
+    assert difference(own, seen) == ""
+    total, classes = adapt(Weighing(("age", "pay"), ("no", "yes")), seen).run({"x": np.array([[3.0, 4.0]])}, ["y", "p"])
+    assert total.tolist() == [4.0 + 30.0]
+    assert classes.tolist() == [[3.0, 4.0]]  # the model's own are no = 4, yes = 3
+
+
+def test_columns_of_other_names_are_named():
+    own, seen = of_columns(("age", "pay"), ()), of_columns(("age", "height"), ())
+    assert difference(own, seen) == "its input x has other columns: height, pay are on one side only"
+    assert difference(of_columns((), ()), seen) == ""
+
+
+def test_a_number_that_the_model_cannot_take_is_no_infinity():
+    with pytest.raises(ModelFailed, match="Input x has a number that is too large for float32"):
+        adapt(Single(OWN), SEEN).run({"x": np.array([[1e39, 0.0]])}, ["y"])
+    (total,) = adapt(Single(OWN), SEEN).run({"x": np.array([[np.inf, 0.0]])}, ["y"])
+    assert np.isinf(total[0])
+
+
+def test_an_instance_that_is_answered_with_two_rows_is_a_failure():
+    class Doubled(Single):
+        def run(self, inputs, outputs):
+            return [np.concatenate([each, each]) for each in super().run(inputs, outputs)]
+
+    with pytest.raises(ModelFailed, match="more or fewer rows than one"):
+        adapt(Doubled(OWN), SEEN).run({"x": np.zeros((2, 2))}, ["y"])

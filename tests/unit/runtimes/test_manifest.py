@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 
 from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import (
-    MANIFEST,
-    Example,
-    Manifest,
-    Resources,
-    Signature,
-    TensorSpec,
-    is_below,
-    manifest_to_yaml,
-    parse_manifest,
-)
+from runtimes.manifest import MANIFEST, Example, Manifest, Resources, Signature, TensorSpec, is_below
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 
@@ -246,3 +237,9 @@ def test_code_must_not_run_in_the_replica(runtime):
         parse_manifest(yaml.safe_dump(content))
     for placement in ("process", "dedicated"):
         assert parse_manifest(yaml.safe_dump({**content, "placement": placement})).placement == placement
+
+
+@pytest.mark.parametrize("example", [Example((1, 2)), Example(data=((1, 2),)), Example((2,), 0.5)])
+def test_an_example_is_the_same_in_another_process(example):
+    assert msgspec.json.decode(msgspec.json.encode(example), type=Example) == example
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(example), type=Example) == example

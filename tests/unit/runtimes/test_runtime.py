@@ -126,7 +126,31 @@ def test_an_example_that_is_no_input_is_refused(spec):
         check_examples(Signature((spec,), ()))
 
 
+@pytest.mark.parametrize(
+    ("by_rows", "advice"),
+    [
+        (lambda rows: [np.zeros((rows, 1), "i8"), answer(rows)[1]], "write `shape: [-1, 1]` for label in"),
+        (lambda rows: answer(rows, width=5), "write `shape: [-1, 5]` for score in"),
+        (lambda rows: answer(rows, width=rows + 1), "write `shape: [-1, -1]` for score in"),
+        (lambda rows: answer(rows, score="f8"), "write `datatype: FP64, shape: [-1, 2]` for score in"),
+        (
+            lambda rows: [np.zeros((rows, 1), "i4"), np.zeros(3, "f4")],
+            "write `datatype: INT32, shape: [-1, 1]` for label, `shape: [3]` for score in",
+        ),
+    ],
+)
+def test_a_model_that_runs_and_answers_otherwise_is_refused_with_what_to_declare(by_rows, advice):
+    with pytest.raises(ModelRefused) as refused:
+        warm_up(Scripted(by_rows))
+    assert advice in str(refused.value)
+    assert "Tried with X = zeros" in str(refused.value)
+    assert "example" not in str(refused.value)
+
+
 def test_a_refusal_says_what_was_tried_and_what_to_write():
-    runtime = Scripted(lambda _: [])
+    def fail(rows: int) -> list[np.ndarray]:
+        raise ModelFailed("scikit-learn: out of cheese")
+
+    runtime = Scripted(fail)
     with pytest.raises(ModelRefused, match=r"Tried with X = zeros \[1, 3\].*example: \{shape:"):
         warm_up(runtime)

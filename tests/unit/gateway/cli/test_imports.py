@@ -23,7 +23,7 @@ _ROOMS = (
     "gateway.access.api_keys", "gateway.access.browser", "gateway.access.guard", "gateway.api", "gateway.control",
     "gateway.eventloop", "gateway.execution", "gateway.grpc", "gateway.http", "gateway.inference", "gateway.protocols",
     "gateway.replica", "gateway.settings", "gateway.telemetry", "inference_log.query", "registry_sync.catalogue",
-    "runtimes.load", "store.sqlite", "store.redis", "store.interface",
+    "registry_sync.version", "runtimes.load", "store.sqlite", "store.redis", "store.interface",
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from onnx import helper
 
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.golden import golden_requests, golden_tensor
-from runtimes.manifest import TensorSpec, parse_manifest
+from runtimes.manifest import TensorSpec
+from runtimes.manifest_text import parse_manifest
 from tests.support.models import onnx_content
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))

@@ -8,7 +8,8 @@ from gateway.control.reconciler import Reconciler
 from gateway.control.report import Identity
 from gateway.control.version_loader import VersionLoader
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.inference.live_table import LiveTableHolder
 from registry_sync.background import Start, at_once
 from registry_sync.catalogue import Catalogue

@@ -3,13 +3,18 @@
 import re
 from fractions import Fraction
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from gateway.control.binding import bind, candidate_now, candidate_of, candidates, places
 from gateway.execution.lane import LaneKey
-from registry_sync.catalogue import Catalogue, VersionState
+from gateway.protocols.scoring_answers import encode
+from gateway.protocols.scoring_http import CSV
+from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import VersionState
 from router.document.commands import Abort, Declare, Release, Shift, Start, apply
 from router.document.document import Candidate, Document
 from router.errors import Rejected
@@ -17,7 +22,9 @@ from router.spec.parse import parse_spec
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import manifest_to_yaml
+from runtimes.manifest import TensorSpec
+from runtimes.manifest_text import manifest_to_yaml
+from tests.support.models import onnx_content, write_version
 from tests.unit.runtimes.python.support import ADDS, files_of, manifest_of
 
 
@@ -64,6 +71,32 @@ def test_another_signature_is_rejected(catalogue):
     )
     with pytest.raises(Rejected, match=words):
         bind(catalogue, made)
+
+
+def publish_twins(root) -> None:
+    """Publish two versions of one model, whose manifests name its two outputs in another order."""
+    inputs = (TensorSpec("X", "FP32", (-1, 2)),)
+    outputs = (TensorSpec("label", "INT64", (-1,)), TensorSpec("score", "FP32", (-1, 2)))
+    nodes = [
+        helper.make_node("ArgMax", ["X"], ["label"], axis=1, keepdims=0),
+        helper.make_node("Relu", ["X"], ["score"]),
+    ]
+    content = onnx_content(nodes, inputs, outputs)
+    for version, order in (("1", outputs), ("2", outputs[::-1])):
+        write_version(root, "twin", version, content, inputs=inputs, outputs=order)
+
+
+@pytest.mark.parametrize(("refs", "line"), [(("twin:1", "twin:2"), b"1\n"), (("twin:2", "twin:1"), b"2.0,3.0,1\n")])
+def test_arms_answer_in_the_order_of_outputs_that_the_route_has(catalogue, own_registry, refs, line):
+    """Whether the label comes first decides what a scoring response has, so all arms must have one order."""
+    publish_twins(own_registry)
+    arms = bind(catalogue, document(*refs, split={"arm0": "50%", "arm1": "50%"})).arms
+    signatures = [version.manifest.signature for version in arms.values()]
+    orders = [[spec.name for spec in signature.outputs] for signature in signatures]
+    assert orders[0] == orders[1]
+    for version, signature, names_of in zip(arms.values(), signatures, orders, strict=True):
+        tensors = version.runtime.run({"X": np.array([[2, 3]], "f4")}, names_of)
+        assert encode(CSV, None, None, signature, tensors, by_name=False) == line
 
 
 @pytest.mark.parametrize(

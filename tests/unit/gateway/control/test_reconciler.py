@@ -103,7 +103,7 @@ def test_a_model_that_fails_while_it_is_measured_is_a_problem_of_its_route(bench
     def fail(runtime, max_batch):
         raise ModelFailed("It was well when it was loaded.")
 
-    monkeypatch.setattr("gateway.execution.lane_pool.measured_times", fail)
+    monkeypatch.setattr("gateway.execution.open_in_replica.measured_times", fail)
     declare(bench.store, ONE)
     live = bench.tick()
     assert dict(live.problems) == {"r": "It was well when it was loaded."}

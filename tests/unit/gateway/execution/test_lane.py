@@ -14,7 +14,7 @@ from gateway.eventloop.driver import Driver, run_in_task
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.job import Job
 from gateway.execution.lane import Lane, LaneKey
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from runtimes.batching import MOST_MERGED_BYTES
 from runtimes.errors import InputRefused, ModelFailed
 from tests.unit.gateway.execution.support import HeldExecutor, simulated

@@ -13,7 +13,7 @@ from gateway.execution.job import Job
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from gateway.execution.paces import MOST_REFUSED
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from tests.unit.gateway.execution.support import HeldExecutor, simulated
 
 KEY = LaneKey(VersionKey("m", "1", "0" * 64), "replica")

@@ -10,13 +10,14 @@ from msgspec import structs
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.in_replica import ReplicaExecutor
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
 from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
-from registry_sync.catalogue import Catalogue, Version, VersionKey, VersionState
-from registry_sync.loader import Tried
+from registry_sync.catalogue import Catalogue
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import Tried, Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.settings import Settings
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.version import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Resources, Signature
 
@@ -70,7 +70,7 @@ class Simulation:
         self.applications = RayApplications(Settings(registry="models"), asyncio.new_event_loop())
         monkeypatch.setattr(self.applications, "_deploy", self._deploy)
         monkeypatch.setattr(ray_applications, "_reach", lambda _: None)
-        reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile("", 0.001, 16, 0.002)))
+        reached = SimpleNamespace(result=lambda _: (SimpleNamespace(run=None), Profile("", 0.001, 16, 0.002, {})))
         monkeypatch.setattr("gateway.execution.ray_applications.asyncio.run_coroutine_threadsafe", lambda *_: reached)
 
     def _deploy(self, name: str, _: Version) -> None:

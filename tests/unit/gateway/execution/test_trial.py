@@ -17,9 +17,8 @@ from gateway.execution import trial
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.process.network import leave_network
 from gateway.execution.trial import Trials
-from registry_sync.catalogue import VersionKey
-from registry_sync.loader import Tried
 from registry_sync.registries.directory import DirectoryRegistry
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec

@@ -19,7 +19,7 @@ from gateway.inference.shadows import FIRST_ATTEMPT, LONGEST_DELAY_S, MOST_BYTES
 from inference_log.record import Comparison, Context, Record
 from inference_log.segment import read_segment
 from inference_log.writer import LogWriter
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from router.draw.assignment import bucket, seed_state
 from router.snapshot import Shadow
 from runtimes.errors import ModelFailed

@@ -1,6 +1,8 @@
 """MLflow's and SageMaker's bodies become the tensors of any signature, and answers are written as their servers do."""
 
+import gc
 import json
+import tracemalloc
 from io import BytesIO
 
 import numpy as np
@@ -8,9 +10,10 @@ import orjson
 import pytest
 
 from gateway.errors import BadRequest, UnsupportedContent
+from gateway.protocols.frame_layout import layouts
 from gateway.protocols.request import InferenceRequest
 from gateway.protocols.scoring_answers import accepted_type, encode
-from gateway.protocols.scoring_http import decode
+from gateway.protocols.scoring_http import content_type_of, decode
 from runtimes.datatypes import tensor_of_bytes
 from runtimes.manifest import Signature, TensorSpec
 from tests.unit.gateway.protocols.support import RESPONSE, signature
@@ -159,6 +162,61 @@ def test_csv_has_a_header_or_none(given, content, tensors):
     assert values(given, content, b"text/csv; charset=UTF-8") == tensors
 
 
+NUMBERED = signature(TensorSpec("X", "FP32", (-1, 2), ("0", "1")))
+COLORS = signature(TensorSpec("color", "BYTES", (-1,)), TensorSpec("amount", "FP32", (-1,)))
+TEXTS = signature(TensorSpec("text", "BYTES", (-1,)))
+PLAIN_TEXTS = signature(TensorSpec("X", "BYTES", (-1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "tensors"),
+    [
+        (NUMBERED, b"0,3\n5,7\n", {"X": [[0.0, 3.0], [5.0, 7.0]]}),
+        (NUMBERED, b"0,0\n", {"X": [[0.0, 0.0]]}),
+        (NUMBERED, b"0.2,1\n", {"X": [[np.float32(0.2), 1.0]]}),
+        (NUMBERED, b"0,1,more\n5,7,8\n", {"X": [[5.0, 7.0]]}),
+        (COLORS, b"red,\n", {"color": [b"red"], "amount": [np.nan]}),
+        (COLORS, b"5,3\n", {"color": [b"5"], "amount": [3.0]}),
+        (TEXTS, b"text\ngood film\n", {"text": [b"good film"]}),
+    ],
+)
+def test_a_line_that_can_be_a_row_alone_is_a_row(given, content, tensors):
+    for name, tensor in read(given, content, b"text/csv").inputs.items():
+        np.testing.assert_array_equal(tensor, np.array(tensors[name], tensor.dtype))
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "rows"),
+    [
+        (NUMBERED, b"0,1\n5,7\n", [[0, 1], [5, 7]]),
+        (NUMBERED, b"1,0\n7,5\n", [[1, 0], [7, 5]]),
+        (TEXTS, b"review\ngood film\n", None),
+        (TEXTS, b"5\ngood film\n", None),
+        (PLAIN_TEXTS, b"a,b\nx,y\n", [[b"a", b"b"], [b"x", b"y"]]),
+        (COLORS, b"color,3\nred,4\n", None),
+    ],
+)
+def test_a_line_that_may_be_a_header_or_a_row_is_refused_unless_the_content_type_says_which(given, content, rows):
+    assert "may be a header or a row" in refusal(given, content, b"text/csv")
+    (row, *_) = read(given, content, b"text/csv; header=absent").inputs.values()
+    assert len(row) == 2
+    if rows:
+        assert row.tolist() == rows
+        (row,) = read(given, content, b'text/csv; charset=utf-8; header="Present"').inputs.values()
+        assert row.tolist() == ([[5, 7]] if given is NUMBERED else rows[1:])
+    else:
+        assert "lacks the columns" in refusal(given, content, b"text/csv; header=present")
+
+
+@pytest.mark.parametrize("content", [b"1,?\n5,7\n", b"n.a.,2\n5,7\n", b"0x10,2\n", b"?,?\n5,7\n", b"1_0,2\n5,7\n"])
+def test_a_row_with_a_fault_is_no_header(content):
+    assert "the model takes FP64" in refusal(PLAIN, content, b"text/csv")
+
+
+def test_without_names_a_header_names_no_column_twice():
+    assert "names a column twice" in refusal(PLAIN, b"n.a.,n.a.\n5,7\n", b"text/csv")
+
+
 def test_csv_has_missing_values():
     request = read(FRAME, b"age,sex,n\n,,1\nNA,NA,2\n", b"text/csv")
     assert np.isnan(request.inputs["age"]).all()
@@ -179,6 +237,26 @@ def test_lines_and_lists_are_instances():
     assert values(NAMED, b'{"age": 1, "size": 2.5}\n{"size": 4, "age": 3}', b"application/jsonlines") == {"X": MATRIX}
     assert read(NAMED, MATRIX, takes_lists=True).inputs["X"].tolist() == MATRIX
     assert "Expected `object`" in refusal(NAMED, MATRIX)
+
+
+def test_columns_that_callers_choose_take_little_memory():
+    names = [f"c{index}" for index in range(500)]
+    wide = signature(TensorSpec("X", "FP32", (-1, 500), tuple(names)))
+    read(wide, split([*names, "first"], [0.5] * 501))
+    tracemalloc.start()
+    try:
+        for index in range(100):
+            read(wide, split([*names, f"other{index}"], [0.5] * 501))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 6 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_does_not_change_between_requests_is_found_once():
+    again = signature(TensorSpec("X", "FP32", (-1, 2), ("age", "size")))
+    assert layouts(NAMED) is layouts(again)
+    assert content_type_of(b"text/csv; header=present") is content_type_of(b"text/csv; header=present")
 
 
 def test_params_are_parameters():
@@ -286,7 +364,16 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_is_unpickled(given, cont
 
 
 @pytest.mark.parametrize(
-    "kind", [b"application/xml", b"text/csv; charset=latin-1", b"application/json; format=x", b";"]
+    "kind",
+    [
+        b"application/xml",
+        b"text/csv; charset=latin-1",
+        b"text/csv; header=yes",
+        b"text/csv; header=present; header=absent",
+        b"application/json; header=present",
+        b"application/json; format=x",
+        b";",
+    ],
 )
 def test_other_content_types_are_refused(kind):
     with pytest.raises(UnsupportedContent):

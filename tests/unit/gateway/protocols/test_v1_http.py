@@ -279,3 +279,10 @@ def test_a_row_of_a_column_of_one_value_may_be_the_value(rows):
     tensors = read(given, instances=rows).inputs
     assert tensors["age"].tolist() == [[1.0]]
     assert tensors["sex"].tolist() == [[b"f"]]
+
+
+@pytest.mark.parametrize("body", [{"instances": [{"age": 1, "sex": None}]}, {"inputs": {"age": [1], "sex": [None]}}])
+def test_a_string_that_is_missing_is_null(body):
+    """As /invocations takes it: data frames have missing texts."""
+    given = signature(TensorSpec("age", "FP64", (-1,)), TensorSpec("sex", "BYTES", (-1,)))
+    assert read(given, **body).inputs["sex"].tolist() == [b""]

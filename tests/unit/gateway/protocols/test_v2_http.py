@@ -63,6 +63,14 @@ def test_only_a_dimension_that_varies_is_a_batch(shape, rows):
     assert batch_size(signature, {"X": np.zeros((3, 2) if shape else ())}) == rows
 
 
+def test_which_inputs_count_instances_is_found_once_for_a_signature(monkeypatch):
+    inputs, asked = tuple(TensorSpec(f"once_{index}", "FP32", (-1,)) for index in range(3)), []
+    signature = Signature(inputs, ONE.outputs)
+    monkeypatch.setattr(Signature, "counts_instances", lambda _, spec: not asked.append(spec.name))
+    assert [batch_size(signature, {spec.name: np.zeros(2) for spec in inputs}) for _ in range(3)] == [2, 2, 2]
+    assert asked == [spec.name for spec in inputs]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -12,7 +12,7 @@ from gateway.replica.publish import Publisher
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 
 
 class Bench:

@@ -20,7 +20,7 @@ from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.service import InferenceService
 from gateway.protocols.request import InferenceRequest
 from gateway.replica.watchdog import Watchdog
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from runtimes.errors import ModelFailed
 from tests.support.live_tables import SIGNATURE
 from tests.support.polling import PATIENCE_S

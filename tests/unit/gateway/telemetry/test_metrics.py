@@ -14,7 +14,7 @@ from gateway.telemetry.metric_table import ABORTS, IN_FLIGHT, P_VALUE, REVISION,
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from tests.support.polling import wait_until
 
 

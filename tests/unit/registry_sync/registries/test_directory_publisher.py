@@ -120,7 +120,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from registry_sync.registries import directory_publisher as module
-from runtimes.manifest import parse_manifest
+from runtimes.manifest_text import parse_manifest
 written = module._write_bytes
 def killed(path, content):
     if path.name == "model.yaml":

@@ -7,7 +7,8 @@ from onnx import TensorProto, helper
 
 from loadtests.onnx_version import drafted_manifest
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Example, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import Example, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from tests.support.onnx_kinds import draft, kinds, loaded, model_of, node
 
 _KINDS = kinds()

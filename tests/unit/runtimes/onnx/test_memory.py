@@ -21,7 +21,7 @@ from gateway.eventloop.freed_memory import return_large_blocks
 from loadtests.soak.models import echo, publish
 from pathlib import Path
 from registry_sync.registries.directory import MANIFEST
-from runtimes.manifest import parse_manifest
+from runtimes.manifest_text import parse_manifest
 from runtimes.load_options import LoadOptions
 from runtimes.onnx.runtime import load_onnx
 

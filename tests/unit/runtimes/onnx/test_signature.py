@@ -1,14 +1,18 @@
 """What the manifest may say otherwise than the graph, and what is refused."""
 
+import hashlib
+
 import numpy as np
 import pytest
+from msgspec import structs
 
 from loadtests.onnx_version import drafted_manifest
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Example, TensorSpec
+from runtimes.manifest import Example, Manifest, TensorSpec
 from runtimes.runtime import Runtime
+from tests.support.models import load_one
 from tests.support.onnx_kinds import draft, kinds, model_of, node
 
 _KINDS = kinds()
@@ -76,13 +80,15 @@ def test_a_narrower_input_than_the_graphs_may_be_declared():
 
 
 def test_the_warm_up_says_what_was_tried_and_what_to_write():
-    kind = _KINDS["unet"]
-    with pytest.raises(ModelRefused, match=r"Tried with x = zeros \[1, 1, 1, 1\].*give an example in model\.yaml"):
-        _load(kind.files["model.onnx"], inputs=(TensorSpec("x", "FP32", (-1, 1, -1, -1)),))
-    assert _load(
-        kind.files["model.onnx"],
-        inputs=(TensorSpec("x", "FP32", (-1, 1, -1, -1), example=Example((1, 1, 8, 8))),),
-    )
+    """No size that is tried is a multiple of 77."""
+    nodes = [node("Reshape", ["x", "shape"], ["y"])]
+    content = model_of(nodes, {"x": ("FP32", [1, "L"])}, {"y": ("FP32", ["A", 77])}, {"shape": np.array([-1, 77])})
+    specs = {"runtime": "onnx", "file": "model.onnx", "sha256": hashlib.sha256(content).hexdigest()}
+    specs |= {"batch": "none", "outputs": (TensorSpec("y", "FP32", (-1, 77)),)}
+    taken = TensorSpec("x", "FP32", (1, -1))
+    with pytest.raises(ModelRefused, match=r"Tried with x = zeros \[1, 1\].*give an example in model\.yaml"):
+        load_one(content, Manifest(**specs, inputs=(taken,)))
+    assert load_one(content, Manifest(**specs, inputs=(structs.replace(taken, example=Example((1, 154))),)))
 
 
 @pytest.mark.parametrize(("shape", "is_right"), [((-1, 4), True), ((-1, -1), True), ((), False), ((-1,), False)])

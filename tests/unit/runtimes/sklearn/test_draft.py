@@ -13,7 +13,8 @@ from runtimes.adapted import adapt
 from runtimes.errors import ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, Signature, TensorSpec, manifest_to_yaml, parse_manifest
+from runtimes.manifest import Manifest, Signature, TensorSpec
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from runtimes.runtime import example_inputs, warm_up
 from tests.support.sklearn_estimators import manifest_of
 from tests.unit.runtimes.sklearn.support import TARGET, draft_of, drafted, load_model, people

@@ -18,9 +18,10 @@ from onnx import helper
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.job import Job
 from gateway.execution.lane import Lane
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
-from registry_sync.catalogue import Version, VersionKey, VersionState
+from registry_sync.version import Version, VersionKey, VersionState
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
 from tests.support.models import onnx_content, pickled, write_version

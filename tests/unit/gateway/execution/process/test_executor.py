@@ -11,11 +11,12 @@ import pytest
 
 from gateway.errors import TooLate
 from gateway.eventloop.end_of_turn import EndOfTurn
-from gateway.execution.lane_pool import LaneOptions, LanePool
+from gateway.execution.lane_pool import LanePool
+from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from registry_sync.background import in_daemon_thread
-from registry_sync.loader import Tried
 from registry_sync.memory_budget import MemoryBudget
+from registry_sync.version import Tried
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions

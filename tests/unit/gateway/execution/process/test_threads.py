@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.execution.process import model
-from registry_sync.catalogue import VersionKey
+from registry_sync.version import VersionKey
 from runtimes.load_options import LoadOptions
 
 
