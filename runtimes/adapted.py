@@ -7,13 +7,14 @@ at a time: the instances of a request are run one after the other. Names of tens
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import structs
 
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed
-from runtimes.manifest import Signature, TensorSpec
+from runtimes.manifest import Example, Signature, TensorSpec
 from runtimes.runtime import Interruptible, Runtime, found_examples, with_examples
 
 _NUMBERS = "fV"
@@ -95,10 +96,24 @@ def own_examples(own: Signature, seen: Signature) -> Signature:
 
     Where `own` has none, its model answers zeros and empty strings; it may know no category of another model's example.
     """
-    examples = {spec.name: spec.example for spec in own.inputs}
+    orders = _orders(own.inputs, seen.inputs)
+    examples = {spec.name: _in_order(spec.example, orders.get(spec.name)) for spec in own.inputs}
     return structs.replace(
         seen, inputs=tuple(structs.replace(spec, example=examples.get(spec.name)) for spec in seen.inputs)
     )
+
+
+def _in_order(example: Example | None, order: list[int] | None) -> Example | None:
+    """Return an example with its columns in another order."""
+    if example is None or example.data is None or order is None:
+        return example
+    array = np.array(example.data, object)
+    return structs.replace(example, data=_nested(array[..., order])) if array.shape[-1:] == (len(order),) else example
+
+
+def _nested(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    """Return an array as tuples, which are hashable."""
+    return tuple(map(_nested, array)) if array.ndim > 1 else tuple(array.tolist())
 
 
 def difference(own: Signature, seen: Signature) -> str:

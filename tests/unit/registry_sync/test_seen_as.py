@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from registry_sync.version import Version, VersionKey, VersionState
+from runtimes.adapted import own_examples
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Example, Manifest, Signature, TensorSpec
 from runtimes.runtime import example_inputs, warm_up
@@ -42,3 +43,13 @@ def test_a_model_behind_anothers_signature_is_timed_with_its_own_examples(is_fou
     assert (given["a"].dtype, given["a"].tolist()) == (np.float32, [2.5, 2.5])
     assert version.manifest.inputs[0].example == declared.inputs[0].example
     assert version.seen == seen
+
+
+def test_the_example_of_a_model_behind_anothers_signature_has_the_columns_in_the_order_of_that():
+    def signature(*columns: str, data: tuple[object, ...]) -> Signature:
+        spec = TensorSpec("x", "FP32", (-1, 2), columns=columns, example=Example(data=data))
+        return Signature((spec,), (TensorSpec("y", "FP32", (-1,)),))
+
+    behind = own_examples(signature("a", "b", data=((1, 2),)), signature("b", "a", data=((7, 8),)))
+    assert example_inputs(behind)["x"].tolist() == [[2, 1]]
+    assert hash(behind)
