@@ -5,6 +5,7 @@ Protocol (`name`, `datatype`, `shape`, `data`), and optionally `relative` and `a
 Outputs that a golden request does not name are not compared.
 """
 
+import json
 import math
 from typing import Any
 
@@ -98,7 +99,7 @@ def _require_same(position: int, request: GoldenRequest, expected: GoldenTensor,
         if np.all(same):
             return
         at = tuple(int(index) for index in np.argwhere(~np.asarray(same))[0])
-        found = f"{answer[at]!r} at {list(at)}, and must be {want[at]!r}"
+        found = f"{_plain(answer[at])} at {list(at)}, and must be {_plain(want[at])}"
     else:
         found = f"{answer.dtype} {list(answer.shape)}, and must be {want.dtype} {list(want.shape)}"
     raise ModelRefused(f"Golden request {position}: output {expected.name} is {found}.")
@@ -115,6 +116,11 @@ def _array(tensor: GoldenTensor) -> Tensor:
         return np.array(tensor.data, dtype).reshape(tensor.shape)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelRefused(f"The golden requests hold a tensor {tensor.name} that cannot be read: {error}.") from error
+
+
+def _plain(value: Any) -> str:
+    """Return a number as people write it, and a text in quotation marks."""
+    return json.dumps(value.decode(errors="replace")) if isinstance(value, bytes) else str(value)
 
 
 def golden_tensor(name: str, tensor: Tensor) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The text of `model.yaml`: read, checked and written."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, NOT_IN_REPLICA, RUNS_CODE, Manifest, TensorSpec, is_below
 
 _MOST_EXAMPLE_ELEMENTS = 1 << 26
-"""256 MB of FP32. More is no example but an attack on the memory."""
+"""Of all inputs. It is 256 MB of FP32; more is no example but an attack on the memory."""
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -42,6 +43,7 @@ def _check(manifest: Manifest) -> None:
             raise ModelRefused("model.yaml names a tensor twice.")
         for spec in specs:
             _check_tensor(spec)
+    check_example_sizes(manifest.inputs)
 
 
 def _check_files(manifest: Manifest) -> None:
@@ -76,8 +78,17 @@ def _check_example(spec: TensorSpec) -> None:
             raise ModelRefused(f"The example of an input does not fit it. {mismatch}")
         if isinstance(example.data, tuple):
             raise ModelRefused(f"Tensor {spec.name} has an example with a shape, and data that has a shape of its own.")
-        if math.prod(example.shape) > _MOST_EXAMPLE_ELEMENTS:
-            raise ModelRefused(f"Tensor {spec.name} has an example of more than {_MOST_EXAMPLE_ELEMENTS} elements.")
+
+
+def check_example_sizes(inputs: Iterable[TensorSpec], most: int = _MOST_EXAMPLE_ELEMENTS) -> None:
+    """Check that the examples do not fill the memory. Values that are written out are as many as the file has.
+
+    Raises:
+        ModelRefused: together they have too many elements.
+    """
+    shapes = [spec.example.shape for spec in inputs if spec.example and spec.example.shape]
+    if sum(map(math.prod, shapes)) > most:
+        raise ModelRefused(f"The examples of the inputs have more than {most} elements in all.")
 
 
 def manifest_to_yaml(manifest: Manifest) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from runtimes.datatypes import NAME_OF, NUMPY_OF, Tensor, tensor_of_bytes, zeros
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Example, Signature, TensorSpec
+from runtimes.manifest_text import check_example_sizes
 
 _MOST_ELEMENTS = 1 << 20
 _HOW_TO_GIVE = (
@@ -93,17 +94,19 @@ def _given(spec: TensorSpec, example: Example) -> Tensor:
     array = np.array(example.data, object if spec.datatype == "BYTES" else None)
     if spec.datatype == "BYTES":
         array = tensor_of_bytes([str(each).encode() for each in array.ravel().tolist()], array.shape)
+    array = array.astype(dtype, copy=False)
     if example.shape is not None:
-        array = np.full(example.shape, array[()] if array.ndim == 0 else array, array.dtype)
-    return array.astype(dtype, copy=False)
+        array = np.full(example.shape, array[()] if array.ndim == 0 else array, dtype)
+    return array
 
 
 def check_examples(signature: Signature) -> None:
     """Check that every example is an input of its tensor.
 
     Raises:
-        ModelRefused: one has another shape, or values that its datatype cannot hold.
+        ModelRefused: one has another shape, or values that its datatype cannot hold, or they have too many elements.
     """
+    check_example_sizes(signature.inputs)
     for spec in signature.inputs:
         if spec.example is None:
             continue

@@ -12,6 +12,7 @@ import sklearn
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.sklearn.archive import unpacked
+from runtimes.sklearn.arrays import require_sound_arrays
 from runtimes.sklearn.structure import parts, use_one_thread, use_pandas
 from runtimes.sklearn.trees import require_sound_trees
 from runtimes.sklearn.trust import only_own_partials, require_trust
@@ -46,6 +47,7 @@ def read_artifact(
         artifact = Artifact(*with_versions(lambda: _read_pickle(file, content, made_with)))
     _refuse_files(artifact.estimator)
     require_sound_trees(artifact.estimator)
+    require_sound_arrays(artifact.estimator)
     use_one_thread(artifact.estimator)
     use_pandas(artifact.estimator)
     return artifact

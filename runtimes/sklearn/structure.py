@@ -1,17 +1,23 @@
 """The parts of a fitted estimator: what it hands its rows to, and every object inside it."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from runtimes.errors import ModelRefused
+
 _DELEGATES = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor")
 _ENSEMBLES = ("estimators_", "calibrated_classifiers_")
 _MOST_PARTS = 1_000_000
-_PLAIN = (str, bytes, int, float, bool, type(None))
+_PLAIN = frozenset({str, bytes, int, float, complex, bool, type(None)})
+_LEADS_OUT = (type, ModuleType)
+"""What refers to all of a package."""
 
 
 def unwrapped(estimator: Any) -> Any:
@@ -39,28 +45,45 @@ def delegates(estimator: Any) -> Iterator[Any]:
 
 
 def parts(root: object) -> Iterator[object]:
-    """Return every object inside an estimator once, itself included, as far as Python's attributes lead."""
+    """Return every object inside an estimator once, itself included, but for classes, modules, numbers and texts.
+
+    Raises:
+        ModelRefused: there are more than are looked at. What comes behind them could not be checked.
+    """
     waiting: list[object] = [root]
     seen: dict[int, object] = {}  # keeps them, as an address may be used again
-    while waiting and len(seen) < _MOST_PARTS:
+    while waiting:
         part = waiting.pop()
-        if isinstance(part, _PLAIN) or id(part) in seen:
+        if _is_plain(part) or id(part) in seen:
             continue
+        if len(seen) == _MOST_PARTS:
+            raise ModelRefused(
+                f"The model consists of more than {_MOST_PARTS:,} objects, too many to check. Save it without what it "
+                "does not need to answer, or make it of fewer estimators."
+            )
         seen[id(part)] = part
         yield part
         waiting.extend(_inside(part))
 
 
-def _inside(part: object) -> Iterator[object]:
-    if isinstance(part, dict):
-        yield from part.values()
-    elif isinstance(part, (list, tuple, set)):
-        yield from part
-    elif isinstance(part, np.ndarray):
-        if part.dtype == object:
-            yield from part.ravel().tolist()
-    elif not isinstance(part, type):
-        yield from getattr(part, "__dict__", {}).values()
+def _is_plain(part: object) -> bool:
+    """Return True if there is nothing inside an object that is the model's own."""
+    if type(part) is np.ndarray:
+        return not part.dtype.hasobject
+    return type(part) in _PLAIN or isinstance(part, (np.generic, *_LEADS_OUT))
+
+
+def _inside(part: object) -> Iterable[object]:
+    """Return what an object refers to: as keys, in slots, as the instance of a method and in any other way."""
+    if hasattr(type(part), "__globals__"):  # a function, which refers to all of its module
+        cells = getattr(part, "__closure__", None) or ()
+        return [cells, getattr(part, "__defaults__", None), getattr(part, "__kwdefaults__", None)]
+    found = gc.get_referents(part)
+    if isinstance(part, np.ndarray):  # is no part of the garbage collection
+        found += [getattr(part, "__dict__", None)]
+        if part.dtype.hasobject:
+            found += part.ravel().tolist()
+    return found
 
 
 def use_pandas(root: object) -> None:

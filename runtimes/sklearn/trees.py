@@ -16,6 +16,9 @@ from sklearn.tree._tree import Tree
 from runtimes.errors import ModelRefused
 from runtimes.sklearn.structure import parts
 
+_WORDS_OF_SET = 8
+"""Of 32 bits, for 256 categories."""
+
 
 def require_sound_trees(estimator: Any) -> None:
     """Check that every tree leads from node to node, and looks at features that there are.
@@ -37,7 +40,9 @@ def _is_sound(part: object, owned: Mapping[str, Any], features: int | None) -> b
         trees = [getattr(each, "tree_", None) for each in np.ravel(owned.get("estimators_", ()))]
         return all(isinstance(tree, Tree) and _is_sound_tree(tree, features) for tree in trees)
     if isinstance(part, BaseHistGradientBoosting):
-        return all(_is_sound_predictor(each, features) for each in chain.from_iterable(owned.get("_predictors", ())))
+        binned = getattr(owned.get("_bin_mapper"), "is_categorical_", np.zeros(0, bool))
+        predictors = chain.from_iterable(owned.get("_predictors", ()))
+        return all(_is_sound_predictor(each, features, np.flatnonzero(binned)) for each in predictors)
     tree = owned.get("tree_")
     return not isinstance(tree, Tree) or _is_sound_tree(tree, features)
 
@@ -52,15 +57,17 @@ def _is_sound_tree(tree: Tree, features: int | None) -> bool:
     )
 
 
-def _is_sound_predictor(predictor: TreePredictor, features: int | None) -> bool:
+def _is_sound_predictor(predictor: TreePredictor, features: int | None, categorical: Any) -> bool:
     nodes = predictor.nodes
     inner = nodes["is_leaf"] == 0
-    sets = nodes["bitset_idx"][inner & (nodes["is_categorical"] == 1)]
+    by_set = nodes[inner & (nodes["is_categorical"] != 0)]
     return (
         len(nodes) > 0
         and _lead_on(inner, nodes["left"].astype(np.int64), nodes["right"].astype(np.int64))
         and _are_features(nodes["feature_idx"][inner], features)
-        and bool((sets < len(predictor.raw_left_cat_bitsets)).all())
+        and bool((by_set["bitset_idx"] < len(predictor.raw_left_cat_bitsets)).all())
+        and bool(np.isin(by_set["feature_idx"], categorical).all())
+        and predictor.raw_left_cat_bitsets.shape[1:] == (_WORDS_OF_SET,)
     )
 
 

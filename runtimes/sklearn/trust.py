@@ -106,7 +106,7 @@ def _is_own(name: str) -> bool:
     """Return True for a class that scikit-learn defines for models, or one of the functions that these keep."""
     if name in _OF_LIBRARIES or name in _score_functions():
         return True
-    if not name.startswith(_LIBRARY) or not set(name.split(".")).isdisjoint(_NOT_FOR_MODELS):
+    if not name.startswith(_LIBRARY) or not _is_for_models(name):
         return False
     module, _, attribute = name.rpartition(".")
     try:
@@ -116,10 +116,14 @@ def _is_own(name: str) -> bool:
     return isinstance(found, type) and _defines(module, found)
 
 
+def _is_for_models(name: str) -> bool:
+    return set(name.split(".")).isdisjoint(_NOT_FOR_MODELS)
+
+
 def _defines(module: str, found: type) -> bool:
     """Return True if scikit-learn defines the class. Compiled classes may leave their packages out of their module."""
     own = found.__module__
-    return own.startswith(_LIBRARY) or (own not in sys.modules and module.endswith(f".{own}"))
+    return _is_for_models(own) and (own.startswith(_LIBRARY) or (own not in sys.modules and module.endswith(f".{own}")))
 
 
 @cache

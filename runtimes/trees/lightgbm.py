@@ -4,7 +4,6 @@ The text lists the categories of a data frame, but not the classes of a classifi
 class. An unknown category is a missing value. LightGBM compares doubles, so features are best declared as FP64.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from runtimes.datatypes import Tensor
 from runtimes.errors import ModelRefused
+from runtimes.trees.lightgbm_trees import require_sound_trees
 from runtimes.trees.model import (
     LABEL,
     PREDICTION,
@@ -33,7 +33,8 @@ class LightgbmModel:
 
     def __init__(self, content: bytes, threads: int) -> None:
         text = _text(content)
-        header = dict(line.partition("=")[::2] for line in text[: text.find("\n\n")].splitlines())
+        header = _header(text)
+        require_sound_trees(text, header)
         self._booster = _read(text)
         self._threads = threads
         names = self._booster.feature_name()
@@ -72,7 +73,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = ""
     text = text.replace("\r\n", "\n")
-    if not text.startswith("tree\n") or not _is_whole(text):
+    if not text.startswith("tree\n") or not {"\r", "\0"}.isdisjoint(text) or not _is_whole(text):
         raise ModelRefused(
             "This is not a whole LightGBM model in its text format. Save it with Booster.save_model (LGBMClassifier: "
             "model.booster_.save_model); a pickle or joblib file of the model is of runtime sklearn."
@@ -80,13 +81,18 @@ def _text(content: bytes) -> str:
     return text
 
 
+def _header(text: str) -> dict[str, str]:
+    """Return what LightGBM reads before the first tree. Of a key that comes twice, the last counts."""
+    return dict(line.partition("=")[::2] for line in text.partition("\nTree=")[0].split("\n") if line)
+
+
 def _is_whole(text: str) -> bool:
     """Return True if each tree is as long as the line `tree_sizes` says. If not, LightGBM ends the process."""
-    sizes = re.search(r"^tree_sizes=([0-9 ]*)$", text, re.MULTILINE)
-    at = text.find("\nTree=0\n") + 1
+    sizes = _header(text).get("tree_sizes")
+    at = text.find("\nTree=") + 1
     if sizes is not None and at > 0:
-        for number, size in enumerate(sizes[1].split()):
-            if not text.startswith(f"Tree={number}\n", at):
+        for number, size in enumerate(sizes.split()):
+            if not text.startswith(f"\nTree={number}\n", at - 1) or not size.isdecimal():
                 return False
             at += int(size)
     return text.find(_LAST_LINE_OF_TREES, at - 1) >= 0

@@ -24,6 +24,7 @@ from runtimes.trees.model import (
     outputs_of,
     two_columns,
 )
+from runtimes.trees.xgboost_trees import require_sound_trees
 
 UNKNOWN_IS_MISSING = False
 FEATURE_DATATYPE = "FP32"
@@ -36,6 +37,7 @@ class XgboostModel:
 
     def __init__(self, content: bytes, threads: int) -> None:
         self._booster = booster = _read(content, threads)
+        require_sound_trees(booster)
         learner = json.loads(booster.save_config())["learner"]
         self._objective = learner["objective"]["name"]
         self._linear = learner["gradient_booster"]["name"] == "gblinear"

@@ -28,12 +28,15 @@ from registry_sync.version import VersionKey
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Signature
+from runtimes.manifest import Example, Signature
+from runtimes.manifest_text import check_example_sizes
 from runtimes.python.folder import temporary_folder
-from runtimes.runtime import with_examples
+from runtimes.runtime import check_examples, with_examples
 
 _WORKER = "gateway.execution.process.worker"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_MOST_EXAMPLE_ELEMENTS = 1 << 20
+"""Of the examples that a process sends, which the gateway itself builds. It is 4 MB of FP32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +150,24 @@ def ask(child: ChildProcess, question: TryRows | MeasureMemory) -> FrameMessage:
     return received[0]
 
 
+def _with_examples_sent(signature: Signature, examples: Mapping[str, Example]) -> Signature:
+    """Return a signature with an example for each input that has none and for which the process has sent one."""
+    sent = {spec.name for spec in signature.inputs if spec.example is None and spec.name in examples}
+    seen = with_examples(signature, {name: examples[name] for name in sent})
+    check_example_sizes((spec for spec in seen.inputs if spec.name in sent), _MOST_EXAMPLE_ELEMENTS)
+    check_examples(seen)
+    return seen
+
+
 class BlockingModel:
-    """See `runtimes.runtime.Runtime`. `run` blocks; it is used before the event loop has the connection."""
+    """See `runtimes.runtime.Runtime`. `run` blocks; it is used before the event loop has the connection.
+
+    Raises:
+        ModelRefused: the process has sent examples that are too large, or do not fit the inputs.
+    """
 
     def __init__(self, child: ChildProcess, signature: Signature) -> None:
-        self.signature = with_examples(signature, child.examples)
+        self.signature = _with_examples_sent(signature, child.examples)
         self.unbatched_because = ""
         self._child = child
 

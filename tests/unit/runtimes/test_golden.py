@@ -45,9 +45,9 @@ def test_the_right_answers_pass():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (request([3.1, None], ["A", "B"]), r"output double is .*3\.0.* at \[0\], and must be .*3\.1"),
-        (request([3.0, 1.0], ["A", "B"]), r"output double is .*nan.* at \[1\]"),
-        (request([3.0, None], ["A", "b"]), r"output upper is b'B' at \[1\], and must be b'b'"),
+        (request([3.1, None], ["A", "B"]), r"output double is 3\.0 at \[0\], and must be 3\.1"),
+        (request([3.0, 1.0], ["A", "B"]), r"output double is nan at \[1\]"),
+        (request([3.0, None], ["A", "b"]), r'output upper is "B" at \[1\], and must be "b"'),
         (b"[{]", "cannot be read"),
         (b'[{"inputs": []}]', "does not have the inputs"),
         (

@@ -223,6 +223,14 @@ def test_a_version_of_several_files_is_identified_by_all_of_them():
             {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1], "example": {"shape": [1 << 40]}}]},
             "more than",
         ),
+        (
+            {
+                "inputs": [
+                    {"name": name, "datatype": "FP32", "shape": [-1], "example": {"shape": [1 << 25]}} for name in "abc"
+                ]
+            },
+            "more than 67108864 elements in all",
+        ),
     ],
 )
 def test_illegal_files_and_examples_are_refused(change, words):

@@ -96,6 +96,8 @@ def test_a_transformer_of_any_function_is_refused(function):
         "sklearn.externals._arff.ArffDecoder",
         "sklearn.utils._testing.TempMemmap",
         "sklearn.utils.parallel._FuncWrapper",
+        "sklearn.ensemble._forest.Parallel",
+        "sklearn.base._SetOutputMixin",
         "sklearn.utils.validation.check_is_fitted",
         "sklearn.tree.tests.test_tree.os",
         "sklearn.base.os",

@@ -1,6 +1,7 @@
 """LightGBM models against the library itself."""
 
 import json
+import re
 import sys
 
 import lightgbm
@@ -204,3 +205,57 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(library, monkey
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ModelRefused, match=rf"{library} model needs a package .*pip install 'pointsman\[trees\]'"):
         drafted(library, b"")
+
+
+def _damaged(content: bytes, key: str, damage: str) -> bytes:
+    """Return a model with other numbers in the first tree, or of the header: `damage` is a format with `first`, `rest`.
+
+    The text does not say how long its trees are, so that LightGBM reads it.
+    """
+    text = re.sub(r"^tree_sizes=.*\n", "", content.decode(), flags=re.MULTILINE)
+    value = re.search(rf"^{key}=(.*)$", text, re.MULTILINE)
+    first, _, rest = value[1].partition(" ")
+    return (text[: value.start(1)] + damage.format(first=first, rest=rest) + text[value.end(1) :]).encode()
+
+
+@pytest.mark.parametrize(
+    ("key", "damage"),
+    [
+        ("left_child", "1000000000 {rest}"),
+        ("right_child", "-1000000000 {rest}"),
+        ("right_child", "0 {rest}"),
+        ("right_child", "{first}"),
+        ("split_feature", "1000000 {rest}"),
+        ("split_feature", "-1 {rest}"),
+        ("num_leaves", "0"),
+        ("num_leaves", "3_1"),
+        ("num_tree_per_iteration", "50"),
+        ("max_feature_idx", "="),
+        ("cat_boundaries", "0 1000000"),
+        ("cat_boundaries", "-100 1"),
+        ("decision_type", "1 {rest}"),
+    ],
+)
+def test_a_tree_that_leads_nowhere_is_refused_before_it_ends_the_process(key, damage):
+    table = as_categories(frame())
+    content = content_of(lightgbm.LGBMClassifier(**FEW, min_data_per_group=5, cat_smooth=1).fit(table, Y2))
+    if key in ("cat_boundaries", "decision_type"):
+        only = lightgbm.LGBMClassifier(**FEW, min_data_per_group=5, cat_smooth=1)
+        content = content_of(only.fit(table[["city"]], frame()["city"] == "Ulm"))
+        assert b"cat_boundaries" in content
+        if key == "decision_type":
+            content = content_of(lightgbm.LGBMClassifier(**FEW).fit(X, Y2))
+    with pytest.raises(ModelRefused, match="damaged: their nodes lead nowhere"):
+        drafted("lightgbm", _damaged(content, key, damage))
+
+
+def test_a_linear_leaf_has_coefficients_and_features_that_there_are():
+    model = lightgbm.train({"linear_tree": True, "num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, X[:, 0]), 4)
+    content = content_of(model)
+    np.testing.assert_array_equal(answers(load_drafted("lightgbm", content), {"X": X})["prediction"], model.predict(X))
+    for key, damage in (("leaf_features", "4{rest}"), ("num_features", "1000 {rest}"), ("leaf_const", "{first}")):
+        text = content.decode().partition("Tree=1\n")
+        damaged = _damaged((text[1] + text[2]).encode(), key, damage).decode()
+        whole = re.sub(r"^tree_sizes=.*\n", "", text[0], flags=re.MULTILINE) + damaged
+        with pytest.raises(ModelRefused, match="damaged: their nodes lead nowhere"):
+            drafted("lightgbm", whole.encode())

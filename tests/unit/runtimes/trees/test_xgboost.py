@@ -171,3 +171,43 @@ def test_what_a_booster_predicts_may_be_asked_for(objective, target):
     answer = answers(runtime, {"X": X.astype(np.float32)})
     np.testing.assert_array_equal(answer["prediction"], model.predict(data))
     np.testing.assert_array_equal(answer["raw_score"], model.predict(data, output_margin=True))
+
+
+def _damaged(model, damage) -> bytes:
+    saved = json.loads(content_of(model, "json"))
+    damage(saved["learner"]["gradient_booster"])
+    return json.dumps(saved).encode()
+
+
+def _root(field: str, value: int):
+    return lambda own: own["model"]["trees"][0][field].__setitem__(0, value)
+
+
+def _tree_of_no_group(own) -> None:
+    own.get("gbtree", own)["model"]["tree_info"][0] = 1000
+
+
+def _too_few_weights(own) -> None:
+    del own["model"]["weights"][1:]
+
+
+TREES = {"n_estimators": 2, "max_depth": 2, "n_jobs": 1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "target", "damage"),
+    [
+        ({}, Y2, _root("left_children", 1_000_000)),
+        ({}, Y2, _root("right_children", 0)),
+        ({}, Y2, _root("right_children", -5)),
+        ({}, Y2, _root("split_indices", 1_000_000)),
+        ({"booster": "dart"}, Y2, _tree_of_no_group),
+        ({}, Y2, _tree_of_no_group),
+        ({"booster": "gblinear", "max_depth": None}, Y2, _too_few_weights),
+        ({"multi_strategy": "multi_output_tree"}, X[:, [0, 2]], _root("left_children", 1_000_000)),
+    ],
+)
+def test_a_tree_that_leads_nowhere_is_refused_before_it_ends_the_process(parameters, target, damage):
+    model = xgboost.XGBRegressor(**{**TREES, **parameters}).fit(X, target)
+    with pytest.raises(ModelRefused, match="damaged: their nodes lead nowhere"):
+        drafted("xgboost", _damaged(model, damage), file="model.json")
