@@ -144,6 +144,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     that the artifact holds and that neither skops nor we know. `made_with` has the versions of the packages that made
     the artifact, such as "scikit-learn==1.9.1"; with `accepts_other_versions`, others may load it. `packages` are what
     the model's code imports, as in a requirements file. `entry` is the class of a Python function in `file`.
+    `missing` is the value that XGBoost takes for a missing one, as well as NaN: its files do not say it.
     """
 
     runtime: RuntimeName
@@ -163,6 +164,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     accepts_other_versions: bool = False
     packages: tuple[str, ...] = ()
     entry: str = ""
+    missing: float | None = None
 
     @property
     def signature(self) -> Signature:
@@ -203,6 +205,7 @@ def _check(manifest: Manifest) -> None:
     _check_files(manifest)
     if manifest.runtime in RUNS_CODE and manifest.placement == "replica":
         raise ModelRefused(f"A version of runtime {manifest.runtime} {NOT_IN_REPLICA}")
+    _check_missing(manifest)
     if not manifest.inputs or not manifest.outputs:
         raise ModelRefused("model.yaml must name at least one input and one output.")
     for specs in (manifest.inputs, manifest.outputs):
@@ -210,6 +213,18 @@ def _check(manifest: Manifest) -> None:
             raise ModelRefused("model.yaml names a tensor twice.")
         for spec in specs:
             _check_tensor(spec)
+
+
+def _check_missing(manifest: Manifest) -> None:
+    if manifest.missing is None:
+        return
+    if math.isnan(manifest.missing):
+        raise ModelRefused("NaN is always a missing value for XGBoost: leave `missing` out of model.yaml.")
+    if manifest.runtime != "xgboost":
+        raise ModelRefused(
+            f"model.yaml has the key missing; a version of runtime {manifest.runtime} does not take it. Only xgboost "
+            "does, whose files do not say which value is missing."
+        )
 
 
 def _check_files(manifest: Manifest) -> None:
