@@ -136,6 +136,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     that the artifact holds and that neither skops nor we know. `made_with` has the versions of the packages that made
     the artifact, such as "scikit-learn==1.9.1"; with `accepts_other_versions`, others may load it. `packages` are what
     the model's code imports, as in a requirements file. `entry` is the class of a Python function in `file`.
+    `missing` is the value that XGBoost takes for a missing one, as well as NaN: its files do not say it.
     """
 
     runtime: RuntimeName
@@ -155,6 +156,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     accepts_other_versions: bool = False
     packages: tuple[str, ...] = ()
     entry: str = ""
+    missing: float | None = None
 
     @property
     def signature(self) -> Signature:

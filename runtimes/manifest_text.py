@@ -36,6 +36,7 @@ def _check(manifest: Manifest) -> None:
     _check_files(manifest)
     if manifest.runtime in RUNS_CODE and manifest.placement == "replica":
         raise ModelRefused(f"A version of runtime {manifest.runtime} {NOT_IN_REPLICA}")
+    _check_missing(manifest)
     if not manifest.inputs or not manifest.outputs:
         raise ModelRefused("model.yaml must name at least one input and one output.")
     for specs in (manifest.inputs, manifest.outputs):
@@ -44,6 +45,18 @@ def _check(manifest: Manifest) -> None:
         for spec in specs:
             _check_tensor(spec)
     check_example_sizes(manifest.inputs)
+
+
+def _check_missing(manifest: Manifest) -> None:
+    if manifest.missing is None:
+        return
+    if math.isnan(manifest.missing):
+        raise ModelRefused("NaN is always a missing value for XGBoost: leave `missing` out of model.yaml.")
+    if manifest.runtime != "xgboost":
+        raise ModelRefused(
+            f"model.yaml has the key missing; a version of runtime {manifest.runtime} does not take it. Only xgboost "
+            "does, whose files do not say which value is missing."
+        )
 
 
 def _check_files(manifest: Manifest) -> None:

@@ -25,6 +25,8 @@ def models(context: typer.Context, url: Url = OURS, as_json: Json = False) -> No
     """
     if context.invoked_subcommand is None:
         show_held(url, as_json)
+    elif as_json:
+        context.default_map = {context.invoked_subcommand: {"as_json": True}}
 
 
 @app.command()

@@ -17,6 +17,9 @@ from registry_sync.registries import Registry
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 
+_BATCHED = "batched"
+"""What the API says of a version whose requests share runs, and otherwise why they do not."""
+
 _Held = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
@@ -46,7 +49,7 @@ def show_versions(model: str | None, *, url: str, home: Path | None, as_json: bo
                 row["kind"],
                 row["digest"][:12],
                 row["state"],
-                row["batching"],
+                _short(row["batching"]),
                 row["reason"],
             )
             for row in rows
@@ -108,6 +111,13 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
 def _batching(there: Mapping[str, Any]) -> str:
     """Return `batched`, or why the gateway does not merge requests of a version; empty if it does not say."""
     return str(there.get("batching", ""))
+
+
+def _short(batching: str) -> str:
+    """Return if requests share runs: yes, no, or an empty text. `show` and --json say why not."""
+    if not batching:
+        return ""
+    return "yes" if batching == _BATCHED else "no"
 
 
 def _held(url: str) -> tuple[_Held | None, str]:

@@ -34,4 +34,10 @@ def parse_ref(text: object, what: str = "An arm") -> ArmRef:
             model, found, rest = text.partition(separator)
             if found and _NAME.fullmatch(model) and _NAME.fullmatch(rest):
                 return ArmRef(model=model, **{key: rest})
-    raise Rejected(f"{what} must be bound to model@alias or model:version, not {short_repr(text)}.")
+    sentence = f"{what} must be bound to model@alias or model:version, not {short_repr(text)}."
+    if isinstance(text, str) and ("@" in text or ":" in text):
+        sentence += (
+            " The names of models, aliases and versions have letters, digits, dots, dashes and underscores (at most "
+            "128); the first is a letter or a digit."
+        )
+    raise Rejected(sentence)

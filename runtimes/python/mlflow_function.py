@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from runtimes.datatypes import BYTES, NUMPY_OF, Tensor
+from runtimes.datatypes import BYTES, Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest, Signature, TensorSpec
-from runtimes.python.answers import tensor_of
+from runtimes.python.answers import cast, tensor_of
 from runtimes.python.python_class import described, end_copies
 
 _DTYPE_OF = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
@@ -81,10 +81,10 @@ class MlflowRuntime:
         if column.dtype == BYTES:
             return column if kind == "binary" else _words(column)
         dtype = _DTYPE_OF.get(kind, column.dtype.name)
-        cast = column.astype(dtype)
-        if cast.dtype.kind in "iu" and not np.array_equal(cast, column):
+        typed = column.astype(dtype)
+        if typed.dtype.kind in "iu" and not np.array_equal(typed, column):
             raise ValueError(f"column {name} is of type {kind}, and has a value that is none")
-        return cast
+        return typed
 
 
 def build(manifest: Manifest, folder: Path) -> MlflowRuntime:
@@ -142,10 +142,4 @@ def _cast(spec: TensorSpec, value: Any) -> Tensor:
     tensor = tensor_of(spec, np.datetime_as_string(array) if array.dtype.kind == "M" else array)
     if tensor.shape[1:] == (1,) and len(spec.shape) == 1:  # a data frame of one column
         tensor = tensor[:, 0]
-    dtype = NUMPY_OF[spec.datatype]
-    if tensor.dtype == dtype or not np.can_cast(tensor.dtype, dtype, "same_kind"):
-        return tensor
-    cast = tensor.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(cast, tensor):
-        raise ModelFailed(f"predict returned {spec.own_name} with a value that {spec.datatype} cannot hold.")
-    return cast
+    return cast(spec, tensor)

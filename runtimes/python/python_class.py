@@ -5,9 +5,9 @@
         def predict(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]: ...
 
 `folder` has the files of the version, and is the first place from which modules are imported. `predict` gets every
-input by its name, as read-only arrays, and returns every output. It is never called by two threads at once. Strings are
-arrays of `bytes` objects; those that it returns may be `str`, too. For `pointsman models add`, the class may have
-attributes `inputs` and `outputs` as in model.yaml.
+input by its name, as read-only arrays, and returns every output, as arrays, lists or scalars. It is never called by two
+threads at once. Inputs of BYTES are arrays of `str` objects; those that it returns may be `bytes`, too. For
+`pointsman models add`, the class may have attributes `inputs` and `outputs` as in model.yaml.
 """
 
 import importlib
@@ -20,10 +20,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runtimes.datatypes import Tensor
+from runtimes.datatypes import BYTES, Tensor
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.manifest import Manifest, Signature
-from runtimes.python.answers import outputs_of, read_only
+from runtimes.python.answers import outputs_of, read_only, words
 
 ENTRY = "Model"
 """The name of the class, if model.yaml has no `entry`."""
@@ -42,7 +42,10 @@ class PythonRuntime:
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
-        given = {self._own_names[name]: read_only(tensor) for name, tensor in inputs.items()}
+        given = {
+            self._own_names[name]: read_only(words(name, tensor) if tensor.dtype == BYTES else tensor)
+            for name, tensor in inputs.items()
+        }
         try:
             with self._lock:
                 answer = self._predict(given)

@@ -19,7 +19,7 @@ from runtimes.sklearn.refusals import require_answers
 from runtimes.sklearn.remarks import remarks_on
 from runtimes.sklearn.samples import STYLES, made_up
 from runtimes.sklearn.structure import unwrapped
-from runtimes.sklearn.versions import PACKAGE
+from runtimes.sklearn.versions import PACKAGE, require_version, versions_said_first
 
 _ROWS = (1, 5)
 _MOST_COLUMNS = 256
@@ -30,15 +30,18 @@ def draft_sklearn(files: Files, file: str, options: LoadOptions, said: Mapping[s
     """Read an estimator, run it on made-up rows, and return what was learned.
 
     Raises:
-        ModelRefused: it cannot be read, cannot answer rows, or answers none that can be made up.
+        ModelRefused: it cannot be read, was made with another scikit-learn without `accepts_other_versions`, cannot
+            answer rows, or answers none that can be made up.
     """
     asked = tuple(said.get("trusted_types", ()))
     estimator, versions = read_artifact(file, files[file], options, asked=asked)
-    require_answers(estimator)
-    taken = takes(estimator)
-    inputs = _said_inputs(said) or _inputs(taken)
-    tried = _try(estimator, taken, inputs)
-    outputs = tuple(_outputs(estimator, tried.results))
+    require_version(file, versions, accepts_others=bool(said.get("accepts_other_versions")))
+    with versions_said_first(file, versions):
+        require_answers(estimator)
+        taken = takes(estimator)
+        inputs = _said_inputs(said) or _inputs(taken)
+        tried = _try(estimator, taken, inputs)
+        outputs = tuple(_outputs(estimator, tried.results))
     more: dict[str, Any] = {"made_with": [f"{PACKAGE}=={versions[0]}"]} if versions else {}
     if asked:
         more["trusted_types"] = list(asked)

@@ -21,7 +21,7 @@ from runtimes.sklearn.frames import reader
 from runtimes.sklearn.outputs import Answers, cast, source_of
 from runtimes.sklearn.reading import read_artifact
 from runtimes.sklearn.refusals import require_answers
-from runtimes.sklearn.versions import declared, require_version
+from runtimes.sklearn.versions import declared, require_version, versions_said_first
 
 
 class SklearnRuntime:
@@ -62,8 +62,10 @@ def load_sklearn(files: Files, manifest: Manifest, options: LoadOptions) -> Skle
     if not manifest.batch == 0:
         raise ModelRefused("A scikit-learn model answers rows: leave `batch` out of model.yaml.")
     artifact = read_artifact(file, files[file], options, asked=manifest.trusted_types, made_with=said)
-    require_version(file, artifact.versions or (said,), accepts_others=manifest.accepts_other_versions)
-    require_answers(artifact.estimator)
-    runtime = SklearnRuntime(artifact.estimator, manifest.signature)
-    runtime.signature = exemplified(runtime, runtime.takes)
+    versions = artifact.versions or (said,)
+    require_version(file, versions, accepts_others=manifest.accepts_other_versions)
+    with versions_said_first(file, versions):
+        require_answers(artifact.estimator)
+        runtime = SklearnRuntime(artifact.estimator, manifest.signature)
+        runtime.signature = exemplified(runtime, runtime.takes)
     return runtime

@@ -20,6 +20,7 @@ _LIBRARY = "sklearn."
 _NOT_FOR_MODELS = ("externals", "datasets", "utils", "tests", "conftest", "inspection", "experimental", "callback")
 _OF_LIBRARIES = frozenset(
     {
+        "collections.OrderedDict",
         "numpy.dtype",
         "numpy.floating",
         "numpy.integer",
@@ -66,7 +67,11 @@ def require_trust(names: Iterable[str], asked: Collection[str], allowed: Collect
         return
     steps = []
     if not set(left) <= set(asked):
-        steps.append(f"write `trusted_types: [{', '.join(left)}]` into model.yaml")
+        flags = " ".join(f"--trust {name}" for name in left)
+        steps.append(
+            f"write `trusted_types: [{', '.join(left)}]` into model.yaml (or publish it with "
+            f"`pointsman models add {flags}`)"
+        )
     if not set(left) <= set(allowed):
         steps.append(f"have the operator set POINTSMAN_TRUSTED_TYPES={','.join(left)}")
     raise ModelRefused(

@@ -4,21 +4,25 @@ scikit-learn warns (InconsistentVersionWarning) that an estimator of any other v
 invalid results". Releases with the same first two numbers only mend faults, so they may load each other's estimators.
 """
 
+import io
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
-from runtimes.errors import ModelRefused
+from runtimes.errors import ModelRefused, RuntimesError
 from runtimes.sklearn.structure import parts
 
 PACKAGE = "scikit-learn"
 _IN_PICKLE = re.compile(rb"_sklearn_version.{1,12}?(\d+\.\d+[0-9.a-z]*)", re.DOTALL)
+_IN_SKOPS = re.compile(rb'"_sklearn_version": {[^}]{1,2000}?\\"(\d+\.\d+[0-9.a-z]*)\\"')
 _RECORDING = threading.Lock()
 """Python's filters of warnings belong to the process."""
 
@@ -48,6 +52,36 @@ def version_in_bytes(content: bytes) -> str:
     return match[1].decode() if match else ""
 
 
+def version_in_skops(archive: bytes) -> str:
+    """Return the version that a skops archive names, or an empty text. This builds nothing of it."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        match = _IN_SKOPS.search(file.read("schema.json"))
+    return match[1].decode() if match else ""
+
+
+@contextmanager
+def versions_said_first(file: str, made_with: Iterable[str]) -> Iterator[None]:
+    """Say both versions before what is wrong with an estimator of another one: that is most likely why.
+
+    Raises:
+        ModelRefused: what is inside failed.
+    """
+    try:
+        yield
+    except Exception as error:  # an estimator of another version may lack anything
+        others = refused_versions(made_with)
+        if not others:
+            raise
+        sentence = str(error) if isinstance(error, RuntimesError) else f"{error!r}."
+        raise ModelRefused(
+            f"{_made_with(file, others[0])}. Fit and save the model again with {sklearn.__version__}. {sentence}"
+        ) from error
+
+
+def _made_with(file: str, version: str) -> str:
+    return f"{file} was made with scikit-learn {version}; this gateway has {sklearn.__version__}"
+
+
 def declared(made_with: Iterable[str]) -> str:
     """Return the version that model.yaml's `made_with` names, or an empty text."""
     for each in made_with:
@@ -66,9 +100,9 @@ def require_version(file: str, made_with: Iterable[str], *, accepts_others: bool
     others = refused_versions(made_with)
     if others and not accepts_others:
         raise ModelRefused(
-            f"{file} was made with scikit-learn {others[0]}; this gateway has {sklearn.__version__}, which may answer "
-            f"wrongly for it. Fit and save the model again with {sklearn.__version__}, or write "
-            "`accepts_other_versions: true` into model.yaml, best with golden requests that check its answers."
+            f"{_made_with(file, others[0])}, which may answer wrongly for it. Fit and save the model again with "
+            f"{sklearn.__version__}, or write `accepts_other_versions: true` into model.yaml (`pointsman models add "
+            "--accept-other-versions`), best with golden requests that check its answers."
         )
 
 

@@ -45,7 +45,9 @@ def _draft(library: RuntimeName, files: Files, file: str, options: LoadOptions, 
     said_outputs = _named(said.get("outputs"))
     usual = (LABEL, PROBABILITIES) if LABEL in model.outputs else (PREDICTION,)
     outputs = tuple(_output(model, name, names) for name in model.outputs if name in usual or name in said_outputs)
-    return Draft(library, file, _inputs(model, datatype), outputs, _remarks(model, names))
+    return Draft(
+        library, file, _inputs(model, datatype), outputs, (*_remarks(model, names), *_on_missing(library, said))
+    )
 
 
 def _inputs(model: TreeModel, datatype: str) -> tuple[TensorSpec, ...]:
@@ -97,6 +99,14 @@ def _class_names(model: TreeModel, said: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(output, Mapping) and PROBABILITIES in (output.get("source"), output.get("name")):
             return tuple(str(value) for value in output.get("columns") or ())
     return ()
+
+
+def _on_missing(library: RuntimeName, said: Mapping[str, Any]) -> tuple[str, ...]:
+    if library != "xgboost" or said.get("missing") is not None:
+        return ()
+    return (
+        "The file does not say which value means missing; NaN is taken. If it was another one, say --set missing=-999.",
+    )
 
 
 def _remarks(model: TreeModel, names: tuple[str, ...]) -> tuple[str, ...]:

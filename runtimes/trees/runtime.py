@@ -75,8 +75,8 @@ def load_catboost(files: Files, manifest: Manifest, options: LoadOptions) -> Tre
     return _load(files, manifest, options)
 
 
-def read_model(library: str, content: bytes, options: LoadOptions) -> TreeModel:
-    """Return a model as its library reads it. Raises like `load_lightgbm`."""
+def read_model(library: str, content: bytes, options: LoadOptions, missing: float | None = None) -> TreeModel:
+    """Return a model as its library reads it. Only XGBoost takes `missing`. Raises like `load_lightgbm`."""
     try:
         import_module(library)
     except ImportError as error:
@@ -86,12 +86,13 @@ def read_model(library: str, content: bytes, options: LoadOptions) -> TreeModel:
     except OSError as error:  # LightGBM without libgomp
         raise ModelRefused(f"{library} cannot be loaded on this machine: {error}.") from error
     module = import_module(f"runtimes.trees.{library}")
-    model: TreeModel = getattr(module, _CLASS_OF[library])(content, options.intra_op_threads)
+    more = {} if missing is None else {"missing": missing}
+    model: TreeModel = getattr(module, _CLASS_OF[library])(content, options.intra_op_threads, **more)
     return model
 
 
 def _load(files: Files, manifest: Manifest, options: LoadOptions) -> TreesRuntime:
-    model = read_model(manifest.runtime, files[manifest.file], options)
+    model = read_model(manifest.runtime, files[manifest.file], options, manifest.missing)
     unknown_is_missing = import_module(f"runtimes.trees.{manifest.runtime}").UNKNOWN_IS_MISSING
     columns = Columns(manifest.inputs, model.features, named=model.named, unknown_is_missing=unknown_is_missing)
     labels = _labels(model, manifest)

@@ -1,11 +1,12 @@
 """XGBoost models in JSON or UBJSON (`save_model` of Booster, XGBClassifier and the others).
 
 The file lists the categories of a data frame, but neither the classes of a classifier nor the value that stands for a
-missing one: a label is the position of its class, and a missing value is NaN. If training stopped early, the best
-iteration answers, as in XGBoost's classes for scikit-learn.
+missing one: a label is the position of its class, and a missing value is NaN, or what model.yaml calls `missing`. If
+training stopped early, the best iteration answers, as in XGBoost's classes for scikit-learn.
 """
 
 import json
+import math
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -35,7 +36,8 @@ _MANY_CLASSES = ("multi:softprob", "multi:softmax")
 class XgboostModel:
     """See `runtimes.trees.model.TreeModel`."""
 
-    def __init__(self, content: bytes, threads: int) -> None:
+    def __init__(self, content: bytes, threads: int, missing: float = math.nan) -> None:
+        self._missing = missing
         self._booster = booster = _read(content, threads)
         require_sound_trees(booster)
         learner = json.loads(booster.save_config())["learner"]
@@ -81,7 +83,7 @@ class XgboostModel:
         if self._linear:
             import xgboost
 
-            data = xgboost.DMatrix(matrix, nthread=1)
+            data = xgboost.DMatrix(matrix, missing=self._missing, nthread=1)
             answer = self._booster.predict(data, output_margin=raw, validate_features=False)
         else:
             answer = self._booster.inplace_predict(
@@ -89,6 +91,7 @@ class XgboostModel:
                 iteration_range=self._range,
                 predict_type="margin" if raw else "value",
                 validate_features=False,
+                missing=self._missing,  # XGBoost takes NaN as well
             )
         return np.asarray(answer)
 

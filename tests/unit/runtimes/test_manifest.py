@@ -118,6 +118,8 @@ def tensor(**change: object) -> dict[str, object]:
         ({"resources": {"max_replicas": 1001}}, "max_replicas"),
         ({"resources": {"min_replicas": 2}}, r"model\.yaml asks for more min_replicas than max_replicas"),
         ({"resources": {"pip": "torch"}}, "pip"),
+        ({"missing": -999}, r"the key missing; a version of runtime \w+ does not take it\. Only xgboost does"),
+        ({"runtime": "xgboost", "missing": float("nan")}, "NaN is always a missing value for XGBoost"),
     ],
 )
 def test_an_illegal_manifest_is_refused(change, words):

@@ -289,5 +289,29 @@ def test_list_shows_what_a_gateway_says_of_the_registrys_versions(here, registry
     assert {row["version"]: row["state"] for row in rows}["1"] == "READY"
 
 
+def test_json_before_the_command_is_honoured(add, model, run):
+    assert add("fraud:18", model).exit_code == 0
+    (row,) = json.loads(run("models", "--json", "list").stdout)
+    assert (row["model"], row["version"]) == ("fraud", "18")
+
+
+@pytest.mark.parametrize(
+    ("batching", "shown"), [("batched", "yes"), ("NMF iterates over all rows of a request", "no"), ("", "")]
+)
+def test_list_says_in_a_word_if_requests_share_runs(add, model, run, monkeypatch, batching, shown):
+    assert add("fraud:18", model).exit_code == 0
+    held = {"model": "fraud", "version": "18", "state": "READY", "reason": "", "batching": batching}
+    monkeypatch.setattr("gateway.cli.models_show.ApiClient.models", lambda _: [held])
+    head, line = run("models", "list").stdout.splitlines()
+    assert line[head.index("BATCHING") :].strip() == shown
+    if batching:
+        assert f"batching: {batching}" in run("models", "show", "fraud:18").stdout
+
+
+def test_a_name_that_is_none_is_told_which_characters_there_may_be(add, model):
+    for reference in ("a/b:1", "Fraud Model:1"):
+        assert "letters, digits, dots, dashes and underscores" in refused(add(reference, model))
+
+
 def test_a_version_that_a_replica_serves_is_shown_without_a_command(here):
     assert "linear" in here("models").stdout

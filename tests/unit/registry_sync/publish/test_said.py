@@ -15,12 +15,14 @@ def merged(*said: object) -> tuple[TensorSpec, ...]:
 
 
 def test_settings_are_values_of_yaml():
-    pairs = ["batch=none", "max_batch=1", "accepts_other_versions=true", "packages=[a, b==2]", "resources.num_cpus=2"]
+    pairs = ["batch=none", "max_batch=1", "accepts_other_versions=true", "packages=[a, b==2]", "missing=-999"]
+    pairs += ["resources.num_cpus=2"]
     assert parse_settings(pairs) == {
         "batch": "none",
         "max_batch": 1,
         "accepts_other_versions": True,
         "packages": ["a", "b==2"],
+        "missing": -999,
         "resources": {"num_cpus": 2},
     }
 

@@ -28,3 +28,9 @@ def test_a_reference_is_printed_as_it_is_read(text):
 def test_a_reference_of_another_form_is_refused(text):
     with pytest.raises(Rejected, match="An arm must be bound to model@alias or model:version, not "):
         parse_ref(text)
+
+
+@pytest.mark.parametrize("text", ["a/b:1", "Fraud Model:1", "m:-1", "fräud@champion"])
+def test_a_reference_with_other_characters_is_told_which_there_may_be(text):
+    with pytest.raises(Rejected, match="have letters, digits, dots, dashes and underscores"):
+        parse_ref(text)

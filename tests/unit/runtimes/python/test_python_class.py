@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
@@ -43,22 +44,45 @@ def test_it_reads_files_and_imports_modules_of_its_folder():
     assert answer.tolist() == [9.0]
 
 
-def test_text_comes_as_bytes_and_may_go_as_str():
+@pytest.mark.parametrize("returned", ["np.array(upper)", "upper", "[each.encode() for each in upper]"])
+def test_text_comes_as_str_and_may_go_as_bytes(returned):
     source = """
         import numpy as np
         class Upper:
             def __init__(self, folder): pass
             def predict(self, inputs):
-                assert all(type(each) is bytes for each in inputs["words"])
-                return {"upper": np.array([each.decode().upper() for each in inputs["words"]])}
-    """
+                assert all(type(each) is str for each in inputs["words"])
+                upper = [each.upper() for each in inputs["words"]]
+                return {"upper": RETURNED}
+    """.replace("RETURNED", returned)
     tensors = {
         "inputs": (TensorSpec("text", "BYTES", (-1,), source="words"),),
         "outputs": (TensorSpec("upper", "BYTES", (-1,)),),
     }
     runtime = load_python(source, entry="Upper", **tensors)
-    (answer,) = runtime.run({"text": np.array(["grün".encode(), b""], object)}, ["upper"])
-    assert answer.tolist() == ["GRÜN".encode(), b""]
+    (answer,) = runtime.run({"text": np.array(["grün".encode(), b"", b"\0"], object)}, ["upper"])
+    assert answer.tolist()[:2] == ["GRÜN".encode(), b""]
+    with pytest.raises(ModelFailed, match="Input text holds a text that is not UTF-8"):
+        runtime.run({"text": np.array([b"\xff"], object)}, ["upper"])
+
+
+@pytest.mark.parametrize(
+    ("body", "output", "expected"),
+    [
+        ("return {'y': [1.5] * len(inputs['x'])}", TensorSpec("y", "FP32", (-1,)), [1.5]),
+        ("return {'y': inputs['x'].sum()}", TensorSpec("y", "FP64", ()), 2.0),
+        ("return {'y': (inputs['x'].sum(1) > 1).astype('i4')}", TensorSpec("y", "INT64", (-1,)), [1]),
+        ("return {'y': inputs['x'].sum(1).astype('f8')}", TensorSpec("y", "FP32", (-1,)), [2.0]),
+        ("return {'y': [b'a' + bytes(1)]}", TensorSpec("y", "BYTES", (-1,)), [b"a\0"]),
+    ],
+    ids=["list", "scalar", "int32 for INT64", "float64 for FP32", "bytes that end with zero"],
+)
+def test_an_answer_is_taken_as_what_numpy_makes_of_it_within_its_kind(body, output, expected):
+    batch = 0 if output.shape else "none"
+    runtime = load_python(PREDICT.replace("{}", body), outputs=(output,), batch=batch)
+    (answer,) = runtime.run({"x": np.ones((1, 2), np.float32)}, ["y"])
+    assert answer.dtype == NUMPY_OF[output.datatype]
+    assert answer.tolist() == expected
 
 
 def test_its_arrays_are_its_own_alone():
@@ -83,8 +107,10 @@ def test_its_arrays_are_its_own_alone():
         ("return [1]", "predict returned a list; it must return a dictionary of NumPy arrays"),
         ("return None", "predict returned a NoneType"),
         ("return {'total': inputs['x'][:, 0]}", "predict returned 'total'; model.yaml also names sum"),
-        ("return {'sum': [1.0]}", "predict returned sum as a list; it must be a NumPy array"),
-        ("return {'sum': inputs['x'].sum(axis=1).astype('f8')}", r"returned sum as float64 \[1\]; .* FP32 \[-1\]"),
+        ("return {'sum': {}}", "predict returned sum as a dict; it must be a NumPy array"),
+        ("return {'sum': [[1.0], [1.0, 2.0]]}", "predict returned sum as a list that is no array"),
+        ("return {'sum': ['a']}", "returned sum as object"),
+        ("return {'sum': inputs['x'].sum(axis=1) * 1j}", r"returned sum as complex64 \[1\]; .* FP32 \[-1\]"),
         ("return {'sum': inputs['x']}", r"returned sum as float32 \[1, 2\]"),
         ("return {'sum': np.array([object()])}", "predict returned sum with <object object"),
         ("return {'sum': inputs['y']}", r"predict raised KeyError: 'y' \(model\.py, line 5\)"),

@@ -114,6 +114,10 @@ def test_names_that_are_no_classes_for_models_are_not_trusted(name):
     assert untrusted([name], ()) == [name]
 
 
+def test_a_dictionary_that_keeps_its_order_is_trusted():
+    assert not untrusted(["collections.OrderedDict"], ())
+
+
 def test_a_vectorizer_that_opens_files_is_refused():
     content = skops.io.dumps(CountVectorizer(input="filename", vocabulary=["a"]))
     with pytest.raises(ModelRefused, match="input='filename' opens the files that callers name"):
@@ -138,6 +142,7 @@ def test_a_home_made_type_needs_the_manifest_and_the_operator():
         load_content(content)
     assert f"`trusted_types: [{HOME_MADE}]` into model.yaml" in str(neither.value)
     assert f"POINTSMAN_TRUSTED_TYPES={HOME_MADE}" in str(neither.value)
+    assert f"`pointsman models add --trust {HOME_MADE}`" in str(neither.value)
     with pytest.raises(ModelRefused, match="operator set POINTSMAN_TRUSTED_TYPES"):
         load_content(content, **named)
     with pytest.raises(ModelRefused, match=r"into model\.yaml"):

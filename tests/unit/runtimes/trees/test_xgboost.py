@@ -7,6 +7,8 @@ import pytest
 import xgboost
 
 from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.kinds import drafter_of
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
 from tests.unit.runtimes.trees.support import (
     answers,
@@ -211,3 +213,24 @@ def test_a_tree_that_leads_nowhere_is_refused_before_it_ends_the_process(paramet
     model = xgboost.XGBRegressor(**{**TREES, **parameters}).fit(X, target)
     with pytest.raises(ModelRefused, match="damaged: their nodes lead nowhere"):
         drafted("xgboost", _damaged(model, damage), file="model.json")
+
+
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear"])
+def test_the_value_that_means_missing_is_what_the_manifest_says(booster):
+    table = np.nan_to_num(X).astype(np.float32)
+    table[::3] = -999
+    model = xgboost.XGBRegressor(n_estimators=4, n_jobs=1, missing=-999, booster=booster).fit(table, Y2)
+    unsaid = answers(load_drafted("xgboost", content_of(model)), {"X": table})["prediction"]
+    said = load_drafted("xgboost", content_of(model), missing=-999.0)
+    np.testing.assert_array_equal(answers(said, {"X": table})["prediction"], model.predict(table))
+    assert not np.array_equal(unsaid, model.predict(table))
+    as_nan = np.where(table == -999, np.nan, table).astype(np.float32)
+    np.testing.assert_array_equal(answers(said, {"X": as_nan})["prediction"], model.predict(table))
+
+
+def test_a_draft_says_that_the_file_does_not_know_the_missing_value():
+    content = content_of(xgboost.XGBRegressor(n_estimators=2, n_jobs=1).fit(X, Y2))
+    sentence = "NaN is taken. If it was another one, say --set missing=-999."
+    for said, count in (({}, 1), ({"missing": -999}, 0)):
+        draft = drafter_of("xgboost")({"m.ubj": content}, "m.ubj", LoadOptions(), said)
+        assert sum(sentence in remark for remark in draft.remarks) == count
