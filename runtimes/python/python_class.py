@@ -6,8 +6,9 @@
 
 `folder` has the files of the version, and is the first place from which modules are imported. `predict` gets every
 input by its name, as read-only arrays, and returns every output, as arrays, lists or scalars. It is never called by two
-threads at once. Inputs of BYTES are arrays of `str` objects; those that it returns may be `bytes`, too. For
-`pointsman models add`, the class may have attributes `inputs` and `outputs` as in model.yaml.
+threads at once. Inputs of BYTES are arrays of `str` objects, or of `bytes` if the class has `takes_bytes = True`, as
+for images; those that it returns may be either. For `pointsman models add`, the class may have attributes `inputs` and
+`outputs` as in model.yaml.
 """
 
 import importlib
@@ -36,6 +37,7 @@ class PythonRuntime:
         self.signature = signature
         self.unbatched_because = ""
         self._predict = model.predict
+        self._takes_bytes = bool(getattr(model, "takes_bytes", False))
         self._own_names = {spec.name: spec.own_name for spec in signature.inputs}
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -43,7 +45,9 @@ class PythonRuntime:
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """See `Runtime.run`."""
         given = {
-            self._own_names[name]: read_only(words(name, tensor) if tensor.dtype == BYTES else tensor)
+            self._own_names[name]: read_only(
+                words(name, tensor) if tensor.dtype == BYTES and not self._takes_bytes else tensor
+            )
             for name, tensor in inputs.items()
         }
         try:

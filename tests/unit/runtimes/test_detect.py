@@ -48,7 +48,7 @@ def test_xgboosts_ubjson_is_known():
     assert detect({"m": b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{"}).runtime == "xgboost"
 
 
-@pytest.mark.parametrize("content", [pickle.dumps(3), gzip.compress(pickle.dumps(3))])
+@pytest.mark.parametrize("content", [pickle.dumps(3), gzip.compress(pickle.dumps(3))], ids=["plain", "gzip"])
 def test_pickles_are_scikit_learns_also_compressed(content):
     assert detect({"model.joblib": content}) == ("sklearn", "model.joblib")
 
@@ -85,6 +85,7 @@ def test_several_models_must_be_told_apart():
         (b"\0\0\0\0ORTM", "the .onnx file"),
         (b"hello", "Known are ONNX"),
     ],
+    ids=["pytorch", "keras", "ort", "text"],
 )
 def test_what_is_unknown_lists_what_is_known_and_what_to_do(content, advice):
     with pytest.raises(ModelRefused, match=r"Known are ONNX .* Python class") as refused:

@@ -66,6 +66,22 @@ def test_text_comes_as_str_and_may_go_as_bytes(returned):
         runtime.run({"text": np.array([b"\xff"], object)}, ["upper"])
 
 
+def test_bytes_that_are_no_text_come_as_bytes_if_the_class_says_so():
+    source = """
+        class Model:
+            takes_bytes = True
+            def __init__(self, folder): pass
+            def predict(self, inputs):
+                return {"size": [len(each) for each in inputs["image"]]}
+    """
+    tensors = {
+        "inputs": (TensorSpec("image", "BYTES", (-1,)),),
+        "outputs": (TensorSpec("size", "INT64", (-1,)),),
+    }
+    (sizes,) = load_python(source, **tensors).run({"image": np.array([b"\xff\xd8\xff", b""], object)}, ["size"])
+    assert sizes.tolist() == [3, 0]
+
+
 @pytest.mark.parametrize(
     ("body", "output", "expected"),
     [
