@@ -50,7 +50,7 @@ def test_a_truncated_file_is_refused(published, manifest_of):
 
 @pytest.mark.parametrize("content", [b"", b"neither"])
 @pytest.mark.parametrize(
-    ("file", "words"), [("model.onnx", "ONNX Runtime cannot load"), ("model.skops", "skops cannot")]
+    ("file", "words"), [("model.onnx", "ONNX Runtime cannot load"), ("model.skops", "skops archive cannot be read")]
 )
 def test_what_is_no_model_is_refused(manifest_of, content, file, words):
     with pytest.raises(ModelRefused, match=words):
