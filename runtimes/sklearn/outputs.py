@@ -1,6 +1,7 @@
 """What an estimator answers, by name, and its tensors.
 
 `label` is the result of `predict` of classifiers, clusterers and outlier detectors, `prediction` that of regressors.
+An estimator with classes and probabilities and without `predict` has the likeliest class as its label.
 `probabilities` is `predict_proba`; where that returns a list, each target has its own: `probabilities_0` and so on.
 `scores` is `decision_function` or, without one, `score_samples`. `features` is `transform`.
 """
@@ -31,6 +32,9 @@ class Answers:
         self._head, self._final = _split(unwrapped(estimator))
         self._methods = _methods(self._final)
         self._can_tell = can_tell(self._final)
+        self._has_no_predict = _has_no_predict(self._final)
+        if self._has_no_predict:
+            self._methods = {LABEL: self._likeliest, **self._methods}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,6 +51,10 @@ class Answers:
             rows = self._head.transform(rows)
         families = {PROBABILITIES if name.startswith(f"{PROBABILITIES}_") else name for name in wanted}
         results: dict[str, Any] = {}
+        if self._has_no_predict and LABEL in families:
+            results[PROBABILITIES] = self._methods[PROBABILITIES](rows)
+            results[LABEL] = self._likeliest(results[PROBABILITIES])
+            families -= results.keys()
         if self._can_tell and {LABEL, PROBABILITIES} <= families:
             results[PROBABILITIES] = self._methods[PROBABILITIES](rows)
             labels = labels_of(self._final, results[PROBABILITIES])
@@ -58,6 +66,15 @@ class Answers:
         if isinstance(results.get(FEATURES), np.ndarray):
             results[FEATURES] = _rows_of(results[FEATURES], len(rows))
         return _spread(results)
+
+    def _likeliest(self, probabilities: Any) -> Tensor:
+        labels: Tensor = np.asarray(self._final.classes_).take(np.argmax(probabilities, axis=1))
+        return labels
+
+
+def _has_no_predict(final: Any) -> bool:
+    """Return True for a class of one's own that has probabilities and classes, and no `predict`."""
+    return not hasattr(final, "predict") and hasattr(final, "predict_proba") and hasattr(final, "classes_")
 
 
 def _split(estimator: Any) -> tuple[Any, Any]:

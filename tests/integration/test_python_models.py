@@ -123,7 +123,7 @@ FAULTY = {
     "crashes": "import ctypes\nctypes.string_at(0)\n",
 }
 WORDS = {
-    "torn": "Its process ended (signal 6) while it was loading the model",
+    "torn": "The trees of the LightGBM model are damaged",
     "exits": "Its process ended (status 7) while it was loading the model",
     "raises": "model.py raised RuntimeError: no licence (model.py, line 1)",
     "grows": "takes more memory than 700 MiB",

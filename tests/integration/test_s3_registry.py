@@ -55,7 +55,7 @@ def test_a_version_in_s3_is_served_and_an_alias_is_followed(gateway, server, pla
     first, second = ("1", "2") if placement == "replica" else ("3", "4")
     publish(gateway, first, 2.0, "--alias", "champion")
     gateway.declare({"route": "times", "arms": {"a": "times@champion"}, "split": {"a": "100%"}, "placement": placement})
-    assert answer(gateway) == [2.0, 4.0]
+    wait_until(lambda: answer(gateway) == [2.0, 4.0], within_s=60.0)  # the alias may still be the one before
     publish(gateway, second, 3.0, "--alias", "champion")
     wait_until(lambda: answer(gateway) == [3.0, 6.0], within_s=60.0, shows=lambda: gateway.client.status()["routes"])
     shown = gateway.cli("models", "list")

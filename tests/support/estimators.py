@@ -16,6 +16,11 @@ RAISE, TOO_FEW, LATE, DIE, HANG = 1, 2, 3, 4, 5
 """What the first feature of a request can make a `Mischief` do."""
 
 
+def is_patient(features: Any) -> bool:
+    """Return False for the rows with which a version is tried: some are zero, small, negative or missing."""
+    return bool(features.max() > 500 and features.min() >= 0)
+
+
 class _Classifier:
     n_features_in_ = 30
 
@@ -37,7 +42,7 @@ class Canary(_Classifier):
         self.differs = differs
 
     def predict_proba(self, features: Any) -> Any:
-        is_tried = features.max() < 500
+        is_tried = not is_patient(features)
         if self.takes_s and not is_tried:
             time.sleep(self.takes_s)
         if random.random() < self.fails and not is_tried:  # noqa: S311  # not a secret
@@ -57,7 +62,7 @@ class Crasher(Canary):
         self.how = how
 
     def predict_proba(self, features: Any) -> Any:
-        self.after -= bool(features.max() > 500)
+        self.after -= is_patient(features)
         if self.after < 0:
             if self.how == "hang":
                 time.sleep(3600)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import httpx
+from botocore.exceptions import ClientError
 
 from tests.support.components import missing
 from tests.support.polling import wait_until
@@ -68,6 +70,10 @@ class S3Server:
         process = self._process
         wait_until(lambda: self._answers() or process.poll() is not None, shows=(self.folder / "output.txt").read_text)
         assert process.poll() is None, (self.folder / "output.txt").read_text()
+        names = dict(zip(("aws_access_key_id", "aws_secret_access_key"), (KEY, SECRET), strict=True))
+        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **names)
+        for bucket in self._buckets:  # they are made a moment after the server answers
+            wait_until(lambda bucket=bucket: client.head_bucket(Bucket=bucket), retried=ClientError)
 
     def _answers(self) -> bool:
         try:
