@@ -18,7 +18,7 @@ RAISE, TOO_FEW, LATE, DIE, HANG = 1, 2, 3, 4, 5
 
 def is_patient(features: Any) -> bool:
     """Return False for the rows with which a version is tried: some are zero, small, negative or missing."""
-    return bool(features.max() > 500 and features.min() >= 0)
+    return bool(features.max() >= 500 and features.min() >= 0)
 
 
 class _Classifier:
