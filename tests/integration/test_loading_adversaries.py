@@ -190,6 +190,7 @@ class Shown:
         return {route: sentence for route, sentence in self.now.items() if route not in REFUSED}
 
 
+@pytest.mark.timeout(900)
 def test_a_hundred_versions_at_once_are_refused_or_wait_with_a_reason_and_other_routes_notice_nothing(watched):
     """The good ones are one model, which is tried once. Nothing is said of how many wait at the same moment."""
     good = [f"good-{number}" for number in range(VERSIONS_AT_ONCE - len(REFUSED))]
