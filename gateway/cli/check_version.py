@@ -9,15 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.execution.model_environment import passed_on
-from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.child import THREADS, ChildProcess
+from gateway.execution.process.network import NO_NETWORK
 from registry_sync.publish.messages import Message, Result, ToCheck, decode
 from registry_sync.publish.steps import Began, Step
 
 _WORKER = "gateway.cli.check_worker"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory", "Unable to allocate")
-
-_NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
 
 
 class Checked(NamedTuple):
@@ -38,7 +36,7 @@ def check_in_process(task: ToCheck, on_step: Callable[[str], None]) -> Checked:
     Raises:
         OSError: no process can be started.
     """
-    one_thread = dict.fromkeys(_THREADS, "1")  # with several it could not leave its network (`start_model`)
+    one_thread = dict.fromkeys(THREADS, "1")  # with several it could not leave its network (`start_model`)
     environment = {**passed_on(os.environ), **one_thread}
     content = msgspec.json.encode(task)
     child = ChildProcess(_WORKER, task.source, environment=environment, nice=0, content=content)
@@ -91,6 +89,6 @@ def _explained(step: Step, task: ToCheck) -> Step:
     if step.state == "failed" and limit and any(word in step.detail for word in _NO_MEMORY):
         detail = f"It takes more memory than {limit >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES). {step.detail}"
         return msgspec.structs.replace(step, detail=detail)
-    if step.state == "failed" and not task.options.has_network and any(word in step.detail for word in _NO_NETWORK):
+    if step.state == "failed" and not task.options.has_network and any(word in step.detail for word in NO_NETWORK):
         return msgspec.structs.replace(step, detail=f"{step.detail} A version is tried without network.")
     return step

@@ -16,8 +16,6 @@ ONNX_DOMAINS = ("", "ai.onnx")
 _ORT_FORMAT = b"ORTM"
 """What begins at byte 4 of a model in ONNX Runtime's own format."""
 
-_NO_MODEL = "ONNX Runtime cannot load the file, which is no ONNX model, or not all of one"
-
 
 class Value(NamedTuple):
     """An input or output as the graph describes it. `shape` is None if the graph says nothing about it.
@@ -62,12 +60,6 @@ def _shape(kind: Any) -> tuple[int | str, ...] | None:
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
         for dim in kind.tensor_type.shape.dim
     )
-
-
-def nodes_of(model: Any) -> Iterator[Any]:
-    """Yield every node: of the graph, its subgraphs, and the model's functions."""
-    for graph in (model.graph, *model.functions):
-        yield from _nodes(graph.node)
 
 
 def _nodes(nodes: Any) -> Iterator[Any]:

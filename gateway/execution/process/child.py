@@ -18,6 +18,9 @@ from typing import BinaryIO
 from runtimes.manifest import Example
 from runtimes.python.folder import remove_unused
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""The variables that say how many threads numerical libraries start."""
+
 _STDERR = 2
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.execution.model_environment import passed_on
-from gateway.execution.process.child import ChildProcess
+from gateway.execution.process.child import THREADS, ChildProcess
 from gateway.execution.process.frames import (
     BatchResult,
     FrameMessage,
@@ -34,7 +34,6 @@ from runtimes.python.folder import temporary_folder
 from runtimes.runtime import check_examples, with_examples
 
 _WORKER = "gateway.execution.process.worker"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MOST_EXAMPLE_ELEMENTS = 1 << 20
 """Of the examples that a process sends, which the gateway itself builds. It is 4 MB of FP32."""
 
@@ -77,7 +76,7 @@ def start_model(
         RegistryError: the version cannot be fetched.
     """
     pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
-    threads = dict.fromkeys(_THREADS, "1" if is_trial else str(options.load.intra_op_threads))
+    threads = dict.fromkeys(THREADS, "1" if is_trial else str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
     with ExitStack() as fetched:
         local = Path(options.registry).absolute()

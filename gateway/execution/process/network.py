@@ -4,6 +4,9 @@ import ctypes
 import os
 from pathlib import Path
 
+NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
+"""What errors say in a process without network."""
+
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
 
 

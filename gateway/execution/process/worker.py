@@ -40,7 +40,7 @@ from gateway.execution.process.frames import (
     result_frame,
 )
 from gateway.execution.process.memory import own_bytes
-from gateway.execution.process.network import leave_network
+from gateway.execution.process.network import NO_NETWORK, leave_network
 from gateway.execution.process.wire import receive, send
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
@@ -54,7 +54,6 @@ from runtimes.runtime import found_examples
 
 _OOM_SCORE = "500"
 _LIBRARIES = {"sklearn": "sklearn", "lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"}
-_NO_NETWORK = ("Network is unreachable", "name resolution", "Name or service not known")
 _NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=true gives it one."
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
@@ -159,7 +158,7 @@ class Worker:
 
 
 def _with_advice(sentence: str, to_load: ModelToLoad) -> str:
-    if to_load.is_trial and not to_load.options.has_network and any(word in sentence for word in _NO_NETWORK):
+    if to_load.is_trial and not to_load.options.has_network and any(word in sentence for word in NO_NETWORK):
         return f"{sentence} {_NETWORK_ADVICE}"
     return sentence
 
