@@ -7,30 +7,23 @@ closed, since the command has ended, the kernel kills this process. What the mod
 """
 
 import os
-import resource
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from gateway.execution.process.die_with import die_with
 from gateway.execution.process.network import leave_network
+from gateway.execution.process.parent import connect_to_parent, limit_memory
 from registry_sync.publish.messages import Message, decode_task, encode
 from registry_sync.publish.steps import StepFailed, Steps
 from registry_sync.publish.work import check
-
-_OOM_SCORE = "500"
 
 
 def main() -> None:
     """Check the version, and report each step."""
     descriptor, pipe, _ = sys.argv[1:]
-    die_with(int(pipe))
-    connection = socket.socket(fileno=int(descriptor))
-    os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
-    os.set_inheritable(int(pipe), False)
+    connection = connect_to_parent(descriptor, pipe)
     os.dup2(2, 1)
 
     def report(message: Message) -> None:
@@ -41,7 +34,7 @@ def main() -> None:
     os.chdir("/")  # a model must not find files where the command happens to be run
     steps = Steps(report)
     remarks = () if to_check.options.has_network else _leave_network(steps)
-    _limit_memory(to_check.options.max_bytes)
+    limit_memory(to_check.options.max_bytes)
     with suppress(StepFailed):
         result = check(to_check, steps)
         report(msgspec.structs.replace(result, remarks=(*remarks, *result.remarks)))
@@ -56,16 +49,6 @@ def _leave_network(steps: Steps) -> tuple[str, ...]:
         steps.note("network", "remark", remark)
         return (remark,)
     return ()
-
-
-def _limit_memory(limit: int) -> None:
-    """Limit the memory of this process, as a trial does before a gateway loads the version."""
-    if not limit:
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
-    with suppress(OSError):  # if memory runs out all the same, the kernel ends this process before others
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
 if __name__ == "__main__":

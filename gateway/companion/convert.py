@@ -12,14 +12,12 @@ import resource
 import signal
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from gateway.execution.process.die_with import die_with
-
-_OOM_SCORE = "500"
+from gateway.execution.process.parent import die_first
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -37,9 +35,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     task = msgspec.json.decode(given, type=Task)
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
-    # If memory runs out all the same, the kernel ends this process before any other of ours.
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    die_first()
 
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.directory import DirectorySink

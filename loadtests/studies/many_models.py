@@ -5,7 +5,6 @@ that is busy with other work slows both alike. `python -m loadtests.studies.many
 [--json]`. The study of many routes uses the registry that is written here.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +17,9 @@ import psutil
 import typer
 import yaml
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from rich.console import Console
-from rich.table import Table
 
 from gateway.access.change_header import CHANGE_HEADER
+from loadtests.figures import print_figures
 from loadtests.onnx_version import write_onnx_version
 from loadtests.soak.gateway import Gateway, new_home, serving
 from registry_sync.registries.directory import ALIASES
@@ -51,13 +49,7 @@ def main(
             publish_weights(folder / "models", f"weights-{number:04}", number)
         with serving(folder, port) as gateway:
             figures = _measure(gateway, models, rounds)
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    table = Table("figure", "value", box=None)
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
+    print_figures(figures, as_json=as_json)
 
 
 def _measure(gateway: Gateway, models: int, rounds: int) -> dict[str, float]:

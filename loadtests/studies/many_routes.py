@@ -5,7 +5,6 @@ under way; all have guardrails. Processor time is that of whole processes. `pyth
 [--routes N] [--models N] [--replicas N] [--redis] [--busy N] [--json]`.
 """
 
-import json
 import math
 import os
 import socket
@@ -22,10 +21,9 @@ from typing import Annotated, Any
 import httpx
 import psutil
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from gateway.access.change_header import CHANGE_HEADER
+from loadtests.figures import print_figures
 from loadtests.soak.gateway import COMMAND, Gateway, new_home, serving
 from loadtests.studies.many_models import move_aliases, publish
 
@@ -61,13 +59,7 @@ def main(
         settings = {"STORE": stack.enter_context(_redis(folder, port + 2 * replicas))} if redis else {}
         node = [stack.enter_context(serving(folder, port + 2 * each, **settings)) for each in range(replicas)]
         figures = _measure(node, declared, busy=busy, seconds=seconds)
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    table = Table("figure", "value", box=None)
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
+    print_figures(figures, as_json=as_json)
 
 
 def _measure(node: Sequence[Gateway], declared: list[dict[str, Any]], *, busy: int, seconds: float) -> dict[str, float]:

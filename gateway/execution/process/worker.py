@@ -12,19 +12,14 @@ kernel kills this process, whatever its model is doing.
 Standard input says what to load (`ModelToLoad`, in JSON). MODEL is its name, for a person who lists the processes.
 """
 
-import os
-import resource
-import socket
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 
 import msgspec
 
-from gateway.execution.process.die_with import die_with
 from gateway.execution.process.frames import (
     FrameMessage,
     MeasureMemory,
@@ -41,6 +36,7 @@ from gateway.execution.process.frames import (
 )
 from gateway.execution.process.memory import own_bytes
 from gateway.execution.process.network import NO_NETWORK, leave_network
+from gateway.execution.process.parent import connect_to_parent, lift_limit, limit_memory
 from gateway.execution.process.wire import receive, send
 from registry_sync.errors import RegistryError
 from registry_sync.pinned import load_pinned
@@ -52,7 +48,6 @@ from runtimes.kinds import loader_of
 from runtimes.manifest import Files, Manifest
 from runtimes.runtime import found_examples
 
-_OOM_SCORE = "500"
 _LIBRARIES = {"sklearn": "sklearn", "lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"}
 _NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=true gives it one."
 _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory")
@@ -61,10 +56,7 @@ _NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate 
 def main() -> None:
     """Load the model and answer batches until the replica closes the connection."""
     descriptor, pipe, _ = sys.argv[1:]
-    die_with(int(pipe))
-    connection = socket.socket(fileno=int(descriptor))
-    os.set_inheritable(int(descriptor), False)  # a process that the model starts would keep the connection open
-    os.set_inheritable(int(pipe), False)
+    connection = connect_to_parent(descriptor, pipe)
     to_load = msgspec.json.decode(sys.stdin.buffer.read(), type=ModelToLoad)
     worker = Worker(to_load)
     try:
@@ -94,13 +86,8 @@ class Worker:
             ModelRefused, RegistryError: it cannot be loaded.
         """
         to_load = self._to_load
-        limit, (_, most) = to_load.options.max_bytes, resource.getrlimit(resource.RLIMIT_DATA)
-        if limit:
-            allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
-            resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
-            # If memory runs out all the same, the kernel ends this process before any other of ours.
-            with suppress(OSError):
-                Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+        limit = to_load.options.max_bytes
+        limit_memory(limit)
         key = VersionKey(*to_load.key)
         try:
             version = load_pinned(to_load.registry, key, to_load.options, to_load.seen, self._prepare)
@@ -110,7 +97,7 @@ class Worker:
                 raise ModelRefused(sentence) from error
             raise
         if not to_load.is_trial:
-            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+            lift_limit()
         assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
         self._runtime, self._manifest = version.runtime, version.manifest
         self._unbatched_because = self._runtime.unbatched_because or to_load.unbatched_because or ""
