@@ -9,6 +9,10 @@ class UnknownModel(RegistryError):
     """There is no such model, version or alias. The sentence lists those that there are."""
 
 
+class NoManifest(UnknownModel):
+    """The version is there, and has no model.yaml."""
+
+
 class RegistryUnavailable(RegistryError):
     """The registry cannot be read. Loaded versions go on serving."""
 

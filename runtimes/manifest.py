@@ -136,7 +136,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     that the artifact holds and that neither skops nor we know. `made_with` has the versions of the packages that made
     the artifact, such as "scikit-learn==1.9.1"; with `accepts_other_versions`, others may load it. `packages` are what
     the model's code imports, as in a requirements file. `entry` is the class of a Python function in `file`.
-    `missing` is the value that XGBoost takes for a missing one, as well as NaN: its files do not say it.
+    `missing` is the value that XGBoost takes for a missing one, as well as NaN: its files do not say it. `tags` say
+    where the version comes from, such as "run_id=3f2a" and "data_set=2026-11".
     """
 
     runtime: RuntimeName
@@ -157,6 +158,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     packages: tuple[str, ...] = ()
     entry: str = ""
     missing: float | None = None
+    tags: tuple[Annotated[str, msgspec.Meta(pattern="^[^=]+=", max_length=5000)], ...] = ()
 
     @property
     def signature(self) -> Signature:

@@ -1,10 +1,25 @@
 """The registries, one file each, and the Protocol that they share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from runtimes.manifest import Files, Manifest
+
+
+class Details(NamedTuple):
+    """What a registry knows of a version besides its content. Tags may change at any time.
+
+    `run_id` and `data_set` name the training run and its data, `source` is where the run wrote the artifact, and
+    `registered_by` who registered the version. Each is empty where the registry does not know it.
+    """
+
+    tags: Mapping[str, str] = MappingProxyType({})
+    run_id: str = ""
+    data_set: str = ""
+    source: str = ""
+    registered_by: str = ""
 
 
 class Registry(Protocol):
@@ -40,6 +55,37 @@ class Registry(Protocol):
 
         Raises:
             UnknownModel: a file is missing.
+        """
+
+    def details(self, model: str, version: str) -> Details:
+        """Return what else is known of a version.
+
+        Raises:
+            UnknownModel: there is no such version.
+        """
+
+
+class RemoteRegistry(Registry, Protocol):
+    """A registry that is read over a network. `registry_sync.copy` copies from it what a machine needs.
+
+    `manifest` raises `NoManifest` for a version that has none, as in MLflow: the copy makes one out of the files.
+    """
+
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+        """Return the aliases of each of these models that is there, with as few requests as the registry allows."""
+
+    def files(self, model: str, version: str) -> Mapping[str, int]:
+        """Return the size in bytes of every file of a version, by its path below the version's folder.
+
+        Raises:
+            UnknownModel: there is no such version.
+        """
+
+    def read(self, model: str, version: str, file: str) -> Iterator[bytes]:
+        """Read a file piece by piece.
+
+        Raises:
+            UnknownModel: it is missing.
         """
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries import Details
+from registry_sync.registries.details import details_of
 from registry_sync.registries.regular_file import NotRegular, open_regular_file, opened_stat, read_regular_file
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
@@ -93,6 +95,10 @@ class DirectoryRegistry:
     def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
         """See `Registry.fetch`."""
         return {file: self._fetch(model, version, file) for file in manifest.pinned}
+
+    def details(self, model: str, version: str) -> Details:
+        """See `Registry.details`."""
+        return details_of(self.manifest(model, version))
 
     def _fetch(self, model: str, version: str, file: str) -> bytes:
         path = self._root / model / version / file

@@ -8,7 +8,8 @@ the role of a pod, and so on). What is read every few seconds is read only if it
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import boto3
@@ -16,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.registries import Details
+from registry_sync.registries.details import details_of
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Files, Manifest
@@ -24,6 +27,7 @@ ALIASES = "aliases.yaml"
 
 _MAX_TEXT_BYTES = 1024 * 1024
 _MAX_FILE_BYTES = 4 * 1024**3
+_PIECE_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _UNCHANGED = frozenset({"304", "NotModified"})
 _CONFIG = Config(
@@ -110,8 +114,44 @@ class S3Registry:
         """See `Registry.fetch`."""
         return {file: self.file(f"{model}/{version}/{file}") for file in manifest.pinned}
 
+    def details(self, model: str, version: str) -> Details:
+        """See `Registry.details`."""
+        return details_of(self.manifest(model, version))
+
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+        """See `RemoteRegistry.all_aliases`. S3 has no question for several objects: each is read if it has changed."""
+        found = {}
+        for model in models:
+            with suppress(UnknownModel):
+                found[model] = self.aliases(model)
+        return found
+
+    def files(self, model: str, version: str) -> Mapping[str, int]:
+        """See `RemoteRegistry.files`."""
+        below = f"{model}/{version}/"
+        start = len(self._place.prefix + below)
+        pages = self._list(below)
+        found = {each["Key"][start:]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
+        if not found:
+            raise UnknownModel(f"The registry has no files of {model}:{version}.")
+        return found
+
+    def read(self, model: str, version: str, file: str) -> Iterator[bytes]:
+        """See `RemoteRegistry.read`."""
+        key = f"{model}/{version}/{file}"
+        answer = self._open(key)
+        try:
+            yield from answer["Body"].iter_chunks(_PIECE_BYTES)
+        except (BotoCoreError, OSError) as error:
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+        finally:
+            answer["Body"].close()
+
     def file(self, key: str) -> bytes:
         """Return the content of an object. Raises like `fetch`."""
+        return self._read(key, self._open(key))
+
+    def _open(self, key: str) -> Mapping[str, Any]:
         try:
             answer = self._call("get_object", key)
         except KeyError:
@@ -119,7 +159,7 @@ class S3Registry:
         if answer["ContentLength"] > _MAX_FILE_BYTES:
             answer["Body"].close()
             raise ModelRefused(f"{key} is larger than {_MAX_FILE_BYTES} bytes.")
-        return self._read(key, answer)
+        return answer
 
     def _text(self, key: str) -> str:
         """Return the content of a small object. Read it only if it has changed since the last call.
