@@ -261,7 +261,8 @@ def forest(model: Path) -> None:
 @pytest.mark.parametrize(("name", "publish"), [("weights", partial(large, 120 * MEBIBYTE)), ("forest", forest)])
 def test_the_memory_of_an_unloaded_version_is_given_back(watched, name, publish):
     publish(watched.models / name)
-    damaged("model.pkl", bytes, watched.models / "small")  # so that the library is there before
+    damaged("model.pkl", bytes, watched.models / "small")
+    watched.serve("small", arms={"a": "small:1"}, split={"a": "100%"})  # so that the library is there before
     watched.serve(name, arms={"a": "linear:1"}, split={"a": "100%"})
     before = resident_bytes(watched)
     declare(watched, name, name)
