@@ -62,9 +62,9 @@ def parse_place(url: str) -> Place:
     return Place(bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
 
 
-def s3_client() -> Any:
-    """Return a client. It may be used by several threads."""
-    return boto3.session.Session().client("s3", config=_CONFIG)
+def s3_client(**given: str) -> Any:
+    """Return a client. It may be used by several threads. `given` goes before what boto3 finds in the environment."""
+    return boto3.session.Session().client("s3", config=_CONFIG, **given)
 
 
 class S3Registry:
@@ -128,17 +128,22 @@ class S3Registry:
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """See `RemoteRegistry.files`."""
-        below = f"{model}/{version}/"
-        start = len(self._place.prefix + below)
-        pages = self._list(below)
-        found = {each["Key"][start:]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
+        found = self.sizes(f"{model}/{version}/")
         if not found:
             raise UnknownModel(f"The registry has no files of {model}:{version}.")
         return found
 
     def read(self, model: str, version: str, file: str) -> Iterator[bytes]:
         """See `RemoteRegistry.read`."""
-        key = f"{model}/{version}/{file}"
+        return self.pieces(f"{model}/{version}/{file}")
+
+    def sizes(self, below: str, **more: Any) -> dict[str, int]:
+        """Return the size of each object whose key begins so, by the rest of its key. `more` limits the list."""
+        start, pages = len(self._place.prefix + below), self._list(below, **more)
+        return {each["Key"][start:]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Read an object piece by piece. Raises like `read`."""
         answer = self._open(key)
         try:
             yield from answer["Body"].iter_chunks(_PIECE_BYTES)
@@ -208,7 +213,7 @@ class S3Registry:
         start = len(self._place.prefix)
         return [each["Key"][start:] for page in self._list(below) for each in page.get("Contents", ())]
 
-    def _list(self, below: str, **more: str) -> list[Mapping[str, Any]]:
+    def _list(self, below: str, **more: Any) -> list[Mapping[str, Any]]:
         place = self._place
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(
