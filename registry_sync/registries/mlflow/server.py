@@ -27,6 +27,10 @@ _OF_SAGEMAKER = (
 )
 
 
+_PARTITIONS = ("aws", "aws-us-gov")
+"""Those whose endpoints end with `.aws`, as in the plugin `sagemaker-mlflow`."""
+
+
 class Server(NamedTuple):
     """A server. `url` ends without a slash; `advice` says where its credentials come from."""
 
@@ -68,7 +72,14 @@ def _plain_auth(environ: Mapping[str, str]) -> httpx.Auth | None:
 
 def _sagemaker(arn: str, environ: Mapping[str, str]) -> Server:
     parts = arn.split(":", 5)
-    if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sagemaker" or not parts[3] or "/" not in parts[5]:
+    if (
+        len(parts) != 6
+        or (parts[0], parts[2]) != ("arn", "sagemaker")
+        or parts[1] not in _PARTITIONS
+        or not parts[3]
+        or "/" not in parts[5]
+        or "#" in arn
+    ):
         raise RegistryUnavailable(
             f"{arn!r} is not the ARN of a tracking server. Write "
             "mlflow+sagemaker://arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME."

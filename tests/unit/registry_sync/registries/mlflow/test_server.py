@@ -39,6 +39,8 @@ def test_a_url_names_a_server(url, environ, found):
     ("mlflow+https://me:secret@host", "must hold no password"),
     ("mlflow+sagemaker://prod", "not the ARN"),
     ("mlflow+sagemaker://arn:aws:s3:::bucket/key", "not the ARN"),
+    (f"mlflow+sagemaker://{ARN.replace('aws:', 'aws-cn:', 1)}", "not the ARN"),
+    (f"mlflow+sagemaker://{ARN}#arn:aws:iam::1:role/r", "not the ARN"),
     ("databricks://", "set DATABRICKS_HOST"),
     ("databricks://host", "Set DATABRICKS_TOKEN"),
 ])  # fmt: skip
