@@ -17,6 +17,7 @@ from registry_sync.registries.mlflow import search as search_module
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, TensorSpec
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.gateway_process import GatewayProcess, running
 from tests.support.mlflow_server import MlflowServer
 from tests.support.polling import wait_until
 from tests.support.stub_server import Answer, StubServer
@@ -165,7 +166,7 @@ def test_the_aliases_of_all_models_are_one_request(server, registry, model):
     proxy = FaultyProxy(server.url)
     try:
         counted = open_registry(f"mlflow+{proxy.url}")
-        assert counted.all_aliases(models) == dict.fromkeys(models, {})
+        assert counted.all_aliases(models) == {key: {} for key in models}
         assert [path.partition("?")[0] for _, path, _ in proxy.seen] == ["/api/2.0/mlflow/registered-models/search"]
     finally:
         proxy.close()
@@ -178,7 +179,7 @@ def test_more_models_than_a_page_and_a_filter_hold_are_found(server, registry, m
     monkeypatch.setattr(search_module, "_MOST_FILTER_CHARACTERS", 0)
     monkeypatch.setattr(search_module, "_A_PAGE", 2)
     paged = open_registry(server.registry)
-    assert paged.all_aliases(models) == dict.fromkeys(models, {})
+    assert paged.all_aliases(models) == {key: {} for key in models}
     assert set(models) <= set(paged.models())
     for number in range(1, 6):
         publish(server, model, str(number))
@@ -245,8 +246,28 @@ def test_an_upload_that_fails_leaves_no_version(server, registry, model):
     assert publish(server, model, "1")
 
 
-def test_a_real_webhook_has_the_signature_that_the_gateway_checks(server, model):
-    """The gateway's side is in tests/unit/gateway/api/operators/test_webhook.py."""
+def test_a_real_webhook_hurries_the_companion(server, model, tmp_path):
+    """One with another secret does not."""
+    home = tmp_path / "var"
+    settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY_WEBHOOK_SECRET": SECRET}
+    server.ask("POST", "registered-models/create", name=model)
+    with running(GatewayProcess(home, "serve", **settings)) as gateway:
+        url = f"{gateway.url}/api/registry/webhook"
+        for secret, status in (("another", 403), (SECRET, 204)):
+            webhook = server.ask(
+                "POST", "webhooks", name=f"w-{model}", url=url, secret=secret,
+                events=[{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}],
+            )["webhook"]  # fmt: skip
+            path = f"webhooks/{webhook['webhook_id']}"
+            try:
+                tested = server.ask("POST", f"{path}/test")["result"]
+                assert tested["response_status"] == status
+                assert (home / "registry" / "hurry").exists() == (status == 204)
+            finally:
+                server.ask("DELETE", path)
+
+
+def test_a_real_alias_sends_a_webhook_with_the_signature_that_the_gateway_checks(server, model):
     with StubServer(lambda _: Answer()) as receiver:
         server.ask("POST", "registered-models/create", name=model)
         webhook = server.ask(
