@@ -9,6 +9,8 @@ from registry_sync.errors import RegistryUnavailable
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 """As for S3: the second figure is for a connection, the first one for each read and write."""
+TIMEOUT_OF_FILES = httpx.Timeout(120.0, connect=5.0)
+"""MLflow's proxy fetches a whole file from its store before it sends the first byte."""
 _WITHIN_S = 30.0
 _PATIENCE_S = 60.0
 _SLOWEST_BYTES_PER_S = 1000

@@ -15,7 +15,7 @@ import msgspec
 from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries.mlflow.answers import Refusal
 from registry_sync.registries.mlflow.auth import BODY_SHA256
-from registry_sync.registries.mlflow.bounded import TIMEOUT, read_bounded, read_pieces
+from registry_sync.registries.mlflow.bounded import TIMEOUT, TIMEOUT_OF_FILES, read_bounded, read_pieces
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted
 from registry_sync.registries.mlflow.server import Server
 
@@ -70,14 +70,15 @@ class MlflowClient:
 
     def read(self, path: str, most_bytes: int) -> Iterator[bytes]:
         """Read a file piece by piece. What is shorter than its Content-Length is noticed. Raises like `get`."""
-        request = self._request("GET", path, {})
+        request = self._request("GET", path, {}, timeout=TIMEOUT_OF_FILES)
         with self._opened(request) as response, self._named(request):
             yield from read_pieces(response, most_bytes)
 
     def upload(self, path: str, content: Iterator[bytes] | bytes, size: int, sha256: str) -> None:
         """Write a file. Raises like `get`."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        request = self._request("PUT", path, {}, content=content, headers=headers, extensions={BODY_SHA256: sha256})
+        more: dict[str, Any] = {"extensions": {BODY_SHA256: sha256}, "timeout": TIMEOUT_OF_FILES}
+        request = self._request("PUT", path, {}, content=content, headers=headers, **more)
         with self._opened(request):
             pass
 
