@@ -3,11 +3,12 @@
 import contextlib
 import http.client
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 _HTML = b"<html><body>Please log in.</body></html>"
+_ENDLESS_BYTES = 256 * 1024 * 1024
+"""Far more than an answer may have, and little enough for a reader without a limit not to harm the machine."""
 FAULTS = ("500", "html", "endless", "gone")
 """Answers that no registry may take for its own."""
 
@@ -77,9 +78,9 @@ class FaultyProxy:
     def _endless(self, handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True
         handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
-        until_s = time.monotonic() + 120
-        while not self._stopped.is_set() and time.monotonic() < until_s:
+        for _ in range(_ENDLESS_BYTES // 65_536):
             handler.wfile.write(b" " * 65_536)
+        self._stopped.wait(120)
 
     def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
         connection = http.client.HTTPConnection(self._to, timeout=60)

@@ -185,7 +185,8 @@ class OneTemporaryCredentials(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What MLflow says when it refuses a request."""
+    """What MLflow says when it refuses a request. Its proxy of artifacts says `detail`."""
 
     error_code: str = ""
     message: Any = ""
+    detail: Any = ""

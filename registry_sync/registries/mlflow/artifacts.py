@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.mlflow.answers import Listing
 from registry_sync.registries.mlflow.client import MlflowClient
-from registry_sync.registries.mlflow.errors import Missing
+from registry_sync.registries.mlflow.errors import Missing, NotAccepted, NotThere
 from registry_sync.registries.s3 import Place, S3Registry
 from runtimes.errors import ModelRefused
 from runtimes.manifest import is_below
@@ -74,8 +74,8 @@ class ProxiedArtifacts:
         """See `Artifacts.read`."""
         try:
             yield from self._client.read(f"{PROXY}/{self._folder}/{file}", MAX_FILE_BYTES)
-        except Missing as error:
-            raise UnknownModel(f"The artifact {self._folder}/{file} is missing.") from error
+        except (Missing, NotAccepted, NotThere) as error:
+            raise UnknownModel(f"The artifact {self._folder}/{file} is missing: {error}") from error
 
     def _list(self, below: str) -> Mapping[str, int | None]:
         """Return the size of each file of a folder, and None for each folder. Hidden ones are left out."""

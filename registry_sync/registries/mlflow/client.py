@@ -16,7 +16,7 @@ from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries.mlflow.answers import Refusal
 from registry_sync.registries.mlflow.auth import BODY_SHA256
 from registry_sync.registries.mlflow.bounded import TIMEOUT, TIMEOUT_OF_FILES, read_bounded, read_pieces
-from registry_sync.registries.mlflow.errors import Missing, NotAccepted
+from registry_sync.registries.mlflow.errors import Missing, NotAccepted, NotThere
 from registry_sync.registries.mlflow.server import Server
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -135,7 +135,9 @@ class MlflowClient:
             said = msgspec.json.decode(content, type=Refusal)
         except (msgspec.DecodeError, RecursionError):
             said = Refusal()
-        text = "".join(each if each.isprintable() else " " for each in str(said.message)[:_MOST_CHARACTERS]).strip()
+        text = "".join(
+            each if each.isprintable() else " " for each in str(said.message or said.detail)[:_MOST_CHARACTERS]
+        ).strip()
         why = f": {text.rstrip('.')}" if text else ""
         if response.is_redirect:
             raise RegistryUnavailable(
@@ -148,7 +150,7 @@ class MlflowClient:
         if status == 404 and said.error_code != _NO_ENDPOINT and said.error_code.endswith(_MISSING):
             raise Missing(text)
         if status == 404:
-            raise RegistryUnavailable(
+            raise NotThere(
                 f"{name} is not there (404){why}. Check the address and the prefix of MLflow in POINTSMAN_REGISTRY."
             )
         if 400 <= status < 500 and status != 429:
