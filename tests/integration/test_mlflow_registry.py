@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import pytest
 import yaml
+from onnx import helper
 
 from registry_sync.errors import AlreadyPublished, NoManifest, RegistryUnavailable, UnknownModel
 from registry_sync.open import open_publisher, open_registry
@@ -19,6 +20,7 @@ from runtimes.manifest import Manifest, TensorSpec
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.mlflow_server import MlflowServer
+from tests.support.models import onnx_content
 from tests.support.polling import wait_until
 from tests.support.stub_server import Answer, StubServer
 
@@ -284,3 +286,32 @@ def test_a_real_alias_sends_a_webhook_with_the_signature_that_the_gateway_checks
     signed = f"{seen.headers['x-mlflow-delivery-id']}.{seen.headers['x-mlflow-timestamp']}.".encode() + seen.body
     digest = base64.b64encode(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()).decode()
     assert seen.headers["x-mlflow-signature"] == f"v1,{digest}"
+
+
+@pytest.mark.parametrize("experiment", ["mlflow", "mlflow_s3"])
+def test_the_commands_publish_list_show_and_check(server, registry, model, tmp_path, experiment):
+    """A number that is not the next one is refused with the one that is."""
+    home = tmp_path / "var"
+    inputs, outputs = [TensorSpec("x", "FP32", (-1, 2))], [TensorSpec("y", "FP32", (-1, 2))]
+    (tmp_path / "model.onnx").write_bytes(onnx_content([helper.make_node("Neg", ["x"], ["y"])], inputs, outputs))
+    gateway = GatewayProcess(home, "serve", POINTSMAN_REGISTRY=server.registry, MLFLOW_EXPERIMENT_NAME=experiment)
+
+    def run(*arguments: str) -> str:
+        done = gateway.cli("models", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    file = str(tmp_path / "model.onnx")
+    run("add", f"{model}:1", file, "--alias", "champion", "--set", "tags=[approved=true, data_set=2026-11]")
+    refused = gateway.cli("models", "add", f"{model}:18", file)
+    assert refused.returncode != 0
+    assert f"Write {model}:2" in " ".join((refused.stdout + refused.stderr).split())
+    run("add", f"{model}:2", file, "--description", "the same")
+    assert registry.aliases(model) == {"champion": "1"}
+    run("alias", f"{model}:2", "champion")
+    assert registry.aliases(model) == {"champion": "2"}
+    assert model in run("list", model)
+    assert "the same" in run("show", f"{model}:2")
+    run("validate", f"{model}:1")
+    details = registry.details(model, "1")
+    assert (details.tags["approved"], details.data_set) == ("true", "2026-11")

@@ -22,7 +22,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from gateway.api.error_responses import raises
-from gateway.errors import Forbidden, TooLarge
+from gateway.errors import NotSigned, TooLarge
 
 _MAX_BODY_BYTES = 64 * 1024
 _OLDEST_S = 300
@@ -54,19 +54,19 @@ class Webhook:
         """Let the companion read the registry soon.
 
         Raises:
-            Forbidden: the message is not signed with the secret, or it is too old.
+            NotSigned: the message is not signed with the secret, or it is too old.
             TooLarge: no message of a registry is so large.
         """
         if len(body) > _MAX_BODY_BYTES:
             raise TooLarge(f"A message of a registry has at most {_MAX_BODY_BYTES} bytes.")
         if not self._secret:
-            raise Forbidden("This gateway takes no webhooks: POINTSMAN_REGISTRY_WEBHOOK_SECRET is not set.")
+            raise NotSigned("This gateway takes no webhooks: POINTSMAN_REGISTRY_WEBHOOK_SECRET is not set.")
         delivery, sent = headers.get("x-mlflow-delivery-id", ""), headers.get("x-mlflow-timestamp", "")
         signed = b".".join((delivery.encode("latin-1"), sent.encode("latin-1"), body))
         expected = base64.b64encode(hmac.digest(self._secret, signed, hashlib.sha256))
         given = headers.get("x-mlflow-signature", "").split(" ")[:_MOST_SIGNATURES]
         if not any(_is_same(each, expected) for each in given):
-            raise Forbidden(
+            raise NotSigned(
                 "The signature is not valid. The webhook's secret in MLflow must be POINTSMAN_REGISTRY_WEBHOOK_SECRET."
             )
         self._require_fresh(sent)
@@ -74,10 +74,10 @@ class Webhook:
 
     def _require_fresh(self, sent: str) -> None:
         if not (sent.isascii() and sent.isdigit() and len(sent) < 16):
-            raise Forbidden("X-MLflow-Timestamp is no number of seconds.")
+            raise NotSigned("X-MLflow-Timestamp is no number of seconds.")
         age_s = self._wall_s() - int(sent)
         if not -_CLOCKS_DIFFER_S <= age_s <= _OLDEST_S:
-            raise Forbidden(
+            raise NotSigned(
                 f"The message was signed {age_s:.0f} s ago; it must be at most {_OLDEST_S} s. Are the clocks right?"
             )
 
@@ -98,7 +98,7 @@ def webhook_router(webhook: Webhook) -> APIRouter:
     """Build the router of the webhook."""
     router = APIRouter(prefix="/registry")
 
-    @router.post("/webhook", status_code=204, responses=raises(Forbidden, TooLarge))
+    @router.post("/webhook", status_code=204, responses=raises(NotSigned, TooLarge))
     async def registry_webhook(request: Request) -> Response:
         """Take a webhook of MLflow: the registry is read at once. The signature is the credential."""
         body = await request.body()

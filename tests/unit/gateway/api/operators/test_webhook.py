@@ -98,7 +98,7 @@ def test_one_of_several_signatures_is_enough(receiver):
 ], ids=range(12))  # fmt: skip
 def test_what_is_not_signed_with_the_secret_is_refused(receiver, given):
     answer = send(receiver, given=given)
-    assert (answer.status_code, answer.headers["x-error"]) == (403, "Forbidden")
+    assert (answer.status_code, answer.headers["x-error"]) == (403, "NotSigned")
     assert "POINTSMAN_REGISTRY_WEBHOOK_SECRET" in answer.json()["error"]
     assert not receiver.file.exists()
 
