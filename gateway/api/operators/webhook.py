@@ -22,7 +22,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from gateway.api.error_responses import raises
-from gateway.errors import NotSigned, TooLarge
+from gateway.errors import CrossOrigin, NotSigned, TooLarge
 
 _MAX_BODY_BYTES = 64 * 1024
 _OLDEST_S = 300
@@ -98,7 +98,7 @@ def webhook_router(webhook: Webhook) -> APIRouter:
     """Build the router of the webhook."""
     router = APIRouter(prefix="/registry")
 
-    @router.post("/webhook", status_code=204, responses=raises(NotSigned, TooLarge))
+    @router.post("/webhook", status_code=204, responses=raises(NotSigned, CrossOrigin, TooLarge))
     async def registry_webhook(request: Request) -> Response:
         """Take a webhook of MLflow: the registry is read at once. The signature is the credential."""
         body = await request.body()
