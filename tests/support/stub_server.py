@@ -1,5 +1,6 @@
 """An HTTP server on loopback whose answers a function makes."""
 
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +30,7 @@ class Answer(NamedTuple):
 class StubServer:
     """Serves until it is closed, and remembers what it was asked."""
 
-    def __init__(self, answer: Callable[[Seen], Answer]) -> None:
+    def __init__(self, answer: Callable[[Seen], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.seen: list[Seen] = []
         outer = self
@@ -56,10 +57,13 @@ class StubServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a handshake that a client ended
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.host}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
 
     def __enter__(self) -> "StubServer":
         return self

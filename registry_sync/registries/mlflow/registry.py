@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from registry_sync.errors import NoManifest, UnknownModel
 from registry_sync.registries import Details
-from registry_sync.registries.details import DATA_SET
+from registry_sync.registries.details import DATA_SET, RUN_ID
 from registry_sync.registries.mlflow.answers import ModelVersion, OneRun, OneVersion
 from registry_sync.registries.mlflow.artifacts import MAX_FILE_BYTES, Artifacts, counted
 from registry_sync.registries.mlflow.client import MlflowClient
@@ -115,7 +115,7 @@ class MlflowRegistry:
         data_set = next((tags[key] for key in _DATA_SETS if tags.get(key)), "")
         return Details(
             tags=tags,
-            run_id=found.run_id or "",
+            run_id=found.run_id or tags.get(RUN_ID, ""),
             data_set=data_set or (self._data_set(found.run_id) if found.run_id else ""),
             source=found.source or "",
             registered_by=found.user_id or "",

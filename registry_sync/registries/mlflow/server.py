@@ -123,12 +123,17 @@ def _checked(url: str) -> str:
 
 def _verify(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
     """Return how certificates are verified, as MLflow's client does."""
-    if environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
-        return False
-    path = environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
-    if not path:
-        return True
+    is_insecure = environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    authority, own = environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"), environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    if not own and (is_insecure or not authority):
+        return not is_insecure
     try:
-        return ssl.create_default_context(cafile=path)
+        context = ssl.create_default_context(cafile=authority or None)
+        if own:
+            context.load_cert_chain(own)
     except OSError as error:
-        raise RegistryUnavailable(f"MLFLOW_TRACKING_SERVER_CERT_PATH cannot be read: {error}.") from error
+        names = "MLFLOW_TRACKING_SERVER_CERT_PATH or MLFLOW_TRACKING_CLIENT_CERT_PATH"
+        raise RegistryUnavailable(f"The PEM file in {names} cannot be read: {error}.") from error
+    if is_insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
