@@ -19,7 +19,7 @@ from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, TensorSpec
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.gateway_process import GatewayProcess, running
-from tests.support.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer, mlflow_python
 from tests.support.models import onnx_content
 from tests.support.polling import wait_until
 from tests.support.stub_server import Answer, StubServer
@@ -315,3 +315,35 @@ def test_the_commands_publish_list_show_and_check(server, registry, model, tmp_p
     run("validate", f"{model}:1")
     details = registry.details(model, "1")
     assert (details.tags["approved"], details.data_set) == ("true", "2026-11")
+
+
+def test_a_server_with_users_takes_the_credentials_of_the_variables_alone(mlflow_server, tmp_path, monkeypatch):
+    """It runs instead of the other one, since each takes half a gigabyte."""
+    settings = tmp_path / "auth.ini"
+    settings.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nadmin_password = a-long-password-1\n"
+        f"database_uri = sqlite:///{tmp_path}/auth.db\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    keys = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key"}
+    own = MlflowServer(tmp_path / "mlflow", mlflow_python(), "--app-name", "basic-auth", **keys)
+    mlflow_server.kill()
+    try:
+        own.start()
+        for password, refused in ((None, True), ("wrong", True), ("a-long-password-1", False)):
+            if password:
+                monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+                monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+            if refused:
+                with pytest.raises(RegistryUnavailable, match=r"refuses the credentials.*MLFLOW_TRACKING_USERNAME"):
+                    open_registry(own.registry).models()
+        assert publish(own, "fraud", "1")
+        registry = open_registry(own.registry)
+        assert registry.manifest("fraud", "1") == manifest()
+        assert registry.fetch("fraud", "1", manifest()) == CONTENT
+        assert registry.all_aliases(["fraud", "none"]) == {"fraud": {}}
+        with pytest.raises(UnknownModel):
+            registry.manifest("none", "1")
+    finally:
+        own.kill()
+        mlflow_server.start()

@@ -1,5 +1,6 @@
 """A real MLflow server on a free port, in a folder of its own, and what MLflow's own client does with it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -39,8 +40,9 @@ def mlflow_python() -> Path:
 class MlflowServer:
     """One server. It can be killed, frozen and started again; what was written survives."""
 
-    def __init__(self, folder: Path, python: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, python: Path, *options: str, **environment: str) -> None:
         self.folder = folder
+        self._options = options
         self._python = python
         self._environment = {**os.environ, **_QUIET, **environment}
         self._environment.pop("PYTHONPATH", None)
@@ -59,7 +61,7 @@ class MlflowServer:
         command = [
             str(self._python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port),
             "--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
-            "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
+            "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts", *self._options,
         ]  # fmt: skip
         with (self.folder / "output.txt").open("ab") as output:
             self._process = subprocess.Popen(
@@ -93,7 +95,8 @@ class MlflowServer:
 
     def _signal(self, number: int) -> None:
         if self._process is not None:  # it has started others, in a group of their own
-            os.killpg(self._process.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
         """Send one request to MLflow's REST API, and return its answer."""
