@@ -20,6 +20,7 @@ from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
 from registry_sync.registries.s3_answers import BROKEN, require_listing, require_object
+from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Files, Manifest, is_below
@@ -65,7 +66,7 @@ def parse_place(url: str) -> Place:
 
 def s3_client(**given: str) -> Any:
     """Return a client for several threads. `given` goes before what boto3 finds in the environment."""
-    return boto3.session.Session().client("s3", config=_CONFIG, **given)
+    return limited(boto3.session.Session().client("s3", config=_CONFIG, **given))
 
 
 class S3Registry:
@@ -129,10 +130,9 @@ class S3Registry:
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """See `RemoteRegistry.files`."""
-        found = self.sizes(f"{model}/{version}/")
-        if not found:
-            raise UnknownModel(f"The registry has no files of {model}:{version}.")
-        return found
+        if found := self.sizes(f"{model}/{version}/"):
+            return found
+        raise UnknownModel(f"The registry has no files of {model}:{version}.")
 
     def read(self, model: str, version: str, file: str) -> Iterator[bytes]:
         """See `RemoteRegistry.read`."""
