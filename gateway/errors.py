@@ -28,6 +28,10 @@ class Forbidden(GatewayError):
     """The credentials are valid, but their scopes or routes do not cover the request."""
 
 
+class NotSigned(GatewayError):
+    """The message of a registry is not signed with the secret of both, or is too old."""
+
+
 class CrossOrigin(GatewayError):
     """The request may come from a web page of another origin, or names a host that is not this gateway."""
 
@@ -131,6 +135,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     UnknownModel: ErrorStatus(400, _INVALID_ARGUMENT),
     Unauthenticated: ErrorStatus(401, _UNAUTHENTICATED),
     Forbidden: ErrorStatus(403, _PERMISSION_DENIED),
+    NotSigned: ErrorStatus(403, _PERMISSION_DENIED),
     CrossOrigin: ErrorStatus(403, _PERMISSION_DENIED),
     UnknownRoute: ErrorStatus(404, _NOT_FOUND),
     UnknownVersion: ErrorStatus(404, _NOT_FOUND),

@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     home: Path = DEFAULT_HOME
     store: str = ""
     registry: str = ""
+    registry_webhook_secret: str = Field(
+        "", repr=False, description="The secret of MLflow's webhook at /api/registry/webhook. Empty: none is taken."
+    )
     log: str = ""
 
     allow_pickle: bool = False
@@ -142,6 +145,11 @@ class Settings(BaseSettings):
             "log": self.log or str(home / "log"),
         }
         return self.model_copy(update=filled)
+
+    @property
+    def hurry_file(self) -> Path:
+        """The file whose time says when the registry's webhook came last."""
+        return self.home / "registry" / "hurry"
 
     @property
     def spool(self) -> Path:

@@ -9,9 +9,12 @@ from registry_sync.registries.directory_publisher import DirectoryPublisher
 from runtimes.manifest import MANIFEST
 from runtimes.manifest_text import manifest_to_yaml
 
+MLFLOW = ("mlflow+http", "mlflow+https", "mlflow+sagemaker", "databricks")
+"""The schemes of `registry_sync.registries.mlflow.server`."""
+
 
 def open_registry(url: str) -> Registry:
-    """Return the registry at `url`, the setting POINTSMAN_REGISTRY: the path of a directory, or s3://BUCKET/PREFIX.
+    """Return the registry at `url`, the setting POINTSMAN_REGISTRY: see docs/registries.md.
 
     Raises:
         RegistryUnavailable: there are no registries of this kind.
@@ -19,6 +22,10 @@ def open_registry(url: str) -> Registry:
     scheme, found, _ = url.partition("://")
     if not found:
         return DirectoryRegistry(Path(url))
+    if scheme in MLFLOW:
+        from registry_sync.registries.mlflow.open import open_mlflow
+
+        return open_mlflow(url)
     if scheme != "s3":
         raise RegistryUnavailable(_sentence(scheme))
     from registry_sync.registries.s3 import S3Registry, parse_place, s3_client
@@ -35,6 +42,10 @@ def open_publisher(url: str) -> Publisher:
     scheme, found, _ = url.partition("://")
     if not found:
         return DirectoryPublisher(Path(url))
+    if scheme in MLFLOW:
+        from registry_sync.registries.mlflow.open import open_mlflow_publisher
+
+        return open_mlflow_publisher(url)
     if scheme != "s3":
         raise RegistryUnavailable(_sentence(scheme))
     from registry_sync.registries.s3 import parse_place, s3_client
@@ -63,5 +74,6 @@ def is_local(url: str) -> bool:
 
 def _sentence(scheme: str) -> str:
     return (
-        f"There are no registries at {scheme}://; POINTSMAN_REGISTRY is the path of a directory, or s3://BUCKET/PREFIX."
+        f"There are no registries at {scheme}://; POINTSMAN_REGISTRY is the path of a directory, s3://BUCKET/PREFIX, "
+        "or mlflow+http://HOST:PORT (docs/registries.md)."
     )

@@ -17,6 +17,7 @@ from gateway.access.open import open_access
 from gateway.access.tls import Tls, load_tls
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
+from gateway.api.operators.webhook import Webhook
 from gateway.api.plain_requests import PlainRequests
 from gateway.companion.scrape import scrape
 from gateway.control.changes import Changes
@@ -223,6 +224,7 @@ def build_endpoint(
         changes=control.changes,
         desired=control.desired,
         view=control.view,
+        webhook=Webhook(settings.registry_webhook_secret, settings.hurry_file),
     )
     app: Any = create_app(inference.metadata, operate, metrics)
     if guard is not None:

@@ -3,8 +3,8 @@
 Layout, as in a directory: `<prefix>/<model>/<version>/model.yaml` with the files beside it, and
 `<prefix>/<model>/aliases.yaml`. A version is there once its `model.yaml` is, which is written last.
 
-Region, credentials and endpoint come from the environment, as boto3 finds them (`AWS_REGION`, `AWS_ENDPOINT_URL_S3`,
-the role of a pod, and so on). What is read every few seconds is read only if its ETag has changed.
+Region, credentials and endpoint come from the environment, as boto3 finds them. What is read every few seconds is read
+only if its ETag has changed.
 """
 
 import threading
@@ -19,9 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
+from registry_sync.registries.s3_answers import BROKEN, require_listing, require_object
+from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Files, Manifest
+from runtimes.manifest import MANIFEST, Files, Manifest, is_below
 
 ALIASES = "aliases.yaml"
 
@@ -62,9 +64,9 @@ def parse_place(url: str) -> Place:
     return Place(bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
 
 
-def s3_client() -> Any:
-    """Return a client. It may be used by several threads."""
-    return boto3.session.Session().client("s3", config=_CONFIG)
+def s3_client(**given: str) -> Any:
+    """Return a client for several threads. `given` goes before what boto3 finds in the environment."""
+    return limited(boto3.session.Session().client("s3", config=_CONFIG, **given))
 
 
 class S3Registry:
@@ -128,17 +130,23 @@ class S3Registry:
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """See `RemoteRegistry.files`."""
-        below = f"{model}/{version}/"
-        start = len(self._place.prefix + below)
-        pages = self._list(below)
-        found = {each["Key"][start:]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
-        if not found:
-            raise UnknownModel(f"The registry has no files of {model}:{version}.")
-        return found
+        if found := self.sizes(f"{model}/{version}/"):
+            return found
+        raise UnknownModel(f"The registry has no files of {model}:{version}.")
 
     def read(self, model: str, version: str, file: str) -> Iterator[bytes]:
         """See `RemoteRegistry.read`."""
-        key = f"{model}/{version}/{file}"
+        if not is_below(file):
+            raise UnknownModel(f"The artifact {file!r} is not below {model}/{version}.")
+        return self.pieces(f"{model}/{version}/{file}")
+
+    def sizes(self, below: str, **more: Any) -> dict[str, int]:
+        """Return the size of each object whose key begins so, by the rest of its key. `more` limits the list."""
+        start, pages = len(self._place.prefix + below), self._list(below, **more)
+        return {each["Key"][start:]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Read an object piece by piece. Raises like `read`."""
         answer = self._open(key)
         try:
             yield from answer["Body"].iter_chunks(_PIECE_BYTES)
@@ -205,18 +213,17 @@ class S3Registry:
         return {each["Prefix"][start:].rstrip("/") for page in pages for each in page.get("CommonPrefixes", ())}
 
     def _keys(self, below: str) -> list[str]:
-        start = len(self._place.prefix)
-        return [each["Key"][start:] for page in self._list(below) for each in page.get("Contents", ())]
+        return [below + each for each in self.sizes(below)]
 
-    def _list(self, below: str, **more: str) -> list[Mapping[str, Any]]:
-        place = self._place
+    def _list(self, below: str, **more: Any) -> list[Mapping[str, Any]]:
+        place, question = self._name(below), {"Bucket": self._place.bucket, "Prefix": self._place.prefix + below}
         try:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=place.bucket, Prefix=place.prefix + below, **more
-            )
-            return list(pages)
-        except (BotoCoreError, ClientError) as error:
-            raise RegistryUnavailable(f"{self._name(below)} cannot be listed: {error}.") from error
+            pages = list(self._client.get_paginator("list_objects_v2").paginate(**question, **more))
+        except (*BROKEN, ClientError) as error:
+            raise RegistryUnavailable(f"{place} cannot be listed: {error}.") from error
+        for page in pages:
+            require_listing(page, place)
+        return pages
 
     def _call(self, operation: str, key: str, **more: Any) -> Mapping[str, Any]:
         try:
@@ -230,8 +237,9 @@ class S3Registry:
             if code in _MISSING:
                 raise KeyError(key) from None
             raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
-        except BotoCoreError as error:
+        except BROKEN as error:
             raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+        require_object(answer, self._name(key))
         return answer
 
     def _name(self, key: str) -> str:

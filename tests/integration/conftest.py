@@ -1,4 +1,4 @@
-"""An open and a closed gateway, each of one replica without Ray, and real Redis servers with stores on them."""
+"""Open and closed gateways of one replica without Ray, and real servers: Redis with stores on them, S3, MLflow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -9,7 +9,9 @@ import pytest
 from store.interface import Store
 from store.open import open_store
 from tests.support.gateway_process import GatewayProcess, running
+from tests.support.mlflow_server import MlflowServer, mlflow_python
 from tests.support.redis_server import RedisServer, need_redis
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +32,27 @@ def closed_gateway(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFac
 
 def _served(home: Path, **settings: str) -> AbstractContextManager[GatewayProcess]:
     return running(GatewayProcess(home, POINTSMAN_ENGINE="uvicorn", POINTSMAN_ALLOW_PICKLE="true", **settings))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Serve a bucket `models`."""
+    made = S3Server(tmp_path_factory.mktemp("s3"), "models")
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Serve MLflow with two experiments: `mlflow` has its files behind the proxy, `mlflow_s3` in S3."""
+    folder, s3 = tmp_path_factory.mktemp("mlflow"), s3_server
+    made = MlflowServer(folder, mlflow_python(), **s3.environment, MLFLOW_S3_ENDPOINT_URL=s3.url)
+    made.start()
+    made.ask("POST", "experiments/create", name="mlflow")
+    made.ask("POST", "experiments/create", name="mlflow_s3", artifact_location="s3://models/experiments/2")
+    yield made
+    made.kill()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ CONFORMANCE = [
 ]
 EXAMPLES = int(os.environ.get("POINTSMAN_FUZZ_EXAMPLES", "20"))
 OPEN = ["/-/healthz", "/v2/health/live", "/v2/health/ready", "/ping"]
+SIGNED = "/api/registry/webhook"
 WIDTH = {"cancer": 30, "digits": 64}
 
 
@@ -156,7 +157,7 @@ def test_every_response_is_as_documented(case, gateway: GatewayProcess, session)
     case.validate_response(response, checks=CONFORMANCE if is_requested else [not_a_server_error, *CONFORMANCE])
 
 
-@schema.exclude(path=OPEN).parametrize()
+@schema.exclude(path=[*OPEN, SIGNED]).parametrize()
 @bounded(3)
 def test_without_a_key_every_response_is_the_401_that_is_documented(case, closed_gateway: GatewayProcess, session):
     response = case.call(base_url=closed_gateway.url, session=session, headers={"authorization": "", "x-api-key": ""})
@@ -169,6 +170,14 @@ def test_without_a_key_every_response_is_the_401_that_is_documented(case, closed
 def test_without_a_key_the_health_may_be_read(case, closed_gateway: GatewayProcess, session):
     response = case.call(base_url=closed_gateway.url, session=session)
     assert response.status_code in (200, 503) or is_another_method(case)
+    case.validate_response(response, checks=CONFORMANCE)
+
+
+@schema.include(path=SIGNED).parametrize()
+@bounded(3)
+def test_without_a_signature_a_message_of_a_registry_is_refused(case, closed_gateway: GatewayProcess, session):
+    response = case.call(base_url=closed_gateway.url, session=session)
+    assert response.status_code == 403 or is_another_method(case), response.text
     case.validate_response(response, checks=CONFORMANCE)
 
 
