@@ -20,17 +20,21 @@ from ray import serve
 
 from gateway.execution.dedicated import DedicatedExecutor, Wanted
 from gateway.execution.executor import Executor
+from gateway.execution.forget_variables import forget_variables
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.load_options import load_options
 from gateway.execution.model_environment import blanked
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
-from registry_sync.pinned import load_pinned
+from registry_sync.open import CREDENTIALS, is_local
+from registry_sync.pinned import load_given, load_pinned
+from registry_sync.registries.texts import read_manifest
 from registry_sync.version import Version, VersionKey
 from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Example, Signature
+from runtimes.manifest_text import manifest_to_yaml
 from runtimes.runtime import found_examples
 
 _log = structlog.get_logger()
@@ -65,10 +69,22 @@ class ModelReplica:
     """The Serve deployment: one loaded version, in a process of its own."""
 
     def __init__(
-        self, registry: str, key: tuple[str, str, str], options: LoadOptions, seen: Signature | None = None
+        self,
+        registry: str,
+        key: tuple[str, str, str],
+        options: LoadOptions,
+        seen: Signature | None = None,
+        manifest_text: str = "",
     ) -> None:
         configure_logs()
-        version = load_pinned(registry, VersionKey(*key), options, seen)
+        pinned = VersionKey(*key)
+        if is_local(registry):
+            version = load_pinned(registry, pinned, options, seen)
+        else:
+            # The credentials are for reading the files: the model, which may be code of its author, gets none.
+            version = load_given(
+                registry, pinned, read_manifest(manifest_text), options, seen, lambda: forget_variables(CREDENTIALS)
+            )
         assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
         manifest = version.manifest
         self._runtime = version.runtime
@@ -172,7 +188,9 @@ class RayApplications:
         resources = version.manifest.resources
         options = load_options(self._settings)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
-        runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
+        registry = self._settings.registry
+        kept = (_RAYS_OWN,) if is_local(registry) else (_RAYS_OWN, *CREDENTIALS)
+        runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept)}
         packages = [*resources.pip, *version.manifest.packages]
         if packages:
             runtime["pip"] = packages
@@ -195,7 +213,8 @@ class RayApplications:
             **scale,
         )
         _log.info("gateway.dedicated.starting", application=name)
-        application = deployment.bind(self._settings.registry, tuple(version.key), options, version.seen)
+        manifest_text = manifest_to_yaml((version.own or version).manifest)
+        application = deployment.bind(registry, tuple(version.key), options, version.seen, manifest_text)
         serve.run_many(
             [serve.RunTarget(application, name=name, route_prefix=None)],
             wait_for_ingress_deployment_creation=False,
