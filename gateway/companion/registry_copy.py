@@ -64,7 +64,7 @@ class RegistryCopy:
         metrics.set_gauge(REGISTRY_REACHABLE, ((), float(figures.is_reachable)))
         metrics.set_gauge(REGISTRY_STALE, ((), time.monotonic() - max(figures.good_s, self._began_s)))
         metrics.set_gauge(REGISTRY_COPY_BYTES, ((), figures.copy_bytes))
-        metrics.set_gauge(REGISTRY_GONE, ((), figures.gone_models))
+        metrics.set_gauge(REGISTRY_GONE, ((), figures.gone_versions))
         metrics.set_total(REGISTRY_COPIED, figures.copied, "copied")
         metrics.set_total(REGISTRY_COPIED, figures.failed, "failed")
 

@@ -52,7 +52,7 @@ P_VALUE = "pointsman_guardrail_p_value"
 REGISTRY_REACHABLE = "pointsman_registry_reachable"
 REGISTRY_STALE = "pointsman_registry_stale_seconds"
 REGISTRY_COPY_BYTES = "pointsman_registry_copy_bytes"
-REGISTRY_GONE = "pointsman_registry_gone_models"
+REGISTRY_GONE = "pointsman_registry_gone_versions"
 
 GAUGES = {
     IN_FLIGHT: Measured("Requests being worked on.", Merge.SUM),
@@ -62,7 +62,7 @@ GAUGES = {
     REGISTRY_REACHABLE: Measured("1 if the last look at the remote registry was answered, else 0.", Merge.NEWEST),
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),
     REGISTRY_COPY_BYTES: Measured("Size of this machine's copy of a remote registry.", Merge.NEWEST),
-    REGISTRY_GONE: Measured("Models that are needed here and that the remote registry has no more.", Merge.NEWEST),
+    REGISTRY_GONE: Measured("Versions that are needed here and that the remote registry has no more.", Merge.NEWEST),
     P_VALUE: Measured(
         "The probability of as much evidence against an arm if it were not worse than allowed.",
         Merge.NEWEST,

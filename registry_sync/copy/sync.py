@@ -29,7 +29,7 @@ from runtimes.manifest import Manifest
 class Figures(NamedTuple):
     """What the metrics show. `good_s` is when the last look began that was answered, by the monotonic clock.
 
-    `gone_models` are models that documents name and the registry does not have any more.
+    `gone_versions` are needed versions that the registry does not have any more.
     """
 
     is_reachable: bool
@@ -37,7 +37,7 @@ class Figures(NamedTuple):
     copied: int
     failed: int
     copy_bytes: int
-    gone_models: int
+    gone_versions: int
 
 
 class Sync:
@@ -86,7 +86,10 @@ class Sync:
     def figures(self) -> Figures:
         """What the metrics show."""
         state, models = self._looks.state, self._book.models
-        gone = sum(models[model].is_gone for model in state.models if model in models)
+        known = [
+            (models[model], models[model].versions.get(version)) for model, version in self._needed if model in models
+        ]
+        gone = sum(model.is_gone or (version is not None and version.is_gone) for model, version in known)
         return Figures(not state.trouble, state.asked_s, self._copied, self._failed, self._room.bytes, gone)
 
     def is_due(self, now_s: float) -> bool:
