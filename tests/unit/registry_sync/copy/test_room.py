@@ -9,7 +9,7 @@ from shutil import rmtree
 import pytest
 
 from registry_sync.background import in_daemon_thread
-from registry_sync.copy.blobs import Blob
+from registry_sync.copy.blobs import Blob, Blobs
 from registry_sync.copy.evict import DEFAULT_BYTES, limit_bytes, to_evict
 from registry_sync.errors import RegistryError, RegistryUnavailable
 from router.spec.references import parse_ref
@@ -113,7 +113,7 @@ def test_under_load_what_is_read_is_whole_and_the_limit_is_kept(site):
             continue
         seen.add(str(number % 20))
         number += 1
-        assert sum(path.stat().st_size for path in (site.root / "blobs").glob("[!.]*")) <= 3000
+        assert sum(blob.size for blob in Blobs(site.root / "blobs").present().values()) <= 3000
     stop.set()
     for each in readers:
         each.join()
