@@ -11,7 +11,7 @@ from registry_sync.registries.directory_publisher import DirectoryPublisher
 from runtimes.manifest import MANIFEST
 from runtimes.manifest_text import manifest_to_yaml
 
-CREDENTIALS = ("AWS_", "MLFLOW_", "DATABRICKS_")
+CREDENTIALS = ("AWS_", "MLFLOW_", "DATABRICKS_", "SAGEMAKER_")
 """How the variables begin with which remote registries are reached."""
 
 _COPY = "copy://"

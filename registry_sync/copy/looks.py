@@ -17,7 +17,7 @@ from registry_sync.copy.wanted import Want
 from registry_sync.registries import RemoteRegistry
 
 _LOOK = "look"
-_LEAST_PAUSE_S = 0.2
+_LEAST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
 """Between looks at a registry that does not answer."""
 _JITTER = 0.1
