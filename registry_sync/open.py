@@ -40,7 +40,7 @@ def serving_url(url: str, home: Path) -> str:
 
     A process without network and credentials can read it.
     """
-    return str(Path(url).absolute()) if is_local(url) else f"{_COPY}{copy_folder(home).absolute()}"
+    return str(Path(url).absolute()) if is_local(url) else f"{_COPY}{copy_folder(home, url).absolute()}"
 
 
 def open_for_serving(url: str, home: Path) -> Registry:
@@ -48,7 +48,7 @@ def open_for_serving(url: str, home: Path) -> Registry:
 
     What is not in the copy yet is waited for; `LocalCopy.glance` does not wait.
     """
-    return DirectoryRegistry(Path(url)) if is_local(url) else LocalCopy(copy_folder(home), _COPIED_WITHIN_S)
+    return DirectoryRegistry(Path(url)) if is_local(url) else LocalCopy(copy_folder(home, url), _COPIED_WITHIN_S)
 
 
 def open_remote(url: str) -> RemoteRegistry:

@@ -16,7 +16,7 @@ from gateway.telemetry.metric_table import (
 )
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
-from registry_sync.copy import copy_folder
+from registry_sync.copy import copy_folder, remove_other_copies
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.sync import Sync
 from registry_sync.open import open_remote
@@ -75,8 +75,10 @@ def open_sync(settings: Settings, trials: Trials) -> Sync:
     Raises:
         RegistryUnavailable: there are no registries of the kind that the setting names.
     """
+    root = copy_folder(settings.home, settings.registry)
+    remove_other_copies(root)
     return Sync(
-        copy_folder(settings.home),
+        root,
         open_remote(settings.registry),
         has_passed=trials.has_passed,
         every_s=settings.registry_every_s,

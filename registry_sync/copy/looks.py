@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from registry_sync.background import Background, Pending, Start
-from registry_sync.copy import HURRY
+from registry_sync.copy import hurry_file
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.look import Looked, look, note
 from registry_sync.copy.names import Book, Names, State
@@ -31,7 +31,7 @@ class Looks:
     """Used by one thread, which never waits: a look runs in a thread of its own, one at a time."""
 
     def __init__(self, root: Path, registry: RemoteRegistry, book: Book, every_s: float, start: Start) -> None:
-        self._hurry = root / HURRY
+        self._hurry = hurry_file(root)
         self._registry = registry
         self._book = book
         self._every_s = every_s

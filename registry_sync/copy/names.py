@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from registry_sync.copy import STATE
 from registry_sync.copy.whole_file import HIDDEN, write_whole
 from registry_sync.registries import Details
 
-_STATE = "state.json"
 _NAMES = "names"
 _LEGIBLE = 60
 
@@ -81,7 +81,7 @@ class Names:
 
     def state(self) -> State:
         """Return how the last look went. Before the first one, all times are long ago."""
-        path = self._root / _STATE
+        path = self._root / STATE
         stamp = _stamp(path)
         if stamp is None:
             return State()
@@ -168,7 +168,7 @@ class Book:
         Raises:
             OSError: the disk does not allow it.
         """
-        write_whole(self._root / _STATE, msgspec.json.encode(state), is_lasting=False)
+        write_whole(self._root / STATE, msgspec.json.encode(state), is_lasting=False)
 
 
 def file_of(model: str) -> str:

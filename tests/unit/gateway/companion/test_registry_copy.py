@@ -27,7 +27,7 @@ def remote() -> Remote:
 
 
 def test_everything_that_a_document_names_is_wanted():
-    split = document(arms={"a": "m@champion", "b": "m:2"}, split={"a": 1, "b": 1}, shadow=[{"arm": "n:3"}])
+    split = document(arms={"a": "m@champion", "b": "m:2"}, split={"a": "50%", "b": "50%"}, shadow=[{"arm": "n:3"}])
     assert {str(ref) for ref in document_refs({"r": split})} == {"m@champion", "m:2", "n:3"}
 
 

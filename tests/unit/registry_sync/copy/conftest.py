@@ -7,4 +7,4 @@ from tests.unit.registry_sync.copy.support import Site
 
 @pytest.fixture
 def site(tmp_path) -> Site:
-    return Site(tmp_path / "registry", "m:1", "n@champion")
+    return Site(tmp_path / "registry" / "copy", "m:1", "n@champion")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from registry_sync.background import in_daemon_thread
-from registry_sync.copy import hurry
+from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copies
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
 from router.spec.references import parse_ref
@@ -186,18 +186,18 @@ def test_tags_are_read_again(site):
     site.tick(sync, 40.0)
     assert site.copy.details("m", "1").tags == {"approved": "true"}
     site.remote.tags["m", "1"] = {}
-    (site.root / "hurry").touch()
+    hurry_file(site.root).touch()
     site.tick(sync, 0.5)
     assert site.copy.details("m", "1").tags == {}
-    assert not (site.root / "hurry").exists()
+    assert not hurry_file(site.root).exists()
 
 
-def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(site, tmp_path):
+def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(site):
     site.remote.add("m", "1", b"weights")
     sync = site.sync()
     site.tick(sync)
     assert not sync.is_due(site.now_s + 0.3)
-    hurry(tmp_path)
+    hurry_file(site.root).touch()
     assert sync.is_due(site.now_s + 0.3)
     site.tick(sync, 0.3)
     assert not sync.is_due(site.now_s + 0.3)
@@ -305,7 +305,7 @@ def test_files_that_were_changed_while_a_version_was_adopted_are_noticed(site):
 
 @pytest.mark.parametrize("model", ["..", ".", "a/b", "ä" * 200, "x" * 300, "CON", "a\nb", "A", "a"])
 def test_any_name_of_a_model_is_safe(tmp_path, model):
-    site = Site(tmp_path / "home" / "registry")
+    site = Site(tmp_path / "home" / "copy")
     site.refs = [parse_ref("m:1")]
     site.remote.add(model, "../1", b"weights")
     with pytest.raises(BeingCopied):
@@ -313,7 +313,7 @@ def test_any_name_of_a_model_is_safe(tmp_path, model):
     site.tick(site.sync())
     assert site.read(model, "../1") == {"f0": b"weights"}
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
-    assert [path.name for path in (tmp_path / "home").iterdir()] == ["registry"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["copy"]
 
 
 def test_a_name_that_is_no_text_is_unknown(site):
@@ -336,3 +336,18 @@ def test_adoption_goes_on_where_it_was(site):
     site.tick(sync, 6.0)
     assert site.remote.reads == ["m/1/f0", "m/1/f1", "m/1/f1"]
     assert site.read("m", "1") == {"f0": b"one", "f1": b"two", "golden.json": b"[]"}
+
+
+def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_old(tmp_path):
+    one, other = (Site(copy_folder(tmp_path, url), "m:1") for url in ("s3://one", "s3://other"))
+    one.remote.add("m", "1", b"one")
+    other.remote.add("m", "1", b"other")
+    for site in (one, other):
+        site.tick(site.sync())
+    assert (one.read("m", "1"), other.read("m", "1")) == ({"f0": b"one"}, {"f0": b"other"})
+    remove_other_copies(other.root)
+    assert one.root.exists()
+    os.utime(one.root / STATE, (0, 0))
+    os.utime(other.root / STATE, (0, 0))
+    remove_other_copies(other.root)
+    assert (one.root.exists(), other.root.exists()) == (False, True)
