@@ -110,7 +110,12 @@ class Settings(BaseSettings):
         ge=50,
         description="How often the companion counts requests, and checks if a rollout may advance.",
     )
-    registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
+    registry_every_s: float = Field(2.0, gt=0, description="How often the registry's aliases are read.")
+    registry_copy_max_bytes: int = Field(
+        0,
+        ge=0,
+        description="The copy of a registry in S3 or MLflow on this machine. 0: 20 GiB, or half of the free disk.",
+    )
     drain_s: float = Field(
         2.0, ge=0, le=10, description="How long keep-alive clients are given to leave before a replica ends."
     )

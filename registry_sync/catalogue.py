@@ -5,16 +5,18 @@ sha256 is another version. A quarantined version is tried again after 30 seconds
 operator asks for it. Versions are loaded in the background: `load` waits for that, `loaded` does not.
 """
 
+import math
 import threading
 import time
 from collections.abc import Mapping
 from functools import partial
 
 from registry_sync.background import Background, Pending, Start, at_once
+from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.loader import Loader, Trial
 from registry_sync.memory_budget import MemoryBudget
-from registry_sync.registries import Registry
+from registry_sync.registries import Details, Registry
 from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
@@ -32,7 +34,7 @@ class Catalogue:
     """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
     `trial` is called before each version is loaded. `start` says where versions are loaded. `budget` is the memory that
-    they may take.
+    they may take. `is_copy` says that the registry is this machine's copy of one.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Catalogue:
         budget: MemoryBudget | None = None,
     ) -> None:
         self._registry = registry
+        self.is_copy = isinstance(registry, LocalCopy)
+        self._glanced = registry.glance() if isinstance(registry, LocalCopy) else registry
         self._options = options
         self.loader = Loader(registry, options, trial, budget or MemoryBudget())
         self._versions: dict[VersionKey, Version] = {}
@@ -60,15 +64,13 @@ class Catalogue:
         Raises:
             UnknownModel: there is no such version.
             ModelRefused: its manifest cannot be read.
-            RegistryUnavailable: the registry is unavailable, and this reference was never resolved before.
+            RegistryUnavailable: the registry is unavailable, and what this reference names is not known here.
         """
         try:
-            resolved = self._resolve(ref)
+            resolved = self._resolve(self._registry, ref)
         except RegistryUnavailable:
             known = self._resolved.get(ref)
-            if known is None:
-                raise
-            return known
+            return known if known is not None else self.glance(ref)
         self._resolved[ref] = resolved
         return resolved
 
@@ -79,22 +81,46 @@ class Catalogue:
             UnknownModel, ModelRefused: see `resolve`.
             RegistryUnavailable: the registry is unavailable.
         """
-        return self._resolve(ref)
+        return self._resolve(self._registry, ref)
 
-    def _resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        version = ref.version if ref.alias is None else self._follow_alias(ref.model, ref.alias)
+    def glance(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+        """Return the version that a reference names, without waiting: of a remote registry, what was read last.
+
+        Raises:
+            UnknownModel, ModelRefused, RegistryUnavailable: see `resolve_now`.
+            BeingCopied: it is not in this machine's copy of the registry yet.
+        """
+        return self._resolve(self._glanced, ref)
+
+    def _resolve(self, registry: Registry, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+        version = ref.version if ref.alias is None else _follow_alias(registry, ref.model, ref.alias)
         if version is None:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
-        manifest = self._registry.manifest(ref.model, version)
+        manifest = registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.digest), manifest
 
     def aliases(self, model: str) -> Mapping[str, str]:
-        """Return the version of each alias of a model, from the registry itself.
+        """Return the version of each alias of a model, without waiting: of a remote registry, as it was read last.
 
         Raises:
             UnknownModel, RegistryUnavailable: see `Registry.aliases`.
         """
-        return self._registry.aliases(model)
+        return self._glanced.aliases(model)
+
+    def details(self, model: str, version: str) -> Details:
+        """Return what the registry knows of a version, without waiting. Raises as `Registry.details`."""
+        return self._glanced.details(model, version)
+
+    def asked_s(self, model: str) -> float:
+        """Return when the registry itself was asked for the aliases that `aliases` returns; infinity: it is asked now.
+
+        This is of the monotonic clock.
+        """
+        return self._glanced.asked_s(model) if isinstance(self._glanced, LocalCopy) else math.inf
+
+    def trouble(self, model: str, version: str) -> str:
+        """Return why what `glance` returns may be old, or an empty text."""
+        return self._glanced.trouble(model, version) if isinstance(self._glanced, LocalCopy) else ""
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.
@@ -182,12 +208,6 @@ class Catalogue:
             self.loader.drop(key)
         self._loading.retain(lambda asked: asked[0] in kept)
 
-    def _follow_alias(self, model: str, alias: str) -> str:
-        aliases = self._registry.aliases(model)
-        if alias not in aliases:
-            raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
-        return aliases[alias]
-
     def _load(self, key: VersionKey, manifest: Manifest, retry: bool) -> Version:
         version = self._loaded(key, manifest, retry)  # another thread may have loaded it since this work was asked for
         if version is None:
@@ -206,3 +226,10 @@ class Catalogue:
         except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this version alone
             return Version(key, manifest, VersionState.QUARANTINED, f"{key}: cannot be loaded: {error!r}.")
         return Version(key, manifest, VersionState.READY, runtime=runtime, tried=tried)
+
+
+def _follow_alias(registry: Registry, model: str, alias: str) -> str:
+    aliases = registry.aliases(model)
+    if alias not in aliases:
+        raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
+    return aliases[alias]

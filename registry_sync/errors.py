@@ -17,5 +17,9 @@ class RegistryUnavailable(RegistryError):
     """The registry cannot be read. Loaded versions go on serving."""
 
 
+class BeingCopied(RegistryUnavailable):
+    """What is asked for is not in this machine's copy of the registry yet. The companion is fetching it."""
+
+
 class AlreadyPublished(RegistryError):
     """The registry has another version under this name. Versions never change."""

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from registry_sync.copy import copy_folder
+from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.errors import RegistryUnavailable
-from registry_sync.registries import Publisher, Registry
+from registry_sync.registries import Publisher, Registry, RemoteRegistry
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.registries.directory_publisher import DirectoryPublisher
 from runtimes.manifest import MANIFEST
@@ -12,16 +14,53 @@ from runtimes.manifest_text import manifest_to_yaml
 MLFLOW = ("mlflow+http", "mlflow+https", "mlflow+sagemaker", "databricks")
 """The schemes of `registry_sync.registries.mlflow.server`."""
 
+CREDENTIALS = ("AWS_", "MLFLOW_", "DATABRICKS_", "SAGEMAKER_")
+"""How the variables begin with which remote registries are reached."""
+
+_COPY = "copy://"
+_COPIED_WITHIN_S = 30.0
+"""How long a command of an operator waits for what is not in the copy yet. Then it is refused, and may be given again.
+The companion goes on."""
+
 
 def open_registry(url: str) -> Registry:
     """Return the registry at `url`, the setting POINTSMAN_REGISTRY: see docs/registries.md.
 
+    A process of a model gets the result of `serving_url` instead.
+
     Raises:
         RegistryUnavailable: there are no registries of this kind.
     """
-    scheme, found, _ = url.partition("://")
-    if not found:
+    if is_local(url):
         return DirectoryRegistry(Path(url))
+    if url.startswith(_COPY):
+        return LocalCopy(Path(url.removeprefix(_COPY)))
+    return open_remote(url)
+
+
+def serving_url(url: str, home: Path) -> str:
+    """Return the URL of the registry from which versions are served: the directory itself, or the copy in the home.
+
+    A process without network and credentials can read it.
+    """
+    return str(Path(url).absolute()) if is_local(url) else f"{_COPY}{copy_folder(home, url).absolute()}"
+
+
+def open_for_serving(url: str, home: Path) -> Registry:
+    """Return the registry at `url` for a process that serves: the directory itself, or this machine's copy of it.
+
+    What is not in the copy yet is waited for; `LocalCopy.glance` does not wait.
+    """
+    return DirectoryRegistry(Path(url)) if is_local(url) else LocalCopy(copy_folder(home, url), _COPIED_WITHIN_S)
+
+
+def open_remote(url: str) -> RemoteRegistry:
+    """Return the registry at `url`, which is not a directory.
+
+    Raises:
+        RegistryUnavailable: there are no registries of this kind.
+    """
+    scheme = url.partition("://")[0]
     if scheme in MLFLOW:
         from registry_sync.registries.mlflow.open import open_mlflow
 
@@ -68,7 +107,7 @@ def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
 
 
 def is_local(url: str) -> bool:
-    """Return True if the registry is a directory, which a process without network and credentials can read."""
+    """Return True if the registry is a directory."""
     return "://" not in url
 
 

@@ -12,19 +12,21 @@ from typing import NamedTuple
 
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.catalogue import Catalogue
-from registry_sync.errors import RegistryError, RegistryUnavailable
+from registry_sync.errors import BeingCopied, RegistryError, RegistryUnavailable
 from registry_sync.version import VersionKey
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest
 
+_SOON_S = 0.25
 _NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
 class _Answer(NamedTuple):
     """What a reference names, or why that is not known.
 
-    `trouble` is why the registry was not read the last time, and `asked_s` when it was asked.
+    `trouble` is why the registry was not read the last time, and `asked_s` when it was asked. With `StillLoading` as
+    its kind, the version is being copied to this machine.
     """
 
     named: tuple[VersionKey, Manifest] | None
@@ -109,14 +111,22 @@ class ReferenceReader:
         self._reading.retain(wanted.__contains__)
 
     def run(self, stop: threading.Event, every_s: float) -> None:
-        """Read all references again every `every_s` seconds, until `stop` is set."""
-        while not stop.wait(every_s):
-            self.read_all()
+        """Read all references again every `every_s` seconds, until `stop` is set; what is being copied, more often."""
+        if not self._catalogue.is_copy:
+            while not stop.wait(every_s):
+                self.read_all()
+        next_s = self._clock() + every_s
+        while not stop.wait(min(every_s, _SOON_S)):
+            is_time = self._clock() >= next_s
+            self.read_all(only_copied=not is_time)
+            next_s = self._clock() + every_s if is_time else next_s
 
-    def read_all(self) -> None:
-        """Read all references again, and the aliases of each model once."""
+    def read_all(self, *, only_copied: bool = False) -> None:
+        """Read all references again, or those that wait for a copy, and the aliases of each model once."""
         aliases: dict[str, _Aliases] = {}
         for ref, before in list(self._answers.items()):
+            if only_copied and before.kind is not StillLoading:
+                continue
             if ref.model not in aliases:
                 aliases[ref.model] = self._read_aliases(ref.model)
             answer = self._read(ref, aliases[ref.model])
@@ -127,7 +137,7 @@ class ReferenceReader:
                         self._changed.add(ref)
 
     def _read_aliases(self, model: str) -> _Aliases:
-        asked_s = self._clock()
+        asked_s = min(self._clock(), self._catalogue.asked_s(model))
         try:
             return _Aliases(self._catalogue.aliases(model), asked_s)
         except Exception:  # noqa: BLE001  # an alias that nothing follows is no reason to fail
@@ -141,10 +151,14 @@ class ReferenceReader:
         elif ref.alias is not None and ref.alias in aliases:
             ref = ArmRef(ref.model, version=aliases[ref.alias])
         try:
-            return _Answer(self._catalogue.resolve_now(ref), "", Exception, "", aliases, asked_s)
+            named = self._catalogue.glance(ref)
+            return _Answer(named, "", Exception, self._catalogue.trouble(ref.model, named[0].version), aliases, asked_s)
+        except BeingCopied as error:
+            kept = before.named if before is not None else None
+            return _Answer(kept, str(error), StillLoading, str(error) if kept else "", aliases, asked_s)
         except RegistryUnavailable as error:
-            named = before.named if before is not None else None
-            return _Answer(named, str(error), RegistryUnavailable, str(error), aliases, asked_s)
+            kept = before.named if before is not None else None
+            return _Answer(kept, str(error), RegistryUnavailable, str(error), aliases, asked_s)
         except (RegistryError, ModelRefused) as error:
             return _Answer(None, str(error), type(error), "", aliases, asked_s)
         except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this reference alone

@@ -10,6 +10,7 @@ from gateway.companion.fence import Fence
 from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
 from gateway.companion.node_view import NodeView
+from gateway.companion.registry_copy import RegistryCopy, open_sync
 from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.audit import AuditTrail
@@ -30,7 +31,7 @@ from inference_log.spool import held_seats, seat_locks
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
-from registry_sync.open import open_registry
+from registry_sync.open import is_local, open_for_serving, serving_url
 from registry_sync.reference_reader import ReferenceReader
 from store.open import open_store
 
@@ -48,12 +49,13 @@ class Companion:
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
         writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
         options = load_options(settings)
-        catalogue = Catalogue(open_registry(settings.registry), options)
-        trials = Trials(settings.home, ProcessOptions(settings.registry, options))
+        catalogue = Catalogue(open_for_serving(settings.registry, settings.home), options)
+        trials = Trials(settings.home, ProcessOptions(serving_url(settings.registry, settings.home), options))
         self._reader = ReferenceReader(catalogue, in_daemon_thread)
         versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
+        self._copy = None if is_local(settings.registry) else RegistryCopy(open_sync(settings, trials), view)
         self._counter = LogCounter(self._store, settings.spool)
         self._rollouts = RolloutDriver(self._store, versions, Changes(self._store, versions, name, view), view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
@@ -79,6 +81,8 @@ class Companion:
         threading.Thread(
             target=self._reader.run, args=(threading.Event(), settings.registry_every_s), name="registry", daemon=True
         ).start()
+        if self._copy is not None:
+            self._threads.start("copy", self._copy.run)
         self._threads.start("fence", watch_processes, fence)
         self._threads.start("scrapes", self._scrapes.run)
         self._threads.start("sync", sync_segments, settings.spool)
@@ -118,4 +122,6 @@ class Companion:
                 for found in findings
             ),
         )
+        if self._copy is not None:
+            self._copy.publish(metrics)
         metrics.publish()

@@ -1,8 +1,8 @@
 """What the companion repeats: a place for each job, with how often and in which thread it runs.
 
 Jobs of one thread run one after the other. A job that may take long has a thread of its own, so that it does not delay
-an abort. A new job, such as learning or the synchronisation of registries, is one more line in `Stewardship` or, with a
-thread of its own, in `Companion.start`.
+an abort. A new job, such as learning, is one more line in `Stewardship` or, with a thread of its own, in
+`Companion.start`.
 """
 
 import threading

@@ -40,6 +40,11 @@ class NodeView:
         """See `View.documents`."""
         return self._desired.documents
 
+    @property
+    def knows_documents(self) -> bool:
+        """True if `documents` are all that there are, as far as this machine can know."""
+        return self._desired.was_read or bool(self._desired.known.entries)
+
     def candidates(self, route: str) -> Mapping[str, Candidate] | None:
         """See `View.candidates`."""
         return self._served.get(route)

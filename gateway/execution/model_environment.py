@@ -35,7 +35,7 @@ def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if _is_allowed(name)}
 
 
-def blanked(environment: Mapping[str, str], kept: str) -> dict[str, str]:
+def blanked(environment: Mapping[str, str], kept: str | tuple[str, ...]) -> dict[str, str]:
     """Return the other variables, empty, for processes that inherit all of them. Names that begin with `kept` stay."""
     return {name: "" for name in environment if not _is_allowed(name) and not name.startswith(kept)}
 

@@ -10,8 +10,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -20,18 +19,16 @@ from ray import serve
 
 from gateway.execution.dedicated import DedicatedExecutor, Wanted
 from gateway.execution.executor import Executor
-from gateway.execution.latency import LatencyModel, measured_times
+from gateway.execution.latency import LatencyModel
 from gateway.execution.load_options import load_options
 from gateway.execution.model_environment import blanked
+from gateway.execution.model_replica import ModelReplica, Profile
 from gateway.settings import Settings
-from gateway.telemetry.logs import configure_logs
-from registry_sync.pinned import load_pinned
-from registry_sync.version import Version, VersionKey
-from runtimes.batching import Inputs, RequestResult, run_isolated, why_unbatched
+from registry_sync.open import CREDENTIALS, is_local
+from registry_sync.version import Version
+from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
-from runtimes.load_options import LoadOptions
-from runtimes.manifest import Example, Signature
-from runtimes.runtime import found_examples
+from runtimes.manifest_text import manifest_to_yaml
 
 _log = structlog.get_logger()
 
@@ -42,60 +39,10 @@ _RAYS_OWN = "RAY_"
 _PROFILE_WITHIN_S = 20.0
 _UNUSED_FOR_S = 30.0
 _RETRY_AFTER_S = 30.0
+_LOOK_EVERY_S = 5.0
 _HEALTH_TIMEOUT_S = 30.0
 _SHUTDOWN_S = 10.0
 _ERRORS = (ModelFailed, InputRefused)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a replica has to know of a dedicated version. The version's own process measures it after loading.
-
-    For `examples` see `gateway.execution.executor.Executor`.
-    """
-
-    unbatched_because: str
-    one_row_s: float
-    rows: int
-    rows_s: float
-    examples: Mapping[str, Example]
-
-
-class ModelReplica:
-    """The Serve deployment: one loaded version, in a process of its own."""
-
-    def __init__(
-        self, registry: str, key: tuple[str, str, str], options: LoadOptions, seen: Signature | None = None
-    ) -> None:
-        configure_logs()
-        version = load_pinned(registry, VersionKey(*key), options, seen)
-        assert version.runtime is not None  # noqa: S101  # for the type checker; a READY version has one
-        manifest = version.manifest
-        self._runtime = version.runtime
-        self._outputs = [spec.name for spec in manifest.outputs]
-        self._profile = Profile(
-            why_unbatched(version.runtime, manifest.max_batch),
-            *measured_times(version.runtime, manifest.max_batch),
-            found_examples(version.runtime.signature, manifest.signature),
-        )
-
-    async def profile(self) -> Profile:
-        """Return how fast the version is, and whether its requests can be batched."""
-        return self._profile
-
-    async def run(self, inputs: Inputs, rows: Sequence[int], until_wall_s: float | None) -> list[tuple[str, Any]]:
-        """Run merged requests. Return for each `ok` and its outputs, or the name of an error and its sentence."""
-        if until_wall_s is not None and time.time() > until_wall_s:
-            return [("ModelFailed", "The deadline had passed before the model was reached.")] * len(rows)
-        outcomes = await asyncio.to_thread(self._run, inputs, rows)
-        return [
-            (type(outcome).__name__, str(outcome)) if isinstance(outcome, Exception) else ("ok", list(outcome))
-            for outcome in outcomes
-        ]
-
-    def _run(self, inputs: Inputs, rows: Sequence[int]) -> list[RequestResult]:
-        row_by_row = not self._profile.unbatched_because
-        return run_isolated(self._runtime, inputs, rows, self._outputs, row_by_row=row_by_row)
 
 
 class RayApplications:
@@ -105,6 +52,8 @@ class RayApplications:
         self._settings = settings
         self._loop = loop
         self._opened: dict[Wanted, set[str]] = {}
+        self._running: dict[str, Version] = {}
+        self._looked_s = -math.inf
         self._unused_s: dict[str, float] = {}
         self._listed_s = -math.inf
 
@@ -123,6 +72,7 @@ class RayApplications:
         now_s = time.monotonic()
         self._unused_s |= dict.fromkeys(self._opened[wanted] - {name}, now_s)
         self._opened[wanted] = {name}
+        self._running[name] = version
         executor = DedicatedExecutor(
             _remote(handle),
             LatencyModel(profile.one_row_s, profile.rows, profile.rows_s),
@@ -142,8 +92,22 @@ class RayApplications:
                     self._unused_s
                 )
             self._end_unused(versions, now_s)
+            self._start_missing(now_s)
         except Exception as error:  # noqa: BLE001  # Ray raises many kinds; ending can wait for the next call, and no route depends on it
             _log.warning("gateway.dedicated.not_ended", error=repr(error))
+
+    def _start_missing(self, now_s: float) -> None:
+        """Start the applications anew that are used and that were deleted behind this replica's back."""
+        used = set().union(*self._opened.values())
+        self._running = {name: version for name, version in self._running.items() if name in used}
+        if not self._running or now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        there = serve.status().applications
+        for name, version in self._running.items():
+            if name not in there:
+                _log.warning("gateway.dedicated.missing", application=name)
+                self._deploy(name, version)
 
     def _require_running(self, name: str, version: Version) -> None:
         status = serve.status().applications.get(name)
@@ -172,7 +136,9 @@ class RayApplications:
         resources = version.manifest.resources
         options = load_options(self._settings)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
-        runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept=_RAYS_OWN)}
+        registry = self._settings.registry
+        kept = (_RAYS_OWN,) if is_local(registry) else (_RAYS_OWN, *CREDENTIALS)
+        runtime: dict[str, Any] = {"env_vars": blanked(os.environ, kept)}
         packages = [*resources.pip, *version.manifest.packages]
         if packages:
             runtime["pip"] = packages
@@ -195,7 +161,8 @@ class RayApplications:
             **scale,
         )
         _log.info("gateway.dedicated.starting", application=name)
-        application = deployment.bind(self._settings.registry, tuple(version.key), options, version.seen)
+        manifest_text = manifest_to_yaml((version.own or version).manifest)
+        application = deployment.bind(registry, tuple(version.key), options, version.seen, manifest_text)
         serve.run_many(
             [serve.RunTarget(application, name=name, route_prefix=None)],
             wait_for_ingress_deployment_creation=False,

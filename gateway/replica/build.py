@@ -55,7 +55,7 @@ from inference_log.spool import Seat, take_seat
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
-from registry_sync.open import open_registry
+from registry_sync.open import open_for_serving, serving_url
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.version import VersionKey
 from store.interface import Store
@@ -144,14 +144,14 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
     settings = shared.settings
     load = load_options(settings)
-    processes = ProcessOptions(settings.registry, load, open_within_s=load.within_s)
+    processes = ProcessOptions(serving_url(settings.registry, settings.home), load, open_within_s=load.within_s)
     options = LaneOptions(
         threads=settings.model_threads,
         inline_below_s=settings.inline_below_ms / 1000,
         processes=processes,
         home=settings.home,
     )
-    trials, registry = Trials(settings.home, processes), open_registry(settings.registry)
+    trials, registry = Trials(settings.home, processes), open_for_serving(settings.registry, settings.home)
     budget = memory_budget(settings)
     catalogue = Catalogue(registry, load, trials.require, in_daemon_thread, budget)
     lanes = LanePool(shared.turn, options, dedicated, in_daemon_thread, loader=catalogue.loader, budget=budget)

@@ -33,6 +33,7 @@ SET_ASIDE = "pointsman_log_segments_set_aside"
 SHED = "pointsman_shed"
 ABORTS = "pointsman_aborts"
 SHADOW_DROPPED = "pointsman_shadow_dropped"
+REGISTRY_COPIED = "pointsman_registry_versions"
 
 COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
@@ -40,6 +41,7 @@ COUNTERS = {
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
+    REGISTRY_COPIED: Counted("Tries to copy a version from a remote registry, by outcome.", ("outcome",)),
 }
 
 IN_FLIGHT = "pointsman_in_flight"
@@ -47,12 +49,20 @@ REVISION = "pointsman_snapshot_revision"
 STALE = "pointsman_snapshot_stale_seconds"
 UNCOUNTED = "pointsman_uncounted_bytes"
 P_VALUE = "pointsman_guardrail_p_value"
+REGISTRY_REACHABLE = "pointsman_registry_reachable"
+REGISTRY_STALE = "pointsman_registry_stale_seconds"
+REGISTRY_COPY_BYTES = "pointsman_registry_copy_bytes"
+REGISTRY_GONE = "pointsman_registry_gone_versions"
 
 GAUGES = {
     IN_FLIGHT: Measured("Requests being worked on.", Merge.SUM),
     REVISION: Measured("The store's revision that each replica serves from (label pid: its seat).", Merge.EACH),
     STALE: Measured("Seconds since each replica last reached its store (label pid: its seat).", Merge.EACH),
     UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet.", Merge.SUM),
+    REGISTRY_REACHABLE: Measured("1 if the last look at the remote registry was answered, else 0.", Merge.NEWEST),
+    REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),
+    REGISTRY_COPY_BYTES: Measured("Size of this machine's copy of a remote registry.", Merge.NEWEST),
+    REGISTRY_GONE: Measured("Versions that are needed here and that the remote registry has no more.", Merge.NEWEST),
     P_VALUE: Measured(
         "The probability of as much evidence against an arm if it were not worse than allowed.",
         Merge.NEWEST,

@@ -51,7 +51,7 @@ def assert_no_secrets(pid):
     content = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     variables = dict(each.partition("=")[::2] for each in content.split("\0") if each)
     assert variables["PATH"]
-    assert not variables.get("AWS_SECRET_ACCESS_KEY")
+    assert set(variables.get("AWS_SECRET_ACCESS_KEY", "")) <= {"-"}  # with S3 it was there, and is overwritten
     assert [name for name, value in variables.items() if name.startswith("POINTSMAN_") and value] == []
 
 

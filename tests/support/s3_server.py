@@ -88,6 +88,10 @@ class S3Server:
             self._process.wait()
             self._process = None
 
+    def is_running(self) -> bool:
+        """Return True if the server was started and not killed."""
+        return self._process is not None
+
     def stop(self) -> None:
         """Freeze the server. Its port still takes connections and bytes."""
         if self._process is not None:

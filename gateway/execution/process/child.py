@@ -52,7 +52,6 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._is_reaped = False
         self.examples: Mapping[str, Example] = {}
-        self.fetched = contextlib.ExitStack()
         self.connection, theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         try:
@@ -99,13 +98,8 @@ class ChildProcess:
             if not self._is_reaped:
                 os.kill(self.pid, signal.SIGKILL)
 
-    def forget_fetched(self) -> None:
-        """Remove the folder with the files that were fetched for the process, once it has read them."""
-        self.fetched.close()
-
     def close(self) -> None:
         """Close the connection and the pipe. The process ends without them."""
-        self.forget_fetched()
         self.connection.close()
         if self._pipe >= 0:
             os.close(self._pipe)

@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -23,14 +21,12 @@ from gateway.execution.process.frames import (
     outcomes_of,
 )
 from gateway.execution.process.wire import receive, send
-from registry_sync.open import is_local, version_folder
 from registry_sync.version import VersionKey
 from runtimes.datatypes import Tensor
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Example, Signature
 from runtimes.manifest_text import check_example_sizes
-from runtimes.python.folder import temporary_folder
 from runtimes.runtime import check_examples, with_examples
 
 _WORKER = "gateway.execution.process.worker"
@@ -42,9 +38,9 @@ _MOST_EXAMPLE_ELEMENTS = 1 << 20
 class ProcessOptions:
     """What processes of models need, and their time limits.
 
-    `registry` is the setting of that name, `load` what the operator allows. A process must have loaded its model
-    within `open_within_s`. A process that works on a batch for `hang_after_s` is killed, unless a deadline says
-    otherwise. A process whose version no route uses any more ends after `linger_s`.
+    `registry` is what `registry_sync.open.serving_url` returns, `load` what the operator allows. A process must have
+    loaded its model within `open_within_s`. A process that works on a batch for `hang_after_s` is killed, unless a
+    deadline says otherwise. A process whose version no route uses any more ends after `linger_s`.
     """
 
     registry: str
@@ -72,34 +68,14 @@ def start_model(
     `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
 
     Raises:
-        OSError: as `ChildProcess`, or the files of a version that is fetched cannot be written.
-        RegistryError: the version cannot be fetched.
+        OSError: as `ChildProcess`.
     """
     pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
     threads = dict.fromkeys(THREADS, "1" if is_trial else str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    with ExitStack() as fetched:
-        local = Path(options.registry).absolute()
-        registry = local if is_local(options.registry) else _fetch(options.registry, key, fetched)
-        to_load = ModelToLoad(str(registry), pinned, options.load, seen, unbatched_because, is_trial)
-        content = msgspec.json.encode(to_load)
-        child = ChildProcess(
-            _WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content
-        )
-        child.fetched = fetched.pop_all()
-    return child
-
-
-def _fetch(registry: str, key: VersionKey, fetched: ExitStack) -> Path:
-    """Fetch a version into a folder that is a registry of this version alone. The process has no credentials.
-
-    The folder is removed when `fetched` is closed.
-    """
-    root = fetched.enter_context(temporary_folder())
-    folder = root / key.model / key.version
-    folder.mkdir(parents=True)
-    version_folder(registry, key.model, key.version, folder)
-    return root
+    to_load = ModelToLoad(options.registry, pinned, options.load, seen, unbatched_because, is_trial)
+    content = msgspec.json.encode(to_load)
+    return ChildProcess(_WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content)
 
 
 def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
@@ -116,8 +92,6 @@ def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
         raise ModelRefused(f"Its process had not loaded it after {within_s:g} s.") from error
     except OSError:
         received = None
-    finally:
-        child.forget_fetched()
     if received is None:
         child.kill()
         raise ModelRefused(f"{child.wait()} while it was loading the model.")

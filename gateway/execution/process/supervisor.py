@@ -12,7 +12,6 @@ import structlog
 
 from gateway.execution.process.child import ChildProcess
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
-from registry_sync.errors import RegistryError
 from registry_sync.version import VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Example, Signature
@@ -101,8 +100,6 @@ class Supervisor:
                 )
             except OSError as error:
                 raise ModelRefused(f"Its process cannot be started: {error!r}.") from error
-            except RegistryError as error:
-                raise ModelRefused(f"Its files cannot be fetched: {error}") from error
         try:
             loaded = await_loaded(child, self._options.open_within_s)
         except BaseException:

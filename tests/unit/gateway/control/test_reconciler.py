@@ -186,8 +186,8 @@ def test_a_change_of_one_route_asks_the_registry_for_that_one_alone(bench, decla
     declare(bench.store, OTHER)
     bench.tick()
     asked: list[str] = []
-    resolve = bench.catalogue.resolve_now
-    monkeypatch.setattr(bench.catalogue, "resolve_now", lambda ref: asked.append(str(ref)) or resolve(ref))
+    resolve = bench.catalogue.glance
+    monkeypatch.setattr(bench.catalogue, "glance", lambda ref: asked.append(str(ref)) or resolve(ref))
     declare(bench.store, TWO)
     bench.tick()
     assert asked == ["linear:2"]

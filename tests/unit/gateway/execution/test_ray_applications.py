@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from gateway.settings import Settings
+from registry_sync.registries.texts import read_manifest
 from registry_sync.version import Version, VersionKey, VersionState
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest, Resources, Signature
@@ -18,7 +19,8 @@ with warnings.catch_warnings():  # Ray warns while it is imported
     warnings.simplefilter("ignore")
     from gateway.execution import ray_applications
     from gateway.execution.load_options import load_options
-from gateway.execution.ray_applications import PREFIX, Profile, RayApplications
+from gateway.execution.model_replica import Profile
+from gateway.execution.ray_applications import PREFIX, RayApplications
 
 LONG_S = 31.0
 
@@ -160,6 +162,20 @@ def test_an_application_that_is_used_again_in_time_stays(simulation, version):
     assert simulation.serve.deleted == []
 
 
+def test_an_application_that_is_deleted_behind_its_back_is_started_again_while_it_is_used(simulation, version):
+    name = simulation.run(version())
+    simulation.retain(version())
+    del simulation.serve.applications[name]
+    simulation.retain(version(), after_s=6.0)
+    assert simulation.serve.deployed == [name, name]
+    simulation.retain(version(), after_s=6.0)
+    assert simulation.serve.deployed == [name, name]
+    simulation.retain(after_s=6.0)
+    del simulation.serve.applications[name]
+    simulation.retain(after_s=6.0)
+    assert simulation.serve.deployed == [name, name]
+
+
 def test_other_resources_are_another_application_and_the_old_one_serves_meanwhile(simulation, version):
     old, wanted = simulation.run(version()), version(min_replicas=2, max_replicas=2)
     assert "is being started" in simulation.refused(wanted)
@@ -244,8 +260,20 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     assert "PATH" not in runtime["env_vars"]
     assert not {name for name in runtime["env_vars"] if name.startswith("RAY_")}
     assert "a-secret" not in str([simulation.serve.bound, simulation.serve.options])
-    ((registry, key, options, _),) = simulation.serve.bound
+    ((registry, key, options, _, manifest_text),) = simulation.serve.bound
     assert (registry, key, options) == ("models", ("m", "1", "0" * 64), load_options(Settings()))
+    assert read_manifest(manifest_text) == version(pip=("numpy",)).manifest
+
+
+def test_an_application_of_a_remote_registry_is_started_with_what_reads_it(simulation, version, monkeypatch):
+    """It forgets that before it loads the model: see `gateway.execution.forget_variables`."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    monkeypatch.setenv("POINTSMAN_STORE", "redis://:another@store")
+    simulation.applications._settings = Settings(registry="s3://models")
+    RayApplications._deploy(simulation.applications, "name", version())
+    variables = simulation.serve.options["ray_actor_options"]["runtime_env"]["env_vars"]
+    assert "AWS_SECRET_ACCESS_KEY" not in variables
+    assert variables["POINTSMAN_STORE"] == ""
 
 
 def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation, version):

@@ -1,0 +1,102 @@
+"""Keeps the machine's copy of a remote registry, in a thread of the companion."""
+
+import threading
+import time
+from collections.abc import Mapping
+
+from gateway.companion.node_view import NodeView
+from gateway.execution.trial import Trials
+from gateway.settings import Settings
+from gateway.telemetry.metric_table import (
+    REGISTRY_COPIED,
+    REGISTRY_COPY_BYTES,
+    REGISTRY_GONE,
+    REGISTRY_REACHABLE,
+    REGISTRY_STALE,
+)
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
+from registry_sync.copy import copy_folder, remove_other_copies
+from registry_sync.copy.due import VersionName
+from registry_sync.copy.sync import Sync
+from registry_sync.open import open_remote
+from router.document.document import Document
+from router.snapshot import references
+from router.spec.spec import ArmRef
+
+_POLL_S = 0.05
+"""How often the files are looked for that ask for something. It costs three calls of stat(2)."""
+
+
+class RegistryCopy:
+    """`run` is the thread; `publish` is called by another one."""
+
+    def __init__(self, sync: Sync, view: NodeView) -> None:
+        self._sync = sync
+        self._view = view
+        self._began_s = time.monotonic()
+        self._outage = LogOnce("gateway.registry.unreachable", "gateway.registry.reachable")
+        self._said: dict[VersionName, LogOnce] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        run_every(stop, _POLL_S, PeriodicJob(self.look, "gateway.registry.not_copied"))
+
+    def look(self) -> None:
+        """Do what is due.
+
+        Raises:
+            OSError: the disk does not allow it.
+        """
+        now_s = time.monotonic()
+        if not self._sync.is_due(now_s):
+            return
+        self._sync.tick(document_refs(self._view.documents), now_s, may_evict=self._view.knows_documents)
+        self._outage.note(self._sync.trouble)
+        troubles = self._sync.troubles
+        self._said = {name: self._said.get(name) or LogOnce("gateway.registry.version_not_copied") for name in troubles}
+        for name, trouble in troubles.items():
+            self._said[name].note(trouble)
+
+    def publish(self, metrics: Metrics) -> None:
+        """Set the metrics."""
+        figures = self._sync.figures
+        metrics.set_gauge(REGISTRY_REACHABLE, ((), float(figures.is_reachable)))
+        metrics.set_gauge(REGISTRY_STALE, ((), time.monotonic() - max(figures.good_s, self._began_s)))
+        metrics.set_gauge(REGISTRY_COPY_BYTES, ((), figures.copy_bytes))
+        metrics.set_gauge(REGISTRY_GONE, ((), figures.gone_versions))
+        metrics.set_total(REGISTRY_COPIED, figures.copied, "copied")
+        metrics.set_total(REGISTRY_COPIED, figures.failed, "failed")
+
+
+def open_sync(settings: Settings, trials: Trials) -> Sync:
+    """Return what keeps the copy.
+
+    Raises:
+        RegistryUnavailable: there are no registries of the kind that the setting names.
+    """
+    root = copy_folder(settings.home, settings.registry)
+    remove_other_copies(root)
+    return Sync(
+        root,
+        open_remote(settings.registry),
+        has_passed=trials.has_passed,
+        every_s=settings.registry_every_s,
+        max_bytes=settings.registry_copy_max_bytes,
+    )
+
+
+def document_refs(documents: Mapping[str, Document]) -> frozenset[ArmRef]:
+    """Return everything that documents name: what they serve now, and what a rollout began with or goes back to."""
+    return frozenset(ref for document in documents.values() for ref in _refs(document))
+
+
+def _refs(document: Document) -> set[ArmRef]:
+    spec, state = document.spec, document.rollout
+    found = {*spec.arms.values(), *references(document).values()}
+    if spec.rollout is not None and state is not None:
+        pinned = {arm: each for arm, each in state.others.items() if arm in spec.arms}
+        if state.candidate is not None:
+            pinned[spec.rollout.of] = state.candidate
+        found |= {ArmRef(spec.arms[arm].model, version=each.version) for arm, each in pinned.items()}
+    return found

@@ -1,0 +1,72 @@
+"""One look at the registry: all aliases by one question, and the details of some versions again."""
+
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from msgspec import structs
+
+from registry_sync.copy.due import VersionName
+from registry_sync.copy.names import Book, KnownModel
+from registry_sync.errors import RegistryError, UnknownModel
+from registry_sync.registries import Details, RemoteRegistry
+from runtimes.errors import ModelRefused
+
+
+class Looked(NamedTuple):
+    """What a look has found, which began at `asked_s`; with `trouble`, nothing.
+
+    `details` is None for a version that the registry does not have any more.
+    """
+
+    asked_s: float
+    models: frozenset[str]
+    trouble: str = ""
+    aliases: Mapping[str, Mapping[str, str]] = {}
+    details: Mapping[VersionName, Details | None] = {}
+
+
+def look(registry: RemoteRegistry, models: frozenset[str], versions: Collection[VersionName]) -> Looked:
+    """Ask for the aliases of the models and the details of the versions. Never raise."""
+    asked_s = time.monotonic()
+    try:
+        aliases = registry.all_aliases(models)
+        details = {name: _details(registry, name) for name in versions if name[0] in aliases}
+    except Exception as error:  # noqa: BLE001  # whatever a registry answers must not end the thread
+        is_known = isinstance(error, RegistryError | ModelRefused)
+        return Looked(asked_s, models, str(error) if is_known else f"The registry cannot be read: {error!r}.")
+    return Looked(asked_s, models, "", aliases, details)
+
+
+def _details(registry: RemoteRegistry, name: VersionName) -> Details | None:
+    try:
+        found = registry.details(*name)
+    except UnknownModel:
+        return None
+    return found._replace(tags=dict(found.tags))
+
+
+def note(book: Book, looked: Looked) -> None:
+    """Note what a look has found. What the registry does not have any more stays in the copy.
+
+    Raises:
+        OSError: the disk does not allow it.
+    """
+    for model in looked.models:
+        details = {version: each for (of, version), each in looked.details.items() if of == model}
+        book.change(model, partial(_changed, aliases=looked.aliases.get(model), details=details))
+
+
+def _changed(
+    before: KnownModel, *, aliases: Mapping[str, str] | None, details: Mapping[str, Details | None]
+) -> KnownModel:
+    versions = dict(before.versions)
+    for version, found in details.items():
+        known = versions.get(version)
+        if known is not None and known.manifest:
+            now = known.details if found is None else found
+            versions[version] = structs.replace(known, is_gone=found is None, details=now)
+    if aliases is None:
+        return structs.replace(before, is_gone=True, versions=versions)
+    return structs.replace(before, aliases=dict(aliases), is_gone=False, versions=versions)

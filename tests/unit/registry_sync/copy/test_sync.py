@@ -1,0 +1,353 @@
+"""The copy gets what is wanted, once, verified, and says why something is not there."""
+
+import errno
+import os
+import threading
+import time
+
+import pytest
+
+from registry_sync.background import in_daemon_thread
+from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copies
+from registry_sync.copy.local_copy import LocalCopy
+from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
+from router.spec.references import parse_ref
+from runtimes.errors import ModelRefused
+from tests.support.polling import wait_until
+from tests.unit.registry_sync.copy.support import Site, adopt, away, manifest_of, nothing, sha
+
+
+def test_what_documents_and_their_aliases_name_is_copied_once(site):
+    one = site.remote.add("m", "1", b"weights", b"more")
+    two = site.remote.add("n", "7", b"weights", b"others")  # the first file is the same
+    site.remote.add("n", "8", b"nothing names this")
+    site.remote.named["n"]["champion"] = "7"
+    sync = site.sync()
+    for _ in range(5):
+        site.tick(sync)
+    assert (site.read("m", "1"), site.read("n", "7")) == (one, two)
+    assert site.copy.aliases("n") == {"champion": "7"}
+    assert sorted(site.remote.reads) == ["m/1/f0", "m/1/f1", "n/7/f1"]
+    assert site.copy.versions("n") == ["7"]
+    assert sync.figures[:4] == (True, sync.figures.good_s, 2, 0)
+    with pytest.raises(BeingCopied, match="n:8 is not in this machine's copy"):
+        site.copy.manifest("n", "8")
+
+
+def test_all_aliases_are_one_question_a_look(site):
+    site.refs = [parse_ref(f"m{number}@a") for number in range(100)]
+    sync = site.sync()
+    site.tick(sync)
+    site.tick(sync)
+    assert site.remote.asked == ["aliases", "aliases"]
+
+
+def test_a_version_without_a_manifest_is_made_one_out_of_its_files(site):
+    files = site.remote.add("m", "1", b"weights", b"more", has_manifest=False)
+    site.remote.tags["m", "1"] = {"approved": "true"}
+    site.tick(site.sync())
+    assert site.read("m", "1") == files | {"golden.json": b"[]"}
+    assert site.copy.manifest("m", "1").tags == ("made=here",)
+    details = site.copy.details("m", "1")
+    assert (details.tags, details.source) == ({"approved": "true"}, "s3://m/1")
+
+
+def test_a_version_that_cannot_be_adopted_says_why_and_is_not_read_again(site):
+    site.remote.add("m", "1", b"weights", has_manifest=False)
+
+    def refuse(model, version, files):
+        raise ModelRefused("it is a pickle.")
+
+    sync = site.sync(adopt=refuse)
+    for _ in range(20):
+        site.tick(sync, 60.0)
+    assert site.remote.reads == ["m/1/f0"]
+    with pytest.raises(ModelRefused, match="it is a pickle"):
+        site.copy.manifest("m", "1")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error", "sentence"),
+    [
+        (lambda content: iter([content[:-1]]), RegistryUnavailable, "came with 6 bytes; the registry announced 7"),
+        (lambda content: iter([content, b"more"]), RegistryUnavailable, "came with more bytes"),
+        (lambda content: iter([b"W" + content[1:]]), ModelRefused, "changed or damaged"),
+    ],
+)
+def test_a_truncated_or_damaged_download_is_refused_and_tried_again(site, pieces, error, sentence):
+    files = site.remote.add("m", "1", b"weights")
+    good, site.remote.read_pieces = site.remote.read_pieces, pieces
+    sync = site.sync()
+    site.tick(sync)
+    with pytest.raises(error, match=sentence):
+        site.copy.manifest("m", "1")
+    assert site.hidden() == []
+    assert sentence.partition(" ")[0] in sync.troubles["m", "1"]
+    site.remote.read_pieces = good
+    site.tick(sync, 31.0)
+    assert site.read("m", "1") == files
+    assert sync.troubles == {}
+
+
+def test_a_file_that_the_manifest_pins_and_the_registry_lacks_is_named(site):
+    site.remote.add("m", "1", b"weights", b"more")
+    del site.remote.content["m", "1"]["f1"]
+    site.tick(site.sync())
+    with pytest.raises(ModelRefused, match="is missing in the registry"):
+        site.copy.manifest("m", "1")
+
+
+def test_a_version_that_fails_is_tried_less_and_less_often(site):
+    site.remote.add("m", "1", b"weights")
+    site.remote.read_pieces = lambda _: iter([b"damage!"])
+    sync = site.sync()
+    for _ in range(1200):
+        site.tick(sync)  # an hour
+    assert 8 <= len(site.remote.reads) <= 12
+
+
+def test_a_version_whose_manifest_is_another_one_now_is_tried_soon(site):
+    site.remote.add("m", "1", b"weights")
+    site.remote.read_pieces = lambda content: iter([content if content == b"other weights" else b"damage!"])
+    sync = site.sync()
+    for _ in range(200):
+        site.tick(sync)
+    files = site.remote.add("m", "1", b"other weights")
+    site.tick(sync, 6.0)
+    assert site.read("m", "1") == files
+
+
+def test_the_copy_of_a_version_changes_only_until_it_has_passed_its_trial(site):
+    passed = []
+    before = site.remote.add("m", "1", b"weights")
+    sync = site.sync(has_passed=lambda manifest: manifest in passed)
+    site.tick(sync)
+    assert site.read("m", "1") == before
+    corrected = site.remote.add("m", "1", b"corrected")
+    site.tick(sync, 6.0)
+    assert site.read("m", "1") == corrected
+    passed.append(site.remote.manifests["m", "1"])
+    site.tick(sync, 6.0)
+    site.remote.add("m", "1", b"third")
+    site.tick(sync, 60.0)
+    assert site.read("m", "1") == corrected
+
+
+def test_a_registry_that_is_away_changes_nothing_and_it_is_said(site):
+    files = site.remote.add("m", "1", b"weights")
+    site.remote.add("n", "7", b"others")
+    site.remote.named["n"]["champion"] = "7"
+    sync = site.sync()
+    site.tick(sync)
+    site.remote.before = away
+    site.tick(sync)
+    assert site.read("m", "1") == files
+    assert site.copy.aliases("n") == {"champion": "7"}
+    assert site.copy.trouble("m", "1") == sync.trouble == "The cable is out."
+    assert not sync.figures.is_reachable
+    again = site.sync()  # a companion that starts while the registry is away
+    site.tick(again)
+    assert (site.read("m", "1"), site.copy.aliases("n")) == (files, {"champion": "7"})
+    site.remote.before = nothing
+    site.tick(again, 20.0)
+    assert (site.copy.trouble("m", "1"), again.figures.is_reachable) == ("", True)
+
+
+def test_a_registry_that_is_empty_or_lacks_a_model_or_a_version_takes_nothing_away(site):
+    files = site.remote.add("m", "1", b"weights")
+    site.remote.add("m", "2", b"weights")
+    sync = site.sync()
+    site.tick(sync)
+    del site.remote.content["m", "1"]
+    site.tick(sync, 40.0)
+    assert site.copy.trouble("m", "1") == "The registry has no version m:1 any more; its copy is served."
+    site.remote.named.clear()
+    site.remote.content.clear()
+    site.remote.manifests.clear()
+    site.tick(sync)
+    assert site.copy.trouble("m", "1") == "The registry has no model 'm' any more; its copy is served."
+    assert sync.figures.gone_versions == 1
+    for _ in range(50):
+        site.tick(sync, 60.0)
+    assert site.read("m", "1") == files
+    with pytest.raises(UnknownModel):
+        site.copy.aliases("m")
+    site.remote.add("m", "1", b"weights")
+    site.tick(sync)
+    site.tick(sync, 40.0)
+    assert site.copy.trouble("m", "1") == ""
+
+
+def test_tags_are_read_again(site):
+    site.remote.add("m", "1", b"weights")
+    sync = site.sync()
+    site.tick(sync)
+    site.remote.tags["m", "1"] = {"approved": "true"}
+    site.tick(sync, 40.0)
+    assert site.copy.details("m", "1").tags == {"approved": "true"}
+    site.remote.tags["m", "1"] = {}
+    hurry_file(site.root).touch()
+    site.tick(sync, 0.5)
+    assert site.copy.details("m", "1").tags == {}
+    assert not hurry_file(site.root).exists()
+
+
+def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(site):
+    site.remote.add("m", "1", b"weights")
+    sync = site.sync()
+    site.tick(sync)
+    assert not sync.is_due(site.now_s + 0.3)
+    hurry_file(site.root).touch()
+    assert sync.is_due(site.now_s + 0.3)
+    site.tick(sync, 0.3)
+    assert not sync.is_due(site.now_s + 0.3)
+    site.remote.add("other", "1", b"weights")
+    with pytest.raises(BeingCopied):
+        site.copy.manifest("other", "1")
+    assert sync.is_due(site.now_s + 0.3)
+    site.tick(sync, 0.3)
+    assert site.read("other", "1")
+
+
+def test_a_hundred_new_versions_at_once_are_all_copied(site):
+    site.refs = [parse_ref(f"m:{number}") for number in range(100)]
+    for number in range(100):
+        site.remote.add("m", str(number), b"weights %d" % number)
+    sync = site.sync(start=in_daemon_thread)
+
+    def all_here() -> bool:
+        if sync.is_due(time.monotonic()):
+            sync.tick(site.refs, time.monotonic())
+        return sync.figures.copied == 100
+
+    wait_until(all_here)
+    assert len(site.remote.reads) == 100
+    assert site.read("m", "99") == {"f0": b"weights 99"}
+
+
+def test_a_file_that_hangs_for_ever_holds_up_no_other_version(site):
+    site.refs = [parse_ref(f"m:{number}") for number in range(6)]
+    for number in range(6):
+        site.remote.add("m", str(number), b"weights %d" % number)
+    forever = threading.Event()
+    site.remote.before = lambda request: forever.wait() if request in ("read m/0/f0", "read m/1/f0") else None
+    sync = site.sync(start=in_daemon_thread)
+
+    def others_here() -> bool:
+        if sync.is_due(time.monotonic()):
+            sync.tick(site.refs, time.monotonic())
+        return sync.figures.copied == 4
+
+    wait_until(others_here)
+    forever.set()
+
+
+def test_a_look_that_hangs_is_said_and_holds_up_no_copy(site):
+    site.remote.add("m", "1", b"weights")
+    forever = threading.Event()
+    site.remote.before = lambda request: forever.wait() if request == "aliases" else None
+    sync = site.sync(start=in_daemon_thread)
+
+    def is_said() -> bool:
+        if sync.is_due(time.monotonic()):
+            sync.tick(site.refs, time.monotonic())
+        return bool(sync.trouble) and sync.figures.copied == 1
+
+    wait_until(is_said)
+    assert site.copy.trouble("m") == "The registry does not answer."
+    forever.set()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(site, monkeypatch):
+    files = site.remote.add("m", "1", b"weights")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sync = site.sync()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            site.tick(sync)
+    assert site.hidden() == []
+    site.tick(sync, 40.0)
+    assert site.read("m", "1") == files
+
+
+def test_a_disk_without_room_is_not_filled(site, monkeypatch):
+    site.remote.add("m", "1", b"weights")
+    monkeypatch.setattr("registry_sync.copy.blobs.Blobs.free_bytes", lambda _: 1000)
+    sync = site.sync(max_bytes=1000)
+    site.tick(sync)
+    with pytest.raises(RegistryUnavailable, match="this machine's disk has no room"):
+        site.copy.manifest("m", "1")
+    assert site.remote.reads == []
+
+
+def test_a_damaged_file_of_the_copy_is_fetched_anew(site):
+    files = site.remote.add("m", "1", b"weights")
+    sync = site.sync()
+    site.tick(sync)
+    (site.root / "blobs" / sha(b"weights")).write_bytes(b"damaged")
+    with pytest.raises(BeingCopied):
+        site.read("m", "1")
+    site.tick(sync)
+    assert site.read("m", "1") == files
+
+
+def test_files_that_were_changed_while_a_version_was_adopted_are_noticed(site):
+    site.remote.add("m", "1", b"weights", has_manifest=False)
+    other = manifest_of({"f0": b"others"})
+    site.tick(site.sync(adopt=lambda *_: (other, {})))
+    with pytest.raises(RegistryUnavailable, match="were changed while"):
+        site.copy.manifest("m", "1")
+
+
+@pytest.mark.parametrize("model", ["..", ".", "a/b", "ä" * 200, "x" * 300, "CON", "a\nb", "A", "a"])
+def test_any_name_of_a_model_is_safe(tmp_path, model):
+    site = Site(tmp_path / "home" / "copy")
+    site.refs = [parse_ref("m:1")]
+    site.remote.add(model, "../1", b"weights")
+    with pytest.raises(BeingCopied):
+        site.copy.manifest(model, "../1")
+    site.tick(site.sync())
+    assert site.read(model, "../1") == {"f0": b"weights"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["copy"]
+
+
+def test_a_name_that_is_no_text_is_unknown(site):
+    with pytest.raises(UnknownModel):
+        LocalCopy(site.root).manifest("\ud800", "1")
+
+
+def test_adoption_goes_on_where_it_was(site):
+    """A file that is here is not read again, unless the version comes from somewhere else now."""
+    site.remote.add("m", "1", b"one", b"two", has_manifest=False)
+
+    def fail(request: str) -> None:
+        if request == "read m/1/f1":
+            raise RegistryUnavailable("The cable is out.")
+
+    site.remote.before = fail
+    sync = site.sync(adopt=adopt)
+    site.tick(sync)
+    site.remote.before = nothing
+    site.tick(sync, 6.0)
+    assert site.remote.reads == ["m/1/f0", "m/1/f1", "m/1/f1"]
+    assert site.read("m", "1") == {"f0": b"one", "f1": b"two", "golden.json": b"[]"}
+
+
+def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_old(tmp_path):
+    one, other = (Site(copy_folder(tmp_path, url), "m:1") for url in ("s3://one", "s3://other"))
+    one.remote.add("m", "1", b"one")
+    other.remote.add("m", "1", b"other")
+    for site in (one, other):
+        site.tick(site.sync())
+    assert (one.read("m", "1"), other.read("m", "1")) == ({"f0": b"one"}, {"f0": b"other"})
+    remove_other_copies(other.root)
+    assert one.root.exists()
+    os.utime(one.root / STATE, (0, 0))
+    os.utime(other.root / STATE, (0, 0))
+    remove_other_copies(other.root)
+    assert (one.root.exists(), other.root.exists()) == (False, True)
