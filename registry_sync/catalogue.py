@@ -14,7 +14,7 @@ from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.loader import Loader, Trial
 from registry_sync.memory_budget import MemoryBudget
-from registry_sync.registries import Registry
+from registry_sync.registries import Details, Registry
 from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
@@ -95,6 +95,14 @@ class Catalogue:
             UnknownModel, RegistryUnavailable: see `Registry.aliases`.
         """
         return self._registry.aliases(model)
+
+    def details(self, model: str, version: str) -> Details:
+        """Return what else the registry knows of a version. Raises like `Registry.details`."""
+        return self._registry.details(model, version)
+
+    def loading(self) -> dict[VersionKey, tuple[Manifest, str]]:
+        """Return the versions that are being loaded or wait for that, with the manifest, and since when or for what."""
+        return {key: (manifest, sentence) for (key, manifest), sentence in self._loading.unfinished()}
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.

@@ -1,7 +1,5 @@
 """Load one version by itself, for a process that serves nothing else."""
 
-from collections.abc import Callable
-
 from registry_sync.catalogue import Catalogue
 from registry_sync.open import open_registry
 from registry_sync.version import Version, VersionKey, VersionState
@@ -9,7 +7,7 @@ from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Files, Manifest, Signature
+from runtimes.manifest import Signature
 
 
 def load_pinned(
@@ -17,12 +15,10 @@ def load_pinned(
     pinned: VersionKey,
     options: LoadOptions,
     seen: Signature | None = None,
-    fetched: Callable[[Manifest, Files], None] = lambda manifest, files: None,  # noqa: ARG005  # the type's
 ) -> Version:
     """Return the version, READY, with its runtime. `registry` is the setting of that name.
 
     `seen` is the signature behind which the version runs, if that is not its own.
-    `fetched` is called once the files are here, before any of them is read as a model.
 
     Raises:
         UnknownModel, RegistryUnavailable: the version cannot be fetched.
@@ -34,7 +30,6 @@ def load_pinned(
     if found != pinned:
         raise ModelRefused(f"The registry holds another artifact as {pinned} than the one that is wanted.")
     files = opened.fetch(pinned.model, pinned.version, manifest)
-    fetched(manifest, files)
     try:
         runtime = load(files, manifest, options)
     except ModelRefused as error:

@@ -10,9 +10,11 @@ from gateway.api.operators.commands import command_router
 from gateway.api.operators.overview import overview_router
 from gateway.api.operators.routes import route_router
 from gateway.api.operators.status_reader import StatusReader
+from gateway.api.operators.versions import VersionReader
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.replica_view import ReplicaView
+from gateway.execution.trial import Trials
 from registry_sync.catalogue import Catalogue
 from store.interface import Store
 
@@ -24,11 +26,12 @@ def operate_router(
     changes: Changes,
     desired: DesiredState,
     view: ReplicaView,
+    trials: Trials,
 ) -> APIRouter:
     """Build the router of everything below `/api`."""
     status_reader = StatusReader(store=store, catalogue=catalogue, view=view)
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
     router.include_router(command_router(changes, catalogue, view))
-    router.include_router(overview_router(store, catalogue, desired, status_reader))
+    router.include_router(overview_router(store, VersionReader(catalogue, trials, view), desired, status_reader))
     return router

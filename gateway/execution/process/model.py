@@ -12,13 +12,10 @@ from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import THREADS, ChildProcess
 from gateway.execution.process.frames import (
     BatchResult,
-    FrameMessage,
-    MeasureMemory,
     ModelLoaded,
     ModelNotLoaded,
     ModelToLoad,
     RunBatch,
-    TryRows,
     frame,
     outcomes_of,
 )
@@ -61,31 +58,25 @@ def start_model(
     *,
     seen: Signature | None = None,
     unbatched_because: str | None = None,
-    trial_folder: str | None = None,
 ) -> ChildProcess:
     """Start a process that loads a version, with as many threads as the version would have in the replica.
 
-    In a trial NumPy and others start no threads while they are imported: a process with several cannot leave its
-    network without privileges (unshare(2), CLONE_NEWUSER).
-
     `seen` is the signature behind which it runs, if that is not its own.
-    `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
+    `unbatched_because` is what a trial has found out.
 
     Raises:
         OSError: as `ChildProcess`, or the files of a version that is fetched cannot be written.
         RegistryError: the version cannot be fetched.
     """
-    pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
-    threads = dict.fromkeys(THREADS, "1" if is_trial else str(options.load.intra_op_threads))
+    pinned = key.model, key.version, key.digest
+    threads = dict.fromkeys(THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
     with ExitStack() as fetched:
         local = Path(options.registry).absolute()
         registry = local if is_local(options.registry) else _fetch(options.registry, key, fetched)
-        to_load = ModelToLoad(str(registry), pinned, options.load, seen, unbatched_because, is_trial)
+        to_load = ModelToLoad(str(registry), pinned, options.load, seen, unbatched_because)
         content = msgspec.json.encode(to_load)
-        child = ChildProcess(
-            _WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content
-        )
+        child = ChildProcess(_WORKER, str(key), environment=environment, nice=nice, content=content)
         child.fetched = fetched.pop_all()
     return child
 
@@ -129,24 +120,6 @@ def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
         raise ModelRefused(f"Its process answers {message!r}.")
     child.examples = message.examples
     return message
-
-
-def ask(child: ChildProcess, question: TryRows | MeasureMemory) -> FrameMessage:
-    """Ask the process of a loaded model something, and wait for its answer.
-
-    Raises:
-        ModelRefused: it does not answer in time, or it has ended.
-    """
-    try:
-        send(child.connection, frame(question))
-        received = receive(child.connection)
-    except OSError as error:
-        child.kill()
-        raise ModelRefused(f"Its process does not answer: {error!r}") from error
-    if received is None:
-        child.kill()
-        raise ModelRefused(child.wait())
-    return received[0]
 
 
 def _with_examples_sent(signature: Signature, examples: Mapping[str, Example]) -> Signature:
