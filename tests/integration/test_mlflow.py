@@ -142,7 +142,11 @@ def test_a_folder_of_each_flavor_is_adopted_and_its_example_is_a_golden_request(
     ours = set(sys.path)
     monkeypatch.setattr(sys, "path", [*sys.path, *(each for each in import_path.split(os.pathsep) if each not in ours)])
     blobs = {file: folders / name / file for file in files_of(folders / name)}
-    options = LoadOptions(allow_code=True, allow_pickle=name == "sklearn_cloudpickle")
+    options = LoadOptions(
+        allow_code=True,
+        allow_pickle=name == "sklearn_cloudpickle",
+        trusted_types=("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier"),
+    )
     (manifest, made), again = (adopt("m", "1", blobs, options) for _ in range(2))
     assert (manifest.runtime, [spec.name for spec in manifest.outputs]) == (runtime, outputs)
     assert (manifest, made) == again

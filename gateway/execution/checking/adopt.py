@@ -48,7 +48,8 @@ def adopt(
         raise ModelRefused(f"No process can be started to read it: {error}.") from error
     if checked.result is None:
         failed = checked.steps[-1]
-        advice = f" {_ADVICE}" if failed.step in _CAN_BE_SAID else ""
+        needs_consent = "POINTSMAN_" in failed.detail
+        advice = f" {_ADVICE}" if failed.step in _CAN_BE_SAID and not needs_consent else ""
         _log.warning("gateway.adoption.failed", version=name, step=failed.step, reason=failed.detail)
         raise ModelRefused(f"{failed.detail}{advice}")
     _log.info("gateway.adoption.done", version=name, remarks=checked.result.remarks)

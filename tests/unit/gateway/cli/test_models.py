@@ -337,7 +337,7 @@ def test_list_and_show_say_what_is_being_done_with_a_version(add, model, run, mo
     monkeypatch.setattr("gateway.cli.client.ApiClient.models", lambda _: [{**held(**said), "digest": "0"}])
     for arguments in (["list"], []):
         head, line = run("models", *arguments).stdout.splitlines()
-        assert line[head.index("STATE") :].startswith(f"{shown} ")
+        assert f"{line[head.index('STATE') :]} ".startswith(f"{shown} ")
     assert f"state: {shown}\n" in run("models", "show", "fraud:18").stdout
     assert json.loads(run("models", "show", "fraud:18", "--json").stdout)["state"] == held(**said)["state"]
 

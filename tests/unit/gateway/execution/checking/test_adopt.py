@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from gateway.execution.checking.adopt import adopt
+from registry_sync.publish.understand import with_file
 from runtimes.errors import ModelRefused
 from runtimes.golden import golden_requests
 from runtimes.load_options import LoadOptions
@@ -103,11 +104,10 @@ def test_every_machine_makes_the_same_manifest(tmp_path, monkeypatch):
 
 
 def test_the_answers_of_another_processor_change_no_digest(tmp_path):
-    manifest, made = adopted(tmp_path, words_in_skops())
+    files = words_in_skops()
+    manifest, made = adopted(tmp_path, files)
     content = made[manifest.golden].replace(b"yes", b"no")
-    from registry_sync.publish.understand import with_file
-
-    other, _ = with_file(manifest, {**words_in_skops(), **made}, manifest.golden, content)
+    other, _ = with_file(manifest, {**files, **made}, manifest.golden, content)
     assert (other == manifest, other.digest == manifest.digest) == (False, True)
 
 
