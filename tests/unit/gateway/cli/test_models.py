@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import helper
 
 from registry_sync.registries.directory import DirectoryRegistry
@@ -18,6 +19,7 @@ from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
 from runtimes.manifest_text import parse_manifest
 from tests.support.models import onnx_content
+from tests.unit.gateway.execution.checking.test_signature import public_file, signed, statement
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
 SAID = {
@@ -360,3 +362,17 @@ def test_tags_say_where_a_version_comes_from(add, model, run):
     assert (row["run_id"], row["tags"]["a"]) == ("3f2a", "b=c")
     for tag in ("run_id", "=3f2a", ""):
         assert "is no tag" in refused(add("fraud:19", model, "--tag", tag))
+
+
+def test_a_version_that_must_be_signed_is_checked_when_it_is_published_and_when_it_is_validated(
+    add, model, run, tmp_path, monkeypatch
+):
+    key = ec.generate_private_key(ec.SECP256R1())
+    monkeypatch.setenv("POINTSMAN_MODEL_SIGNATURE", public_file(tmp_path / "publisher.pem", key))
+    assert "has no file model.sig" in refused(add("fraud:18", model))
+    (model / "model.sig").write_bytes(signed(key, statement({"model.onnx": doubling()})))
+    assert add("fraud:18", model).exit_code == 0
+    validated = run("models", "validate", "fraud:18")
+    assert "signature of the publisher  ok" in validated.stdout
+    (published(tmp_path) / "model.sig").write_bytes(b"{}")
+    assert run("models", "validate", "fraud:18").exit_code == 1

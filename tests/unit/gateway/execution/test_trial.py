@@ -259,6 +259,7 @@ def test_a_version_that_wants_the_network_while_it_is_tried_is_refused_and_reach
         {"trusted_types": ("a.B",)},
         {"intra_op_threads": 3},
         {"within_s": 7.0},
+        {"signature": "key:/a.pem"},
     ],
     ids=str,
 )

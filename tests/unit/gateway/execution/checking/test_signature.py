@@ -21,6 +21,14 @@ CURVES = {
     ec.SECP521R1: hashes.SHA512(),
 }
 FILES = {"model.onnx": b"a model", "data/weights.bin": b"its weights"}
+OF_MODEL_SIGNING = Path(__file__).with_name("model_signing_1.1.1.sig")
+"""What `model_signing sign key` wrote for `FILES`, with the key of `PUBLIC`."""
+PUBLIC = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAECud6QbIMWsACSz9eGAibDMFbCLTx
+t2RlbqHf49VMWQ7vJm6kYfHQPi4SlZtQOO2eJ7Z+B9kYM+5bHGkvExT6WA==
+-----END PUBLIC KEY-----
+"""
 X = (TensorSpec("x", "FP32", (-1,)),)
 
 
@@ -85,6 +93,14 @@ def test_a_version_that_was_signed_is_accepted(tmp_path, curve):
     files = {**FILES, SIGNATURE: signed(key, statement(FILES))}
     _, found = check_signature(files, manifest_of(files), public_file(tmp_path / "key.pem", key))
     assert found == f"2 files, signed with the key of {tmp_path / 'key.pem'}"
+
+
+def test_a_signature_that_model_signing_made_is_accepted(tmp_path):
+    (tmp_path / "key.pem").write_text(PUBLIC)
+    files = {**FILES, SIGNATURE: OF_MODEL_SIGNING.read_bytes()}
+    check_signature(files, manifest_of(files), f"key:{tmp_path / 'key.pem'}")
+    changed = {**files, "model.onnx": b"another model"}
+    assert "model.onnx is not the file that was signed" in refused(changed, f"key:{tmp_path / 'key.pem'}")
 
 
 def test_golden_requests_that_were_made_later_need_no_signature(key, wanted):
