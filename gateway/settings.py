@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
 
     model_signature: str = Field(
-        "", description="Who must have signed a version: key:FILE, with a public key in PEM. Unset: nobody needs to."
+        "", description="The signature that a version must have: key:FILE, with a public key in PEM. Unset: none."
     )
     load_network: bool = Field(False, description="Versions may use the network while they are tried.")
     model_memory_bytes: int = Field(

@@ -73,7 +73,7 @@ class Records:
     def all(self) -> list[Record]:
         """Return every result."""
         names = [file.name for file in self._files() if len(file.name) == _NAME_LENGTH]
-        for gone in self._known.keys() - set(names):
+        for gone in set(self._known) - set(names):
             self._known.pop(gone, None)
         return [record for record in map(self.read, names) if record is not None]
 
@@ -96,7 +96,7 @@ class Records:
         self._write(name, msgspec.json.encode(record))
 
     def note_step(self, name: str, trying: Trying) -> None:
-        """Show the step that is being done. Only who holds the lock may call this."""
+        """Show the step that is being done. Only the holder of the lock may call this."""
         self._write(name + _NOW, msgspec.json.encode(trying))
 
     def end_steps(self, name: str) -> None:
