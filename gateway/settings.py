@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         0, ge=0, description="Memory of a process while it loads a version. 0: half of what the machine has."
     )
 
+    model_signature: str = Field(
+        "", description="The signature that a version must have: key:FILE, with a public key in PEM. Unset: none."
+    )
     load_network: bool = Field(False, description="Versions may use the network while they are tried.")
     model_memory_bytes: int = Field(
         0, ge=0, description="Memory of all models on this machine, in equal parts for the replicas. 0: 70 %."

@@ -122,6 +122,13 @@ class Background(Generic[Key, Result]):
         """Let no thread wait any more."""
         self._is_closed = True
 
+    def unfinished(self) -> list[tuple[Key, str]]:
+        """Return the work that has not ended, or has failed, with how long it was asked for, or what it raised."""
+        with self._lock:
+            jobs = [(key, job) for key, job in self._jobs.items() if job.error is not None or not job.ended.is_set()]
+            now_s = self._clock()
+        return [(key, str(job.error or job.before or Pending(now_s - job.asked_s))) for key, job in jobs]
+
     def has_news(self) -> bool:
         """Return True if work has ended that `ask` may return now. Call this now and then: it begins what waits."""
         self._admit()

@@ -122,6 +122,10 @@ class Catalogue:
         """Return why what `glance` returns may be old, or an empty text."""
         return self._glanced.trouble(model, version) if isinstance(self._glanced, LocalCopy) else ""
 
+    def loading(self) -> dict[VersionKey, tuple[Manifest, str]]:
+        """Return the versions that are being loaded or wait for that, with the manifest, and since when or for what."""
+        return {key: (manifest, sentence) for (key, manifest), sentence in self._loading.unfinished()}
+
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.
 

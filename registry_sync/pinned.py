@@ -19,12 +19,10 @@ def load_pinned(
     pinned: VersionKey,
     options: LoadOptions,
     seen: Signature | None = None,
-    fetched: Callable[[Manifest, Files], None] = lambda manifest, files: None,  # noqa: ARG005  # the type's
 ) -> Version:
     """Return the version, READY, with its runtime. `registry` is what `open_registry` opens.
 
     `seen` is the signature behind which the version runs, if that is not its own.
-    `fetched` is called once the files are here, before any of them is read as a model.
 
     Raises:
         UnknownModel, RegistryUnavailable: the version cannot be fetched.
@@ -34,7 +32,6 @@ def load_pinned(
     found, manifest = Catalogue(opened, options).resolve(ArmRef(pinned.model, version=pinned.version))
     _require(pinned, found)
     files = opened.fetch(pinned.model, pinned.version, manifest)
-    fetched(manifest, files)
     return _load(files, manifest, options, pinned, seen)
 
 

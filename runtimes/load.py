@@ -21,15 +21,23 @@ def load(files: Files, manifest: Manifest, options: LoadOptions, *, is_tried: bo
         ModelRefused: a file does not match its sha256 in the manifest, or a later step rejects the version.
     """
     verify(files, manifest)
-    built = loader_of(manifest.runtime)(files, manifest, options)
-    limited = built.limited(options.within_s) if isinstance(built, Interruptible) else built
-    warm_up(adapt(limited, manifest.signature), manifest.max_batch)
-    runtime = adapt(built, manifest.signature)
+    runtime = warmed(loader_of(manifest.runtime)(files, manifest, options), manifest, options)
     if manifest.golden and not is_tried:
         golden = files[manifest.golden]
         replay(runtime, golden)
         runtime.unbatched_because = why_unbatched(runtime, manifest.max_batch, golden_inputs(golden))
     return runtime
+
+
+def warmed(built: Runtime, manifest: Manifest, options: LoadOptions) -> Runtime:
+    """Warm a runtime up, and return it behind the signature of the manifest.
+
+    Raises:
+        ModelRefused: it does not run, or its outputs do not match.
+    """
+    limited = built.limited(options.within_s) if isinstance(built, Interruptible) else built
+    warm_up(adapt(limited, manifest.signature), manifest.max_batch)
+    return adapt(built, manifest.signature)
 
 
 def verify(files: Files, manifest: Manifest) -> None:

@@ -58,6 +58,12 @@ def add(
     accept_other_versions: Annotated[
         bool, typer.Option("--accept-other-versions", help="Let other versions of its packages load the model.")
     ] = False,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="KEY=VALUE", help="Where it comes from: run_id, data_set, or any other key. Repeatable."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all, write nothing, and print the model.yaml.")
     ] = False,
@@ -82,6 +88,7 @@ def add(
             description=description,
             trusted=tuple(trust or ()),
             accepts_other_versions=accept_other_versions,
+            tags=tuple(tag or ()),
             is_dry=dry_run,
         ),
         home=home,

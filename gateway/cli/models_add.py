@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.access.private_home import make_home
-from gateway.cli.check_version import Checked, check_in_process
 from gateway.cli.models_text import Published, alias_line, next_steps, understood_lines
 from gateway.cli.output import Progress, print_json, say
 from gateway.cli.settings_flags import read_settings
+from gateway.execution.checking.messages import NewVersion, Result, ToCheck
+from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
 from registry_sync.open import open_publisher, open_registry
-from registry_sync.publish.messages import Result, ToCheck
 from registry_sync.publish.said import over, parse_said, parse_settings
 from registry_sync.publish.source import list_files, read_file
 from registry_sync.registries import Contents
@@ -36,6 +36,7 @@ class Request(NamedTuple):
     description: str | None = None
     trusted: tuple[str, ...] = ()
     accepts_other_versions: bool = False
+    tags: tuple[str, ...] = ()
     is_dry: bool = False
 
 
@@ -48,6 +49,9 @@ def add_version(request: Request, *, home: Path | None, as_json: bool) -> None:
     ref = version_of(request.reference)
     for alias in request.aliases:
         parse_name(alias, "An alias")
+    for tag in request.tags:
+        if not tag.partition("=")[0] or "=" not in tag:
+            raise ModelRefused(f"{tag!r} is no tag: write KEY=VALUE, such as run_id=3f2a.")
     settings = read_settings(home=home)
     publisher = open_publisher(settings.registry)
     progress = Progress()
@@ -113,15 +117,13 @@ def _check(request: Request, settings: Settings, on_step: Callable[[str], None])
     said = _said(request)
     options = load_options(settings)
     options = replace(options, trusted_types=(*options.trusted_types, *request.trusted))  # --trust is the consent
-    task = ToCheck(
+    what = NewVersion(
         source=str(request.source.absolute()),
-        options=options,
-        adds=True,
         said=said,
         golden="" if request.golden is None else str(request.golden.absolute()),
     )
     list_files(request.source)  # says at once what is wrong with a path
-    return check_in_process(task, on_step)
+    return check_in_process(ToCheck(what, options), on_step)
 
 
 def _said(request: Request) -> dict[str, Any]:
@@ -139,6 +141,8 @@ def _said(request: Request) -> dict[str, Any]:
         said["trusted_types"] = [*said.get("trusted_types", ()), *request.trusted]
     if request.accepts_other_versions:
         said["accepts_other_versions"] = True
+    if request.tags:
+        said["tags"] = [*said.get("tags", ()), *request.tags]
     return said
 
 

@@ -7,13 +7,15 @@ from typing import Any
 from gateway.cli.api_error import ApiError
 from gateway.cli.client import ApiClient
 from gateway.cli.models_add import plain
-from gateway.cli.models_text import instances_text, tensor_text
+from gateway.cli.models_text import instances_text, print_steps, tensor_text
 from gateway.cli.models_validate import resolve
 from gateway.cli.output import print_json, print_table, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
+from gateway.cli.version_state import state_of
+from registry_sync.errors import RegistryError
 from registry_sync.open import open_registry
-from registry_sync.registries import Registry
+from registry_sync.registries import Details, Registry
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 
@@ -48,7 +50,7 @@ def show_versions(model: str | None, *, url: str, home: Path | None, as_json: bo
                 " ".join(row["aliases"]),
                 row["kind"],
                 row["digest"][:12],
-                row["state"],
+                state_of(row),
                 _short(row["batching"]),
                 row["reason"],
             )
@@ -75,22 +77,30 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
         *([f"  {manifest.description}"] if manifest.description else []),
         f"  aliases: {', '.join(row['aliases']) or 'none'}",
         f"  digest: {manifest.digest}",
+        *(f"  {name}: {row[key]}" for name, key in _LINEAGE.items() if row[key]),
+        *(f"  tag {key}: {value}" for key, value in sorted(row["tags"].items()) if key not in _LINEAGE.values()),
         *(f"  input   {tensor_text(spec)}" for spec in manifest.inputs),
         *(f"  output  {tensor_text(spec)}" for spec in manifest.outputs),
         f"  {instances_text(manifest)}; a run takes at most {manifest.max_batch}; placement: {manifest.placement}",
         f"  packages: {', '.join((*manifest.made_with, *manifest.packages)) or 'none named'}",
         f"  golden requests: {manifest.golden or 'none'}",
-        f"  state: {row['state'] or f'not known. {silence}' if silence else row['state']}",
+        f"  state: {state_of(row) or f'not known. {silence}' if silence else state_of(row)}",
         *([f"  {row['reason']}"] if row["reason"] else []),
         *([f"  batching: {row['batching']}"] if row["batching"] else []),
     ]
     for line in lines:
         say(printable(line))
+    if row["steps"]:
+        print_steps([(each["step"], each["state"], each["seconds"], each["detail"]) for each in row["steps"]])
+
+
+_LINEAGE = {"run": "run_id", "data set": "data_set", "registered by": "registered_by", "source": "source"}
 
 
 def _row(registry: Registry, model: str, version: str, held: _Held | None) -> dict[str, Any]:
     """Return what the registry and the gateway know of a version. `state` is empty if no gateway answers."""
     there = (held or {}).get((model, version), {})
+    details = _details(registry, model, version)
     row = {
         "model": model,
         "version": version,
@@ -98,19 +108,30 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
         "kind": "",
         "digest": "",
         "state": "" if held is None else there.get("state", "not used"),
+        "serves": bool(there.get("serves")),
         "reason": there.get("reason", ""),
-        "batching": _batching(there),
+        "batching": there.get("batching", ""),
+        "memory_bytes": there.get("memory_bytes", 0),
+        "trying": there.get("trying"),
+        "tried_at_s": there.get("tried_at_s"),
+        "steps": there.get("steps", []),
+        **details._asdict(),
+        "tags": dict(details.tags),
+        "packages": [],
     }
     try:
         manifest = registry.manifest(model, version)
     except ModelRefused as error:
         return {**row, "reason": str(error)}
-    return {**row, "kind": manifest.runtime, "digest": manifest.digest}
+    named = [*manifest.made_with, *manifest.packages]
+    return {**row, "kind": manifest.runtime, "digest": manifest.digest, "packages": named}
 
 
-def _batching(there: Mapping[str, Any]) -> str:
-    """Return `batched`, or why the gateway does not merge requests of a version; empty if it does not say."""
-    return str(there.get("batching", ""))
+def _details(registry: Registry, model: str, version: str) -> Details:
+    try:
+        return registry.details(model, version)
+    except (ModelRefused, RegistryError):  # `_row` says what is wrong with the manifest
+        return Details()
 
 
 def _short(batching: str) -> str:
@@ -121,7 +142,7 @@ def _short(batching: str) -> str:
 
 
 def _held(url: str) -> tuple[_Held | None, str]:
-    """Return the versions that a replica holds, or None and why it does not say."""
+    """Return the versions that a gateway knows, or None and why it does not say."""
     try:
         return {(each["model"], str(each["version"])): each for each in ApiClient(url).models()}, ""
     except ApiError as error:

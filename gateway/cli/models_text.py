@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from registry_sync.publish.steps import Step
+from gateway.cli.output import print_table
+from gateway.execution.checking.steps import Step
 from router.spec.spec import ArmRef
 from runtimes.manifest import Manifest, TensorSpec
 
@@ -78,6 +79,14 @@ def next_steps(published: Published) -> list[str]:
 def _trust(manifest: Manifest) -> list[str]:
     types = ",".join(manifest.trusted_types)
     return [f"The gateway loads it only if it trusts these types: POINTSMAN_TRUSTED_TYPES={types}"] if types else []
+
+
+def print_steps(steps: Sequence[tuple[str, str, float, str]]) -> None:
+    """Print the steps of a check: name, state, seconds, and what was found or why it failed."""
+    print_table(
+        ["STEP", "STATE", "SECONDS", "REASON"],
+        [(step, state, f"{took_s:.2f}", detail) for step, state, took_s, detail in steps],
+    )
 
 
 def tensor_text(spec: TensorSpec) -> str:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli.check_version import Checked, check_in_process
 from gateway.cli.models_add import plain
-from gateway.cli.output import Progress, print_json, print_table, say
+from gateway.cli.models_text import print_steps
+from gateway.cli.output import Progress, print_json, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
+from gateway.execution.checking.files import readable_registry
+from gateway.execution.checking.messages import RegistryVersion, ToCheck, VersionFolder
+from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
 from registry_sync.errors import UnknownModel
-from registry_sync.open import open_registry, version_folder
-from registry_sync.publish.messages import ToCheck
+from registry_sync.open import open_registry
 from router.spec.references import parse_ref
 from router.spec.spec import ArmRef
-from runtimes.python.folder import temporary_folder
 
 _UNKNOWN = 4
 _FAILED = 1
@@ -38,9 +39,10 @@ def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
     """
     settings = read_settings(home=home)
     progress = Progress()
-    with _folder(what, settings) as (named, folder):
-        task = ToCheck(source=str(folder), options=load_options(settings))
-        checked = check_in_process(task, (lambda _: None) if as_json else progress.step)
+    with _named(what, settings) as (named, to_check):
+        checked = check_in_process(
+            ToCheck(to_check, load_options(settings)), (lambda _: None) if as_json else progress.step
+        )
     if checked.result is not None:
         progress.done()
     _print(named, checked, as_json=as_json)
@@ -49,17 +51,17 @@ def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _folder(what: str, settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Give the name and the folder of what is to be checked."""
+def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder | RegistryVersion]]:
+    """Give the name of what is to be checked, and where it is."""
     path = Path(what)
     if path.is_dir():
-        yield what, path.absolute()
+        yield what, VersionFolder(str(path.absolute()))
         return
     if "/" in what or (":" not in what and "@" not in what):
         raise NoSuchVersion(f"There is no folder {what}. Name one, or a version such as fraud:18.")
     ref = resolve(parse_ref(what, "A version"), settings)
-    with temporary_folder() as fetched:
-        yield str(ref), version_folder(settings.registry, ref.model, str(ref.version), fetched)
+    with readable_registry(settings.registry, ref.model, str(ref.version)) as registry:
+        yield str(ref), RegistryVersion(registry, ref.model, str(ref.version))
 
 
 def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
@@ -87,8 +89,5 @@ def _print(named: str, checked: Checked, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": named, "valid": is_valid, "reason": checked.failure, "steps": plain(checked.steps)})
         return
-    print_table(
-        ["STEP", "STATE", "SECONDS", "REASON"],
-        [(each.step, each.state, f"{each.took_s:.2f}", each.detail) for each in checked.steps],
-    )
+    print_steps([(each.step, each.state, each.took_s, each.detail) for each in checked.steps])
     say(printable(f"{named} can be served." if is_valid else f"{named} cannot be served: {checked.failure}"))

@@ -10,6 +10,7 @@ from gateway.cli.client import ApiClient
 from gateway.cli.options import OURS, Json, Url
 from gateway.cli.output import errors_printed, format_by_arm, print_json, print_table
 from gateway.cli.print_status import print_route, print_status
+from gateway.cli.version_state import state_of
 from gateway.cli.wait import phase_of
 
 
@@ -54,14 +55,14 @@ def history(
 
 @errors_printed()
 def show_held(url: str, as_json: bool) -> None:
-    """Show the model versions that a replica holds, and why a version is quarantined."""
+    """Show the model versions that a replica holds or waits for, and why a version is quarantined."""
     held = ApiClient(url).models()
     if as_json:
         print_json(held)
         return
     print_table(
         ["MODEL", "VERSION", "STATE", "SHA256", "REASON"],
-        [(each["model"], each["version"], each["state"], each["digest"][:12], each["reason"]) for each in held],
+        [(each["model"], each["version"], state_of(each), each["digest"][:12], each["reason"]) for each in held],
     )
 
 

@@ -55,7 +55,7 @@ class Companion:
         versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
-        self._copy = None if is_local(settings.registry) else RegistryCopy(open_sync(settings, trials), view)
+        self._copy = None if is_local(settings.registry) else RegistryCopy(open_sync(settings, trials, options), view)
         self._counter = LogCounter(self._store, settings.spool)
         self._rollouts = RolloutDriver(self._store, versions, Changes(self._store, versions, name, view), view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)

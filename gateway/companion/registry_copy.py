@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from gateway.companion.node_view import NodeView
+from gateway.execution.checking.adopt import adopt
 from gateway.execution.trial import Trials
 from gateway.settings import Settings
 from gateway.telemetry.metric_table import (
@@ -23,6 +25,7 @@ from registry_sync.open import open_remote
 from router.document.document import Document
 from router.snapshot import references
 from router.spec.spec import ArmRef
+from runtimes.load_options import LoadOptions
 
 _POLL_S = 0.05
 """How often the files are looked for that ask for something. It costs three calls of stat(2)."""
@@ -69,7 +72,7 @@ class RegistryCopy:
         metrics.set_total(REGISTRY_COPIED, figures.failed, "failed")
 
 
-def open_sync(settings: Settings, trials: Trials) -> Sync:
+def open_sync(settings: Settings, trials: Trials, options: LoadOptions) -> Sync:
     """Return what keeps the copy.
 
     Raises:
@@ -80,6 +83,7 @@ def open_sync(settings: Settings, trials: Trials) -> Sync:
     return Sync(
         root,
         open_remote(settings.registry),
+        adopt=partial(adopt, options=options),
         has_passed=trials.has_passed,
         every_s=settings.registry_every_s,
         max_bytes=settings.registry_copy_max_bytes,

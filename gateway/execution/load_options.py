@@ -23,6 +23,7 @@ def load_options(settings: Settings) -> LoadOptions:
         max_bytes=settings.load_max_bytes or _memory_bytes() // _SHARE,
         custom_operators=tuple(filter(None, map(str.strip, settings.custom_operators.split(",")))),
         has_network=settings.load_network,
+        signature=settings.model_signature,
     )
 
 

@@ -84,9 +84,10 @@ class Shared(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """What runs models: the references to versions, the loaded versions and their lanes."""
+    """What runs models: the references to versions, their trials, the loaded versions and their lanes."""
 
     catalogue: Catalogue
+    trials: Trials
     reader: ReferenceReader
     lanes: LanePool
 
@@ -155,7 +156,7 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     budget = memory_budget(settings)
     catalogue = Catalogue(registry, load, trials.require, in_daemon_thread, budget)
     lanes = LanePool(shared.turn, options, dedicated, in_daemon_thread, loader=catalogue.loader, budget=budget)
-    return Execution(catalogue, ReferenceReader(catalogue, in_daemon_thread), lanes)
+    return Execution(catalogue, trials, ReferenceReader(catalogue, in_daemon_thread), lanes)
 
 
 def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
@@ -225,6 +226,7 @@ def build_endpoint(
         desired=control.desired,
         view=control.view,
         webhook=Webhook(settings.registry_webhook_secret, settings.hurry_file),
+        trials=execution.trials,
     )
     app: Any = create_app(inference.metadata, operate, metrics)
     if guard is not None:

@@ -65,7 +65,7 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
-        self._catalogue, self._reader, self._lanes = execution
+        self._catalogue, self._reader, self._lanes = execution.catalogue, execution.reader, execution.lanes
         self._control = control
         inference.metadata.stall = control.reconciler.stall
         self._holder, self._shadows = inference.holder, inference.shadows

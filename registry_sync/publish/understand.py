@@ -152,8 +152,9 @@ def _left_out(draft: Draft, outputs: tuple[TensorSpec, ...]) -> tuple[str, ...]:
 
 
 def _examples(draft: Draft, manifest: Manifest) -> dict[str, Tensor]:
-    """Return the draft's examples by the names that callers use. An example in the manifest replaces them all."""
-    if any(spec.example is not None for spec in manifest.inputs):
+    """Return the draft's examples by the names that callers use. An example that a person gives replaces them all."""
+    own = {spec.own_name: spec.example for spec in draft.inputs}
+    if any(spec.example not in (None, own.get(spec.own_name)) for spec in manifest.inputs):
         return {}
     read = {spec.own_name: spec.name for spec in draft.inputs}
     named = {spec.name: draft.examples.get(read.get(spec.own_name, spec.name)) for spec in manifest.inputs}

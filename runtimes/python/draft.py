@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import structs
 
 from runtimes.datatypes import Tensor
@@ -21,8 +22,8 @@ from runtimes.mlmodel.read import MlflowModel, read_mlmodel, requirement_lines
 from runtimes.python.python_class import ENTRY
 
 _MOST_BYTES = 1024 * 1024
-_MOST_VALUES = 64
-"""Values of an example that a person may still want to read in model.yaml."""
+_MOST_VALUES = 1024
+"""Values of an example in model.yaml. A file of them may have 20,000."""
 
 _REQUIREMENTS = "requirements.txt"
 
@@ -64,11 +65,21 @@ def draft_mlflow(files: Files, file: str, options: LoadOptions, said: Mapping[st
 
 
 def _with_examples(inputs: tuple[TensorSpec, ...], examples: Mapping[str, Tensor]) -> tuple[TensorSpec, ...]:
-    """Give the inputs the first row of the input example, if it is short: code may not like zeros and empty texts."""
-    if not all(len(examples.get(spec.name, ())) and examples[spec.name][:1].size <= _MOST_VALUES for spec in inputs):
+    """Give the inputs the first row of the input example, if it is short: a model may not like zeros and empty texts.
+
+    NaN stays away: what processes tell each other in JSON has none.
+    """
+    rows = {
+        spec.name: examples[spec.name][:1] if spec.shape[:1] == (-1,) else examples[spec.name]
+        for spec in inputs
+        if spec.name in examples
+    }
+    if not all(spec.name in rows and 0 < rows[spec.name].size <= _MOST_VALUES for spec in inputs):
+        return inputs
+    if not all(np.isfinite(row.astype(np.float64)).all() for row in rows.values() if row.dtype.kind in "fV"):
         return inputs
     return tuple(
-        spec if spec.example else structs.replace(spec, example=Example(data=_plain(examples[spec.name][:1].tolist())))
+        spec if spec.example else structs.replace(spec, example=Example(data=_plain(rows[spec.name].tolist())))
         for spec in inputs
     )
 
@@ -82,12 +93,15 @@ def _plain(value: Any) -> Any:
 
 def _of_flavor(model: MlflowModel, files: Files, options: LoadOptions, said: Mapping[str, Any]) -> Draft:
     draft = drafter_of(model.runtime)(files, model.file, options, said)
-    examples = model.examples_for(draft.inputs) or draft.examples
+    examples = model.examples_for(draft.inputs)
+    draft = draft._replace(inputs=_with_examples(draft.inputs, examples))
     wanted = model.said.get("outputs")
     if wanted and said["outputs"] == wanted:
         draft = draft._replace(outputs=tuple(spec for spec in draft.outputs if spec.name in wanted))
     beyond = {key: said[key] for key in ("description", "made_with", "trusted_types") if key in said}
-    return draft._replace(examples=examples, more={**beyond, **draft.more}, remarks=(*model.remarks, *draft.remarks))
+    return draft._replace(
+        examples=examples or draft.examples, more={**beyond, **draft.more}, remarks=(*model.remarks, *draft.remarks)
+    )
 
 
 def _class(content: bytes, file: str, entry: object) -> ast.ClassDef:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.execution.checking.adopt import adopt
+from runtimes.golden import golden_requests
 from runtimes.kinds import drafter_of
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
@@ -119,6 +121,42 @@ def test_trees_answer_like_mlflow_without_it(folders, name, output):
     assert manifest.outputs[0].name == output
     (answer,) = load(files, manifest, options).run(example, [output])
     np.testing.assert_allclose(answer, wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "outputs"),
+    [
+        ("sklearn_skops", "sklearn", ["label", "probabilities"]),
+        ("sklearn_cloudpickle", "sklearn", ["label", "probabilities"]),
+        ("lightgbm", "lightgbm", ["prediction"]),
+        ("lightgbm_wrapper", "sklearn", ["label", "probabilities"]),
+        ("xgboost", "xgboost", ["label", "probabilities"]),
+        ("catboost", "catboost", ["label", "probabilities"]),
+        ("onnx", "onnx", ["y"]),
+        ("pyfunc", "mlflow", ["twice", "town"]),
+    ],
+)
+def test_a_folder_of_each_flavor_is_adopted_and_its_example_is_a_golden_request(
+    folders, import_path, monkeypatch, name, runtime, outputs
+):
+    ours = set(sys.path)
+    monkeypatch.setattr(sys, "path", [*sys.path, *(each for each in import_path.split(os.pathsep) if each not in ours)])
+    blobs = {file: folders / name / file for file in files_of(folders / name)}
+    options = LoadOptions(
+        allow_code=True,
+        allow_pickle=name == "sklearn_cloudpickle",
+        trusted_types=("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier"),
+    )
+    (manifest, made), again = (adopt("m", "1", blobs, options) for _ in range(2))
+    assert (manifest.runtime, [spec.name for spec in manifest.outputs]) == (runtime, outputs)
+    assert (manifest, made) == again
+    assert manifest.pinned.keys() == {*blobs, "golden.json"}
+    (golden,) = golden_requests(made["golden.json"])
+    assert {tensor.shape[0] for tensor in golden.inputs} == {60}
+    saved = json.loads((folders / f"{name}.json").read_text())
+    wanted = saved["answers"][outputs[0]] if isinstance(saved["answers"], dict) else saved["answers"]
+    answered, wanted = golden.outputs[0].data, np.ravel(wanted).tolist()
+    assert answered == (wanted if isinstance(wanted[0], str) else pytest.approx(wanted, rel=1e-5))
 
 
 def test_functions_answer_like_mlflow_and_wrong_ones_say_what_is_wrong(import_path):

@@ -46,7 +46,9 @@ def bounded(examples: int) -> settings:
 def read_page() -> Any:
     """Read the page from an application with nothing behind its handlers: the page needs nothing."""
     nothing: Any = None
-    operate = operate_router(store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing)
+    operate = operate_router(
+        store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing, trials=nothing
+    )
     return schemathesis.openapi.from_dict(create_app(nothing, operate, bytes).openapi())
 
 

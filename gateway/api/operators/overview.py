@@ -13,10 +13,9 @@ from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStat
 from gateway.api.operators.routes import MOST_ENTRIES
 from gateway.api.operators.status_reader import StatusReader
 from gateway.api.operators.strict_json import StrictRoute
+from gateway.api.operators.versions import VersionReader
 from gateway.api.operators.views import audit_view
 from gateway.control.desired_state import DesiredState
-from gateway.inference.live_table import BATCHED
-from registry_sync.catalogue import Catalogue
 from router.errors import Rejected
 from store.errors import Foreign, StoreUnavailable
 from store.interface import Store
@@ -27,10 +26,11 @@ OnlyRoutes = Annotated[
     tuple[Annotated[str, WithJsonSchema({"type": "string", "pattern": NAME})], ...], Query(max_length=_MOST_NAMED)
 ]
 _Replicas = RootModel[list[ReplicaStatus]]
+_Versions = RootModel[list[HeldVersion]]
 
 
 def overview_router(
-    store: Store, catalogue: Catalogue, desired: DesiredState, status_reader: StatusReader
+    store: Store, versions: VersionReader, desired: DesiredState, status_reader: StatusReader
 ) -> APIRouter:
     """Build the router of what concerns all routes."""
     router = APIRouter(route_class=StrictRoute)
@@ -72,20 +72,9 @@ def overview_router(
             raise Rejected("This replica knows of no routes that could be put back.")
         return Restored(routes=sorted(desired.restore()))
 
-    @router.get("/models")
-    def list_versions() -> list[HeldVersion]:
-        """Return the model versions that the responding replica holds."""
-        return [
-            HeldVersion(
-                model=version.key.model,
-                version=version.key.version,
-                digest=version.key.digest,
-                state=version.state.value,
-                reason=version.reason,
-                batching="" if version.tried is None else version.tried.unbatched_because or BATCHED,
-                memory_bytes=0 if version.tried is None else version.tried.memory_bytes,
-            )
-            for version in catalogue.versions()
-        ]
+    @router.get("/models", response_model=list[HeldVersion])
+    def list_versions() -> Response:
+        """Return the model versions that the responding replica holds or waits for, and what its machine has tried."""
+        return as_json(_Versions(versions.read(time.time())))
 
     return router

@@ -10,10 +10,12 @@ from gateway.api.operators.commands import command_router
 from gateway.api.operators.overview import overview_router
 from gateway.api.operators.routes import route_router
 from gateway.api.operators.status_reader import StatusReader
+from gateway.api.operators.versions import VersionReader
 from gateway.api.operators.webhook import Webhook, webhook_router
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.replica_view import ReplicaView
+from gateway.execution.trial import Trials
 from registry_sync.catalogue import Catalogue
 from store.interface import Store
 
@@ -25,6 +27,7 @@ def operate_router(
     changes: Changes,
     desired: DesiredState,
     view: ReplicaView,
+    trials: Trials,
     webhook: Webhook | None = None,
 ) -> APIRouter:
     """Build the router of everything below `/api`. Without `webhook`, those of a registry are refused."""
@@ -32,6 +35,6 @@ def operate_router(
     router = APIRouter(prefix="/api", tags=["Operate"])
     router.include_router(route_router(store, changes))
     router.include_router(command_router(changes, catalogue, view))
-    router.include_router(overview_router(store, catalogue, desired, status_reader))
+    router.include_router(overview_router(store, VersionReader(catalogue, trials, view), desired, status_reader))
     router.include_router(webhook_router(webhook or Webhook()))
     return router

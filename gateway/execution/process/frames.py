@@ -37,7 +37,7 @@ class ModelToLoad(msgspec.Struct, frozen=True):
 
     `key` is model, version and digest.
     `seen` is the signature behind which it runs, if that is not its own.
-    `unbatched_because` is what a trial has found. In a trial, which has no network, it is found out later (`TryRows`).
+    `unbatched_because` is what a trial has found, if there was one.
     """
 
     registry: str
@@ -45,18 +45,16 @@ class ModelToLoad(msgspec.Struct, frozen=True):
     options: LoadOptions
     seen: Signature | None = None
     unbatched_because: str | None = None
-    is_trial: bool = False
 
 
 class ModelLoaded(msgspec.Struct, frozen=True, tag=0):
     """The model is loaded. The process sends this once.
 
-    It says why requests are never merged, or an empty text. `network` says why a trial had to keep the network.
-    `examples` are inputs that the runtime has found itself, where zeros and empty strings are none.
+    It says why requests are never merged, or an empty text. `examples` are inputs that the runtime has found itself,
+    where zeros and empty strings are none.
     """
 
     unbatched_because: str = ""
-    network: str = ""
     examples: dict[str, Example] = {}
 
 
@@ -80,30 +78,7 @@ class BatchResult(msgspec.Struct, frozen=True, tag=3):
     duration_s: float
 
 
-class TryRows(msgspec.Struct, frozen=True, tag=4):
-    """Try whether requests can be merged. The process answers with `RowsTried`."""
-
-
-class MeasureMemory(msgspec.Struct, frozen=True, tag=5):
-    """Measure the memory that the model takes. The process answers with `MemoryMeasured`."""
-
-
-class RowsTried(msgspec.Struct, frozen=True, tag=6):
-    """Why requests are never merged, or an empty text."""
-
-    unbatched_because: str
-
-
-class MemoryMeasured(msgspec.Struct, frozen=True, tag=7):
-    """The memory that the model takes, and that of the whole process, in bytes."""
-
-    model_bytes: int
-    process_bytes: int
-
-
-FrameMessage = (
-    ModelLoaded | ModelNotLoaded | RunBatch | BatchResult | TryRows | MeasureMemory | RowsTried | MemoryMeasured
-)
+FrameMessage = ModelLoaded | ModelNotLoaded | RunBatch | BatchResult
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[FrameMessage, tuple[tuple[str, tuple[int, ...], int], ...]]).decode

@@ -10,13 +10,10 @@ from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import THREADS, ChildProcess
 from gateway.execution.process.frames import (
     BatchResult,
-    FrameMessage,
-    MeasureMemory,
     ModelLoaded,
     ModelNotLoaded,
     ModelToLoad,
     RunBatch,
-    TryRows,
     frame,
     outcomes_of,
 )
@@ -57,25 +54,20 @@ def start_model(
     *,
     seen: Signature | None = None,
     unbatched_because: str | None = None,
-    trial_folder: str | None = None,
 ) -> ChildProcess:
     """Start a process that loads a version, with as many threads as the version would have in the replica.
 
-    In a trial NumPy and others start no threads while they are imported: a process with several cannot leave its
-    network without privileges (unshare(2), CLONE_NEWUSER).
-
     `seen` is the signature behind which it runs, if that is not its own.
-    `unbatched_because` is what a trial has found out. A process that makes a trial works in `trial_folder`.
+    `unbatched_because` is what a trial has found out.
 
     Raises:
         OSError: as `ChildProcess`.
     """
-    pinned, is_trial = (key.model, key.version, key.digest), trial_folder is not None
-    threads = dict.fromkeys(THREADS, "1" if is_trial else str(options.load.intra_op_threads))
+    pinned = key.model, key.version, key.digest
+    threads = dict.fromkeys(THREADS, str(options.load.intra_op_threads))
     environment = {**passed_on(os.environ), **threads}
-    to_load = ModelToLoad(options.registry, pinned, options.load, seen, unbatched_because, is_trial)
-    content = msgspec.json.encode(to_load)
-    return ChildProcess(_WORKER, str(key), environment=environment, nice=nice, folder=trial_folder, content=content)
+    to_load = ModelToLoad(options.registry, pinned, options.load, seen, unbatched_because)
+    return ChildProcess(_WORKER, str(key), environment=environment, nice=nice, content=msgspec.json.encode(to_load))
 
 
 def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
@@ -103,24 +95,6 @@ def await_loaded(child: ChildProcess, within_s: float) -> ModelLoaded:
         raise ModelRefused(f"Its process answers {message!r}.")
     child.examples = message.examples
     return message
-
-
-def ask(child: ChildProcess, question: TryRows | MeasureMemory) -> FrameMessage:
-    """Ask the process of a loaded model something, and wait for its answer.
-
-    Raises:
-        ModelRefused: it does not answer in time, or it has ended.
-    """
-    try:
-        send(child.connection, frame(question))
-        received = receive(child.connection)
-    except OSError as error:
-        child.kill()
-        raise ModelRefused(f"Its process does not answer: {error!r}") from error
-    if received is None:
-        child.kill()
-        raise ModelRefused(child.wait())
-    return received[0]
 
 
 def _with_examples_sent(signature: Signature, examples: Mapping[str, Example]) -> Signature:

@@ -9,6 +9,8 @@ from pathlib import Path
 from gateway.execution.process.die_with import die_with
 
 _OOM_SCORE = "500"
+_NO_MEMORY = ("MemoryError", "bad_alloc", "bad allocation", "Failed to allocate memory", "Unable to allocate")
+"""What errors say in a process that has no more memory."""
 
 
 def connect_to_parent(descriptor: str, pipe: str) -> socket.socket:
@@ -28,6 +30,13 @@ def limit_memory(max_bytes: int) -> None:
     allowed = max_bytes if most == resource.RLIM_INFINITY else min(max_bytes, most)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
     die_first()
+
+
+def too_much_memory(sentence: str, max_bytes: int) -> str:
+    """Return that loading takes more memory than the limit, if that is what a sentence means, or an empty text."""
+    if max_bytes and any(word in sentence for word in _NO_MEMORY):
+        return f"loading it takes more memory than {max_bytes >> 20} MiB (POINTSMAN_LOAD_MAX_BYTES)."
+    return ""
 
 
 def lift_limit() -> None:

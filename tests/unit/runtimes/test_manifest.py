@@ -208,6 +208,24 @@ def test_a_version_of_several_files_is_identified_by_all_of_them():
     assert parse_manifest(yaml.safe_dump(swapped)).digest == two.digest
 
 
+def test_golden_requests_are_no_part_of_what_identifies_a_version():
+    """They are made from answers, which may differ in the last bit between processors."""
+
+    def digest(*files: tuple[str, str], golden: str = "") -> str:
+        further = [{"file": file, "sha256": digit * 64} for file, digit in files]
+        manifest = parse_manifest(yaml.safe_dump({**GOOD, "files": further, "golden": golden}))
+        assert len(manifest.pinned) == 1 + len(files)
+        return manifest.digest
+
+    alone, further = digest(), digest(("weights.bin", "1"))
+    assert alone == GOOD["sha256"]
+    for digit in "23":
+        assert digest(("golden.json", digit), golden="golden.json") == alone
+        assert digest(("golden.json", digit), ("weights.bin", "1"), golden="golden.json") == further
+    assert digest(("golden.json", "2")) != alone  # it is a file like any other
+    assert digest(("weights.bin", "1"), golden=GOOD["file"]) == further  # it answers all the same
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import helper
 
 from registry_sync.registries.directory import DirectoryRegistry
@@ -18,6 +19,7 @@ from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
 from runtimes.manifest_text import parse_manifest
 from tests.support.models import onnx_content
+from tests.unit.gateway.execution.checking.test_signature import public_file, signed, statement
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
 SAID = {
@@ -315,3 +317,62 @@ def test_a_name_that_is_none_is_told_which_characters_there_may_be(add, model):
 
 def test_a_version_that_a_replica_serves_is_shown_without_a_command(here):
     assert "linear" in here("models").stdout
+
+
+def held(**more: Any) -> dict[str, Any]:
+    """Return what a gateway says of fraud:18."""
+    return {"model": "fraud", "version": "18", "state": "READY", "reason": "", "batching": "", **more}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"serves": True}, "READY, serves"),
+        ({"state": "LOADING", "trying": {"step": "warm-up", "seconds": 12.3}}, "trying: warm-up, 12 s"),
+        ({"state": "LOADING", "reason": "waits for memory"}, "waits"),
+        ({"state": "QUARANTINED", "trying": {"step": "load", "seconds": 1}}, "QUARANTINED, trying: load, 1 s"),
+        ({"state": "TRIED"}, "TRIED"),
+    ],
+)
+def test_list_and_show_say_what_is_being_done_with_a_version(add, model, run, monkeypatch, said, shown):
+    assert add("fraud:18", model).exit_code == 0
+    monkeypatch.setattr("gateway.cli.client.ApiClient.models", lambda _: [{**held(**said), "digest": "0"}])
+    for arguments in (["list"], []):
+        head, line = run("models", *arguments).stdout.splitlines()
+        assert f"{line[head.index('STATE') :]} ".startswith(f"{shown} ")
+    assert f"state: {shown}\n" in run("models", "show", "fraud:18").stdout
+    assert json.loads(run("models", "show", "fraud:18", "--json").stdout)["state"] == held(**said)["state"]
+
+
+def test_show_lists_the_steps_of_a_version_with_their_times(add, model, run, monkeypatch):
+    assert add("fraud:18", model).exit_code == 0
+    step = {"step": "warm-up", "state": "failed", "seconds": 1.5, "detail": "It does not run."}
+    monkeypatch.setattr("gateway.cli.client.ApiClient.models", lambda _: [held(steps=[step])])
+    lines = run("models", "show", "fraud:18").stdout.splitlines()
+    assert lines[-1].split(maxsplit=3) == ["warm-up", "failed", "1.50", "It does not run."]
+    assert json.loads(run("models", "show", "fraud:18", "--json").stdout)["steps"] == [step]
+
+
+def test_tags_say_where_a_version_comes_from(add, model, run):
+    assert add("fraud:18", model, "--tag", "run_id=3f2a", "--tag", "data_set=2026-11", "--tag", "a=b=c").exit_code == 0
+    shown = run("models", "show", "fraud:18").stdout
+    for line in ("  run: 3f2a\n", "  data set: 2026-11\n", "  tag a: b=c\n"):
+        assert line in shown
+    (row,) = json.loads(run("models", "list", "--json").stdout)
+    assert (row["run_id"], row["tags"]["a"]) == ("3f2a", "b=c")
+    for tag in ("run_id", "=3f2a", ""):
+        assert "is no tag" in refused(add("fraud:19", model, "--tag", tag))
+
+
+def test_a_version_that_must_be_signed_is_checked_when_it_is_published_and_when_it_is_validated(
+    add, model, run, tmp_path, monkeypatch
+):
+    key = ec.generate_private_key(ec.SECP256R1())
+    monkeypatch.setenv("POINTSMAN_MODEL_SIGNATURE", public_file(tmp_path / "publisher.pem", key))
+    assert "has no file model.sig" in refused(add("fraud:18", model))
+    (model / "model.sig").write_bytes(signed(key, statement({"model.onnx": doubling()})))
+    assert add("fraud:18", model).exit_code == 0
+    validated = run("models", "validate", "fraud:18")
+    assert "signature of the publisher  ok" in validated.stdout
+    (published(tmp_path) / "model.sig").write_bytes(b"{}")
+    assert run("models", "validate", "fraud:18").exit_code == 1

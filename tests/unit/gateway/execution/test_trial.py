@@ -1,7 +1,10 @@
 """What is new on a machine is tried in a process with limits, once; the result is remembered in the home."""
 
+import contextlib
 import os
 import socket
+import stat
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from gateway.execution import trial
+from gateway.execution.checking import process, records
+from gateway.execution.checking.records import Record, Trying
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.process.network import leave_network
 from gateway.execution.trial import Trials
@@ -21,10 +26,11 @@ from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import TensorSpec
+from runtimes.manifest import Manifest, TensorSpec
 from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS, publish_bomb, publish_endless
 from tests.support.models import pickled, write_version
+from tests.support.polling import wait_until
 
 MEGABYTE = 1024 * 1024
 
@@ -34,6 +40,14 @@ class Crashing:
 
     def predict(self, features):  # noqa: ARG002  # an estimator's
         os._exit(3)
+
+
+def write_without_end(piece: bytes) -> None:
+    """Write to every socket of this process."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            while stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                os.write(int(path.name), piece * 65536)
 
 
 class Loading:
@@ -49,6 +63,10 @@ class Loading:
             socket.create_connection(("127.0.0.1", self.argument), timeout=5).close()
         if self.what == "list the folder":
             raise ValueError(f"holds {list(Path().iterdir())}")
+        if self.what.startswith("write"):
+            write_without_end(b"x" if self.what == "write without end" else b"x\n")
+        if self.what == "sleep":
+            time.sleep(self.argument)
         if self.what == "allocate":
             self.held = np.ones(self.argument, np.uint8)
         if self.what == "allocate without end":
@@ -85,11 +103,24 @@ class Site:
             outputs=(TensorSpec("y", "FP32", (-1,)),),
         )
 
+    def trials(self) -> Trials:
+        """Return what another process would have."""
+        return Trials(self.home, ProcessOptions(str(self.models), self.options))
+
+    def version(self, model: str) -> tuple[VersionKey, Manifest]:
+        """Return version 1 of a model."""
+        manifest = DirectoryRegistry(self.models).manifest(model, "1")
+        return VersionKey(model, "1", manifest.digest), manifest
+
     def require(self, model: str, retry: bool = False) -> Tried:
         """Try version 1 of a model, in what might be another process than the last time."""
-        manifest = DirectoryRegistry(self.models).manifest(model, "1")
-        key = VersionKey(model, "1", manifest.sha256)
-        return Trials(self.home, ProcessOptions(str(self.models), self.options)).require(key, manifest, retry)
+        return self.trials().require(*self.version(model), retry)
+
+    def record(self, model: str) -> Record:
+        """Return what is on show of version 1 of a model."""
+        found = self.trials().record(*self.version(model))
+        assert found is not None
+        return found
 
     def refused(self, model: str, retry: bool = False) -> str:
         with pytest.raises(ModelRefused) as refused:
@@ -101,9 +132,9 @@ class Site:
 def started(monkeypatch) -> list[str]:
     """Return the versions for which a process was started."""
     names: list[str] = []
-    start = trial.start_model
+    check = trial.check_in_process
     monkeypatch.setattr(
-        trial, "start_model", lambda key, *more, **options: names.append(str(key)) or start(key, *more, **options)
+        trial, "check_in_process", lambda task, *more: names.append(task.what.source) or check(task, *more)
     )
     return names
 
@@ -228,14 +259,15 @@ def test_a_version_that_wants_the_network_while_it_is_tried_is_refused_and_reach
         {"trusted_types": ("a.B",)},
         {"intra_op_threads": 3},
         {"within_s": 7.0},
+        {"signature": "key:/a.pem"},
     ],
     ids=str,
 )
 def test_with_other_options_a_version_is_tried_anew(tmp_path, change):
     manifest = DirectoryRegistry(linear.fill(tmp_path / "models")).manifest("linear", "1")
 
-    def file(**options) -> Path:
-        return Trials(tmp_path, ProcessOptions("", LoadOptions(**options)))._file(manifest)
+    def file(**options) -> str:
+        return Trials(tmp_path, ProcessOptions("", LoadOptions(**options)))._name(manifest)
 
     assert file() == file()
     assert file(**change) != file()
@@ -245,9 +277,9 @@ def test_with_another_version_of_a_package_a_version_is_tried_anew(tmp_path, mon
     manifest = DirectoryRegistry(linear.fill(tmp_path / "models")).manifest("linear", "1")
     trials = Trials(tmp_path, ProcessOptions("", LoadOptions()))
     assert {"python", "numpy", "onnxruntime", "scikit-learn"} <= trial._packages().keys()
-    now = trials._file(manifest)
+    now = trials._name(manifest)
     monkeypatch.setattr(trial, "_packages", lambda: {"onnxruntime": "99"})
-    assert trials._file(manifest) != now
+    assert trials._name(manifest) != now
 
 
 def test_results_and_locks_that_were_not_used_for_a_month_are_removed(tmp_path, started):
@@ -300,7 +332,7 @@ def test_a_trial_measures_the_memory_of_the_model_without_that_of_the_interprete
 
 @pytest.mark.parametrize(("what", "words"), [("crash", "Its process ended (status 3)"), ("hang", "does not answer")])
 def test_a_version_that_crashes_or_hangs_on_unusual_values_is_served_and_not_merged(tmp_path, monkeypatch, what, words):
-    monkeypatch.setattr(trial, "_ROWS_WITHIN_S", 3.0)
+    monkeypatch.setattr(process, "_ROWS_WITHIN_S", 3.0)
     site = Site(tmp_path)
     site.publish(f"{what} on large values")
     tried = site.require("odd")
@@ -315,3 +347,148 @@ def test_what_a_trial_found_out_is_remembered(tmp_path, started):
     assert found[0] == found[1]
     assert found[0].unbatched_because == ""
     assert started == ["linear:1"]
+
+
+STEPS = ["model.yaml", "files", "digests", "packages", "load", "signature", "warm-up", "golden requests"]
+STEPS += ["time", "memory", "batching"]
+
+
+def test_the_steps_of_a_version_that_passed_are_on_show_with_their_times(tmp_path):
+    site = Site(tmp_path)
+    site.require("linear")
+    record = site.record("linear")
+    assert [each.step for each in record.steps] == STEPS
+    assert {each.state for each in record.steps} == {"ok", "remark"}
+    assert all(each.took_s >= 0 for each in record.steps)
+    assert (record.failure, record.key) == ("", site.version("linear")[0])
+    assert time.time() - record.at_s < 600
+
+
+def failed_step(record: Record) -> tuple[str, str]:
+    """Return the only step that failed, which is the last one, and why."""
+    assert [each.state == "failed" for each in record.steps] == [False] * (len(record.steps) - 1) + [True]
+    assert record.steps[-1].detail == record.failure
+    return record.steps[-1].step, record.failure
+
+
+def test_the_steps_of_a_version_that_was_refused_end_with_the_reason(tmp_path):
+    """A refusal that costs little is on show, too, although it does not keep the version from being tried again."""
+    site = Site(tmp_path)
+    site.refused("damaged")
+    step, why = failed_step(site.record("damaged"))
+    assert (step, "changed or damaged" in why) == ("digests", True)
+
+
+def test_the_steps_of_a_version_that_was_ended_at_a_limit_say_which_step_it_was_at(tmp_path):
+    site = Site(tmp_path, within_s=4.0, max_bytes=400 * MEGABYTE)
+    publish_endless(site.models, "endless", "1")
+    publish_bomb(site.models, "bomb", "1", 500 * MEGABYTE)
+    site.refused("endless")
+    site.refused("bomb")
+    step, why = failed_step(site.record("endless"))
+    assert step in ("load", "warm-up")  # ONNX Runtime may run it while it optimises
+    assert why.endswith(f"at the step {step}.")
+    assert failed_step(site.record("bomb"))[0] == "load"
+
+
+def test_a_version_with_the_files_of_one_that_failed_has_no_steps_of_its_own(tmp_path):
+    site = Site(tmp_path)
+    site.refused("damaged")
+    key, manifest = site.version("damaged")
+    assert site.trials().record(key._replace(model="other"), manifest) is None
+
+
+def test_the_step_that_is_being_done_is_on_show_to_other_processes(tmp_path):
+    site = Site(tmp_path)
+    site.publish("sleep", 600)
+    key, manifest = site.version("odd")
+    trials = Trials(site.home, ProcessOptions(str(site.models), LoadOptions(allow_pickle=True, within_s=15.0)))
+
+    def require() -> None:
+        with pytest.raises(ModelRefused):
+            trials.require(key, manifest)
+
+    thread = threading.Thread(target=require)
+    thread.start()
+    try:
+        other = site.trials()
+        wait_until(lambda: [(each.key, each.step) for each in other.trying()] == [(key, "load")])
+        assert 0 <= time.time() - other.trying()[0].began_s < 600
+    finally:
+        thread.join()
+    assert other.trying() == []
+    assert not list((tmp_path / trial.FOLDER).glob("*.now"))
+
+
+def test_the_step_of_a_process_that_was_killed_is_not_on_show(tmp_path):
+    site = Site(tmp_path)
+    site.require("linear")
+    key, manifest = site.version("linear")
+    trials = site.trials()
+    trials._records.note_step(trials._name(manifest), Trying(key, "load", time.time()))
+    assert trials.trying() == []  # nothing holds the lock
+    with trials._records.locked(trials._name(manifest)):
+        assert [each.step for each in site.trials().trying()] == ["load"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff" * 100, b'{"key": 1}', b" " * (2 << 20)], ids=len)
+def test_a_result_that_cannot_be_read_counts_as_none(tmp_path, started, content):
+    site = Site(tmp_path)
+    site.require("linear")
+    (result,) = [file for file in (tmp_path / trial.FOLDER).iterdir() if len(file.name) == 64]
+    result.write_bytes(content)
+    result.with_suffix(".now").write_bytes(content)
+    trials = site.trials()
+    assert (trials.record(*site.version("linear")), trials.records(), trials.trying()) == (None, [], [])
+    site.require("linear")
+    assert started == ["linear:1", "linear:1"]
+    assert [each.step for each in site.record("linear").steps] == STEPS
+
+
+def test_results_that_have_not_changed_are_not_read_again(tmp_path, monkeypatch):
+    site = Site(tmp_path)
+    site.require("linear")
+    folder = tmp_path / trial.FOLDER
+    (result,) = [file for file in folder.iterdir() if len(file.name) == 64]
+    for number in range(1000):
+        (folder / f"{number:064}").write_bytes(result.read_bytes())
+    trials, read = site.trials(), []
+    monkeypatch.setattr(records, "_read", lambda path, kind, once=records._read: read.append(path) or once(path, kind))
+    assert len(trials.records()) == 1001
+    assert len(trials.records()) == 1001
+    assert len(read) == 1001
+    (folder / f"{7:064}").unlink()
+    assert len(trials.records()) == 1000
+
+
+@pytest.mark.parametrize(("what", "words"), [("write without end", "sends without end"), ("write lines", "no message")])
+def test_a_version_that_writes_to_the_connection_without_end_is_refused(tmp_path, what, words):
+    site = Site(tmp_path)
+    site.publish(what)
+    began_s = time.monotonic()
+    assert words in site.refused("odd")
+    assert time.monotonic() - began_s < 60
+    assert failed_step(site.record("odd"))[0] == "load"
+
+
+def test_a_manifest_that_was_changed_while_its_version_was_tried_is_refused(tmp_path):
+    site = Site(tmp_path)
+    key, manifest = site.version("linear")
+    content = (site.models / "linear" / "1" / "model.onnx").read_bytes()
+    write_version(
+        site.models, "linear", "1", content, inputs=manifest.inputs, outputs=manifest.outputs, description="other"
+    )
+    with pytest.raises(ModelRefused, match="another artifact"):
+        site.trials().require(key, manifest)
+
+
+def test_a_dedicated_version_whose_packages_are_not_here_is_not_loaded_here(tmp_path):
+    """Its application tries it, with the packages."""
+    site = Site(tmp_path)
+    _, manifest = site.version("linear")
+    content = (site.models / "linear" / "1" / "model.onnx").read_bytes()
+    dedicated = {"placement": "dedicated", "packages": ("a-package-that-is-not-there",)}
+    write_version(site.models, "linear", "1", content, inputs=manifest.inputs, outputs=manifest.outputs, **dedicated)
+    assert site.require("linear") == Tried("", 0, 0)
+    assert [each.step for each in site.record("linear").steps] == ["model.yaml", "files", "digests", "load"]
+    assert "It was not tried: a-package-that-is-not-there" in site.record("linear").steps[-1].detail

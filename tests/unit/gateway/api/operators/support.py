@@ -17,6 +17,8 @@ from gateway.api.operators.router import operate_router
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.replica_view import ReplicaView
+from gateway.execution.process.model import ProcessOptions
+from gateway.execution.trial import Trials
 from gateway.inference.live_table import LiveTableHolder
 from registry_sync.catalogue import Catalogue
 from registry_sync.registries.directory import DirectoryRegistry
@@ -38,7 +40,9 @@ ROLLOUT: dict[str, Any] = {
 def bare_app() -> FastAPI:
     """Build the application with nothing behind its handlers. Its OpenAPI page needs no more."""
     nothing: Any = None
-    operate = operate_router(store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing)
+    operate = operate_router(
+        store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing, trials=nothing
+    )
     return create_app(nothing, operate, bytes)
 
 
@@ -67,7 +71,12 @@ class Operated:
         catalogue = Catalogue(DirectoryRegistry(registry), LoadOptions())
         self.changes = Changes(self.store, catalogue, "here", view)
         operate = operate_router(
-            store=self.store, catalogue=catalogue, changes=self.changes, desired=self.wanted, view=view
+            store=self.store,
+            catalogue=catalogue,
+            changes=self.changes,
+            desired=self.wanted,
+            view=view,
+            trials=Trials(path.parent, ProcessOptions(str(registry), LoadOptions())),
         )
         nothing: Any = None
         self.app = create_app(nothing, operate, bytes)

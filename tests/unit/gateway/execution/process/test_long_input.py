@@ -2,9 +2,9 @@
 
 from msgspec import structs
 
-from gateway.cli.check_version import check_in_process
+from gateway.execution.checking.messages import NewVersion, ToCheck
+from gateway.execution.checking.process import check_in_process
 from gateway.execution.process.model import ProcessOptions, await_loaded, start_model
-from registry_sync.publish.messages import ToCheck
 from runtimes.load_options import LoadOptions
 from tests.unit.gateway.execution.process.support import publish_echo
 
@@ -24,5 +24,5 @@ def test_the_signature_behind_which_a_version_runs_may_have_thousands_of_names(t
 
 
 def test_what_a_person_says_of_a_version_may_be_long(tmp_path):
-    task = ToCheck(str(tmp_path / "absent"), LoadOptions(has_network=True), adds=True, said={"file": "x" * 200_000})
-    assert "absent" in check_in_process(task, lambda _: None).failure
+    what = NewVersion(source=str(tmp_path / "absent"), said={"file": "x" * 200_000})
+    assert "absent" in check_in_process(ToCheck(what, LoadOptions(has_network=True)), lambda _: None).failure

@@ -1,43 +1,37 @@
-"""The main module of the process that checks a version for `pointsman models add` and `validate`.
+"""The main module of the process that checks a version.
 
-    python -m gateway.cli.check_worker SOCKET PIPE SOURCE
+    python -m gateway.execution.checking.worker SOCKET PIPE SOURCE
 
-Standard input says what to do with SOURCE. It sends lines of JSON (`registry_sync.publish.messages`). When PIPE is
-closed, since the command has ended, the kernel kills this process. What the model prints goes to standard error.
+Standard input says what to do (`ToCheck`, in JSON). SOURCE names it, for a person who lists the processes. The process
+sends lines of JSON (`gateway.execution.checking.messages`). When PIPE is closed, since its parent has ended, the kernel
+kills this process.
 """
 
-import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 
-import msgspec
-
+from gateway.execution.checking.messages import Message, decode_task, encode
+from gateway.execution.checking.steps import NETWORK, StepFailed, Steps
+from gateway.execution.checking.tasks import check
 from gateway.execution.process.network import leave_network
 from gateway.execution.process.parent import connect_to_parent, limit_memory
-from registry_sync.publish.messages import Message, decode_task, encode
-from registry_sync.publish.steps import StepFailed, Steps
-from registry_sync.publish.work import check
 
 
 def main() -> None:
     """Check the version, and report each step."""
     descriptor, pipe, _ = sys.argv[1:]
     connection = connect_to_parent(descriptor, pipe)
-    os.dup2(2, 1)
 
     def report(message: Message) -> None:
         connection.sendall(encode(message) + b"\n")
 
     to_check = decode_task(sys.stdin.buffer.read())
-    sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
-    os.chdir("/")  # a model must not find files where the command happens to be run
     steps = Steps(report)
     remarks = () if to_check.options.has_network else _leave_network(steps)
     limit_memory(to_check.options.max_bytes)
     with suppress(StepFailed):
-        result = check(to_check, steps)
-        report(msgspec.structs.replace(result, remarks=(*remarks, *result.remarks)))
+        check(to_check, steps, remarks)
+    connection.close()
 
 
 def _leave_network(steps: Steps) -> tuple[str, ...]:
@@ -46,7 +40,7 @@ def _leave_network(steps: Steps) -> tuple[str, ...]:
         leave_network()
     except OSError as error:
         remark = f"It was tried with network, since this machine does not let a process leave its network: {error}."
-        steps.note("network", "remark", remark)
+        steps.note(NETWORK, "remark", remark)
         return (remark,)
     return ()
 

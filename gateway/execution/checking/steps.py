@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -12,6 +12,12 @@ from runtimes.errors import RuntimesError
 _T = TypeVar("_T")
 
 State = Literal["ok", "failed", "remark"]
+
+BATCHING = "batching"
+"""The last step. A version that crashes or hangs in it is served, and its requests are not merged."""
+
+NETWORK = "network"
+"""The step that is reported where a version keeps the network that it should not have."""
 
 
 class Began(msgspec.Struct, frozen=True, tag="began"):
@@ -34,10 +40,10 @@ class StepFailed(Exception):
 
 
 class Steps:
-    """Runs steps. `report` is called with each `Began` and each `Step`."""
+    """Runs steps. `report` is called with each `Began` and each `Step`, and with what the steps find out."""
 
-    def __init__(self, report: Callable[[Began | Step], None]) -> None:
-        self._report = report
+    def __init__(self, report: Callable[[Any], None]) -> None:
+        self.report = report
 
     def run(self, step: str, work: Callable[[], tuple[_T, str]]) -> _T:
         """Run a step that returns its result, and what it found as a clause.
@@ -45,18 +51,23 @@ class Steps:
         Raises:
             StepFailed: it has failed.
         """
-        self._report(Began(step))
+        self.report(Began(step))
         began_s = time.monotonic()
         try:
             result, detail = work()
         except Exception as error:  # whatever foreign bytes cause is a reason
             known = isinstance(error, RuntimesError | RegistryError | OSError | ValueError)
             reason = str(error) if known and str(error) else repr(error)
-            self._report(Step(step, "failed", reason, time.monotonic() - began_s))
+            self.report(Step(step, "failed", reason, time.monotonic() - began_s))
             raise StepFailed(reason) from error
-        self._report(Step(step, "ok", detail, time.monotonic() - began_s))
+        self.report(Step(step, "ok", detail, time.monotonic() - began_s))
         return result
 
     def note(self, step: str, state: State, detail: str) -> None:
         """Report a step that takes no time."""
-        self._report(Step(step, state, detail, 0.0))
+        self.report(Step(step, state, detail, 0.0))
+
+
+def unbatched(because: str) -> str:
+    """Return what the last step says of a version whose requests are not merged."""
+    return f"not batched: {because}"

@@ -1,0 +1,74 @@
+"""What is sent to and from the process that checks a version: JSON, a line for each message."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.execution.checking.steps import Began, Step
+from runtimes.load_options import LoadOptions
+
+
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True, tag="new"):
+    """Files without a manifest, or with a partial one: the file or folder `source`, or what `files` says.
+
+    `files` has the place of each file by its path in the version. The manifest is made from what is read and from
+    `said`. Golden requests are made, or taken from the file `golden`.
+    """
+
+    source: str
+    files: dict[str, str] = {}
+    said: dict[str, Any] = {}
+    golden: str = ""
+
+
+class VersionFolder(msgspec.Struct, frozen=True, tag="folder"):
+    """A folder that is a version. Its model.yaml stands."""
+
+    source: str
+
+
+class RegistryVersion(msgspec.Struct, frozen=True, tag="version"):
+    """A version of a registry that can be read without network and credentials."""
+
+    registry: str
+    model: str
+    version: str
+
+    @property
+    def source(self) -> str:
+        """The name of the version."""
+        return f"{self.model}:{self.version}"
+
+
+class ToCheck(msgspec.Struct, frozen=True):
+    """What the process has to do."""
+
+    what: NewVersion | VersionFolder | RegistryVersion
+    options: LoadOptions
+
+
+class Result(msgspec.Struct, frozen=True, tag="result"):
+    """The version that was checked: the text of its manifest, the files that were made, and remarks for a person.
+
+    It takes `memory_bytes` inside a process that is there, and `process_bytes` in a process of its own; 0 if it was
+    not loaded. It is sent before the last step, which a version may fail and be served all the same.
+    """
+
+    manifest: str
+    made: dict[str, bytes] = {}
+    remarks: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    process_bytes: int = 0
+
+
+class RowsTried(msgspec.Struct, frozen=True, tag="rows"):
+    """Why requests are never merged, or an empty text. This is what the last step has found out."""
+
+    unbatched_because: str
+
+
+Message = Began | Step | Result | RowsTried
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Message).decode
+decode_task = msgspec.json.Decoder(ToCheck).decode
