@@ -107,7 +107,10 @@ class Settings(BaseSettings):
         ge=50,
         description="How often the companion counts requests, and checks if a rollout may advance.",
     )
-    registry_every_s: float = Field(2.0, gt=0, description="How often a replica follows the registry's aliases.")
+    registry_every_s: float = Field(2.0, gt=0, description="How often the registry's aliases are read.")
+    keep_warm_s: float = Field(
+        60.0, ge=0, description="How long a version that was replaced stays loaded, unless another needs its memory."
+    )
     drain_s: float = Field(
         2.0, ge=0, le=10, description="How long keep-alive clients are given to leave before a replica ends."
     )

@@ -14,7 +14,7 @@ from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.loader import Loader, Trial
 from registry_sync.memory_budget import MemoryBudget
-from registry_sync.registries import Registry
+from registry_sync.registries import Details, Registry
 from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
@@ -72,7 +72,7 @@ class Catalogue:
         self._resolved[ref] = resolved
         return resolved
 
-    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:  # noqa: ARG002  # for other sources
+    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference names now, from the registry itself.
 
         Raises:
@@ -95,6 +95,10 @@ class Catalogue:
             UnknownModel, RegistryUnavailable: see `Registry.aliases`.
         """
         return self._registry.aliases(model)
+
+    def details(self, model: str, version: str) -> Details:
+        """Return what else the registry itself knows of a version. This raises what `Registry.details` raises."""
+        return self._registry.details(model, version)
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, loaded into memory; wait for it. With `retry`, a quarantined version is tried again.

@@ -14,11 +14,13 @@ from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
+from gateway.control.follower import Follower
 from gateway.control.last_known import LastKnownFile
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
 from gateway.control.tried_versions import TriedVersions
+from gateway.control.waits_file import WaitsFile
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
@@ -30,6 +32,7 @@ from inference_log.spool import held_seats, seat_locks
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
+from registry_sync.details_reader import DetailsReader
 from registry_sync.open import open_registry
 from registry_sync.reference_reader import ReferenceReader
 from store.open import open_store
@@ -48,14 +51,17 @@ class Companion:
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
         writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
         options = load_options(settings)
-        catalogue = Catalogue(open_registry(settings.registry), options)
+        registry = open_registry(settings.registry)
+        catalogue = Catalogue(registry, options)
         trials = Trials(settings.home, ProcessOptions(settings.registry, options))
         self._reader = ReferenceReader(catalogue, in_daemon_thread)
         versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
         self._counter = LogCounter(self._store, settings.spool)
-        self._rollouts = RolloutDriver(self._store, versions, Changes(self._store, versions, name, view), view)
+        follower = Follower(self._reader, DetailsReader(registry.details, in_daemon_thread), versions)
+        changes = Changes(self._store, catalogue, name, view, known=versions)
+        self._rollouts = RolloutDriver(self._store, follower, changes, view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
@@ -66,6 +72,8 @@ class Companion:
             rollouts=self._rollouts,
             audit=AuditTrail(self._store, writer, host),
             versions=versions,
+            follower=follower,
+            waits=WaitsFile(settings.home),
             publish=self._publish,
         )
         self._shipping = Shipping(settings.spool, writer, self._shipper, converter)

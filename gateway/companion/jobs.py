@@ -13,9 +13,11 @@ from pathlib import Path
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
+from gateway.control.follower import Follower
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
 from gateway.control.tried_versions import TriedVersions
+from gateway.control.waits_file import WaitsFile
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
@@ -40,10 +42,14 @@ class Stewardship:
         rollouts: RolloutDriver,
         audit: AuditTrail,
         versions: TriedVersions,
+        follower: Follower,
+        waits: WaitsFile,
         publish: Callable[[], None],
     ) -> None:
         self._rollouts = rollouts
         self._versions = versions
+        self._follower = follower
+        self._waits = waits
         self._began_s = time.monotonic()
         failed = "gateway.companion.failed"
         self._jobs = (
@@ -69,7 +75,8 @@ class Stewardship:
 
     def _advance(self) -> None:
         self._rollouts.tick(time.time())
-        self._versions.forget_unasked()
+        self._versions.forget_unasked(self._follower.refs)
+        self._waits.write(self._follower.waits)
 
 
 def sync_segments(stop: threading.Event, spool: Path) -> None:
