@@ -59,9 +59,10 @@ class Companion:
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
         self._counter = LogCounter(self._store, settings.spool)
-        follower = Follower(self._reader, DetailsReader(registry.details, in_daemon_thread), versions)
+        self._versions, self._waits = versions, WaitsFile(settings.home)
+        self._follower = Follower(self._reader, DetailsReader(registry.details, in_daemon_thread), versions)
         changes = Changes(self._store, catalogue, name, view, known=versions)
-        self._rollouts = RolloutDriver(self._store, follower, changes, view)
+        self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
@@ -71,9 +72,7 @@ class Companion:
             counter=self._counter,
             rollouts=self._rollouts,
             audit=AuditTrail(self._store, writer, host),
-            versions=versions,
-            follower=follower,
-            waits=WaitsFile(settings.home),
+            retain=self._retain,
             publish=self._publish,
         )
         self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
@@ -109,6 +108,10 @@ class Companion:
 
     def _is_last(self) -> bool:
         return not held_seats(self._settings.spool)
+
+    def _retain(self) -> None:
+        self._versions.forget_unasked(self._follower.refs)
+        self._waits.write(self._follower.waits)
 
     def _publish(self) -> None:
         metrics, shipper = self._metrics, self._shipper

@@ -13,11 +13,8 @@ from pathlib import Path
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
-from gateway.control.follower import Follower
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
-from gateway.control.tried_versions import TriedVersions
-from gateway.control.waits_file import WaitsFile
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
@@ -32,7 +29,10 @@ _SHIP_AT_END_S = 5.0
 
 
 class Stewardship:
-    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order."""
+    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order.
+
+    `retain` is called after each look at the rollouts. It forgets what they did not ask for.
+    """
 
     def __init__(
         self,
@@ -41,15 +41,11 @@ class Stewardship:
         counter: LogCounter,
         rollouts: RolloutDriver,
         audit: AuditTrail,
-        versions: TriedVersions,
-        follower: Follower,
-        waits: WaitsFile,
+        retain: Callable[[], None],
         publish: Callable[[], None],
     ) -> None:
         self._rollouts = rollouts
-        self._versions = versions
-        self._follower = follower
-        self._waits = waits
+        self._retain = retain
         self._began_s = time.monotonic()
         failed = "gateway.companion.failed"
         self._jobs = (
@@ -75,8 +71,7 @@ class Stewardship:
 
     def _advance(self) -> None:
         self._rollouts.tick(time.time())
-        self._versions.forget_unasked(self._follower.refs)
-        self._waits.write(self._follower.waits)
+        self._retain()
 
 
 def sync_segments(stop: threading.Event, spool: Path) -> None:
