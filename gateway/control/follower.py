@@ -77,8 +77,8 @@ class Follower:
                 self.waits[route] = " ".join(dict.fromkeys(waits))
             else:
                 self.waits.pop(route, None)
-                if due is None:
-                    self._settled.add(route)
+            if not found.due and not found.may_pass:
+                self._settled.add(route)
         return due
 
     def _see(self, documents: Mapping[str, Document]) -> None:

@@ -217,11 +217,8 @@ class Reconciler:
             reason, is_loading, is_gone = f"It cannot be built: {error!r}.", False, False
             _log.exception("gateway.route.failed", route=name)
         held = None if known is None else self._builder.rebuild_from_held(document, known, warnings)
-        is_as_declared = held is not None and held[0].document_version == document.version
-        if is_loading and is_as_declared:
-            warnings[name] = f"Served with the version before: {reason}"
-        elif is_gone and is_as_declared:
-            warnings[name] = f"Served with what is loaded: {reason}"
+        if (is_loading or is_gone) and held is not None and held[0].document_version == document.version:
+            warnings[name] = f"Served with {'the version before' if is_loading else 'what is loaded'}: {reason}"
         else:
             problems[name] = reason
         return held

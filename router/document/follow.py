@@ -60,10 +60,21 @@ class FollowDue(NamedTuple):
 
 
 class Following(NamedTuple):
-    """The changes that are due, of which the first that is possible is to be made, and why others are not."""
+    """The changes that are due, of which the first that is possible is to be made, and why others are not.
+
+    With `may_pass`, something else may be due though neither the document nor an alias changes.
+    """
 
     due: tuple[FollowDue, ...]
     waits: tuple[str, ...]
+    may_pass: bool = False
+
+
+class _Obstacle(NamedTuple):
+    """Why a name does not follow its alias. `may_pass`: by time, or by what the registry says besides its aliases."""
+
+    why: str
+    may_pass: bool = False
 
 
 class _Move(NamedTuple):
@@ -72,26 +83,27 @@ class _Move(NamedTuple):
     name: str
     to: Candidate
     make: Callable[["_Move", float], Command] | None = None
-    obstacle: str = ""
+    obstacle: _Obstacle | None = None
 
 
 def following(document: Document, named: Mapping[str, Named], now_s: float) -> Following:
     """Return what is due at `now_s` (seconds since the epoch). `named` has the names whose alias was read."""
-    due, waits, bindings = [], [], []
+    due, waits, bindings, may_pass = [], [], [], False
     for name, each in _known(document, named):
         move = _move(document, name, each.candidate) if each.candidate is not None else None
         if each.candidate is None:
             waits.append(f"{_what(document, name)} goes on as it is: {each.trouble}")
         elif move is not None:
             obstacle = move.obstacle or _obstacle(document, move, each, now_s)
-            if obstacle:
+            if obstacle is not None:
+                may_pass |= obstacle.may_pass
                 ref = document.spec.aliases[name]
-                waits.append(f"{ref} names version {move.to.version}. {_what(document, name)} {obstacle}")
+                waits.append(f"{ref} names version {move.to.version}. {_what(document, name)} {obstacle.why}")
             elif move.make is None:
                 bindings.append((move, each))
             else:
                 due.append(_due(document, move, each, now_s))
-    return Following((*_all_bindings(document, bindings, now_s), *due), tuple(waits))
+    return Following((*_all_bindings(document, bindings, now_s), *due), tuple(waits), may_pass)
 
 
 def differs(document: Document, name: str, candidate: Candidate) -> bool:
@@ -126,7 +138,7 @@ def _move(document: Document, name: str, to: Candidate) -> _Move | None:
         is_on_trial = state.candidate is not None and state.candidate.digest == to.digest
         if was is None and not is_on_trial:
             return _Move(name, to)
-        return _Move(name, to, obstacle="stays as it is while the rollout is under way.")
+        return _Move(name, to, obstacle=_Obstacle("stays as it is while the rollout is under way."))
     return _Move(name, to)
 
 
@@ -139,7 +151,7 @@ def _candidate_move(document: Document, of: str, to: Candidate) -> _Move | None:
     if was is not None and was.digest == to.digest:
         return _Move(of, to) if was == to or phase not in PINNED else None  # another name for the same content
     if phase is Phase.PAUSED:
-        return _Move(of, to, obstacle=f"follows it when the rollout, which is {phase}, is resumed.")
+        return _Move(of, to, obstacle=_Obstacle(f"follows it when the rollout, which is {phase}, is resumed."))
     if phase in UNDER_WAY:
         return _Move(of, to, _withdraw if is_base else _follow)
     is_by_alias = rollout.starts is Starts.BY_ALIAS
@@ -147,7 +159,7 @@ def _candidate_move(document: Document, of: str, to: Candidate) -> _Move | None:
         if not is_by_alias:
             return None
         if base_after_promotion(document) is None:
-            return _Move(of, to, obstacle=_cannot_base(document))
+            return _Move(of, to, obstacle=_Obstacle(_cannot_base(document)))
         return _Move(of, to, _follow)
     return _Move(of, to, _follow if is_by_alias and was is not None and not is_base else None)
 
@@ -160,31 +172,35 @@ def _cannot_base(document: Document) -> str:
     )
 
 
-def _obstacle(document: Document, move: _Move, named: Named, now_s: float) -> str:
-    """Return why a move is not made, or an empty text."""
+def _obstacle(document: Document, move: _Move, named: Named, now_s: float) -> _Obstacle | None:
+    """Return why a move is not made, or None."""
     spec, followed = document.spec, document.followed.get(move.name, Followed())
     was = binding_of(document, move.name)
-    wait = wait_s(followed, now_s)
-    since_s = max(named.since_s, followed.moves_s[-1] if wait else 0.0)
-    is_early = bool(wait) and now_s - since_s < wait
     if was == move.to:  # it only ends what an operator holds
-        return f"{_EARLY} {format_duration(wait)}." if is_early else ""
+        return _too_early(followed, named, now_s)
     held = find_quarantined(document, spec.aliases[move.name].model, move.to.digest)
     if held is not None:
-        return f"does not follow it, because it is in quarantine: {held.way_back(spec.route)}"
+        return _Obstacle(f"does not follow it, because it is in quarantine: {held.way_back(spec.route)}")
     if was is not None and was.version == move.to.version:
-        return "does not follow it, because its artifact is another one now. Publish it as a new version."
+        return _Obstacle("does not follow it, because its artifact is another one now. Publish it as a new version.")
     if followed.held == move.to.digest:
-        return "was taken back from it, and follows the alias once it names another one."
-    if move.make is not _withdraw and spec.require_tags and named.tags is None:
-        return "follows it once its tags are known."
-    missing = missing_tags(spec.require_tags, named.tags or {})
-    if missing and move.make is not _withdraw:
-        return f"does not follow it, because it lacks the tag {missing} in the registry."
-    return f"{_EARLY} {format_duration(wait)}." if is_early else ""
+        return _Obstacle("was taken back from it, and follows the alias once it names another one.")
+    if spec.require_tags and move.make is not _withdraw:
+        missing = missing_tags(spec.require_tags, named.tags or {})
+        if named.tags is None:
+            return _Obstacle("follows it once its tags are known.", may_pass=True)
+        if missing:
+            why = f"does not follow it, because it lacks the tag {missing} in the registry."
+            return _Obstacle(why, may_pass=True)
+    return _too_early(followed, named, now_s)
 
 
-_EARLY = "follows it later, because the alias moves often: it must name the same version for"
+def _too_early(followed: Followed, named: Named, now_s: float) -> _Obstacle | None:
+    wait = wait_s(followed, now_s)
+    if not wait or now_s - max(named.since_s, followed.moves_s[-1]) >= wait:
+        return None
+    often = "follows it later, because the alias moves often: it must name the same version for"
+    return _Obstacle(f"{often} {format_duration(wait)}.", may_pass=True)
 
 
 def _all_bindings(document: Document, bindings: list[tuple[_Move, Named]], now_s: float) -> Iterator[FollowDue]:

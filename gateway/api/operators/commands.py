@@ -86,7 +86,7 @@ def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) ->
 
     @router.post("/start", responses=_LOADING_RESPONSES)
     def start(target: Target, body: Ask = _NO_BODY) -> Changed:
-        """Begin the rollout with the version that its arm is bound to now."""
+        """Begin the rollout with the version that its arm's reference names now."""
         return commands.load_and_run(target, commands.start, "start", body.why)
 
     @router.post("/pause", responses=_RESPONSES)

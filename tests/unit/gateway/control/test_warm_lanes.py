@@ -7,7 +7,7 @@ from gateway.control.report import Identity
 from gateway.control.version_loader import VersionLoader
 from gateway.control.warm_lanes import WarmLanes
 from gateway.execution.lane import LaneKey
-from registry_sync.version import VersionKey
+from registry_sync.version import Tried, VersionKey
 from runtimes.errors import StillLoading
 from tests.unit.gateway.control.support_reconciler import ONE, TWO, Bench
 
@@ -39,11 +39,12 @@ def loaded(bench: Bench) -> set[str]:
 
 
 def test_a_replaced_version_is_there_for_an_undo_and_is_unloaded_afterwards(warm_bench, declare):
+    budget, warm_bench.catalogue.loader._trial = warm_bench.catalogue.loader.budget, lambda *_: Tried("", 40, 0)
     declare(warm_bench.store, ONE)
     lane = warm_bench.tick().routes["r"].arms[0].lane
     declare(warm_bench.store, TWO)
     warm_bench.tick()
-    assert loaded(warm_bench) == {"linear:1", "linear:2"}
+    assert (loaded(warm_bench), budget.taken_bytes()) == ({"linear:1", "linear:2"}, 80)
     warm_bench.tick(after_s=KEEP_S - 10)
     declare(warm_bench.store, ONE)
     assert warm_bench.tick().routes["r"].arms[0].lane is lane
@@ -51,7 +52,7 @@ def test_a_replaced_version_is_there_for_an_undo_and_is_unloaded_afterwards(warm
     warm_bench.tick()
     for _ in range(3):
         warm_bench.tick(after_s=KEEP_S / 2)
-    assert loaded(warm_bench) == {"linear:2"}
+    assert (loaded(warm_bench), budget.taken_bytes()) == ({"linear:2"}, 40)
     assert [key.version.version for key in warm_bench.lanes._lanes] == ["2"]
 
 

@@ -20,7 +20,7 @@ from router.document.commands import (
     apply,
 )
 from router.document.document import Candidate, Document
-from router.document.follow import Named, following
+from router.document.follow import Following, Named, following
 from router.draw.assignment import BUCKETS
 from router.spec.parse import parse_spec
 from tests.unit.router.support import T0, V1, V2, V3
@@ -38,6 +38,7 @@ ROLLOUT: dict[str, Any] = {
 }
 V4 = Candidate("4", "digest-4")
 V9 = Candidate("9", "digest-9")
+NOTHING = Following((), ())
 
 
 def declare(raw: dict[str, Any], **aliases: Candidate) -> Document:
@@ -94,7 +95,7 @@ def test_in_a_split_an_alias_that_moved_moves_the_binding_at_once():
     moved = apply(document, due.command)
     assert moved.bound == {"a": V3, "b": V2}
     assert (moved.weights, moved.trial_version) == (document.weights, 2)
-    assert look(moved, champion=V3, challenger=V2) == ((), ())
+    assert look(moved, champion=V3, challenger=V2) == NOTHING
 
 
 def test_aliases_that_move_together_are_followed_together_and_else_one_by_one():
@@ -118,7 +119,7 @@ def test_a_shadow_of_its_own_follows_its_alias_also_while_a_rollout_is_under_way
 
 def test_a_rollout_that_starts_by_alias_begins_when_the_alias_moves():
     document = rollout()
-    assert look(document, champion=V1, challenger=V1) == ((), ())
+    assert look(document, champion=V1, challenger=V1) == NOTHING
     (due,) = look(document, champion=V1, challenger=V2).due
     assert (due.command, due.what) == (Follow(V2, T0 + 1000), "follow to 2")
     begun = apply(document, due.command)
@@ -126,7 +127,7 @@ def test_a_rollout_that_starts_by_alias_begins_when_the_alias_moves():
 
 
 def test_what_was_declared_with_two_versions_waits_for_the_alias_or_an_operator():
-    assert look(rollout(challenger=V2), champion=V1, challenger=V2) == ((), ())
+    assert look(rollout(challenger=V2), champion=V1, challenger=V2) == NOTHING
 
 
 def test_a_rollout_that_starts_by_hand_binds_the_arm_without_traffic_and_does_not_begin():
@@ -136,7 +137,7 @@ def test_a_rollout_that_starts_by_hand_binds_the_arm_without_traffic_and_does_no
 
 def test_one_that_starts_by_hand_stays_as_it_is_after_its_promotion():
     promoted = apply(apply(rollout(starts="by_hand"), Start(V2, T0)), Promote(T0))
-    assert look(promoted, champion=V1, challenger=V3) == ((), ())
+    assert look(promoted, champion=V1, challenger=V3) == NOTHING
 
 
 @pytest.mark.parametrize("starts", ["by_hand", "by_alias"])
@@ -188,7 +189,7 @@ def test_one_alias_for_both_arms_rolls_out_every_version_against_the_one_before(
         assert document.bound == {"stable": serving, "canary": newest}
         assert document.weights == {"stable": 9900, "canary": 100}
         document = apply(document, Promote(T0))
-        assert look(document, champion=newest) == ((), ())
+        assert look(document, champion=newest) == NOTHING
         serving = newest
 
 
@@ -218,14 +219,14 @@ def test_a_base_that_cannot_take_what_was_promoted_keeps_the_next_rollout_from_b
 
 def test_an_arm_with_the_candidates_alias_never_follows_it_by_itself():
     aborted = apply(followed(one_alias(), champion=V2), Abort(T0, "It fails."))
-    assert look(aborted, champion=V2) == ((), ())
+    assert look(aborted, champion=V2) == NOTHING
     after = followed(aborted, champion=V3)
     assert (after.bound, after.rollout.phase) == ({"stable": V1, "canary": V3}, "PROGRESSING")
 
 
 def test_an_aborted_version_is_not_rolled_out_again_even_when_it_is_released():
     aborted = apply(followed(one_alias(), champion=V2), Abort(T0, "It fails."))
-    assert look(apply(aborted, Release("2", T0)), champion=V2) == ((), ())
+    assert look(apply(aborted, Release("2", T0)), champion=V2) == NOTHING
 
 
 def test_a_version_in_quarantine_is_not_followed_until_it_is_released():
@@ -241,7 +242,7 @@ def test_a_version_in_quarantine_is_not_followed_until_it_is_released():
 
 def test_an_alias_that_names_nothing_changes_nothing_and_is_said():
     found = look(split(), champion=Named(None, trouble="Model m has no alias 'champion'."), challenger=V2)
-    assert found == ((), ("Arm a goes on as it is: Model m has no alias 'champion'.",))
+    assert found == ((), ("Arm a goes on as it is: Model m has no alias 'champion'.",), False)
 
 
 def test_an_artifact_that_was_replaced_under_its_name_is_not_followed():
@@ -252,7 +253,7 @@ def test_an_artifact_that_was_replaced_under_its_name_is_not_followed():
 
 def test_the_same_content_under_another_name_begins_no_rollout():
     again = Candidate("2-again", V2.digest)
-    assert look(apply(rollout(), Start(V2, T0)), champion=V1, challenger=again) == ((), ())
+    assert look(apply(rollout(), Start(V2, T0)), champion=V1, challenger=again) == NOTHING
     assert followed(rollout(challenger=V2), champion=V1, challenger=again).rollout.phase == "READY"
 
 
@@ -269,8 +270,9 @@ def test_a_version_without_the_required_tags_is_not_followed(tags, words):
     found = look(document, champion=Named(V3, tags=tags), challenger=V2)
     assert found.due == ()
     assert found.waits[0].endswith(words)
+    assert found.may_pass
     assert followed(document, champion=Named(V3, tags={"approved": "true"})).bound["a"] == V3
-    assert look(document, champion=Named(V1, tags={})) == ((), ())  # what is bound stays
+    assert look(document, champion=Named(V1, tags={})) == NOTHING  # what is bound stays
 
 
 def test_what_an_undo_left_is_followed_again_only_after_the_alias_has_named_another_version():
@@ -298,7 +300,7 @@ def test_undoing_an_undo_holds_nothing():
     third = apply(second, Undo(first, T0, {"a": V3, "b": V2}))
     fourth = apply(third, Undo(second, T0, {"a": V3, "b": V2}))
     assert fourth.bound["a"] == V3
-    assert look(fourth, champion=V3, challenger=V2) == ((), ())
+    assert look(fourth, champion=V3, challenger=V2) == NOTHING
 
 
 def test_a_rollout_that_began_by_alias_and_was_undone_does_not_begin_again():
