@@ -25,7 +25,7 @@ class Loader:
         self._registry = registry
         self._options = options
         self._trial = trial
-        self.budget = budget
+        self._budget = budget
         self._owners: dict[VersionKey, set[Hashable]] = {}
         self._lock = threading.Lock()  # guards `_owners`
 
@@ -49,7 +49,7 @@ class Loader:
         if manifest.runtime in _OWN_CODE:
             raise ModelRefused("it runs code of its own: serve it with placement: process, or placement: dedicated.")
         try:
-            before = self.budget.take((key, owner), 0 if tried is None else tried.memory_bytes)
+            before = self._budget.take((key, owner), 0 if tried is None else tried.memory_bytes)
         except StillLoading as error:
             raise StillLoading(f"{key} {error}") from None
         with self._lock:
@@ -58,18 +58,22 @@ class Loader:
             files = self._registry.fetch(key.model, key.version, manifest)
             return load(files, manifest, self._options, is_tried=tried is not None)
         except BaseException:
-            self.budget.restore((key, owner), before)
+            self._budget.restore((key, owner), before)
             raise
+
+    def was_short_of_memory(self) -> bool:
+        """Return True if a version had to wait for memory since the last call."""
+        return self._budget.was_short()
 
     def drop(self, key: VersionKey) -> None:
         """Give back the memory of a version that this process does not keep."""
         with self._lock:
             owners = self._owners.pop(key, set())
         for owner in owners:
-            self.budget.give_back((key, owner))
+            self._budget.give_back((key, owner))
 
     def give_back(self, key: VersionKey, owner: Hashable) -> None:
         """Give back the memory of a runtime of its own (`load_here`), if there is one."""
         with self._lock:
             self._owners.get(key, set()).discard(owner)
-        self.budget.give_back((key, owner))
+        self._budget.give_back((key, owner))

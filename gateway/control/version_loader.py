@@ -58,7 +58,7 @@ class VersionLoader:
 
     def is_memory_short(self) -> bool:
         """Return True if a version had to wait for memory since the last call."""
-        return self._catalogue.loader.budget.was_short()
+        return self._catalogue.loader.was_short_of_memory()
 
     def retain(self, refs: Collection[ArmRef], keys: set[VersionKey]) -> None:
         """Forget all other references and versions."""

@@ -7,6 +7,7 @@ from router.document import rollout
 from router.document.bindings import declared_bindings
 from router.document.document import Candidate, Document, RolloutState
 from router.document.phase import UNDER_WAY, Phase
+from router.document.promoted_base import based_on_promoted
 from router.document.quarantine import find_quarantined
 from router.document.shift import limits_without, slots_without
 from router.draw.slots import SlotTable, allocate, reallocate, require_a_slot
@@ -48,11 +49,11 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[s
     if known.route != spec.route:
         raise Rejected(f"The document is of route {known.route}, the declaration of route {spec.route}.")
     _check_base(spec)
-    own, followed = declared_bindings(document, spec, named)
-    bound = {**named, **own}
-    spec = _without_quarantined(document, spec, bound)
     state = None if spec.rollout is None else rollout.redeclared_state(document, spec)
     is_kept = state is not None and state.candidate is not None
+    own, followed = declared_bindings(document if is_kept else based_on_promoted(document), spec, named)
+    bound = {**named, **own}
+    spec = _without_quarantined(document, spec, bound)
     before = document.rollout
     if before is not None and before.phase in UNDER_WAY - {Phase.PAUSED} and not is_kept:
         raise Rejected(

@@ -39,7 +39,7 @@ def loaded(bench: Bench) -> set[str]:
 
 
 def test_a_replaced_version_is_there_for_an_undo_and_is_unloaded_afterwards(warm_bench, declare):
-    budget, warm_bench.catalogue.loader._trial = warm_bench.catalogue.loader.budget, lambda *_: Tried("", 40, 0)
+    budget, warm_bench.catalogue.loader._trial = warm_bench.catalogue.loader._budget, lambda *_: Tried("", 40, 0)
     declare(warm_bench.store, ONE)
     lane = warm_bench.tick().routes["r"].arms[0].lane
     declare(warm_bench.store, TWO)
@@ -61,7 +61,7 @@ def test_another_version_that_waits_for_memory_gets_that_of_a_warm_one(warm_benc
     warm_bench.tick()
     declare(warm_bench.store, TWO)
     warm_bench.tick()
-    budget = warm_bench.catalogue.loader.budget
+    budget = warm_bench.catalogue.loader._budget
     budget._total_bytes = 100
     budget.take("another", 60)
     with pytest.raises(StillLoading):

@@ -346,3 +346,15 @@ def test_a_changed_reference_is_bound_anew_and_the_others_stay():
     assert changed.bound == {"a": V1, "b": V3}
     same = apply(document, Declare(document.spec, T0, {"a": V4, "b": V4}))
     assert (same.bound, same.followed) == (document.bound, document.followed)
+
+
+def test_a_declaration_after_a_promotion_by_alias_binds_the_other_arm_to_what_was_promoted():
+    promoted = apply(followed(one_alias(), champion=V2), Promote(T0))
+    arms = {"stable": "m@champion", "canary": "m@champion"}
+    split_again = parse_spec({"route": "r", "arms": arms, "split": {"stable": "100%", "canary": 0}})
+    assert apply(promoted, Declare(split_again, T0)).bound == {"stable": V2, "canary": V2}
+    again = parse_spec({**ROLLOUT, "arms": {**arms, "canary": "m@next"}})
+    changed = apply(promoted, Declare(again, T0, {"canary": V3}))
+    assert (changed.bound, changed.weights["stable"]) == ({"stable": V2, "canary": V3}, BUCKETS)
+    same = apply(promoted, Declare(promoted.spec, T0))
+    assert (same.bound, same.rollout) == (promoted.bound, promoted.rollout)
