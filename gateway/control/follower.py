@@ -64,15 +64,20 @@ class Follower:
 
     def due(self, route: str, now_s: float) -> FollowDue | None:
         """Return the change that is due to a route and possible, at `now_s` in seconds since the epoch."""
-        seen, named = self._seen[route], dict[str, Named]()
+        seen, named, unread = self._seen[route], dict[str, Named](), dict[ArmRef, str]()
+        is_known = True
         for name, ref in seen.aliases.items():
-            each = self._named(seen, name, ref, now_s)
+            each, trouble = self._named(seen, name, ref, now_s), self._reader.trouble(ref)
             if each is not None:
                 named[name] = each
+            elif trouble and self._is_new(seen, ref):
+                unread[ref] = f"{ref} is not followed: {trouble}"
+            else:
+                is_known = False
         found = following(seen.document, named, now_s)
         due, troubles = self._possible(seen.document, found.due)
-        waits = [*found.waits, *troubles]
-        if len(named) == len(seen.aliases):
+        waits = [*unread.values(), *found.waits, *troubles]
+        if is_known:
             if waits:
                 self.waits[route] = " ".join(dict.fromkeys(waits))
             else:
@@ -105,12 +110,16 @@ class Follower:
         self.refs = frozenset(ref for seen in self._seen.values() for ref in seen.aliases.values())
         self._since_s = {ref: since for ref, since in self._since_s.items() if ref in self.refs}
 
-    def _named(self, seen: _Seen, name: str, ref: ArmRef, now_s: float) -> Named | None:
-        """Return what an alias names, or None if that is not known.
+    def _is_new(self, seen: _Seen, ref: ArmRef) -> bool:
+        """Return True if the registry was asked for an alias after the document was seen.
 
-        An answer from before the document was seen does not count: another machine may have followed the alias since,
-        and this one would lead it back.
+        An older answer does not count: another machine may have followed the alias since, and this one would lead it
+        back.
         """
+        return self._reader.asked_s(ref) >= seen.at_s
+
+    def _named(self, seen: _Seen, name: str, ref: ArmRef, now_s: float) -> Named | None:
+        """Return what an alias names, or None if that is not known."""
         try:
             key, _ = self._reader.resolve(ref)
         except (StillLoading, RegistryUnavailable):
@@ -120,7 +129,7 @@ class Follower:
             return Named(None, trouble=str(error))
         candidate = Candidate(key.version, key.digest)
         since_s = self._since(ref, candidate, now_s)
-        if self._reader.trouble(ref) or self._reader.asked_s(ref) < seen.at_s:
+        if self._reader.trouble(ref) or not self._is_new(seen, ref):
             return None
         if not differs(seen.document, name, candidate):
             return Named(candidate, since_s=since_s)

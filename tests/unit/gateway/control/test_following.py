@@ -114,7 +114,11 @@ def test_a_version_that_is_deleted_while_it_serves_changes_nothing(split):
 
 def test_a_registry_that_is_away_changes_nothing(split):
     split.registry.rename(split.registry.with_name("away"))
+    serving = split.replica.candidates("s")
+    split.replica.candidates = lambda _: serving
     split.tick()
+    assert "linear@champion is not followed: The registry directory" in waits(split)
+    assert versions(split) == {"stable": "1", "b": "2"}
     split.registry.with_name("away").rename(split.registry)
     split.point(champion="3", challenger="2")
     split.tick()
