@@ -33,6 +33,7 @@ from runtimes.manifest import Manifest, Placement
 
 _RETRY_AFTER_S = 30.0  # a process that could not be started costs seconds of a processor each time
 _APPLICATION_EVERY_S = 0.5
+_TRIMS = 2  # after lanes were forgotten: a request may hold the model of one for a moment longer
 
 _NOTHING: Mapping[str, float] = asdict(LaneStatistics())
 
@@ -65,6 +66,7 @@ class LanePool:
         self._loader = loader
         self._opening = Background[tuple[LaneKey, Manifest], Lane](start, _RETRY_AFTER_S, self._discard, clock)
         self._tidying = Background[str, None](start, 0.0)
+        self._trims_due = 0
         self._lanes: dict[LaneKey, Lane] = {}
         self._manifests: dict[LaneKey, Manifest] = {}
         self._published: dict[LaneKey, Mapping[str, float]] = {}
@@ -139,8 +141,11 @@ class LanePool:
         with contextlib.suppress(Pending):
             self._tidying.ask("applications", self._end_applications)
         if len(self._lanes) < before:
+            self._trims_due = _TRIMS
+        if self._trims_due:
             with contextlib.suppress(Pending):
                 self._tidying.ask("memory", trim)
+                self._trims_due -= 1
 
     def close(self) -> None:
         """End all processes, when the replica ends. Wait a little for their end."""

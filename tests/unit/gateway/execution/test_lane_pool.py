@@ -14,12 +14,13 @@ from gateway.execution.lane_pool import LanePool
 from gateway.execution.latency import LatencyModel, measured_times
 from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
+from registry_sync.background import Start, at_once
 from registry_sync.catalogue import Catalogue
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.version import Tried, Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
-from runtimes.errors import ModelFailed, ModelRefused
+from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, Signature
 from tests.support import linear
@@ -60,8 +61,8 @@ def version(signature):
     return make
 
 
-def lane_pool(dedicated: Any = None, inline_below_s: float = 0.002) -> LanePool:
-    return LanePool(EndOfTurn(), LaneOptions(2, inline_below_s), dedicated)
+def lane_pool(dedicated: Any = None, inline_below_s: float = 0.002, start: Start = at_once) -> LanePool:
+    return LanePool(EndOfTurn(), LaneOptions(2, inline_below_s), dedicated, start)
 
 
 def test_a_version_has_one_lane_per_placement(version):
@@ -206,6 +207,31 @@ def test_a_version_that_is_dropped_is_freed_without_a_search_for_cycles(tmp_path
         assert kept() is None
     finally:
         gc.enable()
+
+
+def test_memory_is_given_back_each_time_that_a_lane_is_forgotten(version, monkeypatch):
+    """Not every other time: the end of the work before must not count as the end of this one."""
+    trims: list[int] = []
+    waiting: list[Any] = []
+    monkeypatch.setattr("gateway.execution.lane_pool.trim", lambda: trims.append(len(trims)))
+    pool = lane_pool(start=waiting.append)
+
+    def work() -> None:
+        while waiting:
+            waiting.pop()()
+
+    counts = []
+    for number in ("1", "2", "3"):
+        with pytest.raises(StillLoading):
+            pool.lane(version(number), "replica")
+        work()
+        pool.lane(version(number), "replica")
+        trims.clear()
+        for _ in range(5):
+            pool.retain(set())
+            work()
+        counts.append(len(trims))
+    assert counts == [2, 2, 2]
 
 
 def of_another_placement(root: Any) -> tuple[LanePool, Version, MemoryBudget]:
