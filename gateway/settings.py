@@ -119,6 +119,9 @@ class Settings(BaseSettings):
         ge=0,
         description="The copy of a registry in S3 or MLflow on this machine. 0: 20 GiB, or half of the free disk.",
     )
+    keep_warm_s: float = Field(
+        60.0, ge=0, description="How long a version that was replaced stays loaded, unless another needs its memory."
+    )
     drain_s: float = Field(
         2.0, ge=0, le=10, description="How long keep-alive clients are given to leave before a replica ends."
     )

@@ -74,7 +74,7 @@ class Catalogue:
         self._resolved[ref] = resolved
         return resolved
 
-    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:  # noqa: ARG002  # for other sources
+    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference names now, from the registry itself.
 
         Raises:

@@ -61,6 +61,10 @@ class Loader:
             self._budget.restore((key, owner), before)
             raise
 
+    def was_short_of_memory(self) -> bool:
+        """Return True if a version had to wait for memory since the last call."""
+        return self._budget.was_short()
+
     def drop(self, key: VersionKey) -> None:
         """Give back the memory of a version that this process does not keep."""
         with self._lock:

@@ -18,6 +18,7 @@ class MemoryBudget:
     def __init__(self, total_bytes: int = 0) -> None:
         self._total_bytes = total_bytes
         self._taken: dict[Hashable, int] = {}
+        self._was_short = False
         self._lock = threading.Lock()
 
     def take(self, owner: Hashable, size_bytes: int) -> int | None:
@@ -35,6 +36,7 @@ class MemoryBudget:
         with self._lock:
             others = sum(size for each, size in self._taken.items() if each != owner)
             if total and others + size_bytes > total:
+                self._was_short = True
                 raise StillLoading(
                     f"waits for memory: it takes {_mib(size_bytes)}, and others have {_mib(others)} of {_mib(total)} "
                     "(POINTSMAN_MODEL_MEMORY_BYTES)"
@@ -55,6 +57,12 @@ class MemoryBudget:
         """Give back what an owner has taken, if anything."""
         with self._lock:
             self._taken.pop(owner, None)
+
+    def was_short(self) -> bool:
+        """Return True if an owner had to wait for memory since the last call."""
+        with self._lock:
+            was_short, self._was_short = self._was_short, False
+        return was_short
 
     def taken_bytes(self) -> int:
         """Return how much is taken."""

@@ -1,6 +1,6 @@
 """The snapshot: the compiled, immutable view of all routes that a replica serves from.
 
-`compile_route` joins a document with the versions to which the registry binds its arms now. The hash covers all content
+`compile_route` joins a document with the versions that its arms serve. The hash covers all content
 that decides a draw, so two replicas with the same hash route alike.
 """
 
@@ -115,7 +115,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The version to which a registry binds a reference right now, and the aliases that it has for this version."""
+    """The version to which a name leads, and the aliases that the registry has for this version."""
 
     version: str
     digest: str
@@ -125,9 +125,19 @@ class Pin:
 def references(document: Document) -> dict[str, ArmRef]:
     """Return the references to resolve before a document can be served, by name.
 
-    These are every arm, and every shadow that is not an arm. The candidate of a rollout is the version with which the
-    rollout began, whatever version its alias names by now.
+    These are every arm, and every shadow that is not an arm. Where the document says to which version an alias is
+    bound, that is the reference, whatever version the alias names by now.
     """
+    return {
+        name: ref
+        if ref.alias is None or name not in document.bound
+        else ArmRef(ref.model, version=document.bound[name].version)
+        for name, ref in declared_references(document).items()
+    }
+
+
+def declared_references(document: Document) -> dict[str, ArmRef]:
+    """Return the references as they are declared. The candidate's is the version with which the rollout began."""
     spec, state = document.spec, document.rollout
     refs = dict(spec.arms)
     if spec.rollout is not None and state is not None and state.candidate is not None and state.phase in PINNED:

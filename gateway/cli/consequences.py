@@ -19,7 +19,8 @@ from router.spec.spec import RouteSpec
 def expected_notes(spec: RouteSpec, stored: Mapping[str, Any]) -> list[str]:
     """Return sentences on what `apply` would do to the traffic of a stored route, or why it would be refused.
 
-    The registry is not asked: of an arm that follows an alias it is not known whether its version is in quarantine.
+    The registry is not asked: of a reference that is new and names an alias, it is not known whether its version is in
+    quarantine.
     """
     document = _document(stored)
     held = {(each.model, each.version): Candidate(each.version, each.digest) for each in document.quarantine}
@@ -57,15 +58,22 @@ def _notes(spec: RouteSpec, before: Document, after: Mapping[str, int]) -> list[
 
 def _document(stored: Mapping[str, Any]) -> Document:
     """Return a document like the one that the gateway has, as far as its response tells."""
-    standing = stored["rollout"]
+    spec, standing = parse_spec(stored["spec"]), stored["rollout"]
+    bound = {name: Candidate(**each) for name, each in stored.get("bound", {}).items()}
     state = None
-    if standing is not None:
+    if standing is not None and spec.rollout is not None:
         version = (standing["candidate"] or "").rpartition(":")[2]
-        candidate = Candidate(version, "") if version else None
-        state = RolloutState(Phase(standing["phase"]), max(0, standing["step"] - 1), candidate=candidate)
+        own = bound.get(spec.rollout.of)
+        candidate = own if own is not None and own.version == version else Candidate(version, "")
+        state = RolloutState(
+            Phase(standing["phase"]), max(0, standing["step"] - 1), candidate=candidate if version else None
+        )
+        if not candidate.digest:  # nothing can be compared with it
+            bound = {}
     return Document(
         version=stored["version"],
-        spec=parse_spec(stored["spec"]),
+        spec=spec,
+        bound=bound,
         slots=allocate(_slots(stored["weights"])),
         rollout=state,
         quarantine=tuple(QuarantinedVersion(**held) for held in stored["quarantine"]),

@@ -124,7 +124,7 @@ def _print_arms(route: Mapping[str, Any]) -> None:
         [
             (
                 arm,
-                route["spec"]["arms"][arm],
+                _bound_to(route, arm),
                 route["serves"].get(arm),
                 weight,
                 counts[arm]["requests"] if arm in counts else None,
@@ -134,6 +134,14 @@ def _print_arms(route: Mapping[str, Any]) -> None:
             for arm, weight in route["weights"].items()
         ],
     )
+
+
+def _bound_to(route: Mapping[str, Any], arm: str) -> str:
+    """Return an arm's reference and, if this replica does not serve it yet, the version to which it is bound."""
+    ref: str = route["spec"]["arms"][arm]
+    bound = route.get("bound", {}).get(arm)
+    is_served = bound is None or bound["version"] == route["serves"].get(arm)
+    return ref if is_served else f"{ref} = {bound['version']}"
 
 
 def _print_guardrails(guardrails: Sequence[Mapping[str, Any]]) -> None:

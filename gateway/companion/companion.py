@@ -15,11 +15,13 @@ from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
+from gateway.control.follower import Follower
 from gateway.control.last_known import LastKnownFile
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
 from gateway.control.tried_versions import TriedVersions
+from gateway.control.waits_file import WaitsFile
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
@@ -31,6 +33,7 @@ from inference_log.spool import held_seats, seat_locks
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
+from registry_sync.details_reader import DetailsReader
 from registry_sync.open import is_local, open_for_serving, serving_url
 from registry_sync.reference_reader import ReferenceReader
 from store.open import open_store
@@ -57,7 +60,10 @@ class Companion:
         view = NodeView(self._store, last_known, settings.spool)
         self._copy = None if is_local(settings.registry) else RegistryCopy(open_sync(settings, trials, options), view)
         self._counter = LogCounter(self._store, settings.spool)
-        self._rollouts = RolloutDriver(self._store, versions, Changes(self._store, versions, name, view), view)
+        self._versions, self._waits = versions, WaitsFile(settings.home)
+        self._follower = Follower(self._reader, DetailsReader(catalogue.details, in_daemon_thread), versions)
+        changes = Changes(self._store, catalogue, name, view, known=versions)
+        self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
@@ -67,7 +73,7 @@ class Companion:
             counter=self._counter,
             rollouts=self._rollouts,
             audit=AuditTrail(self._store, writer, host),
-            versions=versions,
+            retain=self._retain,
             publish=self._publish,
         )
         self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
@@ -105,6 +111,10 @@ class Companion:
 
     def _is_last(self) -> bool:
         return not held_seats(self._settings.spool)
+
+    def _retain(self) -> None:
+        self._versions.forget_unasked(self._follower.refs)
+        self._waits.write(self._follower.waits)
 
     def _publish(self) -> None:
         metrics, shipper = self._metrics, self._shipper

@@ -15,7 +15,6 @@ from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
-from gateway.control.tried_versions import TriedVersions
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
@@ -30,7 +29,10 @@ _SHIP_AT_END_S = 5.0
 
 
 class Stewardship:
-    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order."""
+    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order.
+
+    `retain` is called after each look at the rollouts. It forgets what they did not ask for.
+    """
 
     def __init__(
         self,
@@ -39,11 +41,11 @@ class Stewardship:
         counter: LogCounter,
         rollouts: RolloutDriver,
         audit: AuditTrail,
-        versions: TriedVersions,
+        retain: Callable[[], None],
         publish: Callable[[], None],
     ) -> None:
         self._rollouts = rollouts
-        self._versions = versions
+        self._retain = retain
         self._began_s = time.monotonic()
         failed = "gateway.companion.failed"
         self._jobs = (
@@ -69,7 +71,7 @@ class Stewardship:
 
     def _advance(self) -> None:
         self._rollouts.tick(time.time())
-        self._versions.forget_unasked()
+        self._retain()
 
 
 def sync_segments(stop: threading.Event, spool: Path) -> None:

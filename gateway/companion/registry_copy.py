@@ -23,7 +23,7 @@ from registry_sync.copy.due import VersionName
 from registry_sync.copy.sync import Sync
 from registry_sync.open import open_remote
 from router.document.document import Document
-from router.snapshot import references
+from router.snapshot import declared_references, references
 from router.spec.spec import ArmRef
 from runtimes.load_options import LoadOptions
 
@@ -91,16 +91,16 @@ def open_sync(settings: Settings, trials: Trials, options: LoadOptions) -> Sync:
 
 
 def document_refs(documents: Mapping[str, Document]) -> frozenset[ArmRef]:
-    """Return everything that documents name: what they serve now, and what a rollout began with or goes back to."""
+    """Return everything that documents name: what they serve now, what they follow, and what they may go back to."""
     return frozenset(ref for document in documents.values() for ref in _refs(document))
 
 
 def _refs(document: Document) -> set[ArmRef]:
-    spec, state = document.spec, document.rollout
-    found = {*spec.arms.values(), *references(document).values()}
-    if spec.rollout is not None and state is not None:
-        pinned = {arm: each for arm, each in state.others.items() if arm in spec.arms}
-        if state.candidate is not None:
-            pinned[spec.rollout.of] = state.candidate
-        found |= {ArmRef(spec.arms[arm].model, version=each.version) for arm, each in pinned.items()}
-    return found
+    declared, followed = declared_references(document), document.followed
+    before = {name: each.before for name, each in followed.items() if each.before is not None and name in declared}
+    return {
+        *document.spec.arms.values(),
+        *declared.values(),
+        *references(document).values(),
+        *(ArmRef(declared[name].model, version=each.version) for name, each in before.items()),
+    }

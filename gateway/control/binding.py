@@ -1,7 +1,7 @@
 """Binds the arms and shadows of a document to model versions: looks them up in the registry and loads them.
 
 `bind` is the only way in which a version is loaded for a route: when a replica builds its live table, before an
-operator's command is written, when routes are declared, and before a rollout follows its alias. With a `Catalogue` it
+operator's command is written, when routes are declared, and before an alias is followed. With a `Catalogue` it
 waits for versions; with other `Versions` it raises StillLoading.
 """
 
@@ -15,10 +15,9 @@ from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
 from registry_sync.errors import RegistryError
 from registry_sync.version import Version, VersionKey, VersionState
+from router.document.bindings import binding_of
 from router.document.document import Candidate, Document
-from router.document.phase import PINNED, UNDER_WAY
 from router.document.quarantine import refuse_quarantined
-from router.document.stand_in import stand_in
 from router.errors import Rejected
 from router.snapshot import is_held, references
 from router.spec.spec import ArmRef, RouteSpec
@@ -49,19 +48,16 @@ def bind(
     Raises:
         StillLoading: a version that is needed is not here yet.
         UnknownModel: the registry has no such model, version or alias.
-        ModelRefused: a version is quarantined by the catalogue, or differs from the one the rollout began with.
+        ModelRefused: a version is quarantined by the catalogue, or its artifact is not the one that the document names.
         RegistryUnavailable: the registry does not answer.
         Rejected: the arms' signatures differ, or an arm would serve a version in quarantine on this route.
     """
-    spec, refs = document.spec, references(document)
+    spec = document.spec
     arms, shadows, without = dict[str, Version](), dict[str, Version](), dict[str, str]()
     pending: StillLoading | None = None
     for name in _by_need(document):
         try:
-            found = held.get(name)
-            ref = _served(versions, document, name, refs[name], found)
-            if found is None or ref != refs[name]:
-                found = _obtain(versions, spec.placement, ref, retry)
+            found = held.get(name) or _obtain(versions, document, name, spec.placement, retry)
             arms[name] = _ready(found, f"Arm {name}", arms)
         except (RegistryError, ModelRefused, Rejected) as error:
             if not is_needed(document, name):
@@ -75,7 +71,6 @@ def bind(
             raise pending
         finally:
             del pending  # a cycle with this frame would keep the versions in memory
-    _check_candidate(document, arms)
     refuse_quarantined(document, candidates(arms))
     for name, found in _shadows(versions, document, retry, held, without):
         try:
@@ -93,11 +88,10 @@ def _shadows(
     for shadow in document.active_shadows:
         try:
             found = held.get(shadow.name)
-            ref = _served(versions, document, shadow.name, refs[shadow.name], found)
-            if document.quarantine and is_held(document, shadow, _key(versions, ref, found).digest):
+            key = versions.resolve(refs[shadow.name])[0] if found is None else found.key
+            if document.quarantine and is_held(document, shadow, key.digest):
                 continue
-            if found is None or ref != refs[shadow.name]:
-                found = _obtain(versions, shadow.placement, ref, retry)
+            found = found or _obtain(versions, document, shadow.name, shadow.placement, retry)
         except (RegistryError, ModelRefused, Rejected) as error:
             without[shadow.name] = str(error)
         else:
@@ -114,18 +108,6 @@ def candidate_of(versions: Versions, ref: ArmRef) -> Candidate:
     return Candidate(key.version, key.digest)
 
 
-def candidate_now(versions: Versions, ref: ArmRef, seen: int = 0) -> Candidate:
-    """Return the version that a reference names now, as the registry itself answers.
-
-    `seen` is the version of the document that the caller knows. The answer is not older.
-
-    Raises:
-        UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
-    """
-    key, _ = versions.resolve_now(ref, seen)
-    return Candidate(key.version, key.digest)
-
-
 def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
     """Return the version of each arm in the router's form."""
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
@@ -136,8 +118,8 @@ def require_released(
 ) -> None:
     """Reject a document under which an arm would serve a version that is in quarantine on its route.
 
-    The registry is asked only if the route has a quarantine, and not about arms whose version is in `serving`: a shift
-    must not depend on the registry.
+    The registry is asked only if the route has a quarantine, and only about arms whose version neither the document nor
+    `serving` says: a shift must not depend on the registry.
 
     Raises:
         Rejected: an arm would serve such a version.
@@ -149,10 +131,7 @@ def require_released(
     wanted = {arm for arm in spec.arms if weights[arm] or (spec.is_exclusive and arm == spec.trusted_arm)}
     found = dict.fromkeys(spec.arms, Candidate("", ""))
     for arm in wanted:
-        found[arm] = serving.get(arm) or candidate_of(versions, refs[arm])
-        other = stand_in(document, arm, found[arm])
-        if other is not None:
-            found[arm] = candidate_of(versions, other)
+        found[arm] = binding_of(document, arm) or serving.get(arm) or candidate_of(versions, refs[arm])
     refuse_quarantined(document, found)
 
 
@@ -162,7 +141,7 @@ def places(versions: Versions, document: Document) -> set[LaneKey]:
     found = set()
     for name in spec.arms:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, manifest = versions.resolve(_served(versions, document, name, refs[name], None))
+            key, manifest = versions.resolve(refs[name])
             found.add(LaneKey(key, placement_of(spec, manifest)))
     for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
@@ -204,9 +183,10 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
     return version.own or version
 
 
-def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool) -> Version:
-    """Return the version, loaded into this process unless it runs in another one."""
-    key, manifest = versions.resolve(ref)
+def _obtain(versions: Versions, document: Document, name: str, placement: str | None, retry: bool) -> Version:
+    """Return the version of an arm or shadow, loaded into this process unless it runs in another one."""
+    key, manifest = versions.resolve(references(document)[name])
+    _refuse_replaced(document, name, key)
     where = manifest.placement if placement is None else placement
     if where == "replica" and manifest.runtime in RUNS_CODE:
         raise ModelRefused(f"{key} {NOT_IN_REPLICA}")
@@ -215,33 +195,12 @@ def _obtain(versions: Versions, placement: str | None, ref: ArmRef, retry: bool)
     return versions.load(key, manifest, retry=retry)
 
 
-def _served(versions: Versions, document: Document, name: str, ref: ArmRef, held: Version | None) -> ArmRef:
-    """Return what an arm or shadow serves: `ref`, or what stands in for it. `held` is what `ref` was bound to before.
-
-    The registry is asked only where something may stand in.
-    """
-    state = document.rollout
-    if state is None or name not in state.others or not (document.quarantine or state.phase in UNDER_WAY):
-        return ref
-    key = _key(versions, ref, held)
-    return stand_in(document, name, Candidate(key.version, key.digest)) or ref
-
-
-def _key(versions: Versions, ref: ArmRef, held: Version | None) -> VersionKey:
-    """Return the version that a reference names, or that is held for it."""
-    return held.key if held is not None else versions.resolve(ref)[0]
-
-
-def _check_candidate(document: Document, arms: Mapping[str, Version]) -> None:
-    """Refuse a candidate whose artifact has changed: a rollout pins its candidate by digest, not only by name."""
-    rollout, state = document.spec.rollout, document.rollout
-    if rollout is None or state is None or state.candidate is None or rollout.of not in arms:
+def _refuse_replaced(document: Document, name: str, key: VersionKey) -> None:
+    """Refuse a version whose artifact has changed: the document binds a name by digest, not only by version."""
+    bound = binding_of(document, name)
+    if bound is None or bound.version != key.version or bound.digest == key.digest:
         return
-    if state.phase not in PINNED:  # the candidate has no traffic; its changed artifact must not undo an abort
-        return
-    served = arms[rollout.of].key
-    if served.version == state.candidate.version and served.digest != state.candidate.digest:
-        raise ModelRefused(
-            f"{served} is not what the rollout began with: its artifact is another one now. "
-            "Publish it as a new version."
-        )
+    rollout = document.spec.rollout
+    is_candidate = rollout is not None and rollout.of == name
+    what = "the rollout began with" if is_candidate else f"{name} is bound to"
+    raise ModelRefused(f"{key} is not what {what}: its artifact is another one now. Publish it as a new version.")

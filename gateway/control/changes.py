@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gateway.control.binding import bind, candidate_of, require_released
-from gateway.control.version_loader import Versions
+from gateway.control.binding import bind, require_released
+from gateway.control.named_now import named_now
+from gateway.control.version_loader import DetailedVersions, Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
 from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
-from router.document.document import Candidate, Document
-from router.document.phase import Phase
+from router.document.document import Document
 from router.draw.layers import check_exclusive
 from router.errors import Rejected, UnknownRoute
 from router.spec.spec import RouteSpec
@@ -53,7 +53,7 @@ class Changes:
     """
 
     def __init__(
-        self, store: Store, versions: Versions, replica: str, view: View, known: Versions | None = None
+        self, store: Store, versions: DetailedVersions, replica: str, view: View, known: Versions | None = None
     ) -> None:
         self._store = store
         self._versions = versions
@@ -118,8 +118,8 @@ class Changes:
             version = known.document.version if known else 0
             if version != expected[spec.route]:
                 raise Conflict(spec.route, expected[spec.route], version)
-            bound = self._bound(known.document, spec) if known else {}
-            document = apply(known.document if known else None, Declare(spec, time.time(), bound))
+            named = named_now(self._versions, known.document if known else None, spec)
+            document = apply(known.document if known else None, Declare(spec, time.time(), named))
             if known and document.spec != spec and replace(document, version=version) == known.document:
                 entries.append(known)  # all that is new in the declaration is traffic for a version in quarantine
                 continue
@@ -174,8 +174,8 @@ class Changes:
     def _aborted(self, document: Document, command: Abort, note: Note) -> tuple[Document, Note]:
         """Return the document without the arm's traffic, and what the history says of it.
 
-        An abort is always possible. If an arm that takes over serves the same version, because an alias was moved, the
-        version is not put in quarantine: the route would have nothing left to answer with.
+        An abort is always possible. If an arm that takes over serves the same version and was bound to no other before,
+        the version is not put in quarantine: the route would have nothing left to answer with.
         """
         changed = apply(document, command)
         serving = self._view.candidates(document.spec.route) or {}
@@ -189,15 +189,6 @@ class Changes:
                 require_released(self._known, spared, serving)
                 return spared, replace(note, why=f"{note.why} {_SPARED}".strip())
         return changed, note
-
-    def _bound(self, known: Document, spec: RouteSpec) -> Mapping[str, Candidate]:
-        """Return the version of each arm, as far as it can be found out, if the declaration depends on it."""
-        is_promoted = known.rollout is not None and known.rollout.phase is Phase.PROMOTED
-        bound: dict[str, Candidate] = {}
-        for arm, ref in spec.arms.items() if known.quarantine or is_promoted else ():
-            with suppress(RegistryError, ModelRefused):  # binding the document says so
-                bound[arm] = candidate_of(self._versions, ref)
-        return bound
 
     def _bind_all(self, document: Document) -> None:
         """Load every arm and shadow. The error sentence names the route, for several may be declared at once."""

@@ -11,7 +11,7 @@ with the version that it has.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -19,6 +19,7 @@ from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
 from gateway.control.route_builder import Built, RouteBuilder
 from gateway.control.version_loader import VersionLoader
+from gateway.control.waits_file import with_waits
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.live_table import LiveTable, LiveTableHolder, join
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
@@ -51,7 +52,8 @@ class Reconciler:
     """One per replica. `tick` is called by one thread at a time.
 
     `store_contact_s` is when the store last answered, by the monotonic clock. `take_keys` gets the API keys whenever
-    they have changed, `after_swap` each new live table.
+    they have changed, `after_swap` each new live table. `waits` says by route what an alias waits for, which is
+    reported as a warning. A version that was replaced stays loaded for `keep_warm_s`.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Reconciler:
         retry_every_s: float,
         take_keys: Callable[[Sequence[ApiKey]], None] | None = None,
         after_swap: Callable[[LiveTable], None] = _nothing,
+        waits: Callable[[], Mapping[str, str]] = dict,
+        keep_warm_s: float = 0.0,
     ) -> None:
         self.store_contact_s = time.monotonic()
         self._identity = identity
@@ -77,7 +81,8 @@ class Reconciler:
         self._retry_every_s = retry_every_s
         self._take_keys = take_keys
         self._after_swap = after_swap
-        self._builder = RouteBuilder(versions, lanes)
+        self._waits = waits
+        self._builder = RouteBuilder(versions, lanes, keep_warm_s)
         self._built: dict[str, Built] = {}
         self._is_built = False
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
@@ -143,7 +148,8 @@ class Reconciler:
 
     def report(self) -> Report:
         """Return this replica's report of now."""
-        return make_report(self._identity, self._holder.current, self._outage.trouble)
+        report = make_report(self._identity, self._holder.current, self._outage.trouble)
+        return with_waits(report, self._waits())
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
         is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S
@@ -193,7 +199,7 @@ class Reconciler:
                 built[name] = route
         swapped = self._swap(built, problems, warnings)
         try:
-            self._builder.forget_unused(documents, built, problems, warnings)
+            self._builder.forget_unused(documents, built, problems, warnings, time.monotonic())
         except Exception:  # noqa: BLE001  # tidying up must not keep a change from being live
             _log.exception("gateway.refresh.untidy")
         return swapped
@@ -206,13 +212,13 @@ class Reconciler:
         try:
             return self._builder.build(document, known, warnings)
         except (ModelFailed, ModelRefused, RegistryError, RouterError) as error:
-            reason, is_loading = str(error), isinstance(error, StillLoading)
+            reason, is_loading, is_gone = str(error), isinstance(error, StillLoading), isinstance(error, RegistryError)
         except Exception as error:  # noqa: BLE001  # any fault that foreign bytes cause concerns this route alone
-            reason, is_loading = f"It cannot be built: {error!r}.", False
+            reason, is_loading, is_gone = f"It cannot be built: {error!r}.", False, False
             _log.exception("gateway.route.failed", route=name)
         held = None if known is None else self._builder.rebuild_from_held(document, known, warnings)
-        if is_loading and held is not None and held[0].document_version == document.version:
-            warnings[name] = f"Served with the version before: {reason}"
+        if (is_loading or is_gone) and held is not None and held[0].document_version == document.version:
+            warnings[name] = f"Served with {'the version before' if is_loading else 'what is loaded'}: {reason}"
         else:
             problems[name] = reason
         return held

@@ -1,4 +1,4 @@
-"""Advances rollouts, and takes bad arms out of traffic. Runs in a background thread.
+"""Advances rollouts, follows aliases, and takes bad arms out of traffic. Runs in a background thread.
 
 The companion process of every machine looks, about twice a second. What has to be done follows from the document, the
 sums and the time, and is written with compare-and-set. The first companion makes the change, and the others find it
@@ -10,17 +10,15 @@ from contextlib import suppress
 
 import structlog
 
-from gateway.control.binding import bind, candidate_now
 from gateway.control.changes import OURSELVES, Changes, Note
+from gateway.control.follower import Follower
 from gateway.control.observer import Observation, Observer
 from gateway.control.step_clock import StepClock
-from gateway.control.version_loader import Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
-from router.document.commands import apply
 from router.document.document import Document
-from router.errors import Rejected, RouterError
-from router.evidence.due import DueChange, abort_due, follow_due, may_be_due, step_due
+from router.errors import RouterError
+from router.evidence.due import DueChange, abort_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
@@ -41,25 +39,26 @@ class RolloutDriver:
     route, arm and guardrail.
     """
 
-    def __init__(self, store: Store, versions: Versions, changes: Changes, view: View) -> None:
+    def __init__(self, store: Store, follower: Follower, changes: Changes, view: View) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._trouble: _Trouble = set()
         self._observer = Observer(store)
         self._clock = StepClock(store)
-        self._versions = versions
+        self._follower = follower
         self._changes = changes
         self._view = view
 
     def tick(self, now_s: float) -> None:
         """Look at every route once, at `now_s` in seconds since the epoch. Never raise a store or registry error.
 
-        Bad arms of all routes go first.
+        Bad arms of all routes go first, then aliases are followed.
         """
         self._observer.refresh()
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         remaining: list[tuple[str, Document, Observation]] = []
+        changed = set[str]()
         trouble: _Trouble = set()
         for route, document in self._view.documents.items():
             serving = self._view.candidates(route) if may_be_due(document) else None
@@ -73,16 +72,17 @@ class RolloutDriver:
                 if move is None:
                     remaining.append((route, document, observation))
                 else:
+                    changed.add(route)
                     self._make(route, document, move)
             except _OF_ONE_ROUTE as error:
                 self._note(route, error, trouble)
         self.verdicts = verdicts
+        changed |= self._follow(changed, now_s, trouble)
         for route, document, seen in remaining:
             try:
                 observed_s = self._clock.observe(document, now_s)
-                move = self._follow(document, now_s)
-                move = move or step_due(document, seen.findings, seen.samples, observed_s, now_s)
-                if move is not None:
+                move = step_due(document, seen.findings, seen.samples, observed_s, now_s)
+                if move is not None and route not in changed:
                     self._make(route, document, move)
             except _OF_ONE_ROUTE as error:
                 self._note(route, error, trouble)
@@ -91,29 +91,25 @@ class RolloutDriver:
             self._clock.forget_ended(self._view.documents.values())
         self._trouble = trouble
 
+    def _follow(self, changed: set[str], now_s: float, trouble: _Trouble) -> set[str]:
+        """Follow the aliases of the other routes. Return the routes that were changed."""
+        followed = set()
+        for route, document in self._follower.unsettled(self._view.documents):
+            try:
+                due = None if route in changed else self._follower.due(route, now_s)
+                if due is not None:
+                    followed.add(route)
+                    self._make(route, document, DueChange(*due))
+            except _OF_ONE_ROUTE as error:
+                self._note(route, error, trouble)
+        return followed
+
     def _note(self, route: str, error: Exception, trouble: _Trouble) -> None:
         """Count and log an error of the route. A sentence that lasts is not logged again at every tick."""
         self.failures += 1
         trouble.add((route, str(error)))
         if (route, str(error)) not in self._trouble:
             _log.warning("gateway.advance.failed", route=route, error=str(error))
-
-    def _follow(self, document: Document, now_s: float) -> DueChange | None:
-        """Return the move to the version that the candidate's alias names now, if that is another one.
-
-        Nothing here waits for the registry or for a trial. What is not known yet is asked for, and looked at again.
-        """
-        rollout = document.spec.rollout
-        if rollout is None or document.spec.arms[rollout.of].alias is None:
-            return None
-        try:
-            named = candidate_now(self._versions, document.spec.arms[rollout.of], document.version)
-            move = follow_due(document, named, now_s)
-            if move is not None:
-                bind(self._versions, apply(document, move.command))
-        except (RegistryError, ModelRefused, Rejected):  # the registry is away, or the version cannot be served (yet)
-            return None
-        return move
 
     def _make(self, route: str, document: Document, move: DueChange) -> None:
         note = Note(OURSELVES, move.what, move.why)

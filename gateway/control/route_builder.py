@@ -9,24 +9,26 @@ from typing import Any
 
 from gateway.control.binding import Binding, bind, is_needed, placement_named, placement_of, places
 from gateway.control.version_loader import VersionLoader
+from gateway.control.warm_lanes import WarmLanes
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
 from registry_sync.version import Version
 from router.document.document import Document
-from router.snapshot import Pin, Route, compile_route, references
+from router.snapshot import Pin, Route, compile_route, declared_references, references
 from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 
 Built = tuple[Route, Served]
 
 
 class RouteBuilder:
-    """One per replica, used by the reconciler's thread."""
+    """One per replica, used by the reconciler's thread. A version that was replaced stays loaded for `keep_warm_s`."""
 
-    def __init__(self, versions: VersionLoader, lanes: LanePool) -> None:
+    def __init__(self, versions: VersionLoader, lanes: LanePool, keep_warm_s: float = 0.0) -> None:
         self._versions = versions
         self._lanes = lanes
+        self._warm = WarmLanes(keep_warm_s)
 
     def build(
         self,
@@ -61,7 +63,7 @@ class RouteBuilder:
         if known is not None and known[0] == route and _same(known[1], lanes, shadows):
             return known
         target = None if spec.target is None else _targeting(spec.target, next(iter(binding.arms.values())))
-        built = route, Served(lanes, shadows, target, refs)
+        built = route, Served(lanes, shadows, target, refs, declared_references(document))
         join({spec.route: built}, 0, {}, {})  # a fault must show here, and not when all routes are joined
         return built
 
@@ -84,11 +86,12 @@ class RouteBuilder:
         built: Mapping[str, Built],
         problems: Mapping[str, str],
         warnings: Mapping[str, str],
+        now_s: float,
     ) -> None:
-        """Drop the versions and lanes that no route uses.
+        """Drop the versions and lanes that no route uses, at `now_s` of the monotonic clock.
 
         The versions that a route with a problem or a warning names are kept. Otherwise they would be loaded and dropped
-        at every tick.
+        at every tick. What was used until recently is kept, too, unless another version waits for its memory.
         """
         used: set[LaneKey] = set()
         named: set[LaneKey] = set()
@@ -97,8 +100,9 @@ class RouteBuilder:
         for name in (problems.keys() | warnings.keys()) & documents.keys():
             named |= places(self._versions, documents[name])
         refs = {ref for document in documents.values() for ref in references(document).values()}
-        self._versions.retain(refs, {key.version for key in used | named})
-        self._lanes.retain(used, named, is_all=not problems)
+        kept = used | self._warm.kept(used, now_s, is_memory_short=self._versions.is_memory_short())
+        self._versions.retain(refs, {key.version for key in kept | named})
+        self._lanes.retain(kept, named, is_all=not problems)
 
     def _arms(self, document: Document, binding: Binding, missing: dict[str, str]) -> dict[str, tuple[Version, Lane]]:
         """Return the lanes of the arms. All of them are opened at the same time.
@@ -145,10 +149,10 @@ class RouteBuilder:
 
 
 def _held(document: Document, known: Built) -> dict[str, Version]:
-    """Return the versions that the document's names were bound to, where the reference is still the same."""
-    served, refs = known[1], references(document)
+    """Return the versions that serve the names of the document whose declared reference is still the same."""
+    served, refs = known[1], declared_references(document)
     names = {**served.arms, **served.shadows}
-    return {name: version for name, (version, _) in names.items() if served.refs.get(name) == refs.get(name)}
+    return {name: version for name, (version, _) in names.items() if served.declared.get(name) == refs.get(name)}
 
 
 def _same(known: Served, *served: Mapping[str, tuple[Version, Lane]]) -> bool:

@@ -4,11 +4,9 @@ A version counts as one that can be served once it has passed its trial (`gatewa
 replica has made counts; a version that was not tried yet is tried now. Nothing here waits.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from registry_sync.background import Background, Pending, Start, at_once
-from registry_sync.errors import RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.version import Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
@@ -27,41 +25,18 @@ class TriedVersions:
         require: Callable[[VersionKey, Manifest], object],
         has_passed: Callable[[Manifest], bool],
         start: Start = at_once,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
         self._require = require
         self._has_passed = has_passed
         self._trying = Background[tuple[VersionKey, Manifest], object](start, _RETRY_AFTER_S)
         self._tried: set[tuple[VersionKey, Manifest]] = set()
-        self._clock = clock
-        self._known: dict[tuple[ArmRef, int], float] = {}
-        self._asked: dict[tuple[ArmRef, int], float] = {}
         self._named: set[ArmRef] = set()
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """See `ReferenceReader.resolve`."""
         self._named.add(ref)
         return self._reader.resolve(ref)
-
-    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:
-        """Return the version that the registry names, read after the version `seen` of a document was known.
-
-        An older answer must not count: another machine may have followed the alias since then.
-
-        Raises:
-            UnknownModel, ModelRefused, RegistryUnavailable: see `Catalogue.resolve_now`.
-            StillLoading: the registry has not answered yet.
-        """
-        asked = ref, seen
-        since_s = self._asked.setdefault(asked, self._known.get(asked, self._clock()))
-        key, manifest = self.resolve(ref)
-        trouble = self._reader.trouble(ref)
-        if trouble:
-            raise RegistryUnavailable(trouble)
-        if self._reader.asked_s(ref) < since_s:
-            raise StillLoading(f"looking up {ref} in the registry")
-        return key, manifest
 
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:  # noqa: ARG002  # the Protocol's
         """Return the version without a runtime, once it has passed its trial.
@@ -82,10 +57,9 @@ class TriedVersions:
                 raise ModelRefused(f"{key} could not be tried: {error!r}.") from error
         return Version(key, manifest, VersionState.READY)
 
-    def forget_unasked(self) -> None:
-        """Forget the references for which nothing was asked since the last call."""
-        self._known, self._asked = self._asked, {}
+    def forget_unasked(self, kept: Collection[ArmRef] = ()) -> None:
+        """Forget what was not asked for since the last call, but for the references in `kept`."""
         tried, self._tried = self._tried, set()
         self._trying.retain(tried.__contains__)
         named, self._named = self._named, set()
-        self._reader.retain(named)
+        self._reader.retain(named.union(kept))

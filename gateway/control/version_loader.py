@@ -5,6 +5,7 @@ from typing import Protocol
 
 from registry_sync.catalogue import Catalogue
 from registry_sync.reference_reader import ReferenceReader
+from registry_sync.registries import Details
 from registry_sync.version import Version, VersionKey
 from router.spec.spec import ArmRef
 from runtimes.manifest import Manifest
@@ -20,13 +21,6 @@ class Versions(Protocol):
             UnknownModel, ModelRefused, RegistryUnavailable: see `Catalogue.resolve`.
         """
 
-    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:
-        """Return the version that the registry names, read after the version `seen` of a document was known.
-
-        Raises:
-            UnknownModel, ModelRefused, RegistryUnavailable: see `Catalogue.resolve_now`.
-        """
-
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:
         """Return the version, READY or QUARANTINED. With `retry`, a quarantined version is tried again.
 
@@ -34,6 +28,13 @@ class Versions(Protocol):
             StillLoading: it is not here yet.
             RegistryUnavailable: it cannot be fetched.
         """
+
+
+class DetailedVersions(Versions, Protocol):
+    """Versions of which the registry can be asked what else it knows."""
+
+    def details(self, model: str, version: str) -> Details:
+        """See `Registry.details`."""
 
 
 class VersionLoader:
@@ -47,10 +48,6 @@ class VersionLoader:
         """See `ReferenceReader.resolve`."""
         return self.reader.resolve(ref)
 
-    def resolve_now(self, ref: ArmRef, seen: int = 0) -> tuple[VersionKey, Manifest]:  # noqa: ARG002  # the Protocol's
-        """See `ReferenceReader.resolve`: what it read last."""
-        return self.reader.resolve(ref)
-
     def load(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Version:  # noqa: ARG002  # the Protocol's
         """See `Catalogue.loaded`."""
         return self._catalogue.loaded(key, manifest)
@@ -58,6 +55,10 @@ class VersionLoader:
     def has_news(self) -> bool:
         """Return True if a version was loaded, or refused, since the last call."""
         return self._catalogue.has_news()
+
+    def is_memory_short(self) -> bool:
+        """Return True if a version had to wait for memory since the last call."""
+        return self._catalogue.loader.was_short_of_memory()
 
     def retain(self, refs: Collection[ArmRef], keys: set[VersionKey]) -> None:
         """Forget all other references and versions."""

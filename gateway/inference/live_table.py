@@ -78,13 +78,14 @@ class LiveRoute:
 class Served(NamedTuple):
     """What a route is served with: READY versions and their lanes, by the name of the arm or shadow.
 
-    `refs` are the references that led to these versions.
+    `refs` are the references that led to these versions, and `declared` are those of the declaration.
     """
 
     arms: Mapping[str, tuple[Version, Lane]]
     shadows: Mapping[str, tuple[Version, Lane]]
     targeting: Targeting | None
     refs: Mapping[str, ArmRef] = MappingProxyType({})
+    declared: Mapping[str, ArmRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

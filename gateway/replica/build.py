@@ -28,6 +28,7 @@ from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity, name_on
 from gateway.control.served_file import ServedFile, forget_served
 from gateway.control.version_loader import VersionLoader
+from gateway.control.waits_file import WaitsReader
 from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
@@ -201,6 +202,8 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
         retry_every_s=settings.registry_every_s,
         take_keys=shared.guard.replace_keys if shared.guard is not None else None,
         after_swap=ServedFile(shared.seat.folder).write,
+        waits=WaitsReader(settings.home).read,
+        keep_warm_s=settings.keep_warm_s,
     )
     view = ReplicaView(desired, holder, reconciler)
     return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view, known=versions))

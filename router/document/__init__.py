@@ -2,6 +2,6 @@
 
 Begin with `document.py` (the state and its stored form), then read `commands.py` (one function per command).
 `phase.py` is the state machine of a rollout and `rollout.py` what each transition does to weights, step and clock.
-`declare.py`, `shift.py`, `undo.py` and `quarantine.py` hold the commands of those names. `stand_in.py` says which
-version an arm of a rollout serves while its alias names one that it must not serve.
+`declare.py`, `shift.py`, `undo.py` and `quarantine.py` hold the commands of those names. `bindings.py` holds
+the versions to which aliases are bound, and `follow.py` says what is due when an alias names another one.
 """

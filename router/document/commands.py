@@ -10,15 +10,16 @@ from fractions import Fraction
 from typing import Any
 
 from router.document import rollout
+from router.document.bindings import away_from_quarantine, bind_names, binding_of
 from router.document.declare import first_document, redeclare
 from router.document.document import Candidate, Document
 from router.document.phase import Event, next_phase
+from router.document.promote_shadow import promote_shadow
 from router.document.quarantine import add_to_quarantine, release
 from router.document.shift import check_arm, limits_without, slots_after_shift, slots_without
 from router.document.undo import undo
 from router.draw.slots import reallocate
 from router.errors import Rejected
-from router.refusals import short_repr
 from router.spec.spec import RouteSpec
 
 
@@ -26,7 +27,8 @@ from router.spec.spec import RouteSpec
 class Declare:
     """Make the route what `spec` declares. Slots move as little as the new weights allow.
 
-    `bound` holds the version to which each arm is bound now, as far as that is known.
+    `bound` holds the version that each reference names now, as far as that is known: what is new in the declaration is
+    bound to it.
     """
 
     spec: RouteSpec
@@ -43,14 +45,10 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin the rollout of the candidate, which is the version to which its arm is bound now.
-
-    `others` are the versions to which the other arms are bound now.
-    """
+    """Begin the rollout of the candidate, which is the version that its arm's reference names now."""
 
     candidate: Candidate
     at_s: float
-    others: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,6 @@ class PromoteShadow:
     shadow: str
     candidate: Candidate
     at_s: float
-    others: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +96,15 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Go back to the content of an earlier version of the document. What is in quarantine stays there."""
+    """Go back to the content of an earlier version of the document. What is in quarantine stays there.
+
+    `named` holds what the aliases name now, as far as that is known. Where that is not what they were bound to then, it
+    is not followed again until the alias names something else.
+    """
 
     to: Document
     at_s: float
+    named: Mapping[str, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +129,30 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Begin the rollout anew, because the alias of its candidate names another version now."""
+    """Begin the rollout, or begin it anew, because the alias of its candidate names another version now."""
 
     candidate: Candidate
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End the rollout without a verdict, because the alias of its candidate names what the other arms serve."""
+
+    candidate: Candidate
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind arms and shadows to what their aliases name now."""
+
+    bound: Mapping[str, Candidate]
+    at_s: float
+
+
 OperatorCommand = Declare | Shift | Start | Pause | Resume | Promote | PromoteShadow | Abort | Undo | Release
-Command = OperatorCommand | Advance | Hold | Follow
+Command = OperatorCommand | Advance | Hold | Follow | Withdraw | Bind
 
 
 def apply(document: Document | None, command: Command) -> Document:
@@ -146,7 +164,7 @@ def apply(document: Document | None, command: Command) -> Document:
     if document is None:
         if not isinstance(command, Declare):
             raise Rejected("There is no such route yet; declare it first with `pointsman apply -f FILE`.")
-        return first_document(command.spec, command.at_s)
+        return first_document(command.spec, command.at_s, command.bound)
     changed: Document = _APPLY[type(command)](document, command)
     return replace(changed, version=document.version + 1)
 
@@ -160,24 +178,6 @@ def _shift(document: Document, command: Shift) -> Document:
     return replace(document, slots=slots, rollout=replace(document.rollout, phase=phase))
 
 
-def _promote_shadow(document: Document, command: PromoteShadow) -> Document:
-    """Make the shadow's version the candidate. If the shadow is the candidate's arm already, only begin the rollout."""
-    spec = document.spec
-    current, _ = rollout.spec_and_state(document)
-    shadow = next((each for each in spec.shadows if each.name == command.shadow), None)
-    if shadow is None:
-        names = ", ".join(each.name for each in spec.shadows) or "none"
-        raise Rejected(f"Route {spec.route} has no shadow {short_repr(command.shadow)}; there: {names}.")
-    if shadow.arm not in (None, current.of):
-        raise Rejected(
-            f"Shadow {shadow.arm} is another arm of the route; what can be promoted is arm {current.of}, or a version."
-        )
-    ref = shadow.ref if shadow.ref is not None else spec.arms[current.of]
-    kept = tuple(each for each in spec.shadows if each is not shadow)
-    changed = replace(document, spec=replace(spec, arms={**spec.arms, current.of: ref}, shadows=kept))
-    return rollout.begin(changed, Event.START, command.candidate, command.at_s, command.others)
-
-
 def _abort(document: Document, command: Abort) -> Document:
     spec = document.spec
     if command.arm is not None:
@@ -186,7 +186,8 @@ def _abort(document: Document, command: Abort) -> Document:
         if command.arm not in (None, spec.rollout.of):
             raise Rejected(f"Only arm {spec.rollout.of}, which is rolled out, can be aborted.")
         return rollout.abort(document, command.at_s, command.why, is_held=command.is_held)
-    if command.arm is None or command.bound is None:
+    bound = None if command.arm is None else command.bound or binding_of(document, command.arm)
+    if command.arm is None or bound is None:
         raise Rejected(f"Say which arm of {spec.route} is to be aborted; its arms are {', '.join(spec.arms)}.")
     if not document.weights[command.arm]:
         raise Rejected(f"Arm {command.arm} has no traffic that could be taken from it.")
@@ -202,7 +203,8 @@ def _abort(document: Document, command: Abort) -> Document:
     if not command.is_held:
         return emptied
     model = spec.arms[command.arm].model
-    return add_to_quarantine(emptied, model=model, candidate=command.bound, at_s=command.at_s, why=command.why)
+    held = add_to_quarantine(emptied, model=model, candidate=bound, at_s=command.at_s, why=command.why)
+    return away_from_quarantine(held, command.arm)
 
 
 def _release(document: Document, command: Release) -> Document:
@@ -213,17 +215,17 @@ def _release(document: Document, command: Release) -> Document:
 _APPLY: dict[type, Callable[[Document, Any], Document]] = {
     Declare: lambda document, command: redeclare(document, command.spec, command.at_s, command.bound),
     Shift: _shift,
-    Start: lambda document, command: rollout.begin(
-        document, Event.START, command.candidate, command.at_s, command.others
-    ),
+    Start: lambda document, command: rollout.begin(document, Event.START, command.candidate, command.at_s),
     Pause: lambda document, _: rollout.pause(document),
     Resume: lambda document, command: rollout.resume(document, command.at_s),
     Promote: lambda document, command: rollout.promote(document, command.at_s),
-    PromoteShadow: _promote_shadow,
+    PromoteShadow: lambda document, command: promote_shadow(document, command.shadow, command.candidate, command.at_s),
     Abort: _abort,
-    Undo: lambda document, command: undo(document, command.to, command.at_s),
+    Undo: lambda document, command: undo(document, command.to, command.at_s, command.named),
     Release: _release,
     Advance: lambda document, command: rollout.advance(document, command.at_s),
     Hold: lambda document, _: rollout.hold(document),
     Follow: lambda document, command: rollout.begin(document, Event.FOLLOW, command.candidate, command.at_s),
+    Withdraw: lambda document, command: rollout.withdraw(document, command.candidate, command.at_s),
+    Bind: lambda document, command: bind_names(document, command.bound, command.at_s),
 }

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from router.document import rollout
+from router.document.bindings import declared_bindings
 from router.document.document import Candidate, Document, RolloutState
 from router.document.phase import UNDER_WAY, Phase
+from router.document.promoted_base import based_on_promoted
 from router.document.quarantine import find_quarantined
 from router.document.shift import limits_without, slots_without
 from router.draw.slots import SlotTable, allocate, reallocate, require_a_slot
@@ -18,8 +20,8 @@ TAKEN = frozenset({"stats"})
 """Names of routes that the paths of the protocol use for something else."""
 
 
-def first_document(spec: RouteSpec, at_s: float) -> Document:
-    """Return the first version of a route's document.
+def first_document(spec: RouteSpec, at_s: float, named: Mapping[str, Candidate]) -> Document:
+    """Return the first version of a route's document. `named` holds what each reference names now.
 
     Raises:
         Rejected: if a path of the protocol has the name already, or a share is less than a slot.
@@ -28,14 +30,16 @@ def first_document(spec: RouteSpec, at_s: float) -> Document:
         raise Rejected(f"No route can be called {spec.route}: GET /v2/models/{spec.route} is about all routes.")
     _check_base(spec)
     state = None if spec.rollout is None else RolloutState()
-    return Document(version=1, spec=spec, slots=allocate(_declared_slots(spec)), rollout=state, trial_s=at_s)
+    bound, _ = declared_bindings(None, spec, named)
+    slots = allocate(_declared_slots(spec))
+    return Document(version=1, spec=spec, slots=slots, rollout=state, trial_s=at_s, bound=bound)
 
 
-def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[str, Candidate]) -> Document:
+def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[str, Candidate]) -> Document:
     """Return the document with another declaration. Slots move as little as its weights allow.
 
-    `bound` holds the version to which each arm is bound now, as far as that is known. An arm of a split whose version
-    is in quarantine keeps no traffic.
+    `named` holds the version that each reference names now, as far as that is known. What is new is bound to it. An arm
+    of a split whose version is in quarantine keeps no traffic.
 
     Raises:
         Rejected: if the declaration is of another route, changes what is being rolled out, takes all traffic from a
@@ -45,9 +49,11 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[s
     if known.route != spec.route:
         raise Rejected(f"The document is of route {known.route}, the declaration of route {spec.route}.")
     _check_base(spec)
-    spec = _without_quarantined(document, spec, bound)
     state = None if spec.rollout is None else rollout.redeclared_state(document, spec)
     is_kept = state is not None and state.candidate is not None
+    own, followed = declared_bindings(document if is_kept else based_on_promoted(document), spec, named)
+    bound = {**named, **own}
+    spec = _without_quarantined(document, spec, bound)
     before = document.rollout
     if before is not None and before.phase in UNDER_WAY - {Phase.PAUSED} and not is_kept:
         raise Rejected(
@@ -56,7 +62,7 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, bound: Mapping[s
     if before is not None and before.phase is Phase.PROMOTED and not is_kept:
         _check_promoted(document, spec, bound)
     slots = _kept_slots(document, spec) if is_kept else reallocate(document.slots, _declared_slots(spec))
-    changed = replace(document, spec=spec, slots=slots, rollout=state)
+    changed = replace(document, spec=spec, slots=slots, rollout=state, bound=own, followed=followed)
     if state is not None and state.phase in UNDER_WAY:
         check_limits(changed.weights, spec.limits)
     if _trial_subject(known) == _trial_subject(spec):

@@ -1,8 +1,8 @@
 """The document of a route: what was declared, and the state that commands change.
 
-To the declared spec, `Document` adds the slot table, the state of the rollout, the quarantine, and a version number
-without gaps. The slot table is state because it depends on the history of weights. `to_dict` and `from_dict` convert a
-document to and from its stored form.
+To the declared spec, `Document` adds the slot table, the state of the rollout, the bindings of aliases, the quarantine,
+and a version number without gaps. The slot table is state because it depends on the history of weights. `to_dict` and
+`from_dict` convert a document to and from its stored form.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from router.spec.unparse import unparse_spec
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The version to which an arm was bound when its trial began."""
+    """A version to which an arm or a shadow is bound, and its digest."""
 
     version: str
     digest: str
@@ -31,8 +31,7 @@ class RolloutState:
 
     `step` is the index of the current step, or of the last one. `since_s` is when that step began, in seconds since the
     epoch, and `since_version` is the document's version then. `candidate` is the version that is rolled out, whatever
-    version its alias names by now. It is None before the first start. `others` are the versions that the other arms
-    served when the rollout began. `router.document.stand_in` says what they are for.
+    version its alias names by now. It is None while no rollout has begun.
     """
 
     phase: Phase = Phase.READY
@@ -40,7 +39,20 @@ class RolloutState:
     since_s: float = 0.0
     since_version: int = 1
     candidate: Candidate | None = None
-    others: Mapping[str, Candidate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The history of one binding, as far as `router.document.follow` needs it.
+
+    `before` is the version to which the name was bound before. `held` is the digest to which the alias must not lead,
+    because an operator went back from it, or empty. `moves_s` is when the alias was followed, the last few times, in
+    seconds since the epoch.
+    """
+
+    before: Candidate | None = None
+    held: str = ""
+    moves_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,9 @@ class QuarantinedVersion:
 class Document:
     """The versioned state of one route. Versions start at 1 and have no gaps.
 
-    Guardrails look at requests since `trial_version`, which was written at `trial_s` (seconds since the epoch).
+    Guardrails look at requests since `trial_version`, which was written at `trial_s` (seconds since the epoch). `bound`
+    has the version of each arm, and of each shadow of its own, whose reference names an alias. Documents from before
+    decision 023 have none.
     """
 
     version: int
@@ -82,6 +96,8 @@ class Document:
     quarantine: tuple[QuarantinedVersion, ...] = ()
     trial_version: int = 1
     trial_s: float = 0.0
+    bound: Mapping[str, Candidate] = field(default_factory=dict)
+    followed: Mapping[str, Followed] = field(default_factory=dict)
 
     @property
     def active_shadows(self) -> tuple[ShadowSpec, ...]:
@@ -128,8 +144,13 @@ def to_dict(document: Document) -> dict[str, Any]:
             "since_version": state.since_version,
             "candidate": None if state.candidate is None else [state.candidate.version, state.candidate.digest],
         }
-        if state.others:
-            stored["rollout"]["others"] = {arm: [each.version, each.digest] for arm, each in state.others.items()}
+    if document.bound:
+        stored["bound"] = {name: [each.version, each.digest] for name, each in document.bound.items()}
+    if document.followed:
+        stored["followed"] = {
+            name: [each.before and [each.before.version, each.before.digest], each.held, list(each.moves_s)]
+            for name, each in document.followed.items()
+        }
     if document.quarantine:
         stored["quarantine"] = [
             [each.model, each.version, each.digest, each.at_s, each.why] for each in document.quarantine
@@ -153,6 +174,8 @@ def from_dict(raw: Mapping[str, Any]) -> Document:
             quarantine=tuple(_quarantined_version(each) for each in raw.get("quarantine", ())),
             trial_version=_whole(trial_version),
             trial_s=float(trial_s),
+            bound=_bound(raw),
+            followed={_text(name): _followed(each) for name, each in raw.get("followed", {}).items()},
         )
     except (Rejected, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Corrupt(f"A stored document cannot be read: {error!r}.") from error
@@ -182,7 +205,22 @@ def _state(raw: Mapping[str, Any]) -> RolloutState:
         since_s=float(raw["since_s"]),
         since_version=_whole(raw["since_version"]),
         candidate=None if candidate is None else Candidate(*map(_text, candidate)),
-        others={_text(arm): Candidate(*map(_text, each)) for arm, each in raw.get("others", {}).items()},
+    )
+
+
+def _bound(raw: Mapping[str, Any]) -> dict[str, Candidate]:
+    """Return the bindings. A rollout from before decision 023 holds what the other arms served when it began."""
+    known, refs = raw.get("bound"), raw["spec"]["arms"]
+    if known is None:
+        others = (raw.get("rollout") or {}).get("others", {})
+        known = {arm: each for arm, each in others.items() if "@" in refs[arm]}
+    return {_text(name): Candidate(*map(_text, each)) for name, each in known.items()}
+
+
+def _followed(raw: Any) -> Followed:
+    before, held, moves_s = raw
+    return Followed(
+        None if before is None else Candidate(*map(_text, before)), _text(held), tuple(float(each) for each in moves_s)
     )
 
 

@@ -11,7 +11,9 @@ the time.
 - ABORTED: the candidate has no traffic, and its version is in quarantine.
 
 A rollout that is PROMOTED or ABORTED may be started again. If the candidate's alias names another version while the
-rollout is PROGRESSING or WAITING, the rollout follows it: the new version begins at the first step.
+rollout is PROGRESSING or WAITING, the rollout follows it: the new version begins at the first step. If the alias names
+what the other arms serve, the rollout is withdrawn. A rollout that starts by alias also follows it while it is READY,
+PROMOTED or ABORTED.
 """
 
 from enum import StrEnum
@@ -43,11 +45,13 @@ class Event(StrEnum):
     HOLD = "hold"  # the step is over; the next one needs approval
     FINISH = "finish"  # the last step is over
     FOLLOW = "follow"  # the candidate's alias names another version now
+    WITHDRAW = "withdraw"  # the candidate's alias names what the other arms serve
 
 
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     Phase.READY: {
         Event.START: Phase.PROGRESSING,
+        Event.FOLLOW: Phase.PROGRESSING,
     },
     Phase.PROGRESSING: {
         Event.PAUSE: Phase.PAUSED,
@@ -58,6 +62,7 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
         Event.HOLD: Phase.WAITING,
         Event.FINISH: Phase.PROMOTED,
         Event.FOLLOW: Phase.PROGRESSING,
+        Event.WITHDRAW: Phase.READY,
     },
     Phase.WAITING: {
         Event.PAUSE: Phase.PAUSED,
@@ -66,6 +71,7 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
         Event.SHIFT: Phase.PAUSED,
         Event.RESUME: Phase.PROGRESSING,
         Event.FOLLOW: Phase.PROGRESSING,
+        Event.WITHDRAW: Phase.READY,
     },
     Phase.PAUSED: {
         Event.RESUME: Phase.PROGRESSING,
@@ -75,11 +81,13 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     },
     Phase.PROMOTED: {
         Event.START: Phase.PROGRESSING,
+        Event.FOLLOW: Phase.PROGRESSING,
         Event.ABORT: Phase.ABORTED,
         Event.SHIFT: Phase.PAUSED,
     },
     Phase.ABORTED: {
         Event.START: Phase.PROGRESSING,
+        Event.FOLLOW: Phase.PROGRESSING,
     },
 }
 

@@ -4,13 +4,13 @@
 the step and the clock.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from types import MappingProxyType
 
+from router.document.bindings import away_from_quarantine, rebound
 from router.document.document import Candidate, Document, RolloutState
-from router.document.phase import TRANSITIONS, UNDER_WAY, Event, Phase, next_phase
+from router.document.phase import UNDER_WAY, Event, Phase, next_phase
+from router.document.promoted_base import based_on_promoted
 from router.document.quarantine import add_to_quarantine, find_quarantined
 from router.draw.assignment import BUCKETS
 from router.draw.slots import quantise, reallocate
@@ -37,16 +37,10 @@ def slots_at(spec: RouteSpec, candidate_slots: int) -> dict[str, int]:
     return quantise({**weights, spec.rollout.of: Fraction(candidate_slots, BUCKETS)})
 
 
-def begin(
-    document: Document,
-    event: Event,
-    candidate: Candidate,
-    at_s: float,
-    others: Mapping[str, Candidate] = MappingProxyType({}),
-) -> Document:
+def begin(document: Document, event: Event, candidate: Candidate, at_s: float) -> Document:
     """Give the candidate the first step's weight and begin its trial. The event is START or FOLLOW.
 
-    `others` are the versions that the other arms serve now. Without them, those of the rollout so far are kept.
+    In a rollout that starts by alias, the other arms are first bound to the version that was promoted, if one was.
 
     Raises:
         Rejected: if the phase does not allow it, or the candidate is promoted already or in quarantine.
@@ -61,9 +55,26 @@ def begin(
     held = find_quarantined(document, model, candidate.digest)
     if held is not None:
         raise Rejected(f"{model}:{candidate.version} is in quarantine: {held.way_back(document.spec.route)}")
-    begun = replace(document, trial_version=document.version + 1, trial_s=at_s)
-    kept = others or (state.others if event is Event.FOLLOW else {})
-    return _enter_step(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate, others=kept))
+    begun = replace(based_on_promoted(document), trial_version=document.version + 1, trial_s=at_s)
+    begun = _bind_candidate(begun, candidate, at_s if event is Event.FOLLOW else None)
+    return _enter_step(begun, RolloutState(phase=phase, since_s=at_s, candidate=candidate))
+
+
+def withdraw(document: Document, named: Candidate, at_s: float) -> Document:
+    """Take everything from the candidate, because its alias names what the other arms serve. No version is to blame.
+
+    Raises:
+        Rejected: if the phase does not allow it.
+    """
+    state = RolloutState(next_phase(spec_and_state(document)[1].phase, Event.WITHDRAW))
+    slots = reallocate(document.slots, slots_at(document.spec, 0))
+    withdrawn = replace(document, slots=slots, rollout=state, trial_version=document.version + 1, trial_s=at_s)
+    return _bind_candidate(withdrawn, named, at_s)
+
+
+def _bind_candidate(document: Document, candidate: Candidate, followed_s: float | None) -> Document:
+    of = spec_and_state(document)[0].of
+    return rebound(document, {of: candidate}, followed_s) if of in document.spec.aliases else document
 
 
 def pause(document: Document) -> Document:
@@ -114,10 +125,15 @@ def abort(document: Document, at_s: float, why: str, *, is_held: bool) -> Docume
     phase = next_phase(state.phase, Event.ABORT)
     slots = reallocate(document.slots, slots_at(document.spec, 0))
     aborted = replace(document, slots=slots, rollout=replace(state, phase=phase, since_s=at_s))
-    if state.candidate is None or not is_held:
+    if state.candidate is None:
+        return aborted
+    if rollout.of in document.spec.aliases and rollout.of not in document.bound:  # a document from before decision 023
+        aborted = rebound(aborted, {rollout.of: state.candidate})
+    if not is_held:
         return aborted
     model = document.spec.arms[rollout.of].model
-    return add_to_quarantine(aborted, model=model, candidate=state.candidate, at_s=at_s, why=why)
+    held = add_to_quarantine(aborted, model=model, candidate=state.candidate, at_s=at_s, why=why)
+    return away_from_quarantine(held, rollout.of)
 
 
 def advance(document: Document, at_s: float) -> Document:
@@ -164,18 +180,6 @@ def due_event(document: Document, observed_s: float, samples: int) -> Event | No
     if observed_s < step.every_s or samples < step.samples:
         return None
     return Event.HOLD if _needs_approval(document) else Event.ADVANCE
-
-
-def must_follow(document: Document, bound: Candidate) -> bool:
-    """Return True if the rollout must begin anew, because the alias of its candidate names another version now.
-
-    A version in quarantine is not followed.
-    """
-    rollout, state = document.spec.rollout, document.rollout
-    if rollout is None or state is None or state.candidate is None or bound.digest == state.candidate.digest:
-        return False
-    is_moving = Event.FOLLOW in TRANSITIONS[state.phase]
-    return is_moving and find_quarantined(document, document.spec.arms[rollout.of].model, bound.digest) is None
 
 
 def redeclared_state(document: Document, spec: RouteSpec) -> RolloutState:

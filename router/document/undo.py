@@ -1,17 +1,23 @@
 """Going back to an earlier version of a document."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
-from router.document.document import Document
+from router.document.bindings import undone_bindings
+from router.document.document import Candidate, Document
 from router.document.phase import PINNED, UNDER_WAY, Phase
 from router.document.quarantine import find_quarantined
 from router.errors import Rejected
 
 
-def undo(document: Document, then: Document, at_s: float) -> Document:
-    """Return the document with the slots of the version `then`, so every unit is back at its arm.
+def undo(
+    document: Document, then: Document, at_s: float, named: Mapping[str, Candidate] = MappingProxyType({})
+) -> Document:
+    """Return the document with the slots and bindings of the version `then`, so every unit is back at its arm.
 
-    A rollout that was under way in that version is PAUSED.
+    What the aliases name now (`named`), where it is another version, is held: they do not lead to it by themselves. A
+    rollout that was under way in that version is PAUSED.
 
     Raises:
         Rejected: if it is of another route, or gives traffic to a candidate that is in quarantine.
@@ -22,8 +28,11 @@ def undo(document: Document, then: Document, at_s: float) -> Document:
     if state is not None:
         phase = Phase.PAUSED if state.phase in UNDER_WAY else state.phase
         state = replace(state, phase=phase, since_s=at_s, since_version=document.version + 1)
+    bound, followed = undone_bindings(document, then, named)
     undone = replace(
         then,
+        bound=bound,
+        followed=followed,
         version=document.version,
         rollout=state,
         quarantine=document.quarantine,

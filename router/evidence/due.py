@@ -1,13 +1,14 @@
 """The change that is due to a route by itself.
 
-The gateway tries three changes in this order: abort a bad arm, follow a new version, go to the next step.
+The gateway tries three changes in this order: abort a bad arm, follow an alias (`router.document.follow`), go to the
+next step.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from router.document import rollout
-from router.document.commands import Abort, Advance, Command, Follow, Hold
+from router.document.commands import Abort, Advance, Command, Hold
 from router.document.document import Candidate, Document
 from router.document.phase import UNDER_WAY, Event
 from router.evidence.guardrails import GuardrailFinding
@@ -43,14 +44,6 @@ def abort_due(
             command = Abort(now_s, why, finding.arm, bound[finding.arm])
             return DueChange(command, f"abort {finding.arm}: {finding.guardrail}", why, finding)
     return None
-
-
-def follow_due(document: Document, named: Candidate, now_s: float) -> DueChange | None:
-    """Return the new beginning of a rollout whose candidate's alias names another version now, or None."""
-    if not rollout.must_follow(document, named):
-        return None
-    why = f"The alias names version {named.version} now."
-    return DueChange(Follow(named, now_s), f"follow to {named.version}", why)
 
 
 def is_blind(findings: Iterable[GuardrailFinding]) -> bool:

@@ -107,10 +107,13 @@ class Watched(NamedTuple):
         """Return True if the versions may have come to their arms in the middle of a policy version.
 
         Then requests of one version at night may stand beside those of the other version by day, in the stratum that
-        holds what is older than the time buckets. In a rollout the candidate is pinned.
+        holds what is older than the time buckets. In a rollout the candidate is pinned, and an arm that is bound by the
+        document begins a new trial when it moves.
         """
-        arms = self.document.spec.arms
-        return self.document.spec.rollout is None and any(arms[arm].alias for arm in (self.arm, self.trusted) if arm)
+        arms, bound = self.document.spec.arms, self.document.bound
+        return self.document.spec.rollout is None and any(
+            arms[arm].alias and arm not in bound for arm in (self.arm, self.trusted) if arm
+        )
 
     def _add(self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int) -> None:
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):

@@ -21,6 +21,7 @@ from router.spec.parse_limits import check_limits, parse_limits
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
 from router.spec.references import parse_name, parse_ref
+from router.spec.required_tags import parse_required_tags
 from router.spec.spec import DEFAULT_ALPHA, ArmRef, Limits, RolloutSpec, RouteSpec
 
 MAX_ARMS = 64
@@ -29,7 +30,7 @@ PLACEMENTS = ("replica", "process", "dedicated")
 
 _KEYS = (
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
-    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed",
+    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags",
 )  # fmt: skip
 _KINDS = ("split", "rollout")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
@@ -76,6 +77,7 @@ def parse_spec(raw: object) -> RouteSpec:
         target=_parse_target(raw.get("target")),
         layer=None if raw.get("layer") is None else parse_layer(raw["layer"]),
         holdout=None if raw.get("holdout") is None else parse_holdout(raw["holdout"], seed),
+        require_tags=parse_required_tags(raw.get("require_tags")),
     )
     _check_together(spec)
     return spec

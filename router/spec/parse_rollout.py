@@ -9,12 +9,12 @@ from router.draw.slots import require_a_slot
 from router.errors import Rejected
 from router.quantities import format_percent, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
-from router.spec.spec import ArmRef, RolloutSpec, Step
+from router.spec.spec import ArmRef, RolloutSpec, Starts, Step
 
 MAX_STEPS = 100
 MAX_SAMPLES = 10**12
 
-_KEYS = ("of", "from", "steps", "every", "samples")
+_KEYS = ("of", "from", "steps", "every", "samples", "starts")
 _STEP_KEYS = ("weight", "every", "samples", "approve")
 
 
@@ -30,7 +30,22 @@ def parse_rollout(raw: object, arms: Mapping[str, ArmRef]) -> RolloutSpec:
     of = raw.get("of")
     if not isinstance(of, str) or of not in arms:
         raise Rejected(f"rollout.of names {short_repr(of)}, which is not among the arms ({', '.join(arms)}).")
-    return RolloutSpec(of=of, base=_parse_base(raw.get("from"), of, arms), steps=_parse_steps(raw))
+    return RolloutSpec(
+        of=of,
+        base=_parse_base(raw.get("from"), of, arms),
+        steps=_parse_steps(raw),
+        starts=_parse_starts(raw.get("starts"), of, arms[of]),
+    )
+
+
+def _parse_starts(raw: object, of: str, ref: ArmRef) -> Starts:
+    if raw is None:
+        return Starts.BY_HAND
+    if not isinstance(raw, str) or raw not in set(Starts):
+        raise Rejected(f"rollout.starts must be {' or '.join(Starts)}, not {short_repr(raw)}.")
+    if raw == Starts.BY_ALIAS and ref.alias is None:
+        raise Rejected(f"rollout.starts is {raw}, so arm {of} must be bound to model@alias, not to {ref}.")
+    return Starts(raw)
 
 
 def _parse_base(raw: object, of: str, arms: Mapping[str, ArmRef]) -> dict[str, Fraction]:

@@ -40,6 +40,13 @@ class Step:
     approve: bool = False
 
 
+class Starts(StrEnum):
+    """What begins a rollout."""
+
+    BY_HAND = "by_hand"  # an operator's command
+    BY_ALIAS = "by_alias"  # that, or the alias of the arm that is rolled out, once it names another version
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
     """A rollout of the arm `of`. The arms of `base` share the rest in these proportions, which sum to 1."""
@@ -47,6 +54,7 @@ class RolloutSpec:
     of: str
     base: Mapping[str, Fraction]
     steps: tuple[Step, ...]
+    starts: Starts = Starts.BY_HAND
 
 
 class GuardrailKind(StrEnum):
@@ -113,6 +121,7 @@ class RouteSpec:
     - `batch_wait_s` limits how long a request may wait for others to share its batch.
     - `placement` overrides the placement that the versions declare.
     - `alpha` bounds the probability that any of the guardrails is wrong.
+    - `require_tags` are the tags that a version must have in the registry before an alias leads to it.
     """
 
     route: str
@@ -133,6 +142,13 @@ class RouteSpec:
     target: Mapping[str, Any] | None = None
     layer: Layer | None = None
     holdout: Holdout | None = None
+    require_tags: Mapping[str, str] | None = None
+
+    @property
+    def aliases(self) -> dict[str, ArmRef]:
+        """The references that name an alias, by arm and by shadow of its own."""
+        refs = {**self.arms, **{each.name: each.ref for each in self.shadows if each.ref is not None}}
+        return {name: ref for name, ref in refs.items() if ref.alias is not None}
 
     @property
     def is_exclusive(self) -> bool:

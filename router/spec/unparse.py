@@ -10,7 +10,17 @@ from typing import Any
 from router.draw.assignment import BUCKETS
 from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
-from router.spec.spec import DEFAULT_ALPHA, Guardrail, GuardrailKind, Limits, RolloutSpec, RouteSpec, ShadowSpec, Step
+from router.spec.spec import (
+    DEFAULT_ALPHA,
+    Guardrail,
+    GuardrailKind,
+    Limits,
+    RolloutSpec,
+    RouteSpec,
+    ShadowSpec,
+    Starts,
+    Step,
+)
 
 
 def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
@@ -32,6 +42,7 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
         "layer": spec.layer and unparse_layer(spec.layer),
         "holdout": spec.holdout and unparse_holdout(spec.holdout),
         "seed": spec.seed != spec.route and spec.seed,
+        "require_tags": dict(spec.require_tags or {}),
     }
     return required | {key: value for key, value in optional.items() if value}
 
@@ -64,6 +75,8 @@ def _unparse_rollout(rollout: RolloutSpec) -> dict[str, Any]:
         declared["every"] = format_duration(every_s)
     if common.samples != 1 or not every_s:
         declared["samples"] = common.samples
+    if rollout.starts is not Starts.BY_HAND:
+        declared["starts"] = str(rollout.starts)
     return declared
 
 

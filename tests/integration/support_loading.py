@@ -34,6 +34,7 @@ class Watched:
                 "POINTSMAN_ACCESS": "required",
                 "POINTSMAN_ALLOW_PICKLE": "true",
                 "POINTSMAN_LOAD_MAX_BYTES": str(700 * 1024 * 1024),
+                "POINTSMAN_KEEP_WARM_S": "5",
                 **settings,
             },
         )

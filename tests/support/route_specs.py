@@ -1,6 +1,7 @@
 """Strategies for every legal declaration, as `parse_spec` returns it."""
 
 import string
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from router.spec.spec import (
     RolloutSpec,
     RouteSpec,
     ShadowSpec,
+    Starts,
     Step,
 )
 
@@ -79,7 +81,7 @@ def rollouts(draw: st.DrawFn, arms: list[str]) -> RolloutSpec:
     base = parted([arm for arm in others if arm in chosen]).filter(
         lambda shares: not any(0 < share * BUCKETS < 1 for share in shares.values())
     )
-    return RolloutSpec(of=of, base=draw(base), steps=tuple(steps))
+    return RolloutSpec(of=of, base=draw(base), steps=tuple(steps), starts=draw(st.sampled_from(Starts)))
 
 
 @st.composite
@@ -144,6 +146,8 @@ def specs(draw: st.DrawFn) -> RouteSpec:
     route = draw(names)
     of_arms = list(arms)
     rollout = draw(rollouts(of_arms)) if len(arms) > 1 and draw(st.booleans()) else None
+    if rollout is not None and arms[rollout.of].alias is None:
+        rollout = replace(rollout, starts=Starts.BY_HAND)
     split = None if rollout is not None else quantise(draw(parted(of_arms)))
     trusted = next(iter(rollout.base)) if rollout is not None and len(rollout.base) == 1 else None
     named = draw(fallbacks(of_arms))
@@ -175,4 +179,5 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         target=draw(st.none() | st.sampled_from(TARGETS)) if trusted else None,
         layer=draw(st.none() | st.just(layer)) if trusted else None,
         holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if trusted else None,
+        require_tags=draw(st.none() | st.dictionaries(seeds, seeds, min_size=1, max_size=3)),
     )

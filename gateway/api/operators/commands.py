@@ -20,8 +20,10 @@ from gateway.api.operators.strict_json import StrictRoute
 from gateway.control.binding import bind, candidate_of
 from gateway.control.changes import Changes, Note
 from gateway.control.replica_view import ReplicaView
+from gateway.control.required_tags import require_tags
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
+from router.document.bindings import binding_of
 from router.document.commands import (
     Abort,
     Command,
@@ -36,10 +38,12 @@ from router.document.commands import (
     apply,
 )
 from router.document.document import Candidate, Document
+from router.document.promoted_base import base_after_promotion
 from router.document.rollout import spec_and_state
 from router.document.shift import check_arm
 from router.errors import Rejected, UnknownRoute
 from router.quantities import parse_percent
+from router.spec.spec import Starts
 from runtimes.errors import ModelRefused
 from store.errors import Conflict
 
@@ -82,7 +86,7 @@ def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) ->
 
     @router.post("/start", responses=_LOADING_RESPONSES)
     def start(target: Target, body: Ask = _NO_BODY) -> Changed:
-        """Begin the rollout with the version that its arm is bound to now."""
+        """Begin the rollout with the version that its arm's reference names now."""
         return commands.load_and_run(target, commands.start, "start", body.why)
 
     @router.post("/pause", responses=_RESPONSES)
@@ -153,52 +157,51 @@ class _Commands:
         return self.run(target, command_for, what, why)
 
     def start(self, document: Document) -> Start:
-        """Build the command with the version that the candidate's arm is bound to now."""
+        """Build the command with the version that the reference of the candidate's arm names now."""
         rollout, _ = spec_and_state(document)
-        candidate = candidate_of(self._catalogue, document.spec.arms[rollout.of])
-        others = self._others(document)
+        ref = document.spec.arms[rollout.of]
+        candidate = candidate_of(self._catalogue, ref)
+        require_tags(self._catalogue, document.spec, ref, candidate)
+        is_moved = {} if rollout.starts is Starts.BY_HAND else base_after_promotion(document) or {}
         for arm in rollout.base:
-            if others[arm] == candidate:
+            if arm not in is_moved and self._served(document, arm) == candidate:
                 raise Rejected(
                     f"Arm {rollout.of} is bound to what arm {arm} serves already, version {candidate.version}; there "
                     "is nothing to roll out."
                 )
-        return Start(candidate, time.time(), others)
+        return Start(candidate, time.time())
 
     def promote_shadow(self, document: Document, name: str) -> PromoteShadow:
-        """Build the command with the version that the shadow is bound to now.
+        """Build the command with the version that the reference of the shadow names now.
 
         Applying the command rejects the name of a shadow that does not exist.
         """
         rollout, _ = spec_and_state(document)
         refs = {shadow.name: shadow.ref for shadow in document.spec.shadows}
         ref = refs.get(name) or document.spec.arms[rollout.of]
-        return PromoteShadow(name, candidate_of(self._catalogue, ref), time.time(), self._others(document))
+        candidate = candidate_of(self._catalogue, ref)
+        require_tags(self._catalogue, document.spec, ref, candidate)
+        return PromoteShadow(name, candidate, time.time())
 
-    def _others(self, document: Document) -> dict[str, Candidate]:
-        """Return the versions to which the arms that are not rolled out are bound now."""
-        rollout, _ = spec_and_state(document)
-        others = {arm: ref for arm, ref in document.spec.arms.items() if arm != rollout.of}
-        found = {}
-        for arm, ref in others.items():
-            with contextlib.nullcontext() if arm in rollout.base else contextlib.suppress(RegistryError, ModelRefused):
-                found[arm] = candidate_of(self._catalogue, ref)
-        return found
+    def _served(self, document: Document, arm: str) -> Candidate:
+        """Return the version that an arm serves, by the document or else by the registry."""
+        return binding_of(document, arm) or candidate_of(self._catalogue, document.spec.arms[arm])
 
     def abort(self, document: Document, arm: str | None, why: str) -> Abort:
         """Build the command. A rollout knows its candidate; for the arm of a split, look up its version."""
         if arm is None or document.rollout is not None:
             return Abort(time.time(), why, arm)
         check_arm(document, arm)
-        serving = (
-            self._view.candidates(document.spec.route) or {}
-        )  # the alias may have moved on from the version in use
-        bound = serving[arm] if arm in serving else candidate_of(self._catalogue, document.spec.arms[arm])
-        return Abort(time.time(), why, arm, bound)
+        serving = self._view.candidates(document.spec.route) or {}  # this replica may be a moment behind the document
+        return Abort(time.time(), why, arm, serving.get(arm) or self._served(document, arm))
 
     def undo(self, document: Document, to: int | None) -> Undo:
         """Build the command with the document of version `to`, or of the previous version."""
         if to is None and document.version == 1:
             raise Rejected(f"Route {document.spec.route} is at its first version; there is nothing to undo.")
         earlier = document.version - 1 if to is None else to
-        return Undo(self._changes.version(document.spec.route, earlier), time.time())
+        then, named = self._changes.version(document.spec.route, earlier), dict[str, Candidate]()
+        for name, ref in then.spec.aliases.items():
+            with contextlib.suppress(RegistryError, ModelRefused):  # without the registry, what was bound counts
+                named[name] = candidate_of(self._catalogue, ref)
+        return Undo(then, time.time(), named)

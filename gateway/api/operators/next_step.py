@@ -2,13 +2,14 @@
 
 from fractions import Fraction
 
+from router.document.bindings import binding_of, is_bound_to
 from router.document.document import Document, RolloutState
 from router.document.phase import Phase
 from router.document.quarantine import find_quarantined
 from router.document.rollout import ceiling_of
 from router.draw.assignment import BUCKETS
 from router.quantities import format_percent, format_rough_duration
-from router.spec.spec import RolloutSpec, Step
+from router.spec.spec import RolloutSpec, Starts, Step
 
 
 def next_step(document: Document, samples: int | None, observed_s: float, *, is_blind: bool = False) -> str:
@@ -23,7 +24,8 @@ def next_step(document: Document, samples: int | None, observed_s: float, *, is_
     route = document.spec.route
     match state.phase:
         case Phase.READY:
-            return f"`pointsman start {route}` begins it with {_percent(rollout.steps[0].slots)}."
+            begins = f"`pointsman start {route}` begins it with {_percent(rollout.steps[0].slots)}"
+            return f"{begins}{_or_by_alias(document, rollout)}."
         case Phase.PROGRESSING if is_blind:
             return f"Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote {route}` without it."
         case Phase.PROGRESSING:
@@ -31,9 +33,21 @@ def next_step(document: Document, samples: int | None, observed_s: float, *, is_
         case Phase.WAITING | Phase.PAUSED:
             return _held(document, rollout, state)
         case Phase.PROMOTED:
-            return f"Nothing: arm {rollout.of} has all the traffic."
+            return f"Nothing{_or_by_alias(document, rollout)}: arm {rollout.of} has all the traffic."
         case Phase.ABORTED:
             return _aborted(document, rollout, state)
+
+
+def _or_by_alias(document: Document, rollout: RolloutSpec) -> str:
+    """Return a clause that says when the next rollout begins by itself, or an empty text."""
+    if rollout.starts is Starts.BY_HAND:
+        return ""
+    ref, bound = document.spec.arms[rollout.of], binding_of(document, rollout.of)
+    than = "" if bound is None else f" than {bound.version}"
+    clause = f", until {ref} names another version{than}"
+    model = ref.model
+    same = [arm for arm in rollout.base if bound is not None and is_bound_to(document, arm, model, bound)]
+    return clause + (f", which arm {' and '.join(same)} serves, too" if same else "")
 
 
 def _progressing(

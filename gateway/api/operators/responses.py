@@ -38,6 +38,13 @@ class Held(BaseModel):
     why: str
 
 
+class Bound(BaseModel):
+    """A version, and the digest of its artifact."""
+
+    version: str
+    digest: str
+
+
 class Described(BaseModel):
     """A route's document."""
 
@@ -47,6 +54,9 @@ class Described(BaseModel):
     weights: Weights
     rollout: Standing | None
     quarantine: list[Held]
+    bound: dict[str, Bound] = Field(
+        description="By arm, and by shadow that is no arm: the version to which it is bound, if it names an alias."
+    )
 
 
 class Changed(Described):

@@ -6,6 +6,7 @@ from pydantic import WithJsonSchema
 
 from gateway.api.openapi import NAME
 from router.spec.parse import PLACEMENTS
+from router.spec.spec import Starts
 
 _NAMED: dict[str, Any] = {"type": "string", "pattern": NAME}
 _SHARE: dict[str, Any] = {"type": ["string", "number"], "description": "Such as 90% or 0.9."}
@@ -32,6 +33,11 @@ _ROLLOUT: dict[str, Any] = {
             "type": "integer",
             "minimum": 1,
             "description": "The minimum number of the candidate's requests in a step.",
+        },
+        "starts": {
+            "type": "string",
+            "enum": list(Starts),
+            "description": "by_alias: the rollout also begins once the arm's alias names another version.",
         },
     },
 }
@@ -61,6 +67,11 @@ _PROPERTIES: dict[str, Any] = {
     "layer": {"type": "object", "description": "Such as {name: checkout, range: [0%, 50%]}."},
     "holdout": {"type": ["string", "number", "object"], "description": "The share of the units that takes no part."},
     "seed": {"type": "string", "minLength": 1},
+    "require_tags": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "The tags that a version must have in the registry before an alias leads to it.",
+    },
 }
 
 RouteSpec = Annotated[

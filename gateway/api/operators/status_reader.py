@@ -15,6 +15,7 @@ from gateway.control.replica_view import ReplicaView
 from gateway.control.step_clock import read_observed_s
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
+from router.document.bindings import binding_of
 from router.document.document import Candidate, Document
 from router.errors import Corrupt
 from router.snapshot import references
@@ -109,7 +110,7 @@ class StatusReader:
         return evidence
 
     def _observe(self, document: Document, now_s: float) -> Observation:
-        """Judge the versions that this replica serves, as the companion does, or else what the registry names.
+        """Judge the versions that this replica serves, as the companion does, or else what the arms are bound to.
 
         An arm of which neither is known gets no finding.
         """
@@ -119,7 +120,7 @@ class StatusReader:
         for arm in document.spec.guarded_arms:
             if arm not in versions:
                 with suppress(RegistryError, ModelRefused):
-                    versions[arm] = candidate_of(self._catalogue, refs[arm]).version
+                    versions[arm] = (binding_of(document, arm) or candidate_of(self._catalogue, refs[arm])).version
         return self._observer.look(document, versions, now_s)
 
 

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from gateway.api.operators.responses import AuditEntry, Changed, Described, Held, Standing
+from gateway.api.operators.responses import AuditEntry, Bound, Changed, Described, Held, Standing
 from router.document.document import Document
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
@@ -79,4 +79,5 @@ def _fields(document: Document) -> dict[str, Any]:
             Held(model=each.model, version=each.version, digest=each.digest, at_s=each.at_s, why=each.why)
             for each in document.quarantine
         ],
+        "bound": {name: Bound(version=each.version, digest=each.digest) for name, each in document.bound.items()},
     }

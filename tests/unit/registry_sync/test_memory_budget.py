@@ -105,3 +105,13 @@ def test_code_of_its_own_never_runs_in_the_replica(catalogue):
     key, manifest = resolved(catalogue, "1")
     code = msgspec.structs.replace(manifest, runtime="python")
     assert "placement: process" in catalogue.load(key, code).reason
+
+
+def test_that_memory_was_short_is_said_once():
+    budget = MemoryBudget(100)
+    budget.take("one", 60)
+    assert not budget.was_short()
+    with pytest.raises(StillLoading):
+        budget.take("another", 60)
+    assert budget.was_short()
+    assert not budget.was_short()

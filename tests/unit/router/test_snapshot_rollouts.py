@@ -20,7 +20,7 @@ TRIED = ArmRef("m", version="2")
         ([Hold()], TRIED),
         ([Pause()], TRIED),
         ([Promote(T0)], TRIED),
-        ([Abort(T0, "It fails.")], LATEST),
+        ([Abort(T0, "It fails.")], TRIED),
     ],
 )
 def test_the_candidate_is_the_version_that_it_began_with(begun, after, commands, ref):

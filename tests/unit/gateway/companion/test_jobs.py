@@ -35,7 +35,7 @@ class Bench:
             counter=SimpleNamespace(tick=self._part("counter")),
             rollouts=SimpleNamespace(tick=self._part("rollouts")),
             audit=SimpleNamespace(tick=self._part("audit")),
-            versions=SimpleNamespace(forget_unasked=self._part("retain")),
+            retain=self._part("retain"),
             publish=self._part("publish"),
         ).run(self.stop, 0.0)
 

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 from gateway.control.binding import bind, candidate_of, candidates
 from gateway.control.changes import Changes, Note
+from gateway.control.follower import Follower
 from gateway.control.rollouts import RolloutDriver
 from registry_sync.catalogue import Catalogue
+from registry_sync.details_reader import DetailsReader
+from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Start
 from router.document.document import Document
@@ -44,7 +47,9 @@ class Replica:
         self.catalogue = Catalogue(DirectoryRegistry(site.registry), LoadOptions())
         self.candidates = lambda route: candidates(bind(self.catalogue, site.store.real.read(route).document).arms)
         self.changes = Changes(store, self.catalogue, name, self)
-        self.driver = RolloutDriver(store, self.catalogue, self.changes, self)
+        self.reader = ReferenceReader(self.catalogue)
+        self.details = DetailsReader(self.catalogue.details)
+        self.driver = RolloutDriver(store, Follower(self.reader, self.details, self.catalogue), self.changes, self)
 
     @property
     def documents(self) -> Mapping[str, Document]:
@@ -106,12 +111,17 @@ class Site:
         until_s = self.now_s + after_s
         while self.now_s < until_s:
             self.now_s = min(until_s, self.now_s + 2.0)
-            self.driver.tick(self.now_s)
+            self.look()
+
+    def look(self) -> None:
+        """Let the companion read the registry, then look once."""
+        self.replica.reader.read_all()
+        self.driver.tick(self.now_s)
 
     def jump(self, after_s: float) -> None:
         """Let the clock move without a look, then look."""
         self.now_s += after_s
-        self.driver.tick(self.now_s)
+        self.look()
 
     def what(self, route: str = "r") -> list[str]:
         """Return the commands of the route's history, oldest first."""
@@ -121,4 +131,9 @@ class Site:
         return self.store.real.read(route).change
 
     def follow(self, version: str) -> None:
-        (self.registry / "linear" / "aliases.yaml").write_text(f"champion: '1'\nchallenger: '{version}'\n")
+        self.point(champion="1", challenger=version)
+
+    def point(self, **aliases: str) -> None:
+        """Let the aliases of the model name these versions, and have no others."""
+        lines = [f"{alias}: '{version}'\n" for alias, version in aliases.items()]
+        (self.registry / "linear" / "aliases.yaml").write_text("".join(lines))

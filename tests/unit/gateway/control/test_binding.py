@@ -1,13 +1,14 @@
 """Arms and shadows are binding to loaded versions that have one signature."""
 
 import re
+import shutil
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from onnx import helper
 
-from gateway.control.binding import bind, candidate_now, candidate_of, candidates, places
+from gateway.control.binding import bind, candidate_of, candidates, places
 from gateway.execution.lane import LaneKey
 from gateway.protocols.scoring_answers import encode
 from gateway.protocols.scoring_http import CSV
@@ -155,13 +156,40 @@ def test_a_registry_that_is_away_is_not_needed_for_what_is_bound_already(catalog
 def test_a_candidate_that_was_never_looked_up_needs_the_registry(catalogue, own_registry):
     bind(catalogue, rollout())
     ref = parse_ref("linear@challenger")
-    assert candidate_now(catalogue, ref) == candidate_of(catalogue, ref)
     own_registry.rename(own_registry.with_name("away"))
     with pytest.raises(RegistryUnavailable):
         candidate_of(Catalogue(DirectoryRegistry(own_registry), LoadOptions()), ref)
     assert candidate_of(catalogue, ref).version == "2"
-    with pytest.raises(RegistryUnavailable):
-        candidate_now(catalogue, ref)
+
+
+def bound_rollout(catalogue: Catalogue) -> Document:
+    spec = rollout().spec
+    named = {name: candidate_of(catalogue, ref) for name, ref in spec.aliases.items()}
+    return apply(None, Declare(spec, 1.0, named))
+
+
+def test_what_is_bound_is_served_whatever_the_alias_names(catalogue, own_registry):
+    made = bound_rollout(catalogue)
+    (own_registry / "linear" / "aliases.yaml").write_text("champion: '2'\nchallenger: '1'\n")
+    versions = {arm: version.key.version for arm, version in bind(catalogue, made).arms.items()}
+    assert versions == {"stable": "1", "canary": "2"}
+    (own_registry / "linear" / "aliases.yaml").unlink()
+    assert len(bind(catalogue, made).arms) == 2
+
+
+@pytest.mark.parametrize("arm", ["stable", "canary"])
+def test_another_artifact_under_the_bound_version_is_refused(catalogue, own_registry, arm):
+    made, number = bound_rollout(catalogue), {"stable": "1", "canary": "2"}[arm]
+    binding = bind(catalogue, made)
+    for name in ("model.onnx", "model.yaml"):
+        shutil.copyfile(own_registry / "wide" / "1" / name, own_registry / "linear" / number / name)
+    words = f"linear:{number} is not what .*: its artifact is another one now. Publish it as a new version."
+    if arm == "canary":  # it has no traffic
+        assert re.search(words, bind(catalogue, made).without["canary"])
+    else:
+        with pytest.raises(ModelRefused, match=words):
+            bind(catalogue, made)
+    assert bind(catalogue, made, held=binding.arms).arms == binding.arms  # what is held goes on
 
 
 def test_a_candidate_stays_what_it_was_when_its_alias_moves(catalogue, own_registry):

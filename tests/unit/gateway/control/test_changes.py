@@ -381,8 +381,8 @@ def move_alias(desk, **aliases: str) -> None:
 
 def test_an_abort_goes_back_to_what_was_there_though_the_alias_names_the_candidate_by_now(desk):
     desk.declare(ROLLOUT)
-    stable, candidate = desk.candidate("linear@champion"), desk.candidate("linear@challenger")
-    desk.changes.change("r", lambda _: Start(candidate, 1.0, {"stable": stable}), NOTE)
+    candidate = desk.candidate("linear@challenger")
+    desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
     move_alias(desk, champion="2", challenger="2")
     replica = desk.replica("new")
     entry = replica.change("r", lambda _: Abort(2.0, "It failed."), NOTE)
@@ -393,7 +393,7 @@ def test_an_abort_goes_back_to_what_was_there_though_the_alias_names_the_candida
 
 def test_an_abort_compares_with_what_is_served_and_not_with_a_registry_that_does_not_answer(desk):
     """The arm that takes over serves the version that is aborted, which only the replicas know."""
-    arms = {"stable": "linear@champion", "canary": "linear:2"}
+    arms = {"stable": "linear:2", "canary": "linear:2"}
     desk.declare({**SPLIT, "arms": arms})
     candidate = desk.candidate("linear:2")
     desk.served = {"stable": candidate, "canary": candidate}
@@ -431,13 +431,13 @@ def suppressed(work) -> None:
 
 @pytest.mark.parametrize("is_split", [True, False])
 def test_an_abort_takes_the_traffic_away_though_the_arm_that_takes_over_serves_the_same_version(desk, is_split):
-    """Nothing says what that arm served before, so the version that both serve is not put in quarantine."""
+    """That arm served no other version before, so the version that both serve is not put in quarantine."""
+    move_alias(desk, champion="2")
     arms = {"stable": "linear@champion", "canary": "linear:2"}
     desk.declare({**SPLIT, "arms": arms} if is_split else {**ROLLOUT, "arms": arms})
     candidate = desk.candidate("linear:2")
     if not is_split:
         desk.changes.change("r", lambda _: Start(candidate, 1.0), NOTE)
-    move_alias(desk, champion="2")
     entry = desk.replica("new").change("r", lambda _: Abort(2.0, "It failed.", "canary", candidate), NOTE)
     assert entry.document.weights == {"stable": 10_000, "canary": 0}
     assert entry.document.quarantine == ()

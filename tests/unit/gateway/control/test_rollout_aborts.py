@@ -38,7 +38,8 @@ def test_a_bad_canary_goes_even_when_its_step_is_over_and_its_alias_has_moved(si
     site.count("canary", 12, errors=8)
     site.follow("1")
     site.tick(after_s=60)
-    assert site.what() == ["apply", "start", "abort canary: errors"]
+    assert site.what() == ["apply", "start", "abort canary: errors", "follow canary to 1"]
+    assert site.stands() == ("ABORTED", 0)
 
 
 def test_one_error_of_a_canary_is_not_enough(site):

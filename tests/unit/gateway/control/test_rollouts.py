@@ -73,7 +73,7 @@ def test_a_new_version_is_followed_and_judged_by_what_it_does_itself(site, own_r
     site.replica.candidates = lambda _: {**serving, "canary": site.document().rollout.candidate}
     site.tick()
     assert site.what() == ["apply", "start", "follow to 3"]
-    assert site.newest().why == "The alias names version 3 now."
+    assert site.newest().why == "linear@challenger names version 3 now."
     assert site.document().rollout.candidate.version == "3"
     site.count("canary", 40, errors=30, model="2")  # late records of the one before
     site.count("stable", 400)

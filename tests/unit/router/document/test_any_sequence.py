@@ -26,17 +26,19 @@ from router.document.commands import (
     apply,
 )
 from router.document.document import Candidate, Document, from_dict, to_dict
+from router.document.follow import Named, following
 from router.document.phase import PINNED, UNDER_WAY, Event, Phase
 from router.document.quarantine import find_quarantined, refuse_quarantined
-from router.document.rollout import due_event, must_follow
+from router.document.rollout import due_event
 from router.draw.assignment import BUCKETS
 from router.draw.slots import owners
 from router.errors import Rejected
 from router.snapshot import Pin, compile_route, references
 from router.spec.parse import parse_spec
+from router.spec.spec import RouteSpec
 
 VERSIONS = [Candidate(str(number), f"digest-{number}") for number in range(1, 5)]
-ARMS = {"a": "m@one", "b": "m@two", "c": "m:3"}
+ARMS = st.sampled_from([{"a": "m@one", "b": "m@two", "c": "m:3"}, {"a": "m@two", "b": "m@two", "c": "m:3"}])
 STEPS = st.sampled_from([["1%", "5%", "25%"], ["2%", {"weight": "50%", "approve": True}], ["100%"], ["10%", "30%"]])
 LIMITS = st.sampled_from([None, {"b": {"ceiling": "30%"}}, {"b": {"ceiling": "10%"}, "c": {"ceiling": "60%"}}])
 SHARES = st.sampled_from([Fraction(0), Fraction(1, 100), Fraction(1, 3), Fraction(1, 2), Fraction(1)])
@@ -44,14 +46,17 @@ SHARES = st.sampled_from([Fraction(0), Fraction(1, 100), Fraction(1, 3), Fractio
 
 @st.composite
 def declarations(draw: st.DrawFn) -> dict[str, Any]:
-    raw: dict[str, Any] = {"route": "r", "arms": ARMS, "limits": draw(LIMITS), "fallback": draw(st.sampled_from("ac"))}
+    raw: dict[str, Any] = {"route": "r", "arms": draw(ARMS), "limits": draw(LIMITS)}
+    raw["fallback"] = draw(st.sampled_from("ac"))
     raw["holdout"] = draw(st.sampled_from([None, "5%"]))
     raw["shadow"] = draw(st.sampled_from([None, [{"arm": "m:4"}, {"arm": "b"}]]))
     if draw(st.sampled_from([False, False, False, True])):
         split = st.sampled_from([["60%", "10%", "30%"], ["100%", 0, 0], [0.35, 0.05, 0.6]])
         return {**raw, "split": dict(zip("abc", draw(split), strict=True))}
     base = draw(st.sampled_from(["a", {"a": "50%", "c": "50%"}]))
-    return {**raw, "rollout": {"of": "b", "from": base, "steps": draw(STEPS), "every": "10s", "samples": 5}}
+    starts = draw(st.sampled_from(["by_hand", "by_alias"]))
+    steps = {"of": "b", "from": base, "steps": draw(STEPS), "every": "10s", "samples": 5, "starts": starts}
+    return {**raw, "rollout": steps}
 
 
 class Machine(RuleBasedStateMachine):
@@ -68,11 +73,15 @@ class Machine(RuleBasedStateMachine):
         return self.history[-1]
 
     def bound(self, document: Document) -> dict[str, Candidate]:
-        """Return the version to which the registry binds each reference, as the gateway does."""
+        """Return the version that serves each name, as the gateway does."""
         return {
             name: self.aliases[ref.alias] if ref.alias is not None else VERSIONS[int(ref.version) - 1]
             for name, ref in references(document).items()
         }
+
+    def named(self, spec: RouteSpec) -> dict[str, Candidate]:
+        """Return what each alias names now."""
+        return {name: self.aliases[ref.alias] for name, ref in spec.aliases.items()}
 
     def run(self, command: Command) -> bool:
         """Apply a command as the gateway does. Reject it if an arm would serve a version in quarantine."""
@@ -94,7 +103,7 @@ class Machine(RuleBasedStateMachine):
             spec = parse_spec(raw)
         except Rejected:
             spec = parse_spec({**raw, "limits": None})
-        assert self.run(Declare(spec, self.now_s))
+        assert self.run(Declare(spec, self.now_s, self.named(spec)))
 
     @rule(raw=declarations())
     def declare(self, raw: dict[str, Any]) -> None:
@@ -102,7 +111,7 @@ class Machine(RuleBasedStateMachine):
             spec = parse_spec(raw)
         except Rejected:
             return
-        self.run(Declare(spec, self.now_s))
+        self.run(Declare(spec, self.now_s, self.named(spec)))
 
     @rule(seconds=st.sampled_from([1.0, 9.0, 10.0, 100.0]), samples=st.sampled_from([0, 5]))
     def tick(self, seconds: float, samples: int) -> None:
@@ -114,19 +123,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(alias=st.sampled_from(["one", "two"]), version=st.sampled_from(VERSIONS))
     def move_alias(self, alias: str, version: Candidate) -> None:
-        """Let arms follow their alias unless that would serve a version in quarantine, as the gateway does."""
-        before = dict(self.aliases)
         self.aliases[alias] = version
-        try:
-            refuse_quarantined(self.document, self.bound(self.document))
-        except Rejected:
-            self.aliases = before
-            return
-        rollout = self.document.spec.rollout
-        if rollout is not None and self.document.spec.arms[rollout.of].alias is not None:
-            now = self.aliases[self.document.spec.arms[rollout.of].alias]
-            if must_follow(self.document, now):
-                assert self.run(Follow(now, self.now_s))
+
+    @rule()
+    def follow(self) -> None:
+        """Make what is due, as the gateway does. What was made is not due again."""
+        self.now_s += 400
+        for _ in range(4):
+            named = {name: Named(each) for name, each in self.named(self.document.spec).items()}
+            due = following(self.document, named, self.now_s).due
+            assert not due or any(self.run(each.command) for each in due)
+            self.now_s += 400
+        assert not due
 
     @rule(arm=st.sampled_from("abc"), share=SHARES, other=st.sampled_from("abc"), more=SHARES)
     def shift(self, arm: str, share: Fraction, other: str, more: Fraction) -> None:
@@ -166,7 +174,9 @@ class Machine(RuleBasedStateMachine):
     def undo(self, data: st.DataObject) -> None:
         then = data.draw(st.sampled_from(self.history))
         kept = self.document.quarantine
-        if self.run(Undo(then, self.now_s)):
+        if self.run(Undo(then, self.now_s, self.named(then.spec))):
+            named = {name: Named(each) for name, each in self.named(then.spec).items()}
+            assert not any(isinstance(each.command, Follow) for each in following(self.document, named, 1e9).due)
             assert self.document.slots == then.slots
             assert self.document.quarantine == kept
             assert due_event(self.document, 1e6, 10**6) is None
@@ -200,6 +210,15 @@ class Machine(RuleBasedStateMachine):
             assert state.phase not in UNDER_WAY or own <= (document.spec.limits or {}).get("b", _ALL).ceiling
             if state.phase in PINNED:
                 assert find_quarantined(document, document.spec.arms[rollout.of].model, state.candidate.digest) is None
+
+    @invariant()
+    def every_alias_is_bound(self) -> None:
+        for document in self.history[-1:]:
+            assert document.bound.keys() == document.followed.keys() | document.bound.keys()
+            assert document.bound.keys() == document.spec.aliases.keys()
+            state, rollout = document.rollout, document.spec.rollout
+            if state is not None and state.phase in PINNED and rollout.of in document.bound:
+                assert document.bound[rollout.of] == state.candidate
 
     @invariant()
     def nothing_in_quarantine_answers(self) -> None:

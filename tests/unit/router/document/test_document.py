@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Shift, Start, apply
-from router.document.document import Document, RolloutState, from_dict, to_dict
+from router.document.document import Candidate, Document, Followed, RolloutState, from_dict, to_dict
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
@@ -166,3 +166,21 @@ def test_the_state_of_a_rollout_is_stored(ready):
     }
     assert read_back(paused) == paused
     assert parse_spec(ROLLOUT) == paused.spec
+
+
+def test_what_the_other_arms_of_an_older_rollout_served_is_what_they_are_bound_to(begun):
+    """Before decision 023, an arm whose alias named the candidate went on with what it served before."""
+    stored = to_dict(begun(arms={"stable": "m@champion", "canary": "m@challenger", "c": "m:3"}, **{"from": "stable"}))
+    del stored["bound"]
+    stored["rollout"]["others"] = {"stable": ["1", "digest-1"], "c": ["3", "digest-3"]}
+    assert from_dict(stored).bound == {"stable": Candidate("1", "digest-1")}
+
+
+def test_the_bindings_and_what_is_known_of_them_are_stored(ready):
+    bound = {"stable": Candidate("1", "digest-1"), "canary": Candidate("2", "digest-2")}
+    known = {
+        "stable": Followed(Candidate("0", "digest-0"), "digest-3", (1.5, 2.5)),
+        "canary": Followed(held="digest-4"),
+    }
+    document = replace(ready(), bound=bound, followed=known)
+    assert from_dict(json.loads(json.dumps(to_dict(document)))) == document

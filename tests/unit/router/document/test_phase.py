@@ -17,6 +17,7 @@ from router.document.commands import (
     Resume,
     Shift,
     Start,
+    Withdraw,
     apply,
 )
 from router.document.document import Document, RolloutState, to_dict
@@ -41,6 +42,7 @@ COMMANDS = {
     Event.HOLD: [Hold()],
     Event.FINISH: [Advance(T0)],  # from the last step
     Event.FOLLOW: [Follow(V3, T0)],
+    Event.WITHDRAW: [Withdraw(V3, T0)],
 }
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, apply
-from router.document.document import Candidate, Document
+from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, Withdraw, apply
+from router.document.document import Document
 from router.document.phase import Event, Phase
-from router.document.rollout import due_event, must_follow
+from router.document.rollout import due_event
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
-from tests.unit.router.support import STEP_S, T0, V2, V3
+from tests.unit.router.support import STEP_S, T0, V1, V3
 
 
 def tick(document: Document, now_s: float, samples: int = 10**6) -> Document:
@@ -152,24 +152,21 @@ def test_each_step_moves_no_more_than_it_must(begun):
     assert grown.slots == {"stable": ((0, 9500),), "canary": ((9900, 100), (9500, 400))}
 
 
-def test_a_rollout_follows_the_alias_of_its_candidate(begun):
+def test_a_rollout_that_follows_its_alias_begins_anew(begun):
     document = tick(begun(), T0 + STEP_S)
-    assert not must_follow(document, V2)
-    assert not must_follow(document, Candidate("2-again", V2.digest))  # another name for the same content
-    assert must_follow(document, V3)
     moved = apply(document, Follow(V3, T0 + 900))
     assert stands(moved) == ("PROGRESSING", 0, 100)
     assert (moved.rollout.candidate, moved.rollout.since_s, moved.rollout.since_version) == (V3, T0 + 900, 4)
     assert (moved.trial_version, moved.trial_s) == (4, T0 + 900)  # requests of version 2 do not count
+    assert apply(apply(document, Hold()), Follow(V3, T0)).rollout.phase is Phase.PROGRESSING
 
 
-def test_what_waits_follows_and_what_does_not_move_stays(begun, ready, declared, after):
-    waiting = apply(begun(), Hold())
-    assert must_follow(waiting, V3)
-    assert apply(waiting, Follow(V3, T0)).rollout.phase is Phase.PROGRESSING
-    paused = after(begun(), Shift({"canary": 0}))
-    for document in (paused, ready(), declared(a="100%")):
-        assert not must_follow(document, V3)
+def test_a_rollout_that_is_withdrawn_blames_no_version(begun):
+    document = tick(begun(), T0 + STEP_S)
+    withdrawn = apply(document, Withdraw(V1, T0 + 900))
+    assert (stands(withdrawn), withdrawn.rollout.candidate) == (("READY", 0, 0), None)
+    assert (withdrawn.quarantine, withdrawn.weights["stable"]) == ((), 10_000)
+    assert withdrawn.bound["canary"] == V1
 
 
 def test_the_candidate_serves_as_the_version_that_it_began_with(begun, ready):

@@ -7,7 +7,7 @@ import pytest
 from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Resume, Shift, Start, apply
 from router.document.document import QuarantinedVersion
 from router.document.phase import TRANSITIONS, Event, Phase
-from router.document.rollout import due_event, must_follow
+from router.document.rollout import due_event
 from router.errors import Rejected
 from router.snapshot import references
 from router.spec.spec import ArmRef
@@ -112,11 +112,6 @@ def test_what_was_aborted_does_not_start_again_until_it_is_released(begun, after
     assert apply(aborted, Start(V3, LATER)).rollout.candidate == V3
     again = after(aborted, Release("2"), Start(V2, LATER))
     assert (again.rollout.phase, again.weights["canary"], again.quarantine) == (Phase.PROGRESSING, 100, ())
-
-
-def test_a_rollout_does_not_follow_into_quarantine(begun, after):
-    second = after(begun(), Abort(T0, "It fails."), Start(V3, T0))
-    assert not must_follow(second, V2)
 
 
 def test_what_was_promoted_may_start_again_with_another_version(begun, after):

@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Abort, Advance, Declare, Follow, Hold, Pause, Promote, Resume, Shift, Start, apply
-from router.document.document import Candidate, Document
-from router.evidence.due import abort_due, follow_due, may_be_due, step_due
+from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift, Start, apply
+from router.document.document import Document
+from router.evidence.due import abort_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
@@ -83,29 +83,6 @@ def test_of_a_split_each_arm_is_aborted_by_itself():
     assert [held.version for held in second.quarantine] == ["2", "3"]
 
 
-def test_a_version_that_the_alias_names_now_is_followed(begun):
-    document = begun()
-    change = follow_due(document, V3, T0 + 5)
-    assert (change.command, change.what, change.finding) == (Follow(V3, T0 + 5), "follow to 3", None)
-    assert change.why == "The alias names version 3 now."
-    assert apply(document, change.command).rollout.candidate == V3
-
-
-def test_the_same_content_under_another_name_is_nothing_new(begun):
-    assert follow_due(begun(), V2, T0) is None
-    assert follow_due(begun(), Candidate("renamed", V2.digest), T0) is None
-
-
-def test_what_is_in_quarantine_is_not_followed(begun, after):
-    document = after(begun(candidate=V3), Abort(T0, "bad"), Start(V2, T0))
-    assert follow_due(document, V3, T0) is None
-
-
-@pytest.mark.parametrize("command", [Pause(), Promote(T0), Abort(T0, "bad")])
-def test_a_rollout_that_stands_still_follows_nothing(begun, after, command):
-    assert follow_due(after(begun(), command), V3, T0) is None
-
-
 def test_a_step_that_is_over_leads_to_the_next(begun):
     document = begun()
     assert step_due(document, (), 40, STEP_S - 1, T0 + STEP_S) is None
@@ -127,9 +104,8 @@ def test_a_step_that_needs_approval_waits_for_it(begun, after):
     assert after(waiting, Resume(T0 + STEP_S)).weights["canary"] == 500
 
 
-def test_a_split_has_no_steps_and_follows_nothing():
+def test_a_split_has_no_steps():
     assert step_due(split(), (), 10**9, 10**9, T0 + STEP_S) is None
-    assert follow_due(split(), V3, T0) is None
 
 
 def test_no_step_is_over_by_itself_while_a_guardrail_is_blind(begun):

@@ -7,7 +7,7 @@ import pytest
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.parse_rollout import MAX_SAMPLES, MAX_STEPS
-from router.spec.spec import RolloutSpec, Step
+from router.spec.spec import RolloutSpec, Starts, Step
 
 ARMS = {"a": "m:1", "b": "m:2", "c": "m:3"}
 OF_C = {"of": "c", "from": "a", "steps": ["5%", "50%"], "every": "10m"}
@@ -106,3 +106,24 @@ def test_a_rollout_is_a_mapping(raw):
 def test_a_single_arm_cannot_be_rolled_out():
     with pytest.raises(Rejected, match=r"rollout.from must say which arms"):
         parse_spec({"route": "r", "arms": {"a": "m:1"}, "rollout": {"of": "a", "steps": ["5%"], "every": "1m"}})
+
+
+@pytest.mark.parametrize("starts", list(Starts))
+def test_a_rollout_says_what_begins_it(starts):
+    arms = {"a": "m@champion", "c": "m@challenger"}
+    raw = {"route": "r", "arms": arms, "rollout": {**OF_C, "starts": str(starts)}}
+    assert parse_spec(raw).rollout.starts is starts
+    assert rollout().starts is Starts.BY_HAND
+
+
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        ("by_alias", "rollout.starts is by_alias, so arm c must be bound to model@alias, not to m:3"),
+        ("soon", "rollout.starts must be by_hand or by_alias, not 'soon'"),
+        (True, "rollout.starts must be by_hand or by_alias, not True"),
+    ],
+)
+def test_what_begins_a_rollout_must_be_possible(starts, words):
+    with pytest.raises(Rejected, match=words):
+        rollout(starts=starts)

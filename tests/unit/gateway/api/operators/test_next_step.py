@@ -105,3 +105,16 @@ def test_while_a_guardrail_is_blind_nothing_comes_by_itself():
     blind = next_step(rollout(START), 7, 400, is_blind=True)
     assert blind == "Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote r` without it."
     assert next_step(rollout(), 0, 0, is_blind=True) == next_step(rollout(), 0, 0)
+
+
+def test_a_rollout_that_starts_by_alias_says_which_version_it_waits_beyond():
+    arms = {"stable": "m@champion", "canary": "m@champion"}
+    steps = {"of": "canary", "steps": ["1%"], "every": "10m", "starts": "by_alias"}
+    spec, one, two = parse_spec({"route": "r", "arms": arms, "rollout": steps}), Candidate("1", "a"), CANDIDATE
+    ready = apply(None, Declare(spec, 1.0, {"stable": one, "canary": one}))
+    until = "until m@champion names another version than"
+    assert next_step(ready, 0, 0.0) == (
+        f"`pointsman start r` begins it with 1%, {until} 1, which arm stable serves, too."
+    )
+    promoted = apply(apply(ready, Start(two, 2.0)), Promote(3.0))
+    assert next_step(promoted, 0, 0.0) == f"Nothing, {until} 18: arm canary has all the traffic."

@@ -214,14 +214,18 @@ def test_an_earlier_version_that_is_damaged_takes_only_its_routes_counts(both):
     assert (route["rollout"]["phase"], route["counts"]) == ("PAUSED", [])
 
 
-def test_without_its_registry_a_route_is_counted_but_not_judged(own_registry, tmp_path):
+@pytest.mark.parametrize("canary", ["linear:2", "linear@challenger"])
+def test_without_its_registry_a_route_is_counted_and_judged_only_if_it_is_known_what_it_serves(
+    own_registry, tmp_path, canary
+):
     with Operated(own_registry, tmp_path / "own.db") as own:
-        own.declare("rolled", ROLLOUT)
-    (own_registry / "linear" / "aliases.yaml").unlink()
+        own.declare("rolled", {**ROLLOUT, "arms": {**ROLLOUT["arms"], "canary": canary}})
+    own_registry.rename(tmp_path / "away")
     with Operated(own_registry, tmp_path / "own.db") as own:
         own.count("rolled", {("stable", REQUESTS): 7})
         route = own.status("rolled")
-        assert (route["guardrails"], route["worst"]) == ([], "UNDECIDED")
+        judged = [] if canary == "linear:2" else ["canary", "canary"]
+        assert ([each["arm"] for each in route["guardrails"]], route["worst"]) == (judged, "UNDECIDED")
         assert route["counts"][0] == {"arm": "stable", "requests": 7, "errors": 0, "left": 0}
 
 
