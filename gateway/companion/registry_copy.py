@@ -17,6 +17,7 @@ from gateway.telemetry.metric_table import (
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
 from registry_sync.copy import copy_folder, remove_other_copies
+from registry_sync.copy.copier import Adopt, no_adoption
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.sync import Sync
 from registry_sync.open import open_remote
@@ -69,8 +70,8 @@ class RegistryCopy:
         metrics.set_total(REGISTRY_COPIED, figures.failed, "failed")
 
 
-def open_sync(settings: Settings, trials: Trials) -> Sync:
-    """Return what keeps the copy.
+def open_sync(settings: Settings, trials: Trials, adopt: Adopt = no_adoption) -> Sync:
+    """Return what keeps the copy. `adopt` makes the manifest of a version that has none.
 
     Raises:
         RegistryUnavailable: there are no registries of the kind that the setting names.
@@ -80,6 +81,7 @@ def open_sync(settings: Settings, trials: Trials) -> Sync:
     return Sync(
         root,
         open_remote(settings.registry),
+        adopt=adopt,
         has_passed=trials.has_passed,
         every_s=settings.registry_every_s,
         max_bytes=settings.registry_copy_max_bytes,
