@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.fence import Fence
@@ -22,6 +23,7 @@ from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
 from gateway.control.tried_versions import TriedVersions
 from gateway.control.waits_file import WaitsFile
+from gateway.execution.checking.adopt import adopt
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
@@ -58,7 +60,11 @@ class Companion:
         versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
         view = NodeView(self._store, last_known, settings.spool)
-        self._copy = None if is_local(settings.registry) else RegistryCopy(open_sync(settings, trials, options), view)
+        self._copy = (
+            None
+            if is_local(settings.registry)
+            else RegistryCopy(open_sync(settings, trials, partial(adopt, options=options)), view)
+        )
         self._counter = LogCounter(self._store, settings.spool)
         self._versions, self._waits = versions, WaitsFile(settings.home)
         self._follower = Follower(self._reader, DetailsReader(catalogue.details, in_daemon_thread), versions)

@@ -3,10 +3,8 @@
 import threading
 import time
 from collections.abc import Mapping
-from functools import partial
 
 from gateway.companion.node_view import NodeView
-from gateway.execution.checking.adopt import adopt
 from gateway.execution.trial import Trials
 from gateway.settings import Settings
 from gateway.telemetry.metric_table import (
@@ -19,13 +17,13 @@ from gateway.telemetry.metric_table import (
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every
 from registry_sync.copy import copy_folder, remove_other_copies
+from registry_sync.copy.copier import Adopt, no_adoption
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.sync import Sync
 from registry_sync.open import open_remote
 from router.document.document import Document
 from router.snapshot import declared_references, references
 from router.spec.spec import ArmRef
-from runtimes.load_options import LoadOptions
 
 _POLL_S = 0.05
 """How often the files are looked for that ask for something. It costs three calls of stat(2)."""
@@ -72,8 +70,8 @@ class RegistryCopy:
         metrics.set_total(REGISTRY_COPIED, figures.failed, "failed")
 
 
-def open_sync(settings: Settings, trials: Trials, options: LoadOptions) -> Sync:
-    """Return what keeps the copy.
+def open_sync(settings: Settings, trials: Trials, adopt: Adopt = no_adoption) -> Sync:
+    """Return what keeps the copy. `adopt` makes the manifest of a version that has none.
 
     Raises:
         RegistryUnavailable: there are no registries of the kind that the setting names.
@@ -83,7 +81,7 @@ def open_sync(settings: Settings, trials: Trials, options: LoadOptions) -> Sync:
     return Sync(
         root,
         open_remote(settings.registry),
-        adopt=partial(adopt, options=options),
+        adopt=adopt,
         has_passed=trials.has_passed,
         every_s=settings.registry_every_s,
         max_bytes=settings.registry_copy_max_bytes,

@@ -15,7 +15,7 @@ from tests.unit.registry_sync.copy.support import Remote, adopt, away, nothing
 
 
 def document(**spec):
-    return first_document(parse_spec({"route": "r", **spec}), 0.0)
+    return first_document(parse_spec({"route": "r", **spec}), 0.0, {})
 
 
 @pytest.fixture

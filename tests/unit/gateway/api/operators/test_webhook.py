@@ -37,7 +37,13 @@ class Receiver:
         self.webhook = Webhook(secret, file, wall_s=lambda: NOW_S, clock_s=lambda: self.now_s)
         nothing = None
         operate = operate_router(
-            store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing, webhook=self.webhook
+            store=nothing,
+            catalogue=nothing,
+            changes=nothing,
+            desired=nothing,
+            view=nothing,
+            trials=nothing,
+            webhook=self.webhook,
         )
         self._app = create_app(nothing, operate, bytes)
 
