@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -84,3 +85,22 @@ def test_sigterm_ends_the_process_while_versions_load_and_an_operator_waits_for_
     watched.end()
     applying.join()
     assert 200 not in refused
+
+
+def test_the_step_of_a_version_that_is_being_tried_is_on_show_and_later_all_of_them(watched):
+    watched.start()
+    publish_slow(watched.models, "slow", "1", LOADS_FOR_S)
+    watched.declare({"route": "slow", "arms": {"a": "slow:1"}, "split": {"a": "100%"}})
+
+    def shown() -> dict[str, Any]:
+        return next((each for each in watched.request("GET", "/api/models").json() if each["model"] == "slow"), {})
+
+    wait_until(lambda: (shown().get("trying") or {}).get("step") == "load", shows=shown)
+    assert shown()["state"] == "LOADING"
+    wait_until(lambda: shown()["serves"], shows=shown)
+    version = shown()
+    assert (version["state"], version["trying"]) == ("READY", None)
+    seconds = {each["step"]: each["seconds"] for each in version["steps"]}
+    assert seconds["load"] >= LOADS_FOR_S
+    assert list(seconds)[-1] == "batching"
+    watched.end()
