@@ -128,12 +128,9 @@ def references(document: Document) -> dict[str, ArmRef]:
     These are every arm, and every shadow that is not an arm. Where the document says to which version an alias is
     bound, that is the reference, whatever version the alias names by now.
     """
-    return {
-        name: ref
-        if ref.alias is None or name not in document.bound
-        else ArmRef(ref.model, version=document.bound[name].version)
-        for name, ref in declared_references(document).items()
-    }
+    refs, bound = declared_references(document), document.bound
+    fixed = {name: bound[name].version for name, ref in refs.items() if ref.alias is not None and name in bound}
+    return refs | {name: ArmRef(refs[name].model, version=version) for name, version in fixed.items()}
 
 
 def declared_references(document: Document) -> dict[str, ArmRef]:

@@ -7,6 +7,7 @@ nothing due is looked at again once its document changes, or one of its aliases.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.control.binding import bind
@@ -20,6 +21,7 @@ from router.document.commands import Bind, apply
 from router.document.document import Candidate, Document
 from router.document.follow import FollowDue, Named, differs, following
 from router.errors import Rejected
+from router.snapshot import references
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 
@@ -137,10 +139,17 @@ class Follower:
         try:
             details = self._details.details(key)
         except StillLoading:
+            self._look_up(seen.document, ArmRef(ref.model, version=key.version))
             return Named(candidate, since_s=since_s) if seen.document.spec.require_tags else None
         except (RegistryError, ModelRefused):
             return Named(candidate, since_s=since_s)
         return Named(candidate, details.tags, since_s, origin=_origin(details))
+
+    def _look_up(self, document: Document, ref: ArmRef) -> None:
+        """Have everything read that a change will name, while the details of the new version are read."""
+        for each in (ref, *references(document).values()):
+            with suppress(RegistryError, ModelRefused):
+                self._versions.resolve(each)
 
     def _since(self, ref: ArmRef, candidate: Candidate | None, now_s: float) -> float:
         """Return since when an alias names a version, as far as it was seen."""

@@ -6,14 +6,17 @@ from fractions import Fraction
 import pytest
 import yaml
 
+from gateway.control.binding import candidate_of
 from gateway.control.changes import Note
 from gateway.control.follower import Follower
+from gateway.control.required_tags import require_tags
 from gateway.control.waits_file import WaitsFile, WaitsReader, with_waits
 from registry_sync.details_reader import DetailsReader
 from registry_sync.registries import Details
 from registry_sync.version import VersionKey
 from router.document.commands import Abort, Promote, Shift, Undo
 from router.errors import Rejected
+from router.spec.parse import parse_spec
 from store.interface import Report
 from store.sqlite.store import SQLiteStore
 from tests.support import linear
@@ -276,3 +279,17 @@ def test_details_are_read_again_after_a_while_and_forgotten_when_unused():
     reader.retain(set())
     reader.details(key)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("ref", ["linear@challenger", "linear:2"])
+def test_an_operators_command_follows_no_alias_to_a_version_without_the_tags(site, ref):
+    raw = {"route": "r", "arms": {"a": ref}, "split": {"a": "100%"}, "require_tags": {"approved": "true"}}
+    spec, catalogue = parse_spec(raw), site.replica.catalogue
+    named = candidate_of(catalogue, spec.arms["a"])
+    if ref == "linear:2":  # no alias led to it
+        require_tags(catalogue, spec, spec.arms["a"], named)
+        return
+    with pytest.raises(Rejected, match="lacks the tag approved=true in the registry; route r requires it"):
+        require_tags(catalogue, spec, spec.arms["a"], named)
+    tag(site, "2", "approved=true")
+    require_tags(catalogue, spec, spec.arms["a"], named)
