@@ -18,6 +18,8 @@ _LIBRARIES = {"sklearn": "sklearn", "lightgbm": "lightgbm", "xgboost": "xgboost"
 def bytes_without(manifest: Manifest, files: Files) -> int:
     """Import what runs the version, which is no part of it. Return what this process takes without the files.
 
+    What a library takes once, with its first model, is no part of the version either.
+
     Raises:
         ModelRefused: a library is not installed.
     """
@@ -26,6 +28,10 @@ def bytes_without(manifest: Manifest, files: Files) -> int:
     if library is not None:
         with suppress(ImportError):
             import_module(library)
+    if manifest.runtime == "onnx":
+        from runtimes.onnx.prepare import prepare  # ONNX Runtime is for versions of this kind alone
+
+        prepare()
     return own_bytes() - sum(map(len, files.values()))
 
 
