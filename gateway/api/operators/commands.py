@@ -192,8 +192,10 @@ class _Commands:
         if arm is None or document.rollout is not None:
             return Abort(time.time(), why, arm)
         check_arm(document, arm)
-        serving = self._view.candidates(document.spec.route) or {}  # this replica may be a moment behind the document
-        return Abort(time.time(), why, arm, serving.get(arm) or self._served(document, arm))
+        # This replica may be behind the document, and still serve what an alias named before: that is not to blame.
+        serving = self._view.candidates(document.spec.route) or {}
+        bound = binding_of(document, arm) or serving.get(arm) or self._served(document, arm)
+        return Abort(time.time(), why, arm, bound)
 
     def undo(self, document: Document, to: int | None) -> Undo:
         """Build the command with the document of version `to`, or of the previous version."""

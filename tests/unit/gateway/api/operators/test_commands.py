@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from gateway.control.replica_view import ReplicaView
+from router.document.document import Candidate
 from tests.unit.gateway.api.operators.support import ROLLOUT, SPLIT, Operated, refused
 
 
@@ -70,6 +72,15 @@ def test_an_arm_of_a_split_is_aborted_by_its_name(split):
     assert (entry["what"], entry["weights"]) == ("abort b", {"a": "100%", "b": "0%"})
     assert entry["quarantine"][0]["version"] == "2"
     assert "would serve linear:2" in refused(split.request("POST", "/api/routes/r/shift", {"weights": {"b": 5}}), 400)
+
+
+def test_an_abort_blames_what_the_arm_is_bound_to_also_where_a_replica_still_serves_what_was_before(
+    operated, monkeypatch
+):
+    operated.declare("r", {**SPLIT, "arms": {"a": "linear:1", "b": "linear@challenger"}})
+    behind = {arm: Candidate("1", "a digest") for arm in ("a", "b")}
+    monkeypatch.setattr(ReplicaView, "candidates", lambda *_: behind)
+    assert operated.make("r", "abort", arm="b")["quarantine"][0]["version"] == "2"
 
 
 def test_undo_goes_back_to_the_version_before_or_to_the_one_named(split):
