@@ -57,6 +57,13 @@ def test_what_a_server_answers_becomes_a_sentence(client, stub, answer, kind, se
         client.get(PATH, Models, {})
 
 
+@pytest.mark.parametrize("token", ["hunter2\n", "hunter2\0", "hunter2é"])
+def test_no_sentence_tells_a_token_that_cannot_be_sent(stub, token):
+    with pytest.raises(RegistryUnavailable, match="Is there a line end after it") as error:
+        MlflowClient(Server(stub.url, Bearer(token))).get(PATH, Models, {})
+    assert "hunter2" not in str(error.value)
+
+
 def test_another_host_gets_no_credentials(client, stub):
     """Neither does the same host under another path: a redirect is never followed."""
     with StubServer(lambda _: Answer({})) as other:
