@@ -204,6 +204,8 @@ class _Commands:
         earlier = document.version - 1 if to is None else to
         then, named = self._changes.version(document.spec.route, earlier), dict[str, Candidate]()
         for name, ref in then.spec.aliases.items():
-            with contextlib.suppress(RegistryError, ModelRefused):  # without the registry, what was bound counts
-                named[name] = candidate_of(self._catalogue, ref)
+            # An undo waits for no registry: what an alias named a moment ago counts, or else what was bound.
+            with contextlib.suppress(RegistryError, ModelRefused):
+                key, _ = self._catalogue.glance(ref)
+                named[name] = Candidate(key.version, key.digest)
         return Undo(then, time.time(), named)
