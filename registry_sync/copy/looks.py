@@ -47,7 +47,8 @@ class Looks:
 
     def is_due(self, now_s: float) -> bool:
         """Return True if a look has ended, or is to begin."""
-        return self._running.has_news() or now_s >= self._next_s or self._hurry.exists()
+        is_hurried = not self._is_running and self._hurry.exists()
+        return self._running.has_news() or now_s >= self._next_s or is_hurried
 
     def tick(
         self, models: frozenset[str], wants: Collection[Want], needed: Collection[VersionName], now_s: float
@@ -60,7 +61,7 @@ class Looks:
         if not self._is_running:
             if not self._is_time(models, wants, now_s):
                 return
-            is_hurried = self._hurry.exists()
+            is_hurried = not self._is_running and self._hurry.exists()
             self._hurry.unlink(missing_ok=True)
             self._is_running, self._began_s, self._asked_models = True, now_s, models
             self._work = partial(look, self._registry, models, self._details_due(needed, is_hurried, now_s))
