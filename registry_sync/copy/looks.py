@@ -61,7 +61,7 @@ class Looks:
         if not self._is_running:
             if not self._is_time(models, wants, now_s):
                 return
-            is_hurried = not self._is_running and self._hurry.exists()
+            is_hurried = self._hurry.exists()
             self._hurry.unlink(missing_ok=True)
             self._is_running, self._began_s, self._asked_models = True, now_s, models
             self._work = partial(look, self._registry, models, self._details_due(needed, is_hurried, now_s))
