@@ -15,12 +15,16 @@ from runtimes.runtime import Interruptible, Runtime, warm_up
 def load(files: Files, manifest: Manifest, options: LoadOptions, *, is_tried: bool = False) -> Runtime:
     """Return a runtime that has passed its warm-up: its outputs match the manifest.
 
-    With `is_tried` it has answered its golden requests in a trial, and is not given them again.
+    With `is_tried` it has passed a trial: its signature was checked, and its golden requests are not given again.
 
     Raises:
         ModelRefused: a file does not match its sha256 in the manifest, or a later step rejects the version.
     """
     verify(files, manifest)
+    if options.signature and not is_tried:  # what runs in a process of its own is not always tried before
+        from runtimes.signed import check_signature
+
+        check_signature(files, manifest, options.signature)
     runtime = warmed(loader_of(manifest.runtime)(files, manifest, options), manifest, options)
     if manifest.golden and not is_tried:
         golden = files[manifest.golden]

@@ -176,7 +176,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
         Golden requests are left out. They are made from answers, which may differ in the last bit between processors.
         """
-        further = {each.file: each.sha256 for each in self.files if each.file != self.golden}
+        return self._digest_of({each.file: each.sha256 for each in self.files if each.file != self.golden})
+
+    @property
+    def earlier_digest(self) -> str:
+        """What identified the artifact before decision 024, with golden requests. Documents of then still name it."""
+        return self._digest_of({each.file: each.sha256 for each in self.files})
+
+    def _digest_of(self, further: Mapping[str, str]) -> str:
         if not further:
             return self.sha256
         lines = (f"{sha256}  {file}\n" for file, sha256 in sorted({**further, self.file: self.sha256}.items()))

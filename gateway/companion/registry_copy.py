@@ -52,7 +52,8 @@ class RegistryCopy:
         now_s = time.monotonic()
         if not self._sync.is_due(now_s):
             return
-        self._sync.tick(document_refs(self._view.documents), now_s, may_evict=self._view.knows_documents)
+        may_evict = self._view.knows_documents  # before they are read: another thread may learn of them meanwhile
+        self._sync.tick(document_refs(self._view.documents), now_s, may_evict=may_evict)
         self._outage.note(self._sync.trouble)
         troubles = self._sync.troubles
         self._said = {name: self._said.get(name) or LogOnce("gateway.registry.version_not_copied") for name in troubles}

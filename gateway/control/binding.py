@@ -72,6 +72,8 @@ def bind(
         finally:
             del pending  # a cycle with this frame would keep the versions in memory
     refuse_quarantined(document, candidates(arms))
+    if document.quarantine:
+        refuse_quarantined(document, _earlier(arms))
     for name, found in _shadows(versions, document, retry, held, without):
         try:
             shadows[name] = _ready(found, f"Shadow {name}", arms)
@@ -111,6 +113,11 @@ def candidate_of(versions: Versions, ref: ArmRef) -> Candidate:
 def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
     """Return the version of each arm in the router's form."""
     return {name: Candidate(version.key.version, version.key.digest) for name, version in arms.items()}
+
+
+def _earlier(arms: Mapping[str, Version]) -> dict[str, Candidate]:
+    """Return the version of each arm as a quarantine from before decision 024 names it."""
+    return {name: Candidate(version.key.version, version.manifest.earlier_digest) for name, version in arms.items()}
 
 
 def require_released(
@@ -186,7 +193,7 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
 def _obtain(versions: Versions, document: Document, name: str, placement: str | None, retry: bool) -> Version:
     """Return the version of an arm or shadow, loaded into this process unless it runs in another one."""
     key, manifest = versions.resolve(references(document)[name])
-    _refuse_replaced(document, name, key)
+    _refuse_replaced(document, name, key, manifest)
     where = manifest.placement if placement is None else placement
     if where == "replica" and manifest.runtime in RUNS_CODE:
         raise ModelRefused(f"{key} {NOT_IN_REPLICA}")
@@ -195,10 +202,10 @@ def _obtain(versions: Versions, document: Document, name: str, placement: str | 
     return versions.load(key, manifest, retry=retry)
 
 
-def _refuse_replaced(document: Document, name: str, key: VersionKey) -> None:
+def _refuse_replaced(document: Document, name: str, key: VersionKey, manifest: Manifest) -> None:
     """Refuse a version whose artifact has changed: the document binds a name by digest, not only by version."""
     bound = binding_of(document, name)
-    if bound is None or bound.version != key.version or bound.digest == key.digest:
+    if bound is None or bound.version != key.version or bound.digest in (key.digest, manifest.earlier_digest):
         return
     rollout = document.spec.rollout
     is_candidate = rollout is not None and rollout.of == name

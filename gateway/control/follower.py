@@ -16,8 +16,8 @@ from registry_sync.details_reader import DetailsReader
 from registry_sync.errors import RegistryError, RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries import Details
-from registry_sync.version import VersionKey
-from router.document.commands import Bind, apply
+from registry_sync.version import VersionKey, VersionState
+from router.document.commands import Bind, Command, Follow, apply
 from router.document.document import Candidate, Document
 from router.document.follow import FollowDue, Named, differs, following
 from router.errors import Rejected
@@ -163,7 +163,7 @@ class Follower:
         troubles = []
         for each in due:
             try:
-                bind(self._versions, apply(document, each.command))
+                self._require_servable(document, each.command)
             except (RegistryError, ModelRefused, Rejected) as error:
                 is_one = not isinstance(each.command, Bind) or len(each.command.bound) == 1
                 if is_one:  # of several names, each is tried alone as well
@@ -171,6 +171,25 @@ class Follower:
             else:
                 return each, troubles
         return None, troubles
+
+    def _require_servable(self, document: Document, command: Command) -> None:
+        """Require that all versions of a changed document are there, and that those that are new have passed a trial.
+
+        Binding alone lets a name fail that the route does not need, and tries nothing that runs in another process.
+
+        Raises:
+            RegistryError, ModelRefused, Rejected: one cannot be served, or not yet.
+        """
+        after = apply(document, command)
+        without, refs = bind(self._versions, after).without, references(after)
+        for name in after.bound if isinstance(command, Bind | Follow) else ():
+            if after.bound[name] == document.bound.get(name):
+                continue
+            if name in without:
+                raise Rejected(without[name])
+            version = self._versions.load(*self._versions.resolve(refs[name]))
+            if version.state is not VersionState.READY:
+                raise ModelRefused(version.reason)
 
 
 def _origin(details: Details) -> str:

@@ -47,7 +47,8 @@ class Looks:
 
     def is_due(self, now_s: float) -> bool:
         """Return True if a look has ended, or is to begin."""
-        return self._running.has_news() or now_s >= self._next_s or self._hurry.exists()
+        is_hurried = not self._is_running and self._hurry.exists()
+        return self._running.has_news() or now_s >= self._next_s or is_hurried
 
     def tick(
         self, models: frozenset[str], wants: Collection[Want], needed: Collection[VersionName], now_s: float

@@ -6,6 +6,7 @@ file is named after its digest.
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -80,7 +81,7 @@ class Names:
         self._state: tuple[tuple[int, ...], State] | None = None
 
     def state(self) -> State:
-        """Return how the last look went. Before the first one, all times are long ago."""
+        """Return how the last look went. Before the first one since the machine's start, all times are long ago."""
         path = self._root / STATE
         stamp = _stamp(path)
         if stamp is None:
@@ -91,7 +92,8 @@ class Names:
                 known = self._state = stamp, _decode_state(path.read_bytes())
             except (OSError, msgspec.DecodeError):
                 return State()
-        return known[1]
+        found = known[1]
+        return found if found.written_s <= time.monotonic() else State(models=found.models)  # of another start
 
     def model(self, model: str) -> KnownModel | None:
         """Return what is known of a model, or None."""

@@ -25,6 +25,7 @@ class Room:
         self._book = book
         self._max_bytes = max_bytes
         self._needed: frozenset[VersionName] = frozenset()
+        self._may_evict = False
         self._reserved: dict[VersionName, tuple[int, Collection[str]]] = {}
         self._lock = threading.Lock()
 
@@ -49,23 +50,20 @@ class Room:
         with self._lock:
             self._reserved.pop(name, None)
 
-    def keep(self, needed: frozenset[VersionName]) -> None:
-        """Remove nothing of these versions from now on."""
+    def keep(self, needed: frozenset[VersionName], *, may_evict: bool) -> None:
+        """Remove nothing of these versions from now on; nothing at all unless `may_evict`."""
         with self._lock:
-            self._needed = needed
+            self._needed, self._may_evict = needed, may_evict
 
-    def tidy(self, models: Collection[str], *, may_evict: bool) -> None:
+    def tidy(self, models: Collection[str]) -> None:
         """Remove what is too much, and forget what is known of versions and models that are neither needed nor here.
 
         Raises:
             OSError: the disk does not allow it.
         """
         with self._lock:
-            needed = self._needed
-            if may_evict:
-                self._evict()
-            else:
-                self.bytes = sum(blob.size for blob in self._blobs.present().values())
+            needed, may_evict = self._needed, self._may_evict
+            self._evict()
         here = self._blobs.present()
         for model, known in self._book.models.items() if may_evict else ():
             gone = [v for v, each in known.versions.items() if (model, v) not in needed and not is_whole(each, here)]
@@ -76,12 +74,12 @@ class Room:
                 self._book.forget(model)
 
     def _evict(self) -> tuple[int, int]:
-        """Return the limit, and the size of the copy with what is being fetched, after removing what is above it."""
+        """Return the limit, and the size of the copy with what is being fetched. First remove what may go."""
         blobs = self._blobs.present()
         own = sum(blob.size for blob in blobs.values())
         limit = limit_bytes(self._max_bytes, self._blobs.free_bytes(), own)
         coming = sum(size for size, _ in self._reserved.values())
-        if own + coming > limit:
+        if own + coming > limit and self._may_evict:
             kept = kept_digests(self._needed, self._book.models)
             kept.update(*(digests for _, digests in self._reserved.values()))
             before_s = now_s() - _JUST_USED_S

@@ -110,13 +110,13 @@ class Sync:
         self._looks.tick(models, wants, self._needed, now_s)
         known = self._book.models
         self._needed = needed_versions(refs, wants, known)
-        self._room.keep(self._needed)
+        self._room.keep(self._needed, may_evict=may_evict)
         missing = missing_versions(self._needed, known, self._blobs.present())
         due = self._tries.due(missing, self._needed, wants, now_s)
         for name in sorted(self._copying | due.keys()):
             self._ask(name, due.get(name, True), now_s)
         self._tries.retain(self._needed)
-        self._room.tidy(models, may_evict=may_evict)
+        self._room.tidy(models)
 
     def _ask(self, name: VersionName, is_asked: bool, now_s: float) -> None:
         """Begin to copy a version, or take the result. A copy that is not needed any more goes on to its end."""

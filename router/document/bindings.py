@@ -109,8 +109,11 @@ def undone_bindings(document: Document, then: Document, named: Mapping[str, Cand
     return bound, _without_empty(followed)
 
 
-def away_from_quarantine(document: Document, aborted: str) -> Document:
-    """Return the document in which no other arm is bound to a version in quarantine, if it has an earlier version."""
+def away_from_quarantine(document: Document, aborted: str, at_s: float) -> Document:
+    """Return the document in which no other arm is bound to a version in quarantine, if it has an earlier version.
+
+    Evidence about the versions that these arms leave does not count any more.
+    """
     moved = {}
     for arm, ref in document.spec.arms.items():
         bound, before = document.bound.get(arm), document.followed.get(arm, Followed()).before
@@ -120,7 +123,9 @@ def away_from_quarantine(document: Document, aborted: str) -> Document:
         is_held, is_held_before = (find_quarantined(document, ref.model, each) is not None for each in digests)
         if is_held and not is_held_before:
             moved[arm] = before
-    return rebound(document, moved) if moved else document
+    if not moved:
+        return document
+    return replace(rebound(document, moved), trial_version=document.version + 1, trial_s=at_s)
 
 
 def hold_digests(document: Document, digests: Mapping[str, str]) -> Document:

@@ -204,7 +204,7 @@ def _abort(document: Document, command: Abort) -> Document:
         return emptied
     model = spec.arms[command.arm].model
     held = add_to_quarantine(emptied, model=model, candidate=bound, at_s=command.at_s, why=command.why)
-    return away_from_quarantine(held, command.arm)
+    return away_from_quarantine(held, command.arm, command.at_s)
 
 
 def _release(document: Document, command: Release) -> Document:

@@ -6,6 +6,7 @@ from router.document import rollout
 from router.document.bindings import declared_bindings
 from router.document.document import Candidate, Document
 from router.document.phase import Event
+from router.document.promoted_base import based_on_promoted
 from router.errors import Rejected
 from router.refusals import short_repr
 from router.spec.spec import Starts
@@ -14,7 +15,8 @@ from router.spec.spec import Starts
 def promote_shadow(document: Document, name: str, candidate: Candidate, at_s: float) -> Document:
     """Begin the rollout of a shadow's version. If the shadow is the candidate's arm already, only begin the rollout.
 
-    An arm that is bound to a version from now on follows no alias, so an operator starts its next rollout.
+    An arm that is bound to a version from now on follows no alias, so an operator starts its next rollout. If this one
+    starts by alias, the other arms are first bound to the version that was promoted, if one was.
 
     Raises:
         Rejected: if there is no such shadow, it is another arm, or the rollout cannot begin now.
@@ -37,6 +39,7 @@ def promote_shadow(document: Document, name: str, candidate: Candidate, at_s: fl
         shadows=tuple(each for each in spec.shadows if each is not shadow),
         rollout=replace(current, starts=starts),
     )
-    bound, followed = declared_bindings(document, declared, {})
-    changed = replace(document, spec=declared, bound=bound, followed=followed)
+    based = based_on_promoted(document)
+    bound, followed = declared_bindings(based, declared, {})
+    changed = replace(based, spec=declared, bound=bound, followed=followed)
     return rollout.begin(changed, Event.START, candidate, at_s)

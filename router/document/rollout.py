@@ -133,7 +133,7 @@ def abort(document: Document, at_s: float, why: str, *, is_held: bool) -> Docume
         return aborted
     model = document.spec.arms[rollout.of].model
     held = add_to_quarantine(aborted, model=model, candidate=state.candidate, at_s=at_s, why=why)
-    return away_from_quarantine(held, rollout.of)
+    return away_from_quarantine(held, rollout.of, at_s)
 
 
 def advance(document: Document, at_s: float) -> Document:

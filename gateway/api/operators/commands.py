@@ -192,8 +192,10 @@ class _Commands:
         if arm is None or document.rollout is not None:
             return Abort(time.time(), why, arm)
         check_arm(document, arm)
-        serving = self._view.candidates(document.spec.route) or {}  # this replica may be a moment behind the document
-        return Abort(time.time(), why, arm, serving.get(arm) or self._served(document, arm))
+        # This replica may be behind the document, and still serve what an alias named before: that is not to blame.
+        serving = self._view.candidates(document.spec.route) or {}
+        bound = binding_of(document, arm) or serving.get(arm) or self._served(document, arm)
+        return Abort(time.time(), why, arm, bound)
 
     def undo(self, document: Document, to: int | None) -> Undo:
         """Build the command with the document of version `to`, or of the previous version."""
@@ -202,6 +204,8 @@ class _Commands:
         earlier = document.version - 1 if to is None else to
         then, named = self._changes.version(document.spec.route, earlier), dict[str, Candidate]()
         for name, ref in then.spec.aliases.items():
-            with contextlib.suppress(RegistryError, ModelRefused):  # without the registry, what was bound counts
-                named[name] = candidate_of(self._catalogue, ref)
+            # An undo waits for no registry: what an alias named a moment ago counts, or else what was bound.
+            with contextlib.suppress(RegistryError, ModelRefused):
+                key, _ = self._catalogue.glance(ref)
+                named[name] = Candidate(key.version, key.digest)
         return Undo(then, time.time(), named)

@@ -19,7 +19,6 @@ from gateway.execution.checking.chain import (
 )
 from gateway.execution.checking.memory import bytes_without
 from gateway.execution.checking.messages import NewVersion, RegistryVersion, Result, RowsTried, ToCheck, VersionFolder
-from gateway.execution.checking.signature import check_signature
 from gateway.execution.checking.steps import Steps
 from registry_sync.open import open_registry
 from registry_sync.publish.absent_packages import absent_packages
@@ -32,6 +31,7 @@ from runtimes.load_options import LoadOptions
 from runtimes.manifest import MANIFEST, Files, Manifest
 from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from runtimes.runtime import Runtime
+from runtimes.signed import check_signature
 
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 

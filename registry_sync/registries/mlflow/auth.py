@@ -25,12 +25,25 @@ class Bearer(httpx.Auth):
     """A token that does not change."""
 
     def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
+        self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the token."""
-        request.headers["Authorization"] = self._header
+        """Add the token. Raises like `bearer`."""
+        request.headers["Authorization"] = bearer(self._token)
         yield request
+
+
+def bearer(token: str) -> str:
+    """Return the header with a token.
+
+    Raises:
+        RegistryUnavailable: it cannot be in a header. The sentence does not tell it, but httpx's would.
+    """
+    if token.isascii() and token.isprintable():
+        return f"Bearer {token}"
+    raise RegistryUnavailable(
+        "The token for MLflow has a character that no token has. Is there a line end after it in its file or variable?"
+    )
 
 
 class SigV4(httpx.Auth):

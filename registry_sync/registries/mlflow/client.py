@@ -4,6 +4,7 @@ Redirects are not followed, so no other host gets the credentials. Each error be
 """
 
 import contextlib
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -25,6 +26,8 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 _MOST_CHARACTERS = 300
 _MOST_PAGES = 1000
+_PAGES_WITHIN_S = 60.0
+"""For a whole list: each page has a limit of its own, and a thousand slow ones would take hours."""
 _MISSING = ("DOES_NOT_EXIST", "NOT_FOUND")
 _NO_ENDPOINT = "ENDPOINT_NOT_FOUND"
 
@@ -58,13 +61,14 @@ class MlflowClient:
     def pages(self, path: str, answer: type[Answer], params: Mapping[str, str | int]) -> Iterator[Answer]:
         """Ask for one page after the other. Raises like `get`."""
         token: str | None = ""
+        until_s = time.monotonic() + _PAGES_WITHIN_S
         for _ in range(_MOST_PAGES):
             page = self.get(path, answer, {**params, "page_token": token} if token else params)
             yield page
             before, token = token, getattr(page, "next_page_token", None)
             if not token:
                 return
-            if token == before:
+            if token == before or time.monotonic() > until_s:
                 break
         raise RegistryUnavailable(f"{self.server.url} never ends its list of {path}.")
 

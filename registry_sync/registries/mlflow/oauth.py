@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from registry_sync.errors import RegistryUnavailable
+from registry_sync.registries.mlflow.auth import bearer
 from registry_sync.registries.mlflow.bounded import TIMEOUT, read_bounded
 
 _BEFORE_ITS_END_S = 40.0
@@ -61,10 +62,10 @@ class ClientCredentials(httpx.Auth):
             RegistryUnavailable: the issuer gives none.
         """
         token = self._current("")
-        request.headers["Authorization"] = f"Bearer {token}"
+        request.headers["Authorization"] = bearer(token)
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            request.headers["Authorization"] = f"Bearer {self._current(token)}"
+            request.headers["Authorization"] = bearer(self._current(token))
             yield request
 
     def _current(self, refused: str) -> str:

@@ -19,7 +19,7 @@ from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
 from runtimes.manifest_text import parse_manifest
 from tests.support.models import onnx_content
-from tests.unit.gateway.execution.checking.test_signature import public_file, signed, statement
+from tests.unit.runtimes.test_signed import public_file, signed, statement
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
 SAID = {

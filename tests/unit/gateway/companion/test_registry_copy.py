@@ -31,6 +31,25 @@ def test_everything_that_a_document_names_is_wanted():
     assert {str(ref) for ref in document_refs({"r": split})} == {"m@champion", "m:2", "n:3"}
 
 
+def test_nothing_is_removed_if_the_documents_become_known_while_they_are_read(tmp_path, remote):
+    class View:
+        """The store is read by another thread just after the documents were read here."""
+
+        knows_documents = False
+
+        @property
+        def documents(self):
+            self.knows_documents = True
+            return {}
+
+    ticks = []
+    sync = SimpleNamespace(
+        is_due=lambda _: True, tick=lambda *_, may_evict: ticks.append(may_evict), trouble="", troubles={}
+    )
+    RegistryCopy(sync, View()).look()
+    assert ticks == [False]
+
+
 def test_the_copy_is_made_and_its_metrics_say_how_it_goes(tmp_path, remote):
     view = SimpleNamespace(documents={"r": document(arms={"a": "m@champion"}, split={"a": 1})}, knows_documents=True)
     copy = RegistryCopy(Sync(tmp_path, remote, start=at_once, adopt=adopt, every_s=0.01), view)

@@ -1,11 +1,14 @@
 """Arms and shadows are binding to loaded versions that have one signature."""
 
+import hashlib
 import re
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from onnx import helper
 
 from gateway.control.binding import bind, candidate_of, candidates, places
@@ -16,7 +19,7 @@ from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.version import VersionState
-from router.document.commands import Abort, Declare, Release, Shift, Start, apply
+from router.document.commands import Abort, Declare, Promote, Release, Shift, Start, apply
 from router.document.document import Candidate, Document
 from router.errors import Rejected
 from router.spec.parse import parse_spec
@@ -24,7 +27,7 @@ from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
-from runtimes.manifest_text import manifest_to_yaml
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from tests.support.models import onnx_content, write_version
 from tests.unit.runtimes.python.support import ADDS, files_of, manifest_of
 
@@ -285,3 +288,36 @@ def test_a_disagreement_guardrail_has_the_trusted_arm_answer_beside_the_candidat
     made = rollout(guardrails=[{"disagreement": {"above": "5%"}}])
     assert list(bind(catalogue, made).shadows) == ["stable"]
     assert ("linear:1", "process", True) in names(catalogue, made)
+
+
+@pytest.fixture
+def golden(own_registry) -> Path:
+    """Give version 2 golden requests, as `pointsman models add` does."""
+    folder = own_registry / "linear" / "2"
+    (folder / "golden.json").write_text("[]")
+    said = yaml.safe_load((folder / "model.yaml").read_text())
+    files = [{"file": "golden.json", "sha256": hashlib.sha256(b"[]").hexdigest()}]
+    (folder / "model.yaml").write_text(yaml.safe_dump({**said, "golden": "golden.json", "files": files}))
+    return folder
+
+
+@pytest.fixture
+def earlier(golden) -> Candidate:
+    """Return version 2 as a document from before decision 024 names it: its digest was that of all files."""
+    manifest = parse_manifest((golden / "model.yaml").read_text())
+    lines = [f"{sha256}  {file}\n" for file, sha256 in sorted(manifest.pinned.items())]
+    return Candidate("2", hashlib.sha256("".join(lines).encode()).hexdigest())
+
+
+def test_a_rollout_from_before_digests_left_golden_requests_out_is_served(catalogue, earlier):
+    promoted = apply(apply(rollout(), Start(earlier, 1.0)), Promote(2.0))
+    assert str(bind(catalogue, promoted).arms["canary"].key) == "linear:2"
+    assert bind(catalogue, promoted).without == {}
+
+
+def test_a_quarantine_from_before_digests_left_golden_requests_out_holds(catalogue, earlier):
+    aborted = apply(apply(rollout(), Start(earlier, 1.0)), Abort(2.0, "It fails."))
+    now, _ = catalogue.resolve(parse_ref("linear:2", "arm"))
+    again = apply(aborted, Start(Candidate("2", now.digest), 3.0))
+    with pytest.raises(Rejected, match="would serve linear:2, which is in quarantine: It fails"):
+        bind(catalogue, again)

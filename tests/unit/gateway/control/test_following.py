@@ -98,6 +98,27 @@ def test_a_version_that_cannot_take_the_place_is_not_followed_and_status_says_wh
     assert waits(split) == ""
 
 
+@pytest.mark.parametrize(("raw", "more", "route"), [
+    (ROLLOUT, {}, "r"),
+    (SPLIT, {"shadow": [{"arm": "linear@challenger"}]}, "s"),
+], ids=["an arm without traffic", "a shadow"])  # fmt: skip
+def test_a_version_that_fails_its_trial_is_not_followed_where_the_route_does_not_need_it(site, raw, more, route):
+    site.declare(raw, **more)
+    site.tick()
+    broken = site.registry / "linear" / "4"
+    shutil.copytree(site.registry / "linear" / "2", broken)
+    (broken / "model.onnx").write_bytes(b"broken")
+    before = site.document(route)
+    site.point(champion="1", challenger="4")
+    site.tick(after_s=10)
+    assert site.document(route) == before
+    assert "linear@challenger names version 4 now. It is not followed yet: linear:4" in waits(site, route)
+    site.point(champion="1", challenger="1")
+    site.tick(after_s=10)
+    assert "1" in versions(site, route).values()
+    assert waits(site, route) == ""
+
+
 @pytest.mark.parametrize("aliases", [{"challenger": "2"}, {"champion": "99", "challenger": "2"}])
 def test_an_alias_that_is_gone_or_names_what_is_gone_changes_nothing(split, aliases):
     split.point(**aliases)

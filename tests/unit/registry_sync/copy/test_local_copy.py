@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
 from registry_sync.copy.local_copy import LocalCopy
+from registry_sync.copy.names import Book, Names
 from registry_sync.copy.wanted import Want, Wants
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
 from registry_sync.reference_reader import ReferenceReader
@@ -146,6 +148,19 @@ def test_a_reader_asks_soon_for_what_is_being_copied(site):
     wait_until(lambda: reader.resolve(parse_ref("m:1"))[0].version == "1", retried=StillLoading)
     stop.set()
     thread.join()
+
+
+def test_what_was_read_before_the_machine_was_started_does_not_count(site):
+    """The clock began anew, so times of then may lie in the future, also for days."""
+    site.remote.add("n", "1", b"one")
+    site.remote.named["n"]["champion"] = "1"
+    site.tick(site.sync())
+    names = Names(site.root)
+    assert site.copy.aliases("n") == {"champion": "1"}
+    Book(site.root).write_state(structs.replace(names.state(), asked_s=1e12, written_s=1e12))
+    with pytest.raises(BeingCopied, match="the companion of this machine does not run"):
+        LocalCopy(site.root, within_s=0.1).aliases("n")
+    assert site.copy.asked_s("n") < 0
 
 
 def test_an_old_copy_of_aliases_does_not_count(tmp_path):

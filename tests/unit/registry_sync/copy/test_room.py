@@ -11,6 +11,7 @@ import pytest
 from registry_sync.background import in_daemon_thread
 from registry_sync.copy.blobs import Blob, Blobs
 from registry_sync.copy.evict import DEFAULT_BYTES, limit_bytes, to_evict
+from registry_sync.copy.wanted import Want, Wants
 from registry_sync.errors import RegistryError, RegistryUnavailable
 from router.spec.references import parse_ref
 from tests.unit.registry_sync.copy.support import sha
@@ -77,6 +78,21 @@ def test_nothing_is_removed_before_the_documents_are_known(site):
     again.tick([], site.now_s + 1)
     assert site.root.joinpath("blobs", sha(b"weights")).exists() is False
     assert list((site.root / "names").iterdir()) == []
+
+
+def test_before_the_documents_are_known_what_a_command_waits_for_removes_nothing_either(site):
+    site.remote.add("m", "1", b"weights")
+    site.remote.add("m", "2", b"another")
+    site.tick(site.sync())
+    grow_old(site)
+    again = site.sync(max_bytes=10)
+    Wants(site.root).leave(Want("m", "2", since_s=1.0))
+    again.tick([], site.now_s + 1, may_evict=False)
+    assert site.copy.versions("m") == ["1"]
+    with pytest.raises(RegistryUnavailable, match="needs 7 bytes more"):
+        site.copy.manifest("m", "2")
+    again.tick([], site.now_s + 700)
+    assert site.read("m", "2") == {"f0": b"another"}
 
 
 def read_all(site, stop: threading.Event, faults: list[object]) -> None:

@@ -209,6 +209,21 @@ def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(sit
     assert site.read("other", "1")
 
 
+def test_a_look_that_hangs_is_not_asked_after_all_the_time_because_it_is_hurried(site):
+    """Each tick reads all names of files, and writes the state: twenty times a second that is a load."""
+    waiting = []
+    sync = site.sync(start=waiting.append)
+    site.tick(sync)
+    hurry_file(site.root).touch()
+    assert not sync.is_due(site.now_s + 0.3)
+    waiting.pop(0)()
+    assert sync.is_due(site.now_s + 0.3)
+    site.tick(sync, 0.3)
+    assert sync.is_due(site.now_s + 0.3)
+    site.tick(sync, 0.3)
+    assert not hurry_file(site.root).exists()
+
+
 def test_a_hundred_new_versions_at_once_are_all_copied(site):
     site.refs = [parse_ref(f"m:{number}") for number in range(100)]
     for number in range(100):

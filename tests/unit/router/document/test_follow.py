@@ -12,6 +12,7 @@ from router.document.commands import (
     Hold,
     Pause,
     Promote,
+    PromoteShadow,
     Release,
     Resume,
     Start,
@@ -358,3 +359,21 @@ def test_a_declaration_after_a_promotion_by_alias_binds_the_other_arm_to_what_wa
     assert (changed.bound, changed.weights["stable"]) == ({"stable": V2, "canary": V3}, BUCKETS)
     same = apply(promoted, Declare(promoted.spec, T0))
     assert (same.bound, same.rollout) == (promoted.bound, promoted.rollout)
+
+
+def test_a_shadow_that_is_promoted_is_compared_with_what_was_promoted_before():
+    shadowed = {**ROLLOUT, "arms": {"stable": "m@champion", "canary": "m@champion"}, "shadow": [{"arm": "m:3"}]}
+    begun = apply(declare(shadowed, champion=V1), Follow(V2, T0))
+    promoted = apply(begun, Promote(T0))
+    started = apply(promoted, PromoteShadow("m:3", V3, T0))
+    assert started.bound == {"stable": V2}
+    assert started.rollout.candidate == V3
+
+
+def test_evidence_about_a_version_that_an_abort_takes_from_other_arms_does_not_count_any_more():
+    both = followed(split(), champion=V2, challenger=V2)
+    aborted = apply(both, Abort(T0 + 9, "It fails.", "b", V2))
+    assert aborted.bound == {"a": V1, "b": V2}
+    assert (aborted.trial_version, aborted.trial_s) == (aborted.version, T0 + 9)
+    alone = apply(split(), Abort(T0 + 9, "It fails.", "b", V2))
+    assert (alone.trial_version, alone.trial_s) == (1, T0)

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from gateway.control.replica_view import ReplicaView
+from registry_sync.catalogue import Catalogue
+from router.document.document import Candidate
 from tests.unit.gateway.api.operators.support import ROLLOUT, SPLIT, Operated, refused
 
 
@@ -72,6 +75,15 @@ def test_an_arm_of_a_split_is_aborted_by_its_name(split):
     assert "would serve linear:2" in refused(split.request("POST", "/api/routes/r/shift", {"weights": {"b": 5}}), 400)
 
 
+def test_an_abort_blames_what_the_arm_is_bound_to_also_where_a_replica_still_serves_what_was_before(
+    operated, monkeypatch
+):
+    operated.declare("r", {**SPLIT, "arms": {"a": "linear:1", "b": "linear@challenger"}})
+    behind = {arm: Candidate("1", "a digest") for arm in ("a", "b")}
+    monkeypatch.setattr(ReplicaView, "candidates", lambda *_: behind)
+    assert operated.make("r", "abort", arm="b")["quarantine"][0]["version"] == "2"
+
+
 def test_undo_goes_back_to_the_version_before_or_to_the_one_named(split):
     assert "nothing to undo" in refused(split.request("POST", "/api/routes/r/undo"), 400)
     split.make("r", "shift", weights={"b": 40})
@@ -81,6 +93,18 @@ def test_undo_goes_back_to_the_version_before_or_to_the_one_named(split):
     entry = split.make("r", "undo", to=1)
     assert (entry["version"], entry["what"], entry["weights"]["b"]) == (5, "undo to 1", "25%")
     assert "has no version 99" in refused(split.request("POST", "/api/routes/r/undo", {"to": 99}), 400)
+
+
+def test_an_undo_does_not_wait_for_a_registry_that_does_not_answer(operated, monkeypatch):
+    operated.declare("r", {**SPLIT, "arms": {"a": "linear:1", "b": "linear@challenger"}})
+    operated.make("r", "shift", weights={"b": 40})
+
+    def resolve(_, ref):
+        assert ref.alias is None, "it is waited for what an alias names now"
+        return Catalogue.resolve_now(_, ref)
+
+    monkeypatch.setattr(Catalogue, "resolve", resolve)
+    assert operated.make("r", "undo")["weights"]["b"] == "25%"
 
 
 def test_a_shadow_becomes_the_candidate(operated):

@@ -57,6 +57,22 @@ def test_what_a_server_answers_becomes_a_sentence(client, stub, answer, kind, se
         client.get(PATH, Models, {})
 
 
+def test_a_list_of_slow_pages_is_given_up_after_a_minute(client, stub, monkeypatch):
+    monkeypatch.setattr(client_module, "_PAGES_WITHIN_S", 0.0)
+    answers = iter(range(100))
+    stub.answer = lambda _: Answer({"registered_models": [], "next_page_token": f"page-{next(answers)}"})
+    with pytest.raises(RegistryUnavailable, match="never ends"):
+        list(client.pages(PATH, Models, {}))
+    assert next(answers) == 1
+
+
+@pytest.mark.parametrize("token", ["hunter2\n", "hunter2\0", "hunter2é"])
+def test_no_sentence_tells_a_token_that_cannot_be_sent(stub, token):
+    with pytest.raises(RegistryUnavailable, match="Is there a line end after it") as error:
+        MlflowClient(Server(stub.url, Bearer(token))).get(PATH, Models, {})
+    assert "hunter2" not in str(error.value)
+
+
 def test_another_host_gets_no_credentials(client, stub):
     """Neither does the same host under another path: a redirect is never followed."""
     with StubServer(lambda _: Answer({})) as other:

@@ -11,9 +11,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from gateway.execution.checking.signature import SIGNATURE, check_signature
 from runtimes.errors import ModelRefused
+from runtimes.load import load
+from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, PinnedFile, TensorSpec
+from runtimes.signed import SIGNATURE, check_signature
 
 CURVES = {
     ec.SECP256R1: hashes.SHA256(),
@@ -107,6 +109,21 @@ def test_golden_requests_that_were_made_later_need_no_signature(key, wanted):
     files = {**FILES, "golden.json": b"[]", SIGNATURE: signed(key, statement(FILES))}
     check_signature(files, manifest_of(files, golden="golden.json"), wanted)
     assert "golden.json is not signed" in refused(files, wanted)
+
+
+def test_what_is_called_golden_requests_must_hold_some_for_it_may_be_code(key, wanted):
+    files = {**FILES, "code/helper.py": b"import os", SIGNATURE: signed(key, statement(FILES))}
+    assert "golden requests cannot be read" in refused(files, wanted, golden="code/helper.py")
+
+
+def test_a_version_that_was_not_tried_is_checked_when_it_is_loaded(key, wanted):
+    """A version with `placement: process` or `dedicated` is loaded in a process that no trial comes before."""
+    manifest, options = manifest_of(FILES, placement="process"), LoadOptions(signature=wanted)
+    with pytest.raises(ModelRefused, match=r"has no file model\.sig, and must be signed"):
+        load(FILES, manifest, options)
+    files = {**FILES, SIGNATURE: signed(key, statement(FILES))}
+    with pytest.raises(ModelRefused, match="ONNX"):  # it is signed, and no model
+        load(files, manifest_of(files), options)
 
 
 def test_a_signed_file_must_be_as_it_was_whatever_it_is_called_in_the_manifest(key, wanted):
