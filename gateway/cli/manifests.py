@@ -14,10 +14,10 @@ from registry_sync.errors import NoManifest, RegistryUnavailable, UnknownModel
 from registry_sync.registries import Details, Registry
 from registry_sync.registries.texts import read_manifest
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest
+from runtimes.manifest import Manifest
 from runtimes.manifest_text import parse_manifest
 
-NOT_MADE = f"It has no {MANIFEST}. The gateway makes one before it serves the version."
+NOT_MADE = "No manifest was made of it yet; the gateway makes one before it serves the version."
 
 
 class KnownManifest(NamedTuple):

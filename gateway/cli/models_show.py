@@ -20,12 +20,12 @@ from registry_sync.open import open_registry
 from registry_sync.registries import Details, Registry
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest
+from runtimes.manifest import Manifest
 
 _BATCHED = "batched"
 """What the API says of a version whose requests share runs, and otherwise why they do not."""
 
-_MADE = f"  It has no {MANIFEST} in the registry; the gateway makes this one out of its files."
+_MADE = "  Its manifest is not in the registry; the gateway makes it out of its files."
 
 _Held = Mapping[tuple[str, str], Mapping[str, Any]]
 
