@@ -133,7 +133,7 @@ def test_the_list_has_the_kind_digest_and_state_of_versions_without_a_manifest(l
     unused = rows["unused"]
     assert (unused["kind"], unused["digest"], unused["state"]) == ("", "", "not used")
     assert "the gateway makes one before it serves the version" in unused["reason"]
-    assert rows["words"]["digest"] == rows["words-s3"]["digest"]  # it is that of the files
+    assert rows["lightgbm"]["digest"] == rows["lightgbm-s3"]["digest"]  # it is that of the files
 
 
 @pytest.mark.timeout(600)
