@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.access.private_home import make_home
+from gateway.cli.manifests import has_manifest
 from gateway.cli.models_text import Published, alias_line, next_steps, understood_lines
 from gateway.cli.output import Progress, print_json, say
 from gateway.cli.settings_flags import read_settings
@@ -92,7 +93,7 @@ def move_alias(reference: str, alias: str, *, home: Path | None, as_json: bool) 
     ref = version_of(reference)
     parse_name(alias, "An alias")
     registry = read_settings(home=home).registry
-    open_registry(registry).manifest(ref.model, str(ref.version))
+    has_manifest(open_registry(registry), ref.model, str(ref.version))  # says if there is no such version
     before = open_publisher(registry).set_alias(ref.model, alias, str(ref.version))
     if as_json:
         print_json({"model": ref.model, "alias": alias, "version": ref.version, "before": before})

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.cli.api_error import ApiError
 from gateway.cli.client import ApiClient
+from gateway.cli.manifests import NOT_MADE, find_manifest, has_manifest, make_manifest
 from gateway.cli.models_add import plain
 from gateway.cli.models_text import instances_text, print_steps, tensor_text
 from gateway.cli.models_validate import resolve
@@ -13,14 +14,18 @@ from gateway.cli.output import print_json, print_table, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
 from gateway.cli.version_state import state_of
+from gateway.settings import Settings
 from registry_sync.errors import RegistryError
 from registry_sync.open import open_registry
 from registry_sync.registries import Details, Registry
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
+from runtimes.manifest import Manifest
 
 _BATCHED = "batched"
 """What the API says of a version whose requests share runs, and otherwise why they do not."""
+
+_MADE = "  Its manifest is not in the registry; the gateway makes it out of its files."
 
 _Held = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -31,10 +36,11 @@ def show_versions(model: str | None, *, url: str, home: Path | None, as_json: bo
     Raises:
         UnknownModel, RegistryUnavailable: the registry does not have it, or cannot be read.
     """
-    registry = open_registry(read_settings(home=home).registry)
+    settings = read_settings(home=home)
+    registry = open_registry(settings.registry)
     held, silence = _held(url)
     rows = [
-        _row(registry, each, version, held)
+        _found(registry, settings, each, version, held)[0]
         for each in (registry.models() if model is None else [model])
         for version in registry.versions(each)
     ]
@@ -66,15 +72,20 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
     settings = read_settings(home=home)
     registry = open_registry(settings.registry)
     ref = resolve(parse_ref(reference, "A version"), settings)
-    manifest = registry.manifest(ref.model, str(ref.version))
+    model, version = ref.model, str(ref.version)
+    is_made = not has_manifest(registry, model, version)
     held, silence = _held(url)
-    row = _row(registry, ref.model, str(ref.version), held)
+    row, manifest = _found(registry, settings, model, version, held)
+    if manifest is None:
+        manifest = make_manifest(settings, model, version)
+        row |= {**_of(manifest), "reason": row["reason"].removeprefix(NOT_MADE)}
     if as_json:
         print_json({**row, "manifest": plain(manifest)})
         return
     lines = [
         f"{ref} is a model of the kind {manifest.runtime}: {', '.join(manifest.pinned)}.",
         *([f"  {manifest.description}"] if manifest.description else []),
+        *([_MADE] if is_made else []),
         f"  aliases: {', '.join(row['aliases']) or 'none'}",
         f"  digest: {manifest.digest}",
         *(f"  {name}: {row[key]}" for name, key in _LINEAGE.items() if row[key]),
@@ -97,19 +108,22 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
 _LINEAGE = {"run": "run_id", "data set": "data_set", "registered by": "registered_by", "source": "source"}
 
 
-def _row(registry: Registry, model: str, version: str, held: _Held | None) -> dict[str, Any]:
+def _found(
+    registry: Registry, settings: Settings, model: str, version: str, held: _Held | None
+) -> tuple[dict[str, Any], Manifest | None]:
     """Return what the registry and the gateway know of a version. `state` is empty if no gateway answers."""
     there = (held or {}).get((model, version), {})
     details = _details(registry, model, version)
+    manifest, reason = find_manifest(registry, settings, model, version, details)
     row = {
         "model": model,
         "version": version,
         "aliases": [alias for alias, named in registry.aliases(model).items() if named == version],
         "kind": "",
-        "digest": "",
+        "digest": there.get("digest", ""),
         "state": "" if held is None else there.get("state", "not used"),
         "serves": bool(there.get("serves")),
-        "reason": there.get("reason", ""),
+        "reason": there.get("reason") or reason,
         "batching": there.get("batching", ""),
         "memory_bytes": there.get("memory_bytes", 0),
         "trying": there.get("trying"),
@@ -119,18 +133,21 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
         "tags": dict(details.tags),
         "packages": [],
     }
-    try:
-        manifest = registry.manifest(model, version)
-    except ModelRefused as error:
-        return {**row, "reason": str(error)}
-    named = [*manifest.made_with, *manifest.packages]
-    return {**row, "kind": manifest.runtime, "digest": manifest.digest, "packages": named}
+    return (row if manifest is None else {**row, **_of(manifest)}), manifest
+
+
+def _of(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "kind": manifest.runtime,
+        "digest": manifest.digest,
+        "packages": [*manifest.made_with, *manifest.packages],
+    }
 
 
 def _details(registry: Registry, model: str, version: str) -> Details:
     try:
         return registry.details(model, version)
-    except (ModelRefused, RegistryError):  # `_row` says what is wrong with the manifest
+    except (ModelRefused, RegistryError):  # `find_manifest` says what is wrong with the manifest
         return Details()
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import typer
 
+from gateway.cli.manifests import has_manifest
 from gateway.cli.models_add import plain
 from gateway.cli.models_text import print_steps
 from gateway.cli.output import Progress, print_json, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
-from gateway.execution.checking.files import readable_registry
-from gateway.execution.checking.messages import RegistryVersion, ToCheck, VersionFolder
+from gateway.execution.checking.adopt import advised, as_new
+from gateway.execution.checking.files import fetched_files, readable_registry
+from gateway.execution.checking.messages import NewVersion, RegistryVersion, ToCheck, VersionFolder
 from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
@@ -45,13 +47,16 @@ def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
         )
     if checked.result is not None:
         progress.done()
-    _print(named, checked, as_json=as_json)
-    if checked.failure:
+    failed = next((step for step in checked.steps if step.state == "failed"), None)
+    is_new = isinstance(to_check, NewVersion)
+    reason = "" if failed is None else advised(failed) if is_new else failed.detail
+    _print(named, checked, reason, as_json=as_json)
+    if failed:
         raise typer.Exit(_FAILED)
 
 
 @contextmanager
-def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder | RegistryVersion]]:
+def _named(what: str, settings: Settings) -> Iterator[tuple[str, NewVersion | VersionFolder | RegistryVersion]]:
     """Give the name of what is to be checked, and where it is."""
     path = Path(what)
     if path.is_dir():
@@ -60,8 +65,13 @@ def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder |
     if "/" in what or (":" not in what and "@" not in what):
         raise NoSuchVersion(f"There is no folder {what}. Name one, or a version such as fraud:18.")
     ref = resolve(parse_ref(what, "A version"), settings)
-    with readable_registry(settings.registry, ref.model, str(ref.version)) as registry:
-        yield str(ref), RegistryVersion(registry, ref.model, str(ref.version))
+    model, version = ref.model, str(ref.version)
+    if has_manifest(open_registry(settings.registry), model, version):
+        with readable_registry(settings.registry, model, version) as registry:
+            yield str(ref), RegistryVersion(registry, model, version)
+    else:
+        with fetched_files(settings.registry, model, version) as files:
+            yield str(ref), as_new(str(ref), files)
 
 
 def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
@@ -84,10 +94,10 @@ def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
     return ArmRef(ref.model, version=version)
 
 
-def _print(named: str, checked: Checked, *, as_json: bool) -> None:
-    is_valid = not checked.failure
+def _print(named: str, checked: Checked, reason: str, *, as_json: bool) -> None:
+    is_valid = not reason
     if as_json:
-        print_json({"version": named, "valid": is_valid, "reason": checked.failure, "steps": plain(checked.steps)})
+        print_json({"version": named, "valid": is_valid, "reason": reason, "steps": plain(checked.steps)})
         return
     print_steps([(each.step, each.state, each.took_s, each.detail) for each in checked.steps])
-    say(printable(f"{named} can be served." if is_valid else f"{named} cannot be served: {checked.failure}"))
+    say(printable(f"{named} can be served." if is_valid else f"{named} cannot be served: {reason}"))

@@ -5,7 +5,9 @@ from typing import Protocol
 
 from gateway.control.desired_state import DesiredState
 from gateway.inference.live_table import LiveTableHolder
+from registry_sync.version import VersionKey
 from router.document.document import Candidate, Document
+from runtimes.manifest import Manifest
 from store.interface import Report, Revision
 
 
@@ -68,3 +70,8 @@ class ReplicaView:
     def report(self) -> Report:
         """Return the report of this replica."""
         return self._reconciler.report()
+
+    def answering(self) -> Mapping[VersionKey, Manifest]:
+        """Return the versions that answer for the arms of all routes, wherever they are placed."""
+        arms = (arm for route in self._holder.current.routes.values() for arm in route.arms)
+        return {arm.lane.key.version: arm.manifest for arm in arms}

@@ -32,6 +32,16 @@ def read_manifest(text: str) -> Manifest:
     return manifest
 
 
+@lru_cache(maxsize=_TEXTS_PARSED)
+def is_partial(text: str) -> bool:
+    """Return True if a `model.yaml` is a person's: it pins no file, so the rest is read out of the files."""
+    try:
+        content = load_yaml(text)
+    except Exception:  # noqa: BLE001  # PyYAML raises errors of many kinds; `read_manifest` says what is wrong
+        return False
+    return isinstance(content, dict) and "sha256" not in content
+
+
 def parse_aliases(text: str, name: str) -> Mapping[str, str]:
     """Return the version of each alias. `name` is the file's, for the sentence.
 

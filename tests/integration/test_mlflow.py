@@ -3,12 +3,9 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +20,14 @@ from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, PinnedFile
 from runtimes.manifest_text import manifest_to_yaml
 from runtimes.mlmodel.read import MLMODEL, read_mlmodel
-from tests.conformance.environments import Unavailable, ensure
 from tests.integration.support_loading import Watched
-from tests.support.components import missing
-from tests.support.paths import ROOT
+from tests.support.mlflow_beside import path_with_mlflow, run_module
 from tests.support.polling import wait_until
-
-_MAKE_WITHIN_S = 240
 
 
 @pytest.fixture(scope="module")
 def import_path() -> str:
-    """Return a PYTHONPATH with everything of ours, and with MLflow behind it."""
-    ours = [str(ROOT), sysconfig.get_path("purelib")]
-    if find_spec("mlflow") is None:
-        try:
-            python = ensure("mlflow-skinny")
-        except Unavailable as error:
-            missing(str(error))
-        ours += map(str, python.parent.parent.glob("lib/python*/site-packages"))
-    return os.pathsep.join(ours)
-
-
-def run_module(import_path: str, *command: str) -> str:
-    """Run a module that imports MLflow. Return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        env={**os.environ, "PYTHONPATH": import_path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_MAKE_WITHIN_S,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return path_with_mlflow()
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,11 @@ class GatewayProcess:
 
 @contextmanager
 def running(gateway: GatewayProcess) -> Iterator[GatewayProcess]:
-    """Start a gateway; after the block, end it and require that it ends in order."""
+    """Start a gateway; after the block, end it and require that it ends in order. It ends if the block fails, too."""
     gateway.start()
-    yield gateway
+    try:
+        yield gateway
+    except BaseException:
+        gateway.end()
+        raise
     assert gateway.end() == 0, gateway.output.read_text()

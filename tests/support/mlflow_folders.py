@@ -1,4 +1,4 @@
-"""Writes folders as MLflow's users have them, with what MLflow itself answers: run this module with a FOLDER.
+"""Writes folders as MLflow's users have them, with what MLflow itself answers: run this module with FOLDER [NAME]....
 
 Beside each folder lies `NAME.json` with the input example by column, and the predictions of `mlflow.pyfunc`.
 """
@@ -28,8 +28,8 @@ def frame() -> pd.DataFrame:
     )
 
 
-def main(folder: Path) -> None:
-    """Write every folder."""
+def main(folder: Path, only: list[str]) -> None:
+    """Write every folder, or `only` some."""
     warnings.simplefilter("ignore")
     import catboost
     import lightgbm
@@ -52,6 +52,8 @@ def main(folder: Path) -> None:
     numbers, target = table[["age", "n"]], (table["age"] > 0).astype(int)
 
     def save(name: str, flavor: Any, model: Any, example: Any, answers: Any, **more: Any) -> None:
+        if only and name not in only:
+            return
         path = str(folder / name)
         signature = infer_signature(example, answers)
         flavor.save_model(model, path, signature=signature, input_example=example, pip_requirements=["numpy"], **more)
@@ -116,4 +118,4 @@ def _plain(answers: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

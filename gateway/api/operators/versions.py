@@ -65,6 +65,8 @@ class VersionReader:
         serving = self._view.report().versions
         known = {key: _Version(_LOADING) for key in trying}
         known |= {key: _Version(_LOADING, why, manifest) for key, (manifest, why) in self._catalogue.loading().items()}
+        # The catalogue does not have those that run in processes of their own.
+        known |= {key: _Version(_READY, manifest=each) for key, each in self._view.answering().items()}
         known |= {
             each.key: _Version(each.state.value, each.reason, each.manifest, each.tried)
             for each in self._catalogue.versions()

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.execution.checking.messages import NewVersion, ToCheck
 from gateway.execution.checking.process import check_in_process
+from gateway.execution.checking.steps import Step
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, is_below
@@ -41,19 +42,27 @@ def adopt(
         ModelRefused: it cannot be served. The sentence says why, and what to write.
     """
     name = f"{model}:{version}"
-    files = {file: str(blob.absolute()) for file, blob in blobs.items() if _belongs(file)}
     try:
-        checked = check_in_process(ToCheck(NewVersion(source=name, files=files), options), lambda _: None, _NICE)
+        checked = check_in_process(ToCheck(as_new(name, blobs), options), lambda _: None, _NICE)
     except OSError as error:
         raise ModelRefused(f"No process can be started to read it: {error}.") from error
     if checked.result is None:
         failed = checked.steps[-1]
-        needs_consent = "POINTSMAN_" in failed.detail
-        advice = f" {_ADVICE}" if failed.step in _CAN_BE_SAID and not needs_consent else ""
         _log.warning("gateway.adoption.failed", version=name, step=failed.step, reason=failed.detail)
-        raise ModelRefused(f"{failed.detail}{advice}")
+        raise ModelRefused(advised(failed))
     _log.info("gateway.adoption.done", version=name, remarks=checked.result.remarks)
     return parse_manifest(checked.result.manifest), checked.result.made
+
+
+def as_new(name: str, blobs: Mapping[str, Path]) -> NewVersion:
+    """Return what a process has to check of a version without a manifest."""
+    return NewVersion(source=name, files={file: str(blob.absolute()) for file, blob in blobs.items() if _belongs(file)})
+
+
+def advised(failed: Step) -> str:
+    """Return why a step failed and, where a person can say what is not known, how."""
+    needs_consent = "POINTSMAN_" in failed.detail
+    return f"{failed.detail} {_ADVICE}" if failed.step in _CAN_BE_SAID and not needs_consent else failed.detail
 
 
 def _belongs(file: str) -> bool:

@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry_sync.open import is_local, version_folder
+from registry_sync.open import is_local, open_remote, version_folder
+from runtimes.manifest import is_below
 from runtimes.python.folder import temporary_folder
 
 
@@ -23,3 +24,23 @@ def readable_registry(url: str, model: str, version: str) -> Iterator[str]:
         folder.mkdir(parents=True)
         version_folder(url, model, version, folder)
         yield str(root)
+
+
+@contextlib.contextmanager
+def fetched_files(url: str, model: str, version: str) -> Iterator[dict[str, Path]]:
+    """Give the place of each file of a version of a remote registry, by its path in the version.
+
+    No manifest is needed. The files are removed afterwards.
+
+    Raises:
+        RegistryError: the version cannot be fetched.
+        ModelRefused: a file is larger than the registry allows.
+    """
+    registry = open_remote(url)
+    with temporary_folder() as root:
+        files: dict[str, Path] = {}
+        for number, file in enumerate(filter(is_below, registry.files(model, version))):
+            files[file] = root / str(number)
+            with files[file].open("wb") as opened:
+                opened.writelines(registry.read(model, version, file))
+        yield files

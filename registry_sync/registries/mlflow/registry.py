@@ -18,7 +18,7 @@ from registry_sync.registries.mlflow.client import MlflowClient
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted
 from registry_sync.registries.mlflow.locate import Locator
 from registry_sync.registries.mlflow.search import Search
-from registry_sync.registries.texts import read_manifest
+from registry_sync.registries.texts import is_partial, read_manifest
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Files, Manifest, is_below
 
@@ -80,7 +80,10 @@ class MlflowRegistry:
                 raise NoManifest(f"{model}:{version} has no {MANIFEST} in MLflow.")
             known = known._replace(text=_text(known.artifacts, f"{model}:{version}/{MANIFEST}"))
             self._remember(model, version, known)
-        return read_manifest(known.text or "")
+        text = known.text or ""
+        if is_partial(text):
+            raise NoManifest(f"{model}:{version} has a {MANIFEST} in MLflow that pins no files.")
+        return read_manifest(text)
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
         """See `Registry.fetch`."""

@@ -25,6 +25,7 @@ from registry_sync.version import Tried, VersionKey
 from router.spec.spec import ArmRef
 from runtimes.errors import StillLoading
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Manifest
 from tests.support import linear
 from tests.support.models import write_version
 
@@ -52,7 +53,10 @@ class Site:
         self.catalogue = Catalogue(self.registry, LoadOptions(), trial)
         self.trials = Trials(root, ProcessOptions(str(self.models), LoadOptions()))
         self.serves: dict[str, str] = {}
-        view: Any = SimpleNamespace(report=lambda: SimpleNamespace(versions=self.serves))
+        self.answering: dict[VersionKey, Manifest] = {}
+        view: Any = SimpleNamespace(
+            report=lambda: SimpleNamespace(versions=self.serves), answering=lambda: self.answering
+        )
         self.reader = VersionReader(self.catalogue, self.trials, view, at_once)
 
     def load(self, model: str, version: str = "1") -> VersionKey:
@@ -88,6 +92,17 @@ def test_a_version_that_is_served_one_that_is_not_and_one_in_quarantine_say_so(t
         "damaged:1": ("QUARANTINED", False),
     }
     assert "changed or damaged" in site.shown()["damaged:1"]["reason"]
+
+
+def test_a_version_that_answers_in_a_process_of_its_own_is_ready_and_serves(tmp_path):
+    site = Site(tmp_path)
+    key, manifest = site.catalogue.resolve(ArmRef("linear", version="1"))
+    site.answering, site.serves = {key: manifest}, {"linear:1": "batched"}
+    (shown,) = site.shown().values()
+    assert (shown["state"], shown["serves"], shown["digest"]) == ("READY", True, key.digest)
+    site.tried("linear")
+    (shown,) = site.shown().values()
+    assert (shown["state"], len(shown["steps"])) == ("READY", 2)
 
 
 def test_the_steps_of_the_trial_are_shown_with_their_times(tmp_path):
@@ -184,7 +199,7 @@ def test_a_registry_that_is_gone_takes_nothing_else_from_show(tmp_path, error):
 def test_a_registry_that_hangs_is_not_waited_for_and_what_it_told_before_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(versions, "_DETAILS_WITHIN_S", 0.2)
     site = Site(tmp_path)
-    view: Any = SimpleNamespace(report=lambda: SimpleNamespace(versions={}))
+    view: Any = SimpleNamespace(report=lambda: SimpleNamespace(versions={}), answering=dict)
     site.reader = VersionReader(site.catalogue, site.trials, view)
     site.load("linear")
     monkeypatch.setattr(versions, "_DETAILS_WITHIN_S", 60.0)

@@ -171,6 +171,24 @@ def test_without_files_there_is_no_version(registry, mlflow):
         registry.manifest("fraud", "1")
 
 
+@pytest.mark.parametrize(("content", "error"), [
+    (b"inputs: [{name: X, datatype: FP64, shape: [-1, 2]}]", NoManifest),
+    (b"{}", NoManifest),
+    (b"", ModelRefused),
+    (b"[1]", ModelRefused),
+    (b"a: [", ModelRefused),
+    (b"sha256: abc", ModelRefused),
+])  # fmt: skip
+def test_a_model_yaml_of_a_person_is_no_manifest(registry, mlflow, content, error):
+    """It pins no files, and is taken into account when the manifest is made. What is no YAML is refused."""
+    mlflow.listed["1/models/m-1/artifacts"] = [{"path": "model.yaml", "file_size": max(len(content), 1)}]
+    mlflow.content = content
+    for _ in range(2):
+        with pytest.raises((NoManifest, ModelRefused)) as raised:
+            registry.manifest("fraud", "1")
+        assert raised.type is error
+
+
 def test_a_version_that_is_not_ready_is_unknown_until_it_is(registry, mlflow):
     mlflow.version["status"] = "PENDING_REGISTRATION"
     with pytest.raises(UnknownModel, match="PENDING_REGISTRATION"):
