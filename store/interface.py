@@ -12,11 +12,7 @@ from typing import NamedTuple, Protocol
 from router.document.document import Document
 from router.evidence.sums import GroupSums, Sums
 from store.api_key import ApiKey
-
-BUCKETS_KEPT_S = 3600
-"""The shortest time for which sums are kept by bucket."""
-VERSIONS_READ = 256
-"""The largest number of policy versions whose sums `sums` returns."""
+from store.counted import Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +56,6 @@ class Revision(NamedTuple):
 
     identity: str
     number: int
-
-
-class Counted(NamedTuple):
-    """The number of the last addition to sums, and the routes to which something was added after a given number.
-
-    `number` grows with every addition. If it is smaller than before, the store has lost sums.
-    """
-
-    number: int
-    routes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
-from registry_sync.registries.s3_answers import BROKEN, require_listing, require_object
+from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing
 from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
@@ -218,12 +218,9 @@ class S3Registry:
     def _list(self, below: str, **more: Any) -> list[Mapping[str, Any]]:
         place, question = self._name(below), {"Bucket": self._place.bucket, "Prefix": self._place.prefix + below}
         try:
-            pages = list(self._client.get_paginator("list_objects_v2").paginate(**question, **more))
+            return whole_listing(self._client.get_paginator("list_objects_v2").paginate(**question, **more), place)
         except (*BROKEN, ClientError) as error:
             raise RegistryUnavailable(f"{place} cannot be listed: {error}.") from error
-        for page in pages:
-            require_listing(page, place)
-        return pages
 
     def _call(self, operation: str, key: str, **more: Any) -> Mapping[str, Any]:
         try:

@@ -1,6 +1,6 @@
 """Tells answers of S3 from those of a proxy or a page to log in, which boto3 takes for empty ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
@@ -10,6 +10,9 @@ from registry_sync.errors import RegistryUnavailable
 
 BROKEN = (BotoCoreError, ResponseParserError)
 """What boto3 raises beside the errors that S3 itself answers with."""
+
+_MOST_PAGES = 1000
+"""Of at most 1000 objects each."""
 
 
 def require_object(answer: Mapping[str, Any], name: str) -> None:
@@ -23,11 +26,17 @@ def require_object(answer: Mapping[str, Any], name: str) -> None:
         raise RegistryUnavailable(f"{name} comes without ETag or length. Is a proxy or a page to log in before S3?")
 
 
-def require_listing(page: Mapping[str, Any], name: str) -> None:
-    """Return if this is an answer to ListObjectsV2.
+def whole_listing(pages: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """Return all pages that ListObjectsV2 has answered with.
 
     Raises:
-        RegistryUnavailable: it does not say if it is the last page, which S3 always does.
+        RegistryUnavailable: one does not say if it is the last page, which S3 always does; or they do not end.
     """
-    if "IsTruncated" not in page:
-        raise RegistryUnavailable(f"{name} is listed by something else. Is a proxy or a page to log in before S3?")
+    found: list[Mapping[str, Any]] = []
+    for page in pages:
+        if "IsTruncated" not in page:
+            raise RegistryUnavailable(f"{name} is listed by something else. Is a proxy or a page to log in before S3?")
+        if len(found) == _MOST_PAGES:
+            raise RegistryUnavailable(f"{name} never ends its list of objects: it has {_MOST_PAGES} pages and more.")
+        found.append(page)
+    return found

@@ -114,8 +114,13 @@ def differs(document: Document, name: str, candidate: Candidate) -> bool:
 
 def wait_s(followed: Followed, now_s: float) -> float:
     """Return for how long an alias must name the same version before it is followed."""
-    moves = sum(0 <= now_s - each < WITHIN_S for each in followed.moves_s)
+    moves = len(_moves_within(followed, now_s))
     return min(FIRST_WAIT_S * 2.0 ** (moves - 1), LONGEST_WAIT_S) if moves else 0.0
+
+
+def _moves_within(followed: Followed, now_s: float) -> list[float]:
+    """Return when the alias was followed lately. A move that lies ahead was made by a clock that was wrong."""
+    return [each for each in followed.moves_s if 0 <= now_s - each < WITHIN_S]
 
 
 def _known(document: Document, named: Mapping[str, Named]) -> Iterator[tuple[str, Named]]:
@@ -197,7 +202,7 @@ def _obstacle(document: Document, move: _Move, named: Named, now_s: float) -> _O
 
 def _too_early(followed: Followed, named: Named, now_s: float) -> _Obstacle | None:
     wait = wait_s(followed, now_s)
-    if not wait or now_s - max(named.since_s, followed.moves_s[-1]) >= wait:
+    if not wait or now_s - max(named.since_s, *_moves_within(followed, now_s)) >= wait:
         return None
     often = "follows it later, because the alias moves often: it must name the same version for"
     return _Obstacle(f"{often} {format_duration(wait)}.", may_pass=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
+from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.redis.client import Argument
 from store.redis.connection import RedisConnection
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
-from store.interface import BUCKETS_KEPT_S, VERSIONS_READ, Counted
+from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.sqlite.connection import SQLiteConnection
 
 _ENDS = "SELECT source, ends FROM sources WHERE source IN (SELECT value FROM json_each(?))"

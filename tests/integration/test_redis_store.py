@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
+from store.counted import BUCKETS_KEPT_S
 from store.errors import Conflict, StoreUnavailable
-from store.interface import BUCKETS_KEPT_S, Store
+from store.interface import Store
 from store.open import open_store
 from tests.support.documents import api_key, declared, report, shifted, sum_key, write, written
 from tests.support.redis_server import RedisServer

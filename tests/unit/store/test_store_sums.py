@@ -8,7 +8,7 @@ import pytest
 
 from router.evidence.sums import SumKey
 from store.codec import LARGEST_SUM
-from store.interface import VERSIONS_READ
+from store.counted import VERSIONS_READ
 from tests.support.documents import sum_key
 
 NOW_S = 1_800_000_000

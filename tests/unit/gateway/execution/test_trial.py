@@ -278,6 +278,18 @@ def test_with_other_options_a_version_is_tried_anew(tmp_path, change):
     assert file(**change) != file()
 
 
+def test_with_another_key_in_the_same_file_a_version_is_tried_anew(tmp_path):
+    key, manifest = (
+        tmp_path / "publisher.pem",
+        Manifest(runtime="onnx", file="m.onnx", sha256="0" * 64, inputs=LINEAR_INPUTS, outputs=LINEAR_OUTPUTS),
+    )
+    options, names = ProcessOptions("", LoadOptions(signature=f"key:{key}")), set()
+    for content in ("one", "another", "another"):
+        key.write_text(content)
+        names.add(Trials(tmp_path, options)._name(manifest))
+    assert len(names) == 2
+
+
 def test_with_another_version_of_a_package_a_version_is_tried_anew(tmp_path, monkeypatch):
     manifest = DirectoryRegistry(linear.fill(tmp_path / "models")).manifest("linear", "1")
     trials = Trials(tmp_path, ProcessOptions("", LoadOptions()))

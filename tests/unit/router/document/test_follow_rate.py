@@ -86,3 +86,13 @@ def test_the_first_move_is_made_at_once_and_the_next_ones_later_and_later():
     assert len(document.followed["a"].moves_s) == 6
     said = following(document, {"a": Named(VERSIONS[0], {}, now_s)}, now_s).waits
     assert said[0].endswith("because the alias moves often: it must name the same version for 5m.")
+
+
+def test_a_clock_that_was_ahead_delays_no_alias():
+    document = apply(None, Declare(parse_spec(SPLIT), 0.0, {"a": VERSIONS[0]}))
+    for version, at_s in ((1, 1000.0), (2, 3000.0)):  # the second one by a clock that is 2000 seconds ahead
+        (due, *_) = following(document, {"a": Named(VERSIONS[version], {}, 0.0)}, at_s).due
+        document = apply(document, due.command)
+    moved_back = {"a": Named(VERSIONS[3], {}, 1002.0)}
+    assert following(document, moved_back, 1011.0).due == ()
+    assert [each.what for each in following(document, moved_back, 1012.0).due] == ["follow a to 3"]
