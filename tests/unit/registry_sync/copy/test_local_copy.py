@@ -9,6 +9,7 @@ import pytest
 
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
+from registry_sync.copy import hurry_file
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.copy.wanted import Want, Wants
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
@@ -146,6 +147,36 @@ def test_a_reader_asks_soon_for_what_is_being_copied(site):
     wait_until(lambda: reader.resolve(parse_ref("m:1"))[0].version == "1", retried=StillLoading)
     stop.set()
     thread.join()
+
+
+@pytest.mark.parametrize("how", ["webhook", "a document that is new"])
+def test_an_alias_is_seen_soon_though_the_registry_is_asked_once_an_hour(site, how):
+    for version in ("7", "8"):
+        site.remote.add("n", version, version.encode())
+    site.remote.named["n"]["champion"] = "7"
+    sync, stop = site.sync(start=in_daemon_thread, every_s=3600.0), threading.Event()
+    reader, ref = ReferenceReader(Catalogue(LocalCopy(site.root, WITHIN_S), LoadOptions())), parse_ref("n@champion")
+
+    def look() -> None:
+        while not stop.wait(0.02):
+            if sync.is_due(time.monotonic()):
+                sync.tick(site.refs, time.monotonic())
+
+    threads = [threading.Thread(target=look), threading.Thread(target=reader.run, args=(stop, 3600.0))]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: reader.resolve(ref)[0].version == "7", retried=StillLoading)
+        site.remote.named["n"]["champion"] = "8"
+        if how == "webhook":
+            hurry_file(site.root).touch()
+        else:
+            reader.ask_again(ref, time.monotonic())
+        wait_until(lambda: reader.resolve(ref)[0].version == "8", retried=StillLoading)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_an_old_copy_of_aliases_does_not_count(tmp_path):
