@@ -118,6 +118,11 @@ class Catalogue:
         """
         return self._glanced.asked_s(model) if isinstance(self._glanced, LocalCopy) else math.inf
 
+    def ask_again(self, model: str, since_s: float) -> None:
+        """Have the companion ask the registry for the aliases of a model, unless it was asked since `since_s`."""
+        if isinstance(self._glanced, LocalCopy):
+            self._glanced.ask_again(model, since_s)
+
     def trouble(self, model: str, version: str) -> str:
         """Return why what `glance` returns may be old, or an empty text."""
         return self._glanced.trouble(model, version) if isinstance(self._glanced, LocalCopy) else ""

@@ -19,6 +19,8 @@ from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest
 
 _SOON_S = 0.25
+_COPY_EVERY_S = 1.0
+"""Reading the copy costs a call of stat(2) for each model. How often the registry is asked is another matter."""
 _NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -55,6 +57,7 @@ class ReferenceReader:
         self._answers: dict[ArmRef, _Answer] = {}
         self._reading = Background[ArmRef, _Answer](start, 0.0)
         self._changed: set[ArmRef] = set()
+        self._asked_again_s: dict[str, float] = {}
         self._lock = threading.Lock()  # guards `_changed`
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
@@ -92,6 +95,12 @@ class ReferenceReader:
         answer = self._answers.get(ref)
         return float("-inf") if answer is None else answer.asked_s
 
+    def ask_again(self, ref: ArmRef, since_s: float) -> None:
+        """Have the registry asked once more if it was not asked since `since_s`, by the clock. This never waits."""
+        if since_s > self._asked_again_s.get(ref.model, float("-inf")):
+            self._asked_again_s[ref.model] = since_s
+            self._catalogue.ask_again(ref.model, since_s)
+
     def has_news(self) -> bool:
         """Return True if a reference was read for the first time since the last call."""
         return self._reading.has_news()
@@ -111,10 +120,14 @@ class ReferenceReader:
         self._reading.retain(wanted.__contains__)
 
     def run(self, stop: threading.Event, every_s: float) -> None:
-        """Read all references again every `every_s` seconds, until `stop` is set; what is being copied, more often."""
+        """Read all references again every `every_s` seconds, until `stop` is set.
+
+        A copy is read each second at least, since a webhook may have hurried it; what is being copied, more often.
+        """
         if not self._catalogue.is_copy:
             while not stop.wait(every_s):
                 self.read_all()
+        every_s = min(every_s, _COPY_EVERY_S)
         next_s = self._clock() + every_s
         while not stop.wait(min(every_s, _SOON_S)):
             is_time = self._clock() >= next_s

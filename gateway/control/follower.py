@@ -131,7 +131,10 @@ class Follower:
             return Named(None, trouble=str(error))
         candidate = Candidate(key.version, key.digest)
         since_s = self._since(ref, candidate, now_s)
-        if self._reader.trouble(ref) or not self._is_new(seen, ref):
+        if not self._is_new(seen, ref):
+            self._reader.ask_again(ref, seen.at_s)
+            return None
+        if self._reader.trouble(ref):
             return None
         if not differs(seen.document, name, candidate):
             return Named(candidate, since_s=since_s)

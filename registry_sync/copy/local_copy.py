@@ -5,6 +5,7 @@ What is not there yet is asked for with a small file (`registry_sync.copy.wanted
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,6 +99,11 @@ class LocalCopy:
         """Return when the registry itself was asked for the aliases of a model last, by the monotonic clock."""
         state = self._names.state()
         return state.asked_s if model in state.models else float("-inf")
+
+    def ask_again(self, model: str, since_s: float) -> None:
+        """Have the companion ask for the aliases of a model, unless it did since `since_s` (monotonic). Do not wait."""
+        with suppress(RegistryUnavailable):  # the companion asks now and then in any case
+            self._wants.leave(Want(model, since_s=since_s))
 
     def trouble(self, model: str, version: str = "") -> str:
         """Return why what is known of a model, or of a version, may be old, or an empty text."""

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
+from registry_sync.copy import hurry_file
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.copy.names import Book, Names
 from registry_sync.copy.wanted import Want, Wants
@@ -161,6 +162,36 @@ def test_what_was_read_before_the_machine_was_started_does_not_count(site):
     with pytest.raises(BeingCopied, match="the companion of this machine does not run"):
         LocalCopy(site.root, within_s=0.1).aliases("n")
     assert site.copy.asked_s("n") < 0
+
+
+@pytest.mark.parametrize("how", ["webhook", "a document that is new"])
+def test_an_alias_is_seen_soon_though_the_registry_is_asked_once_an_hour(site, how):
+    for version in ("7", "8"):
+        site.remote.add("n", version, version.encode())
+    site.remote.named["n"]["champion"] = "7"
+    sync, stop = site.sync(start=in_daemon_thread, every_s=3600.0), threading.Event()
+    reader, ref = ReferenceReader(Catalogue(LocalCopy(site.root, WITHIN_S), LoadOptions())), parse_ref("n@champion")
+
+    def look() -> None:
+        while not stop.wait(0.02):
+            if sync.is_due(time.monotonic()):
+                sync.tick(site.refs, time.monotonic())
+
+    threads = [threading.Thread(target=look), threading.Thread(target=reader.run, args=(stop, 3600.0))]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: reader.resolve(ref)[0].version == "7", retried=StillLoading)
+        site.remote.named["n"]["champion"] = "8"
+        if how == "webhook":
+            hurry_file(site.root).touch()
+        else:
+            reader.ask_again(ref, time.monotonic())
+        wait_until(lambda: reader.resolve(ref)[0].version == "8", retried=StillLoading)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_an_old_copy_of_aliases_does_not_count(tmp_path):
