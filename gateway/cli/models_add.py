@@ -1,6 +1,7 @@
 """Publishes a version: `pointsman models add`."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from gateway.execution.checking.messages import NewVersion, Result, ToCheck
 from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
+from registry_sync.errors import NoManifest
 from registry_sync.open import open_publisher, open_registry
 from registry_sync.publish.said import over, parse_said, parse_settings
 from registry_sync.publish.source import list_files, read_file
@@ -92,7 +94,8 @@ def move_alias(reference: str, alias: str, *, home: Path | None, as_json: bool) 
     ref = version_of(reference)
     parse_name(alias, "An alias")
     registry = read_settings(home=home).registry
-    open_registry(registry).manifest(ref.model, str(ref.version))
+    with suppress(NoManifest):  # as of a version that MLflow's own client has logged
+        open_registry(registry).manifest(ref.model, str(ref.version))
     before = open_publisher(registry).set_alias(ref.model, alias, str(ref.version))
     if as_json:
         print_json({"model": ref.model, "alias": alias, "version": ref.version, "before": before})

@@ -13,11 +13,16 @@ from gateway.cli.output import print_json, print_table, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
 from gateway.cli.version_state import state_of
-from registry_sync.errors import RegistryError
+from gateway.settings import Settings
+from registry_sync.copy import copy_folder
+from registry_sync.copy.local_copy import made_here
+from registry_sync.errors import NoManifest, RegistryError
 from registry_sync.open import open_registry
 from registry_sync.registries import Details, Registry
 from router.spec.references import parse_ref
+from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
+from runtimes.manifest import Manifest
 
 _BATCHED = "batched"
 """What the API says of a version whose requests share runs, and otherwise why they do not."""
@@ -66,24 +71,19 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
     settings = read_settings(home=home)
     registry = open_registry(settings.registry)
     ref = resolve(parse_ref(reference, "A version"), settings)
-    manifest = registry.manifest(ref.model, str(ref.version))
+    manifest = _manifest(registry, ref, settings)
     held, silence = _held(url)
     row = _row(registry, ref.model, str(ref.version), held)
     if as_json:
         print_json({**row, "manifest": plain(manifest)})
         return
     lines = [
-        f"{ref} is a model of the kind {manifest.runtime}: {', '.join(manifest.pinned)}.",
-        *([f"  {manifest.description}"] if manifest.description else []),
+        *_what_lines(ref, manifest),
         f"  aliases: {', '.join(row['aliases']) or 'none'}",
-        f"  digest: {manifest.digest}",
+        f"  digest: {row['digest'] or (manifest.digest if manifest else 'not known')}",
         *(f"  {name}: {row[key]}" for name, key in _LINEAGE.items() if row[key]),
         *(f"  tag {key}: {value}" for key, value in sorted(row["tags"].items()) if key not in _LINEAGE.values()),
-        *(f"  input   {tensor_text(spec)}" for spec in manifest.inputs),
-        *(f"  output  {tensor_text(spec)}" for spec in manifest.outputs),
-        f"  {instances_text(manifest)}; a run takes at most {manifest.max_batch}; placement: {manifest.placement}",
-        f"  packages: {', '.join((*manifest.made_with, *manifest.packages)) or 'none named'}",
-        f"  golden requests: {manifest.golden or 'none'}",
+        *([] if manifest is None else _manifest_lines(manifest)),
         f"  state: {state_of(row) or f'not known. {silence}' if silence else state_of(row)}",
         *([f"  {row['reason']}"] if row["reason"] else []),
         *([f"  batching: {row['batching']}"] if row["batching"] else []),
@@ -92,6 +92,36 @@ def show_version(reference: str, *, url: str, home: Path | None, as_json: bool) 
         say(printable(line))
     if row["steps"]:
         print_steps([(each["step"], each["state"], each["seconds"], each["detail"]) for each in row["steps"]])
+
+
+def _manifest(registry: Registry, ref: ArmRef, settings: Settings) -> Manifest | None:
+    """Read a version's manifest. If the registry has none, take the one that a gateway with this home has made."""
+    try:
+        return registry.manifest(ref.model, str(ref.version))
+    except NoManifest:
+        return made_here(copy_folder(settings.home, settings.registry), ref.model, str(ref.version))
+
+
+def _what_lines(ref: ArmRef, manifest: Manifest | None) -> list[str]:
+    if manifest is None:
+        return [
+            f"{ref} has no model.yaml. A gateway makes one out of its files when a route names it; "
+            f"`pointsman models validate {ref}` tries that here."
+        ]
+    return [
+        f"{ref} is a model of the kind {manifest.runtime}: {', '.join(manifest.pinned)}.",
+        *([f"  {manifest.description}"] if manifest.description else []),
+    ]
+
+
+def _manifest_lines(manifest: Manifest) -> list[str]:
+    return [
+        *(f"  input   {tensor_text(spec)}" for spec in manifest.inputs),
+        *(f"  output  {tensor_text(spec)}" for spec in manifest.outputs),
+        f"  {instances_text(manifest)}; a run takes at most {manifest.max_batch}; placement: {manifest.placement}",
+        f"  packages: {', '.join((*manifest.made_with, *manifest.packages)) or 'none named'}",
+        f"  golden requests: {manifest.golden or 'none'}",
+    ]
 
 
 _LINEAGE = {"run": "run_id", "data set": "data_set", "registered by": "registered_by", "source": "source"}
@@ -121,6 +151,8 @@ def _row(registry: Registry, model: str, version: str, held: _Held | None) -> di
     }
     try:
         manifest = registry.manifest(model, version)
+    except NoManifest:  # a gateway makes one out of the files
+        return {**row, "digest": there.get("digest", ""), "packages": there.get("packages", [])}
     except ModelRefused as error:
         return {**row, "reason": str(error)}
     named = [*manifest.made_with, *manifest.packages]

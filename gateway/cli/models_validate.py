@@ -1,7 +1,7 @@
 """Validates a version offline: `pointsman models validate`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -11,12 +11,13 @@ from gateway.cli.models_text import print_steps
 from gateway.cli.output import Progress, print_json, say
 from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
-from gateway.execution.checking.files import readable_registry
-from gateway.execution.checking.messages import RegistryVersion, ToCheck, VersionFolder
+from gateway.execution.checking.adopt import to_adopt
+from gateway.execution.checking.files import fetched_files, readable_registry
+from gateway.execution.checking.messages import NewVersion, RegistryVersion, ToCheck, VersionFolder
 from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
-from registry_sync.errors import UnknownModel
+from registry_sync.errors import NoManifest, UnknownModel
 from registry_sync.open import open_registry
 from router.spec.references import parse_ref
 from router.spec.spec import ArmRef
@@ -51,7 +52,7 @@ def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder | RegistryVersion]]:
+def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder | RegistryVersion | NewVersion]]:
     """Give the name of what is to be checked, and where it is."""
     path = Path(what)
     if path.is_dir():
@@ -60,8 +61,14 @@ def _named(what: str, settings: Settings) -> Iterator[tuple[str, VersionFolder |
     if "/" in what or (":" not in what and "@" not in what):
         raise NoSuchVersion(f"There is no folder {what}. Name one, or a version such as fraud:18.")
     ref = resolve(parse_ref(what, "A version"), settings)
-    with readable_registry(settings.registry, ref.model, str(ref.version)) as registry:
-        yield str(ref), RegistryVersion(registry, ref.model, str(ref.version))
+    place = settings.registry, ref.model, str(ref.version)
+    with ExitStack() as until_checked:
+        try:
+            registry = until_checked.enter_context(readable_registry(*place))
+            to_check: RegistryVersion | NewVersion = RegistryVersion(registry, ref.model, str(ref.version))
+        except NoManifest:  # logged by MLflow's own client: a gateway makes a manifest out of its files
+            to_check = to_adopt(str(ref), until_checked.enter_context(fetched_files(*place)))
+        yield str(ref), to_check
 
 
 def resolve(ref: ArmRef, settings: Settings) -> ArmRef:

@@ -152,6 +152,13 @@ class LocalCopy:
         return found
 
 
+def made_here(root: Path, model: str, version: str) -> Manifest | None:
+    """Return the manifest of a version in the copy below `root`, or None if it is not there. Nothing is asked for."""
+    known = Names(root).model(model)
+    found = known.versions.get(version) if known is not None else None
+    return read_manifest(found.manifest) if found is not None and found.manifest else None
+
+
 def _error_of(known: KnownVersion) -> Exception:
     kinds = {"unknown": UnknownModel, "refused": ModelRefused}
     return kinds.get(known.kind, RegistryUnavailable)(known.trouble)

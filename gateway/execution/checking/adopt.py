@@ -41,9 +41,8 @@ def adopt(
         ModelRefused: it cannot be served. The sentence says why, and what to write.
     """
     name = f"{model}:{version}"
-    files = {file: str(blob.absolute()) for file, blob in blobs.items() if _belongs(file)}
     try:
-        checked = check_in_process(ToCheck(NewVersion(source=name, files=files), options), lambda _: None, _NICE)
+        checked = check_in_process(ToCheck(to_adopt(name, blobs), options), lambda _: None, _NICE)
     except OSError as error:
         raise ModelRefused(f"No process can be started to read it: {error}.") from error
     if checked.result is None:
@@ -54,6 +53,11 @@ def adopt(
         raise ModelRefused(f"{failed.detail}{advice}")
     _log.info("gateway.adoption.done", version=name, remarks=checked.result.remarks)
     return parse_manifest(checked.result.manifest), checked.result.made
+
+
+def to_adopt(name: str, blobs: Mapping[str, Path]) -> NewVersion:
+    """Return what a process has to check of a version without a manifest. Its files are as for `adopt`."""
+    return NewVersion(source=name, files={file: str(blob.absolute()) for file, blob in blobs.items() if _belongs(file)})
 
 
 def _belongs(file: str) -> bool:

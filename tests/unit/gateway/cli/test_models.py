@@ -14,12 +14,15 @@ from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import helper
 
+from registry_sync.copy import copy_folder
+from registry_sync.copy.names import Book, KnownVersion
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
-from runtimes.manifest_text import parse_manifest
+from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from tests.support.models import onnx_content
 from tests.unit.gateway.execution.checking.test_signature import public_file, signed, statement
+from tests.unit.registry_sync.copy.support import Remote, manifest_of
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
 SAID = {
@@ -376,3 +379,55 @@ def test_a_version_that_must_be_signed_is_checked_when_it_is_published_and_when_
     assert "signature of the publisher  ok" in validated.stdout
     (published(tmp_path) / "model.sig").write_bytes(b"{}")
     assert run("models", "validate", "fraud:18").exit_code == 1
+
+
+class Mlflow(Remote):
+    """A remote registry that is also its own publisher."""
+
+    def set_alias(self, model: str, alias: str, version: str) -> str | None:
+        before = self.named[model].get(alias)
+        self.named[model][alias] = version
+        return before
+
+
+@pytest.fixture
+def without_manifest(run, model, monkeypatch) -> None:
+    """Make a remote registry whose version fraud:18 has no model.yaml, as one that MLflow's own client has logged."""
+    remote = Mlflow()
+    remote.add("fraud", "18", has_manifest=False)
+    remote.content["fraud", "18"] = {"model.onnx": (model / "model.onnx").read_bytes()}
+    for name in ("models_show.open_registry", "models_add.open_registry", "models_validate.open_registry"):
+        monkeypatch.setattr(f"gateway.cli.{name}", lambda _: remote)
+    monkeypatch.setattr("gateway.execution.checking.files.open_remote", lambda _: remote)
+    monkeypatch.setattr("registry_sync.open.open_registry", lambda _: remote)
+    monkeypatch.setattr("gateway.cli.models_add.open_publisher", lambda _: remote)
+    monkeypatch.setenv("POINTSMAN_REGISTRY", "mlflow+http://127.0.0.1:9")
+    monkeypatch.setenv("POINTSMAN_URL", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("without_manifest")
+def test_a_version_without_a_manifest_is_listed_and_shown(run):
+    assert run("models", "list").stdout.splitlines()[1].split() == ["fraud", "18"]
+    assert "A gateway makes one out of its files" in run("models", "show", "fraud:18").stdout
+    assert json.loads(run("models", "show", "fraud:18", "--json").stdout)["manifest"] is None
+
+
+@pytest.mark.usefixtures("without_manifest")
+def test_the_manifest_that_a_gateway_has_made_is_shown(run, tmp_path):
+    book = Book(copy_folder(tmp_path, "mlflow+http://127.0.0.1:9"))
+    made = manifest_to_yaml(manifest_of({"model.onnx": b""}))
+    book.set_version("fraud", "18", KnownVersion(manifest=made))
+    assert "input   x  FP32 [-1, 2]" in run("models", "show", "fraud:18").stdout
+
+
+@pytest.mark.usefixtures("without_manifest")
+def test_a_version_without_a_manifest_is_validated_as_a_gateway_would(run):
+    result = run("models", "validate", "fraud:18")
+    assert result.exit_code == 0, result.output
+    assert "signature read" in result.stdout
+    assert "fraud:18 can be served." in result.stdout
+
+
+@pytest.mark.usefixtures("without_manifest")
+def test_an_alias_names_a_version_without_a_manifest(run):
+    assert "champion names 18." in run("models", "alias", "fraud:18", "champion").stdout
