@@ -1,5 +1,6 @@
 """Opens the registry that a setting names."""
 
+import os
 from pathlib import Path
 
 from registry_sync.copy import copy_folder
@@ -72,6 +73,25 @@ def open_remote(url: str) -> RemoteRegistry:
     return S3Registry(parse_place(url), s3_client())
 
 
+def check_setting(url: str) -> None:
+    """Reject a URL that no registry can have. Nothing is sent.
+
+    boto3 is not imported: without Ray, the process that asks this is the replica.
+
+    Raises:
+        RegistryUnavailable: there are no registries of this kind, or a variable that it needs is missing.
+    """
+    scheme, found, rest = url.partition("://")
+    if scheme in MLFLOW:
+        from registry_sync.registries.mlflow.server import read_server
+
+        read_server(url, os.environ)
+    elif scheme == "s3" and not rest.partition("/")[0]:
+        raise RegistryUnavailable(f"{url} names no bucket; write s3://BUCKET/PREFIX.")
+    elif found and scheme != "s3":
+        raise RegistryUnavailable(_sentence(scheme))
+
+
 def open_publisher(url: str) -> Publisher:
     """Return what writes to the registry at `url`.
 
@@ -112,6 +132,8 @@ def is_local(url: str) -> bool:
 
 
 def _sentence(scheme: str) -> str:
+    if scheme in ("http", "https"):
+        return f"POINTSMAN_REGISTRY names no kind of registry. For MLflow, write mlflow+{scheme}://HOST:PORT."
     return (
         f"There are no registries at {scheme}://; POINTSMAN_REGISTRY is the path of a directory, s3://BUCKET/PREFIX, "
         "or mlflow+http://HOST:PORT (docs/registries.md)."

@@ -90,9 +90,10 @@ def _exclusion(admission: Admission, key: str, is_targeted: bool) -> Reason | No
 
 
 def find_version(route: Route, version: str) -> Arm:
-    """Return the arm that serves a version or alias. If several do, return the one that was declared first.
+    """Return the arm that serves a version or alias. If several do, return the one with the most traffic.
 
-    A version, and an alias that the document names, come before the other aliases of the versions.
+    Two arms may name one alias: after a promotion, the one that was rolled out has the traffic. A version, and an
+    alias that the document names, come before the other aliases of the versions.
 
     Raises:
         UnknownVersion: if none does. The sentence lists the versions that are served.
@@ -101,9 +102,9 @@ def find_version(route: Route, version: str) -> Arm:
 
 
 def _pinned(route: Route, version: str) -> int:
-    for index, arm in enumerate(route.arms):
-        if version in (arm.version, arm.alias):
-            return index
+    named = [index for index, arm in enumerate(route.arms) if version in (arm.version, arm.alias)]
+    if named:
+        return max(named, key=lambda index: route.arms[index].slots)  # the first one of those with the most
     for index, arm in enumerate(route.arms):
         if version in arm.aliases:
             return index

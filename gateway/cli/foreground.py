@@ -16,6 +16,7 @@ from gateway.cli.output import Progress
 from gateway.cli.own_address import remove_address, url_of, write_address
 from gateway.replica import ray_environment
 from gateway.settings import Settings
+from registry_sync.open import check_setting
 
 
 def run(settings: Settings, progress: Progress) -> None:
@@ -23,6 +24,7 @@ def run(settings: Settings, progress: Progress) -> None:
     browser_policy(settings, socket.gethostname())
     open_access(settings)  # reports a wrong setting here, at the terminal, and not in a replica's log
     load_tls(settings)
+    check_setting(settings.registry)
     for port in filter(None, (settings.port, settings.grpc_port)):
         await_free_port(settings.host, port, progress)
 

@@ -42,7 +42,7 @@ def print_status(status: Mapping[str, Any]) -> None:
                 format_rough_duration(replica["up_s"]),
                 replica["snapshot"],
                 " ".join(f"{name}@{version}" for name, version in replica["routes"].items()),
-                " ".join([*replica["problems"].values(), *replica["warnings"].values(), replica["trouble"]]).strip(),
+                _troubles(replica),
             )
             for replica in status["replicas"]
         ],
@@ -97,6 +97,12 @@ def _live(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
 def _live_and_silent(route: Mapping[str, Any], store: Mapping[str, Any]) -> str | None:
     live = _live(route, store)
     return f"{live}, {len(route['silent'])} silent" if live and route["silent"] else live
+
+
+def _troubles(replica: Mapping[str, Any]) -> str:
+    """Return all sentences of a replica, each once: a registry that is away is a warning of every route."""
+    sentences = [*replica["problems"].values(), *replica["warnings"].values(), replica["trouble"]]
+    return " ".join(sentence for sentence in dict.fromkeys(sentences) if sentence)
 
 
 def _since(rollout: Mapping[str, Any]) -> str:

@@ -51,7 +51,10 @@ class DirectoryRegistry:
         try:
             return sorted(path.name for path in self._root.iterdir() if path.name[0] != "." and path.is_dir())
         except FileNotFoundError as error:
-            raise RegistryUnavailable(f"The registry directory {self._root} does not exist.") from error
+            raise RegistryUnavailable(
+                f"The registry directory {self._root} does not exist. Set POINTSMAN_REGISTRY, or publish a version "
+                "with `pointsman models add`."
+            ) from error
         except OSError as error:
             raise RegistryUnavailable(f"The registry directory {self._root} cannot be read: {error}.") from error
 

@@ -44,8 +44,9 @@ def read_artifact(
     """
     if not file.endswith(".skops") and not options.allow_pickle:
         raise ModelRefused(
-            f"{file} is a pickle, which runs code when it is read. Save the model with skops.io.dump, "
-            "or set POINTSMAN_ALLOW_PICKLE=true if you trust its author."
+            f"{file} is a pickle, which runs code when it is read. Save the model with skops.io.dump "
+            '(in MLflow: log_model(..., serialization_format="skops")) or set POINTSMAN_ALLOW_PICKLE=true if you trust '
+            "its author."
         )
     if file.endswith(".skops"):
         artifact = Artifact(*with_versions(lambda: _read_skops(file, content, options, asked)))

@@ -114,7 +114,7 @@ def followed(tmp_path) -> Iterator[Followed]:
 def test_an_alias_opens_the_rollout_which_is_promoted_also_if_the_companion_is_killed_at_each_stage(followed):
     followed.gateway.declare(ROLLOUT)
     followed.wait_for("r", phase="READY", bound={"stable": "1", "canary": "1"}, serves={"stable": "1", "canary": "1"})
-    assert "until linear@champion names another version than 1" in followed.status("r")["rollout"]["next"]
+    assert "once linear@champion names another version than 1" in followed.status("r")["rollout"]["next"]
     with PacedLoad(followed.gateway.port, BODY, "/v2/models/r/infer", 60.0) as load:
         followed.point(champion="2", challenger="2")
         followed.kill_companion()  # it may have read the alias, made the change, or neither

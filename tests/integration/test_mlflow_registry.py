@@ -234,6 +234,10 @@ def test_a_number_that_was_deleted_is_not_given_again(server, registry, model):
     with pytest.raises(AlreadyPublished, match=f"gave it the number 2.*Write {model}:3"):
         publish(server, model, "1")
     assert list(registry.versions(model)) == []
+    with pytest.raises(AlreadyPublished, match=f"Write {model}:3"):
+        publish(server, model, "1")
+    assert publish(server, model, "3")  # as it was told
+    assert list(registry.versions(model)) == ["3"]
 
 
 def test_an_upload_that_fails_leaves_no_version(server, registry, model):

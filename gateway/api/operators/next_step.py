@@ -24,8 +24,7 @@ def next_step(document: Document, samples: int | None, observed_s: float, *, is_
     route = document.spec.route
     match state.phase:
         case Phase.READY:
-            begins = f"`pointsman start {route}` begins it with {_percent(rollout.steps[0].slots)}"
-            return f"{begins}{_or_by_alias(document, rollout)}."
+            return _ready(document, rollout)
         case Phase.PROGRESSING if is_blind:
             return f"Nothing by itself: a guardrail is BLIND. Take it out, or `pointsman promote {route}` without it."
         case Phase.PROGRESSING:
@@ -33,21 +32,29 @@ def next_step(document: Document, samples: int | None, observed_s: float, *, is_
         case Phase.WAITING | Phase.PAUSED:
             return _held(document, rollout, state)
         case Phase.PROMOTED:
-            return f"Nothing{_or_by_alias(document, rollout)}: arm {rollout.of} has all the traffic."
+            by_alias = _by_alias(document, rollout)
+            waits = f"Nothing, until {by_alias}" if by_alias else "Nothing"
+            return f"{waits}: arm {rollout.of} has all the traffic."
         case Phase.ABORTED:
             return _aborted(document, rollout, state)
 
 
-def _or_by_alias(document: Document, rollout: RolloutSpec) -> str:
-    """Return a clause that says when the next rollout begins by itself, or an empty text."""
+def _ready(document: Document, rollout: RolloutSpec) -> str:
+    by_alias, bound = _by_alias(document, rollout), binding_of(document, rollout.of)
+    model, weight = document.spec.arms[rollout.of].model, _percent(rollout.steps[0].slots)
+    same = [arm for arm in rollout.base if bound is not None and is_bound_to(document, arm, model, bound)]
+    if by_alias and same:
+        return f"It begins with {weight} once {by_alias}, which arm {' and '.join(same)} serves, too."
+    start = f"`pointsman start {document.spec.route}` begins it with {weight}"
+    return f"{start}, or it begins once {by_alias}." if by_alias else f"{start}."
+
+
+def _by_alias(document: Document, rollout: RolloutSpec) -> str:
+    """Return what begins the next rollout by itself, or an empty text."""
     if rollout.starts is Starts.BY_HAND:
         return ""
     ref, bound = document.spec.arms[rollout.of], binding_of(document, rollout.of)
-    than = "" if bound is None else f" than {bound.version}"
-    clause = f", until {ref} names another version{than}"
-    model = ref.model
-    same = [arm for arm in rollout.base if bound is not None and is_bound_to(document, arm, model, bound)]
-    return clause + (f", which arm {' and '.join(same)} serves, too" if same else "")
+    return f"{ref} names another version" + ("" if bound is None else f" than {bound.version}")
 
 
 def _progressing(

@@ -27,6 +27,7 @@ class RegisteredModel(msgspec.Struct, frozen=True):
 
     name: str = ""
     aliases: tuple[Alias, ...] = ()
+    tags: tuple[Tag, ...] = ()
 
     @property
     def by_alias(self) -> dict[str, str]:

@@ -32,6 +32,8 @@ from runtimes.manifest_text import manifest_to_yaml
 _EXPERIMENT, _EXPERIMENT_VARIABLE = "pointsman", "MLFLOW_EXPERIMENT_NAME"
 _IS_THERE = "RESOURCE_ALREADY_EXISTS"
 _READY = "LOGGED_MODEL_READY"
+_FOLLOWING = "pointsman.following"
+"""The tag of a model that says which number follows one that was used up: MLflow does not tell of deleted versions."""
 
 
 class MlflowPublisher:
@@ -82,9 +84,9 @@ class MlflowPublisher:
         except UnknownModel:
             versions = ()
         if version not in versions:
-            newest = max(map(int, versions), default=0)
-            if version != str(newest + 1):
-                raise AlreadyPublished(_wrong_number(model, version, newest + 1))
+            following = max(max(map(int, versions), default=0) + 1, self._following(model))
+            if version != str(following):
+                raise AlreadyPublished(_wrong_number(model, version, following))
             return False
         try:
             there = self._registry.manifest(model, version)
@@ -95,6 +97,15 @@ class MlflowPublisher:
         raise AlreadyPublished(
             f"{model}:{version} is there already, with other content. A version never changes; choose the next number."
         )
+
+    def _following(self, model: str) -> int:
+        """Return the number that follows one that was used up here, or 0."""
+        try:
+            found = self._client.get("mlflow/registered-models/get", OneModel, {"name": model}).registered_model
+        except Missing:
+            return 0
+        following = next((each.value for each in found.tags if each.key == _FOLLOWING), "")
+        return int(following) if following.isascii() and following.isdigit() else 0
 
     def _log(self, model: str, manifest: Manifest, contents: Contents) -> LoggedModel:
         """Write the files as a logged model."""
@@ -151,6 +162,8 @@ class MlflowPublisher:
         made = str(self._client.post("mlflow/model-versions/create", OneVersion, body).model_version.version)
         if made != version:
             self._client.post("mlflow/model-versions/delete", Refusal, {"name": model, "version": made}, "DELETE")
+            noted = {"name": model, "key": _FOLLOWING, "value": str(int(made) + 1)}
+            self._client.post("mlflow/registered-models/set-tag", Refusal, noted)
             raise AlreadyPublished(
                 f"{model}:{version} was not published: MLflow gave it the number {made}, since another publisher was "
                 f"faster or {version} was deleted before. {_wrong_number(model, version, int(made) + 1)}"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from registry_sync.errors import RegistryUnavailable
-from registry_sync.registries.mlflow.auth import Bearer, SigV4
+from registry_sync.registries.mlflow.auth import Bearer
 from registry_sync.registries.mlflow.oauth import ClientCredentials
 
 _ARN_HEADER = "x-mlflow-sm-tracking-server-arn"
@@ -84,6 +84,8 @@ def _sagemaker(arn: str, environ: Mapping[str, str]) -> Server:
             f"{arn!r} is not the ARN of a tracking server. Write "
             "mlflow+sagemaker://arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME."
         )
+    from registry_sync.registries.mlflow.sigv4 import SigV4  # with boto3, which no other kind of server needs
+
     region = parts[3]
     url = environ.get("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT") or f"https://{region}.experiments.sagemaker.aws"
     return Server(_checked(url), SigV4(region), {_ARN_HEADER: arn}, _verify(environ), _OF_SAGEMAKER)

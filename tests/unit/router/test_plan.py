@@ -115,6 +115,12 @@ def test_a_version_is_found_by_number_or_alias_and_the_first_declared_wins(decla
         find_version(twice, "6")
 
 
+def test_an_alias_that_two_arms_name_means_the_one_with_the_most_traffic(declared):
+    """As after a promotion: the alias names the version of the arm that was rolled out."""
+    promoted = compiled(declared(a="1%", b="99%", arms={"a": "m@champion", "b": "m@champion"}))
+    assert find_version(promoted, "champion").name == "b"
+
+
 @pytest.mark.parametrize("reason", [Reason.STICKY, Reason.WEIGHTED])
 def test_the_share_of_draws_is_the_propensity(route, reason):
     drawn = [plan(route, "d", unit=key) if reason is Reason.STICKY else plan(route, key) for key in UNITS]

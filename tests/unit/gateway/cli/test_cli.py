@@ -124,3 +124,19 @@ def test_progress_says_what_is_being_done(capsys):
     output = capsys.readouterr().err
     assert output.startswith("· training …\n✓ training (")
     assert len(output.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("registry", "sentence"),
+    [
+        ("mlfow+http://127.0.0.1:9", "There are no registries at mlfow+http://"),
+        ("http://127.0.0.1:9", "write mlflow+http://HOST:PORT"),
+        ("mlflow+http://me:secret@127.0.0.1:9", "must hold no password"),
+        ("s3:///models", "names no bucket"),
+    ],
+)
+def test_a_registry_that_cannot_be_meant_is_refused_before_the_gateway_starts(run, monkeypatch, registry, sentence):
+    monkeypatch.setenv("POINTSMAN_REGISTRY", registry)
+    result = run("serve", "--engine", "uvicorn", "--port", "9")
+    assert result.exit_code == 1
+    assert sentence in result.stderr

@@ -172,3 +172,9 @@ def test_what_operators_wrote_is_shown_as_it_is(run, monkeypatch):
     assert result.exit_code == 0, result.exception
     assert "[ada]" in result.stdout
     assert "[/red] :smile:" in result.stdout
+
+
+def test_what_is_wrong_with_several_routes_is_said_once(document, capsys):
+    warnings = dict.fromkeys(("a", "b"), "The registry is away.")
+    print_status(status_json(REACHABLE, {"fraud": document}, {}, warnings=warnings))
+    assert capsys.readouterr().out.count("The registry is away.") == 1

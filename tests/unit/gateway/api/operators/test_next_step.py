@@ -112,9 +112,7 @@ def test_a_rollout_that_starts_by_alias_says_which_version_it_waits_beyond():
     steps = {"of": "canary", "steps": ["1%"], "every": "10m", "starts": "by_alias"}
     spec, one, two = parse_spec({"route": "r", "arms": arms, "rollout": steps}), Candidate("1", "a"), CANDIDATE
     ready = apply(None, Declare(spec, 1.0, {"stable": one, "canary": one}))
-    until = "until m@champion names another version than"
-    assert next_step(ready, 0, 0.0) == (
-        f"`pointsman start r` begins it with 1%, {until} 1, which arm stable serves, too."
-    )
+    other = "m@champion names another version than"
+    assert next_step(ready, 0, 0.0) == (f"It begins with 1% once {other} 1, which arm stable serves, too.")
     promoted = apply(apply(ready, Start(two, 2.0)), Promote(3.0))
-    assert next_step(promoted, 0, 0.0) == f"Nothing, {until} 18: arm canary has all the traffic."
+    assert next_step(promoted, 0, 0.0) == f"Nothing, until {other} 18: arm canary has all the traffic."
