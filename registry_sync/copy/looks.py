@@ -22,6 +22,8 @@ _LONGEST_PAUSE_S = 10.0
 """Between looks at a registry that does not answer."""
 _JITTER = 0.1
 _SILENT_AFTER_S = 5.0
+_SHOWN_EVERY_S = 20.0
+"""How often it is written that the companion runs, if the registry is asked less often."""
 _DETAILS_EVERY_S = 30.0
 _DETAILS_AT_ONCE = 20
 _NEVER_S = float("-inf")
@@ -47,8 +49,9 @@ class Looks:
 
     def is_due(self, now_s: float) -> bool:
         """Return True if a look has ended, or is to begin."""
+        is_time = now_s >= self._next_s or now_s - self.state.written_s > _SHOWN_EVERY_S
         is_hurried = not self._is_running and self._hurry.exists()
-        return self._running.has_news() or now_s >= self._next_s or is_hurried
+        return is_time or self._running.has_news() or is_hurried
 
     def tick(
         self, models: frozenset[str], wants: Collection[Want], needed: Collection[VersionName], now_s: float
@@ -60,6 +63,8 @@ class Looks:
         """
         if not self._is_running:
             if not self._is_time(models, wants, now_s):
+                if now_s - self.state.written_s > _SHOWN_EVERY_S:
+                    self._say(self.state)
                 return
             is_hurried = self._hurry.exists()
             self._hurry.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def published(gateway: GatewayProcess, models: list[Artifact]) -> Published:
         files, route = {"model.onnx": artifact.content}, f"real-{number}"
         manifest = drafted_manifest(files, draft(files, "model.onnx"))
         folder = gateway.home / "models" / route / "1"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # the gateway lives longer than this fixture
         (folder / "model.onnx").write_bytes(artifact.content)
         (folder / MANIFEST).write_text(manifest_to_yaml(manifest))
         routes.append({"route": route, "arms": {"stable": f"{route}:1"}, "split": {"stable": "100%"}})
