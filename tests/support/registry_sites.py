@@ -1,6 +1,7 @@
-"""A registry of each kind, with what can be done to it: published to, emptied, killed, frozen, made to answer wrongly."""
+"""A registry of each kind, and what can be done to it: it is emptied, killed, frozen, or made to answer wrongly."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -23,6 +24,9 @@ from tests.support.s3_server import KEY, SECRET, S3Server
 
 INPUTS, OUTPUTS = (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),)
 BODY = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}'
+
+
+_LOCK = threading.Lock()
 
 
 def times(factor: float, weight: int = 0) -> bytes:
@@ -233,6 +237,11 @@ class MlflowSite(Site):
 @contextmanager
 def _variables(wanted: dict[str, str]) -> Iterator[None]:
     """Let the process have these variables of a registry within the block, and no others."""
+    with _LOCK:
+        yield from _changed(wanted)
+
+
+def _changed(wanted: dict[str, str]) -> Iterator[None]:
     before = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "MLFLOW_"))}
     for name in before:
         del os.environ[name]
