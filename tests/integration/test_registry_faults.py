@@ -104,7 +104,7 @@ def test_nothing_that_serves_changes(served, kind):
         assert state(served) == before, fault
         for load in loads:
             found = {route: {seen.version for seen in each.seen} for route, each in load.items()}
-            assert found["follows"] | {"2"} == {"1", "2"}, fault
+            assert found["follows"] <= {"1", "2"}, fault
             assert (found["named"], found["apart"]) == ({"1"}, {"1"}), fault
     served.site.point("one", "champion", "2")
     served.wait(lambda: served.serves("follows") == {"a": "2", "b": "2"})
