@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.control.replica_view import ReplicaView
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.shadows import Shadows
-from gateway.telemetry.metric_table import IN_FLIGHT, LOG_RECORDS, REVISION, SHADOW_DROPPED, STALE
+from gateway.telemetry.metric_table import IN_FLIGHT, LOG_RECORDS, REVISION, SHADOW_DROPPED, STALE, WARNED
 from gateway.telemetry.metrics import Metrics
 from inference_log.writer import LogWriter
 
@@ -59,6 +59,8 @@ class Publisher:
         self._lanes.publish(metrics.count_lane)
         metrics.set_gauge(REVISION, ((), self._view.revision))
         metrics.set_gauge(STALE, ((), time.monotonic() - self._view.store_contact_s))
+        report = self._view.report()
+        metrics.set_gauge(WARNED, ((), len(report.problems.keys() | report.warnings.keys())))
         metrics.set_total(LOG_RECORDS, self._writer.appended, "appended")
         metrics.set_total(LOG_RECORDS, self._writer.dropped, "dropped")
         for key, dropped in self._shadows.dropped.copy().items():

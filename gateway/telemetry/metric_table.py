@@ -47,6 +47,7 @@ COUNTERS = {
 IN_FLIGHT = "pointsman_in_flight"
 REVISION = "pointsman_snapshot_revision"
 STALE = "pointsman_snapshot_stale_seconds"
+WARNED = "pointsman_routes_with_warnings"
 UNCOUNTED = "pointsman_uncounted_bytes"
 P_VALUE = "pointsman_guardrail_p_value"
 REGISTRY_REACHABLE = "pointsman_registry_reachable"
@@ -58,6 +59,7 @@ GAUGES = {
     IN_FLIGHT: Measured("Requests being worked on.", Merge.SUM),
     REVISION: Measured("The store's revision that each replica serves from (label pid: its seat).", Merge.EACH),
     STALE: Measured("Seconds since each replica last reached its store (label pid: its seat).", Merge.EACH),
+    WARNED: Measured("Routes of which each replica warns, as `status` shows (label pid: its seat).", Merge.EACH),
     UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet.", Merge.SUM),
     REGISTRY_REACHABLE: Measured("1 if the last look at the remote registry was answered, else 0.", Merge.NEWEST),
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),

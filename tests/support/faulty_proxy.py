@@ -1,6 +1,5 @@
 """Passes HTTP requests on to a server, and answers some of them wrongly, as a broken network or proxy does."""
 
-import contextlib
 import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,7 @@ class FaultyProxy:
 
     500, html: with that. endless: with a body that never ends. gone: it ends the connection. cut: with half of the
     body and the length of all. short: with half of the body, and the end of the connection as its end. redirect: to
-    another host. drop_once: it ends one connection, and then passes on.
+    another host. drop_once: it ends one connection, and then passes on. drip: with one byte a second.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,8 +34,10 @@ class FaultyProxy:
                 pass
 
             def _handle(self) -> None:
-                with contextlib.suppress(OSError):
+                try:
                     outer._answer(self)
+                except (OSError, http.client.HTTPException):  # the server is away, or the client
+                    self.close_connection = True
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = _handle  # noqa: N815
 
@@ -82,6 +83,15 @@ class FaultyProxy:
             handler.wfile.write(b" " * 65_536)
         self._stopped.wait(120)
 
+    def _drip(self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], content: bytes) -> None:
+        handler.close_connection = True
+        _send_head(handler, status, {**headers, "content-length": str(len(content)), "connection": "close"})
+        for at in range(len(content)):
+            if self._stopped.is_set() or self.fault != "drip":
+                return
+            handler.wfile.write(content[at : at + 1])
+            self._stopped.wait(1.0)
+
     def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
         connection = http.client.HTTPConnection(self._to, timeout=60)
         try:
@@ -101,6 +111,9 @@ class FaultyProxy:
             length = {"content-length": str(len(content))} if fault == "cut" else {}
             _send_head(handler, answer.status, {**headers, **length, "connection": "close"})
             handler.wfile.write(content[: len(content) // 2])
+            return
+        if fault == "drip":
+            self._drip(handler, answer.status, headers, content)
             return
         if handler.command == "HEAD":
             _send_head(handler, answer.status, headers)

@@ -109,6 +109,7 @@ class Seen:
     arm: str
     reason: str
     decision_id: str
+    version: str
 
 
 @dataclass
@@ -168,6 +169,7 @@ class PacedLoad:
                     arm=headers.get("x-arm", ""),
                     reason=headers.get("x-reason", ""),
                     decision_id=headers.get("x-decision-id", ""),
+                    version=headers.get("x-model-version", ""),
                 )
             )
         connection.close()

@@ -24,7 +24,8 @@ class Bench:
         self.lanes = SimpleNamespace(publish=lambda _: None)
         self.writer = SimpleNamespace(appended=0, dropped=0)
         self.shadows = SimpleNamespace(dropped={})
-        self.view = SimpleNamespace(store_contact_s=time.monotonic(), revision=0)
+        self.view = SimpleNamespace(store_contact_s=time.monotonic(), revision=0, report=lambda: self.report)
+        self.report = SimpleNamespace(problems={}, warnings={})
         self.publisher = Publisher(
             metrics=Metrics(folder, "0"),
             lanes=self.lanes,
@@ -76,6 +77,13 @@ def test_how_stale_the_snapshot_is_follows_from_when_the_store_was_heard(bench):
     (stale_s,) = bench.published("pointsman_snapshot_stale_seconds").values()
     assert 90 <= stale_s < 100
     assert bench.published("pointsman_in_flight") == {(): 3}
+
+
+def test_a_route_of_which_a_replica_warns_is_counted_once(bench):
+    name = "pointsman_routes_with_warnings"
+    assert bench.published(name) == {("0",): 0}
+    bench.report.problems, bench.report.warnings = {"a": "no model"}, {"a": "old", "b": "The registry is away."}
+    assert bench.published(name) == {("0",): 2}
 
 
 def test_a_scrape_is_not_a_request_in_flight_and_a_full_disk_is_no_error_of_its(bench, monkeypatch):
