@@ -76,6 +76,7 @@ def follow(watched: Watched, kind: str) -> Path:
     model = watched.models / kind
     (model / "aliases.yaml").write_text("champion: 1\n")
     watched.serve(kind, arms={"a": f"{kind}@champion"}, split={"a": "100%"})
+    wait_until(lambda: watched.request("GET", f"/api/routes/{kind}").json()["bound"])  # as a declaration does at once
     return model
 
 
