@@ -41,6 +41,7 @@ _STALLED_AFTER_S = 5.0
 _SOON_S = 0.02
 _BRIEFLY_S = 1.0  # after a change; most versions are there by then
 _MOST_LOGGED = 20  # routes in the log's line about a change
+_LONGEST_RETRY_S = 2.0  # what has news is built at once; this is for news that was missed
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
 
@@ -78,7 +79,7 @@ class Reconciler:
         self._versions = versions
         self._lanes = lanes
         self._holder = holder
-        self._retry_every_s = retry_every_s
+        self._retry_every_s = min(retry_every_s, _LONGEST_RETRY_S)
         self._take_keys = take_keys
         self._after_swap = after_swap
         self._waits = waits
@@ -86,8 +87,7 @@ class Reconciler:
         self._built: dict[str, Built] = {}
         self._is_built = False
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
-        self._retried_s = float("-inf")
-        self._reported_s = float("-inf")
+        self._retried_s = self._reported_s = float("-inf")
         self._ticked_s = time.monotonic()
         self._changed_s = self._ticked_s
         if take_keys is not None and desired.known.keys:

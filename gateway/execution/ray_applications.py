@@ -29,6 +29,7 @@ from registry_sync.version import Version
 from runtimes.batching import Inputs, RequestResult
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.manifest_text import manifest_to_yaml
+from runtimes.python.consent import require_consent_to_packages
 
 _log = structlog.get_logger()
 
@@ -135,6 +136,7 @@ class RayApplications:
     def _deploy(self, name: str, version: Version) -> None:
         resources = version.manifest.resources
         options = load_options(self._settings)
+        require_consent_to_packages(version.manifest, options)
         # Ray starts every process with the environment in which the cluster was started: passwords are among it.
         registry = self._settings.registry
         kept = (_RAYS_OWN,) if is_local(registry) else (_RAYS_OWN, *CREDENTIALS)

@@ -27,6 +27,20 @@ def require_consent(manifest: Manifest, options: LoadOptions) -> None:
     require_packages(manifest.packages, accepts_other_versions=manifest.accepts_other_versions)
 
 
+def require_consent_to_packages(manifest: Manifest, options: LoadOptions) -> None:
+    """Check that the operator allows packages to be installed for a version that has an application of its own.
+
+    Raises:
+        ModelRefused: the version names some, and the operator does not allow code.
+    """
+    named = (*manifest.resources.pip, *manifest.packages)
+    if named and not options.allow_code:
+        raise ModelRefused(
+            f"Its application would install {', '.join(named)}, and packages are code. "
+            "Set POINTSMAN_ALLOW_CODE=true if you trust all who may write to the registry."
+        )
+
+
 def require_packages(packages: Sequence[str], *, accepts_other_versions: bool = False) -> None:
     """Check that each package is installed, in a version that its line allows (PEP 508).
 

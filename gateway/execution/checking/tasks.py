@@ -30,6 +30,7 @@ from runtimes.golden import golden_requests
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import MANIFEST, Files, Manifest
 from runtimes.manifest_text import manifest_to_yaml, parse_manifest
+from runtimes.python.consent import require_consent_to_packages
 from runtimes.runtime import Runtime
 from runtimes.signed import check_signature
 
@@ -61,6 +62,7 @@ def check(to_check: ToCheck, steps: Steps, remarks: tuple[str, ...] = ()) -> Non
         )
     absent = absent_packages(version.manifest)
     if absent:
+        steps.run("consent", lambda: _consent(version.manifest, options))
         remark = _not_tried(absent)
         steps.note("load", "remark", remark)
         steps.report(_result(version, (*remarks, *version.remarks, remark)))
@@ -81,6 +83,11 @@ def check(to_check: ToCheck, steps: Steps, remarks: tuple[str, ...] = ()) -> Non
 
 def _result(version: _Version, remarks: tuple[str, ...]) -> Result:
     return Result(manifest=manifest_to_yaml(version.manifest), made=dict(version.made), remarks=remarks)
+
+
+def _consent(manifest: Manifest, options: LoadOptions) -> tuple[None, str]:
+    require_consent_to_packages(manifest, options)
+    return None, "its packages may be installed for its application"
 
 
 def _not_tried(absent: Sequence[str]) -> str:

@@ -252,7 +252,7 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     store = "redis://:a-secret@store"
     monkeypatch.setenv("POINTSMAN_STORE", store)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-    simulation.applications._settings = Settings(registry="models", store=store)
+    simulation.applications._settings = Settings(registry="models", store=store, allow_code=True)
     RayApplications._deploy(simulation.applications, "name", version(pip=("numpy",)))
     runtime = simulation.serve.options["ray_actor_options"]["runtime_env"]
     assert runtime["env_vars"]["POINTSMAN_STORE"] == runtime["env_vars"]["AWS_SECRET_ACCESS_KEY"] == ""
@@ -261,7 +261,7 @@ def test_an_application_gets_the_registry_and_no_password_of_the_gateway(simulat
     assert not {name for name in runtime["env_vars"] if name.startswith("RAY_")}
     assert "a-secret" not in str([simulation.serve.bound, simulation.serve.options])
     ((registry, key, options, _, manifest_text),) = simulation.serve.bound
-    assert (registry, key, options) == ("models", ("m", "1", "0" * 64), load_options(Settings()))
+    assert (registry, key, options) == ("models", ("m", "1", "0" * 64), load_options(Settings(allow_code=True)))
     assert read_manifest(manifest_text) == version(pip=("numpy",)).manifest
 
 
@@ -274,6 +274,14 @@ def test_an_application_of_a_remote_registry_is_started_with_what_reads_it(simul
     variables = simulation.serve.options["ray_actor_options"]["runtime_env"]["env_vars"]
     assert "AWS_SECRET_ACCESS_KEY" not in variables
     assert variables["POINTSMAN_STORE"] == ""
+
+
+def test_packages_are_code_which_the_operator_must_allow(simulation, version):
+    """Else a model.yaml that a stranger writes beside an ONNX file would have anything installed and run."""
+    simulation.applications._settings = Settings(registry="models")
+    with pytest.raises(ModelRefused, match="would install numpy, and packages are code"):
+        RayApplications._deploy(simulation.applications, "name", version(pip=("numpy",)))
+    assert not simulation.serve.bound
 
 
 def test_the_packages_of_a_model_are_installed_for_its_application_alone(simulation, version):
