@@ -500,12 +500,14 @@ def test_a_manifest_that_was_changed_while_its_version_was_tried_is_refused(tmp_
 
 
 def test_a_dedicated_version_whose_packages_are_not_here_is_not_loaded_here(tmp_path):
-    """Its application tries it, with the packages."""
-    site = Site(tmp_path)
+    """Its application tries it, with the packages, if the operator allows these."""
+    site = Site(tmp_path, allow_code=True)
     _, manifest = site.version("linear")
     content = (site.models / "linear" / "1" / "model.onnx").read_bytes()
     dedicated = {"placement": "dedicated", "packages": ("a-package-that-is-not-there",)}
     write_version(site.models, "linear", "1", content, inputs=manifest.inputs, outputs=manifest.outputs, **dedicated)
     assert site.require("linear") == Tried("", 0, 0)
-    assert [each.step for each in site.record("linear").steps] == ["model.yaml", "files", "digests", "load"]
+    assert [each.step for each in site.record("linear").steps] == ["model.yaml", "files", "digests", "consent", "load"]
     assert "It was not tried: a-package-that-is-not-there" in site.record("linear").steps[-1].detail
+    site.options = LoadOptions()
+    assert "packages are code. Set POINTSMAN_ALLOW_CODE=true" in site.refused("linear")
