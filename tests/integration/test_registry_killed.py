@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.support_registries import Followed, open_site
+from tests.support.components import by_hand
 from tests.support.gateway_process import running
 from tests.support.registry_sites import MlflowSite, times
 
@@ -18,7 +19,7 @@ AT_MOST_S = 3.0
 """The longest time that a companion is left alone. It needs a second or two to start."""
 
 
-@pytest.fixture(params=["s3", "mlflow"])
+@pytest.fixture(params=[by_hand("s3"), "mlflow"])
 def served(request, tmp_path) -> Iterator[Followed]:
     made = Followed(open_site(request.param, request, tmp_path, tmp_path.name), tmp_path / "var")
     with running(made.gateway):

@@ -8,6 +8,10 @@ import shutil
 from typing import NoReturn
 
 import pytest
+from _pytest.mark import ParameterSet
+
+ALL_CASES = "POINTSMAN_ALL_CASES"
+"""The variable with which tests run all cases, also those that CI leaves out."""
 
 _PACKAGES = {
     "redis-server": "redis-server",
@@ -22,6 +26,12 @@ def need_program(name: str) -> None:
     """Skip the test if the program is not installed; in CI, fail it."""
     if shutil.which(name) is None:
         missing(f"{name} is not installed (Debian, Ubuntu: apt-get install {_PACKAGES[name]})")
+
+
+def by_hand(value: str) -> ParameterSet:
+    """Return a parameter that CI leaves out, since it takes a minute and others show the same: `make soak` has it."""
+    reason = f"takes long: {ALL_CASES}=1 runs it, as make soak does"
+    return pytest.param(value, marks=pytest.mark.skipif(ALL_CASES not in os.environ, reason=reason))
 
 
 def missing(why: str) -> NoReturn:
