@@ -74,20 +74,11 @@ class Catalogue:
         self._resolved[ref] = resolved
         return resolved
 
-    def resolve_now(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
-        """Return the version that a reference names now, from the registry itself.
-
-        Raises:
-            UnknownModel, ModelRefused: see `resolve`.
-            RegistryUnavailable: the registry is unavailable.
-        """
-        return self._resolve(self._registry, ref)
-
     def glance(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
         """Return the version that a reference names, without waiting: of a remote registry, what was read last.
 
         Raises:
-            UnknownModel, ModelRefused, RegistryUnavailable: see `resolve_now`.
+            UnknownModel, ModelRefused, RegistryUnavailable: see `resolve`.
             BeingCopied: it is not in this machine's copy of the registry yet.
         """
         return self._resolve(self._glanced, ref)

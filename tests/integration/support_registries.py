@@ -4,16 +4,20 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from onnx import helper
 
 from gateway.settings import Settings
 from inference_log.process_lock import holder
+from runtimes.manifest import Manifest, PinnedFile, TensorSpec
 from tests.support.gateway_process import GatewayProcess
 from tests.support.load import PacedLoad
+from tests.support.models import onnx_content
 from tests.support.polling import wait_until
 from tests.support.registry_sites import BODY, DirectorySite, MlflowSite, S3Site, Site
 
@@ -27,6 +31,39 @@ def open_site(kind: str, request: pytest.FixtureRequest, folder: Path, name: str
         return DirectorySite(folder)
     s3 = request.getfixturevalue("s3_server")
     return S3Site(s3, name) if kind == "s3" else MlflowSite(request.getfixturevalue("mlflow_server"), s3.environment)
+
+
+def manifest_of(contents: dict[str, bytes], **change: object) -> Manifest:
+    """Return a manifest that pins these files, of which `model.onnx` is the model."""
+    digests = {file: sha256(content).hexdigest() for file, content in contents.items()}
+    further = tuple(PinnedFile(file, digest) for file, digest in digests.items() if file != "model.onnx")
+    fields = {
+        "runtime": "onnx", "file": "model.onnx", "sha256": digests["model.onnx"], "files": further,
+        "inputs": (TensorSpec("x", "FP32", (-1,)),), "outputs": (TensorSpec("y", "FP32", (-1,)),),
+    }  # fmt: skip
+    return Manifest(**{**fields, **change})
+
+
+def publish_times(gateway: GatewayProcess, version: str, factor: float, *options: str) -> None:
+    """Publish a version of the model `times`, which multiplies. `options` are those of `models add`."""
+    inputs, outputs = [TensorSpec("x", "FP32", (-1, 2))], [TensorSpec("y", "FP32", (-1, 2))]
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value_float=factor),
+        helper.make_node("Mul", ["x", "k"], ["y"]),
+    ]
+    file = gateway.home / "model.onnx"
+    file.write_bytes(onnx_content(nodes, inputs, outputs))
+    done = gateway.cli("models", "add", f"times:{version}", str(file), *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def answer_of_times(gateway: GatewayProcess) -> list[float]:
+    """Return what the route `times` makes of 1 and 2."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
+    found = httpx.post(f"{gateway.url}/v2/models/times/infer", json={"inputs": [tensor]}, timeout=60.0, trust_env=False)
+    assert found.status_code == 200, found.text
+    values: list[float] = found.json()["outputs"][0]["data"]
+    return values
 
 
 class Followed:

@@ -14,7 +14,7 @@ from registry_sync.open import open_publisher, open_registry
 from registry_sync.registries.s3 import Place, S3Registry, s3_client
 from registry_sync.registries.s3_publisher import S3Publisher
 from runtimes.errors import ModelRefused
-from runtimes.manifest import Manifest, PinnedFile, TensorSpec
+from tests.integration.support_registries import manifest_of
 from tests.support.s3_server import S3Server
 
 CONTENT = {"model.onnx": b"a model", "weights/a.bin": b"weights"}
@@ -47,34 +47,24 @@ def url(request, tmp_path) -> str:
     return f"s3://models/{tmp_path.name}"
 
 
-def manifest(contents: dict[str, bytes] = CONTENT, **change: object) -> Manifest:
-    digests = {file: sha256(content).hexdigest() for file, content in contents.items()}
-    further = tuple(PinnedFile(file, digest) for file, digest in digests.items() if file != "model.onnx")
-    fields = {
-        "runtime": "onnx", "file": "model.onnx", "sha256": digests["model.onnx"], "files": further,
-        "inputs": (TensorSpec("x", "FP32", (-1,)),), "outputs": (TensorSpec("y", "FP32", (-1,)),),
-    }  # fmt: skip
-    return Manifest(**{**fields, **change})
-
-
 def test_a_version_is_read_as_it_was_published(url, tmp_path):
     (tmp_path / "file").write_bytes(CONTENT["model.onnx"])
     publisher, registry = open_publisher(url), open_registry(url)
-    assert publisher.publish("fraud", "18", manifest(), {**CONTENT, "model.onnx": tmp_path / "file"})
-    assert publisher.publish("fraud", "9", manifest(), CONTENT)
+    assert publisher.publish("fraud", "18", manifest_of(CONTENT), {**CONTENT, "model.onnx": tmp_path / "file"})
+    assert publisher.publish("fraud", "9", manifest_of(CONTENT), CONTENT)
     assert list(registry.models()) == ["fraud"]
     assert list(registry.versions("fraud")) == ["9", "18"]
-    assert registry.manifest("fraud", "18") == manifest()
-    assert registry.fetch("fraud", "18", manifest()) == CONTENT
+    assert registry.manifest("fraud", "18") == manifest_of(CONTENT)
+    assert registry.fetch("fraud", "18", manifest_of(CONTENT)) == CONTENT
     assert registry.aliases("fraud") == {}
 
 
 def test_the_same_version_again_is_no_fault_and_another_one_is_refused(url):
     publisher, registry = open_publisher(url), open_registry(url)
-    assert publisher.publish("fraud", "1", manifest(), CONTENT)
-    assert not publisher.publish("fraud", "1", manifest(), CONTENT)
+    assert publisher.publish("fraud", "1", manifest_of(CONTENT), CONTENT)
+    assert not publisher.publish("fraud", "1", manifest_of(CONTENT), CONTENT)
     other = {**CONTENT, "model.onnx": b"another model"}
-    for changed, contents in ((manifest(other), other), (manifest(max_batch=1), CONTENT)):
+    for changed, contents in ((manifest_of(other), other), (manifest_of(CONTENT, max_batch=1), CONTENT)):
         with pytest.raises(AlreadyPublished, match="fraud:1 is there already"):
             publisher.publish("fraud", "1", changed, contents)
     assert registry.fetch("fraud", "1", registry.manifest("fraud", "1")) == CONTENT
@@ -83,7 +73,7 @@ def test_the_same_version_again_is_no_fault_and_another_one_is_refused(url):
 def test_a_file_that_was_changed_meanwhile_is_not_published(url, tmp_path):
     (tmp_path / "file").write_bytes(b"changed")
     with pytest.raises(ModelRefused, match="was changed while it was being published"):
-        open_publisher(url).publish("fraud", "1", manifest(), {**CONTENT, "model.onnx": tmp_path / "file"})
+        open_publisher(url).publish("fraud", "1", manifest_of(CONTENT), {**CONTENT, "model.onnx": tmp_path / "file"})
     registry = open_registry(url)
     with pytest.raises(UnknownModel):
         registry.manifest("fraud", "1")
@@ -93,7 +83,7 @@ def test_of_publishers_at_the_same_time_one_wins_and_the_version_is_whole(url):
     def publish(number: int) -> bool | None:
         contents = {**CONTENT, "model.onnx": b"model %d" % (number % 4)}
         try:
-            return open_publisher(url).publish("fraud", "1", manifest(contents), contents)
+            return open_publisher(url).publish("fraud", "1", manifest_of(contents), contents)
         except AlreadyPublished:
             return None
 
@@ -112,7 +102,7 @@ def test_of_publishers_at_the_same_time_one_wins_and_the_version_is_whole(url):
 
 def test_no_alias_is_lost_when_many_are_set_at_the_same_time(url):
     publisher = open_publisher(url)
-    publisher.publish("fraud", "1", manifest(), CONTENT)
+    publisher.publish("fraud", "1", manifest_of(CONTENT), CONTENT)
     with ThreadPoolExecutor(8) as pool:
         before = list(pool.map(lambda number: open_publisher(url).set_alias("fraud", f"a{number}", "1"), range(8)))
     assert before == [None] * 8
@@ -127,10 +117,10 @@ def test_no_alias_is_lost_when_many_are_set_at_the_same_time(url):
     lambda registry: registry.manifest("none", "1"),
     lambda registry: registry.manifest("fraud", "2"),
     lambda registry: registry.manifest("fraud", "../1"),
-    lambda registry: registry.fetch("fraud", "1", manifest({**CONTENT, "more": b""})),
+    lambda registry: registry.fetch("fraud", "1", manifest_of({**CONTENT, "more": b""})),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(url, ask):
-    open_publisher(url).publish("fraud", "1", manifest(), CONTENT)
+    open_publisher(url).publish("fraud", "1", manifest_of(CONTENT), CONTENT)
     with pytest.raises(UnknownModel):
         ask(open_registry(url))
 
@@ -156,10 +146,10 @@ class Conflicting:
 def test_a_conflict_is_tried_again_and_is_no_success(s3, tmp_path):
     place, client = Place("models", f"{tmp_path.name}/"), s3_client()
     publisher = S3Publisher(place, Conflicting(client, 3))
-    assert publisher.publish("fraud", "1", manifest(), CONTENT)
-    assert S3Registry(place, client).manifest("fraud", "1") == manifest()
+    assert publisher.publish("fraud", "1", manifest_of(CONTENT), CONTENT)
+    assert S3Registry(place, client).manifest("fraud", "1") == manifest_of(CONTENT)
     with pytest.raises(RegistryUnavailable, match="ConditionalRequestConflict"):
-        S3Publisher(place, Conflicting(client, 1000)).publish("fraud", "2", manifest(), CONTENT)
+        S3Publisher(place, Conflicting(client, 1000)).publish("fraud", "2", manifest_of(CONTENT), CONTENT)
 
 
 def test_golden_requests_that_were_left_half_way_do_not_block_a_version(s3, tmp_path):
@@ -167,7 +157,7 @@ def test_golden_requests_that_were_left_half_way_do_not_block_a_version(s3, tmp_
     place, client = Place("models", f"{tmp_path.name}/"), s3_client()
     client.put_object(Bucket="models", Key=f"{tmp_path.name}/fraud/1/golden.json", Body=b"[1]")
     contents = {**CONTENT, "golden.json": b"[2]"}
-    assert S3Publisher(place, client).publish("fraud", "1", manifest(contents, golden="golden.json"), contents)
+    assert S3Publisher(place, client).publish("fraud", "1", manifest_of(contents, golden="golden.json"), contents)
     registry = S3Registry(place, client)
     there = registry.manifest("fraud", "1")
     assert registry.fetch("fraud", "1", there) == {**CONTENT, "golden.json": b"[1]"}
@@ -180,15 +170,15 @@ def test_an_s3_that_has_gone_or_hangs_is_unavailable(s3, tmp_path, monkeypatch):
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", own.url)
         registry, publisher = open_registry("s3://models"), open_publisher("s3://models")
-        publisher.publish("fraud", "1", manifest(), CONTENT)
-        assert registry.manifest("fraud", "1") == manifest()
+        publisher.publish("fraud", "1", manifest_of(CONTENT), CONTENT)
+        assert registry.manifest("fraud", "1") == manifest_of(CONTENT)
         own.stop()
         with pytest.raises(RegistryUnavailable):
             registry.manifest("fraud", "1")
         own.go_on()
-        assert registry.manifest("fraud", "1") == manifest()
+        assert registry.manifest("fraud", "1") == manifest_of(CONTENT)
         own.kill()
-        for work in (registry.models, lambda: publisher.publish("fraud", "2", manifest(), CONTENT)):
+        for work in (registry.models, lambda: publisher.publish("fraud", "2", manifest_of(CONTENT), CONTENT)):
             with pytest.raises(RegistryUnavailable):
                 work()
     finally:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,8 @@ from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownM
 from registry_sync.open import open_publisher, open_registry
 from registry_sync.registries import RemoteRegistry
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, Manifest, PinnedFile, TensorSpec
+from runtimes.manifest import MANIFEST, Manifest
+from tests.integration.support_registries import manifest_of
 from tests.support.faulty_proxy import FAULTS, FaultyProxy
 
 MIB = 1024 * 1024
@@ -35,7 +35,7 @@ class Place(NamedTuple):
         return registry
 
     def publish(self, version: str, contents: dict[str, bytes] = CONTENT, **change: object) -> Manifest:
-        made = manifest(contents, **change)
+        made = manifest_of(contents, **change)
         assert open_publisher(self.url).publish(self.model, version, made, contents)
         return made
 
@@ -68,16 +68,6 @@ def place(request, tmp_path, monkeypatch) -> Place:
 @pytest.fixture(params=REMOTE)
 def remote(request, tmp_path, monkeypatch) -> Place:
     return place_of(request.param, request, tmp_path, monkeypatch)
-
-
-def manifest(contents: dict[str, bytes] = CONTENT, **change: object) -> Manifest:
-    digests = {file: sha256(content).hexdigest() for file, content in contents.items()}
-    further = tuple(PinnedFile(file, digest) for file, digest in digests.items() if file != "model.onnx")
-    fields = {
-        "runtime": "onnx", "file": "model.onnx", "sha256": digests["model.onnx"], "files": further,
-        "inputs": (TensorSpec("x", "FP32", (-1,)),), "outputs": (TensorSpec("y", "FP32", (-1,)),),
-    }  # fmt: skip
-    return Manifest(**{**fields, **change})
 
 
 def content(registry: RemoteRegistry, model: str, version: str, file: str) -> bytes:
@@ -127,7 +117,7 @@ def test_tags_of_a_manifest_are_details(place):
     lambda registry, model: registry.manifest(model, "../1"),
     lambda registry, model: registry.manifest(model, "1'; --"),
     lambda registry, model: registry.manifest(f"{model}'\"", "1"),
-    lambda registry, model: registry.fetch(model, "1", manifest({**CONTENT, "more": b""})),
+    lambda registry, model: registry.fetch(model, "1", manifest_of({**CONTENT, "more": b""})),
 ], ids=range(9))  # fmt: skip
 def test_what_is_not_there_is_named(place, ask):
     place.publish("1")
@@ -138,16 +128,18 @@ def test_what_is_not_there_is_named(place, ask):
 def test_the_same_version_again_is_no_fault_and_another_one_is_refused(place):
     place.publish("1")
     publisher = open_publisher(place.url)
-    assert not publisher.publish(place.model, "1", manifest(), CONTENT)
+    assert not publisher.publish(place.model, "1", manifest_of(CONTENT), CONTENT)
     with pytest.raises(AlreadyPublished, match="is there already"):
-        publisher.publish(place.model, "1", manifest(max_batch=1), CONTENT)
+        publisher.publish(place.model, "1", manifest_of(CONTENT, max_batch=1), CONTENT)
     assert list(place.open().versions(place.model)) == ["1"]
 
 
 def test_a_file_that_was_changed_meanwhile_is_not_published(place, tmp_path):
     (tmp_path / "file").write_bytes(b"changed")
     with pytest.raises(ModelRefused, match="was changed while it was being published"):
-        open_publisher(place.url).publish(place.model, "1", manifest(), {**CONTENT, "model.onnx": tmp_path / "file"})
+        open_publisher(place.url).publish(
+            place.model, "1", manifest_of(CONTENT), {**CONTENT, "model.onnx": tmp_path / "file"}
+        )
     with pytest.raises(UnknownModel):
         place.open().manifest(place.model, "1")
 
@@ -155,8 +147,10 @@ def test_a_file_that_was_changed_meanwhile_is_not_published(place, tmp_path):
 def test_a_large_file_is_published_from_its_place(place, tmp_path):
     (tmp_path / "file").write_bytes(CONTENT["weights/a file.bin"])
     publisher = open_publisher(place.url)
-    assert publisher.publish(place.model, "1", manifest(), {**CONTENT, "weights/a file.bin": tmp_path / "file"})
-    assert place.open().fetch(place.model, "1", manifest()) == CONTENT
+    assert publisher.publish(
+        place.model, "1", manifest_of(CONTENT), {**CONTENT, "weights/a file.bin": tmp_path / "file"}
+    )
+    assert place.open().fetch(place.model, "1", manifest_of(CONTENT)) == CONTENT
 
 
 # What remote registries have besides
@@ -225,7 +219,7 @@ def test_a_broken_registry_is_unavailable_and_never_empty(broken, fault):
             ask()
     proxy.fault = ""
     assert registry.all_aliases([place.model]) == {place.model: {"champion": "1"}}
-    assert registry.fetch(place.model, "1", manifest()) == CONTENT
+    assert registry.fetch(place.model, "1", manifest_of(CONTENT)) == CONTENT
 
 
 @pytest.mark.parametrize("fault", ["cut", "short", "gone", "500"])

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 import boto3
 import httpx
 import pytest
-from onnx import helper
 
-from runtimes.manifest import TensorSpec
+from tests.integration.support_registries import answer_of_times, publish_times
 from tests.support.gateway_process import GatewayProcess, running
-from tests.support.models import onnx_content
 from tests.support.polling import wait_until
 from tests.support.s3_server import KEY, SECRET, S3Server
 
@@ -33,42 +31,24 @@ def gateway(server, tmp_path_factory) -> Iterator[GatewayProcess]:
         yield made
 
 
-def publish(gateway: GatewayProcess, version: str, factor: float, *options: str) -> None:
-    inputs, outputs = [TensorSpec("x", "FP32", (-1, 2))], [TensorSpec("y", "FP32", (-1, 2))]
-    nodes = [
-        helper.make_node("Constant", [], ["k"], value_float=factor),
-        helper.make_node("Mul", ["x", "k"], ["y"]),
-    ]
-    file = gateway.home / "model.onnx"
-    file.write_bytes(onnx_content(nodes, inputs, outputs))
-    done = gateway.cli("models", "add", f"times:{version}", str(file), *options)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def answer(gateway: GatewayProcess) -> list[float]:
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
-    found = httpx.post(f"{gateway.url}/v2/models/times/infer", json={"inputs": [tensor]}, timeout=60.0, trust_env=False)
-    assert found.status_code == 200, found.text
-    values: list[float] = found.json()["outputs"][0]["data"]
-    return values
-
-
 @pytest.mark.parametrize("placement", ["replica", "process"])
 def test_a_version_in_s3_is_served_and_an_alias_is_followed(gateway, server, placement):
     """It goes on being served while S3 hangs."""
     first, second = ("1", "2") if placement == "replica" else ("3", "4")
-    publish(gateway, first, 2.0, "--alias", "champion")
+    publish_times(gateway, first, 2.0, "--alias", "champion")
     gateway.declare({"route": "times", "arms": {"a": "times@champion"}, "split": {"a": "100%"}, "placement": placement})
-    wait_until(lambda: answer(gateway) == [2.0, 4.0], within_s=60.0)  # the alias may still be the one before
-    publish(gateway, second, 3.0, "--alias", "champion")
-    wait_until(lambda: answer(gateway) == [3.0, 6.0], within_s=60.0, shows=lambda: gateway.client.status()["routes"])
+    wait_until(lambda: answer_of_times(gateway) == [2.0, 4.0], within_s=60.0)  # the alias may still be the one before
+    publish_times(gateway, second, 3.0, "--alias", "champion")
+    wait_until(
+        lambda: answer_of_times(gateway) == [3.0, 6.0], within_s=60.0, shows=lambda: gateway.client.status()["routes"]
+    )
     shown = gateway.cli("models", "list")
     assert (shown.returncode, "times" in shown.stdout) == (0, True)
     checked = gateway.cli("models", "validate", f"times:{second}")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     server.stop()
     try:
-        assert answer(gateway) == [3.0, 6.0]
+        assert answer_of_times(gateway) == [3.0, 6.0]
     finally:
         server.go_on()
 
@@ -102,32 +82,32 @@ def test_a_gateway_starts_and_serves_while_s3_is_down_and_says_so(server, tmp_pa
     settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/down", **server.environment}
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
-        publish(gateway, "1", 2.0, "--alias", "champion")
+        publish_times(gateway, "1", 2.0, "--alias", "champion")
         arms = {"a": "times@champion", "b": "times:1"}
         split = {"a": "50%", "b": "50%"}
         gateway.declare({"route": "times", "arms": arms, "split": split})
         gateway.declare({"route": "apart", "arms": {"a": "times:1"}, "split": {"a": 1}, "placement": "process"})
-        assert answer(gateway) == [2.0, 4.0]
+        assert answer_of_times(gateway) == [2.0, 4.0]
         assert metric(gateway, "pointsman_registry_reachable") == 1.0
         server.kill()
         wait_until(lambda: says(gateway, "cannot be read"), shows=lambda: gateway.client.status())
         wait_until(lambda: metric(gateway, "pointsman_registry_reachable") == 0.0)
-        assert answer(gateway) == [2.0, 4.0]
+        assert answer_of_times(gateway) == [2.0, 4.0]
     try:
         with running(gateway):
-            wait_until(lambda: answer(gateway) == [2.0, 4.0], retried=AssertionError)
+            wait_until(lambda: answer_of_times(gateway) == [2.0, 4.0], retried=AssertionError)
             apart = httpx.get(f"{gateway.url}/v2/models/apart/ready", timeout=60.0, trust_env=False)
             assert apart.status_code == 200
             os.kill(companion_pid(gateway), signal.SIGKILL)
             wait_until(lambda: says(gateway, "cannot be read"), shows=lambda: gateway.client.status())
-            assert answer(gateway) == [2.0, 4.0]
+            assert answer_of_times(gateway) == [2.0, 4.0]
             server.start()
             reachable = "pointsman_registry_reachable"
             wait_until(lambda: metric(gateway, reachable) == 1.0, retried=ValueError)  # the new companion has it
             wait_until(lambda: not says(gateway, "cannot be read"))
-            publish(gateway, "2", 3.0, "--alias", "champion")
+            publish_times(gateway, "2", 3.0, "--alias", "champion")
             gateway.declare({"route": "times", "arms": {"a": "times:2"}, "split": {"a": 1}})
-            assert answer(gateway) == [3.0, 6.0]
+            assert answer_of_times(gateway) == [3.0, 6.0]
     finally:
         if not server.is_running():
             server.start()
@@ -137,15 +117,15 @@ def test_a_bucket_that_is_emptied_takes_nothing_away(server, tmp_path):
     settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/emptied", **server.environment}
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
-        publish(gateway, "1", 2.0, "--alias", "champion")
+        publish_times(gateway, "1", 2.0, "--alias", "champion")
         gateway.declare({"route": "times", "arms": {"a": "times:1"}, "split": {"a": 1}})
         empty(server, "emptied/")
         # That is noticed with the next look at the version's details. Folders stay for a while in this store.
         wait_until(lambda: says(gateway, "any more; its copy is served"), shows=lambda: gateway.client.status())
         wait_until(lambda: metric(gateway, "pointsman_registry_gone_versions") == 1.0)
-        assert answer(gateway) == [2.0, 4.0]
+        assert answer_of_times(gateway) == [2.0, 4.0]
     with running(gateway):
-        wait_until(lambda: answer(gateway) == [2.0, 4.0], retried=AssertionError)
+        wait_until(lambda: answer_of_times(gateway) == [2.0, 4.0], retried=AssertionError)
 
 
 def test_a_companion_that_is_killed_while_it_fetches_is_followed_by_one_that_finishes(server, tmp_path):
@@ -154,7 +134,7 @@ def test_a_companion_that_is_killed_while_it_fetches_is_followed_by_one_that_fin
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
         for number in range(1, 4):
-            publish(gateway, str(number), float(number))
+            publish_times(gateway, str(number), float(number))
         before = companion_pid(gateway)
         route = {"route": "times", "arms": {"a": "times:1"}, "split": {"a": 1}}
         server.stop()
@@ -166,5 +146,5 @@ def test_a_companion_that_is_killed_while_it_fetches_is_followed_by_one_that_fin
         server.go_on()
         wait_until(lambda: companion_pid(gateway) != before, retried=(OSError, IndexError))
         gateway.declare(route)
-        assert answer(gateway) == [1.0, 2.0]
+        assert answer_of_times(gateway) == [1.0, 2.0]
         assert not list((gateway.home / "registry").glob("*/blobs/.*"))
