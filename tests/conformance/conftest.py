@@ -40,6 +40,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
         declare(store, route)
     store.close()
     with running(GatewayProcess(home, "serve", "--engine", "uvicorn")) as gateway:
+        gateway.wait_until_ready()
         yield gateway
     assert "failed" not in gateway.output.read_text(), gateway.output.read_text()
 

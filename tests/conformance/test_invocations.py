@@ -32,6 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayPr
     store.close()
     settings = {"POINTSMAN_INVOCATIONS_ROUTE": "regressor"}
     with running(GatewayProcess(home, "serve", "--engine", "uvicorn", **settings)) as gateway:
+        gateway.wait_until_ready()
         yield gateway, found
 
 

@@ -18,6 +18,7 @@ from tests.support.s3_server import S3Server
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Serve every client. What the tests do to it stays."""
     with _served(tmp_path_factory.mktemp("gateway") / "var") as gateway:
+        gateway.wait_until_ready()
         yield gateway
 
 
@@ -27,6 +28,7 @@ def closed_gateway(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFac
     models = str(gateway.home / "models")
     home = tmp_path_factory.mktemp("closed") / "var"
     with _served(home, POINTSMAN_ACCESS="required", POINTSMAN_REGISTRY=models) as closed:
+        closed.wait_until_ready()
         yield closed
 
 

@@ -35,6 +35,7 @@ class Watched:
                 "POINTSMAN_ALLOW_PICKLE": "true",
                 "POINTSMAN_LOAD_MAX_BYTES": str(700 * 1024 * 1024),
                 "POINTSMAN_KEEP_WARM_S": "5",
+                "POINTSMAN_REGISTRY_EVERY_S": "0.3",
                 **settings,
             },
         )

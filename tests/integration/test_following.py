@@ -99,8 +99,8 @@ BODY = json.dumps({"inputs": [{"name": "X", "shape": [1, 4], "datatype": "FP32",
 def serving(folder: Path, **settings: str) -> Iterator[Followed]:
     registry = linear.fill(folder / "models")
     linear.publish(registry, "linear", "3", 3 * np.asarray(linear.WEIGHTS["1"]))
-    more = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": str(registry), **settings}
-    with running(GatewayProcess(folder / "var", "serve", **more)) as gateway:
+    more = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": str(registry), "POINTSMAN_REGISTRY_EVERY_S": "0.3"}
+    with running(GatewayProcess(folder / "var", "serve", **more, **settings)) as gateway:
         yield Followed(gateway, registry)
 
 

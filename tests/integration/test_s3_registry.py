@@ -23,10 +23,16 @@ def server(tmp_path_factory) -> Iterator[S3Server]:
     made.kill()
 
 
+def settings_of(server: S3Server, registry: str) -> dict[str, str]:
+    """Return the settings of a gateway whose registry is at this URL."""
+    quick = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY_EVERY_S": "0.5"}
+    return {**quick, "POINTSMAN_REGISTRY": registry, **server.environment}
+
+
 @pytest.fixture(scope="module")
 def gateway(server, tmp_path_factory) -> Iterator[GatewayProcess]:
     home = tmp_path_factory.mktemp("gateway") / "var"
-    settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/prod", **server.environment}
+    settings = settings_of(server, "s3://models/prod")
     with running(GatewayProcess(home, "serve", **settings)) as made:
         yield made
 
@@ -79,7 +85,7 @@ def empty(server: S3Server, below: str) -> None:
 
 def test_a_gateway_starts_and_serves_while_s3_is_down_and_says_so(server, tmp_path):
     """S3 is killed and started again; the gateway restarts, and its companion is killed, while it is away."""
-    settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/down", **server.environment}
+    settings = settings_of(server, "s3://models/down")
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
         publish_times(gateway, "1", 2.0, "--alias", "champion")
@@ -114,7 +120,7 @@ def test_a_gateway_starts_and_serves_while_s3_is_down_and_says_so(server, tmp_pa
 
 
 def test_a_bucket_that_is_emptied_takes_nothing_away(server, tmp_path):
-    settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/emptied", **server.environment}
+    settings = settings_of(server, "s3://models/emptied")
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
         publish_times(gateway, "1", 2.0, "--alias", "champion")
@@ -130,7 +136,7 @@ def test_a_bucket_that_is_emptied_takes_nothing_away(server, tmp_path):
 
 def test_a_companion_that_is_killed_while_it_fetches_is_followed_by_one_that_finishes(server, tmp_path):
     """S3 is frozen, so that the companion is killed within a download or just before it."""
-    settings = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": "s3://models/killed", **server.environment}
+    settings = settings_of(server, "s3://models/killed")
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)
     with running(gateway):
         for number in range(1, 4):

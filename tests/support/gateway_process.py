@@ -80,6 +80,10 @@ class GatewayProcess:
         except httpx.HTTPError:
             return False
 
+    def wait_until_ready(self) -> None:
+        """Wait until every route is served. On a busy machine that is later than the start, which waits for 10 s."""
+        wait_until(self.is_ready, within_s=_START_S, shows=lambda: self.client.status())
+
     def wait_for_replicas(self, count: int, without: frozenset[int] = frozenset(), limit_s: float = 180.0) -> set[int]:
         """Return the pids of exactly `count` live replicas, none of them among `without`."""
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 PATIENCE_S = 60.0
+_OFTEN_S, _SELDOM_S = 0.02, 0.1
+"""The pause between two tries within the first second, and later. Each try takes time from what it waits for."""
 
 Value = TypeVar("Value")
 
@@ -25,7 +27,7 @@ def wait_until(
     Errors of the types `retried` mean "not yet". What `shows` returns becomes part of the failure's message, so it
     should be what a developer wants to see next: a status, the output of a process.
     """
-    until_s, last = time.monotonic() + within_s, ""
+    began_s, last = time.monotonic(), ""
     while True:
         try:
             value = is_true()
@@ -35,10 +37,11 @@ def wait_until(
             if value:
                 return value
             last = f"returned {value!r}"
-        if time.monotonic() > until_s:
+        waited_s = time.monotonic() - began_s
+        if waited_s > within_s:
             more = f"\n{shows()}" if shows is not None else ""
             raise AssertionError(f"It did not become true within {within_s} s: the last try {last}.{more}")
-        time.sleep(0.02)
+        time.sleep(_OFTEN_S if waited_s < 1 else _SELDOM_S)
 
 
 async def wait_until_async(is_true: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:

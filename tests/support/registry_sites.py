@@ -162,11 +162,12 @@ class S3Site(Site):
         self._own, self._prefix, self._hidden = server.environment, prefix, dict[str, bytes]()
         names: dict[str, Any] = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
         self._client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **names)
+        with _variables(self._own):
+            self._publisher = open_publisher(self.url)  # it has its client; another one costs 0.2 s
 
     def publisher(self) -> Publisher:
         """See `Site.publisher`."""
-        with _variables(self._own):
-            return open_publisher(self.url)
+        return self._publisher
 
     def replace(self, model: str, version: str, file: str, content: bytes) -> None:
         """See `Site.replace`."""
