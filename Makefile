@@ -5,16 +5,23 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
+SERVE_LOG := .pytest-serve.log
 
-.PHONY: up test test-fast check lint types contracts proto soak bench lock clean
+# A test starts hundreds of processes. Without their bytecode on the disk each of them would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: up test test-fast test-serve check lint types contracts proto soak bench lock clean
 
 up: $(READY) ## Start the gateway with the demo models in the foreground
 	@$(BIN)/pointsman demo --with-parent
 
 test: $(READY) ## All tests: pure, with a gateway, with foreign clients, on a real Ray cluster
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/conformance
-	@$(BIN)/python -m pytest tests/serve
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-fast test-serve
+	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=25 tests/integration tests/conformance
+
+test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the time; they are shown when all are over
+	@failed=0; $(BIN)/python -m pytest --durations=25 tests/serve > $(SERVE_LOG) 2>&1 || failed=$$?; \
+		cat $(SERVE_LOG); exit $$failed
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
@@ -61,4 +68,4 @@ $(READY): pyproject.toml requirements.lock
 	@echo "✓ installed" >&2
 
 clean: ## Remove everything that was made here
-	@rm -rf .venv .venv-lock .clients var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build ./*.egg-info
+	@rm -rf .venv .venv-lock .clients var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis $(SERVE_LOG) .import_linter_cache build ./*.egg-info
