@@ -1,4 +1,7 @@
-"""The environments of the foreign clients. They need another protobuf than ours, and are built on first use."""
+"""The environments of the foreign clients. They need another protobuf than ours, and are built on first use.
+
+`python -m tests.conformance.environments` builds those that are missing, as `make test` does meanwhile.
+"""
 
 import fcntl
 import hashlib
@@ -55,3 +58,16 @@ def _run(command: list[str]) -> None:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise Unavailable(f"{' '.join(command)} failed: {errors[-1] if errors else done.stderr.strip()[-200:]}")
+
+
+def ensure_all() -> None:
+    """Build what is missing. What cannot be built is told; the tests that need it are skipped, and fail in CI."""
+    for requirements in sorted(Path(__file__).parent.glob("requirements-*.txt")):
+        try:
+            ensure(requirements.stem.removeprefix("requirements-"))
+        except Unavailable as error:
+            sys.stderr.write(f"{error}\n")
+
+
+if __name__ == "__main__":
+    ensure_all()

@@ -98,8 +98,8 @@ def logged(mlflow_server) -> list[list[str]]:
 @contextmanager
 def following(server: MlflowServer, s3_server: Any, tmp_path: Any, **settings: str) -> Iterator[Followed]:
     home = tmp_path / "var"
-    more = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": server.registry, **s3_server.environment, **settings}
-    with running(GatewayProcess(home, "serve", **more)) as gateway:
+    more = {"POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": server.registry, "POINTSMAN_REGISTRY_EVERY_S": "0.5"}
+    with running(GatewayProcess(home, "serve", **{**more, **s3_server.environment, **settings})) as gateway:
         yield Followed(gateway, home)
 
 

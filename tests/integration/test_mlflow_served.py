@@ -14,6 +14,7 @@ def gateway(mlflow_server, tmp_path_factory) -> Iterator[GatewayProcess]:
     home = tmp_path_factory.mktemp("gateway") / "var"
     settings = {
         "POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_REGISTRY": mlflow_server.registry, "MLFLOW_EXPERIMENT_NAME": "mlflow",
+        "POINTSMAN_REGISTRY_EVERY_S": "0.5",
     }  # fmt: skip
     with running(GatewayProcess(home, "serve", **settings)) as made:
         yield made
