@@ -28,7 +28,7 @@ test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the 
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
-	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.integration.support_registries import Followed, open_site
+from tests.support.components import by_hand
 from tests.support.gateway_process import running
 from tests.support.polling import wait_until
 from tests.support.registry_sites import Site, times
@@ -31,7 +32,7 @@ CROWD = 10
 FLAPS_S, A_SECOND = 6.0, 10
 
 
-@pytest.fixture(params=["directory", "s3", "mlflow"])
+@pytest.fixture(params=["directory", by_hand("s3"), "mlflow"])
 def served(request, tmp_path) -> Iterator[Followed]:
     site = open_site(request.param, request, tmp_path, tmp_path.name)
     made = Followed(site, tmp_path / "var")
