@@ -10,21 +10,24 @@ SERVE_LOG := .pytest-serve.log
 # A test starts hundreds of processes. Without their bytecode on the disk each of them would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test test-fast test-serve clients check lint types contracts proto soak bench lock clean
+.PHONY: up test test-fast test-serve test-without-ray clients check lint types contracts proto soak bench lock clean
 
 up: $(READY) ## Start the gateway with the demo models in the foreground
 	@$(BIN)/pointsman demo --with-parent
 
-test: $(READY) ## All tests: pure, with a gateway, with foreign clients, on a real Ray cluster
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going clients test-fast test-serve
-	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=25 tests/integration tests/conformance
+test: $(READY) ## All tests: pure, with a gateway, with foreign clients, and meanwhile those on a real Ray cluster
+	@failed=0; $(MAKE) --no-print-directory --jobs=3 --keep-going clients test-serve test-without-ray || failed=$$?; \
+		echo "tests/serve: $$(tail -n 1 $(SERVE_LOG))"; exit $$failed
 
-clients: $(READY) ## The environments of foreign clients and servers, which tests need; pip mostly waits for the network
-	@$(BIN)/python -m tests.conformance.environments
+test-without-ray: test-fast
+	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=25 tests/integration tests/conformance
 
 test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the time; they are shown when all are over
 	@failed=0; $(BIN)/python -m pytest --durations=25 tests/serve > $(SERVE_LOG) 2>&1 || failed=$$?; \
-		cat $(SERVE_LOG); exit $$failed
+		echo; cat $(SERVE_LOG); exit $$failed
+
+clients: $(READY) ## The environments of foreign clients and servers, which tests need; pip mostly waits for the network
+	@$(BIN)/python -m tests.conformance.environments
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
