@@ -44,8 +44,8 @@ def manifest_of(contents: dict[str, bytes], **change: object) -> Manifest:
     return Manifest(**{**fields, **change})
 
 
-def publish_times(gateway: GatewayProcess, version: str, factor: float, *options: str) -> None:
-    """Publish a version of the model `times`, which multiplies. `options` are those of `models add`."""
+def publish_times(gateway: GatewayProcess, version: str, factor: float, *options: str, model: str = "times") -> None:
+    """Publish a version of a model that multiplies. `options` are those of `models add`."""
     inputs, outputs = [TensorSpec("x", "FP32", (-1, 2))], [TensorSpec("y", "FP32", (-1, 2))]
     nodes = [
         helper.make_node("Constant", [], ["k"], value_float=factor),
@@ -53,14 +53,15 @@ def publish_times(gateway: GatewayProcess, version: str, factor: float, *options
     ]
     file = gateway.home / "model.onnx"
     file.write_bytes(onnx_content(nodes, inputs, outputs))
-    done = gateway.cli("models", "add", f"times:{version}", str(file), *options)
+    done = gateway.cli("models", "add", f"{model}:{version}", str(file), *options)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def answer_of_times(gateway: GatewayProcess) -> list[float]:
-    """Return what the route `times` makes of 1 and 2."""
+def answer_of_times(gateway: GatewayProcess, route: str = "times") -> list[float]:
+    """Return what the route makes of 1 and 2."""
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
-    found = httpx.post(f"{gateway.url}/v2/models/times/infer", json={"inputs": [tensor]}, timeout=60.0, trust_env=False)
+    url = f"{gateway.url}/v2/models/{route}/infer"
+    found = httpx.post(url, json={"inputs": [tensor]}, timeout=60.0, trust_env=False)
     assert found.status_code == 200, found.text
     values: list[float] = found.json()["outputs"][0]["data"]
     return values

@@ -23,16 +23,19 @@ def gateway(mlflow_server, tmp_path_factory) -> Iterator[GatewayProcess]:
 @pytest.mark.parametrize("placement", ["replica", "process"])
 def test_a_version_in_mlflow_is_served_and_an_alias_is_followed(gateway, mlflow_server, placement):
     """It goes on being served while MLflow hangs."""
-    first, second = ("1", "2") if placement == "replica" else ("3", "4")
-    publish_times(gateway, first, 2.0, "--alias", "champion")
-    gateway.declare({"route": "times", "arms": {"a": "times@champion"}, "split": {"a": "100%"}, "placement": placement})
-    wait_until(lambda: answer_of_times(gateway) == [2.0, 4.0], within_s=60.0)  # the alias may still be the one before
-    publish_times(gateway, second, 3.0, "--alias", "champion")
+    name = f"times-{placement}"  # a model of its own: an alias that moves again is followed later
+    publish_times(gateway, "1", 2.0, "--alias", "champion", model=name)
+    arms = {"a": f"{name}@champion"}
+    gateway.declare({"route": name, "arms": arms, "split": {"a": "100%"}, "placement": placement})
+    wait_until(lambda: answer_of_times(gateway, name) == [2.0, 4.0], within_s=60.0)
+    publish_times(gateway, "2", 3.0, "--alias", "champion", model=name)
     wait_until(
-        lambda: answer_of_times(gateway) == [3.0, 6.0], within_s=60.0, shows=lambda: gateway.client.status()["routes"]
+        lambda: answer_of_times(gateway, name) == [3.0, 6.0],
+        within_s=60.0,
+        shows=lambda: gateway.client.status()["routes"],
     )
     mlflow_server.stop()
     try:
-        assert answer_of_times(gateway) == [3.0, 6.0]
+        assert answer_of_times(gateway, name) == [3.0, 6.0]
     finally:
         mlflow_server.go_on()

@@ -115,7 +115,7 @@ def settings_of(registry: Path, home: Path, **more: Any) -> Settings:
     """Return settings under which a replica notices every change soon."""
     given = {
         "max_body_bytes": MAX_BODY_BYTES, "drain_s": 0.2, "refresh_every_ms": 20, "registry_every_s": 0.1,
-        "grpc_port": 0,
+        "grpc_port": 0, "wedged_after_s": PATIENCE_S,  # its watchdog would end the process of the tests
     }  # fmt: skip
     return Settings(home=home, registry=str(registry), port=free_port(), **{**given, **more}).resolved()
 
