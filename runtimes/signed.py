@@ -5,6 +5,7 @@ SHA-256 of every file (https://model_signing/signature/v1.0). Who must have sign
 """
 
 import hashlib
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgspec
@@ -49,6 +50,28 @@ def check_signature(files: Files, manifest: Manifest, wanted: str) -> tuple[None
     Raises:
         ModelRefused: there is no such signature, or it is of other files. The sentence says which.
     """
+
+    def is_golden(file: str) -> bool:
+        if file != manifest.golden or file == manifest.file:
+            return False
+        golden_requests(files[file])  # under another name it may be code, which is run before they are read
+        return True
+
+    return _check(files, manifest.pinned.keys(), wanted, is_golden)
+
+
+def check_unread(files: Files, wanted: str) -> tuple[None, str]:
+    """Check files of which no manifest was made yet, as `check_signature` does, for a pickle runs code when it is read.
+
+    Which file holds golden requests is not known yet: each that holds some may be unsigned.
+
+    Raises:
+        ModelRefused: there is no such signature, or it is of other files. The sentence says which.
+    """
+    return _check(files, files.keys() - {MANIFEST}, wanted, lambda file: _holds_golden_requests(files[file]))
+
+
+def _check(files: Files, needed: Set[str], wanted: str, may_be_unsigned: Callable[[str], bool]) -> tuple[None, str]:
     signer = read_signer(wanted)
     if SIGNATURE not in files:
         raise ModelRefused(
@@ -56,11 +79,10 @@ def check_signature(files: Files, manifest: Manifest, wanted: str) -> tuple[None
         )
     statement = _read_statement(signer.statement(files[SIGNATURE]))
     signed = {each.name: each.digest for each in statement.predicate.resources}
-    for file in manifest.pinned.keys() - {SIGNATURE}:
-        if file not in signed and file == manifest.golden != manifest.file:
-            golden_requests(files[file])  # under another name it may be code, which is run before they are read
-            continue
+    for file in needed - {SIGNATURE}:
         if file not in signed:
+            if may_be_unsigned(file):
+                continue
             raise ModelRefused(f"{file} is not signed in {SIGNATURE}. {_HOW}")
         if hashlib.sha256(files[file]).hexdigest() != signed[file]:
             raise ModelRefused(f"{file} is not the file that was signed in {SIGNATURE}.")
@@ -69,6 +91,14 @@ def check_signature(files: Files, manifest: Manifest, wanted: str) -> tuple[None
         raise ModelRefused(f"{missing[0]}, which is signed in {SIGNATURE}, is not among the files of the version.")
     of = "".join(f" of {each.name!r}" for each in statement.subject)
     return None, f"{len(signed)} files{of}, signed {signer.how}"
+
+
+def _holds_golden_requests(content: bytes) -> bool:
+    try:
+        golden_requests(content)
+    except ModelRefused:
+        return False
+    return True
 
 
 def _read_statement(payload: bytes) -> _Statement:

@@ -395,3 +395,20 @@ def test_a_version_that_an_identity_must_have_signed_is_checked_in_the_process_w
     validated = run("models", "validate", "fraud:18")
     assert "signature of the publisher  ok" in validated.stdout
     assert f"signed by {E_MAIL}, for whom {ISSUER} has vouched" in validated.stdout
+
+
+def test_what_is_not_signed_is_not_read_for_a_pickle_runs_code_then(add, tmp_path, monkeypatch):
+    key = ec.generate_private_key(ec.SECP256R1())
+    monkeypatch.setenv("POINTSMAN_MODEL_SIGNATURE", public_file(tmp_path / "publisher.pem", key))
+    monkeypatch.setenv("POINTSMAN_ALLOW_PICKLE", "true")
+    folder, was_read = tmp_path / "mine", tmp_path / "was read"
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(pickle.dumps(Reduced("open", str(was_read), "w")))
+    (folder / "model.yaml").write_text(yaml.safe_dump(SAID))
+    assert "has no file model.sig" in refused(add("fraud:18", folder))
+    (folder / "model.sig").write_bytes(signed(key, statement({"model.pkl": b"another pickle"})))
+    assert "model.pkl is not the file that was signed" in refused(add("fraud:18", folder))
+    assert not was_read.exists()
+    (folder / "model.sig").write_bytes(signed(key, statement({"model.pkl": (folder / "model.pkl").read_bytes()})))
+    add("fraud:18", folder)
+    assert was_read.exists()
