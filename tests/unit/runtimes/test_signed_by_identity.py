@@ -64,6 +64,29 @@ def test_a_version_that_the_identity_has_signed_is_accepted_without_a_network(in
     assert found == f"2 files of 'flowers', signed by {identity}, for whom {ISSUER} has vouched"
 
 
+def test_an_entry_of_rekor_2_counts_with_a_timestamp_of_an_authority_of_the_trust_root(tmp_path):
+    need_package("sigstore")
+    instance, other = (SigstoreInstance(datetime.datetime.now(datetime.UTC)) for _ in range(2))
+    trust = instance.trust_root(tmp_path / "trusted_root.json")
+    wanted = f"identity:{E_MAIL},issuer:{ISSUER},trust:{trust}"
+    bundle = instance.sign(statement(FILES), rekor=2)
+    files = version(bundle)
+    check_signature(files, manifest_of(files), wanted)
+    assert "was not signed by" in refused(
+        version(instance.sign(statement(FILES), "other@example.com", rekor=2)), wanted
+    )
+    material = bundle["verificationMaterial"]
+    stamps = material.pop("timestampVerificationData")
+    assert "must contain an inclusion promise or signed timestamp" in refused(version(bundle), wanted)
+    for foreign in (other, instance):  # one of another authority, and one of another signature
+        foreign_bundle = foreign.sign(statement(FILES), rekor=2)
+        material["timestampVerificationData"] = foreign_bundle["verificationMaterial"]["timestampVerificationData"]
+        assert "not enough sources of verified time" in refused(version(bundle), wanted)
+    material["timestampVerificationData"] = stamps
+    material["tlogEntries"] = [entry(instance.sign(statement(FILES), rekor=2))]
+    assert "inconsistent with other materials" in refused(version(bundle), wanted)
+
+
 @pytest.mark.parametrize("identity", ["other@example.com", f"{E_MAIL}.org", E_MAIL.upper(), WORKFLOW])
 def test_the_signature_of_another_identity_is_refused(instance, wanted, identity):
     sentence = refused(version(instance.sign(statement(FILES), identity)), wanted)
