@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     )
 
     model_signature: str = Field(
-        "", description="The signature that a version must have: key:FILE, with a public key in PEM. Unset: none."
+        "",
+        description="Who must have signed a version: key:FILE, or identity:WHO,issuer:URL[,trust:FILE]. Unset: none.",
     )
     load_network: bool = Field(False, description="Versions may use the network while they are tried.")
     model_memory_bytes: int = Field(

@@ -11,8 +11,8 @@ class LoadOptions:
     memory of a process while it loads; 0 for no limit. `trusted_types` are Python types, beside those of scikit-learn,
     that an artifact may hold if its manifest names them. `custom_operators` are libraries for ONNX Runtime.
     `allow_code` lets models that are code run, in processes of their own.
-    Only if `has_network`, a trial may use the network. `signature` names the key that a version must be signed with,
-    such as `key:/etc/pointsman/publisher.pem`, if there is one.
+    Only if `has_network`, a trial may use the network. `signature` names the signer that a version must have, if
+    there is one, such as `key:/etc/pointsman/publisher.pem` (`runtimes.signers.setting`).
     """
 
     allow_pickle: bool = False

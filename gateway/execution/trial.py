@@ -31,6 +31,7 @@ from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest
 from runtimes.manifest_text import manifest_to_yaml
+from runtimes.signers.setting import changeable
 
 _log = structlog.get_logger()
 
@@ -64,7 +65,7 @@ class Trials:
     def __init__(self, home: Path, options: ProcessOptions) -> None:
         self._records = Records(home / FOLDER)
         self._options = options
-        self._key = _content_of(options.load.signature)
+        self._signer = changeable(options.load.signature)
         self._said = False
 
     def require(self, key: VersionKey, manifest: Manifest, retry: bool = False) -> Tried:
@@ -150,7 +151,7 @@ class Trials:
 
     def _name(self, manifest: Manifest) -> str:
         """Return the name of a result. With other options, another key or other packages a version is tried anew."""
-        tried = msgspec.json.encode((_FORM, manifest, self._options.load, _packages(), self._key))
+        tried = msgspec.json.encode((_FORM, manifest, self._options.load, _packages(), self._signer))
         return hashlib.sha256(tried).hexdigest()
 
     @contextlib.contextmanager
@@ -167,14 +168,6 @@ def _still_counts(record: Record) -> bool:
     """Return True if a version that failed is not tried again yet, since that costs too much."""
     costs = record.took_s > _COSTLY_S or record.failure.startswith("Its process ended")
     return costs and 0 <= time.time() - record.at_s < _FAILED_FOR_S
-
-
-def _content_of(signature: str) -> bytes:
-    """Return the key with which versions must be signed. The trial itself says why it cannot be read."""
-    try:
-        return Path(signature.removeprefix("key:")).read_bytes() if signature else b""
-    except OSError:
-        return b""
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 Where a component is missing, a test is skipped with a line that says so. CI must not skip it: there the test fails.
 """
 
+import importlib.util
 import os
 import shutil
 from typing import NoReturn
@@ -26,6 +27,12 @@ def need_program(name: str) -> None:
     """Skip the test if the program is not installed; in CI, fail it."""
     if shutil.which(name) is None:
         missing(f"{name} is not installed (Debian, Ubuntu: apt-get install {_PACKAGES[name]})")
+
+
+def need_package(name: str) -> None:
+    """Skip the test if the package of Python is not installed; in CI, fail it."""
+    if importlib.util.find_spec(name) is None:
+        missing(f"{name} is not installed (pip install -r requirements.lock)")
 
 
 def by_hand(value: str) -> ParameterSet:

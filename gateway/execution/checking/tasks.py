@@ -32,7 +32,7 @@ from runtimes.manifest import MANIFEST, Files, Manifest
 from runtimes.manifest_text import manifest_to_yaml, parse_manifest
 from runtimes.python.consent import require_consent_to_packages
 from runtimes.runtime import Runtime
-from runtimes.signed import check_signature
+from runtimes.signed import check_signature, check_unread
 
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -97,6 +97,8 @@ def _not_tried(absent: Sequence[str]) -> str:
 def _new(what: NewVersion, options: LoadOptions, steps: Steps) -> _Version:
     """Read the files that a person publishes, and make the manifest out of them."""
     files = steps.run("files", lambda: _counted(_files_of_person(what)))
+    if options.signature:
+        steps.run("files signed", lambda: check_unread(files, options.signature))
     understood = steps.run("signature read", lambda: _summed(understand(files, what.said, options)))
     manifest, files, remarks, examples = understood
     made: dict[str, bytes] = {}

@@ -15,7 +15,7 @@ from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, PinnedFile, TensorSpec
-from runtimes.signed import SIGNATURE, check_signature
+from runtimes.signed import SIGNATURE, check_signature, check_unread
 
 CURVES = {
     ec.SECP256R1: hashes.SHA256(),
@@ -114,6 +114,14 @@ def test_golden_requests_that_were_made_later_need_no_signature(key, wanted):
 def test_what_is_called_golden_requests_must_hold_some_for_it_may_be_code(key, wanted):
     files = {**FILES, "code/helper.py": b"import os", SIGNATURE: signed(key, statement(FILES))}
     assert "golden requests cannot be read" in refused(files, wanted, golden="code/helper.py")
+
+
+def test_files_without_a_manifest_must_be_signed_unless_they_hold_golden_requests(key, wanted):
+    files = {**FILES, "model.yaml": b"", "golden.json": b"[]", SIGNATURE: signed(key, statement(FILES))}
+    check_unread(files, wanted)
+    for file in ("code/helper.py", "golden.json"):
+        with pytest.raises(ModelRefused, match=f"{file} is not signed"):
+            check_unread({**files, file: b"import os"}, wanted)
 
 
 def test_a_version_that_was_not_tried_is_checked_when_it_is_loaded(key, wanted):

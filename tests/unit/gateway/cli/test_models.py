@@ -18,7 +18,9 @@ from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
 from runtimes.manifest_text import parse_manifest
+from tests.support.components import need_package
 from tests.support.models import onnx_content
+from tests.support.sigstore_instance import E_MAIL, ISSUER, SigstoreInstance
 from tests.unit.runtimes.test_signed import public_file, signed, statement
 
 X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
@@ -376,3 +378,37 @@ def test_a_version_that_must_be_signed_is_checked_when_it_is_published_and_when_
     assert "signature of the publisher  ok" in validated.stdout
     (published(tmp_path) / "model.sig").write_bytes(b"{}")
     assert run("models", "validate", "fraud:18").exit_code == 1
+
+
+def test_a_version_that_an_identity_must_have_signed_is_checked_in_the_process_without_a_network(
+    add, model, run, tmp_path, monkeypatch
+):
+    need_package("sigstore")
+    instance = SigstoreInstance()
+    wanted = f"identity:{E_MAIL},issuer:{ISSUER},trust:{instance.trust_root(tmp_path / 'trusted_root.json')}"
+    monkeypatch.setenv("POINTSMAN_MODEL_SIGNATURE", wanted)
+    of_another = instance.sign(statement({"model.onnx": doubling()}), "other@example.com")
+    (model / "model.sig").write_text(json.dumps(of_another))
+    assert f"was not signed by {E_MAIL}" in refused(add("fraud:18", model))
+    (model / "model.sig").write_text(json.dumps(instance.sign(statement({"model.onnx": doubling()}))))
+    assert add("fraud:18", model).exit_code == 0
+    validated = run("models", "validate", "fraud:18")
+    assert "signature of the publisher  ok" in validated.stdout
+    assert f"signed by {E_MAIL}, for whom {ISSUER} has vouched" in validated.stdout
+
+
+def test_what_is_not_signed_is_not_read_for_a_pickle_runs_code_then(add, tmp_path, monkeypatch):
+    key = ec.generate_private_key(ec.SECP256R1())
+    monkeypatch.setenv("POINTSMAN_MODEL_SIGNATURE", public_file(tmp_path / "publisher.pem", key))
+    monkeypatch.setenv("POINTSMAN_ALLOW_PICKLE", "true")
+    folder, was_read = tmp_path / "mine", tmp_path / "was read"
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(pickle.dumps(Reduced("open", str(was_read), "w")))
+    (folder / "model.yaml").write_text(yaml.safe_dump(SAID))
+    assert "has no file model.sig" in refused(add("fraud:18", folder))
+    (folder / "model.sig").write_bytes(signed(key, statement({"model.pkl": b"another pickle"})))
+    assert "model.pkl is not the file that was signed" in refused(add("fraud:18", folder))
+    assert not was_read.exists()
+    (folder / "model.sig").write_bytes(signed(key, statement({"model.pkl": (folder / "model.pkl").read_bytes()})))
+    add("fraud:18", folder)
+    assert was_read.exists()
