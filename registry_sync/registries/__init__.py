@@ -71,8 +71,11 @@ class RemoteRegistry(Registry, Protocol):
     `manifest` raises `NoManifest` for a version that has none, as in MLflow: the copy makes one out of the files.
     """
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the aliases of each of these models that is there, with as few requests as the registry allows."""
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
+        """Return the aliases of each of these models that is there, with as few requests as the registry allows.
+
+        Of a model that alone cannot be read, return the sentence that says why.
+        """
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """Return the size in bytes of every file of a version, by its path below the version's folder.

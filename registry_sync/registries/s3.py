@@ -9,14 +9,14 @@ only if its ETag has changed.
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.errors import RegistryUnavailable, UnknownModel, Unreadable
+from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
 from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing
@@ -100,7 +100,7 @@ class S3Registry:
             self._require(model)
             return {}
         except ModelRefused as error:
-            raise RegistryUnavailable(str(error)) from error
+            raise Unreadable(str(error)) from error
         return parse_aliases(text, f"{model}/{ALIASES}")
 
     def manifest(self, model: str, version: str) -> Manifest:
@@ -108,8 +108,8 @@ class S3Registry:
         try:
             text = self._text(f"{model}/{version}/{MANIFEST}")
         except KeyError:
-            known = ", ".join(self.versions(model))
-            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from None
+            known = listed(self.versions(model))
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from None
         return read_manifest(text)
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
@@ -120,12 +120,16 @@ class S3Registry:
         """See `Registry.details`."""
         return details_of(self.manifest(model, version))
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         """See `RemoteRegistry.all_aliases`. S3 has no question for several objects: each is read if it has changed."""
-        found = {}
+        found = dict[str, Mapping[str, str] | str]()
         for model in models:
-            with suppress(UnknownModel):
+            try:
                 found[model] = self.aliases(model)
+            except UnknownModel:
+                continue
+            except Unreadable as error:
+                found[model] = str(error)
         return found
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
@@ -205,7 +209,7 @@ class S3Registry:
         """Raise `UnknownModel`, with the names of the models there are, if there is no such model."""
         models = self.models()
         if model not in models:
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {listed(models)}.")
 
     def _folders(self, below: str) -> set[str]:
         pages = self._list(below, Delimiter="/")

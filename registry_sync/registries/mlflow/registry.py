@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from registry_sync.errors import NoManifest, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import DATA_SET, RUN_ID
 from registry_sync.registries.mlflow.answers import ModelVersion, OneRun, OneVersion
@@ -133,8 +134,8 @@ class MlflowRegistry:
                 f"{self._client.server.below}/model-versions/get", OneVersion, question
             ).model_version
         except (Missing, NotAccepted) as error:
-            known = ", ".join(self.versions(model))
-            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from error
+            known = listed(self.versions(model))
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from error
         if found.status != _READY:
             raise UnknownModel(f"{model}:{version} is not ready in MLflow: it is {found.status}.")
         return found

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.registries.mlflow.answers import Models, ModelVersion, OneModel, Versions
 from registry_sync.registries.mlflow.client import MlflowClient
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted
@@ -42,7 +43,7 @@ class Search:
         """
         found = self._aliases_if_there(model)
         if found is None:
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models()) or 'none'}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {listed(self.models())}.")
         return found
 
     def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
