@@ -124,13 +124,12 @@ class ReferenceReader:
 
         A copy is read each second at least, since a webhook may have hurried it; what is being copied, more often.
         """
-        if not self._catalogue.is_copy:
-            while not stop.wait(every_s):
-                self.read_all()
-        every_s = min(every_s, _COPY_EVERY_S)
+        is_copy = self._catalogue.is_copy
+        every_s = min(every_s, _COPY_EVERY_S) if is_copy else every_s
+        pause_s = min(every_s, _SOON_S) if is_copy else every_s
         next_s = self._clock() + every_s
-        while not stop.wait(min(every_s, _SOON_S)):
-            is_time = self._clock() >= next_s
+        while not stop.wait(pause_s):
+            is_time = not is_copy or self._clock() >= next_s
             self.read_all(only_copied=not is_time)
             next_s = self._clock() + every_s if is_time else next_s
 

@@ -85,7 +85,7 @@ class Looks:
 
     def _take(self, found: Looked) -> None:
         if found.trouble:
-            self._pause_s = min(2 * self._pause_s, max(_LONGEST_PAUSE_S, self._every_s))
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
             self._say(structs.replace(self.state, trouble=found.trouble, failed_s=found.asked_s))
             return
         self._pause_s = self._every_s

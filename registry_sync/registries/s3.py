@@ -19,7 +19,7 @@ from registry_sync.errors import RegistryUnavailable, UnknownModel, Unreadable
 from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
-from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing
+from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing, why
 from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
@@ -155,7 +155,7 @@ class S3Registry:
         try:
             yield from answer["Body"].iter_chunks(_PIECE_BYTES)
         except (BotoCoreError, OSError) as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         finally:
             answer["Body"].close()
 
@@ -202,7 +202,7 @@ class S3Registry:
         try:
             content: bytes = answer["Body"].read()
         except (BotoCoreError, OSError) as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         return content
 
     def _require(self, model: str) -> None:
@@ -224,7 +224,7 @@ class S3Registry:
         try:
             return whole_listing(self._client.get_paginator("list_objects_v2").paginate(**question, **more), place)
         except (*BROKEN, ClientError) as error:
-            raise RegistryUnavailable(f"{place} cannot be listed: {error}.") from error
+            raise RegistryUnavailable(f"{place} cannot be listed: {why(error)}.") from error
 
     def _call(self, operation: str, key: str, **more: Any) -> Mapping[str, Any]:
         try:
@@ -237,9 +237,9 @@ class S3Registry:
                 raise _Unchanged from None
             if code in _MISSING:
                 raise KeyError(key) from None
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         except BROKEN as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         require_object(answer, self._name(key))
         return answer
 

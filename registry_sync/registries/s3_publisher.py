@@ -19,6 +19,7 @@ from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownM
 from registry_sync.registries import Contents
 from registry_sync.registries.regular_file import NotRegular, read_regular_file
 from registry_sync.registries.s3 import ALIASES, Place, S3Registry
+from registry_sync.registries.s3_answers import why
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Manifest, PinnedFile
@@ -92,10 +93,10 @@ class S3Publisher:
             ]
         except ClientError as error:
             if str(error.response.get("Error", {}).get("Code")) not in ("404", "NoSuchKey"):
-                raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+                raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {why(error)}.") from error
             return {}, {"IfNoneMatch": "*"}
         except BotoCoreError as error:
-            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {why(error)}.") from error
         # If the file is replaced between these two requests, the condition fails, and the caller tries again.
         return self._registry.aliases(model), {"IfMatch": etag}
 
@@ -139,10 +140,10 @@ class S3Publisher:
                 if code in _LOST:
                     return False
                 if code not in _TO_BE_TRIED_AGAIN or tries == _TRIES:
-                    raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+                    raise RegistryUnavailable(f"{key} cannot be written: {why(error)}.") from error
                 time.sleep(_PAUSE_S)  # another request with a condition is under way (409)
             except BotoCoreError as error:
-                raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+                raise RegistryUnavailable(f"{key} cannot be written: {why(error)}.") from error
             else:
                 return True
         return False

@@ -18,6 +18,7 @@ from registry_sync.registries.mlflow.answers import Refusal
 from registry_sync.registries.mlflow.auth import BODY_SHA256
 from registry_sync.registries.mlflow.bounded import TIMEOUT, TIMEOUT_OF_FILES, read_bounded, read_pieces
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted, NotThere
+from registry_sync.registries.mlflow.paced import pace
 from registry_sync.registries.mlflow.server import Server
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -43,6 +44,7 @@ class MlflowClient:
             timeout=TIMEOUT,
             verify=server.verify,
         )
+        pace(self._client)
         weakref.finalize(self, self._client.close)
 
     def get(self, path: str, answer: type[Answer], params: Mapping[str, str | int]) -> Answer:
@@ -126,7 +128,8 @@ class MlflowClient:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise RegistryUnavailable(f"{_name(request)} does not answer in time ({type(error).__name__}).") from error
+            why = str(error) if "too slowly" in str(error) else type(error).__name__
+            raise RegistryUnavailable(f"{_name(request)} does not answer in time ({why}).") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             why = str(error).rstrip(".") or type(error).__name__
             if "CERTIFICATE_VERIFY_FAILED" in why:

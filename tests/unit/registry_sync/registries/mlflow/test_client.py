@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from registry_sync.errors import RegistryUnavailable
-from registry_sync.registries.mlflow import bounded
+from registry_sync.registries import pace
 from registry_sync.registries.mlflow import client as client_module
 from registry_sync.registries.mlflow.answers import Models
 from registry_sync.registries.mlflow.auth import Bearer
@@ -116,10 +116,10 @@ def test_an_answer_that_is_too_large_is_not_kept(client, stub, monkeypatch):
 
 
 def test_an_answer_that_comes_byte_by_byte_is_given_up(client, monkeypatch):
-    monkeypatch.setattr(bounded, "_WITHIN_S", -1.0)
+    monkeypatch.setattr(pace, "ANSWER_WITHIN_S", -1.0)
     with pytest.raises(RegistryUnavailable, match="in full within"):
         client.get(PATH, Models, {})
-    monkeypatch.setattr(bounded, "_PATIENCE_S", -1000.0)
+    monkeypatch.setattr(pace, "PATIENCE_S", -1000.0)
     with pytest.raises(RegistryUnavailable, match="too slowly"):
         list(client.read("mlflow-artifacts/artifacts/1/model.onnx", 1000))
 
