@@ -119,6 +119,11 @@ class Catalogue:
         if isinstance(self._glanced, LocalCopy):
             self._glanced.ask_again(model, since_s)
 
+    @property
+    def registry_trouble(self) -> str:
+        """Why a remote registry as a whole was not read the last time, or an empty text."""
+        return self._glanced.trouble("") if isinstance(self._glanced, LocalCopy) else ""
+
     def trouble(self, model: str, version: str) -> str:
         """Return why what `glance` returns may be old, or an empty text."""
         return self._glanced.trouble(model, version) if isinstance(self._glanced, LocalCopy) else ""

@@ -84,6 +84,11 @@ class ReferenceReader:
         answer = self._answers.get(ref)
         return "" if answer is None else answer.trouble
 
+    @property
+    def registry_trouble(self) -> str:
+        """Why a remote registry as a whole was not read the last time, whatever routes name, or an empty text."""
+        return self._catalogue.registry_trouble
+
     def aliases_of(self, ref: ArmRef, version: str) -> frozenset[str]:
         """Return the aliases of a version of the model that a reference names."""
         answer = self._answers.get(ref)

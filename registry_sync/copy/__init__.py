@@ -31,7 +31,7 @@ def hurry_file(root: Path) -> Path:
 def remove_other_copies(root: Path) -> None:
     """Remove the copies of other registries that no companion has kept for a day.
 
-    One that has no state counts as kept when its folder was changed last: its companion was ended before the first look.
+    One without a state counts as kept when its folder was changed last: its companion was ended before the first look.
     """
     before_s = time.time() - _UNUSED_FOR_S
     for folder in root.parent.glob("*/"):

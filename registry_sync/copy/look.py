@@ -10,7 +10,7 @@ from msgspec import structs
 
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.names import Book, KnownModel
-from registry_sync.errors import RegistryError, UnknownModel
+from registry_sync.errors import NotAllowed, RegistryError, UnknownModel
 from registry_sync.registries import Details, RemoteRegistry
 from runtimes.errors import ModelRefused
 
@@ -46,8 +46,8 @@ def _details(registry: RemoteRegistry, name: VersionName) -> Iterator[tuple[Vers
         found = registry.details(*name)
     except UnknownModel:
         yield name, None
-    except ModelRefused:
-        return  # its manifest was replaced by something else: what is copied stands
+    except (ModelRefused, NotAllowed):
+        return  # its manifest was replaced by something else, or a right was taken away: what is copied stands
     else:
         yield name, found._replace(tags=dict(found.tags))
 

@@ -82,6 +82,8 @@ class Looks:
             return
         self._is_running = False
         self._take(found)
+        if found.trouble:
+            self._next_s = min(self._next_s, now_s + self._pause_s)
 
     def _take(self, found: Looked) -> None:
         if found.trouble:

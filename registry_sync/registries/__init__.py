@@ -74,7 +74,8 @@ class RemoteRegistry(Registry, Protocol):
     def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         """Return the aliases of each of these models that is there, with as few requests as the registry allows.
 
-        Of a model that alone cannot be read, return the sentence that says why.
+        Of a model that alone cannot be read, return the sentence that says why. Without any models, ask if the registry
+        answers.
         """
 
     def files(self, model: str, version: str) -> Mapping[str, int]:

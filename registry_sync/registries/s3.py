@@ -122,6 +122,8 @@ class S3Registry:
 
     def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         """See `RemoteRegistry.all_aliases`. S3 has no question for several objects: each is read if it has changed."""
+        if not models:
+            self._list("", PaginationConfig={"MaxItems": 1, "PageSize": 1})
         found = dict[str, Mapping[str, str] | str]()
         for model in models:
             try:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
-from registry_sync.errors import RegistryUnavailable
+from registry_sync.errors import NotAllowed, RegistryUnavailable
 from registry_sync.registries.mlflow.answers import Refusal
 from registry_sync.registries.mlflow.auth import BODY_SHA256
 from registry_sync.registries.mlflow.bounded import TIMEOUT, TIMEOUT_OF_FILES, read_bounded, read_pieces
@@ -31,6 +31,13 @@ _PAGES_WITHIN_S = 60.0
 """For a whole list: each page has a limit of its own, and a thousand slow ones would take hours."""
 _MISSING = ("DOES_NOT_EXIST", "NOT_FOUND")
 _NO_ENDPOINT = "ENDPOINT_NOT_FOUND"
+_RIGHTS = {
+    "mlflow-artifacts/": "the experiment in which the model was logged, with its artifacts",
+    "mlflow/runs/": "the experiment in which the model was logged",
+    "mlflow/logged-models": "the experiment in which the model was logged",
+    "mlflow/experiments/": "experiments",
+}
+"""What MLflow asks permissions for, by a part of the path."""
 
 
 class MlflowClient:
@@ -152,8 +159,10 @@ class MlflowClient:
                 "get the credentials. Write that address in POINTSMAN_REGISTRY. If it is a page to log in, the "
                 f"credentials are missing. {self.server.advice}"
             )
-        if status in (401, 403):
+        if status == 401 or (status == 403 and self.server.auth is None):
             raise RegistryUnavailable(f"{name} refuses the credentials ({status}){why}. {self.server.advice}")
+        if status == 403:
+            raise NotAllowed(f"{name} answers 403{why}. {_lacking(response.request)}{self.server.advice_403}")
         if status == 404 and said.error_code != _NO_ENDPOINT and said.error_code.endswith(_MISSING):
             raise Missing(text)
         if status == 404:
@@ -167,3 +176,10 @@ class MlflowClient:
 
 def _name(request: httpx.Request) -> str:
     return f"MLflow at {request.url.copy_with(query=None)}"
+
+
+def _lacking(request: httpx.Request) -> str:
+    """Return which right an account lacks that gets 403 for a request."""
+    path = request.url.path.partition("/api/2.0/")[2]
+    of = next((right for part, right in _RIGHTS.items() if part in path), "registered models and their versions")
+    return f"The account lacks the right to {'read' if request.method == 'GET' else 'edit'} {of}."

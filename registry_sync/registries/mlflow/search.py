@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.errors import NotAllowed, RegistryUnavailable, UnknownModel
 from registry_sync.listed import listed
 from registry_sync.registries.mlflow.answers import Models, ModelVersion, OneModel, Versions
 from registry_sync.registries.mlflow.client import MlflowClient
@@ -46,16 +46,18 @@ class Search:
             raise UnknownModel(f"The registry has no model {model!r}; it has {listed(self.models())}.")
         return found
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the aliases of each of these models that is there.
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
+        """See `RemoteRegistry.all_aliases`.
 
         It is one request, unless there are more models than a page has. Unity Catalog does not tell aliases in its
         search: there it is one request for each model.
         """
+        if not models:
+            next(self._models({"max_results": 1}), None)
         if self._client.server.is_unity_catalog:
-            asked = ((model, self._aliases_if_there(model)) for model in models)
+            asked = ((model, self._aliases_or_why(model)) for model in models)
             return {model: aliases for model, aliases in asked if aliases is not None}
-        wanted, found = set(models), dict[str, Mapping[str, str]]()
+        wanted, found = set(models), dict[str, Mapping[str, str] | str]()
         if not wanted:
             return found
         for page in self._of(wanted):
@@ -63,6 +65,12 @@ class Search:
             if len(found) == len(wanted):
                 break
         return found
+
+    def _aliases_or_why(self, model: str) -> Mapping[str, str] | str | None:
+        try:
+            return self._aliases_if_there(model)
+        except NotAllowed as error:
+            return str(error)
 
     def _aliases_if_there(self, model: str) -> Mapping[str, str] | None:
         path = f"{self._client.server.below}/registered-models/get"
@@ -86,7 +94,7 @@ class Search:
 
     def _models(self, question: Mapping[str, str | int]) -> Iterator[Models]:
         path = f"{self._client.server.below}/registered-models/search"
-        return self._found(self._client.pages(path, Models, {**question, "max_results": self._page}))
+        return self._found(self._client.pages(path, Models, {"max_results": self._page, **question}))
 
     def _found(self, pages: Iterator[Page]) -> Iterator[Page]:
         try:
