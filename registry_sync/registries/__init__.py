@@ -105,7 +105,7 @@ class Publisher(Protocol):
 
         Raises:
             AlreadyPublished: there is another version of this name.
-            ModelRefused: a file is not the one that the manifest pins.
+            ModelRefused: a file is not the one that the manifest pins, or no route could have these names.
             RegistryUnavailable: the registry cannot be written.
         """
 
@@ -113,5 +113,6 @@ class Publisher(Protocol):
         """Let an alias name a version. Return the version that it named before.
 
         Raises:
+            ModelRefused: no route could have these names.
             RegistryUnavailable: the registry cannot be written, or its aliases cannot be read.
         """

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownModel
 from registry_sync.registries import Contents
+from registry_sync.registries.named import require_names
 from registry_sync.registries.regular_file import NotRegular, read_regular_file
 from registry_sync.registries.s3 import ALIASES, Place, S3Registry
 from registry_sync.registries.s3_answers import why
@@ -42,6 +43,7 @@ class S3Publisher:
 
     def publish(self, model: str, version: str, manifest: Manifest, contents: Contents) -> bool:
         """See `Publisher.publish`."""
+        require_names(model=model, version=version)
         if self._is_there(model, version, manifest):
             return False
         for file, digest in manifest.pinned.items():
@@ -61,6 +63,7 @@ class S3Publisher:
 
     def set_alias(self, model: str, alias: str, version: str) -> str | None:
         """See `Publisher.set_alias`. Of publishers at the same time, each reads what the one before it has written."""
+        require_names(model=model, alias=alias, version=version)
         key = f"{model}/{ALIASES}"
         for _ in range(_TRIES):
             aliases, condition = self._aliases(model)

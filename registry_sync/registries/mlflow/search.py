@@ -57,7 +57,7 @@ class Search:
         if self._client.server.is_unity_catalog:
             asked = ((model, self._aliases_or_why(model)) for model in models)
             return {model: aliases for model, aliases in asked if aliases is not None}
-        wanted, found = set(models), dict[str, Mapping[str, str] | str]()
+        wanted, found = set(filter(_can_be_quoted, models)), dict[str, Mapping[str, str] | str]()
         if not wanted:
             return found
         for page in self._of(wanted):
@@ -103,8 +103,12 @@ class Search:
             raise RegistryUnavailable(f"MLflow at {self._client.server.url} cannot be searched: {error}.") from error
 
 
+def _can_be_quoted(name: str) -> bool:
+    return not ("'" in name and '"' in name)
+
+
 def _quoted(name: str) -> str:
     quote = "'" if "'" not in name else '"'
-    if quote in name:
+    if not _can_be_quoted(name):
         raise UnknownModel(f"The registry has no model {name!r}: MLflow cannot be asked for a name with both quotes.")
     return f"{quote}{name}{quote}"
