@@ -10,8 +10,6 @@ from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries import Publisher, Registry, RemoteRegistry
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.registries.directory_publisher import DirectoryPublisher
-from runtimes.manifest import MANIFEST
-from runtimes.manifest_text import manifest_to_yaml
 
 MLFLOW = ("mlflow+http", "mlflow+https", "mlflow+sagemaker", "databricks")
 """The schemes of `registry_sync.registries.mlflow.server`."""
@@ -116,19 +114,6 @@ def open_publisher(url: str) -> Publisher:
     from registry_sync.registries.s3_publisher import S3Publisher
 
     return S3Publisher(parse_place(url), s3_client())
-
-
-def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
-    """Return a folder with the files of a version: its own, or else `empty`, into which it was fetched."""
-    if is_local(url):
-        return Path(url) / model / version
-    registry = open_registry(url)
-    manifest = registry.manifest(model, version)
-    for file, content in registry.fetch(model, version, manifest).items():
-        (empty / file).parent.mkdir(parents=True, exist_ok=True)
-        (empty / file).write_bytes(content)
-    (empty / MANIFEST).write_text(manifest_to_yaml(manifest))
-    return empty
 
 
 def is_local(url: str) -> bool:

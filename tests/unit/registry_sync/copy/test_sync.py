@@ -371,6 +371,24 @@ def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_o
     assert (one.root.exists(), other.root.exists()) == (False, True)
 
 
+def test_a_version_that_was_refused_for_want_of_consent_is_taken_by_the_first_look_after_it_was_given(site):
+    """Consent is a setting, so it comes with another companion. Nothing is fetched again."""
+    site.remote.add("m", "1", b"a pickle", has_manifest=False)
+
+    def refuse(model, version, files):
+        raise ModelRefused("It is a pickle. Set POINTSMAN_ALLOW_PICKLE=true.")
+
+    sync = site.sync(adopt=refuse)
+    for _ in range(3):
+        site.tick(sync, after_s=40.0)  # the pause before its next try has grown
+    assert "POINTSMAN_ALLOW_PICKLE" in sync.troubles["m", "1"]
+    site.remote.asked.clear()
+    allowed = site.sync(adopt=adopt)
+    site.tick(allowed, after_s=0.1)
+    assert site.read("m", "1")["f0"] == b"a pickle"
+    assert (allowed.troubles, site.remote.reads) == ({}, [])
+
+
 def test_a_copy_that_was_never_looked_at_is_removed_too(tmp_path):
     """Its companion was ended before it wrote its state."""
     kept, left, fresh = (tmp_path / "registry" / name for name in ("kept", "left", "fresh"))
