@@ -1,15 +1,19 @@
 """Registries with names, sources and sizes that nothing is made for: each is served by the rule or refused by name."""
 
 import os
+import pickle
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+import sklearn
 from botocore.exceptions import ClientError
+from sklearn.linear_model import LogisticRegression
 
 from registry_sync.background import at_once
 from registry_sync.catalogue import Catalogue
@@ -21,11 +25,15 @@ from router.spec.references import parse_ref
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
+from runtimes.manifest import Manifest, TensorSpec
 from runtimes.manifest_text import manifest_to_yaml
+from store.open import open_store
 from tests.integration.support_registries import Followed, manifest_of, open_site
+from tests.support.components import by_hand
 from tests.support.gateway_process import running
 from tests.support.mlflow_server import MlflowServer
 from tests.support.registry_sites import INPUTS, OUTPUTS, MlflowSite, S3Site, times
+from tests.support.routes import declare
 
 ODD = (
     "a b", "ü-木", "a%2Fb", "../x", "a/b", "n" * 200, "line\nbreak", ".hidden", "..", "a'b", 'a"b', "a'\"b", "a\\b",
@@ -195,7 +203,7 @@ def test_odd_versions_of_mlflow_are_said_each_and_hold_up_no_other(mlflow_server
     site.close()
 
 
-@pytest.fixture(params=["s3", "mlflow"])
+@pytest.fixture(params=["s3", by_hand("mlflow")])
 def served(request, tmp_path) -> Iterator[Followed]:
     site = open_site(request.param, request, tmp_path, tmp_path.name)
     model = f"times-{tmp_path.name}"
@@ -231,3 +239,47 @@ def test_a_version_of_300_mib_streams_into_the_copy(served, tmp_path):
     grown = peak_bytes(companion) - before
     print(f"{type(site).__name__}: {took_s:.1f} s, {grown / 1024**2:.0f} MiB more in the companion")  # noqa: T201
     assert grown < MOST_GROWTH_BYTES
+
+
+_MLMODEL = """
+flavors:
+  python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}
+  sklearn: {code: null, pickled_model: model.pkl, serialization_format: pickle, sklearn_version: VERSION}
+mlflow_version: 3.17.0
+signature:
+  inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]'
+"""
+
+
+@pytest.mark.parametrize("kind", [by_hand("s3"), "mlflow"])
+def test_consent_that_was_given_after_a_version_was_refused_is_enough(kind, request, tmp_path):
+    """The version is neither published again nor fetched again, and no alias is touched."""
+    site, model = open_site(kind, request, tmp_path, tmp_path.name), f"pickled-{tmp_path.name}"[:100]
+    fitted = LogisticRegression().fit([[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    content, made_with = pickle.dumps(fitted), f"scikit-learn=={sklearn.__version__}"
+    if isinstance(site, MlflowSite):
+        mlmodel = _MLMODEL.replace("VERSION", sklearn.__version__).encode()
+        site.register(model, MLmodel=mlmodel, model_pkl=content)
+    else:
+        manifest = Manifest(
+            runtime="sklearn", file="model.pkl", sha256=sha256(content).hexdigest(), made_with=(made_with,),
+            inputs=(TensorSpec("X", "FP64", (-1, 2)),),
+            outputs=(TensorSpec("label", "INT64", (-1,)), TensorSpec("probabilities", "FP64", (-1, 2))),
+        )  # fmt: skip
+        site.publisher().publish(model, "1", manifest, {"model.pkl": content})
+    made = Followed(site, tmp_path / "var")
+    with running(made.gateway):
+        store = open_store(f"sqlite:///{made.gateway.home / 'pointsman.db'}")
+        declare(store, {"route": "pickled", "arms": {"a": f"{model}:1"}, "split": {"a": "100%"}})
+        store.close()
+        made.wait(lambda: "POINTSMAN_ALLOW_PICKLE" in made.problem("pickled"))
+    made.gateway.environment["POINTSMAN_ALLOW_PICKLE"] = "true"
+    assert site.proxy is not None
+    site.proxy.seen.clear()
+    with running(made.gateway):
+        ready = f"{made.gateway.url}/v2/models/pickled/ready"
+        made.wait(lambda: httpx.get(ready, timeout=60.0, trust_env=False).status_code == 200)
+        assert made.problem("pickled") == ""
+    assert [path for _, path, _ in site.proxy.seen if path.endswith(".pkl")] == [] or kind == "s3"
+    site.close()
