@@ -33,7 +33,7 @@ def run(settings: Settings, progress: Progress, example: tuple[str, str] = _SERV
     def on_ready() -> None:
         progress.done()
         write_address(settings)
-        typer.echo(_welcome(settings, *example), err=True)
+        typer.echo(_welcome(settings, example), err=True)
 
     make_home(settings.home)
     try:
@@ -57,7 +57,7 @@ def _serve(settings: Settings, progress: Progress, on_ready: Callable[[], None])
         ray_engine.run(settings, progress.step, on_ready)
 
 
-def _welcome(settings: Settings, command: str, does: str) -> str:
+def _welcome(settings: Settings, example: tuple[str, str] = _SERVE) -> str:
     url = url_of(settings)
     # A command in this environment finds a gateway of another home only if it is named.
     option = "" if find_url(os.environ.get("POINTSMAN_URL", "")) == url else f" --url {url}"
@@ -67,7 +67,7 @@ def _welcome(settings: Settings, command: str, does: str) -> str:
 Pointsman serves at {url}  ({grpc}state in {settings.home}; Ctrl-C stops everything)
 
   {f"pointsman status{option}":<{width}}what each replica serves
-  {command.format(option=option):<{width}}{does}
+  {example[0].format(option=option):<{width}}{example[1]}
   pointsman log query "FROM inferences SELECT route, arm, count(*) GROUP BY ALL"
   {f"{url}/docs":<{width}}the operators' API
 """

@@ -15,10 +15,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_sync.errors import RegistryUnavailable, UnknownModel, Unreadable
+from registry_sync.errors import NotAllowed, RegistryUnavailable, UnknownModel, Unreadable
 from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
+from registry_sync.registries.one_by_one import one_by_one
 from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing, why
 from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
@@ -31,6 +32,7 @@ _MAX_TEXT_BYTES = 1024 * 1024
 _MAX_FILE_BYTES = 4 * 1024**3
 _PIECE_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_NOT_ALLOWED = frozenset({"403", "AccessDenied"})
 _UNCHANGED = frozenset({"304", "NotModified"})
 _CONFIG = Config(
     connect_timeout=5.0,
@@ -124,15 +126,7 @@ class S3Registry:
         """See `RemoteRegistry.all_aliases`. S3 has no question for several objects: each is read if it has changed."""
         if not models:
             self._list("", PaginationConfig={"MaxItems": 1, "PageSize": 1})
-        found = dict[str, Mapping[str, str] | str]()
-        for model in models:
-            try:
-                found[model] = self.aliases(model)
-            except UnknownModel:
-                continue
-            except Unreadable as error:
-                found[model] = str(error)
-        return found
+        return one_by_one(models, self.aliases)
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """See `RemoteRegistry.files`."""
@@ -239,7 +233,8 @@ class S3Registry:
                 raise _Unchanged from None
             if code in _MISSING:
                 raise KeyError(key) from None
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
+            kind = NotAllowed if code in _NOT_ALLOWED else RegistryUnavailable
+            raise kind(f"{self._name(key)} cannot be read: {why(error)}.") from error
         except BROKEN as error:
             raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         require_object(answer, self._name(key))

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from registry_sync.errors import NotAllowed, RegistryUnavailable, UnknownModel
+from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.listed import listed
 from registry_sync.registries.mlflow.answers import Models, ModelVersion, OneModel, Versions
 from registry_sync.registries.mlflow.client import MlflowClient
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted
+from registry_sync.registries.one_by_one import one_by_one
 
 _A_PAGE = 1000
 _A_PAGE_OF_UNITY_CATALOG = 100
@@ -55,8 +56,7 @@ class Search:
         if not models:
             next(self._models({"max_results": 1}), None)
         if self._client.server.is_unity_catalog:
-            asked = ((model, self._aliases_or_why(model)) for model in models)
-            return {model: aliases for model, aliases in asked if aliases is not None}
+            return one_by_one(models, self._aliases_alone)
         wanted, found = set(filter(_can_be_quoted, models)), dict[str, Mapping[str, str] | str]()
         if not wanted:
             return found
@@ -66,11 +66,11 @@ class Search:
                 break
         return found
 
-    def _aliases_or_why(self, model: str) -> Mapping[str, str] | str | None:
-        try:
-            return self._aliases_if_there(model)
-        except NotAllowed as error:
-            return str(error)
+    def _aliases_alone(self, model: str) -> Mapping[str, str]:
+        found = self._aliases_if_there(model)
+        if found is None:
+            raise UnknownModel(model)
+        return found
 
     def _aliases_if_there(self, model: str) -> Mapping[str, str] | None:
         path = f"{self._client.server.below}/registered-models/get"
