@@ -14,10 +14,12 @@ from functools import partial
 from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.loader import Loader, Trial
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries import Details, Registry
 from registry_sync.version import Version, VersionKey, VersionState
+from router.spec.references import NAME_RULE, is_name
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
@@ -87,6 +89,9 @@ class Catalogue:
         version = ref.version if ref.alias is None else _follow_alias(registry, ref.model, ref.alias)
         if version is None:
             raise UnknownModel(f"{ref.model} is named with neither a version nor an alias.")
+        if not is_name(version):
+            by = f"The alias {ref.alias} of {ref.model} names" if ref.alias else f"{ref.model} has"
+            raise UnknownModel(f"{by} a version {ascii(version)[:100]}; a version's name has {NAME_RULE}.")
         manifest = registry.manifest(ref.model, version)
         return VersionKey(ref.model, version, manifest.digest), manifest
 
@@ -113,6 +118,11 @@ class Catalogue:
         """Have the companion ask the registry for the aliases of a model, unless it was asked since `since_s`."""
         if isinstance(self._glanced, LocalCopy):
             self._glanced.ask_again(model, since_s)
+
+    @property
+    def registry_trouble(self) -> str:
+        """Why a remote registry as a whole was not read the last time, or an empty text."""
+        return self._glanced.trouble("") if isinstance(self._glanced, LocalCopy) else ""
 
     def trouble(self, model: str, version: str) -> str:
         """Return why what `glance` returns may be old, or an empty text."""
@@ -231,5 +241,5 @@ class Catalogue:
 def _follow_alias(registry: Registry, model: str, alias: str) -> str:
     aliases = registry.aliases(model)
     if alias not in aliases:
-        raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {', '.join(aliases) or 'none'}.")
+        raise UnknownModel(f"Model {model} has no alias {alias!r}; it has {listed(aliases)}.")
     return aliases[alias]

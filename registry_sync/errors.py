@@ -17,6 +17,14 @@ class RegistryUnavailable(RegistryError):
     """The registry cannot be read. Loaded versions go on serving."""
 
 
+class NotAllowed(RegistryUnavailable):
+    """The account lacks the right to what was asked. Other questions may be answered."""
+
+
+class Unreadable(RegistryUnavailable):
+    """What one model says cannot be read, such as its aliases. The registry itself is there."""
+
+
 class BeingCopied(RegistryUnavailable):
     """What is asked for is not in this machine's copy of the registry yet. The companion is fetching it."""
 

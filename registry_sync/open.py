@@ -1,6 +1,7 @@
 """Opens the registry that a setting names."""
 
 import os
+import re
 from pathlib import Path
 
 from registry_sync.copy import copy_folder
@@ -9,8 +10,6 @@ from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries import Publisher, Registry, RemoteRegistry
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.registries.directory_publisher import DirectoryPublisher
-from runtimes.manifest import MANIFEST
-from runtimes.manifest_text import manifest_to_yaml
 
 MLFLOW = ("mlflow+http", "mlflow+https", "mlflow+sagemaker", "databricks")
 """The schemes of `registry_sync.registries.mlflow.server`."""
@@ -19,6 +18,8 @@ CREDENTIALS = ("AWS_", "MLFLOW_", "DATABRICKS_", "SAGEMAKER_")
 """How the variables begin with which remote registries are reached."""
 
 _COPY = "copy://"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How a URL begins (RFC 3986, section 3.1)."""
 _COPIED_WITHIN_S = 30.0
 """How long a command of an operator waits for what is not in the copy yet. Then it is refused, and may be given again.
 The companion goes on."""
@@ -67,7 +68,7 @@ def open_remote(url: str) -> RemoteRegistry:
 
         return open_mlflow(url)
     if scheme != "s3":
-        raise RegistryUnavailable(_sentence(scheme))
+        raise RegistryUnavailable(_sentence(url))
     from registry_sync.registries.s3 import S3Registry, parse_place, s3_client
 
     return S3Registry(parse_place(url), s3_client())
@@ -81,15 +82,17 @@ def check_setting(url: str) -> None:
     Raises:
         RegistryUnavailable: there are no registries of this kind, or a variable that it needs is missing.
     """
-    scheme, found, rest = url.partition("://")
+    if is_local(url):
+        return
+    scheme, _, rest = url.partition("://")
     if scheme in MLFLOW:
         from registry_sync.registries.mlflow.server import read_server
 
         read_server(url, os.environ)
     elif scheme == "s3" and not rest.partition("/")[0]:
         raise RegistryUnavailable(f"{url} names no bucket; write s3://BUCKET/PREFIX.")
-    elif found and scheme != "s3":
-        raise RegistryUnavailable(_sentence(scheme))
+    elif scheme != "s3":
+        raise RegistryUnavailable(_sentence(url))
 
 
 def open_publisher(url: str) -> Publisher:
@@ -98,40 +101,32 @@ def open_publisher(url: str) -> Publisher:
     Raises:
         RegistryUnavailable: versions cannot be written there.
     """
-    scheme, found, _ = url.partition("://")
-    if not found:
+    if is_local(url):
         return DirectoryPublisher(Path(url))
+    scheme = url.partition("://")[0]
     if scheme in MLFLOW:
         from registry_sync.registries.mlflow.open import open_mlflow_publisher
 
         return open_mlflow_publisher(url)
     if scheme != "s3":
-        raise RegistryUnavailable(_sentence(scheme))
+        raise RegistryUnavailable(_sentence(url))
     from registry_sync.registries.s3 import parse_place, s3_client
     from registry_sync.registries.s3_publisher import S3Publisher
 
     return S3Publisher(parse_place(url), s3_client())
 
 
-def version_folder(url: str, model: str, version: str, empty: Path) -> Path:
-    """Return a folder with the files of a version: its own, or else `empty`, into which it was fetched."""
-    if is_local(url):
-        return Path(url) / model / version
-    registry = open_registry(url)
-    manifest = registry.manifest(model, version)
-    for file, content in registry.fetch(model, version, manifest).items():
-        (empty / file).parent.mkdir(parents=True, exist_ok=True)
-        (empty / file).write_bytes(content)
-    (empty / MANIFEST).write_text(manifest_to_yaml(manifest))
-    return empty
-
-
 def is_local(url: str) -> bool:
-    """Return True if the registry is a directory."""
-    return "://" not in url
+    """Return True if the registry is a directory. `./` before a path that looks like a URL makes it one."""
+    return _SCHEME.match(url) is None
 
 
-def _sentence(scheme: str) -> str:
+def _sentence(url: str) -> str:
+    scheme, slashes, _ = url.partition("://")
+    if not slashes:
+        scheme = url.partition(":")[0]
+        if scheme in (*MLFLOW, "s3"):
+            return f"{url} is no URL of a registry: write two slashes, {scheme}://."
     if scheme in ("http", "https"):
         return f"POINTSMAN_REGISTRY names no kind of registry. For MLflow, write mlflow+{scheme}://HOST:PORT."
     return (

@@ -84,6 +84,11 @@ class ReferenceReader:
         answer = self._answers.get(ref)
         return "" if answer is None else answer.trouble
 
+    @property
+    def registry_trouble(self) -> str:
+        """Why a remote registry as a whole was not read the last time, whatever routes name, or an empty text."""
+        return self._catalogue.registry_trouble
+
     def aliases_of(self, ref: ArmRef, version: str) -> frozenset[str]:
         """Return the aliases of a version of the model that a reference names."""
         answer = self._answers.get(ref)
@@ -124,13 +129,12 @@ class ReferenceReader:
 
         A copy is read each second at least, since a webhook may have hurried it; what is being copied, more often.
         """
-        if not self._catalogue.is_copy:
-            while not stop.wait(every_s):
-                self.read_all()
-        every_s = min(every_s, _COPY_EVERY_S)
+        is_copy = self._catalogue.is_copy
+        every_s = min(every_s, _COPY_EVERY_S) if is_copy else every_s
+        pause_s = min(every_s, _SOON_S) if is_copy else every_s
         next_s = self._clock() + every_s
-        while not stop.wait(min(every_s, _SOON_S)):
-            is_time = self._clock() >= next_s
+        while not stop.wait(pause_s):
+            is_time = not is_copy or self._clock() >= next_s
             self.read_all(only_copied=not is_time)
             next_s = self._clock() + every_s if is_time else next_s
 

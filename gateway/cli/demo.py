@@ -32,4 +32,4 @@ def demo(
     progress = Progress()
     prepare_home(settings, progress)
     if not prepare:
-        run(settings, progress)
+        run(settings, progress, ("pointsman shift cancer canary=20{option}", "move traffic"))

@@ -18,9 +18,11 @@ from gateway.replica import ray_environment
 from gateway.settings import Settings
 from registry_sync.open import check_setting
 
+_SERVE = ("pointsman apply -f FILE{option}", "declare the route of a file")
 
-def run(settings: Settings, progress: Progress) -> None:
-    """Run the replicas until the process ends."""
+
+def run(settings: Settings, progress: Progress, example: tuple[str, str] = _SERVE) -> None:
+    """Run the replicas until the process ends. `example` is a command to show, with `{option}`, and what it does."""
     browser_policy(settings, socket.gethostname())
     open_access(settings)  # reports a wrong setting here, at the terminal, and not in a replica's log
     load_tls(settings)
@@ -31,7 +33,7 @@ def run(settings: Settings, progress: Progress) -> None:
     def on_ready() -> None:
         progress.done()
         write_address(settings)
-        typer.echo(_welcome(settings), err=True)
+        typer.echo(_welcome(settings, example), err=True)
 
     make_home(settings.home)
     try:
@@ -55,16 +57,17 @@ def _serve(settings: Settings, progress: Progress, on_ready: Callable[[], None])
         ray_engine.run(settings, progress.step, on_ready)
 
 
-def _welcome(settings: Settings) -> str:
+def _welcome(settings: Settings, example: tuple[str, str] = _SERVE) -> str:
     url = url_of(settings)
     # A command in this environment finds a gateway of another home only if it is named.
     option = "" if find_url(os.environ.get("POINTSMAN_URL", "")) == url else f" --url {url}"
     grpc = f"gRPC on port {settings.grpc_port}; " if settings.grpc_port else ""
+    width = len(option) + 39
     return f"""
 Pointsman serves at {url}  ({grpc}state in {settings.home}; Ctrl-C stops everything)
 
-  pointsman status{option}                       what each replica serves
-  pointsman shift cancer canary=20{option}       move traffic
+  {f"pointsman status{option}":<{width}}what each replica serves
+  {example[0].format(option=option):<{width}}{example[1]}
   pointsman log query "FROM inferences SELECT route, arm, count(*) GROUP BY ALL"
-  {url}/docs             the operators' API
+  {f"{url}/docs":<{width}}the operators' API
 """

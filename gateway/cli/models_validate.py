@@ -19,6 +19,7 @@ from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
 from registry_sync.errors import UnknownModel
+from registry_sync.listed import listed
 from registry_sync.open import open_registry
 from router.spec.references import parse_ref
 from router.spec.spec import ArmRef
@@ -90,7 +91,7 @@ def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
     if version is None:
         raise NoSuchVersion(f"Model {ref.model} has no alias {ref.alias!r}.")
     if version not in versions:
-        raise NoSuchVersion(f"Model {ref.model} has no version {version!r}; it has {', '.join(versions) or 'none'}.")
+        raise NoSuchVersion(f"Model {ref.model} has no version {version!r}; it has {listed(versions)}.")
     return ArmRef(ref.model, version=version)
 
 

@@ -148,8 +148,8 @@ class Reconciler:
 
     def report(self) -> Report:
         """Return this replica's report of now."""
-        report = make_report(self._identity, self._holder.current, self._outage.trouble)
-        return with_waits(report, self._waits())
+        trouble = self._outage.trouble or self._versions.reader.registry_trouble
+        return with_waits(make_report(self._identity, self._holder.current, trouble), self._waits())
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
         is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S

@@ -27,7 +27,7 @@ def host_of(name: str) -> str:
 
 
 def make_report(identity: Identity, live: LiveTable, trouble: str) -> Report:
-    """Return the report of now. `trouble` is what is wrong with the store as this replica sees it, or empty."""
+    """Return the report of now. `trouble` is what is wrong with the store or the registry, or an empty text."""
     return Report(
         replica=identity.name,
         pid=identity.pid,

@@ -29,9 +29,14 @@ def hurry_file(root: Path) -> Path:
 
 
 def remove_other_copies(root: Path) -> None:
-    """Remove the copies of other registries that no companion has kept for a day."""
+    """Remove the copies of other registries that no companion has kept for a day.
+
+    One without a state counts as kept when its folder was changed last: its companion was ended before the first look.
+    """
     before_s = time.time() - _UNUSED_FOR_S
     for folder in root.parent.glob("*/"):
         with suppress(OSError):
-            if folder != root and (folder / STATE).stat().st_mtime < before_s:
+            state = folder / STATE
+            kept = state if state.exists() else folder
+            if folder != root and kept.stat().st_mtime < before_s:
                 shutil.rmtree(folder)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from registry_sync.copy.names import KnownModel, KnownVersion
 from registry_sync.copy.wanted import Want
+from router.spec.references import is_name
 from router.spec.spec import ArmRef
 
 VersionName = tuple[str, str]
@@ -18,14 +19,17 @@ def needed_models(refs: Iterable[ArmRef], wants: Iterable[Want]) -> frozenset[st
 def needed_versions(
     refs: Iterable[ArmRef], wants: Iterable[Want], known: Mapping[str, KnownModel]
 ) -> frozenset[VersionName]:
-    """Return the versions that documents name, those that their aliases name, and those that are waited for."""
+    """Return the versions that documents name, those that their aliases name, and those that are waited for.
+
+    A version whose name no route can have is none: see `is_name`.
+    """
     found = {(want.model, want.version) for want in wants if want.version}
     for ref in refs:
         version = ref.version
         if ref.alias is not None:
             model = known.get(ref.model)
             version = None if model is None else (model.aliases or {}).get(ref.alias)
-        if version is not None:
+        if version is not None and is_name(version):
             found.add((ref.model, version))
     return frozenset(found)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from registry_sync.copy.blobs import Blobs
 from registry_sync.copy.names import KnownModel, KnownVersion, Names
 from registry_sync.copy.wanted import Want, Wants
-from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
+from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel, Unreadable
 from registry_sync.registries import Details
 from registry_sync.registries.texts import read_manifest
 from runtimes.errors import ModelRefused
@@ -68,6 +68,8 @@ class LocalCopy:
             known = self._names.model(model)
             if known is not None and known.is_gone:
                 raise UnknownModel(f"The registry has no model {model!r}.")
+            if known is not None and known.trouble and (known.aliases is None or asked_s >= 0.0):
+                raise Unreadable(known.trouble)
             return None if known is None else known.aliases
 
         return self._await(find, Want(model, since_s=max(asked_s, 0.0)), f"The aliases of {model} are")
@@ -116,6 +118,8 @@ class LocalCopy:
             return ""
         if known.is_gone:
             return f"The registry has no model {model!r} any more; its copy is served."
+        if known.trouble:
+            return known.trouble
         there = known.versions.get(version)
         if there is not None and there.is_gone:
             return f"The registry has no version {model}:{version} any more; its copy is served."

@@ -1,7 +1,8 @@
 """One look at the registry: all aliases by one question, and the details of some versions again."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from msgspec import structs
 
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.names import Book, KnownModel
-from registry_sync.errors import RegistryError, UnknownModel
+from registry_sync.errors import NotAllowed, RegistryError, UnknownModel
 from registry_sync.registries import Details, RemoteRegistry
 from runtimes.errors import ModelRefused
 
@@ -17,13 +18,14 @@ from runtimes.errors import ModelRefused
 class Looked(NamedTuple):
     """What a look has found, which began at `asked_s`; with `trouble`, nothing.
 
-    `details` is None for a version that the registry does not have any more.
+    `aliases` has a sentence for a model that alone cannot be read. `details` is None for a version that the registry
+    does not have any more, and lacks a version whose own cannot be read.
     """
 
     asked_s: float
     models: frozenset[str]
     trouble: str = ""
-    aliases: Mapping[str, Mapping[str, str]] = {}
+    aliases: Mapping[str, Mapping[str, str] | str] = {}
     details: Mapping[VersionName, Details | None] = {}
 
 
@@ -32,19 +34,22 @@ def look(registry: RemoteRegistry, models: frozenset[str], versions: Collection[
     asked_s = time.monotonic()
     try:
         aliases = registry.all_aliases(models)
-        details = {name: _details(registry, name) for name in versions if name[0] in aliases}
+        details = dict(found for name in versions if name[0] in aliases for found in _details(registry, name))
     except Exception as error:  # noqa: BLE001  # whatever a registry answers must not end the thread
         is_known = isinstance(error, RegistryError | ModelRefused)
         return Looked(asked_s, models, str(error) if is_known else f"The registry cannot be read: {error!r}.")
     return Looked(asked_s, models, "", aliases, details)
 
 
-def _details(registry: RemoteRegistry, name: VersionName) -> Details | None:
+def _details(registry: RemoteRegistry, name: VersionName) -> Iterator[tuple[VersionName, Details | None]]:
     try:
         found = registry.details(*name)
     except UnknownModel:
-        return None
-    return found._replace(tags=dict(found.tags))
+        yield name, None
+    except (ModelRefused, NotAllowed):
+        return  # its manifest was replaced by something else, or a right was taken away: what is copied stands
+    else:
+        yield name, found._replace(tags=dict(found.tags))
 
 
 def note(book: Book, looked: Looked) -> None:
@@ -55,11 +60,12 @@ def note(book: Book, looked: Looked) -> None:
     """
     for model in looked.models:
         details = {version: each for (of, version), each in looked.details.items() if of == model}
-        book.change(model, partial(_changed, aliases=looked.aliases.get(model), details=details))
+        with suppress(UnicodeEncodeError):  # tags with half a surrogate pair, which is no text: it concerns them alone
+            book.change(model, partial(_changed, aliases=looked.aliases.get(model), details=details))
 
 
 def _changed(
-    before: KnownModel, *, aliases: Mapping[str, str] | None, details: Mapping[str, Details | None]
+    before: KnownModel, *, aliases: Mapping[str, str] | str | None, details: Mapping[str, Details | None]
 ) -> KnownModel:
     versions = dict(before.versions)
     for version, found in details.items():
@@ -68,5 +74,7 @@ def _changed(
             now = known.details if found is None else found
             versions[version] = structs.replace(known, is_gone=found is None, details=now)
     if aliases is None:
-        return structs.replace(before, is_gone=True, versions=versions)
-    return structs.replace(before, aliases=dict(aliases), is_gone=False, versions=versions)
+        return structs.replace(before, is_gone=True, versions=versions, trouble="")
+    if isinstance(aliases, str):
+        return structs.replace(before, is_gone=False, versions=versions, trouble=aliases)
+    return structs.replace(before, aliases=dict(aliases), is_gone=False, versions=versions, trouble="")

@@ -42,6 +42,7 @@ class Looks:
         self._pause_s = every_s
         self._began_s = self._next_s = _NEVER_S
         self._asked_models: frozenset[str] = frozenset()
+        self._asked_versions: list[VersionName] = []
         self._details_s: dict[VersionName, float] = {}
         # The models stay: what was known of them before this process began is better than nothing.
         self.state = State(models=Names(root).state().models)
@@ -69,7 +70,8 @@ class Looks:
             is_hurried = self._hurry.exists()
             self._hurry.unlink(missing_ok=True)
             self._is_running, self._began_s, self._asked_models = True, now_s, models
-            self._work = partial(look, self._registry, models, self._details_due(needed, is_hurried, now_s))
+            self._asked_versions = self._details_due(needed, is_hurried, now_s)
+            self._work = partial(look, self._registry, models, self._asked_versions)
         self._next_s = now_s + self._pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
         try:
             found = self._running.ask(_LOOK, self._work)
@@ -80,15 +82,17 @@ class Looks:
             return
         self._is_running = False
         self._take(found)
+        if found.trouble:
+            self._next_s = min(self._next_s, now_s + self._pause_s)
 
     def _take(self, found: Looked) -> None:
         if found.trouble:
-            self._pause_s = min(2 * self._pause_s, max(_LONGEST_PAUSE_S, self._every_s))
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
             self._say(structs.replace(self.state, trouble=found.trouble, failed_s=found.asked_s))
             return
         self._pause_s = self._every_s
         note(self._book, found)
-        self._details_s |= dict.fromkeys(found.details, self._began_s)
+        self._details_s |= dict.fromkeys(self._asked_versions, self._began_s)
         self._say(structs.replace(self.state, trouble="", asked_s=found.asked_s, models=found.models))
 
     def _is_time(self, models: frozenset[str], wants: Collection[Want], now_s: float) -> bool:

@@ -45,12 +45,16 @@ class KnownVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KnownModel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model. `aliases` is None until they were read. `is_gone` says that the registry does not have the model."""
+    """A model. `aliases` is None until they were read. `is_gone` says that the registry does not have the model.
+
+    `trouble` is why its aliases could not be read the last time, though the registry answered, or an empty text.
+    """
 
     model: str
     aliases: dict[str, str] | None = None
     is_gone: bool = False
     versions: dict[str, KnownVersion] = {}
+    trouble: str = ""
 
 
 class State(msgspec.Struct, frozen=True):

@@ -71,8 +71,12 @@ class RemoteRegistry(Registry, Protocol):
     `manifest` raises `NoManifest` for a version that has none, as in MLflow: the copy makes one out of the files.
     """
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the aliases of each of these models that is there, with as few requests as the registry allows."""
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
+        """Return the aliases of each of these models that is there, with as few requests as the registry allows.
+
+        Of a model that alone cannot be read, return the sentence that says why. Without any models, ask if the registry
+        answers.
+        """
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """Return the size in bytes of every file of a version, by its path below the version's folder.
@@ -101,7 +105,7 @@ class Publisher(Protocol):
 
         Raises:
             AlreadyPublished: there is another version of this name.
-            ModelRefused: a file is not the one that the manifest pins.
+            ModelRefused: a file is not the one that the manifest pins, or no route could have these names.
             RegistryUnavailable: the registry cannot be written.
         """
 
@@ -109,5 +113,6 @@ class Publisher(Protocol):
         """Let an alias name a version. Return the version that it named before.
 
         Raises:
+            ModelRefused: no route could have these names.
             RegistryUnavailable: the registry cannot be written, or its aliases cannot be read.
         """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
 from registry_sync.registries.regular_file import NotRegular, open_regular_file, opened_stat, read_regular_file
@@ -87,8 +88,8 @@ class DirectoryRegistry:
         except OSError as error:
             versions = self.versions(model)
             if version not in versions:
-                known = ", ".join(versions)
-                raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from error
+                known = listed(versions)
+                raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from error
             if isinstance(error, FileNotFoundError):
                 raise UnknownModel(f"{model}:{version} was removed from the registry.") from error
             path = self._root / model / version / MANIFEST
@@ -118,7 +119,7 @@ class DirectoryRegistry:
         """Raise `UnknownModel`, with the names of the models there are, if there is no such model."""
         models = self.models()
         if model not in models:
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {listed(models)}.")
 
     def _read(self, *names: str) -> str:
         """Return the content of a file below the root. Read it only if it has changed since the last call.

@@ -18,6 +18,7 @@ import yaml
 from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownModel
 from registry_sync.registries import Contents
 from registry_sync.registries.directory import ALIASES, DirectoryRegistry
+from registry_sync.registries.named import require_names
 from registry_sync.registries.regular_file import NotRegular, open_regular_file
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
@@ -39,6 +40,7 @@ class DirectoryPublisher:
 
     def publish(self, model: str, version: str, manifest: Manifest, contents: Contents) -> bool:
         """See `Publisher.publish`."""
+        require_names(model=model, version=version)
         folder, place = self._root / model, self._root / model / version
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,7 @@ class DirectoryPublisher:
 
     def set_alias(self, model: str, alias: str, version: str) -> str | None:
         """See `Publisher.set_alias`."""
+        require_names(model=model, alias=alias, version=version)
         folder = self._root / model
         try:
             with _locked(folder):

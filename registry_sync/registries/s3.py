@@ -9,17 +9,18 @@ only if its ETag has changed.
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.errors import NotAllowed, RegistryUnavailable, UnknownModel, Unreadable
+from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import details_of
-from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing
+from registry_sync.registries.one_by_one import one_by_one
+from registry_sync.registries.s3_answers import BROKEN, require_object, whole_listing, why
 from registry_sync.registries.s3_limit import limited
 from registry_sync.registries.texts import parse_aliases, read_manifest
 from runtimes.errors import ModelRefused
@@ -31,6 +32,7 @@ _MAX_TEXT_BYTES = 1024 * 1024
 _MAX_FILE_BYTES = 4 * 1024**3
 _PIECE_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_NOT_ALLOWED = frozenset({"403", "AccessDenied"})
 _UNCHANGED = frozenset({"304", "NotModified"})
 _CONFIG = Config(
     connect_timeout=5.0,
@@ -100,7 +102,7 @@ class S3Registry:
             self._require(model)
             return {}
         except ModelRefused as error:
-            raise RegistryUnavailable(str(error)) from error
+            raise Unreadable(str(error)) from error
         return parse_aliases(text, f"{model}/{ALIASES}")
 
     def manifest(self, model: str, version: str) -> Manifest:
@@ -108,8 +110,8 @@ class S3Registry:
         try:
             text = self._text(f"{model}/{version}/{MANIFEST}")
         except KeyError:
-            known = ", ".join(self.versions(model))
-            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from None
+            known = listed(self.versions(model))
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from None
         return read_manifest(text)
 
     def fetch(self, model: str, version: str, manifest: Manifest) -> Files:
@@ -120,13 +122,11 @@ class S3Registry:
         """See `Registry.details`."""
         return details_of(self.manifest(model, version))
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         """See `RemoteRegistry.all_aliases`. S3 has no question for several objects: each is read if it has changed."""
-        found = {}
-        for model in models:
-            with suppress(UnknownModel):
-                found[model] = self.aliases(model)
-        return found
+        if not models:
+            self._list("", PaginationConfig={"MaxItems": 1, "PageSize": 1})
+        return one_by_one(models, self.aliases)
 
     def files(self, model: str, version: str) -> Mapping[str, int]:
         """See `RemoteRegistry.files`."""
@@ -151,7 +151,7 @@ class S3Registry:
         try:
             yield from answer["Body"].iter_chunks(_PIECE_BYTES)
         except (BotoCoreError, OSError) as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         finally:
             answer["Body"].close()
 
@@ -198,14 +198,14 @@ class S3Registry:
         try:
             content: bytes = answer["Body"].read()
         except (BotoCoreError, OSError) as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         return content
 
     def _require(self, model: str) -> None:
         """Raise `UnknownModel`, with the names of the models there are, if there is no such model."""
         models = self.models()
         if model not in models:
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(models) or 'none'}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {listed(models)}.")
 
     def _folders(self, below: str) -> set[str]:
         pages = self._list(below, Delimiter="/")
@@ -220,7 +220,7 @@ class S3Registry:
         try:
             return whole_listing(self._client.get_paginator("list_objects_v2").paginate(**question, **more), place)
         except (*BROKEN, ClientError) as error:
-            raise RegistryUnavailable(f"{place} cannot be listed: {error}.") from error
+            raise RegistryUnavailable(f"{place} cannot be listed: {why(error)}.") from error
 
     def _call(self, operation: str, key: str, **more: Any) -> Mapping[str, Any]:
         try:
@@ -233,9 +233,10 @@ class S3Registry:
                 raise _Unchanged from None
             if code in _MISSING:
                 raise KeyError(key) from None
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            kind = NotAllowed if code in _NOT_ALLOWED else RegistryUnavailable
+            raise kind(f"{self._name(key)} cannot be read: {why(error)}.") from error
         except BROKEN as error:
-            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{self._name(key)} cannot be read: {why(error)}.") from error
         require_object(answer, self._name(key))
         return answer
 

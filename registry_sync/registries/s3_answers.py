@@ -15,6 +15,11 @@ _MOST_PAGES = 1000
 """Of at most 1000 objects each."""
 
 
+def why(error: Exception) -> str:
+    """Return what an error says, as a part of a sentence: some of boto3's end with a dot."""
+    return str(error).rstrip(".")
+
+
 def require_object(answer: Mapping[str, Any], name: str) -> None:
     """Return if this is an answer to GetObject.
 

@@ -17,8 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_sync.errors import AlreadyPublished, RegistryUnavailable, UnknownModel
 from registry_sync.registries import Contents
+from registry_sync.registries.named import require_names
 from registry_sync.registries.regular_file import NotRegular, read_regular_file
 from registry_sync.registries.s3 import ALIASES, Place, S3Registry
+from registry_sync.registries.s3_answers import why
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Manifest, PinnedFile
@@ -41,6 +43,7 @@ class S3Publisher:
 
     def publish(self, model: str, version: str, manifest: Manifest, contents: Contents) -> bool:
         """See `Publisher.publish`."""
+        require_names(model=model, version=version)
         if self._is_there(model, version, manifest):
             return False
         for file, digest in manifest.pinned.items():
@@ -60,6 +63,7 @@ class S3Publisher:
 
     def set_alias(self, model: str, alias: str, version: str) -> str | None:
         """See `Publisher.set_alias`. Of publishers at the same time, each reads what the one before it has written."""
+        require_names(model=model, alias=alias, version=version)
         key = f"{model}/{ALIASES}"
         for _ in range(_TRIES):
             aliases, condition = self._aliases(model)
@@ -92,10 +96,10 @@ class S3Publisher:
             ]
         except ClientError as error:
             if str(error.response.get("Error", {}).get("Code")) not in ("404", "NoSuchKey"):
-                raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+                raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {why(error)}.") from error
             return {}, {"IfNoneMatch": "*"}
         except BotoCoreError as error:
-            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {error}.") from error
+            raise RegistryUnavailable(f"{model}/{ALIASES} cannot be read: {why(error)}.") from error
         # If the file is replaced between these two requests, the condition fails, and the caller tries again.
         return self._registry.aliases(model), {"IfMatch": etag}
 
@@ -139,10 +143,10 @@ class S3Publisher:
                 if code in _LOST:
                     return False
                 if code not in _TO_BE_TRIED_AGAIN or tries == _TRIES:
-                    raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+                    raise RegistryUnavailable(f"{key} cannot be written: {why(error)}.") from error
                 time.sleep(_PAUSE_S)  # another request with a condition is under way (409)
             except BotoCoreError as error:
-                raise RegistryUnavailable(f"{key} cannot be written: {error}.") from error
+                raise RegistryUnavailable(f"{key} cannot be written: {why(error)}.") from error
             else:
                 return True
         return False

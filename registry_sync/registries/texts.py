@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from registry_sync.errors import RegistryUnavailable
+from registry_sync.errors import Unreadable
 from runtimes.bounded_yaml import load_yaml
 from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest
@@ -46,11 +46,11 @@ def parse_aliases(text: str, name: str) -> Mapping[str, str]:
     """Return the version of each alias. `name` is the file's, for the sentence.
 
     Raises:
-        RegistryUnavailable: they cannot be read.
+        Unreadable: they cannot be read.
     """
     aliases = _parse_aliases(text)
     if isinstance(aliases, str):
-        raise RegistryUnavailable(f"{name} cannot be read: {aliases}.")
+        raise Unreadable(f"{name} cannot be read: {aliases}.")
     return aliases
 
 
@@ -67,6 +67,7 @@ def _parse_aliases(text: str) -> Mapping[str, str] | str:
     """Return the version of each alias, or why the text is something else."""
     try:
         aliases = msgspec.convert(load_yaml(text) or {}, dict[str, str | int])
+        msgspec.json.encode(aliases)  # half a surrogate pair is no text
     except Exception as error:  # noqa: BLE001  # PyYAML raises errors of many kinds
         return str(error)
     return MappingProxyType({alias: str(version) for alias, version in aliases.items()})

@@ -9,17 +9,22 @@ from router.spec.spec import ArmRef
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
+NAME_RULE = "letters, digits, dots, dashes and underscores (at most 128)"
+
+
+def is_name(text: str) -> bool:
+    """Return True if a text can stand in paths, labels and columns, as the names of models and versions must."""
+    return _NAME.fullmatch(text) is not None
+
+
 def parse_name(value: object, what: str) -> str:
     """Return a name that can stand in paths, labels and columns.
 
     Raises:
         Rejected: if it cannot.
     """
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise Rejected(
-            f"{what} must be a name of letters, digits, dots, dashes and underscores (at most 128), "
-            f"not {short_repr(value)}."
-        )
+    if not isinstance(value, str) or not is_name(value):
+        raise Rejected(f"{what} must be a name of {NAME_RULE}, not {short_repr(value)}.")
     return value
 
 

@@ -4,9 +4,11 @@ The consent is a setting of its own. `allow_pickle` permits more: a pickle may r
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
 
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
@@ -42,7 +44,10 @@ def require_consent_to_packages(manifest: Manifest, options: LoadOptions) -> Non
 
 
 def require_packages(packages: Sequence[str], *, accepts_other_versions: bool = False) -> None:
-    """Check that each package is installed, in a version that its line allows (PEP 508).
+    """Check that each package is installed, in a version that its line allows (PEP 508), or in another patch of it.
+
+    A line such as `mlflow==3.17.0`, as MLflow writes it of what was installed, also takes 3.17.2: releases with the
+    same first two numbers mend faults. `===` takes nothing else.
 
     Raises:
         ModelRefused: one is missing or of another version, or a line cannot be read.
@@ -56,7 +61,8 @@ def require_packages(packages: Sequence[str], *, accepts_other_versions: bool = 
             continue
         installed = _installed(wanted.name)
         if installed and not wanted.url:
-            if accepts_other_versions or wanted.specifier.contains(installed, prereleases=True):
+            allows = wanted.specifier.contains(installed, prereleases=True) or _is_patch(wanted, installed)
+            if accepts_other_versions or allows:
                 continue
             found = f"installed is {installed}. If it works with that, write `accepts_other_versions: true`"
         else:
@@ -64,6 +70,27 @@ def require_packages(packages: Sequence[str], *, accepts_other_versions: bool = 
         raise ModelRefused(
             f"The model wants {line}; {found}. With `placement: dedicated` its packages are installed for it alone."
         )
+
+
+def other_patches(packages: Sequence[str]) -> list[str]:
+    """Return the lines that `require_packages` takes though another patch is installed, with that one."""
+    found = []
+    for line in packages:
+        with suppress(InvalidRequirement):
+            wanted = Requirement(line)
+            installed = _installed(wanted.name)
+            is_other = installed and not wanted.specifier.contains(installed, prereleases=True)
+            if is_other and _is_patch(wanted, installed):
+                found.append(f"{line}; here {installed}")
+    return found
+
+
+def _is_patch(wanted: Requirement, installed: str) -> bool:
+    pins = [each for each in wanted.specifier if each.operator == "==" and not each.version.endswith(".*")]
+    if len(pins) != 1 or len(wanted.specifier) != 1:
+        return False
+    pinned, found = Version(pins[0].version), Version(installed)
+    return len(pinned.release) == 3 and (pinned.epoch, pinned.release[:2]) == (found.epoch, found.release[:2])
 
 
 def _installed(name: str) -> str:

@@ -82,6 +82,10 @@ class Followed:
         """Return what `status` says of a route."""
         return " ".join(each["warnings"].get(route, "") for each in self.gateway.client.status()["replicas"])
 
+    def problem(self, route: str) -> str:
+        """Return why a route is not served as declared."""
+        return " ".join(each["problems"].get(route, "") for each in self.gateway.client.status()["replicas"])
+
     def history(self, route: str) -> list[str]:
         """Return what was changed, the first change first."""
         return [each["what"] for each in self.gateway.client.history(route, 500)][::-1]

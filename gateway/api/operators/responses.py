@@ -165,7 +165,7 @@ class ReplicaStatus(BaseModel):
     routes: dict[str, int] = Field(description="Document version by route.")
     problems: dict[str, str] = Field(description="By route, why it is not served as declared.")
     warnings: dict[str, str] = Field(description="By route, what is missing although the route is served.")
-    trouble: str = Field(description="What is wrong with the store, as seen by this replica.")
+    trouble: str = Field(description="What is wrong with the store or the registry, as seen by this replica.")
     versions: dict[str, str] = Field(
         description="By version that serves, such as fraud:17: batched, or why its requests are never run together."
     )

@@ -17,6 +17,7 @@ from runtimes.kinds import loader_of
 from runtimes.load import verify, warmed
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Files, Manifest
+from runtimes.python.consent import other_patches
 from runtimes.runtime import Runtime, example_inputs
 
 _MIB = 1 << 20
@@ -33,7 +34,9 @@ def packages(manifest: Manifest) -> tuple[State, str]:
     """Return what the artifact was made with, beside what is installed here. The loader decides if that may be."""
     here = [f"{each}; here {_installed(each.partition('==')[0])}" for each in manifest.made_with]
     if not here and manifest.packages:
-        return "ok", f"needs {', '.join(manifest.packages)}"
+        others = other_patches(manifest.packages)
+        note = f" (another patch is here: {', '.join(others)})" if others else ""
+        return "remark" if others else "ok", f"needs {', '.join(manifest.packages)}{note}"
     if not here:
         return "ok", "the artifact does not say with which versions it was made"
     same = all(each.partition("==")[2] == _installed(each.partition("==")[0]) for each in manifest.made_with)

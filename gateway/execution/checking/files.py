@@ -1,11 +1,12 @@
 """Where a process that checks a version of a registry reads it: it has neither network nor credentials."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from registry_sync.open import is_local, open_remote, version_folder
-from runtimes.manifest import is_below
+from registry_sync.open import is_local, open_remote
+from runtimes.manifest import MANIFEST, is_below
+from runtimes.manifest_text import manifest_to_yaml
 from runtimes.python.folder import temporary_folder
 
 
@@ -19,10 +20,13 @@ def readable_registry(url: str, model: str, version: str) -> Iterator[str]:
     if is_local(url):
         yield str(Path(url).absolute())
         return
+    registry = open_remote(url)
+    manifest = registry.manifest(model, version)
     with temporary_folder() as root:
         folder = root / model / version
-        folder.mkdir(parents=True)
-        version_folder(url, model, version, folder)
+        for file in manifest.pinned:
+            _write(folder / file, registry.read(model, version, file))
+        _write(folder / MANIFEST, [manifest_to_yaml(manifest).encode()])
         yield str(root)
 
 
@@ -41,6 +45,11 @@ def fetched_files(url: str, model: str, version: str) -> Iterator[dict[str, Path
         files: dict[str, Path] = {}
         for number, file in enumerate(filter(is_below, registry.files(model, version))):
             files[file] = root / str(number)
-            with files[file].open("wb") as opened:
-                opened.writelines(registry.read(model, version, file))
+            _write(files[file], registry.read(model, version, file))
         yield files
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as opened:
+        opened.writelines(pieces)

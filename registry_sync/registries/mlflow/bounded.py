@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import httpx
 
 from registry_sync.errors import RegistryUnavailable
+from registry_sync.registries import pace
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 """As for S3: the second figure is for a connection, the first one for each read and write."""
 TIMEOUT_OF_FILES = httpx.Timeout(120.0, connect=5.0)
 """MLflow's proxy fetches a whole file from its store before it sends the first byte."""
-_WITHIN_S = 30.0
-_PATIENCE_S = 60.0
-_SLOWEST_BYTES_PER_S = 1000
 
 
 def read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
@@ -23,26 +21,23 @@ def read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
         RegistryUnavailable: it is too large, takes too long, or is compressed, which was not asked for.
         httpx.HTTPError: it breaks off.
     """
-    until_s, content = time.monotonic() + _WITHIN_S, bytearray()
+    until_s, content = time.monotonic() + pace.ANSWER_WITHIN_S, bytearray()
     for piece in _raw(response):
         content += piece
         if len(content) > most_bytes:
             raise RegistryUnavailable(f"{_name(response)} answers with more than {most_bytes} bytes.")
         if time.monotonic() > until_s:
-            raise RegistryUnavailable(f"{_name(response)} has not answered in full within {_WITHIN_S:g} s.")
+            raise RegistryUnavailable(f"{_name(response)} has not answered in full within {pace.ANSWER_WITHIN_S:g} s.")
     return bytes(content)
 
 
 def read_pieces(response: httpx.Response, most_bytes: int) -> Iterator[bytes]:
-    """Return a file piece by piece. Raises like `read_bounded`; slow is what stays below 1000 bytes a second."""
-    began_s, count = time.monotonic(), 0
+    """Return a file piece by piece. Raises like `read_bounded`, but for the time: `pace` limits that."""
+    count = 0
     for piece in _raw(response):
         count += len(piece)
         if count > most_bytes:
             raise RegistryUnavailable(f"{_name(response)} is longer than {most_bytes} bytes.")
-        took_s = time.monotonic() - began_s
-        if took_s > _PATIENCE_S and count < (took_s - _PATIENCE_S) * _SLOWEST_BYTES_PER_S:
-            raise RegistryUnavailable(f"{_name(response)} comes too slowly: {count} bytes in {took_s:.0f} s.")
         yield piece
 
 

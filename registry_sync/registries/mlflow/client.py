@@ -13,11 +13,12 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
-from registry_sync.errors import RegistryUnavailable
+from registry_sync.errors import NotAllowed, RegistryUnavailable
 from registry_sync.registries.mlflow.answers import Refusal
 from registry_sync.registries.mlflow.auth import BODY_SHA256
 from registry_sync.registries.mlflow.bounded import TIMEOUT, TIMEOUT_OF_FILES, read_bounded, read_pieces
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted, NotThere
+from registry_sync.registries.mlflow.paced import pace
 from registry_sync.registries.mlflow.server import Server
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -30,6 +31,13 @@ _PAGES_WITHIN_S = 60.0
 """For a whole list: each page has a limit of its own, and a thousand slow ones would take hours."""
 _MISSING = ("DOES_NOT_EXIST", "NOT_FOUND")
 _NO_ENDPOINT = "ENDPOINT_NOT_FOUND"
+_RIGHTS = {
+    "mlflow-artifacts/": "the experiment in which the model was logged, with its artifacts",
+    "mlflow/runs/": "the experiment in which the model was logged",
+    "mlflow/logged-models": "the experiment in which the model was logged",
+    "mlflow/experiments/": "experiments",
+}
+"""What MLflow asks permissions for, by a part of the path."""
 
 
 class MlflowClient:
@@ -43,6 +51,7 @@ class MlflowClient:
             timeout=TIMEOUT,
             verify=server.verify,
         )
+        pace(self._client)
         weakref.finalize(self, self._client.close)
 
     def get(self, path: str, answer: type[Answer], params: Mapping[str, str | int]) -> Answer:
@@ -126,7 +135,8 @@ class MlflowClient:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise RegistryUnavailable(f"{_name(request)} does not answer in time ({type(error).__name__}).") from error
+            why = str(error) if "too slowly" in str(error) else type(error).__name__
+            raise RegistryUnavailable(f"{_name(request)} does not answer in time ({why}).") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             why = str(error).rstrip(".") or type(error).__name__
             if "CERTIFICATE_VERIFY_FAILED" in why:
@@ -149,8 +159,10 @@ class MlflowClient:
                 "get the credentials. Write that address in POINTSMAN_REGISTRY. If it is a page to log in, the "
                 f"credentials are missing. {self.server.advice}"
             )
-        if status in (401, 403):
+        if status == 401 or (status == 403 and self.server.auth is None):
             raise RegistryUnavailable(f"{name} refuses the credentials ({status}){why}. {self.server.advice}")
+        if status == 403:
+            raise NotAllowed(f"{name} answers 403{why}. {_lacking(response.request)}{self.server.advice_403}")
         if status == 404 and said.error_code != _NO_ENDPOINT and said.error_code.endswith(_MISSING):
             raise Missing(text)
         if status == 404:
@@ -164,3 +176,10 @@ class MlflowClient:
 
 def _name(request: httpx.Request) -> str:
     return f"MLflow at {request.url.copy_with(query=None)}"
+
+
+def _lacking(request: httpx.Request) -> str:
+    """Return which right an account lacks that gets 403 for a request."""
+    path = request.url.path.partition("/api/2.0/")[2]
+    of = next((right for part, right in _RIGHTS.items() if part in path), "registered models and their versions")
+    return f"The account lacks the right to {'read' if request.method == 'GET' else 'edit'} {of}."

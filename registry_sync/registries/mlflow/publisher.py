@@ -24,6 +24,7 @@ from registry_sync.registries.mlflow.errors import Missing, NotAccepted
 from registry_sync.registries.mlflow.locate import Locator
 from registry_sync.registries.mlflow.registry import MlflowRegistry
 from registry_sync.registries.mlflow.uploads import open_upload, write_file
+from registry_sync.registries.named import require_names
 from registry_sync.registries.same_version import is_same
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Manifest
@@ -55,6 +56,7 @@ class MlflowPublisher:
         Raises:
             AlreadyPublished: also if `version` is not the next number of the model.
         """
+        require_names(model=model, version=version)
         if self._is_there(model, version, manifest):
             return False
         logged = self._log(model, manifest, contents)
@@ -64,6 +66,7 @@ class MlflowPublisher:
 
     def set_alias(self, model: str, alias: str, version: str) -> str | None:
         """See `Publisher.set_alias`."""
+        require_names(model=model, alias=alias, version=version)
         before = self._registry.aliases(model).get(alias)
         if before != version:
             body = {"name": model, "alias": alias, "version": version}

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from registry_sync.errors import NoManifest, UnknownModel
+from registry_sync.errors import NoManifest, NotAllowed, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.registries import Details
 from registry_sync.registries.details import DATA_SET, RUN_ID
 from registry_sync.registries.mlflow.answers import ModelVersion, OneRun, OneVersion
@@ -68,7 +69,7 @@ class MlflowRegistry:
         """See `Registry.aliases`."""
         return self._search.aliases(model)
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         """See `RemoteRegistry.all_aliases`, and `Search.all_aliases`."""
         return self._search.all_aliases(models)
 
@@ -133,8 +134,8 @@ class MlflowRegistry:
                 f"{self._client.server.below}/model-versions/get", OneVersion, question
             ).model_version
         except (Missing, NotAccepted) as error:
-            known = ", ".join(self.versions(model))
-            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known or 'none'}.") from error
+            known = listed(self.versions(model))
+            raise UnknownModel(f"Model {model} has no version {version!r}; it has {known}.") from error
         if found.status != _READY:
             raise UnknownModel(f"{model}:{version} is not ready in MLflow: it is {found.status}.")
         return found
@@ -162,7 +163,7 @@ class MlflowRegistry:
                 return self._data_sets[run_id]
         try:
             run = self._client.get("mlflow/runs/get", OneRun, {"run_id": run_id}).run
-        except (Missing, NotAccepted):
+        except (Missing, NotAccepted, NotAllowed):  # an account for models need not read experiments
             return ""
         first = next((each.dataset for each in run.inputs.dataset_inputs), None)
         name = "" if first is None else f"{first.name}@{first.digest}" if first.digest else first.name

@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from registry_sync.errors import RegistryUnavailable, UnknownModel
+from registry_sync.listed import listed
 from registry_sync.registries.mlflow.answers import Models, ModelVersion, OneModel, Versions
 from registry_sync.registries.mlflow.client import MlflowClient
 from registry_sync.registries.mlflow.errors import Missing, NotAccepted
+from registry_sync.registries.one_by_one import one_by_one
 
 _A_PAGE = 1000
 _A_PAGE_OF_UNITY_CATALOG = 100
@@ -42,25 +44,32 @@ class Search:
         """
         found = self._aliases_if_there(model)
         if found is None:
-            raise UnknownModel(f"The registry has no model {model!r}; it has {', '.join(self.models()) or 'none'}.")
+            raise UnknownModel(f"The registry has no model {model!r}; it has {listed(self.models())}.")
         return found
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the aliases of each of these models that is there.
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
+        """See `RemoteRegistry.all_aliases`.
 
         It is one request, unless there are more models than a page has. Unity Catalog does not tell aliases in its
         search: there it is one request for each model.
         """
+        if not models:
+            next(self._models({"max_results": 1}), None)
         if self._client.server.is_unity_catalog:
-            asked = ((model, self._aliases_if_there(model)) for model in models)
-            return {model: aliases for model, aliases in asked if aliases is not None}
-        wanted, found = set(models), dict[str, Mapping[str, str]]()
+            return one_by_one(models, self._aliases_alone)
+        wanted, found = set(filter(_can_be_quoted, models)), dict[str, Mapping[str, str] | str]()
         if not wanted:
             return found
         for page in self._of(wanted):
             found |= {each.name: each.by_alias for each in page.registered_models if each.name in wanted}
             if len(found) == len(wanted):
                 break
+        return found
+
+    def _aliases_alone(self, model: str) -> Mapping[str, str]:
+        found = self._aliases_if_there(model)
+        if found is None:
+            raise UnknownModel(model)
         return found
 
     def _aliases_if_there(self, model: str) -> Mapping[str, str] | None:
@@ -85,7 +94,7 @@ class Search:
 
     def _models(self, question: Mapping[str, str | int]) -> Iterator[Models]:
         path = f"{self._client.server.below}/registered-models/search"
-        return self._found(self._client.pages(path, Models, {**question, "max_results": self._page}))
+        return self._found(self._client.pages(path, Models, {"max_results": self._page, **question}))
 
     def _found(self, pages: Iterator[Page]) -> Iterator[Page]:
         try:
@@ -94,8 +103,12 @@ class Search:
             raise RegistryUnavailable(f"MLflow at {self._client.server.url} cannot be searched: {error}.") from error
 
 
+def _can_be_quoted(name: str) -> bool:
+    return not ("'" in name and '"' in name)
+
+
 def _quoted(name: str) -> str:
     quote = "'" if "'" not in name else '"'
-    if quote in name:
+    if not _can_be_quoted(name):
         raise UnknownModel(f"The registry has no model {name!r}: MLflow cannot be asked for a name with both quotes.")
     return f"{quote}{name}{quote}"

@@ -42,6 +42,11 @@ class Server(NamedTuple):
     is_unity_catalog: bool = False
 
     @property
+    def advice_403(self) -> str:
+        """What may help where a server answers 403 to wrong credentials, too."""
+        return "" if self.advice == _OF_MLFLOW else f" Or its credentials are wrong. {self.advice}"
+
+    @property
     def below(self) -> str:
         """The path of the registry below `/api/2.0/`."""
         return "mlflow/unity-catalog" if self.is_unity_catalog else "mlflow"

@@ -69,3 +69,7 @@ def test_the_welcome_proposes_a_command_that_finds_this_gateway(tmp_path, monkey
     assert "pointsman status  " in _welcome(settings)
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path / "other"))
     assert "pointsman status --url http://127.0.0.1:8110 " in _welcome(settings)
+    assert "pointsman apply -f FILE --url http://127.0.0.1:8110  " in _welcome(settings)
+    assert "cancer" not in _welcome(settings)  # only the demo has this route
+    shown = _welcome(settings, ("pointsman shift cancer canary=20{option}", "move traffic"))
+    assert "pointsman shift cancer canary=20 --url http://127.0.0.1:8110  " in shown

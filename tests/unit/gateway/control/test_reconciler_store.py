@@ -137,3 +137,8 @@ def test_a_replica_that_ends_takes_its_report_back(bench):
     stop.set()
     running.join()
     assert bench.store.reports() == []
+
+
+def test_a_registry_that_is_away_is_reported_though_no_route_needs_it(bench, monkeypatch):
+    monkeypatch.setattr(type(bench.catalogue), "registry_trouble", "The registry does not answer.")
+    assert bench.reconciler.report().trouble == "The registry does not answer."

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from registry_sync.background import at_once
 from registry_sync.copy.local_copy import LocalCopy
@@ -36,7 +37,7 @@ class Remote:
     def __init__(self) -> None:
         self.content: dict[tuple[str, str], dict[str, bytes]] = {}
         self.manifests: dict[tuple[str, str], Manifest | None] = {}
-        self.named: dict[str, dict[str, str]] = {}
+        self.named: dict[str, Any] = {}
         self.tags: dict[tuple[str, str], dict[str, str]] = {}
         self.asked: list[str] = []
         self.before: Callable[[str], None] = nothing
@@ -66,9 +67,10 @@ class Remote:
     def aliases(self, model: str) -> Mapping[str, str]:
         return self.named[model]
 
-    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+    def all_aliases(self, models: Collection[str]) -> Mapping[str, Mapping[str, str] | str]:
         self._ask("aliases")
-        return {model: self.named[model].copy() for model in models if model in self.named}
+        named = {model: self.named[model] for model in models if model in self.named}
+        return {model: each if isinstance(each, str) else each.copy() for model, each in named.items()}
 
     def manifest(self, model: str, version: str) -> Manifest:
         self._ask(f"manifest {model}:{version}")

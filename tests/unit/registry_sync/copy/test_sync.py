@@ -8,11 +8,14 @@ import time
 import pytest
 
 from registry_sync.background import in_daemon_thread
+from registry_sync.catalogue import Catalogue
 from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copies
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
+from registry_sync.reference_reader import ReferenceReader
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
+from runtimes.load_options import LoadOptions
 from tests.support.polling import wait_until
 from tests.unit.registry_sync.copy.support import Site, adopt, away, manifest_of, nothing, sha
 
@@ -366,3 +369,65 @@ def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_o
     os.utime(other.root / STATE, (0, 0))
     remove_other_copies(other.root)
     assert (one.root.exists(), other.root.exists()) == (False, True)
+
+
+def test_a_version_that_was_refused_for_want_of_consent_is_taken_by_the_first_look_after_it_was_given(site):
+    """Consent is a setting, so it comes with another companion. Nothing is fetched again."""
+    site.remote.add("m", "1", b"a pickle", has_manifest=False)
+
+    def refuse(model, version, files):
+        raise ModelRefused("It is a pickle. Set POINTSMAN_ALLOW_PICKLE=true.")
+
+    sync = site.sync(adopt=refuse)
+    for _ in range(3):
+        site.tick(sync, after_s=40.0)  # the pause before its next try has grown
+    assert "POINTSMAN_ALLOW_PICKLE" in sync.troubles["m", "1"]
+    site.remote.asked.clear()
+    allowed = site.sync(adopt=adopt)
+    site.tick(allowed, after_s=0.1)
+    assert site.read("m", "1")["f0"] == b"a pickle"
+    assert (allowed.troubles, site.remote.reads) == ({}, [])
+
+
+def test_a_copy_that_was_never_looked_at_is_removed_too(tmp_path):
+    """Its companion was ended before it wrote its state."""
+    kept, left, fresh = (tmp_path / "registry" / name for name in ("kept", "left", "fresh"))
+    for root in (kept, left, fresh):
+        (root / "blobs").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    os.utime(kept, (0, 0))
+    remove_other_copies(kept)
+    assert [root.exists() for root in (kept, left, fresh)] == [True, False, True]
+
+
+def test_a_registry_that_is_away_is_asked_every_ten_seconds_however_seldom_otherwise(site):
+    site.remote.add("m", "1", b"weights")
+    sync = site.sync(every_s=600.0)
+    site.tick(sync)
+    site.remote.before = away
+    site.tick(sync, after_s=700.0)
+    for _ in range(5):
+        site.remote.asked.clear()
+        site.tick(sync, after_s=10.1)
+        assert site.remote.asked == ["aliases"]
+    site.remote.before = nothing
+    for _ in range(2):
+        site.tick(sync, after_s=11.1)
+    site.remote.asked.clear()
+    site.tick(sync, after_s=500.0)
+    assert "aliases" not in site.remote.asked
+
+
+def test_a_registry_that_is_away_is_noticed_before_anything_names_a_model(site):
+    site.refs = []
+    sync = site.sync()
+    site.tick(sync)
+    assert (site.remote.asked, sync.trouble) == (["aliases"], "")
+    site.remote.before = away
+    site.tick(sync)
+    assert sync.figures.is_reachable is False
+    reader = ReferenceReader(Catalogue(site.copy, LoadOptions()))
+    assert reader.registry_trouble == "The cable is out."
+    site.remote.before = nothing
+    site.tick(sync, after_s=11.0)
+    assert (sync.figures.is_reachable, reader.registry_trouble) == (True, "")

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from runtimes.errors import ModelRefused
-from runtimes.python.consent import require_packages
+from runtimes.python.consent import other_patches, require_packages
 
 NUMPY = version("numpy")
 
@@ -31,6 +31,33 @@ def test_installed_packages_satisfy(line):
 def test_others_are_refused(line, words):
     with pytest.raises(ModelRefused, match=words):
         require_packages([line])
+
+
+MAJOR, MINOR, PATCH = NUMPY.split(".")[:3]
+OTHER = f"numpy=={MAJOR}.{MINOR}.{int(PATCH) + 1}"
+
+
+def test_another_patch_of_a_pinned_package_is_taken_and_noted():
+    require_packages([OTHER])
+    assert other_patches([OTHER, f"numpy=={NUMPY}", "numpy>=1", "-r other.txt"]) == [f"{OTHER}; here {NUMPY}"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"numpy==={MAJOR}.{MINOR}.{int(PATCH) + 1}",
+        f"numpy=={MAJOR}.{int(MINOR) + 1}.{PATCH}",
+        f"numpy=={int(MAJOR) + 1}.{MINOR}.{PATCH}",
+        f"numpy>={MAJOR}.{MINOR}.{int(PATCH) + 1}",
+        f"{OTHER},!={NUMPY}",
+        f"numpy=={MAJOR}.{int(MINOR) + 1}",
+        f"numpy=={MAJOR}.{MINOR}.{PATCH}.1",
+    ],
+)
+def test_what_is_no_other_patch_is_refused(line):
+    with pytest.raises(ModelRefused, match="numpy"):
+        require_packages([line])
+    assert other_patches([line]) == []
 
 
 def test_another_version_may_be_accepted_and_a_missing_package_not():

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from registry_sync.errors import RegistryUnavailable
-from registry_sync.registries.mlflow import bounded
+from registry_sync.errors import NotAllowed, RegistryUnavailable
+from registry_sync.registries import pace
 from registry_sync.registries.mlflow import client as client_module
 from registry_sync.registries.mlflow.answers import Models
 from registry_sync.registries.mlflow.auth import Bearer
@@ -40,7 +40,7 @@ def error(code: str, status: int) -> Answer:
     (Answer(b"not found", 404), RegistryUnavailable, "prefix of MLflow in POINTSMAN_REGISTRY"),
     (error("INVALID_PARAMETER_VALUE", 400), NotAccepted, "INVALID_PARAMETER_VALUE.: because"),
     (error("UNAUTHENTICATED", 401), RegistryUnavailable, "because.*Set MLFLOW_TRACKING_USERNAME"),
-    (Answer(b"<html>", 403), RegistryUnavailable, "MLFLOW_TRACKING_TOKEN"),
+    (Answer(b"Permission denied", 403), NotAllowed, "403. The account lacks the right to read registered models"),
     (error("REQUEST_LIMIT_EXCEEDED", 429), RegistryUnavailable, "429: because"),
     (error("INTERNAL_ERROR", 500), RegistryUnavailable, "500: because"),
     (Answer(b"", 502), RegistryUnavailable, "502"),
@@ -55,6 +55,22 @@ def test_what_a_server_answers_becomes_a_sentence(client, stub, answer, kind, se
     stub.answer = lambda _: answer
     with pytest.raises(kind, match=sentence):
         client.get(PATH, Models, {})
+
+
+@pytest.mark.parametrize(("path", "right"), [
+    ("mlflow/model-versions/get", "to read registered models and their versions"),
+    ("mlflow/runs/get", "to read the experiment in which the model was logged"),
+    ("mlflow/logged-models/m-1", "to read the experiment"),
+    ("mlflow-artifacts/artifacts", "to read the experiment in which the model was logged, with its artifacts"),
+])  # fmt: skip
+def test_a_403_says_which_right_is_missing(client, stub, path, right):
+    stub.answer = lambda _: Answer(b"Permission denied", 403)
+    with pytest.raises(NotAllowed, match=f"lacks the right {right}"):
+        client.get(path, Models, {})
+    with pytest.raises(NotAllowed, match="lacks the right to edit"):
+        client.post(path, Models, {})
+    with pytest.raises(RegistryUnavailable, match=r"refuses the credentials \(403\).*MLFLOW_TRACKING_USERNAME"):
+        MlflowClient(Server(stub.url)).get(path, Models, {})
 
 
 def test_a_list_of_slow_pages_is_given_up_after_a_minute(client, stub, monkeypatch):
@@ -116,10 +132,10 @@ def test_an_answer_that_is_too_large_is_not_kept(client, stub, monkeypatch):
 
 
 def test_an_answer_that_comes_byte_by_byte_is_given_up(client, monkeypatch):
-    monkeypatch.setattr(bounded, "_WITHIN_S", -1.0)
+    monkeypatch.setattr(pace, "ANSWER_WITHIN_S", -1.0)
     with pytest.raises(RegistryUnavailable, match="in full within"):
         client.get(PATH, Models, {})
-    monkeypatch.setattr(bounded, "_PATIENCE_S", -1000.0)
+    monkeypatch.setattr(pace, "PATIENCE_S", -1000.0)
     with pytest.raises(RegistryUnavailable, match="too slowly"):
         list(client.read("mlflow-artifacts/artifacts/1/model.onnx", 1000))
 
