@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from inference_log.schema import INFERENCES
 
 _COLUMNS = (
-    "decision_id", "event_ts_us", "role", "outcome", "instance_index", "batch_size", "values_omitted",
+    "decision_id", "event_ts_us", "role", "outcome", "model_digest", "instance_index", "batch_size", "values_omitted",
     "features_num", "features_cat", "prediction", "predicted_label",
 )  # fmt: skip
 _SEED = 7
@@ -38,6 +38,18 @@ class SampleLimits(NamedTuple):
 
 
 DEFAULT_LIMITS = SampleLimits()
+
+
+class Asked(NamedTuple):
+    """Which requests are meant: of a route, between two times, in seconds since the epoch.
+
+    Those that were answered by the version with the digest `without_digest` are not.
+    """
+
+    route: str
+    since_s: float
+    until_s: float
+    without_digest: str = ""
 
 
 class Sample(NamedTuple):
@@ -59,18 +71,13 @@ class _Kept(NamedTuple):
     values: int
 
 
-def sample_requests(
-    log: Path, route: str, since_s: float, until_s: float, most: int, limits: SampleLimits = DEFAULT_LIMITS
-) -> Sample:
-    """Return at most `most` requests that arms of the route answered, drawn from those between two times.
-
-    Times are seconds since the epoch. Without a log, the sample is empty.
-    """
-    reading = _Reading(limits, since_s, until_s)
+def sample_requests(log: Path, asked: Asked, most: int, limits: SampleLimits = DEFAULT_LIMITS) -> Sample:
+    """Return at most `most` requests that arms of the route answered. Without a log, the sample is empty."""
+    reading = _Reading(limits, asked)
     numbers = np.random.default_rng(_SEED)
     kept: list[_Kept] = []
     found = 0
-    for table in reading.groups(log / INFERENCES.name / f"route={route}"):
+    for table in reading.groups(log / INFERENCES.name / f"route={asked.route}"):
         ids = table.column("decision_id").combine_chunks().dictionary_encode()
         drawn = numbers.random(len(ids.dictionary))
         found += len(drawn)
@@ -108,11 +115,12 @@ def _lowest(requests: list[_Kept], most: int, values: int) -> list[_Kept]:
 class _Reading:
     """Reads row groups, and notes what it did not read."""
 
-    def __init__(self, limits: SampleLimits, since_s: float, until_s: float) -> None:
+    def __init__(self, limits: SampleLimits, asked: Asked) -> None:
         self.unread = 0
         self.is_partial = False
         self._limits = limits
-        self._since_us, self._until_us = round(since_s * 1e6), round(until_s * 1e6)
+        self._since_us, self._until_us = round(asked.since_s * 1e6), round(asked.until_s * 1e6)
+        self._without = asked.without_digest
 
     def groups(self, folder: Path) -> Iterator[pa.Table]:
         """Yield the rows of each row group that are answers of arms within the time."""
@@ -167,6 +175,7 @@ class _Reading:
 
     def _answered(self, table: pa.Table) -> pa.Table:
         is_answer = pc.and_(pc.equal(table["role"], "primary"), pc.equal(table["outcome"], "ok"))
+        is_answer = pc.and_(is_answer, pc.not_equal(table["model_digest"], self._without))
         times = table["event_ts_us"]
         is_in_time = pc.and_(
             pc.greater_equal(times, pa.scalar(self._since_us)), pc.less_equal(times, pa.scalar(self._until_us))

@@ -11,7 +11,7 @@ from gateway.execution.checking.logged_requests import Request, prepare, unlogge
 from gateway.execution.checking.messages import Logged, Replayed
 from gateway.execution.checking.steps import LOGGED, Steps
 from inference_log.answers import Answers, as_logged
-from inference_log.sample import Sample, sample_requests
+from inference_log.sample import Asked, Sample, sample_requests
 from router.quantities import format_rough_duration
 from runtimes.comparison import compare
 from runtimes.datatypes import tensor_bytes
@@ -54,7 +54,8 @@ def replay_logged(runtime: Runtime, logged: Logged, steps: Steps) -> None:
 
 def _read(signature: Signature, logged: Logged) -> tuple[tuple[Sample, list[Request], Counter[str]], str]:
     try:
-        sample = sample_requests(Path(logged.log), logged.route, logged.since_s, logged.until_s, logged.requests)
+        asked = Asked(logged.route, logged.since_s, logged.until_s, logged.without_digest)
+        sample = sample_requests(Path(logged.log), asked, logged.requests)
         requests, left_out = prepare(signature, sample.requests)
     except Exception as error:  # noqa: BLE001  # a fault of the log is none of the version
         return (Sample((), 0, 1, is_partial=True), [], Counter()), f"it cannot be read: {error!r}"

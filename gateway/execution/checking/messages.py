@@ -44,7 +44,8 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """The logged requests that a version is asked again: at most `requests` of a route, from between two times.
 
     Predictions agree if they differ by at most `tolerance`. If the share of answers that differ is above `above`, the
-    version fails. Times are seconds since the epoch. `log` is the folder of the log.
+    version fails. Times are seconds since the epoch. `log` is the folder of the log. Requests that a version of
+    `without_digest` has answered are left out.
     """
 
     log: str
@@ -54,6 +55,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     tolerance: float = 0.0
     above: float | None = None
+    without_digest: str = ""
 
 
 class ToCheck(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import pytest
 from inference_log.answers import as_logged, logged_answers
 from inference_log.record import Record
 from inference_log.rows.inference_rows import inference_table
-from inference_log.sample import SampleLimits, sample_requests
+from inference_log.sample import Asked, SampleLimits, sample_requests
 from tests.unit.inference_log.conftest import NOON_US
 from tests.unit.inference_log.support import encode
 
@@ -32,8 +32,8 @@ def write(tmp_path, make_context):
     return write
 
 
-def drawn(tmp_path, most=100, since_s=NOON_S - DAY_S, until_s=NOON_S + DAY_S, **limits):
-    return sample_requests(tmp_path, "cancer", since_s, until_s, most, SampleLimits(**limits))
+def drawn(tmp_path, most=100, since_s=NOON_S - DAY_S, until_s=NOON_S + DAY_S, without="", **limits):
+    return sample_requests(tmp_path, Asked("cancer", since_s, until_s, without), most, SampleLimits(**limits))
 
 
 def ids(sample):
@@ -58,6 +58,12 @@ def test_only_answers_of_arms_within_the_time_are_drawn(tmp_path, write, make_re
     write("c", [make_record(writer_seq=5)], role="fallback")
     found = drawn(tmp_path, since_s=NOON_S - 60, until_s=NOON_S + 60)
     assert (ids(found), found.found) == (["d0"], 1)
+
+
+def test_answers_of_the_version_itself_are_not_drawn(tmp_path, write, make_record):
+    write("a", [make_record(writer_seq=0)])
+    write("b", [make_record(writer_seq=1)], model_digest="e" * 64)
+    assert ids(drawn(tmp_path, without="e" * 64)) == ["d0"]
 
 
 def test_a_request_of_several_instances_is_drawn_as_a_whole_and_in_order(tmp_path, write, make_record):
