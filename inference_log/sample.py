@@ -129,7 +129,12 @@ class _Reading:
         files = [path for day in self._days() for path in sorted(folder.glob(f"dt={day}/*.parquet"))]
         shuffle(files)
         self.is_partial = len(files) > self._limits.files
-        groups = [(path, group) for path in files[: self._limits.files] for group in self._in_time(path)]
+        groups = []
+        for path in files[: self._limits.files]:
+            if time.monotonic() - began_s > self._limits.within_s / 2:
+                self.is_partial = True
+                break
+            groups += [(path, group) for group in self._in_time(path)]
         shuffle(groups)
         for path, group in groups:
             if rows >= self._limits.rows or time.monotonic() - began_s > self._limits.within_s:

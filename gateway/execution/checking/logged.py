@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.execution.checking.logged_requests import Request, prepare, unlogged_inputs
 from gateway.execution.checking.messages import Logged, Replayed
-from gateway.execution.checking.steps import LOGGED, Steps
+from gateway.execution.checking.steps import LOG_READ, LOGGED, Steps
 from inference_log.answers import Answers, as_logged
 from inference_log.sample import Asked, Sample, sample_requests
 from router.quantities import format_rough_duration
@@ -36,7 +36,7 @@ def replay_logged(runtime: Runtime, logged: Logged, steps: Steps) -> None:
     if unlogged:
         steps.note(LOGGED, "remark", f"the log never keeps the values of {', '.join(unlogged)}: skipped")
         return
-    sample, requests, left_out = steps.run("log read", lambda: _read(runtime.signature, logged))
+    sample, requests, left_out = steps.run(LOG_READ, lambda: _read(runtime.signature, logged))
 
     def work() -> tuple[None, str]:
         replayed = ask(runtime, requests, sample, left_out, logged.tolerance)

@@ -106,15 +106,15 @@ def _by_name(rows: pa.Table, column: str, names: Sequence[str]) -> np.ndarray[An
     codes = held.indices.to_numpy().reshape(len(rows), -1)
     known = held.dictionary.to_pylist()
     first = [known[code] for code in codes[0].tolist()]
-    if (codes != codes[0]).any() or (first != list(names) and (sorted(first) != sorted(names) or _has_twice(first))):
+    if (codes != codes[0]).any():
         raise _LeftOut("of another signature")
-    found = values.items.to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    ordered: np.ndarray[Any, np.dtype[Any]] = found[:, [first.index(name) for name in names]]
-    return found if first == list(names) else ordered
-
-
-def _has_twice(names: Sequence[str]) -> bool:
-    return len(set(names)) < len(names)
+    found: np.ndarray[Any, np.dtype[Any]] = values.items.to_numpy(zero_copy_only=False).reshape(len(rows), -1)
+    if first == list(names):
+        return found
+    places = {name: place for place, name in enumerate(first)}
+    if len(places) < len(first) or places.keys() != set(names):
+        raise _LeftOut("of another signature")
+    return found[:, [places[name] for name in names]]
 
 
 def _numbers(signature: Signature, spec: TensorSpec, values: np.ndarray[Any, np.dtype[Any]]) -> Tensor:

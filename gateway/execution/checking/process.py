@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.execution.checking.messages import Message, Replayed, Result, RowsTried, ToCheck, decode
-from gateway.execution.checking.steps import BATCHING, LOGGED, Began, Step, unbatched
+from gateway.execution.checking.steps import BATCHING, LOG_READ, LOGGED, Began, Step, unbatched
 from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import THREADS, ChildProcess
 from gateway.execution.process.network import NO_NETWORK
@@ -27,10 +27,10 @@ _NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=tr
 _ROWS_WITHIN_S = 60.0
 """For the trial of `runtimes.row_by_row`, which takes ten seconds at most where a run can be broken off."""
 _LOGGED_WITHIN_S = 60.0
-"""Logged requests are asked for half of this time (`gateway.execution.checking.logged`)."""
+"""Logged requests are asked for half of this time, and the log is read for a third of it."""
 _END_WITHIN_S = 10.0
 """For a process that has closed its connection. What a crash is, its status says."""
-_WITHIN_S = {BATCHING: _ROWS_WITHIN_S, LOGGED: _LOGGED_WITHIN_S}
+_WITHIN_S = {BATCHING: _ROWS_WITHIN_S, LOG_READ: _LOGGED_WITHIN_S, LOGGED: _LOGGED_WITHIN_S}
 """The limits of steps that have one of their own."""
 _PIECE_BYTES = 1 << 20
 _MOST_BYTES = 64 << 20

@@ -19,6 +19,9 @@ BATCHING = "batching"
 LOGGED = "logged requests"
 """The step in which logged requests are asked again."""
 
+LOG_READ = "log read"
+"""The step in which they are read."""
+
 NETWORK = "network"
 """The step that is reported where a version keeps the network that it should not have."""
 

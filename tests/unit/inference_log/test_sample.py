@@ -94,9 +94,10 @@ def test_files_that_cannot_be_read_are_counted_and_others_are_read(tmp_path, wri
     (tmp_path / FOLDER / "noise.parquet").write_bytes(b"PAR1" + bytes(range(256)) * 20 + b"PAR1")
     (tmp_path / FOLDER / "damaged.parquet").write_bytes(whole[:8] + b"\xff" * 400 + whole[408:])
     (tmp_path / FOLDER / "empty.parquet").write_bytes(b"")
+    (tmp_path / FOLDER / "gone.parquet").symlink_to("nowhere")
     (tmp_path / FOLDER / ".staged.parquet.0000").write_bytes(b"being written")
     found = drawn(tmp_path)
-    assert (ids(found), found.unread) == (["d0"], 4)
+    assert (ids(found), found.unread) == (["d0"], 5)
 
 
 def test_reading_ends_at_its_bounds(tmp_path, write, make_record):
