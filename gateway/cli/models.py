@@ -119,6 +119,19 @@ def validate(
             metavar="MODEL:VERSION|FOLDER", help="A version of the registry, or a folder with a model.yaml."
         ),
     ],
+    logged: Annotated[
+        str | None,
+        typer.Option(metavar="ROUTE", help="Ask it requests of this route's log again, and compare the answers."),
+    ] = None,
+    since: Annotated[str, typer.Option(help="With --logged: how far back.")] = "24h",
+    requests: Annotated[int, typer.Option(min=1, max=10_000, help="With --logged: how many, drawn at random.")] = 500,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="With --logged: predictions that differ by no more than this agree.")
+    ] = 0.0,
+    above: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="With --logged: fail if more of the answers differ, such as 5%."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -126,9 +139,9 @@ def validate(
 
     Exit code 0: it can be served; 1: it cannot; 4: there is no such version.
     """
-    from gateway.cli.models_validate import validate_version
+    from gateway.cli.models_validate import LoggedOptions, validate_version
 
-    validate_version(what, home=home, as_json=as_json)
+    validate_version(what, LoggedOptions(logged, since, requests, tolerance, above), home=home, as_json=as_json)
 
 
 @app.command("list")

@@ -1,8 +1,10 @@
 """Validates a version offline: `pointsman models validate`."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -14,14 +16,15 @@ from gateway.cli.printable import printable
 from gateway.cli.settings_flags import read_settings
 from gateway.execution.checking.adopt import advised, as_new
 from gateway.execution.checking.files import fetched_files, readable_registry
-from gateway.execution.checking.messages import NewVersion, RegistryVersion, ToCheck, VersionFolder
+from gateway.execution.checking.messages import Logged, NewVersion, RegistryVersion, ToCheck, VersionFolder
 from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.load_options import load_options
 from gateway.settings import Settings
 from registry_sync.errors import UnknownModel
 from registry_sync.listed import listed
 from registry_sync.open import open_registry
-from router.spec.references import parse_ref
+from router.quantities import parse_duration_s, parse_percent
+from router.spec.references import parse_name, parse_ref
 from router.spec.spec import ArmRef
 
 _UNKNOWN = 4
@@ -34,17 +37,29 @@ class NoSuchVersion(ValueError):
     exit_code = _UNKNOWN
 
 
-def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
+class LoggedOptions(NamedTuple):
+    """What the command line says of logged requests. Without a route, none are asked again."""
+
+    route: str | None
+    since: str
+    requests: int
+    tolerance: float
+    above: str | None
+
+
+def validate_version(what: str, options: LoggedOptions, *, home: Path | None, as_json: bool) -> None:
     """Check a version, print the steps, and end with exit code 0 or 1.
 
     Raises:
         NoSuchVersion: there is no such version or folder.
+        Rejected: an option is not what it must be.
     """
     settings = read_settings(home=home)
+    logged = _logged(options, settings)
     progress = Progress()
     with _named(what, settings) as (named, to_check):
         checked = check_in_process(
-            ToCheck(to_check, load_options(settings)), (lambda _: None) if as_json else progress.step
+            ToCheck(to_check, load_options(settings), logged), (lambda _: None) if as_json else progress.step
         )
     if checked.result is not None:
         progress.done()
@@ -54,6 +69,21 @@ def validate_version(what: str, *, home: Path | None, as_json: bool) -> None:
     _print(named, checked, reason, as_json=as_json)
     if failed:
         raise typer.Exit(_FAILED)
+
+
+def _logged(options: LoggedOptions, settings: Settings) -> Logged | None:
+    if options.route is None:
+        return None
+    now_s = time.time()
+    return Logged(
+        log=settings.log,
+        route=parse_name(options.route, "--logged"),
+        since_s=now_s - parse_duration_s(options.since, "--since"),
+        until_s=now_s,
+        requests=options.requests,
+        tolerance=options.tolerance,
+        above=None if options.above is None else float(parse_percent(options.above, "--above")),
+    )
 
 
 @contextmanager
@@ -98,7 +128,9 @@ def resolve(ref: ArmRef, settings: Settings) -> ArmRef:
 def _print(named: str, checked: Checked, reason: str, *, as_json: bool) -> None:
     is_valid = not reason
     if as_json:
-        print_json({"version": named, "valid": is_valid, "reason": reason, "steps": plain(checked.steps)})
+        logged = None if checked.replayed is None else plain(checked.replayed)
+        found = {"version": named, "valid": is_valid, "reason": reason, "steps": plain(checked.steps), "logged": logged}
+        print_json(found)
         return
     print_steps([(each.step, each.state, each.took_s, each.detail) for each in checked.steps])
     say(printable(f"{named} can be served." if is_valid else f"{named} cannot be served: {reason}"))

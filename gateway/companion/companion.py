@@ -14,6 +14,7 @@ from gateway.companion.node_view import NodeView
 from gateway.companion.registry_copy import RegistryCopy, open_sync
 from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
+from gateway.control.asked_versions import AskedVersions
 from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.follower import Follower
@@ -55,7 +56,8 @@ class Companion:
         writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
         options = load_options(settings)
         catalogue = Catalogue(open_for_serving(settings.registry, settings.home), options)
-        trials = Trials(settings.home, ProcessOptions(serving_url(settings.registry, settings.home), options))
+        processes = ProcessOptions(serving_url(settings.registry, settings.home), options)
+        trials = Trials(settings.home, processes, settings.log)
         self._reader = ReferenceReader(catalogue, in_daemon_thread)
         versions = TriedVersions(self._reader, trials.require, trials.has_passed, in_daemon_thread)
         last_known = LastKnownFile(settings.last_known_file, settings.store, read_only=True)
@@ -67,7 +69,9 @@ class Companion:
         )
         self._counter = LogCounter(self._store, settings.spool)
         self._versions, self._waits = versions, WaitsFile(settings.home)
-        self._follower = Follower(self._reader, DetailsReader(catalogue.details, in_daemon_thread), versions)
+        self._asked = AskedVersions(trials.logged.require, trials.logged.has_passed, in_daemon_thread)
+        details = DetailsReader(catalogue.details, in_daemon_thread)
+        self._follower = Follower(self._reader, details, versions, require=self._asked.require)
         changes = Changes(self._store, catalogue, name, view, known=versions)
         self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
@@ -120,6 +124,7 @@ class Companion:
 
     def _retain(self) -> None:
         self._versions.forget_unasked(self._follower.refs)
+        self._asked.forget_unasked()
         self._waits.write(self._follower.waits)
 
     def _publish(self) -> None:

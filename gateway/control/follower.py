@@ -25,6 +25,9 @@ from router.snapshot import references
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 
+Require = Callable[[Document, str, VersionKey], None]
+"""Raises unless a version may be bound to a name of a document: see `AskedVersions.require`."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -36,7 +39,10 @@ class _Seen:
 
 
 class Follower:
-    """Used by one thread. `waits` says by route what a name waits for before it follows its alias."""
+    """Used by one thread. `waits` says by route what a name waits for before it follows its alias.
+
+    `require` is asked of each version that a name would be bound to, once the version has passed its trial.
+    """
 
     def __init__(
         self,
@@ -44,12 +50,14 @@ class Follower:
         details: DetailsReader,
         versions: Versions,
         clock: Callable[[], float] = time.monotonic,
+        require: Require = lambda document, name, key: None,  # noqa: ARG005  # the type's
     ) -> None:
         self.waits: dict[str, str] = {}
         self.refs: frozenset[ArmRef] = frozenset()
         self._reader = reader
         self._details = details
         self._versions = versions
+        self._require = require
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._settled: set[str] = set()
@@ -176,7 +184,7 @@ class Follower:
         return None, troubles
 
     def _require_servable(self, document: Document, command: Command) -> None:
-        """Require that all versions of a changed document are there, and that those that are new have passed a trial.
+        """Require that all versions of a changed document are there, and that those that are new have been checked.
 
         Binding alone lets a name fail that the route does not need, and tries nothing that runs in another process.
 
@@ -193,6 +201,7 @@ class Follower:
             version = self._versions.load(*self._versions.resolve(refs[name]))
             if version.state is not VersionState.READY:
                 raise ModelRefused(version.reason)
+            self._require(document, name, version.key)
 
 
 def _origin(details: Details) -> str:

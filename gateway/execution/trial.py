@@ -26,6 +26,7 @@ from gateway.execution.checking.messages import RegistryVersion, ToCheck
 from gateway.execution.checking.process import Checked, check_in_process
 from gateway.execution.checking.records import Record, Records, Trying
 from gateway.execution.checking.steps import NETWORK, Step
+from gateway.execution.logged_checks import LoggedChecks
 from gateway.execution.process.model import ProcessOptions
 from registry_sync.version import Tried, VersionKey
 from runtimes.errors import ModelRefused
@@ -60,9 +61,13 @@ _FORM = 5
 
 
 class Trials:
-    """The trials of one home. Several threads and processes may use it; a version is tried by one of them at a time."""
+    """The trials of one home. Several threads and processes may use it; a version is tried by one of them at a time.
 
-    def __init__(self, home: Path, options: ProcessOptions) -> None:
+    `logged` has what came of requests of the log `log` that versions were asked again.
+    """
+
+    def __init__(self, home: Path, options: ProcessOptions, log: str = "") -> None:
+        self.logged = LoggedChecks(home, log, options)
         self._records = Records(home / FOLDER)
         self._options = options
         self._signer = changeable(options.load.signature)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
-from gateway.inference.log_context import log_context, logged_inputs, logged_outputs
+from gateway.inference.log_context import log_context, logged_outputs
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import Header
 from inference_log.record import Context
@@ -22,6 +22,7 @@ from router.errors import UnknownRoute
 from router.refusals import short_repr
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
 from router.spec.spec import ArmRef
+from runtimes.logged_tensors import logged_inputs
 from runtimes.manifest import Manifest, Signature
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from inference_log.record import Context, Kept
 from inference_log.values import STRINGS, kept_instances
 from runtimes.datatypes import Tensor, least_bytes, tensor_bytes
+from runtimes.logged_tensors import MAX_TEXT_BYTES
 
 
 class LogBounds(NamedTuple):
@@ -23,8 +24,6 @@ class LogBounds(NamedTuple):
     max_bytes: int = 1024 * 1024
 
 
-MAX_TEXT_BYTES = 256
-"""The log keeps so much of a text of an input."""
 DEFAULT_BOUNDS = LogBounds()
 
 

@@ -55,8 +55,8 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "writer_id": constant(writer_id, pa.string()),
         "features_num": _features(context, records, sizes),
         "features_cat": categories(context, records, sizes),
-        "prediction": _prediction(context, records, sizes),
-        "predicted_label": _labels(context, records, sizes),
+        "prediction": predictions(context, records, sizes),
+        "predicted_label": labels(context, records, sizes),
         "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
         "compared_with": constant(context.against or None, pa.string()),
     }
@@ -173,7 +173,8 @@ def _interleaved(context: Context, record: Record) -> np.ndarray[Any, np.dtype[n
     return np.concatenate([each.reshape(instances, -1) for each in values], axis=1).ravel()
 
 
-def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+def predictions(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+    """Return the numbers of the prediction of each row, or null if there is none."""
     if context.prediction is None:
         return pa.nulls(int(sizes.sum()), pa.list_(pa.float64()))
     index, kind = context.prediction
@@ -186,7 +187,8 @@ def _prediction(context: Context, records: Sequence[Record], sizes: np.ndarray[A
     return pa.ListArray.from_arrays(_offsets(_widths(counts, sizes)), pa.array(floats(parts, kind)))
 
 
-def _labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+def labels(context: Context, records: Sequence[Record], sizes: np.ndarray[Any, Any]) -> pa.Array:
+    """Return the label of each row as a text, or null if there is none."""
     if context.label is None:
         return pa.nulls(int(sizes.sum()), pa.string())
     index, kind = context.label
@@ -207,7 +209,7 @@ def _numbers(kind: str, content: bytes, size: int) -> Sequence[str | None]:
 
 def _strings(content: bytes, size: int) -> Sequence[str | None]:
     """Return `size` labels that are BYTES, or `size` times None if there are fewer or more."""
-    labels = elements(content)
-    if labels is None or len(labels) != size:
+    texts = elements(content)
+    if texts is None or len(texts) != size:
         return [None] * size
-    return [label.decode("utf-8", "replace") for label in labels]
+    return [text.decode("utf-8", "replace") for text in texts]

@@ -104,6 +104,19 @@ class ShadowSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """What a version that an alias brings is asked before the alias is followed: `logged` requests of the last day.
+
+    If the share of answers that differ is above `above`, the alias is not followed. Without `above`, it is only shown.
+    Predictions agree if they differ by at most `tolerance`.
+    """
+
+    logged: int
+    above: Fraction | None = None
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The least and the most slots that an operator or a rollout may give an arm."""
 
@@ -121,6 +134,7 @@ class RouteSpec:
     - `batch_wait_s` limits how long a request may wait for others to share its batch.
     - `placement` overrides the placement that the versions declare.
     - `alpha` bounds the probability that any of the guardrails is wrong.
+    - `check` says what a version is asked before an alias leads to it.
     - `require_tags` are the tags that a version must have in the registry before an alias leads to it.
     """
 
@@ -143,6 +157,7 @@ class RouteSpec:
     layer: Layer | None = None
     holdout: Holdout | None = None
     require_tags: Mapping[str, str] | None = None
+    check: CheckSpec | None = None
 
     @property
     def aliases(self) -> dict[str, ArmRef]:

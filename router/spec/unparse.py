@@ -12,6 +12,7 @@ from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
 from router.spec.spec import (
     DEFAULT_ALPHA,
+    CheckSpec,
     Guardrail,
     GuardrailKind,
     Limits,
@@ -43,6 +44,7 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
         "holdout": spec.holdout and unparse_holdout(spec.holdout),
         "seed": spec.seed != spec.route and spec.seed,
         "require_tags": dict(spec.require_tags or {}),
+        "check": spec.check and _unparse_check(spec.check),
     }
     return required | {key: value for key, value in optional.items() if value}
 
@@ -117,6 +119,15 @@ def _unparse_shadow(shadow: ShadowSpec) -> dict[str, Any]:
         declared["placement"] = shadow.placement
     if shadow.tolerance:
         declared["tolerance"] = shadow.tolerance
+    return declared
+
+
+def _unparse_check(check: CheckSpec) -> dict[str, Any]:
+    declared: dict[str, Any] = {"logged": check.logged}
+    if check.above is not None:
+        declared["above"] = format_share(check.above)
+    if check.tolerance:
+        declared["tolerance"] = check.tolerance
     return declared
 
 

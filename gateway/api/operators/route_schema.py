@@ -72,6 +72,10 @@ _PROPERTIES: dict[str, Any] = {
         "additionalProperties": {"type": "string"},
         "description": "The tags that a version must have in the registry before an alias leads to it.",
     },
+    "check": {
+        "type": "object",
+        "description": "What a version is asked before an alias leads to it, such as {logged: 500, above: 5%}.",
+    },
 }
 
 RouteSpec = Annotated[

@@ -1,6 +1,6 @@
 """Reads what `/api/models` shows of each version: its state, the steps of its trial, and where it comes from."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gateway.api.operators.responses import HeldVersion, StepStatus, TryingStatus
 from gateway.control.replica_view import ReplicaView
 from gateway.execution.checking.records import Record, Trying
+from gateway.execution.checking.steps import Step
 from gateway.execution.trial import Trials
 from gateway.inference.live_table import BATCHED
 from registry_sync.background import Background, Pending, Start, in_daemon_thread
@@ -29,7 +30,7 @@ class _Version(NamedTuple):
     """What is known of a version. `state` is one of `HeldVersion`'s.
 
     `tried` is what this process knows of its trial. `record` is its last trial on this machine, `trying` the one that
-    is under way.
+    is under way. `logged` are the steps in which it was asked logged requests.
     """
 
     state: str
@@ -38,6 +39,7 @@ class _Version(NamedTuple):
     tried: Tried | None = None
     record: Record | None = None
     trying: Trying | None = None
+    logged: Sequence[Step] = ()
     serves: bool = False
 
 
@@ -62,6 +64,7 @@ class VersionReader:
     def _versions(self) -> dict[VersionKey, _Version]:
         """Return what is known of each version. What this process knows goes before what its machine has tried."""
         records, trying = self._trials.records(), {each.key: each for each in self._trials.trying()}
+        logged = self._trials.logged.steps()
         serving = self._view.report().versions
         known = {key: _Version(_LOADING) for key in trying}
         known |= {key: _Version(_LOADING, why, manifest) for key, (manifest, why) in self._catalogue.loading().items()}
@@ -79,6 +82,7 @@ class VersionReader:
             key: version._replace(
                 record=version.record or self._record(key, version.manifest),
                 trying=trying.get(key),
+                logged=logged.get(key, ()),
                 serves=version.state == _READY and str(key) in serving,
             )
             for key, version in known.items()
@@ -125,7 +129,7 @@ def _shown(key: VersionKey, version: _Version, details: Details | None, now_s: f
         tried_at_s=None if record is None else record.at_s,
         steps=[
             StepStatus(step=each.step, state=each.state, detail=each.detail, seconds=each.took_s)
-            for each in (() if record is None else record.steps)
+            for each in (*(() if record is None else record.steps), *version.logged)
         ],
         run_id=details.run_id or own.run_id,
         data_set=details.data_set or own.data_set,

@@ -40,11 +40,31 @@ class RegistryVersion(msgspec.Struct, frozen=True, tag="version"):
         return f"{self.model}:{self.version}"
 
 
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """The logged requests that a version is asked again: at most `requests` of a route, from between two times.
+
+    Predictions agree if they differ by at most `tolerance`. If the share of answers that differ is above `above`, the
+    version fails. Times are seconds since the epoch. `log` is the folder of the log. Requests that a version of
+    `without_digest` has answered are left out.
+    """
+
+    log: str
+    route: str
+    since_s: float
+    until_s: float
+    requests: int
+    tolerance: float = 0.0
+    above: float | None = None
+    without_digest: str = ""
+
+
 class ToCheck(msgspec.Struct, frozen=True):
-    """What the process has to do."""
+    """What the process has to do. With `is_tried`, the version has passed a check and is only asked logged requests."""
 
     what: NewVersion | VersionFolder | RegistryVersion
     options: LoadOptions
+    logged: Logged | None = None
+    is_tried: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, tag="result"):
@@ -61,13 +81,33 @@ class Result(msgspec.Struct, frozen=True, tag="result"):
     process_bytes: int = 0
 
 
+class Replayed(msgspec.Struct, frozen=True, kw_only=True, tag="replayed"):
+    """What came of logged requests that a version was asked again.
+
+    Of `found` requests, `sampled` were drawn. Of these, `asked` were asked again, and others left out, by reason.
+    `differ` is the share of those asked whose answers differ, `mean_difference` that of predictions, over instances.
+    `unanswered` requests failed, and count as different. With `is_partial`, not all of the log was read.
+    """
+
+    found: int
+    sampled: int
+    asked: int
+    differ: float
+    mean_difference: float | None
+    unanswered: int
+    first_failure: str
+    left_out: dict[str, int]
+    unread_files: int
+    is_partial: bool
+
+
 class RowsTried(msgspec.Struct, frozen=True, tag="rows"):
     """Why requests are never merged, or an empty text. This is what the last step has found out."""
 
     unbatched_because: str
 
 
-Message = Began | Step | Result | RowsTried
+Message = Began | Step | Result | Replayed | RowsTried
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.execution.checking.messages import Message, Result, RowsTried, ToCheck, decode
-from gateway.execution.checking.steps import BATCHING, Began, Step, unbatched
+from gateway.execution.checking.messages import Message, Replayed, Result, RowsTried, ToCheck, decode
+from gateway.execution.checking.steps import BATCHING, LOG_READ, LOGGED, Began, Step, unbatched
 from gateway.execution.model_environment import passed_on
 from gateway.execution.process.child import THREADS, ChildProcess
 from gateway.execution.process.network import NO_NETWORK
@@ -26,8 +26,12 @@ _WORKER = "gateway.execution.checking.worker"
 _NETWORK_ADVICE = "A version is tried without network; POINTSMAN_LOAD_NETWORK=true gives it one."
 _ROWS_WITHIN_S = 60.0
 """For the trial of `runtimes.row_by_row`, which takes ten seconds at most where a run can be broken off."""
+_LOGGED_WITHIN_S = 60.0
+"""Logged requests are asked for half of this time, and the log is read for a third of it."""
 _END_WITHIN_S = 10.0
 """For a process that has closed its connection. What a crash is, its status says."""
+_WITHIN_S = {BATCHING: _ROWS_WITHIN_S, LOG_READ: _LOGGED_WITHIN_S, LOGGED: _LOGGED_WITHIN_S}
+"""The limits of steps that have one of their own."""
 _PIECE_BYTES = 1 << 20
 _MOST_BYTES = 64 << 20
 """Golden requests take 4 MiB at most (6 MiB in JSON), and a manifest 1 MiB."""
@@ -36,11 +40,12 @@ _MOST_DETAIL = 4000
 
 
 class Checked(NamedTuple):
-    """The steps that ended, the result if none failed, and why requests are never merged."""
+    """The steps that ended, the result if none failed, why requests are never merged, and what logged ones showed."""
 
     steps: tuple[Step, ...]
     result: Result | None = None
     unbatched_because: str = ""
+    replayed: Replayed | None = None
 
     @property
     def failure(self) -> str:
@@ -100,11 +105,12 @@ class _Following:
         self._steps: list[Step] = []
         self._result: Result | None = None
         self._because = ""
+        self._replayed: Replayed | None = None
         self._taken = 0
         self._running = "start"
         self._began_s = time.monotonic()
         self._limit_s = options.within_s
-        self._until_s = self._began_s + options.within_s
+        self._until_s = self._whole_until_s = self._began_s + options.within_s
 
     def checked(self) -> Checked:
         """Return what the process has found out when it has ended, or at its limit of time."""
@@ -118,7 +124,8 @@ class _Following:
             sentence = str(error)
         if not self._has_failed() and (self._running or self._result is None):
             self._end(sentence or self._ending())
-        return Checked(tuple(self._steps), None if self._has_failed() else self._result, self._because)
+        result = None if self._has_failed() else self._result
+        return Checked(tuple(self._steps), result, self._because, self._replayed)
 
     def _has_failed(self) -> bool:
         return bool(self._steps) and self._steps[-1].state == "failed"
@@ -130,15 +137,17 @@ class _Following:
         if isinstance(message, Began):
             self._running = message.step
             self._began_s = time.monotonic()
-            if self._running == BATCHING:
-                self._limit_s = _ROWS_WITHIN_S
-                self._until_s = min(self._until_s, self._began_s + _ROWS_WITHIN_S)
+            if self._running in _WITHIN_S:
+                self._limit_s = _WITHIN_S[self._running]
+                self._until_s = min(self._whole_until_s, self._began_s + self._limit_s)
             self._on_step(self._running)
         elif isinstance(message, Step):
             self._add(message)
             self._running = ""
         elif isinstance(message, RowsTried):
             self._because = message.unbatched_because
+        elif isinstance(message, Replayed):
+            self._replayed = message
         else:
             self._result = message
 
@@ -170,7 +179,7 @@ class _Following:
         remaining_s = self._until_s - time.monotonic()
         if remaining_s > 0:
             return remaining_s
-        if self._running == BATCHING:
+        if self._running in _WITHIN_S:
             raise _Broken(f"Its process does not answer within {self._limit_s:g} s.")
         raise _Broken(f"It was not loaded and tried within {self._limit_s:g} s (POINTSMAN_LOAD_WITHIN_S).")
 

@@ -16,6 +16,12 @@ State = Literal["ok", "failed", "remark"]
 BATCHING = "batching"
 """The last step. A version that crashes or hangs in it is served, and its requests are not merged."""
 
+LOGGED = "logged requests"
+"""The step in which logged requests are asked again."""
+
+LOG_READ = "log read"
+"""The step in which they are read."""
+
 NETWORK = "network"
 """The step that is reported where a version keeps the network that it should not have."""
 

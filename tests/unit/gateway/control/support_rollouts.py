@@ -49,7 +49,9 @@ class Replica:
         self.changes = Changes(store, self.catalogue, name, self)
         self.reader = ReferenceReader(self.catalogue)
         self.details = DetailsReader(self.catalogue.details)
-        self.driver = RolloutDriver(store, Follower(self.reader, self.details, self.catalogue), self.changes, self)
+        self.require = lambda *_: None
+        follower = Follower(self.reader, self.details, self.catalogue, require=lambda *asked: self.require(*asked))
+        self.driver = RolloutDriver(store, follower, self.changes, self)
 
     @property
     def documents(self) -> Mapping[str, Document]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.inference.call import Call
-from gateway.inference.log_bounds import MAX_TEXT_BYTES, LogBounds, logged_values
+from gateway.inference.log_bounds import LogBounds, logged_values
 from gateway.inference.recorder import MAX_REQUEST_ID_CHARS, Recorder
 from inference_log.record import Context, Kept, Record
 from inference_log.segment import read_segment
@@ -15,6 +15,7 @@ from inference_log.tally import tally
 from inference_log.values import elements, kept_instances
 from inference_log.writer import LogWriter
 from runtimes.datatypes import BYTES, NUMPY_OF, tensor_of_bytes
+from runtimes.logged_tensors import MAX_TEXT_BYTES
 
 NO_BOUNDS = LogBounds(1_000_000, 1 << 40)
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.inference.log_context import MAX_LOGGED_TEXTS, log_context, logged_inputs, logged_outputs
+from gateway.inference.log_context import log_context, logged_outputs
 from inference_log.record import Context
 from router.document.commands import Declare, apply
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
+from runtimes.logged_tensors import MAX_LOGGED_TEXTS, logged_inputs
 from runtimes.manifest import Manifest, Signature, TensorSpec
 
 DIGEST = "0" * 64

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.api.operators import versions
 from gateway.api.operators.versions import VersionReader
-from gateway.execution.checking.records import Record, Trying
+from gateway.execution.checking.records import Record, Records, Trying
 from gateway.execution.checking.steps import Step
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
@@ -103,6 +103,18 @@ def test_a_version_that_answers_in_a_process_of_its_own_is_ready_and_serves(tmp_
     site.tried("linear")
     (shown,) = site.shown().values()
     assert (shown["state"], len(shown["steps"])) == ("READY", 2)
+
+
+def test_the_steps_in_which_a_version_was_asked_logged_requests_are_shown_after_those_of_its_trial(tmp_path):
+    site = Site(tmp_path)
+    key = site.tried("linear")
+    step = Step("logged requests of route r", "failed", "100 % of 4 differ", 0.5)
+    records = Records(tmp_path / "asked")
+    with records.locked("a" * 64):
+        records.write("a" * 64, Record(key=key, at_s=1.0, took_s=1.0, steps=(step,), failure="It differs."))
+    (shown,) = site.shown().values()
+    assert [each["step"] for each in shown["steps"]] == ["digests", "warm-up", "logged requests of route r"]
+    assert (shown["state"], shown["steps"][-1]["detail"]) == ("TRIED", "100 % of 4 differ")
 
 
 def test_the_steps_of_the_trial_are_shown_with_their_times(tmp_path):
