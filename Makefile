@@ -18,7 +18,7 @@ test: $(READY) ## All tests: pure, with a gateway, with foreign clients, on a re
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
-	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
