@@ -7,6 +7,7 @@ from registry_sync.copy.due import VersionName
 from registry_sync.copy.names import Book
 from registry_sync.copy.wanted import Want
 from registry_sync.registries.texts import read_manifest
+from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest
 
 _FIRST_PAUSE_S = 30.0
@@ -49,6 +50,11 @@ class Tries:
                 found[name] = False
         return found
 
+    def has_failed(self, name: VersionName) -> bool:
+        """Return True if the last try of a version failed."""
+        last = self._last.get(name)
+        return last is not None and last.failures > 0
+
     def note(self, name: VersionName, trouble: str | None, now_s: float) -> None:
         """Note how a try ended: None says that nothing was new."""
         last = self._last.get(name, _Last(0, now_s, now_s))
@@ -71,7 +77,11 @@ class Tries:
         text = self._book.version(*name).manifest
         if (name, text) in self._passed:
             return True
-        if not self._has_passed(read_manifest(text)):
+        try:
+            manifest = read_manifest(text)
+        except ModelRefused:  # a version of the gateway with other limits wrote it
+            return False
+        if not self._has_passed(manifest):
             return False
         self._passed.add((name, text))
         return True

@@ -10,11 +10,17 @@ import pytest
 from registry_sync.background import in_daemon_thread
 from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copies
 from registry_sync.copy.local_copy import LocalCopy
+from registry_sync.copy.names import Book
+from registry_sync.copy.notes import Notes
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
 from tests.support.polling import wait_until
 from tests.unit.registry_sync.copy.support import Site, adopt, away, manifest_of, nothing, sha
+
+
+def refuse(*_: object) -> None:
+    raise ModelRefused("it is odd.")
 
 
 def test_what_documents_and_their_aliases_name_is_copied_once(site):
@@ -97,13 +103,18 @@ def test_a_file_that_the_manifest_pins_and_the_registry_lacks_is_named(site):
         site.copy.manifest("m", "1")
 
 
-def test_a_version_that_fails_is_tried_less_and_less_often(site):
-    site.remote.add("m", "1", b"weights")
-    site.remote.read_pieces = lambda _: iter([b"damage!"])
+def test_a_version_that_fails_is_tried_less_and_less_often_and_counts_once(site):
+    files = site.remote.add("m", "1", b"weights")
+    good, site.remote.read_pieces = site.remote.read_pieces, lambda _: iter([b"damage!"])
     sync = site.sync()
     for _ in range(1200):
         site.tick(sync)  # an hour
     assert 8 <= len(site.remote.reads) <= 12
+    assert (sync.figures.copied, sync.figures.failed) == (0, 1)
+    site.remote.read_pieces = good
+    site.tick(sync, 700.0)
+    assert site.read("m", "1") == files
+    assert (sync.figures.copied, sync.figures.failed) == (1, 1)
 
 
 def test_a_version_whose_manifest_is_another_one_now_is_tried_soon(site):
@@ -351,6 +362,67 @@ def test_adoption_goes_on_where_it_was(site):
     site.tick(sync, 6.0)
     assert site.remote.reads == ["m/1/f0", "m/1/f1", "m/1/f1"]
     assert site.read("m", "1") == {"f0": b"one", "f1": b"two", "golden.json": b"[]"}
+
+
+def test_a_version_with_too_many_files_for_a_manifest_is_refused_and_holds_up_no_other(site, monkeypatch):
+    """With 4,000 files it has more than 20,000 values: it was written all the same, and could not be read again."""
+    monkeypatch.setattr("runtimes.bounded_yaml._MOST_VALUES", 100)
+    site.remote.add("m", "1", *(b"file %d" % number for number in range(40)), has_manifest=False)
+    sync = site.sync(has_passed=lambda _: False)
+    site.tick(sync)
+    with pytest.raises(ModelRefused, match="it has more than 100 values"):
+        site.copy.manifest("m", "1")
+    assert "100 values" in sync.troubles["m", "1"]
+    other = site.remote.add("n", "7", b"weights")
+    site.remote.named["n"]["champion"] = "7"
+    site.tick(sync, 6.0)
+    assert site.read("n", "7") == other
+
+
+def test_a_manifest_of_the_copy_that_cannot_be_read_holds_up_no_other_version(site, monkeypatch):
+    site.remote.add("m", "1", b"weights")
+    site.tick(site.sync())
+    monkeypatch.setattr("registry_sync.copy.tries.read_manifest", refuse)
+    other = site.remote.add("n", "7", b"weights")
+    site.remote.named["n"]["champion"] = "7"
+    site.tick(site.sync())
+    assert site.read("n", "7") == other
+
+
+@pytest.mark.parametrize("count", [500, 2000])
+def test_the_notes_of_a_version_with_many_files_are_few_and_an_error_loses_none(site, monkeypatch, count):
+    site.refs = [parse_ref("m:1")]
+    files = site.remote.add("m", "1", *(b"%d" % number for number in range(count)), has_manifest=False)
+    noted: list[int] = []
+    before = Book.set_version
+
+    def set_version(book, model, version, known):
+        noted.append(len(known.files))
+        before(book, model, version, known)
+
+    def fail(request: str) -> None:
+        if request == f"read m/1/f{count - 1}":
+            raise RegistryUnavailable("The cable is out.")
+
+    monkeypatch.setattr(Book, "set_version", set_version)
+    site.remote.before = fail
+    sync = site.sync()
+    site.tick(sync)
+    assert len(noted) < 130
+    assert sum(noted) < 20 * count
+    site.remote.before = nothing
+    site.tick(sync, 6.0)
+    assert len(site.remote.reads) == count + 1
+    assert site.read("m", "1") == files | {"golden.json": b"[]"}
+
+
+def test_large_files_are_noted_one_by_one():
+    noted: list[int] = []
+    with Notes({f"known{number}": "d" for number in range(1000)}, lambda files: noted.append(len(files))) as notes:
+        for number in range(3):
+            notes.take(f"large{number}", "d", 2**26)
+        notes.take("small", "d", 1)
+    assert noted == [1001, 1002, 1003, 1004]
 
 
 def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_old(tmp_path):
