@@ -1,5 +1,6 @@
 """Aliases of a real registry are followed: into the history, with the reason, and with what is waited for."""
 
+import os
 import shutil
 from fractions import Fraction
 
@@ -288,6 +289,35 @@ def test_what_is_waited_for_reaches_the_report_of_each_replica_of_the_machine(tm
     assert reader.read() == {}
     (tmp_path / "follow-waits.json").write_text("{")
     assert reader.read() == {}
+
+
+def test_what_a_companion_that_is_gone_said_is_not_shown_as_of_now(tmp_path):
+    now_s = [100.0]
+    file = WaitsFile(tmp_path, clock=lambda: now_s[0])
+    reader = WaitsReader(tmp_path, clock=lambda: 1000.0 + now_s[0])
+
+    def write(at_s: float) -> None:
+        now_s[0] = at_s
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        file.write({"s": "It waits."})
+        if not before or path.stat().st_mtime_ns != before:  # the system's clock is another one
+            os.utime(path, (1000.0 + at_s, 1000.0 + at_s))
+
+    path = tmp_path / "follow-waits.json"
+    for at_s in range(100, 200):
+        write(at_s)
+        assert reader.read() == {"s": "It waits."}
+    now_s[0] = 285.0
+    said = "Nothing was heard of the companion of this machine for 1m 30s. It said before: It waits."
+    assert reader.read() == {"s": said}
+    write(286.0)
+    assert reader.read() == {"s": "It waits."}
+    path.unlink()
+    assert reader.read() == {}
+    now_s[0] = 300.0
+    file.write({"s": "It waits."})  # it cannot be touched
+    file.write({"s": "It waits."})
+    assert path.exists()
 
 
 def test_details_are_read_again_after_a_while_and_forgotten_when_unused():
