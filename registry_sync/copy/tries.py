@@ -36,7 +36,7 @@ class Tries:
         self, missing: Collection[VersionName], needed: Iterable[VersionName], wants: Iterable[Want], now_s: float
     ) -> dict[VersionName, bool]:
         """Return the versions to be tried now: True, or False to look only if the manifest is another one."""
-        since_s = {(want.model, want.version): want.since_s for want in wants}
+        since_s = {(want.model, want.version): want.since_s for want in wants if not want.is_details}
         found = {}
         for name in missing:
             last = self._last.get(name)

@@ -344,3 +344,20 @@ def test_an_operators_command_follows_no_alias_to_a_version_without_the_tags(sit
         require_tags(catalogue, spec, spec.arms["a"], named)
     tag(site, "2", "approved=true")
     require_tags(catalogue, spec, spec.arms["a"], named)
+
+
+def test_an_operators_command_is_not_refused_for_a_tag_that_was_set_just_now(site, monkeypatch):
+    """What the companion has read of the registry may be 30 s old."""
+    raw = {
+        "route": "r",
+        "arms": {"a": "linear@challenger"},
+        "split": {"a": "100%"},
+        "require_tags": {"approved": "true"},
+    }
+    spec, catalogue = parse_spec(raw), site.replica.catalogue
+    named = candidate_of(catalogue, spec.arms["a"])
+    monkeypatch.setattr(catalogue, "details", lambda *_: Details())
+    with pytest.raises(Rejected, match="lacks the tag approved=true"):
+        require_tags(catalogue, spec, spec.arms["a"], named)
+    monkeypatch.setattr(catalogue, "fresh_details", lambda *_: Details({"approved": "true"}))
+    require_tags(catalogue, spec, spec.arms["a"], named)

@@ -12,6 +12,7 @@ from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copi
 from registry_sync.copy.local_copy import LocalCopy
 from registry_sync.copy.names import Book
 from registry_sync.copy.notes import Notes
+from registry_sync.copy.wanted import Want, Wants
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
 from router.spec.references import parse_ref
 from runtimes.errors import ModelRefused
@@ -218,6 +219,70 @@ def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(sit
     assert sync.is_due(site.now_s + 0.3)
     site.tick(sync, 0.3)
     assert site.read("other", "1")
+
+
+@pytest.mark.parametrize("wanted", ["aliases", "details", "a model"])
+def test_what_is_wanted_while_a_look_is_under_way_is_asked_for_right_after_it(site, wanted):
+    """It waited for the next look: with REGISTRY_EVERY_S=3600, up to 20 s."""
+    site.remote.add("m", "1", b"weights")
+    site.tick(site.sync())
+    waiting = []
+    sync = site.sync(start=waiting.append, every_s=3600.0)
+    is_details = wanted == "details"
+
+    def is_due() -> bool:
+        site.now_s += 0.1
+        if not sync.is_due(site.now_s):
+            return False
+        sync.tick(site.refs, site.now_s)
+        return True
+
+    def want(_: str) -> None:
+        site.remote.before = nothing
+        if wanted == "a model":
+            site.refs.append(parse_ref("other@champion"))
+            site.tick(sync, 0.1)  # as for the file of another want
+        else:
+            since_s = time.time() if is_details else time.monotonic()
+            Wants(site.root).leave(Want("m", "1" * is_details, since_s, is_details))
+            assert is_due()
+
+    assert is_due()
+    site.remote.before = want
+    waiting.pop(0)()
+    assert is_due()
+    site.remote.asked.clear()
+    assert is_due()
+    waiting.pop(0)()
+    assert site.remote.asked[: 1 + is_details] == ["aliases", "details m:1"][: 1 + is_details]
+    assert is_due()
+    assert not is_due()
+
+
+def test_aliases_are_noted_before_the_tags_of_versions_are_read(site):
+    for number in range(20):
+        site.remote.add("m", str(number), b"weights %d" % number)
+    site.refs = [parse_ref("n@champion"), *(parse_ref(f"m:{number}") for number in range(20))]
+    site.remote.add("n", "7", b"weights")
+    sync, forever, is_reached = site.sync(start=in_daemon_thread), threading.Event(), threading.Event()
+
+    def hang(request: str) -> None:
+        if request.startswith("details") and site.remote.named["n"]:
+            is_reached.set()
+            forever.wait(60.0)
+
+    def tick() -> bool:
+        if sync.is_due(time.monotonic()):
+            sync.tick(site.refs, time.monotonic())
+        return sync.figures.copied >= 20
+
+    wait_until(tick)
+    site.remote.before, site.remote.named["n"]["champion"] = hang, "7"
+    hurry_file(site.root).touch()
+    wait_until(lambda: tick() and is_reached.is_set())
+    assert site.copy.aliases("n") == {"champion": "7"}
+    wait_until(lambda: tick() and "manifest n:7" in site.remote.asked)  # it is copied meanwhile
+    forever.set()
 
 
 def test_a_look_that_hangs_is_not_asked_after_all_the_time_because_it_is_hurried(site):
