@@ -119,7 +119,8 @@ class Companion:
         return not held_seats(self._settings.spool)
 
     def _retain(self) -> None:
-        self._versions.forget_unasked(self._follower.refs)
+        if self._follower.is_whole:
+            self._versions.forget_unasked(self._follower.refs)
         self._waits.write(self._follower.waits)
 
     def _publish(self) -> None:

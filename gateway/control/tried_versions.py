@@ -57,6 +57,10 @@ class TriedVersions:
                 raise ModelRefused(f"{key} could not be tried: {error!r}.") from error
         return Version(key, manifest, VersionState.READY)
 
+    def has_news(self) -> bool:
+        """Return True if a trial has ended since the last call."""
+        return self._trying.has_news()
+
     def forget_unasked(self, kept: Collection[ArmRef] = ()) -> None:
         """Forget what was not asked for since the last call, but for the references in `kept`."""
         tried, self._tried = self._tried, set()

@@ -29,6 +29,9 @@ class Versions(Protocol):
             RegistryUnavailable: it cannot be fetched.
         """
 
+    def has_news(self) -> bool:
+        """Return True if `load` may say something else of a version than at the last call."""
+
 
 class DetailedVersions(Versions, Protocol):
     """Versions of which the registry can be asked what else it knows."""

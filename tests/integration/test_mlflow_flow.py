@@ -224,7 +224,8 @@ def test_a_rollout_opens_within_one_poll_or_five_seconds_of_a_webhook_and_is_wit
             assert took_s < OPENS_WITHIN_S
             print(f"{'webhook' if hurried else 'poll'}: opened {took_s:.2f} s after the alias was set")  # noqa: T201
             team.point("champion", 1)  # it is the second move, so it waits for ten seconds
-            followed.wait_for("slow", phase="READY", serves={"stable": "1", "canary": "1"})
+            took_s = seconds_until(followed, "slow", phase="READY", serves={"stable": "1", "canary": "1"})
+            print(f"withdrawn {took_s:.2f} s after the alias was set back")  # noqa: T201
             assert followed.history("slow") == ["apply", "follow to 2", "withdraw"]
             assert followed.status("slow")["quarantine"] == []
         finally:
