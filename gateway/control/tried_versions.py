@@ -4,6 +4,7 @@ A version counts as one that can be served once it has passed its trial (`gatewa
 replica has made counts; a version that was not tried yet is tried now. Nothing here waits.
 """
 
+import time
 from collections.abc import Callable, Collection
 
 from registry_sync.background import Background, Pending, Start, at_once
@@ -13,7 +14,8 @@ from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest
 
-_RETRY_AFTER_S = 30.0
+_RETRY_AFTER_S, _LONGEST_RETRY_S = 30.0, 600.0
+"""A trial takes one to two seconds of a core: fifty versions that fail would keep two cores busy."""
 
 
 class TriedVersions:
@@ -25,11 +27,14 @@ class TriedVersions:
         require: Callable[[VersionKey, Manifest], object],
         has_passed: Callable[[Manifest], bool],
         start: Start = at_once,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
         self._require = require
         self._has_passed = has_passed
-        self._trying = Background[tuple[VersionKey, Manifest], object](start, _RETRY_AFTER_S)
+        self._trying = Background[tuple[VersionKey, Manifest], object](
+            start, _RETRY_AFTER_S, clock=clock, lasting=ModelRefused, longest_s=_LONGEST_RETRY_S
+        )
         self._tried: set[tuple[VersionKey, Manifest]] = set()
         self._named: set[ArmRef] = set()
 

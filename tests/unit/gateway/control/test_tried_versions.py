@@ -12,10 +12,12 @@ from gateway.control.tried_versions import TriedVersions
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
 from registry_sync.details_reader import DetailsReader
+from registry_sync.errors import RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Shift
 from router.spec.references import parse_ref
+from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from tests.support import linear
 from tests.support.polling import PATIENCE_S, wait_until
@@ -127,6 +129,23 @@ def test_a_route_that_waits_for_a_version_is_looked_at_now_and_then_and_when_som
     assert (look(), look()) == (["s"], [])
     site.replica.changes.change("s", lambda _: Shift({"b": Fraction(1, 4)}), Note("ada", "shift"))
     assert look() == ["s"]
+
+
+@pytest.mark.parametrize(("error", "fewest", "most"), [(ModelRefused, 9, 12), (RegistryUnavailable, 110, 121)])
+def test_a_version_that_fails_is_tried_less_and_less_often(site, error, fewest, most):
+    """What may pass is tried every 30 s."""
+    now_s, tried = [0.0], []
+
+    def require(key, manifest):
+        tried.append(key)
+        raise error("It fails.")
+
+    reader = ReferenceReader(Catalogue(DirectoryRegistry(site.registry), LoadOptions()))
+    versions = TriedVersions(reader, require, lambda _: False, clock=lambda: now_s[0])
+    for now_s[0] in range(3600):
+        with pytest.raises(ModelRefused):
+            versions.load(*versions.resolve(parse_ref("linear:1")))
+    assert fewest <= len(tried) <= most
 
 
 def test_what_is_not_asked_for_any_more_is_forgotten(site, driver):
