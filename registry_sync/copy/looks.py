@@ -71,8 +71,10 @@ class Looks:
         if not self._is_running and self._is_time(models, wants, now_s):
             self._begin(models, wants, needed, now_s)
         if self._is_running:
-            self._next_s = now_s + self._pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
-            self._go_on(now_s)
+            try:
+                self._go_on(now_s)
+            finally:  # the pause depends on how it went
+                self._next_s = now_s + self._pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
         elif now_s - self.state.written_s > _SHOWN_EVERY_S:
             self._say(self.state)
         self._is_behind = self._is_asked(models, wants)  # it was asked for while a look was under way
@@ -107,7 +109,7 @@ class Looks:
 
     def _take(self, found: Looked) -> None:
         if found.trouble:
-            self._pause_s = min(2 * self._pause_s, max(_LONGEST_PAUSE_S, self._every_s))
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
             self._say(structs.replace(self.state, trouble=found.trouble, failed_s=found.asked_s))
             return
         self._pause_s = self._every_s

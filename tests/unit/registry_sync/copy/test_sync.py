@@ -259,6 +259,29 @@ def test_what_is_wanted_while_a_look_is_under_way_is_asked_for_right_after_it(si
     assert not is_due()
 
 
+@pytest.mark.parametrize("every_s", [2.0, 3600.0])
+def test_a_look_that_failed_is_made_again_within_ten_seconds(site, every_s):
+    """A webhook is not repeated: with REGISTRY_EVERY_S=3600, what it told was seen an hour later."""
+    site.remote.add("n", "7", b"weights")
+    sync = site.sync(every_s=every_s)
+    site.tick(sync)
+    site.remote.named["n"]["champion"], site.remote.before = "7", away
+    hurry_file(site.root).touch()
+    for _ in range(10):  # each time it fails
+        site.tick(sync, 0.1)
+        assert "The cable is out" in sync.trouble
+        assert not sync.is_due(site.now_s + 0.1)
+        site.now_s += 11.1
+        assert sync.is_due(site.now_s)
+    site.remote.before = nothing
+    site.tick(sync, 0.1)
+    assert site.copy.aliases("n") == {"champion": "7"}
+    assert sync.is_due(site.now_s + 1.1 * every_s)
+    for _ in range(3):  # what was copied meanwhile
+        site.tick(sync, 0.1)
+    assert not sync.is_due(site.now_s + 0.8 * min(every_s, 20.0))
+
+
 def test_aliases_are_noted_before_the_tags_of_versions_are_read(site):
     for number in range(20):
         site.remote.add("m", str(number), b"weights %d" % number)
