@@ -35,7 +35,8 @@ class TriedVersions:
         self._trying = Background[tuple[VersionKey, Manifest], object](
             start, _RETRY_AFTER_S, clock=clock, lasting=ModelRefused, longest_s=_LONGEST_RETRY_S
         )
-        self._tried: set[tuple[VersionKey, Manifest]] = set()
+        self._clock = clock
+        self._tried: dict[tuple[VersionKey, Manifest], float] = {}
         self._named: set[ArmRef] = set()
 
     def resolve(self, ref: ArmRef) -> tuple[VersionKey, Manifest]:
@@ -51,7 +52,7 @@ class TriedVersions:
             ModelRefused: it failed.
         """
         if not self._has_passed(manifest):
-            self._tried.add((key, manifest))
+            self._tried[key, manifest] = self._clock()
             try:
                 self._trying.ask((key, manifest), lambda: self._require(key, manifest))
             except Pending as pending:
@@ -67,8 +68,12 @@ class TriedVersions:
         return self._trying.has_news()
 
     def forget_unasked(self, kept: Collection[ArmRef] = ()) -> None:
-        """Forget what was not asked for since the last call, but for the references in `kept`."""
-        tried, self._tried = self._tried, set()
-        self._trying.retain(tried.__contains__)
+        """Forget what was not asked for since the last call, but for the references in `kept`.
+
+        Trials are remembered longer: another arm may be looked at first, or the registry may be away for a moment.
+        """
+        before_s = self._clock() - _LONGEST_RETRY_S
+        self._tried = {each: asked_s for each, asked_s in self._tried.items() if asked_s >= before_s}
+        self._trying.retain(self._tried.__contains__)
         named, self._named = self._named, set()
         self._reader.retain(named.union(kept))
