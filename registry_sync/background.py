@@ -14,6 +14,7 @@ _LONG_S = 5.0
 _MOST = 64
 """Work that hangs for good must not take all threads of the machine."""
 _POLL_S = 0.05
+_MOST_DOUBLED = 20
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -43,10 +44,13 @@ def in_daemon_thread(run: Callable[[], None]) -> None:
 
 
 class _Job(Generic[Result]):
-    def __init__(self, work: Callable[[], Result], asked_s: float, before: Exception | None = None) -> None:
+    def __init__(
+        self, work: Callable[[], Result], asked_s: float, before: Exception | None = None, failures: int = 0
+    ) -> None:
         self.work = work
         self.asked_s = asked_s
         self.before = before
+        self.failures = failures
         self.began_s: float | None = None
         self.ended_s = 0.0
         self.ended = threading.Event()
@@ -59,7 +63,8 @@ class _Job(Generic[Result]):
 class Background(Generic[Key, Result]):
     """Any thread may use it. Work that failed begins again when it is asked for `retry_after_s` later.
 
-    `discard` gets each result that is not wanted any more.
+    After an error of the type `lasting`, the next time is twice as long, up to `longest_s`. `discard` gets each result
+    that is not wanted any more.
     """
 
     def __init__(
@@ -68,9 +73,13 @@ class Background(Generic[Key, Result]):
         retry_after_s: float,
         discard: Callable[[Result], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        lasting: type[Exception] | tuple[()] = (),
+        longest_s: float = 0.0,
     ) -> None:
         self._start = start
         self._retry_after_s = retry_after_s
+        self._lasting = lasting
+        self._longest_s = longest_s
         self._discard = discard
         self._clock = clock
         self._lock = threading.Lock()
@@ -156,9 +165,16 @@ class Background(Generic[Key, Result]):
             job, now_s = self._jobs.get(key), self._clock()
             if job is None:
                 job = self._jobs[key] = self._not_begun[key] = _Job(work, now_s)
-            elif job.error is not None and now_s - job.ended_s >= retry_after_s:
-                job = self._jobs[key] = self._not_begun[key] = _Job(work, now_s, job.error)
+            elif job.error is not None and now_s - job.ended_s >= self._pause_s(job, retry_after_s):
+                failures = job.failures + 1 if isinstance(job.error, self._lasting) else 0
+                job = self._jobs[key] = self._not_begun[key] = _Job(work, now_s, job.error, failures)
             return job
+
+    def _pause_s(self, job: _Job[Result], retry_after_s: float) -> float:
+        """Return for how long work that failed is not done again."""
+        if not isinstance(job.error, self._lasting):
+            return retry_after_s
+        return min(retry_after_s * 2.0 ** min(job.failures, _MOST_DOUBLED), max(self._longest_s, retry_after_s))
 
     def _take(self, key: Key, job: _Job[Result]) -> Result:
         with self._lock:

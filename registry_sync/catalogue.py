@@ -107,6 +107,11 @@ class Catalogue:
         """Return what the registry knows of a version, without waiting. Raises as `Registry.details`."""
         return self._glanced.details(model, version)
 
+    def fresh_details(self, model: str, version: str) -> Details:
+        """Return what the registry knows of a version now; wait for it. Raises as `Registry.details`."""
+        registry = self._registry
+        return (registry.fresh_details if isinstance(registry, LocalCopy) else registry.details)(model, version)
+
     def asked_s(self, model: str) -> float:
         """Return when the registry itself was asked for the aliases that `aliases` returns; infinity: it is asked now.
 

@@ -56,6 +56,8 @@ class ReferenceReader:
         self._clock = clock
         self._answers: dict[ArmRef, _Answer] = {}
         self._reading = Background[ArmRef, _Answer](start, 0.0)
+        self._waited_for: set[ArmRef] = set()
+        self._has_news = False
         self._changed: set[ArmRef] = set()
         self._asked_again_s: dict[str, float] = {}
         self._lock = threading.Lock()  # guards `_changed`
@@ -74,7 +76,11 @@ class ReferenceReader:
                     ref, lambda: self._read(ref, self._read_aliases(ref.model))
                 )
             except Pending as pending:
+                self._waited_for.add(ref)
                 raise StillLoading(f"looking up {ref} in the registry {pending}") from None
+            if ref in self._waited_for:  # the caller need not be the one that waits for it
+                self._waited_for.discard(ref)
+                self._has_news = True
         if answer.named is None:
             raise answer.kind(answer.error)
         return answer.named
@@ -108,7 +114,8 @@ class ReferenceReader:
 
     def has_news(self) -> bool:
         """Return True if a reference was read for the first time since the last call."""
-        return self._reading.has_news()
+        has_news, self._has_news = self._has_news, False
+        return self._reading.has_news() or has_news
 
     def take_changed(self) -> frozenset[ArmRef]:
         """Return the references that were read again since the last call and name something else now."""
@@ -122,6 +129,7 @@ class ReferenceReader:
         for ref in list(self._answers):  # a copy: other threads add to it
             if ref not in wanted:
                 self._answers.pop(ref, None)
+        self._waited_for &= wanted
         self._reading.retain(wanted.__contains__)
 
     def run(self, stop: threading.Event, every_s: float) -> None:

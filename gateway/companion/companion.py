@@ -123,8 +123,9 @@ class Companion:
         return not held_seats(self._settings.spool)
 
     def _retain(self) -> None:
-        self._versions.forget_unasked(self._follower.refs)
-        self._asked.forget_unasked()
+        if self._follower.is_whole:
+            self._versions.forget_unasked(self._follower.refs)
+            self._asked.forget_unasked()
         self._waits.write(self._follower.waits)
 
     def _publish(self) -> None:

@@ -2,7 +2,8 @@
 
 What is due follows from the document and from what its aliases name (`router.document.follow`). A change is made only
 if all versions that the route would serve have passed their trial on this machine. Nothing here waits. A route with
-nothing due is looked at again once its document changes, or one of its aliases.
+nothing due is looked at again once its document changes, or one of its aliases. One that waits for a version, which
+costs most, is looked at when a trial has ended, and now and then.
 """
 
 import time
@@ -28,6 +29,9 @@ from runtimes.errors import ModelRefused, StillLoading
 Require = Callable[[Document, str, VersionKey], None]
 """Raises unless a version may be bound to a name of a document: see `AskedVersions.require`."""
 
+_WHOLE_EVERY_S = 2.0
+"""How often routes that wait for a version are looked at: a replica may have tried it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -41,7 +45,8 @@ class _Seen:
 class Follower:
     """Used by one thread. `waits` says by route what a name waits for before it follows its alias.
 
-    `require` is asked of each version that a name would be bound to, once the version has passed its trial.
+    `require` is asked of each version that a name would be bound to, once the version has passed its trial. `is_whole`
+    says that the last look left out no route that may need something.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Follower:
     ) -> None:
         self.waits: dict[str, str] = {}
         self.refs: frozenset[ArmRef] = frozenset()
+        self.is_whole = True
         self._reader = reader
         self._details = details
         self._versions = versions
@@ -61,15 +67,22 @@ class Follower:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._settled: set[str] = set()
+        self._waiting: set[str] = set()
+        self._whole_s = float("-inf")
         self._since_s: dict[ArmRef, tuple[Candidate | None, float]] = {}
         self._asked: set[VersionKey] = set()
 
     def unsettled(self, documents: Mapping[str, Document]) -> Iterator[tuple[str, Document]]:
         """Yield the routes at which something may be due. The others cost one comparison."""
         self._see(documents)
-        self._details.retain(self._asked)
-        self._asked = set()
-        for route in [route for route in self._seen if route not in self._settled]:
+        now_s, has_news = self._clock(), [self._versions.has_news(), self._reader.has_news()]
+        self.is_whole = not self._waiting or any(has_news) or now_s - self._whole_s >= _WHOLE_EVERY_S
+        if self.is_whole:
+            self._whole_s = now_s
+            self._waiting = set()
+            self._details.retain(self._asked)
+            self._asked = set()
+        for route in [route for route in self._seen if route not in self._settled and route not in self._waiting]:
             yield route, self._seen[route].document
 
     def due(self, route: str, now_s: float) -> FollowDue | None:
@@ -94,6 +107,8 @@ class Follower:
                 self.waits.pop(route, None)
             if not found.due and not found.may_pass:
                 self._settled.add(route)
+            elif due is None and found.due:
+                self._waiting.add(route)
         return due
 
     def _see(self, documents: Mapping[str, Document]) -> None:
@@ -105,18 +120,23 @@ class Follower:
                 continue
             self._seen[route] = _Seen(document, document.spec.aliases, now_s)
             self._settled.discard(route)
+            self._waiting.discard(route)
             has_news = True
         if has_news:
             self._forget(self._seen.keys() - documents.keys())
         changed = self._reader.take_changed()
         if changed:
-            self._settled -= {route for route in self._settled if changed & set(self._seen[route].aliases.values())}
+            idle = self._settled | self._waiting
+            moved = {route for route in idle if changed & set(self._seen[route].aliases.values())}
+            self._settled -= moved
+            self._waiting -= moved
 
     def _forget(self, gone: set[str]) -> None:
         for route in gone:
             del self._seen[route]
             self.waits.pop(route, None)
         self._settled -= gone
+        self._waiting -= gone
         self.refs = frozenset(ref for seen in self._seen.values() for ref in seen.aliases.values())
         self._since_s = {ref: since for ref, since in self._since_s.items() if ref in self.refs}
 

@@ -13,6 +13,8 @@ from router.spec.spec import ArmRef, RouteSpec
 def require_tags(versions: DetailedVersions, spec: RouteSpec, ref: ArmRef, named: Candidate) -> None:
     """Reject a version that an alias names and that lacks a required tag.
 
+    What was read last may be half a minute old, so nothing is rejected for it: an operator may have just set the tag.
+
     Raises:
         Rejected: it lacks one.
         UnknownModel, ModelRefused, RegistryUnavailable: its tags cannot be read.
@@ -20,6 +22,8 @@ def require_tags(versions: DetailedVersions, spec: RouteSpec, ref: ArmRef, named
     if ref.alias is None or not spec.require_tags:
         return
     missing = missing_tags(spec.require_tags, versions.details(ref.model, named.version).tags)
+    if missing:
+        missing = missing_tags(spec.require_tags, versions.fresh_details(ref.model, named.version).tags)
     if missing:
         raise Rejected(
             f"{ref} names version {named.version}, which lacks the tag {missing} in the registry; "

@@ -29,12 +29,18 @@ class Versions(Protocol):
             RegistryUnavailable: it cannot be fetched.
         """
 
+    def has_news(self) -> bool:
+        """Return True if `load` may say something else of a version than at the last call."""
+
 
 class DetailedVersions(Versions, Protocol):
     """Versions of which the registry can be asked what else it knows."""
 
     def details(self, model: str, version: str) -> Details:
-        """See `Registry.details`."""
+        """Return what was read of a version last, without waiting. See `Registry.details`."""
+
+    def fresh_details(self, model: str, version: str) -> Details:
+        """Return the details as of now; wait for them. See `Registry.details`."""
 
 
 class VersionLoader:

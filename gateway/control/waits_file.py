@@ -1,17 +1,23 @@
 """The file in which the companion says what routes wait for, so that the replicas of its machine can report it."""
 
 import json
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
+from router.quantities import format_rough_duration
 from store.interface import Report
 
 _log = structlog.get_logger()
 
 NAME = "follow-waits.json"
+_TOUCHED_EVERY_S = 5.0
+_OLD_AFTER_S = 30.0
+"""What the companion said earlier is not taken for what holds now. It has a low priority, so it may be late."""
 
 
 def with_waits(report: Report, waits: Mapping[str, str]) -> Report:
@@ -24,36 +30,46 @@ def with_waits(report: Report, waits: Mapping[str, str]) -> Report:
 
 
 class WaitsFile:
-    """The writer. The file is replaced when a sentence changes."""
+    """The writer. The file is replaced when a sentence changes, and touched now and then."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = home / NAME
+        self._clock = clock
         self._written: dict[str, str] | None = None
+        self._touched_s = 0.0
 
     def write(self, waits: Mapping[str, str]) -> None:
         """Replace the file if it has changed. A disk error is logged, and tried again."""
-        if waits == self._written:
+        now_s = self._clock()
+        is_same = waits == self._written
+        if is_same and now_s - self._touched_s < _TOUCHED_EVERY_S:
             return
+        self._touched_s = now_s
         fresh = self._path.with_suffix(".new")
         try:
+            if is_same:
+                os.utime(self._path)
+                return
             fresh.write_text(json.dumps(dict(waits)))
             fresh.rename(self._path)
         except OSError as error:
+            self._written = None
             _log.warning("gateway.waits.not_written", path=str(fresh), error=str(error))
         else:
             self._written = dict(waits)
 
 
 class WaitsReader:
-    """The reader. The file is read once for each time that it is replaced."""
+    """The reader. The file is read once for each time that it is replaced or touched."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = home / NAME
+        self._clock = clock
         self._changed_ns = 0
         self._known: Mapping[str, str] = {}
 
     def read(self) -> Mapping[str, str]:
-        """Return what each route waits for; nothing if there is no such file."""
+        """Return what each route waits for; nothing if there is no such file. What is old is said to be old."""
         try:
             changed_ns = self._path.stat().st_mtime_ns
             if changed_ns != self._changed_ns:
@@ -63,4 +79,8 @@ class WaitsReader:
             self._known = {}
         except (OSError, ValueError, AttributeError):
             pass
-        return self._known
+        age_s = self._clock() - self._changed_ns / 1e9
+        if age_s < _OLD_AFTER_S:
+            return self._known
+        silence = f"Nothing was heard of the companion of this machine for {format_rough_duration(age_s)}."
+        return {route: f"{silence} It said before: {each}" for route, each in self._known.items()}

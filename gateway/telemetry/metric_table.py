@@ -41,7 +41,7 @@ COUNTERS = {
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
-    REGISTRY_COPIED: Counted("Tries to copy a version from a remote registry, by outcome.", ("outcome",)),
+    REGISTRY_COPIED: Counted("Versions that were copied from a remote registry, or could not be.", ("outcome",)),
 }
 
 IN_FLIGHT = "pointsman_in_flight"

@@ -11,9 +11,11 @@ from msgspec import structs
 from registry_sync.copy.blobs import Blobs
 from registry_sync.copy.due import VersionName, is_whole
 from registry_sync.copy.names import Book, Kind, KnownVersion
+from registry_sync.copy.notes import Notes
 from registry_sync.copy.steps import Hook, no_hook
 from registry_sync.errors import NoManifest, RegistryError, RegistryUnavailable, UnknownModel
 from registry_sync.registries import Details, RemoteRegistry
+from registry_sync.registries.texts import read_manifest
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Manifest, is_below
 from runtimes.manifest_text import manifest_to_yaml
@@ -34,8 +36,8 @@ def no_adoption(model: str, version: str, files: Mapping[str, Path]) -> tuple[Ma
 class Copier:
     """Any thread may use it, each for another version.
 
-    `make_room` is called with the version, the sha256 of its files as far as they are known, and the bytes that are
-    still to be fetched. It raises if there is no room for them.
+    `make_room` is called with the version, the sha256 of its files as far as they are known, to which more are added,
+    and the bytes that are still to be fetched. It raises if there is no room for them.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Copier:
             if not is_asked and (manifest is None or seen == before.seen):
                 return None
             known = self._with_manifest(model, version, manifest) if manifest else self._adopted(model, version, before)
+            read_manifest(known.manifest)  # one that was made here may be too long
             self._book.set_version(model, version, structs.replace(known, seen=seen, tried_s=began_s))
         except UnknownModel as error:
             trouble, kind = str(error), "unknown"
@@ -134,12 +137,20 @@ class Copier:
         for file in lacking:
             if sizes[file] > _MOST_FILE_BYTES:
                 raise ModelRefused(f"{model}/{version}/{file} is larger than {_MOST_FILE_BYTES} bytes.")
-        self._make_room((model, version), files.values(), sum(sizes[file] for file in lacking))
-        for file in lacking:
-            name = f"{model}/{version}/{file}"
-            files[file] = self._blobs.add(name, self._registry.read(model, version, file), sizes[file])
-            self._book.set_version(model, version, structs.replace(before, details=details, files=files.copy()))
-            self._hook(f"noted {name}")
+        kept = list(files.values())
+        self._make_room((model, version), kept, sum(sizes[file] for file in lacking))
+
+        def write(now: dict[str, str]) -> None:
+            self._book.set_version(model, version, structs.replace(before, details=details, files=now))
+
+        with Notes(files, write) as notes:
+            for file in lacking:
+                name = f"{model}/{version}/{file}"
+                digest = self._blobs.add(name, self._registry.read(model, version, file), sizes[file])
+                kept.append(digest)
+                if notes.take(file, digest, sizes[file]):
+                    self._hook(f"noted {name}")
+        files = notes.files
         manifest, made = self._adopt(model, version, {file: self._blobs.path(files[file]) for file in files})
         self._hook("adopted")
         for file, content in made.items():

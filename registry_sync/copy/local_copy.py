@@ -97,6 +97,23 @@ class LocalCopy:
         """See `Registry.details`."""
         return self._version(model, version).details
 
+    def fresh_details(self, model: str, version: str) -> Details:
+        """Return the details as of now. Raise as `Registry.details`."""
+        asked_s, since_s = time.monotonic(), time.time()
+
+        def find() -> Details | None:
+            model_known = self._names.model(model) or KnownModel(model)
+            known = model_known.versions.get(version)
+            if known is not None and known.details_s >= since_s:
+                return known.details
+            state = self._names.state()
+            if state.failed_s > asked_s:
+                raise RegistryUnavailable(state.trouble)
+            return None
+
+        want = Want(model, version, since_s, is_details=True)
+        return self._await(find, want, f"The tags of {model}:{version} are")
+
     def asked_s(self, model: str) -> float:
         """Return when the registry itself was asked for the aliases of a model last, by the monotonic clock."""
         state = self._names.state()

@@ -32,6 +32,7 @@ class KnownVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds since the epoch. `files` has the sha256 of its files; of a version that gets its manifest here, and is not
     whole yet, of those that are here.
     `is_gone` says that the registry has it no more. `seen` is the sha256 of the manifest that the last try found.
+    `details_s` is when its details were read last because a command waited for them, in seconds since the epoch.
     """
 
     manifest: str = ""
@@ -42,6 +43,7 @@ class KnownVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     files: dict[str, str] = {}
     seen: str = ""
     is_gone: bool = False
+    details_s: float = 0.0
 
 
 class KnownModel(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,11 +32,13 @@ class Room:
     def make(self, name: VersionName, digests: Collection[str], size: int) -> None:
         """Keep room for `size` bytes of a version, and keep its files that are here, until `release`.
 
+        What is added to `digests` later is kept, too.
+
         Raises:
             RegistryUnavailable: what must stay leaves no room for it.
         """
         with self._lock:
-            self._reserved[name] = size, tuple(digests)
+            self._reserved[name] = size, digests
             limit, total = self._evict()
             if total > limit:
                 del self._reserved[name]
@@ -81,7 +83,7 @@ class Room:
         coming = sum(size for size, _ in self._reserved.values())
         if own + coming > limit and self._may_evict:
             kept = kept_digests(self._needed, self._book.models)
-            kept.update(*(digests for _, digests in self._reserved.values()))
+            kept.update(*(list(digests) for _, digests in self._reserved.values()))
             before_s = now_s() - _JUST_USED_S
             kept.update(digest for digest, blob in blobs.items() if blob.used_s > before_s)
             for digest in to_evict(blobs, kept, limit - coming):

@@ -29,7 +29,8 @@ from runtimes.manifest import Manifest
 class Figures(NamedTuple):
     """What the metrics show. `good_s` is when the last look began that was answered, by the monotonic clock.
 
-    `gone_versions` are needed versions that the registry does not have any more.
+    `failed` are versions; one that is tried again and again counts once, until it is copied. `gone_versions` are needed
+    versions that the registry does not have any more.
     """
 
     is_reachable: bool
@@ -129,7 +130,7 @@ class Sync:
             trouble = repr(error)
         self._copying.discard(name)
         self._copied += trouble == ""
-        self._failed += bool(trouble)
+        self._failed += bool(trouble) and not self._tries.has_failed(name)
         self._tries.note(name, trouble, now_s)
 
     def _copy(self, name: VersionName, is_asked: bool) -> str | None:

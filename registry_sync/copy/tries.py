@@ -7,6 +7,7 @@ from registry_sync.copy.due import VersionName
 from registry_sync.copy.names import Book
 from registry_sync.copy.wanted import Want
 from registry_sync.registries.texts import read_manifest
+from runtimes.errors import ModelRefused
 from runtimes.manifest import Manifest
 
 _FIRST_PAUSE_S = 30.0
@@ -35,7 +36,7 @@ class Tries:
         self, missing: Collection[VersionName], needed: Iterable[VersionName], wants: Iterable[Want], now_s: float
     ) -> dict[VersionName, bool]:
         """Return the versions to be tried now: True, or False to look only if the manifest is another one."""
-        since_s = {(want.model, want.version): want.since_s for want in wants}
+        since_s = {(want.model, want.version): want.since_s for want in wants if not want.is_details}
         found = {}
         for name in missing:
             last = self._last.get(name)
@@ -48,6 +49,11 @@ class Tries:
             if (last is None or now_s >= last.check_s) and not self._is_settled(name):
                 found[name] = False
         return found
+
+    def has_failed(self, name: VersionName) -> bool:
+        """Return True if the last try of a version failed."""
+        last = self._last.get(name)
+        return last is not None and last.failures > 0
 
     def note(self, name: VersionName, trouble: str | None, now_s: float) -> None:
         """Note how a try ended: None says that nothing was new."""
@@ -71,7 +77,11 @@ class Tries:
         text = self._book.version(*name).manifest
         if (name, text) in self._passed:
             return True
-        if not self._has_passed(read_manifest(text)):
+        try:
+            manifest = read_manifest(text)
+        except ModelRefused:  # a version of the gateway with other limits wrote it
+            return False
+        if not self._has_passed(manifest):
             return False
         self._passed.add((name, text))
         return True

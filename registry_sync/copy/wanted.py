@@ -21,15 +21,17 @@ _FORGOTTEN_AFTER_S = 300.0
 
 
 class Want(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A version of a model, or, without a version, the model's aliases.
+    """A version of a model, or its details alone, or, without a version, the model's aliases.
 
     They are wanted as of `since_s`: for a version, a try that failed before then does not count (seconds since the
-    epoch); for aliases, neither does an answer of before then (seconds since the machine's start).
+    epoch); nor does an answer of before then, for details (seconds since the epoch) and for aliases (seconds since the
+    machine's start).
     """
 
     model: str
     version: str = ""
     since_s: float = 0.0
+    is_details: bool = False
 
 
 _decode = msgspec.json.Decoder(Want).decode
@@ -48,7 +50,8 @@ class Wants:
         Raises:
             RegistryUnavailable: too many are there, or the disk does not allow it.
         """
-        name = hashlib.sha256(f"{want.model}\0{want.version}".encode("utf-8", "surrogatepass")).hexdigest()
+        of = f"{want.model}\0{want.version}" + "\0details" * want.is_details
+        name = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()
         path = self._folder / name
         try:
             try:

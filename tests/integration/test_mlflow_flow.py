@@ -223,12 +223,34 @@ def test_a_rollout_opens_within_one_poll_or_five_seconds_of_a_webhook_and_is_wit
             took_s = seconds_until(followed, "slow", phase="PROGRESSING", serves={"stable": "1", "canary": "2"})
             assert took_s < OPENS_WITHIN_S
             print(f"{'webhook' if hurried else 'poll'}: opened {took_s:.2f} s after the alias was set")  # noqa: T201
-            if hurried:
-                return
             team.point("champion", 1)  # it is the second move, so it waits for ten seconds
-            followed.wait_for("slow", phase="READY", serves={"stable": "1", "canary": "1"})
+            took_s = seconds_until(followed, "slow", phase="READY", serves={"stable": "1", "canary": "1"})
+            print(f"withdrawn {took_s:.2f} s after the alias was set back")  # noqa: T201
             assert followed.history("slow") == ["apply", "follow to 2", "withdraw"]
             assert followed.status("slow")["quarantine"] == []
         finally:
             if webhook:
                 mlflow_server.ask("DELETE", f"webhooks/{webhook}")
+
+
+@pytest.mark.timeout(600)
+def test_a_command_is_not_refused_for_a_tag_that_was_set_just_now(mlflow_server, s3_server, logged, tmp_path):
+    """Nothing hurries the companion, which reads aliases and tags once an hour here."""
+    team = Team(mlflow_server, "tagged", logged)
+    for version in (1, 2):
+        team.register(version)
+    team.point("champion", 1)
+    with following(mlflow_server, s3_server, tmp_path, POINTSMAN_REGISTRY_EVERY_S="3600") as followed:
+        gateway, required = followed.gateway, {"approved": "true"}
+        raw = {"arms": {"a": "tagged@champion"}, "split": {"a": "100%"}, "require_tags": required}
+        with pytest.raises(AssertionError, match="lacks the tag approved=true in the registry"):
+            gateway.declare({"route": "one", **raw})
+        team.tag(1, "approved", "true")
+        gateway.declare({"route": "one", **raw})
+        team.tag(1, "approved", "false")
+        team.point("champion", 2)
+        with pytest.raises(AssertionError, match="names version 2, which lacks the tag approved=true"):
+            gateway.declare({"route": "two", **raw})
+        team.tag(2, "approved", "true")
+        gateway.declare({"route": "two", **raw})
+        assert followed.status("two")["serves"] == {"a": "2"}

@@ -35,10 +35,10 @@ def need_package(name: str) -> None:
         missing(f"{name} is not installed (pip install -r requirements.lock)")
 
 
-def by_hand(value: str) -> ParameterSet:
+def by_hand(*values: object) -> ParameterSet:
     """Return a parameter that CI leaves out, since it takes a minute and others show the same: `make soak` has it."""
     reason = f"takes long: {ALL_CASES}=1 runs it, as make soak does"
-    return pytest.param(value, marks=pytest.mark.skipif(ALL_CASES not in os.environ, reason=reason))
+    return pytest.param(*values, marks=pytest.mark.skipif(ALL_CASES not in os.environ, reason=reason))
 
 
 def missing(why: str) -> NoReturn:

@@ -136,3 +136,16 @@ def test_what_a_reference_names_is_as_old_as_the_aliases_it_was_read_from(regist
     before_s = max(map(reader.asked_s, refs))
     reader.read_all()
     assert {reader.asked_s(ref) for ref in refs} == {before_s + 1}
+
+
+def test_what_was_waited_for_is_news_whoever_takes_it_first(registry):
+    """A reconciler's tidying took it, and the route was not built before the next retry."""
+    waiting = []
+    reader = ReferenceReader(Catalogue(registry, LoadOptions()), waiting.append)
+    with pytest.raises(StillLoading):
+        reader.resolve(parse_ref("fraud:1"))
+    assert not reader.has_news()
+    waiting.pop()()
+    reader.resolve(parse_ref("fraud:1"))
+    assert reader.has_news()
+    assert not reader.has_news()

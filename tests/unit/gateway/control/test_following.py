@@ -1,5 +1,6 @@
 """Aliases of a real registry are followed: into the history, with the reason, and with what is waited for."""
 
+import os
 import shutil
 from fractions import Fraction
 
@@ -290,6 +291,35 @@ def test_what_is_waited_for_reaches_the_report_of_each_replica_of_the_machine(tm
     assert reader.read() == {}
 
 
+def test_what_a_companion_that_is_gone_said_is_not_shown_as_of_now(tmp_path):
+    now_s = [100.0]
+    file = WaitsFile(tmp_path, clock=lambda: now_s[0])
+    reader = WaitsReader(tmp_path, clock=lambda: 1000.0 + now_s[0])
+
+    def write(at_s: float) -> None:
+        now_s[0] = at_s
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        file.write({"s": "It waits."})
+        if not before or path.stat().st_mtime_ns != before:  # the system's clock is another one
+            os.utime(path, (1000.0 + at_s, 1000.0 + at_s))
+
+    path = tmp_path / "follow-waits.json"
+    for at_s in range(100, 200):
+        write(at_s)
+        assert reader.read() == {"s": "It waits."}
+    now_s[0] = 285.0
+    said = "Nothing was heard of the companion of this machine for 1m 30s. It said before: It waits."
+    assert reader.read() == {"s": said}
+    write(286.0)
+    assert reader.read() == {"s": "It waits."}
+    path.unlink()
+    assert reader.read() == {}
+    now_s[0] = 300.0
+    file.write({"s": "It waits."})  # it cannot be touched
+    file.write({"s": "It waits."})
+    assert path.exists()
+
+
 def test_details_are_read_again_after_a_while_and_forgotten_when_unused():
     now_s, asked = [0.0], []
     reader = DetailsReader(lambda *named: asked.append(named) or Details(), clock=lambda: now_s[0])
@@ -313,4 +343,21 @@ def test_an_operators_command_follows_no_alias_to_a_version_without_the_tags(sit
     with pytest.raises(Rejected, match="lacks the tag approved=true in the registry; route r requires it"):
         require_tags(catalogue, spec, spec.arms["a"], named)
     tag(site, "2", "approved=true")
+    require_tags(catalogue, spec, spec.arms["a"], named)
+
+
+def test_an_operators_command_is_not_refused_for_a_tag_that_was_set_just_now(site, monkeypatch):
+    """What the companion has read of the registry may be 30 s old."""
+    raw = {
+        "route": "r",
+        "arms": {"a": "linear@challenger"},
+        "split": {"a": "100%"},
+        "require_tags": {"approved": "true"},
+    }
+    spec, catalogue = parse_spec(raw), site.replica.catalogue
+    named = candidate_of(catalogue, spec.arms["a"])
+    monkeypatch.setattr(catalogue, "details", lambda *_: Details())
+    with pytest.raises(Rejected, match="lacks the tag approved=true"):
+        require_tags(catalogue, spec, spec.arms["a"], named)
+    monkeypatch.setattr(catalogue, "fresh_details", lambda *_: Details({"approved": "true"}))
     require_tags(catalogue, spec, spec.arms["a"], named)

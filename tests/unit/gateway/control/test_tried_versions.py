@@ -12,10 +12,12 @@ from gateway.control.tried_versions import TriedVersions
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
 from registry_sync.details_reader import DetailsReader
+from registry_sync.errors import RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.document.commands import Shift
 from router.spec.references import parse_ref
+from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from tests.support import linear
 from tests.support.polling import PATIENCE_S, wait_until
@@ -83,6 +85,69 @@ def test_a_trial_that_hangs_delays_no_abort_and_the_rollout_follows_after_it(sit
     trials.may_end.set()
     wait_until(lambda: site.tick() or site.document().rollout.candidate.version == "3")
     assert trials.tried == ["linear:3"]
+
+
+def test_a_route_that_waits_for_a_version_is_looked_at_now_and_then_and_when_something_has_changed(site, trials):
+    """With 1,000 of them, each look took 0.4 s of the half second between two."""
+    linear.publish(site.registry, "linear", "3", 3 * linear.WEIGHTS["1"])
+    site.declare(SPLIT, arms={"stable": "linear@champion", "b": "linear:2"})
+    for number in ("1", "2"):
+        trials.passed.add(_digest(site, number))
+    waiting, now_s = [], [100.0]
+    catalogue = Catalogue(DirectoryRegistry(site.registry), LoadOptions())
+    reader = ReferenceReader(catalogue, clock=lambda: now_s[0])
+    versions = TriedVersions(reader, trials.require, trials.has_passed, waiting.append)
+    follower = Follower(reader, DetailsReader(catalogue.details), versions, clock=lambda: now_s[0])
+
+    def look() -> list[str]:
+        found = [route for route, _ in follower.unsettled(site.documents()) if follower.due(route, site.now_s) is None]
+        if follower.is_whole:
+            versions.forget_unasked(follower.refs)
+        return found
+
+    look()
+    site.point(champion="3")
+    now_s[0] += 1
+    reader.read_all()
+    assert (look(), len(waiting)) == (["s"], 1)
+    assert "trying linear:3" in follower.waits["s"]
+    assert (look(), look()) == ([], [])
+    now_s[0] += 2.1
+    assert (look(), look(), len(waiting)) == (["s"], [], 1)
+    trials.may_end.set()
+    waiting.pop()()
+    assert [follower.due(route, site.now_s).what for route, _ in follower.unsettled(site.documents())] == [
+        "follow stable to 3"
+    ]
+    trials.passed.discard(_digest(site, "3"))
+    assert (look(), look()) == (["s"], [])
+    site.point(champion="1")
+    reader.read_all()
+    assert (look(), follower.waits) == (["s"], {})
+    site.point(champion="3")
+    reader.read_all()
+    assert (look(), look()) == (["s"], [])
+    site.replica.changes.change("s", lambda _: Shift({"b": Fraction(1, 4)}), Note("ada", "shift"))
+    assert look() == ["s"]
+
+
+@pytest.mark.parametrize(("error", "fewest", "most"), [(ModelRefused, 9, 12), (RegistryUnavailable, 110, 121)])
+def test_a_version_that_fails_is_tried_less_and_less_often(site, error, fewest, most):
+    """What may pass is tried every 30 s."""
+    now_s, tried = [0.0], []
+
+    def require(key, manifest):
+        tried.append(key)
+        raise error("It fails.")
+
+    reader = ReferenceReader(Catalogue(DirectoryRegistry(site.registry), LoadOptions()))
+    versions = TriedVersions(reader, require, lambda _: False, clock=lambda: now_s[0])
+    for now_s[0] in range(3600):
+        if now_s[0] % 7:  # it is not asked for in each look
+            with pytest.raises(ModelRefused):
+                versions.load(*versions.resolve(parse_ref("linear:1")))
+        versions.forget_unasked()
+    assert fewest <= len(tried) <= most
 
 
 def test_what_is_not_asked_for_any_more_is_forgotten(site, driver):

@@ -20,7 +20,7 @@ from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
 from runtimes.load_options import LoadOptions
 from tests.support.polling import wait_until
-from tests.unit.registry_sync.copy.support import Site, away
+from tests.unit.registry_sync.copy.support import Site, away, nothing
 
 WITHIN_S = 60.0
 
@@ -84,6 +84,22 @@ def test_a_command_is_told_why_as_of_now(site):
         copy.aliases("n")
     with pytest.raises(RegistryUnavailable, match="The cable is out"):
         copy.manifest("n", "10")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_command_gets_the_tags_as_they_are_now(site):
+    site.remote.add("m", "1", b"weights")
+    copy = LocalCopy(site.root, WITHIN_S)
+    assert copy.manifest("m", "1").pinned
+    for value in ("yes", "no", "yes"):
+        site.remote.tags["m", "1"] = {"approved": value}
+        assert copy.fresh_details("m", "1").tags == {"approved": value}
+    assert copy.details("m", "1").tags == {"approved": "yes"}
+    site.remote.before = away
+    with pytest.raises(RegistryUnavailable, match="The cable is out"):
+        copy.fresh_details("m", "1")
+    site.remote.before = nothing
+    assert copy.fresh_details("m", "1").tags == {"approved": "yes"}
 
 
 def test_without_a_companion_the_sentence_says_what_is_waited_for(site):

@@ -11,6 +11,9 @@ from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
 from registry_sync.copy import STATE, copy_folder, hurry_file, remove_other_copies
 from registry_sync.copy.local_copy import LocalCopy
+from registry_sync.copy.names import Book
+from registry_sync.copy.notes import Notes
+from registry_sync.copy.wanted import Want, Wants
 from registry_sync.errors import BeingCopied, RegistryUnavailable, UnknownModel
 from registry_sync.reference_reader import ReferenceReader
 from router.spec.references import parse_ref
@@ -18,6 +21,10 @@ from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from tests.support.polling import wait_until
 from tests.unit.registry_sync.copy.support import Site, adopt, away, manifest_of, nothing, sha
+
+
+def refuse(*_: object) -> None:
+    raise ModelRefused("it is odd.")
 
 
 def test_what_documents_and_their_aliases_name_is_copied_once(site):
@@ -100,13 +107,18 @@ def test_a_file_that_the_manifest_pins_and_the_registry_lacks_is_named(site):
         site.copy.manifest("m", "1")
 
 
-def test_a_version_that_fails_is_tried_less_and_less_often(site):
-    site.remote.add("m", "1", b"weights")
-    site.remote.read_pieces = lambda _: iter([b"damage!"])
+def test_a_version_that_fails_is_tried_less_and_less_often_and_counts_once(site):
+    files = site.remote.add("m", "1", b"weights")
+    good, site.remote.read_pieces = site.remote.read_pieces, lambda _: iter([b"damage!"])
     sync = site.sync()
     for _ in range(1200):
         site.tick(sync)  # an hour
     assert 8 <= len(site.remote.reads) <= 12
+    assert (sync.figures.copied, sync.figures.failed) == (0, 1)
+    site.remote.read_pieces = good
+    site.tick(sync, 700.0)
+    assert site.read("m", "1") == files
+    assert (sync.figures.copied, sync.figures.failed) == (1, 1)
 
 
 def test_a_version_whose_manifest_is_another_one_now_is_tried_soon(site):
@@ -210,6 +222,93 @@ def test_a_look_is_due_at_once_when_it_is_hurried_or_something_new_is_wanted(sit
     assert sync.is_due(site.now_s + 0.3)
     site.tick(sync, 0.3)
     assert site.read("other", "1")
+
+
+@pytest.mark.parametrize("wanted", ["aliases", "details", "a model"])
+def test_what_is_wanted_while_a_look_is_under_way_is_asked_for_right_after_it(site, wanted):
+    """It waited for the next look: with REGISTRY_EVERY_S=3600, up to 20 s."""
+    site.remote.add("m", "1", b"weights")
+    site.tick(site.sync())
+    waiting = []
+    sync = site.sync(start=waiting.append, every_s=3600.0)
+    is_details = wanted == "details"
+
+    def is_due() -> bool:
+        site.now_s += 0.1
+        if not sync.is_due(site.now_s):
+            return False
+        sync.tick(site.refs, site.now_s)
+        return True
+
+    def want(_: str) -> None:
+        site.remote.before = nothing
+        if wanted == "a model":
+            site.refs.append(parse_ref("other@champion"))
+            site.tick(sync, 0.1)  # as for the file of another want
+        else:
+            since_s = time.time() if is_details else time.monotonic()
+            Wants(site.root).leave(Want("m", "1" * is_details, since_s, is_details))
+            assert is_due()
+
+    assert is_due()
+    site.remote.before = want
+    waiting.pop(0)()
+    assert is_due()
+    site.remote.asked.clear()
+    assert is_due()
+    waiting.pop(0)()
+    assert site.remote.asked[: 1 + is_details] == ["aliases", "details m:1"][: 1 + is_details]
+    assert is_due()
+    assert not is_due()
+
+
+@pytest.mark.parametrize("every_s", [2.0, 3600.0])
+def test_a_look_that_failed_is_made_again_within_ten_seconds(site, every_s):
+    """A webhook is not repeated: with REGISTRY_EVERY_S=3600, what it told was seen an hour later."""
+    site.remote.add("n", "7", b"weights")
+    sync = site.sync(every_s=every_s)
+    site.tick(sync)
+    site.remote.named["n"]["champion"], site.remote.before = "7", away
+    hurry_file(site.root).touch()
+    for _ in range(10):  # each time it fails
+        site.tick(sync, 0.1)
+        assert "The cable is out" in sync.trouble
+        assert not sync.is_due(site.now_s + 0.1)
+        site.now_s += 11.1
+        assert sync.is_due(site.now_s)
+    site.remote.before = nothing
+    site.tick(sync, 0.1)
+    assert site.copy.aliases("n") == {"champion": "7"}
+    assert sync.is_due(site.now_s + 1.1 * every_s)
+    for _ in range(3):  # what was copied meanwhile
+        site.tick(sync, 0.1)
+    assert not sync.is_due(site.now_s + 0.8 * min(every_s, 20.0))
+
+
+def test_aliases_are_noted_before_the_tags_of_versions_are_read(site):
+    for number in range(20):
+        site.remote.add("m", str(number), b"weights %d" % number)
+    site.refs = [parse_ref("n@champion"), *(parse_ref(f"m:{number}") for number in range(20))]
+    site.remote.add("n", "7", b"weights")
+    sync, forever, is_reached = site.sync(start=in_daemon_thread), threading.Event(), threading.Event()
+
+    def hang(request: str) -> None:
+        if request.startswith("details") and site.remote.named["n"]:
+            is_reached.set()
+            forever.wait(60.0)
+
+    def tick() -> bool:
+        if sync.is_due(time.monotonic()):
+            sync.tick(site.refs, time.monotonic())
+        return sync.figures.copied >= 20
+
+    wait_until(tick)
+    site.remote.before, site.remote.named["n"]["champion"] = hang, "7"
+    hurry_file(site.root).touch()
+    wait_until(lambda: tick() and is_reached.is_set())
+    assert site.copy.aliases("n") == {"champion": "7"}
+    wait_until(lambda: tick() and "manifest n:7" in site.remote.asked)  # it is copied meanwhile
+    forever.set()
 
 
 def test_a_look_that_hangs_is_not_asked_after_all_the_time_because_it_is_hurried(site):
@@ -354,6 +453,67 @@ def test_adoption_goes_on_where_it_was(site):
     site.tick(sync, 6.0)
     assert site.remote.reads == ["m/1/f0", "m/1/f1", "m/1/f1"]
     assert site.read("m", "1") == {"f0": b"one", "f1": b"two", "golden.json": b"[]"}
+
+
+def test_a_version_with_too_many_files_for_a_manifest_is_refused_and_holds_up_no_other(site, monkeypatch):
+    """With 4,000 files it has more than 20,000 values: it was written all the same, and could not be read again."""
+    monkeypatch.setattr("runtimes.bounded_yaml._MOST_VALUES", 100)
+    site.remote.add("m", "1", *(b"file %d" % number for number in range(40)), has_manifest=False)
+    sync = site.sync(has_passed=lambda _: False)
+    site.tick(sync)
+    with pytest.raises(ModelRefused, match="it has more than 100 values"):
+        site.copy.manifest("m", "1")
+    assert "100 values" in sync.troubles["m", "1"]
+    other = site.remote.add("n", "7", b"weights")
+    site.remote.named["n"]["champion"] = "7"
+    site.tick(sync, 6.0)
+    assert site.read("n", "7") == other
+
+
+def test_a_manifest_of_the_copy_that_cannot_be_read_holds_up_no_other_version(site, monkeypatch):
+    site.remote.add("m", "1", b"weights")
+    site.tick(site.sync())
+    monkeypatch.setattr("registry_sync.copy.tries.read_manifest", refuse)
+    other = site.remote.add("n", "7", b"weights")
+    site.remote.named["n"]["champion"] = "7"
+    site.tick(site.sync())
+    assert site.read("n", "7") == other
+
+
+@pytest.mark.parametrize("count", [500, 2000])
+def test_the_notes_of_a_version_with_many_files_are_few_and_an_error_loses_none(site, monkeypatch, count):
+    site.refs = [parse_ref("m:1")]
+    files = site.remote.add("m", "1", *(b"%d" % number for number in range(count)), has_manifest=False)
+    noted: list[int] = []
+    before = Book.set_version
+
+    def set_version(book, model, version, known):
+        noted.append(len(known.files))
+        before(book, model, version, known)
+
+    def fail(request: str) -> None:
+        if request == f"read m/1/f{count - 1}":
+            raise RegistryUnavailable("The cable is out.")
+
+    monkeypatch.setattr(Book, "set_version", set_version)
+    site.remote.before = fail
+    sync = site.sync()
+    site.tick(sync)
+    assert len(noted) < 130
+    assert sum(noted) < 20 * count
+    site.remote.before = nothing
+    site.tick(sync, 6.0)
+    assert len(site.remote.reads) == count + 1
+    assert site.read("m", "1") == files | {"golden.json": b"[]"}
+
+
+def test_large_files_are_noted_one_by_one():
+    noted: list[int] = []
+    with Notes({f"known{number}": "d" for number in range(1000)}, lambda files: noted.append(len(files))) as notes:
+        for number in range(3):
+            notes.take(f"large{number}", "d", 2**26)
+        notes.take("small", "d", 1)
+    assert noted == [1001, 1002, 1003, 1004]
 
 
 def test_the_copy_of_another_registry_is_another_one_and_is_removed_once_it_is_old(tmp_path):
