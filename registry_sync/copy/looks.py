@@ -75,7 +75,8 @@ class Looks:
             try:
                 self._go_on(now_s)
             finally:  # the pause depends on how it went
-                self._next_s = now_s + self._pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
+                longest = 1.0 if self.state.trouble else 1 + _JITTER
+                self._next_s = now_s + self._pause_s * random.uniform(1 - _JITTER, longest)  # noqa: S311  # no secret
         elif now_s - self.state.written_s > _SHOWN_EVERY_S:
             self._say(self.state)
         self._is_behind = self._is_asked(models, wants)  # it was asked for while a look was under way

@@ -115,7 +115,7 @@ def test_a_session_token_is_sent_and_signed(client, monkeypatch, sagemaker):
 ])  # fmt: skip
 def test_what_was_changed_on_its_way_is_refused(client, sagemaker, what, tamper):
     sagemaker.tamper = tamper
-    with pytest.raises(RegistryUnavailable, match=rf"403\): {what}.*sagemaker-mlflow:\*"):
+    with pytest.raises(RegistryUnavailable, match=rf"403: {what}.*sagemaker-mlflow:\*"):
         client.post("mlflow/registered-models/create", Refusal, {"name": "fraud"})
 
 
