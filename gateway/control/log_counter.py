@@ -18,12 +18,12 @@ from pathlib import Path
 
 import structlog
 
+from gateway.control.reward_counter import RewardCounter, Settled, ignore_results, tally_piece
 from gateway.telemetry.periodic import LogOnce
 from inference_log.pieces import written_end
-from inference_log.record import Context
+from inference_log.record import Context, RewardContext
 from inference_log.segment import SegmentRange, read_range
 from inference_log.spool import all_segments
-from inference_log.tally import tally
 from inference_log.writer import CHUNK_BYTES
 from store.errors import StoreUnavailable
 from store.interface import Store
@@ -48,6 +48,7 @@ class _Source:
         self.is_counted = False
         self.read_bytes = 0
         self.contexts: dict[int, Context] = {}
+        self.reward_contexts: dict[int, RewardContext] = {}
         self.unreadable = False
 
     def behind_bytes(self, path: Path) -> int:
@@ -65,6 +66,7 @@ class _Source:
     def learn(self, piece: SegmentRange) -> None:
         """Keep the contexts of a piece for the pieces that follow."""
         self.contexts.update(piece.contexts)
+        self.reward_contexts.update(piece.reward_contexts)
         self.read_bytes = max(self.read_bytes, piece.end)
 
 
@@ -74,10 +76,13 @@ class LogCounter:
     `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
     """
 
-    def __init__(self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES) -> None:
+    def __init__(
+        self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES, settled: Settled = ignore_results
+    ) -> None:
         self.behind_bytes = 0
         self.failures = 0
         self._store = store
+        self._rewards = RewardCounter(store, settled)
         self._spool = spool
         self._most_bytes = self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
@@ -156,7 +161,7 @@ class LogCounter:
             source.certain = True
         try:
             piece = self._read(path, source)
-            added = tally(source.contexts, piece.records)
+            tallied = tally_piece(piece, source.contexts, source.reward_contexts)
         except (OSError, MemoryError):  # no fault of the segment
             raise
         except Exception as error:  # noqa: BLE001  # damaged bytes may raise anything; the shipper sets such a segment aside
@@ -169,7 +174,7 @@ class LogCounter:
             return False
         source.certain = False  # until the store has replied
         try:
-            source.end = self._store.count(path.name, source.end, piece.end, added)
+            source.end = self._rewards.add(path.name, source.end, tallied)
         except StoreUnavailable:
             self._piece_bytes = max(self._piece_bytes // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
             raise

@@ -18,6 +18,7 @@ from router.spec.condition import check_condition
 from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
 from router.spec.parse_guardrails import parse_guardrails
 from router.spec.parse_limits import check_limits, parse_limits
+from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
 from router.spec.references import parse_name, parse_ref
@@ -30,7 +31,7 @@ PLACEMENTS = ("replica", "process", "dedicated")
 
 _KEYS = (
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
-    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags",
+    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "metrics",
 )  # fmt: skip
 _KINDS = ("split", "rollout")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
@@ -78,6 +79,7 @@ def parse_spec(raw: object) -> RouteSpec:
         layer=None if raw.get("layer") is None else parse_layer(raw["layer"]),
         holdout=None if raw.get("holdout") is None else parse_holdout(raw["holdout"], seed),
         require_tags=parse_required_tags(raw.get("require_tags")),
+        metrics=parse_metrics(raw.get("metrics")),
     )
     _check_together(spec)
     return spec

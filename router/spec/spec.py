@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from router.draw.layers import Holdout, Layer
+from router.spec.metric import MetricSpec
 
 DEFAULT_ALPHA = Fraction(1, 100)
 
@@ -121,6 +122,7 @@ class RouteSpec:
     - `batch_wait_s` limits how long a request may wait for others to share its batch.
     - `placement` overrides the placement that the versions declare.
     - `alpha` bounds the probability that any of the guardrails is wrong.
+    - `metrics` are what callers may report of a decision. With any, the route answers decision tokens.
     - `require_tags` are the tags that a version must have in the registry before an alias leads to it.
     """
 
@@ -143,6 +145,7 @@ class RouteSpec:
     layer: Layer | None = None
     holdout: Holdout | None = None
     require_tags: Mapping[str, str] | None = None
+    metrics: tuple[MetricSpec, ...] = ()
 
     @property
     def aliases(self) -> dict[str, ArmRef]:

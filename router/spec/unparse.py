@@ -10,6 +10,7 @@ from typing import Any
 from router.draw.assignment import BUCKETS
 from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
+from router.spec.parse_metrics import unparse_metrics
 from router.spec.spec import (
     DEFAULT_ALPHA,
     Guardrail,
@@ -43,6 +44,7 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
         "holdout": spec.holdout and unparse_holdout(spec.holdout),
         "seed": spec.seed != spec.route and spec.seed,
         "require_tags": dict(spec.require_tags or {}),
+        "metrics": unparse_metrics(spec.metrics),
     }
     return required | {key: value for key, value in optional.items() if value}
 
