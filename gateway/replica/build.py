@@ -47,6 +47,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
+from gateway.inference.token_key_file import TokenKeyFile
 from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
@@ -144,8 +145,7 @@ def open_shared(settings: Settings) -> Shared:
 
 def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
-    settings = shared.settings
-    load = load_options(settings)
+    settings, load = shared.settings, load_options(shared.settings)
     processes = ProcessOptions(serving_url(settings.registry, settings.home), load, open_within_s=load.within_s)
     options = LaneOptions(
         threads=settings.model_threads,
@@ -160,7 +160,7 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     return Execution(catalogue, trials, ReferenceReader(catalogue, in_daemon_thread), lanes)
 
 
-def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
+def build_inference(shared: Shared, count: Callable[[], None], token_keys: TokenKeyFile) -> Inference:
     """Build the service for predictions, with an empty live table.
 
     `count` is called before statistics are read, so that they are those of now: clients take differences of them.
@@ -178,6 +178,7 @@ def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
         secret=load_unit_secret(settings.home),
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
+        token_keys=token_keys,
     )
 
     def statistics() -> Mapping[VersionKey, VersionStatistics]:

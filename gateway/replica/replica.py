@@ -15,6 +15,7 @@ from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.http.server import HttpServer
+from gateway.inference.token_key_file import open_token_keys
 from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
     build_control,
@@ -50,7 +51,8 @@ class Replica:
         keep_files_private()
         shared = open_shared(settings)
         execution = build_execution(shared, dedicated)
-        inference = build_inference(shared, lambda: self._publisher.count_lanes())
+        self._token_keys = open_token_keys(settings)
+        inference = build_inference(shared, lambda: self._publisher.count_lanes(), self._token_keys)
         control = build_control(shared, execution, inference.holder)
         self._publisher = Publisher(
             metrics=shared.metrics,
@@ -102,6 +104,7 @@ class Replica:
             self._keeper,
             self._publisher,
             self._writer,
+            self._token_keys,
             settings.segment_max_age_s,
             settings.segment_max_bytes,
         )
