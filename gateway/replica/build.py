@@ -4,22 +4,16 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
-from gateway.access.browser import browser_policy
-from gateway.access.browser_middleware import BrowserMiddleware
 from gateway.access.guard import AccessGuard
 from gateway.access.jwks import JwksSource
-from gateway.access.middleware import AccessMiddleware
 from gateway.access.open import open_access
 from gateway.access.tls import Tls, load_tls
-from gateway.api.app import create_app
-from gateway.api.operators.router import operate_router
-from gateway.api.operators.webhook import Webhook
-from gateway.api.plain_requests import PlainRequests
-from gateway.companion.scrape import scrape
+from gateway.companion.files import rewards_socket
+from gateway.companion.rewards.client import RewardsClient
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
@@ -38,8 +32,6 @@ from gateway.execution.load_options import load_options, memory_budget
 from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
-from gateway.http.endpoint import InferenceEndpoint
-from gateway.http.limits import http_limits
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
@@ -83,6 +75,7 @@ class Shared(NamedTuple):
     turn: EndOfTurn
     budget: BodyBudget
     offload: Offload
+    rewards: RewardsClient
 
 
 class Execution(NamedTuple):
@@ -140,6 +133,7 @@ def open_shared(settings: Settings) -> Shared:
         turn=EndOfTurn(),
         budget=BodyBudget(settings.max_unfinished_bytes),
         offload=Offload(),
+        rewards=RewardsClient(rewards_socket(settings)),
     )
 
 
@@ -208,43 +202,3 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
     )
     view = ReplicaView(desired, holder, reconciler)
     return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view, known=versions))
-
-
-def build_endpoint(
-    shared: Shared, execution: Execution, inference: Inference, control: Control, publish: Callable[[], None]
-) -> InferenceEndpoint:
-    """Build the HTTP endpoint: predictions, and behind them the application for everything else.
-
-    `publish` is called before a scrape, so that it shows what was counted up to now.
-    """
-    settings, guard = shared.settings, shared.guard
-
-    def metrics() -> bytes:
-        publish()
-        return scrape(settings)
-
-    operate = operate_router(
-        store=shared.store,
-        catalogue=execution.catalogue,
-        changes=control.changes,
-        desired=control.desired,
-        view=control.view,
-        webhook=Webhook(settings.registry_webhook_secret, settings.hurry_file),
-        trials=execution.trials,
-    )
-    app: Any = create_app(inference.metadata, operate, metrics)
-    if guard is not None:
-        app = AccessMiddleware(app, guard)
-    policy = browser_policy(settings, socket.gethostname())
-    app = BrowserMiddleware(PlainRequests(app), policy)
-    return InferenceEndpoint(
-        inference.service,
-        app,
-        shared.turn,
-        policy,
-        max_body_bytes=settings.max_body_bytes,
-        limits=http_limits(settings),
-        budget=shared.budget,
-        offload=shared.offload,
-        invocations_route=settings.invocations_route,
-    )

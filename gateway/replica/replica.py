@@ -19,12 +19,12 @@ from gateway.inference.token_key_file import open_token_keys
 from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
     build_control,
-    build_endpoint,
     build_execution,
     build_inference,
     open_shared,
 )
 from gateway.replica.build_grpc import build_grpc
+from gateway.replica.build_http import build_endpoint
 from gateway.replica.neighbours import Neighbours, lacks
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
@@ -67,6 +67,7 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
+        self._rewards = shared.rewards
         self._catalogue, self._reader, self._lanes = execution.catalogue, execution.reader, execution.lanes
         self._control = control
         inference.metadata.stall = control.reconciler.stall
@@ -149,6 +150,7 @@ class Replica:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._shadows.close()
+        self._rewards.close()
         await asyncio.to_thread(self._threads.stop, _STOP_S)
         await asyncio.to_thread(self._lanes.close)
         with contextlib.suppress(OSError):  # the companion reads the segment all the same
