@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
+from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 from inference_log.segment import FRAME, Segment, decode_entry
 
 _BUFFER_BYTES = 1024 * 1024
@@ -44,19 +44,25 @@ def read_pieces(path: Path, limits: PieceLimits = DEFAULT_LIMITS) -> Iterator[Se
         header, _ = next(entries, (None, 0))
         if not isinstance(header, SegmentHeader):
             return
-        piece, filled, contexts = Segment(header, {}, [], [], 0), _Filled(limits), dict[int, Context]()
+        piece, filled = Segment.empty(header), _Filled(limits)
+        contexts, reward_contexts = dict[int, Context](), dict[int, RewardContext]()
         end = file.tell()
         for entry, end in entries:
             if isinstance(entry, Context):
                 contexts[entry.number] = entry
             elif isinstance(entry, Record):
                 piece.records.append(entry)
+            elif isinstance(entry, Reward):
+                piece.rewards.append(entry)
+            elif isinstance(entry, RewardContext):
+                reward_contexts[entry.number] = entry
             elif isinstance(entry, Audit):
                 piece.audits.append(entry)
             if filled.add(contexts, entry, end):
-                yield piece._replace(contexts=contexts)
-                piece, filled = Segment(header, {}, [], [], 0), _Filled(limits, end)
-        yield piece._replace(contexts=contexts, torn_bytes=written_end(path, end) - end)
+                yield piece._replace(contexts=contexts, reward_contexts=reward_contexts)
+                piece, filled = Segment.empty(header), _Filled(limits, end)
+        torn_bytes = written_end(path, end) - end
+        yield piece._replace(contexts=contexts, reward_contexts=reward_contexts, torn_bytes=torn_bytes)
 
 
 def written_end(path: Path, offset: int = 0) -> int:
@@ -84,6 +90,8 @@ class _Filled:
             rows = entry.batch_size if entry.kept is None else entry.kept.instances
             self._rows += max(rows, 1)
             self._values += _values(contexts[entry.context], entry, rows)
+        elif isinstance(entry, Reward):
+            self._rows += 1
         limits = self._limits
         return (
             self._rows >= limits.rows

@@ -1,4 +1,4 @@
-"""The entries of a segment: a header, contexts, records (one per attempt to answer a request) and audits.
+"""The entries of a segment: a header, contexts, records (one per attempt to answer a request), audits and rewards.
 
 Values that are the same for many requests (route, arm, weights, model, feature names) are in a `Context`, which is
 written once per segment. Records refer to it by number. Tensors are stored as the bytes that the model got. A segment
@@ -8,6 +8,9 @@ can be read without anything else.
 from typing import Literal
 
 import msgspec
+
+from router.rewards.events import Operation
+from router.spec.metric import MetricSpec
 
 SCHEMA_VERSION = 1
 CALLERS_DEADLINE = "CallersDeadline"
@@ -39,6 +42,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     the index and the type string of the output that holds the label, or None; `prediction` likewise. `slower_than_us`
     are the thresholds above which requests count as slow. `against` is the arm with which a shadow is compared, and
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
+    `metrics` are those of the route, of which its decisions may get rewards.
     """
 
     number: int
@@ -61,6 +65,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     against_version: str = ""
     has_fallback: bool = False
     categories: tuple[str, ...] = ()
+    metrics: tuple[MetricSpec, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -143,4 +148,47 @@ class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
     document: str
 
 
-SegmentEntry = SegmentHeader | Context | Record | Audit
+class RewardContext(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The values that several rewards share: where the decision was made, and by which metrics it is judged.
+
+    They are those of the document's version that was in force when the decision was made. `declared_us` names the life
+    of the route. `number` is unique within the segment, also among those of `Context`.
+    """
+
+    number: int
+    route: str
+    declared_us: int
+    policy_version: int
+    arm: str
+    model_version: str
+    metrics: tuple[MetricSpec, ...]
+
+
+class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """One report of what happened after a decision, as it arrived. Times are microseconds since the epoch.
+
+    `decided_us` is when the decision's request arrived, and `latency_us` how long its prediction took. `propensity` is
+    None if the arm was not drawn; such a decision is in no sum. `group` is the group of the decision's unit, or -1.
+    `event` is the id that the caller gave the event. `value` is a text if the metric is a label. A reward that
+    `is_late` came after the window of its decision. `source` says how it came, such as `http` or the name of an
+    imported file.
+    """
+
+    context: int
+    writer_seq: int
+    decision_id: str
+    decided_us: int
+    latency_us: int
+    propensity: float | None
+    group: int
+    metric: str
+    event: str
+    operation: Operation
+    event_us: int
+    value: float | str
+    arrived_us: int
+    is_late: bool
+    source: str
+
+
+SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward

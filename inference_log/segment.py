@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
+from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 
 SUFFIX = ".segment"
 
@@ -36,6 +36,13 @@ class Segment(NamedTuple):
     records: list[Record]
     audits: list[Audit]
     torn_bytes: int
+    reward_contexts: dict[int, RewardContext]
+    rewards: list[Reward]
+
+    @classmethod
+    def empty(cls, header: SegmentHeader) -> "Segment":
+        """Return a segment without entries."""
+        return cls(header, {}, [], [], 0, {}, [])
 
 
 class SegmentRange(NamedTuple):
@@ -44,6 +51,8 @@ class SegmentRange(NamedTuple):
     contexts: dict[int, Context]
     records: list[Record]
     end: int
+    reward_contexts: dict[int, RewardContext]
+    rewards: list[Reward]
 
 
 def read_segment(content: bytes) -> Segment | None:
@@ -57,6 +66,8 @@ def read_segment(content: bytes) -> Segment | None:
         records=parsed.records,
         audits=parsed.audits,
         torn_bytes=len(content[parsed.end :].rstrip(b"\0")),
+        reward_contexts=parsed.reward_contexts,
+        rewards=parsed.rewards,
     )
 
 
@@ -73,10 +84,10 @@ def read_range(fd: int, offset: int, limit_bytes: int) -> SegmentRange:
     """
     head = os.pread(fd, FRAME.size, offset)
     if len(head) < FRAME.size or not any(head):
-        return SegmentRange({}, [], offset)  # nothing new, which is what most looks find
+        return SegmentRange({}, [], offset, {}, [])  # nothing new, which is what most looks find
     content = os.pread(fd, max(limit_bytes, FRAME.size + FRAME.unpack(head)[0]), offset)
     parsed = _parse(content)
-    return SegmentRange(parsed.contexts, parsed.records, offset + parsed.end)
+    return SegmentRange(parsed.contexts, parsed.records, offset + parsed.end, parsed.reward_contexts, parsed.rewards)
 
 
 class _Parsed:
@@ -87,6 +98,8 @@ class _Parsed:
         self.contexts: dict[int, Context] = {}
         self.records: list[Record] = []
         self.audits: list[Audit] = []
+        self.reward_contexts: dict[int, RewardContext] = {}
+        self.rewards: list[Reward] = []
         self.end = 0
 
 
@@ -97,6 +110,10 @@ def _parse(content: bytes) -> _Parsed:
             parsed.records.append(entry)
         elif isinstance(entry, Context):
             parsed.contexts[entry.number] = entry
+        elif isinstance(entry, Reward):
+            parsed.rewards.append(entry)
+        elif isinstance(entry, RewardContext):
+            parsed.reward_contexts[entry.number] = entry
         elif isinstance(entry, Audit):
             parsed.audits.append(entry)
         else:

@@ -17,7 +17,9 @@ from router.evidence.sums import ALL_UNITS, MILLION, SumKey, group_of
 from router.plan import Reason
 
 _BUCKET_US = sums.BUCKET_S * MILLION
-_DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
+DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
+"""The reasons of requests whose arm was drawn."""
+
 _CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
 _REFUSED = "InputRefused"
@@ -67,7 +69,7 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
             record
             for record in batch
             if record.attempt == 0
-            and record.reason in _DRAWN
+            and record.reason in DRAWN
             and record.outcome != "rejected"
             and record.error_code != NOT_STARTED
         ]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference_log.record import Audit, Context, Record, SegmentHeader
+from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentHeader
 from inference_log.segment import SUFFIX, frame
 from inference_log.segment_lock import create_locked
 
@@ -41,7 +41,7 @@ class _ActiveSegment:
         self.bytes = 0
         self.opened_s = time.monotonic()
         self.numbers: dict[int, int] = {}
-        self._contexts: list[Context] = []
+        self._contexts: list[Context | RewardContext] = []
         self._size = 0
         self.fd = create_locked(path)
         try:
@@ -74,7 +74,7 @@ class _ActiveSegment:
         self._map.resize(size)
         self._size = size
 
-    def add_context(self, context: Context) -> int:
+    def add_context(self, context: Context | RewardContext) -> int:
         """Write a context and return its number in this segment.
 
         Contexts are recognised by `id`, which costs the request path one look-up. The segment keeps a reference to
@@ -117,8 +117,8 @@ class LogWriter:
         self._active: _ActiveSegment | None = None
         self._full: list[_ActiveSegment] = []  # not closed yet
 
-    def append(self, context: Context, make_record: Callable[[int, int], Record]) -> bool:
-        """Write one record. Return False if it had to be dropped.
+    def append(self, context: Context | RewardContext, make_record: Callable[[int, int], Record | Reward]) -> bool:
+        """Write one record or reward. Return False if it had to be dropped.
 
         `make_record(context_number, writer_seq)` builds the record, because only the writer knows both numbers.
         """

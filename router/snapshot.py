@@ -12,11 +12,12 @@ from fractions import Fraction
 
 from router.document.document import Document, to_dict
 from router.document.phase import PINNED
-from router.document.quarantine import find_quarantined
+from router.document.quarantine import find_quarantined, is_held
 from router.draw.assignment import BUCKETS, seed_state
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import owners
 from router.quantities import format_percent
+from router.spec.metric import MetricSpec
 from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
 
@@ -77,12 +78,13 @@ class Route:
     """One route as served.
 
     `table[bucket]` is the index of the arm that owns the bucket. `fallbacks[arm]` are the indices of the arms to try in
-    turn if that arm fails.
+    turn if that arm fails. `metrics` are what may be reported of its decisions; `declared_us` names the route's life.
     """
 
     name: str
     kind: str
     document_version: int
+    declared_us: int
     arms: tuple[Arm, ...]
     table: bytes
     seed_state: int
@@ -94,6 +96,7 @@ class Route:
     slower_than_us: tuple[int, ...]
     deadline_s: float | None
     batch_wait_s: float
+    metrics: tuple[MetricSpec, ...]
     hash: str
 
     def __repr__(self) -> str:
@@ -174,6 +177,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         name=spec.route,
         kind="split" if spec.rollout is None else "rollout",
         document_version=document.version,
+        declared_us=document.declared_us,
         arms=arms,
         table=owners(document.slots, index),
         seed_state=seed_state(spec.seed),
@@ -189,14 +193,9 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         slower_than_us=tuple(each.slower_than_us for each in spec.guardrails if each.slower_than_us),
         deadline_s=spec.deadline_s,
         batch_wait_s=spec.batch_wait_s or 0.0,
+        metrics=spec.metrics,
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
-
-
-def is_held(document: Document, shadow: ShadowSpec, digest: str) -> bool:
-    """Return True if the version of a shadow is in quarantine on this route. Such a shadow gets no request."""
-    ref = shadow.ref if shadow.arm is None else document.spec.arms[shadow.arm]
-    return ref is not None and find_quarantined(document, ref.model, digest) is not None
 
 
 def _refusal(document: Document, model: str, digest: str) -> str:

@@ -40,5 +40,9 @@ class Foreign(Conflict):
         self.current = 0
 
 
+class OutcomesChanged(StoreError):
+    """The outcomes of a decision are not what the writer had read. Nothing was changed: read them again."""
+
+
 class StoreUnavailable(StoreError):
     """The store cannot be reached or cannot write. The replicas go on serving their last snapshot."""

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from router.document.document import Document
 from router.evidence.sums import GroupSums, Sums
+from router.rewards.outcomes import DecisionKey, OutcomeChange
+from router.rewards.sums import RewardSums
 from store.api_key import ApiKey
 from store.counted import Counted
 
@@ -79,8 +81,29 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Rewarded:
+    """What a range of a source adds to the sums of rewards, by route, and to what is kept of the outcomes of decisions.
+
+    `outcomes` replace what was read of them. If one of them has changed since, nothing of the range is added.
+    """
+
+    sums: Mapping[str, RewardSums] = field(default_factory=dict)
+    outcomes: Sequence[OutcomeChange] = ()
+
+
+NO_REWARDS = Rewarded()
+
+
+class ReadRewards(NamedTuple):
+    """The sums of rewards: over all time (bucket 0), and by time bucket."""
+
+    totals: RewardSums
+    recent: RewardSums
+
+
 class Store(Protocol):
-    """Documents, sums of the traffic, reports of replicas, and API keys."""
+    """Documents, sums of the traffic and of rewards, outcomes, reports of replicas, and API keys."""
 
     def revision(self) -> Revision:
         """Return the store's revision; `("", 0)` without data. It is cheap enough for several calls a second."""
@@ -153,15 +176,23 @@ class Store(Protocol):
             Foreign: the store has documents under another identity; nothing was written.
         """
 
-    def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
+    def count(
+        self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> int:
         """Add sums by route, exactly once.
 
         They are added only if the counted part of `source` ends at exactly `before`. From then on it ends at `after`.
         Return where the counted part ends now. If that is not `after`, nothing was added. `before` is 0 for a new
         source. The key of a sum has a time bucket: the value is added to the sum of that bucket and to the sum over all
         time. A sum that would not fit into 64 bits stays at the largest number that does. Sums of groups of units are
-        kept apart from the others, so that they do not slow the reading of those.
+        kept apart from the others, so that they do not slow the reading of those. The same holds for sums of rewards.
+
+        Raises:
+            OutcomesChanged: an outcome is not what was read; nothing was added.
         """
+
+    def outcomes(self, keys: Sequence[DecisionKey]) -> Sequence[bytes]:
+        """Return what is kept of the outcomes of each decision, in order; no bytes where nothing is."""
 
     def counted_since(self, number: int) -> Counted:
         """Return the routes whose sums have changed after the addition `number`. It is as cheap to read as `revision`.
@@ -202,6 +233,14 @@ class Store(Protocol):
         Over all time, only the newest `VERSIONS_READ` policy versions are returned. By bucket, those that begin at
         `since_s` or later; a bucket is kept for `BUCKETS_KEPT_S`. There may be 64 times as many sums as of all units,
         so read them only when they are needed.
+        """
+
+    def reward_sums(self, route: str, since_version: int, since_s: int, *, by_group: bool = False) -> ReadRewards:
+        """Return the sums of rewards of the policy versions from `since_version` on.
+
+        Over all time, only the newest `VERSIONS_READ` policy versions are returned. By bucket, those that begin at
+        `since_s` or later; of each length, `router.rewards.buckets.BUCKETS_KEPT` are kept. With `by_group` they are
+        those of the groups of units and no others; without it, none of a group.
         """
 
     def await_change(self, timeout_s: float) -> None:

@@ -12,6 +12,8 @@ from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
 from gateway.companion.node_view import NodeView
 from gateway.companion.registry_copy import RegistryCopy, open_sync
+from gateway.companion.rewards.results import RewardResults
+from gateway.companion.rewards.service import RewardService
 from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.asked_versions import AskedVersions
@@ -28,8 +30,9 @@ from gateway.execution.checking.adopt import adopt
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
+from gateway.inference.token_key_file import open_token_keys
 from gateway.settings import Settings
-from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
+from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, REWARDS_SILENT, SET_ASIDE, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
@@ -53,7 +56,10 @@ class Companion:
         self._settings = settings
         self._store = open_store(settings.store)
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
-        writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
+        writer, rewards_writer = (
+            LogWriter(folder(settings), f"{part}-{started_ms}", settings.segment_max_bytes)
+            for part in (name, name_on(host, "rewards"))
+        )
         options = load_options(settings)
         catalogue = Catalogue(open_for_serving(settings.registry, settings.home), options)
         processes = ProcessOptions(serving_url(settings.registry, settings.home), options)
@@ -67,7 +73,12 @@ class Companion:
             if is_local(settings.registry)
             else RegistryCopy(open_sync(settings, trials, partial(adopt, options=options)), view)
         )
-        self._counter = LogCounter(self._store, settings.spool)
+        results = RewardResults(rewards_writer.writer_id)
+        self._counter = LogCounter(self._store, settings.spool, settled=results.settled)
+        self._token_keys = open_token_keys(settings)
+        self._rewards = RewardService(
+            settings, self._store, view, self._token_keys, rewards_writer, self._counter, results
+        )
         self._versions, self._waits = versions, WaitsFile(settings.home)
         self._asked = AskedVersions(trials.logged.require, trials.logged.has_passed, in_daemon_thread)
         details = DetailsReader(catalogue.details, in_daemon_thread)
@@ -86,7 +97,7 @@ class Companion:
             retain=self._retain,
             publish=self._publish,
         )
-        self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
+        self._shipping = Shipping(settings.spool, [writer, rewards_writer], self._shipper, converter)
         self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
         self._threads, self._ship = ThreadGroup(), ThreadGroup()
 
@@ -101,6 +112,7 @@ class Companion:
             self._threads.start("copy", self._copy.run)
         self._threads.start("fence", watch_processes, fence)
         self._threads.start("scrapes", self._scrapes.run)
+        self._threads.start("rewards", self._rewards.run)
         self._threads.start("sync", sync_segments, settings.spool)
         self._threads.start("steward", self._stewardship.run, settings.advance_every_ms / 1000)
         self._ship.start(
@@ -127,6 +139,7 @@ class Companion:
             self._versions.forget_unasked(self._follower.refs)
             self._asked.forget_unasked()
         self._waits.write(self._follower.waits)
+        self._token_keys.tick(time.time())
 
     def _publish(self) -> None:
         metrics, shipper = self._metrics, self._shipper
@@ -144,6 +157,8 @@ class Companion:
                 for found in findings
             ),
         )
+        self._rewards.publish(metrics)
+        metrics.set_gauge(REWARDS_SILENT, *((labels, 1) for labels in self._rollouts.silent))
         if self._copy is not None:
             self._copy.publish(metrics)
         metrics.publish()

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import structlog
 
+from gateway.control.reward_counter import RewardCounter, Settled, ignore_results, tally_piece
 from gateway.telemetry.periodic import LogOnce
 from inference_log.pieces import written_end
-from inference_log.record import Context
+from inference_log.record import Context, RewardContext
 from inference_log.segment import SegmentRange, read_range
 from inference_log.spool import all_segments
-from inference_log.tally import tally
 from inference_log.writer import CHUNK_BYTES
 from store.errors import StoreUnavailable
 from store.interface import Store
@@ -39,15 +39,17 @@ class _Source:
     """The state of one segment: where counting goes on, and the contexts of the bytes before `read_bytes`.
 
     `certain` is True if `end` is what the store last replied. `is_counted` is True if the last look found nothing after
-    `end`.
+    `end`. One thread at a time counts it, and holds `lock`.
     """
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
         self.end = 0
         self.certain = False
         self.is_counted = False
         self.read_bytes = 0
         self.contexts: dict[int, Context] = {}
+        self.reward_contexts: dict[int, RewardContext] = {}
         self.unreadable = False
 
     def behind_bytes(self, path: Path) -> int:
@@ -65,19 +67,24 @@ class _Source:
     def learn(self, piece: SegmentRange) -> None:
         """Keep the contexts of a piece for the pieces that follow."""
         self.contexts.update(piece.contexts)
+        self.reward_contexts.update(piece.reward_contexts)
         self.read_bytes = max(self.read_bytes, piece.end)
 
 
 class LogCounter:
     """One per machine. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
 
-    `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
+    Any thread may call `count_now`. Segments are counted independently of each other, so rewards do not wait for
+    predictions. `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
     """
 
-    def __init__(self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES) -> None:
+    def __init__(
+        self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES, settled: Settled = ignore_results
+    ) -> None:
         self.behind_bytes = 0
         self.failures = 0
         self._store = store
+        self._rewards = RewardCounter(store, settled)
         self._spool = spool
         self._most_bytes = self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
@@ -120,6 +127,24 @@ class LogCounter:
             return False
         return True
 
+    @property
+    def trouble(self) -> str:
+        """Why the store did not answer when it was asked last, or empty."""
+        return self._outage.trouble
+
+    def count_now(self, path: Path) -> None:
+        """Count a segment up to where its file ends now. It may be written at the same time.
+
+        Raises:
+            StoreUnavailable: the store does not answer. `tick` tries again.
+            OSError: the segment cannot be read.
+        """
+        try:
+            self._count(path)
+        except StoreUnavailable as error:
+            self._note_outage(error)
+            raise
+
     def deleted(self, path: Path) -> None:
         """Note that a segment is deleted. The next tick lets the store forget it."""
         with self._lock:
@@ -145,7 +170,9 @@ class LogCounter:
         more = True
         while more:
             with self._lock:
-                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()), size)
+                source = self._sources.setdefault(path.name, _Source())
+            with source.lock:
+                more = self._count_piece(path, source, size)
 
     def _count_piece(self, path: Path, source: _Source, size: int) -> bool:
         """Count one piece. Return True if there may be another one before `size`."""
@@ -156,7 +183,7 @@ class LogCounter:
             source.certain = True
         try:
             piece = self._read(path, source)
-            added = tally(source.contexts, piece.records)
+            tallied = tally_piece(piece, source.contexts, source.reward_contexts)
         except (OSError, MemoryError):  # no fault of the segment
             raise
         except Exception as error:  # noqa: BLE001  # damaged bytes may raise anything; the shipper sets such a segment aside
@@ -169,7 +196,7 @@ class LogCounter:
             return False
         source.certain = False  # until the store has replied
         try:
-            source.end = self._store.count(path.name, source.end, piece.end, added)
+            source.end = self._rewards.add(path.name, source.end, tallied)
         except StoreUnavailable:
             self._piece_bytes = max(self._piece_bytes // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
             raise

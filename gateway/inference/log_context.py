@@ -43,6 +43,7 @@ def log_context(
         against_version=against.version if against else "",
         has_fallback=isinstance(arm, Arm) and bool(route.fallbacks[route.arms.index(arm)]),
         categories=tuple(spec.name for spec in text_inputs(manifest.signature)) if manifest else (),
+        metrics=route.metrics,
     )
 
 

@@ -34,6 +34,7 @@ SHED = "pointsman_shed"
 ABORTS = "pointsman_aborts"
 SHADOW_DROPPED = "pointsman_shadow_dropped"
 REGISTRY_COPIED = "pointsman_registry_versions"
+REWARDS = "pointsman_rewards"
 
 COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
@@ -41,6 +42,7 @@ COUNTERS = {
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
+    REWARDS: Counted("Rewards that were sent, by what became of them.", ("route", "metric", "result")),
     REGISTRY_COPIED: Counted("Versions that were copied from a remote registry, or could not be.", ("outcome",)),
 }
 
@@ -50,6 +52,7 @@ STALE = "pointsman_snapshot_stale_seconds"
 WARNED = "pointsman_routes_with_warnings"
 UNCOUNTED = "pointsman_uncounted_bytes"
 P_VALUE = "pointsman_guardrail_p_value"
+REWARDS_SILENT = "pointsman_rewards_silent"
 REGISTRY_REACHABLE = "pointsman_registry_reachable"
 REGISTRY_STALE = "pointsman_registry_stale_seconds"
 REGISTRY_COPY_BYTES = "pointsman_registry_copy_bytes"
@@ -65,6 +68,11 @@ GAUGES = {
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),
     REGISTRY_COPY_BYTES: Measured("Size of this machine's copy of a remote registry.", Merge.NEWEST),
     REGISTRY_GONE: Measured("Versions that are needed here and that the remote registry has no more.", Merge.NEWEST),
+    REWARDS_SILENT: Measured(
+        "1 while decisions of an arm lack the rewards that are to be expected; otherwise it is not there.",
+        Merge.NEWEST,
+        ("route", "metric", "arm"),
+    ),
     P_VALUE: Measured(
         "The probability of as much evidence against an arm if it were not worse than allowed.",
         Merge.NEWEST,

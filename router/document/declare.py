@@ -32,7 +32,15 @@ def first_document(spec: RouteSpec, at_s: float, named: Mapping[str, Candidate])
     state = None if spec.rollout is None else RolloutState()
     bound, _ = declared_bindings(None, spec, named)
     slots = allocate(_declared_slots(spec))
-    return Document(version=1, spec=spec, slots=slots, rollout=state, trial_s=at_s, bound=bound)
+    return Document(
+        version=1,
+        spec=spec,
+        slots=slots,
+        rollout=state,
+        trial_s=at_s,
+        bound=bound,
+        declared_us=round(at_s * 1_000_000),
+    )
 
 
 def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[str, Candidate]) -> Document:

@@ -85,8 +85,8 @@ class Document:
     """The versioned state of one route. Versions start at 1 and have no gaps.
 
     Guardrails look at requests since `trial_version`, which was written at `trial_s` (seconds since the epoch). `bound`
-    has the version of each arm, and of each shadow of its own, whose reference names an alias. Documents from before
-    decision 023 have none.
+    has the version of each arm, and of each shadow of its own, whose reference names an alias. `declared_us` is when
+    the route was first declared (since the epoch): its life. After its store was lost it is at version 1 again.
     """
 
     version: int
@@ -98,6 +98,7 @@ class Document:
     trial_s: float = 0.0
     bound: Mapping[str, Candidate] = field(default_factory=dict)
     followed: Mapping[str, Followed] = field(default_factory=dict)
+    declared_us: int = 0
 
     @property
     def active_shadows(self) -> tuple[ShadowSpec, ...]:
@@ -134,6 +135,7 @@ def to_dict(document: Document) -> dict[str, Any]:
         "spec": unparse_spec(document.spec),
         "slots": {arm: [list(run) for run in runs] for arm, runs in document.slots.items()},
         "trial": [document.trial_version, document.trial_s],
+        "declared_us": document.declared_us,
     }
     state = document.rollout
     if state is not None:
@@ -152,9 +154,8 @@ def to_dict(document: Document) -> dict[str, Any]:
             for name, each in document.followed.items()
         }
     if document.quarantine:
-        stored["quarantine"] = [
-            [each.model, each.version, each.digest, each.at_s, each.why] for each in document.quarantine
-        ]
+        held = document.quarantine
+        stored["quarantine"] = [[each.model, each.version, each.digest, each.at_s, each.why] for each in held]
     return stored
 
 
@@ -176,6 +177,7 @@ def from_dict(raw: Mapping[str, Any]) -> Document:
             trial_s=float(trial_s),
             bound=_bound(raw),
             followed={_text(name): _followed(each) for name, each in raw.get("followed", {}).items()},
+            declared_us=_whole(raw.get("declared_us", 0)),
         )
     except (Rejected, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Corrupt(f"A stored document cannot be read: {error!r}.") from error

@@ -6,6 +6,7 @@ from dataclasses import replace
 from router.document.document import Candidate, Document, QuarantinedVersion
 from router.errors import Rejected
 from router.refusals import short_repr
+from router.spec.spec import ShadowSpec
 
 
 def find_quarantined(document: Document, model: str, digest: str) -> QuarantinedVersion | None:
@@ -14,6 +15,12 @@ def find_quarantined(document: Document, model: str, digest: str) -> Quarantined
         if (each.model, each.digest) == (model, digest):
             return each
     return None
+
+
+def is_held(document: Document, shadow: ShadowSpec, digest: str) -> bool:
+    """Return True if the version of a shadow is in quarantine on this route. Such a shadow gets no request."""
+    ref = shadow.ref if shadow.arm is None else document.spec.arms[shadow.arm]
+    return ref is not None and find_quarantined(document, ref.model, digest) is not None
 
 
 def add_to_quarantine(document: Document, *, model: str, candidate: Candidate, at_s: float, why: str) -> Document:

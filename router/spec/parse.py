@@ -17,8 +17,9 @@ from router.refusals import check_keys, short_repr
 from router.spec.condition import check_condition
 from router.spec.parse_check import parse_check
 from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
-from router.spec.parse_guardrails import parse_guardrails
+from router.spec.parse_guardrails import check_metrics, parse_guardrails
 from router.spec.parse_limits import check_limits, parse_limits
+from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
 from router.spec.references import parse_name, parse_ref
@@ -31,7 +32,7 @@ PLACEMENTS = ("replica", "process", "dedicated")
 
 _KEYS = (
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
-    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "check",
+    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "check", "metrics",
 )  # fmt: skip
 _KINDS = ("split", "rollout")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
@@ -80,6 +81,7 @@ def parse_spec(raw: object) -> RouteSpec:
         holdout=None if raw.get("holdout") is None else parse_holdout(raw["holdout"], seed),
         require_tags=parse_required_tags(raw.get("require_tags")),
         check=parse_check(raw.get("check")),
+        metrics=parse_metrics(raw.get("metrics")),
     )
     _check_together(spec)
     return spec
@@ -96,6 +98,7 @@ def _check_together(spec: RouteSpec) -> None:
             )
     if spec.guardrails and not spec.guarded_arms:
         raise Rejected("guardrails compare the other arms with the fallback, but this route has no other arm.")
+    check_metrics(spec.guardrails, spec.metrics)
     limit = (spec.limits or {}).get(trusted or "")
     if spec.guardrails and limit is not None and limit.ceiling < BUCKETS:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")

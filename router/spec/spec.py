@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from router.draw.layers import Holdout, Layer
+from router.spec.metric import MetricSpec
 
 DEFAULT_ALPHA = Fraction(1, 100)
 
@@ -64,6 +65,7 @@ class GuardrailKind(StrEnum):
     SLOWER_THAN = "slower_than"  # requests that took longer than a threshold
     MISSING_OUTPUTS = "missing_outputs"  # answers with a value missing
     DISAGREEMENT = "disagreement"  # answers that differ from the stable arm's to the same request
+    REWARD = "reward"  # how far decisions fall short of the largest value of a metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Guardrail:
     """A rate that must not get worse. It may exceed the rate of the other arms by `margin`.
 
     A disagreement has no other arms to compare with. There `margin` is the rate that is allowed, `sample_slots` of the
-    requests are compared, and predictions agree if they differ by at most `tolerance`.
+    requests are compared, and predictions agree if they differ by at most `tolerance`. The mean of a `metric` may be
+    lower by `margin` of its range.
     """
 
     kind: GuardrailKind
@@ -79,6 +82,7 @@ class Guardrail:
     slower_than_us: int = 0
     sample_slots: int = 0
     tolerance: float = 0.0
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class RouteSpec:
     - `placement` overrides the placement that the versions declare.
     - `alpha` bounds the probability that any of the guardrails is wrong.
     - `check` says what a version is asked before an alias leads to it.
+    - `metrics` are what callers may report of a decision. With any, the route answers decision tokens.
     - `require_tags` are the tags that a version must have in the registry before an alias leads to it.
     """
 
@@ -158,6 +163,7 @@ class RouteSpec:
     holdout: Holdout | None = None
     require_tags: Mapping[str, str] | None = None
     check: CheckSpec | None = None
+    metrics: tuple[MetricSpec, ...] = ()
 
     @property
     def aliases(self) -> dict[str, ArmRef]:

@@ -10,6 +10,7 @@ from typing import Any
 from router.draw.assignment import BUCKETS
 from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
+from router.spec.parse_metrics import unparse_metrics
 from router.spec.spec import (
     DEFAULT_ALPHA,
     CheckSpec,
@@ -45,6 +46,7 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
         "seed": spec.seed != spec.route and spec.seed,
         "require_tags": dict(spec.require_tags or {}),
         "check": spec.check and _unparse_check(spec.check),
+        "metrics": unparse_metrics(spec.metrics),
     }
     return required | {key: value for key, value in optional.items() if value}
 
@@ -97,6 +99,8 @@ def _unparse_guardrail(guardrail: Guardrail) -> dict[str, Any]:
     margin = format_share(guardrail.margin)
     if guardrail.kind is GuardrailKind.SLOWER_THAN:
         return {str(guardrail.kind): format_duration(guardrail.slower_than_us / 1e6), "worse_by": margin}
+    if guardrail.kind is GuardrailKind.REWARD:
+        return {str(guardrail.kind): {"metric": guardrail.metric, "worse_by": margin}}
     if guardrail.kind is not GuardrailKind.DISAGREEMENT:
         return {str(guardrail.kind): {"worse_by": margin}}
     options: dict[str, Any] = {"above": margin}

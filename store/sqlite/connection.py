@@ -56,6 +56,30 @@ CREATE TABLE IF NOT EXISTS group_sums (
     value INTEGER NOT NULL,
     PRIMARY KEY (route, bucket_s, policy_version, arm, model_version, against, name, against_version, unit_group)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reward_sums (
+    route TEXT NOT NULL,
+    unit_group INTEGER NOT NULL,
+    length_s INTEGER NOT NULL,
+    bucket_s INTEGER NOT NULL,
+    policy_version INTEGER NOT NULL,
+    arm TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    decisions INTEGER NOT NULL,
+    rewarded INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    squares INTEGER NOT NULL,
+    PRIMARY KEY (route, unit_group, length_s, bucket_s, policy_version, arm, model_version, metric)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcomes (
+    route TEXT NOT NULL,
+    declared_us INTEGER NOT NULL,
+    decision_id TEXT NOT NULL,
+    content BLOB NOT NULL,
+    kept_until_s INTEGER NOT NULL,
+    PRIMARY KEY (route, declared_us, decision_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outcomes_by_end ON outcomes (kept_until_s);
 """
 _IDENTIFY = """
 INSERT INTO identity (one, name)

@@ -22,6 +22,7 @@ from router.spec.spec import (
     Starts,
     Step,
 )
+from tests.support.metric_specs import metric_specs
 
 YEAR_US = 365 * 86_400 * 1_000_000
 TARGETS = (
@@ -93,19 +94,23 @@ def fallbacks(draw: st.DrawFn, arms: list[str]) -> dict[str, str] | None:
 
 
 @st.composite
-def guardrails(draw: st.DrawFn) -> tuple[Guardrail, ...]:
+def guardrails(draw: st.DrawFn, numbers: list[str]) -> tuple[Guardrail, ...]:
     kinds = draw(st.lists(st.sampled_from(GuardrailKind), max_size=4))
     margin = decimals(Fraction(1, 1000), Fraction(999, 1000))
     made = {}
     for kind in kinds:
+        if kind is GuardrailKind.REWARD and not numbers:
+            continue
+        metric = draw(st.sampled_from(numbers)) if kind is GuardrailKind.REWARD else ""
         is_slow, is_flip = kind is GuardrailKind.SLOWER_THAN, kind is GuardrailKind.DISAGREEMENT
         threshold_us = draw(st.integers(1, YEAR_US)) if is_slow else 0
-        made[kind, threshold_us] = Guardrail(
+        made[kind, threshold_us, metric] = Guardrail(
             kind=kind,
             margin=draw(margin),
             slower_than_us=threshold_us,
             sample_slots=draw(slots) if is_flip else 0,
             tolerance=draw(tolerances) if is_flip else 0.0,
+            metric=metric,
         )
     return tuple(made.values())
 
@@ -159,6 +164,8 @@ def specs(draw: st.DrawFn) -> RouteSpec:
     }
     has_others = trusted is not None and len(arms) > 1
     start = draw(st.integers(0, PLACES - 1))
+    reported = draw(st.just(()) | metric_specs())
+    numbers = [each.name for each in reported if not each.is_label]
     layer = Layer(draw(names), start / PLACES, draw(st.integers(start + 1, PLACES)) / PLACES)
     return RouteSpec(
         route=route,
@@ -172,7 +179,7 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         deadline_s=draw(st.none() | durations()),
         batch_wait_s=draw(st.none() | durations(1_000_000)),
         placement=draw(st.none() | st.sampled_from(PLACEMENTS)),
-        guardrails=draw(guardrails()) if has_others else (),
+        guardrails=draw(guardrails(numbers)) if has_others else (),
         alpha=draw(st.just(DEFAULT_ALPHA) | decimals(Fraction(1, 10_000), Fraction(1, 5))),
         shadows=draw(shadows(of_arms)),
         limits=draw(st.none() | limits(least, rollout is None, trusted)) or None,
@@ -180,4 +187,5 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         layer=draw(st.none() | st.just(layer)) if trusted else None,
         holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if trusted else None,
         require_tags=draw(st.none() | st.dictionaries(seeds, seeds, min_size=1, max_size=3)),
+        metrics=reported,
     )

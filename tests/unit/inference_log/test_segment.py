@@ -211,7 +211,7 @@ def test_a_frame_that_is_being_written_is_there_when_it_is_whole(look, make_cont
         content = whole[:written] + b"\0" * (
             len(whole) - written + 50
         )  # space is allocated before the frame is written
-        assert look(content, before, 4096) == SegmentRange({}, [], before)
+        assert look(content, before, 4096) == SegmentRange({}, [], before, {}, [])
     assert [record.writer_seq for record in look(whole, before, 4096).records] == [1]
 
 

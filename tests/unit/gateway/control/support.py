@@ -4,7 +4,7 @@ import os
 import random
 import threading
 from collections import Counter as Multiset
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import take_seat
 from inference_log.writer import LogWriter
 from router.evidence.sums import SumKey, Sums
-from store.errors import StoreUnavailable
+from router.rewards.outcomes import DecisionKey
+from router.rewards.sums import RewardKey, RewardSum, merge_sums
+from store.errors import OutcomesChanged, StoreUnavailable
+from store.interface import NO_REWARDS, Rewarded
 
 NOON_US = 1_767_268_800_000_000
 GOOD = (np.array([1], "<i8").tobytes(), np.array([0.25, 0.75], "<f4").tobytes())
@@ -80,23 +83,36 @@ class MemorySums:
     def __init__(self) -> None:
         self.ends: dict[str, int] = {}
         self.added: Multiset[SumKey] = Multiset()
+        self.rewards: dict[str, dict[RewardKey, RewardSum]] = {}
+        self.kept: dict[DecisionKey, bytes] = {}
         self.asked: list[str] = []
         self.before_write: Callable[[], None] = lambda: None
         self.after_write: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
 
-    def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
+    def count(
+        self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> int:
         """See `Store.count`."""
         self.asked.append("count")
         self.before_write()
         with self._lock:
             ends = self.ends.get(source, 0)
             if ends == before:
+                if any(self.kept.get(each.key, b"") != each.before for each in rewarded.outcomes):
+                    raise OutcomesChanged
+                self.kept |= {each.key: each.after for each in rewarded.outcomes}
+                self.rewards = merge_sums(self.rewards, rewarded.sums)
                 ends = self.ends[source] = after
                 for sums in added.values():
                     self.added.update(sums)
         self.after_write()
         return ends
+
+    def outcomes(self, keys: Sequence[DecisionKey]) -> Sequence[bytes]:
+        """See `Store.outcomes`."""
+        self.asked.append("outcomes")
+        return [self.kept.get(key, b"") for key in keys]
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

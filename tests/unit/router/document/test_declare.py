@@ -31,6 +31,7 @@ def test_a_first_rollout_is_ready_and_its_candidate_has_nothing(ready):
         slots={"stable": ((0, 10_000),), "canary": ()},
         rollout=RolloutState(),
         trial_s=T0,
+        declared_us=round(T0 * 1_000_000),
     )
 
 

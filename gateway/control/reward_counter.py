@@ -1,0 +1,94 @@
+"""Adds what a piece of a segment counts to the store, with the rewards in it, in one step.
+
+A reward changes what is kept of the outcomes of its decision, and the sums by the difference. Other machines may change
+the same outcomes at the same time. Then the store adds nothing, and the outcomes are read and weighed again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from inference_log.exposures import tally_exposures
+from inference_log.record import Context, Reward, RewardContext
+from inference_log.reward_tally import Result, decision_keys, tally_late, weigh
+from inference_log.segment import SegmentRange
+from inference_log.tally import tally
+from router.evidence.sums import SumKey, Sums
+from router.rewards.outcomes import DecisionKey
+from router.rewards.sums import RewardSums, merge_sums
+from store.errors import OutcomesChanged, StoreUnavailable
+from store.interface import Rewarded, Store
+
+_TRIES = 20
+
+Settled = Callable[[str, Sequence[Reward], Sequence[tuple[Result, str]]], None]
+"""Called with a segment's name, rewards of it that are counted now, and what became of each."""
+
+
+def ignore_results(_: str, __: Sequence[Reward], ___: Sequence[tuple[Result, str]]) -> None:
+    """Do nothing: no caller waits for the results."""
+
+
+class Tallied(NamedTuple):
+    """What a piece of a segment adds, as far as its own entries say, and its rewards."""
+
+    end: int
+    sums: Mapping[str, Sums]
+    begun: Mapping[str, RewardSums]
+    rewards: Sequence[Reward]
+    contexts: Mapping[int, RewardContext]
+    keys: Sequence[DecisionKey]
+
+
+def tally_piece(
+    piece: SegmentRange, contexts: Mapping[int, Context], reward_contexts: Mapping[int, RewardContext]
+) -> Tallied:
+    """Return what a piece adds.
+
+    Raises:
+        Exception: of any kind, if the piece holds what no writer of ours has written.
+    """
+    return Tallied(
+        piece.end,
+        _merged(tally(contexts, piece.records), tally_late(reward_contexts, piece.rewards)),
+        tally_exposures(contexts, piece.records),
+        piece.rewards,
+        reward_contexts,
+        decision_keys(reward_contexts, piece.rewards),
+    )
+
+
+def _merged(first: dict[str, dict[SumKey, int]], second: Mapping[str, Sums]) -> Mapping[str, Sums]:
+    """Return sums of different names by route, together."""
+    for route, sums in second.items():
+        first.setdefault(route, {}).update(sums)
+    return first
+
+
+class RewardCounter:
+    """Adds pieces of segments to a store. `settled` is told what became of the rewards in them."""
+
+    def __init__(self, store: Store, settled: Settled = ignore_results) -> None:
+        self._store = store
+        self._settled = settled
+
+    def add(self, source: str, before: int, tallied: Tallied) -> int:
+        """Count a piece that begins at `before`. Return where the counted part of the source ends now.
+
+        Raises:
+            StoreUnavailable: the store does not answer, or the outcomes change too often.
+        """
+        _, sums, begun, rewards, contexts, keys = tallied
+        if not rewards:
+            return self._store.count(source, before, tallied.end, sums, Rewarded(begun))
+        for _ in range(_TRIES):
+            outcomes = dict(zip(keys, self._store.outcomes(keys), strict=True))
+            weighed = weigh(contexts, rewards, outcomes)
+            rewarded = Rewarded(merge_sums(begun, weighed.added), weighed.changes)
+            try:
+                ends = self._store.count(source, before, tallied.end, sums, rewarded)
+            except OutcomesChanged:
+                continue
+            if ends == tallied.end:
+                self._settled(source, rewards, weighed.results)
+            return ends
+        raise StoreUnavailable("The outcomes of the same decisions are changed by many machines at once.")

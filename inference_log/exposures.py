@@ -1,0 +1,68 @@
+"""Counting decisions of which rewards may come: those whose arm was drawn and has answered.
+
+A decision counts when it is made, with the default of each metric, and its rewards add the difference
+(`inference_log.reward_tally`). Both take the time bucket from when the request arrived.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from inference_log.record import Context, Record
+from inference_log.tally import DRAWN
+from router.evidence.sums import group_of
+from router.rewards.buckets import bucket_s, length_s
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, combine, exposure
+from router.spec.metric import MetricSpec
+
+
+def tally_exposures(
+    contexts: Mapping[int, Context], records: Iterable[Record]
+) -> dict[str, dict[RewardKey, RewardSum]]:
+    """Return the sums of rewards that the records of one segment begin, by route.
+
+    Raises:
+        KeyError: a record refers to a context that is not in `contexts`.
+    """
+    added: dict[str, dict[RewardKey, RewardSum]] = defaultdict(dict)
+    for number, decisions in _decisions(contexts, records).items():
+        context = contexts[number]
+        for metric in context.metrics:
+            for (start_s, group, latency_us), count in _counted(metric, decisions).items():
+                key = RewardKey(
+                    start_s,
+                    length_s(metric),
+                    context.policy_version,
+                    context.arm,
+                    context.model_version,
+                    metric.name,
+                    group,
+                )
+                begun = exposure(metric, context.metrics, latency_us)
+                more = RewardSum(*(count * each for each in begun))
+                of_route = added[context.route]
+                of_route[key] = combine(of_route[key], more) if key in of_route else more
+    return dict(added)
+
+
+def _decisions(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[int, list[Record]]:
+    """Return the records of decisions that may get rewards, by context."""
+    found = defaultdict(list)
+    for record in records:
+        context = contexts[record.context]
+        if context.metrics and context.role == "primary" and record.outcome == "ok" and record.reason in DRAWN:
+            found[record.context].append(record)
+    return found
+
+
+def _counted(metric: MetricSpec, decisions: Iterable[Record]) -> Counter[tuple[int, int, int]]:
+    """Return how many decisions there are by time bucket, group and, if the metric needs it, latency."""
+    counted: Counter[tuple[int, int, int]] = Counter()
+    if metric.is_label:
+        return counted
+    for record in decisions:
+        start_s = bucket_s(record.event_us - record.latency_us, metric)
+        latency_us = record.latency_us if metric.needs_latency else 0
+        counted[start_s, NO_GROUP, latency_us] += 1
+        if record.unit_hash is not None:
+            counted[start_s, group_of(record.unit_hash), latency_us] += 1
+    return counted
