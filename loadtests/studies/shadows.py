@@ -75,7 +75,7 @@ def _prepare(work: Path) -> Launch:
             _publish(home / "models" / _slug(name) / "1", manifest, pickle.dumps(model))
         routes.append(_route(name, "cancer:2" if model is None else f"{_slug(name)}:1"))
     (work / "routes.yaml").write_text(yaml.safe_dump_all(routes))
-    port, grpc_port = _free_port(), _free_port()
+    port, grpc_port = free_port(), free_port()
     return Launch(
         name="ours-uvicorn",
         port=port,
@@ -151,7 +151,8 @@ def _slug(name: str) -> str:
     return name.replace(" ", "-")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
