@@ -146,7 +146,8 @@ class Observer:
         now_s: float,
     ) -> tuple[GuardrailFinding, ...]:
         """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
-        weights = self._weights_since(document, {key.policy_version for key in totals})
+        counted_sums = (totals, *(counts.totals for counts in rewards.values()))
+        weights = self._weights_since(document, {key.policy_version for sums in counted_sums for key in sums})
         found: tuple[GuardrailFinding, ...] = ()
         for every_s in (GROUPS_EVERY_S, GROUPS_AWAITED_EVERY_S):
             groups = self._group_sums(document, now_s, every_s) if document.spec.unit is not None else _NO_GROUPS
