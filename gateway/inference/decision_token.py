@@ -73,23 +73,15 @@ def seal(decision: Decision, keys: TokenKeys) -> str:
     Raises:
         ValueError: the context is so long that the token would have more than 512 characters.
     """
-    name, arm, propensity = _route_hash(decision.route), decision.arm.encode(), decision.propensity
-    body = _BODY.pack(
-        name,
-        decision.declared_us,
-        decision.policy_version,
-        decision.decided_us,
-        decision.latency_us,
-        _NOT_DRAWN if propensity is None else round(propensity * BUCKETS),
-        decision.group,
-        len(arm),
-    )
-    day = decision.decided_us // _DAY_US & 0xFFFF  # in range whatever the clock says
-    nonce = bytes.fromhex(decision.decision_id)
-    head = _HEAD.pack(VERSION, keys.sealing, day) + nonce
-    text = _encode(head + keys.cipher(keys.sealing, day).encrypt(nonce, body + arm + decision.context, head))
+    decision_id, route, declared_us, policy_version, arm, propensity, decided_us, latency_us, group, context = decision
+    slots = _NOT_DRAWN if propensity is None else round(propensity * BUCKETS)
+    body = _BODY.pack(_route_hash(route), declared_us, policy_version, decided_us, latency_us, slots, group, len(arm))
+    day = decided_us // _DAY_US & 0xFFFF  # in range whatever the clock says
+    key_id, nonce = keys.sealing, bytes.fromhex(decision_id)
+    head = _HEAD.pack(VERSION, key_id, day) + nonce
+    text = _encode(head + keys.cipher(key_id, day).encrypt(nonce, body + arm.encode() + context, head))
     if len(text) > MAX_CHARS:
-        raise ValueError(f"A context of {len(decision.context)} bytes is too long for a decision token.")
+        raise ValueError(f"A context of {len(context)} bytes is too long for a decision token.")
     return text
 
 
