@@ -2,7 +2,7 @@
 
 One replica without Ray, whose store is a redis-server, gets predictions in an open loop. In every other measurement,
 batches of 1,000 rewards come as well, each of which counts. It needs h2load and redis-server.
-`python -m loadtests.studies.rewards [--per-second N] [--rounds N] [--json]`.
+`python -m loadtests.studies.rewarded_predictions [--per-second N] [--rounds N] [--json]`.
 """
 
 import itertools
