@@ -144,7 +144,7 @@ def _decode(content: bytes) -> _Outcomes:
     """Return the outcomes that were kept. Those that are damaged are none: the store must not hold up the count."""
     try:
         kept = _decode_outcomes(content) if content else {}
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     return {
         metric: {event: Report(*report) for event, report in of_metric.items()} for metric, of_metric in kept.items()
