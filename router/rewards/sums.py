@@ -86,6 +86,17 @@ def combine(first: RewardSum, second: RewardSum) -> RewardSum:
     )
 
 
+def with_totals(sums: RewardSums) -> dict[RewardKey, RewardSum]:
+    """Return sums together with those over all time (bucket 0) to which they add up. Leave out those of nothing."""
+    added: dict[RewardKey, RewardSum] = {}
+    for key, value in sums.items():
+        whole = RewardKey(0, *key[1:])
+        added[whole] = combine(added[whole], value) if whole in added else value
+        if key.bucket_s:
+            added[key] = value
+    return {key: value for key, value in added.items() if any(value)}
+
+
 def merge_sums(
     first: Mapping[str, RewardSums], second: Mapping[str, RewardSums]
 ) -> dict[str, dict[RewardKey, RewardSum]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import DecisionKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
 from store.codec import clamp, decode, encode_sum_key
 from store.counted import VERSIONS_READ
 from store.interface import ReadRewards
@@ -53,17 +53,14 @@ class RedisRewards(RedisConnection):
 
 
 def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, str]]:
-    """Yield the integers of each sum twice, with their hash and key: for its bucket, and for all time (bucket 0)."""
+    """Yield the integers of each sum with their hash and key, also of those over all time (bucket 0)."""
     places: dict[tuple[str, bool, int, int], SumHash] = {}
     for route, sums in added.items():
-        for key, value in sums.items():
-            if any(value):
-                integers = " ".join([str(clamp(each)) for each in value])
-                for bucket_s in {0, key.bucket_s}:
-                    score = bucket_s or key.policy_version
-                    wanted = (route, key.group != NO_GROUP, key.length_s if bucket_s else 0, score)
-                    place = places.get(wanted) or places.setdefault(wanted, _place(names, *wanted))
-                    yield place, encode_sum_key(key._replace(bucket_s=bucket_s)), integers
+        for key, value in with_totals(sums).items():
+            length_s, score = (key.length_s, key.bucket_s) if key.bucket_s else (0, key.policy_version)
+            wanted = (route, key.group != NO_GROUP, length_s, score)
+            place = places.get(wanted) or places.setdefault(wanted, _place(names, *wanted))
+            yield place, encode_sum_key(key), " ".join([str(clamp(each)) for each in value])
 
 
 def _place(names: KeyNames, route: str, by_group: bool, length_s: int, score: int) -> SumHash:

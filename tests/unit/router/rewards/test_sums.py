@@ -16,6 +16,7 @@ from router.rewards.sums import (
     in_units,
     merge_sums,
     millionths,
+    with_totals,
 )
 from router.spec.metric import Aggregate, MetricSpec
 from tests.support.metric_specs import metric_specs, values
@@ -123,3 +124,17 @@ def test_sums_of_two_additions_are_added_up_by_route():
     }
     assert merge_sums(first, second) == merge_sums(second, first) == expected
     assert first == {"a": {one: clicks(1), two: clicks(2)}, "b": {one: clicks(3)}}
+
+
+def test_sums_of_buckets_add_up_to_those_over_all_time():
+    other = reward_key(10)._replace(arm="stable")
+    sums = {reward_key(10): clicks(1), reward_key(20): clicks(2), reward_key(0): clicks(4), other: clicks(8)}
+    assert with_totals(sums) == {
+        **sums,
+        reward_key(0): clicks(7),
+        other._replace(bucket_s=0): clicks(8),
+    }
+    opposite = RewardSum(*(-each for each in clicks(1)))
+    both = {reward_key(10): clicks(1), reward_key(20): opposite, reward_key(30): RewardSum(0, 0, 0, 0)}
+    assert with_totals(both) == {reward_key(10): clicks(1), reward_key(20): opposite}
+    assert with_totals({}) == {}
