@@ -1,7 +1,4 @@
-"""Sums of rewards, and outcomes of decisions, in Redis.
-
-A sum of rewards has a field for each of its integers. The field's name begins with the integer's letter (`_LETTERS`).
-"""
+"""Sums of rewards, and outcomes of decisions, in Redis. The integers of a sum are in one field, in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,7 +14,7 @@ from store.redis.sum_hash import SumHash
 
 _TOTALS_KEPT_S = 120 * 24 * 3600
 """How long the sums of a policy version are kept after the last reward: longer than any window."""
-_LETTERS = "".join(field[0] for field in RewardSum._fields)
+_INTEGERS = len(RewardSum._fields)
 _READ_AT_ONCE = 1000
 
 
@@ -74,21 +71,18 @@ def _place(names: KeyNames, route: str, by_group: bool, length_s: int, score: in
     else:
         index, listed, kept_s = names.reward_totals(route, by_group=by_group), VERSIONS_READ, _TOTALS_KEPT_S
     stem = names.stem(index)
-    return SumHash(f"{stem}{score}", index, score, listed, kept_s, stem, _LETTERS)
+    return SumHash(f"{stem}{score}", index, score, listed, kept_s, stem, _INTEGERS)
 
 
 def _sums(fields: Mapping[str, str]) -> RewardSums:
     """Return the sums in a hash. Leave out a sum of which anything is damaged."""
-    values: dict[str, dict[str, str]] = {}
-    for field, value in fields.items():
-        values.setdefault(field[1:], {})[field[:1]] = value
     found = {}
-    for text, integers in values.items():
+    for text, values in fields.items():
         key = decode(text, RewardKey)
-        if key is None or not set(integers) <= set(_LETTERS):
-            continue
         try:
-            found[key] = RewardSum(*(clamp(int(integers.get(letter, 0))) for letter in _LETTERS))
-        except ValueError:  # no integer
+            integers = [clamp(int(value)) for value in values.split(" ")]
+        except ValueError:
             continue
+        if key is not None and len(integers) == _INTEGERS:
+            found[key] = RewardSum(*integers)
     return found

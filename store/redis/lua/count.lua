@@ -5,7 +5,8 @@
 -- then per outcome that changes:
 --          outcome  string  what is kept of the outcomes of a decision; expires when it is of no use any more
 -- then per hash; it is for one time bucket or one policy version of one route, with or without groups of units:
---          sums     hash    key of the sum (JSON) -> integer; expires (below) after the last addition
+--          sums     hash    key of the sum (JSON) -> its integer, or integers with spaces between; expires (below) after
+--                           the last addition
 --          index    zset    the route's buckets, or its policy versions; expires likewise
 -- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  start of the range      ARGV[3]  its end
 -- ARGV[4]  seconds that a source is kept                ARGV[5]  seconds that `counted` is kept
@@ -16,12 +17,13 @@
 -- ARGV[8], [9] and [11] are lists in MessagePack, because thousands of arguments are slow to send:
 -- per outcome: length as it was read, length now, the time (seconds since the epoch) until which it is of use
 -- per hash: score in the index; how many members the index keeps (those with the highest score); seconds that both are
--- kept; what the hash's key has before the score, or '' if hashes that left the index are left to expire; '', or the
--- letters of the integers of each sum; number of sums; and per sum: key, and its integers as text with spaces between
+-- kept; what the hash's key has before the score, or '' if hashes that left the index are left to expire; how many
+-- integers a sum has; number of sums; and per sum: key, and its integers as text with spaces between
 --
 -- Returns {'ends', where the counted part of the source ends now}, {'changed'} or {'late'}.
 
 local FIRST_OUTCOME_KEY, KEYS_EACH, OUTCOME_EACH, HASH_EACH, TRIMMED_AT_ONCE = 3, 2, 3, 6, 100
+local EXACT, BORROWED = 2 ^ 52, ''
 
 -- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
@@ -56,22 +58,39 @@ if #routes > 0 then
   redis.call('EXPIRE', KEYS[2], ARGV[5])
 end
 
--- HINCRBY fails when a sum would overflow. Set it to the largest number instead. A damaged sum stays as it is.
-local function add_integer(sums, field, value)
+-- Add an integer to one in a hash, with 64 bits. HINCRBY fails when the sum would overflow. Set it to the largest number
+-- instead. A damaged sum stays as it is.
+local function add(sums, field, value)
   local added = redis.pcall('HINCRBY', sums, field, value)
   if type(added) == 'table' and added.err and string.find(added.err, 'overflow') then
     redis.call('HSET', sums, field, (value:sub(1, 1) == '-' and '-' or '') .. ARGV[6])
   end
 end
 
--- Add a sum of one integer or, with letters, of several: each has a field, whose name begins with the integer's letter.
-local function add(sums, letters, key, values)
-  if letters == '' then return add_integer(sums, key, values) end
-  local number = 0
+-- Return the sum of two integers that are texts. The numbers of Lua have 53 bits; for larger ones, borrow a field.
+local function plus(sums, one, other)
+  local first, second = tonumber(one), tonumber(other)
+  if math.abs(first) < EXACT and math.abs(second) < EXACT then return string.format('%.0f', first + second) end
+  redis.call('HSET', sums, BORROWED, one)
+  add(sums, BORROWED, other)
+  local sum = redis.call('HGET', sums, BORROWED)
+  redis.call('HDEL', sums, BORROWED)
+  return sum
+end
+
+-- Add several integers to those of one field. Reading thousands of sums takes half of the time and memory that it takes
+-- with a field for each integer. Damaged sums stay as they are.
+local function add_each(sums, field, values)
+  local known, added = redis.call('HGET', sums, field), {}
+  if not known then return redis.call('HSET', sums, field, values) end
+  local numbers = {}
+  for number in string.gmatch(known, '%S+') do numbers[#numbers + 1] = string.match(number, '^%-?%d+$') end
   for value in string.gmatch(values, '%S+') do
-    number = number + 1
-    if value ~= '0' then add_integer(sums, letters:sub(number, number) .. key, value) end
+    local number = numbers[#added + 1]
+    if not number then return end
+    added[#added + 1] = plus(sums, number, value)
   end
+  redis.call('HSET', sums, field, table.concat(added, ' '))
 end
 
 -- Remove what is beyond the members that an index keeps. The hash of a removed member has the name of this one up to
@@ -87,10 +106,10 @@ end
 local at = 1
 for key = FIRST_OUTCOME_KEY + #changes, #KEYS, KEYS_EACH do
   local sums, index = KEYS[key], KEYS[key + 1]
-  local score, kept, kept_s, stem, letters, count = unpack(hashes, at, at + HASH_EACH - 1)
+  local score, kept, kept_s, stem, integers, count = unpack(hashes, at, at + HASH_EACH - 1)
   at = at + HASH_EACH
   for sum = at, at + 2 * count - 1, 2 do
-    add(sums, letters, hashes[sum], hashes[sum + 1])
+    if integers == 1 then add(sums, hashes[sum], hashes[sum + 1]) else add_each(sums, hashes[sum], hashes[sum + 1]) end
   end
   at = at + 2 * count
   redis.call('EXPIRE', sums, kept_s)
