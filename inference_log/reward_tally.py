@@ -4,6 +4,7 @@ What is known of a decision's outcomes is kept as bytes, which `store.interface.
 time any more. Live sums, and sums that are rebuilt from the log, both come from here.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -161,6 +162,9 @@ def _decode(content: bytes) -> _Outcomes:
     try:
         kept = _decode_outcomes(content) if content else {}
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    values = [value for of_metric in kept.values() for _, _, value in of_metric.values()]
+    if not all(isinstance(value, str) or math.isfinite(value) for value in values):
         return {}
     return {
         metric: {event: Report(*report) for event, report in of_metric.items()} for metric, of_metric in kept.items()

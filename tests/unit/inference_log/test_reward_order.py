@@ -226,7 +226,16 @@ def test_outcomes_that_are_damaged_do_not_hold_up_the_count(content):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xc1", b"\x81\xa5click\x81\xa2e1\x93\xa3add\x01", b"\x81\xa1\xff\x80", b"\x80\x80", b"\x91\x01"]
+    "content",
+    [
+        b"\xc1",
+        b"\x81\xa5click\x81\xa2e1\x93\xa3add\x01",
+        b"\x81\xa1\xff\x80",
+        b"\x80\x80",
+        b"\x91\x01",
+        msgspec.msgpack.encode({"click": {"e1": ("add", 5, float("inf"))}}),
+        msgspec.msgpack.encode({"click": {"e1": ("add", 5, 1.0), "e2": ("add", 5, float("nan"))}}),
+    ],
 )
 def test_damaged_outcomes_are_none(content):
     key = DecisionKey("fraud", DECLARED_US, "d1")
