@@ -64,7 +64,8 @@ def difference(
     """Return what a change of the outcomes of a decision adds, by metric. Metrics that stay the same are left out."""
     added = {}
     for metric in metrics:
-        if metric.is_label:
+        names = metric.parts or (metric.name,)
+        if metric.is_label or all(before.get(name) is after.get(name) for name in names):
             continue
         old, new = (
             _sum(0, _is_rewarded(metric, outcomes), _value(metric, outcomes, latency_us, metrics))
@@ -77,7 +78,23 @@ def difference(
 
 def combine(first: RewardSum, second: RewardSum) -> RewardSum:
     """Return the sum of two."""
-    return RewardSum(*(one + other for one, other in zip(first, second, strict=True)))
+    return RewardSum(
+        first.decisions + second.decisions,
+        first.rewarded + second.rewarded,
+        first.total + second.total,
+        first.squares + second.squares,
+    )
+
+
+def with_totals(sums: RewardSums) -> dict[RewardKey, RewardSum]:
+    """Return sums together with those over all time (bucket 0) to which they add up. Leave out those of nothing."""
+    added: dict[RewardKey, RewardSum] = {}
+    for key, value in sums.items():
+        whole = RewardKey(0, *key[1:])
+        added[whole] = combine(added[whole], value) if whole in added else value
+        if key.bucket_s:
+            added[key] = value
+    return {key: value for key, value in added.items() if any(value)}
 
 
 def merge_sums(

@@ -1,13 +1,10 @@
-"""Sums of rewards, and outcomes of decisions, in Redis.
-
-A sum of rewards has a field for each of its integers. The field's name begins with the integer's letter (`_LETTERS`).
-"""
+"""Sums of rewards, and outcomes of decisions, in Redis. The integers of a sum are in one field, in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import DecisionKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
 from store.codec import clamp, decode, encode_sum_key
 from store.counted import VERSIONS_READ
 from store.interface import ReadRewards
@@ -17,7 +14,7 @@ from store.redis.sum_hash import SumHash
 
 _TOTALS_KEPT_S = 120 * 24 * 3600
 """How long the sums of a policy version are kept after the last reward: longer than any window."""
-_LETTERS = "".join(field[0] for field in RewardSum._fields)
+_INTEGERS = len(RewardSum._fields)
 _READ_AT_ONCE = 1000
 
 
@@ -52,46 +49,40 @@ class RedisRewards(RedisConnection):
         return found
 
 
-def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, int]]:
-    """Yield each integer of each sum twice, with its hash and field: for its bucket, and for all time (bucket 0)."""
+def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, str]]:
+    """Yield the integers of each sum with their hash and key, also of those over all time (bucket 0)."""
+    places: dict[tuple[str, bool, int, int], SumHash] = {}
     for route, sums in added.items():
-        for key, value in sums.items():
-            yield from _fields(_total(names, route, key), key._replace(bucket_s=0), value)
-            if key.bucket_s:
-                yield from _fields(_bucket(names, route, key), key, value)
+        for key, value in with_totals(sums).items():
+            length_s, score = (key.length_s, key.bucket_s) if key.bucket_s else (0, key.policy_version)
+            wanted = (route, key.group != NO_GROUP, length_s, score)
+            place = places.get(wanted) or places.setdefault(wanted, _place(names, *wanted))
+            yield place, encode_sum_key(key), " ".join([str(clamp(each)) for each in value])
 
 
-def _total(names: KeyNames, route: str, key: RewardKey) -> SumHash:
-    index = names.reward_totals(route, by_group=key.group != NO_GROUP)
-    stem, version = names.stem(index), key.policy_version
-    return SumHash(f"{stem}{version}", index, version, VERSIONS_READ, _TOTALS_KEPT_S, stem)
-
-
-def _bucket(names: KeyNames, route: str, key: RewardKey) -> SumHash:
-    index = names.reward_buckets(route, key.length_s, by_group=key.group != NO_GROUP)
-    stem, kept_s = names.stem(index), BUCKETS_KEPT * key.length_s
-    return SumHash(f"{stem}{key.bucket_s}", index, key.bucket_s, BUCKETS_KEPT, kept_s, stem)
-
-
-def _fields(place: SumHash, key: RewardKey, value: RewardSum) -> Iterator[tuple[SumHash, str, int]]:
-    text = encode_sum_key(key)
-    for letter, integer in zip(_LETTERS, value, strict=True):
-        if integer:
-            yield place, f"{letter}{text}", integer
+def _place(names: KeyNames, route: str, by_group: bool, length_s: int, score: int) -> SumHash:
+    """Return the hash of a time bucket or, without a length, that of a policy version."""
+    if length_s:
+        index, listed, kept_s = (
+            names.reward_buckets(route, length_s, by_group=by_group),
+            BUCKETS_KEPT,
+            BUCKETS_KEPT * length_s,
+        )
+    else:
+        index, listed, kept_s = names.reward_totals(route, by_group=by_group), VERSIONS_READ, _TOTALS_KEPT_S
+    stem = names.stem(index)
+    return SumHash(f"{stem}{score}", index, score, listed, kept_s, stem, _INTEGERS)
 
 
 def _sums(fields: Mapping[str, str]) -> RewardSums:
     """Return the sums in a hash. Leave out a sum of which anything is damaged."""
-    values: dict[str, dict[str, str]] = {}
-    for field, value in fields.items():
-        values.setdefault(field[1:], {})[field[:1]] = value
     found = {}
-    for text, integers in values.items():
+    for text, values in fields.items():
         key = decode(text, RewardKey)
-        if key is None or not set(integers) <= set(_LETTERS):
-            continue
         try:
-            found[key] = RewardSum(*(clamp(int(integers.get(letter, 0))) for letter in _LETTERS))
-        except ValueError:  # no integer
+            integers = [clamp(int(value)) for value in values.split(" ")]
+        except ValueError:
             continue
+        if key is not None and len(integers) == _INTEGERS:
+            found[key] = RewardSum(*integers)
     return found

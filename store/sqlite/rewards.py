@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from router.evidence.sums import GROUPS
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import KEPT_AT_LEAST_S, DecisionKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
 from store.codec import LARGEST_SUM, clamp
 from store.counted import VERSIONS_READ
 from store.errors import OutcomesChanged
@@ -106,6 +106,7 @@ def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded, now_s: float
     if rewarded.outcomes:
         soonest_s = int(now_s) + KEPT_AT_LEAST_S
         rows = [(*key, before, after, max(until_s, soonest_s)) for key, before, after, until_s in rewarded.outcomes]
+        rows.sort()  # so that neighbours in the table, and in its index, are written together
         for statement, those in (
             (_NEW_OUTCOME, [row for row in rows if not row[3]]),
             (_REPLACE_OUTCOME, [row for row in rows if row[3]]),
@@ -126,13 +127,10 @@ def delete_old_reward_sums(connection: sqlite3.Connection, now_s: float) -> None
 
 
 def _rows(added: Mapping[str, RewardSums]) -> Iterator[tuple[str | int, ...]]:
-    """Yield each sum twice: for its bucket, and for all time (bucket 0)."""
+    """Yield a row for each sum, also for those over all time (bucket 0)."""
     for route, sums in added.items():
-        for key, value in sums.items():
-            if any(value):
-                yield (route, *key, *map(clamp, value))
-                if key.bucket_s:
-                    yield (route, 0, *key[1:], *map(clamp, value))
+        for key, value in with_totals(sums).items():
+            yield (route, *key, *map(clamp, value))
 
 
 def _sums(rows: list[tuple[str, ...]]) -> RewardSums:

@@ -9,6 +9,7 @@ from redis.crc import key_slot
 
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import KEPT_AT_LEAST_S
+from router.rewards.sums import RewardSum
 from store.counted import VERSIONS_READ
 from store.interface import Rewarded, Store
 from store.open import open_store
@@ -112,29 +113,46 @@ def test_hashes_that_are_no_longer_listed_are_deleted(store, client, group):
     assert {key for key in names(client) if key.startswith(f"{prefix}rewards:fraud:")} == totals
 
 
+OWN = '[1800000000,10,1,"canary","17","click"]'
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("half a [", "5"),
-        ("", "5"),
-        ("t", "5"),
-        ('x[1800000000,10,1,"canary","17","click"]', "5"),
-        ('t[1800000000,10,1,"canary","17","click"]', "half"),
-        ('t[1800000000,10,1,"canary","17","click"]', "1.5"),
-        ('t[1800000000,10,1,"canary","17","click"]', ""),
-        ('t[1800000000,10,1,"canary",17,"click"]', "5"),
+        ("half a [", "5 5 5 5"),
+        ("", "5 5 5 5"),
+        ('[1800000000,10,1,"canary",17,"click"]', "5 5 5 5"),
+        (OWN, ""),
+        (OWN, "5"),
+        (OWN, "5 5 5"),
+        (OWN, "5 5 5 half"),
+        (OWN, "5 5 1.5 5"),
+        (OWN, "5 5 1e5 5"),
+        (OWN, "- 5 5 5"),
     ],
 )
 def test_a_sum_of_rewards_of_which_anything_is_damaged_is_left_out(store, client, field, value):
     other = reward_key(NOW_S)._replace(metric="revenue")
     store.count("segment", 0, 10, {}, Rewarded({"fraud": {reward_key(NOW_S): clicks(1), other: clicks(2)}}))
     client.hset(f"{{pointsman}}:rewards_in:10:fraud:{NOW_S}", field, value)
-    recent = store.reward_sums("fraud", 1, 0).recent
-    own = {} if field.endswith('"17","click"]') else {reward_key(NOW_S): clicks(1)}
-    assert recent == {other: clicks(2), **own}
+    own = set() if field == OWN else {reward_key(NOW_S)}
+    assert store.reward_sums("fraud", 1, 0).recent == {other: clicks(2), **dict.fromkeys(own, clicks(1))}
     store.count("segment", 10, 20, {}, Rewarded({"fraud": {reward_key(NOW_S): clicks(1), other: clicks(2)}}))
     recent = store.reward_sums("fraud", 1, 0).recent  # what is damaged stays so, and the others grow
-    assert recent == {other: clicks(4), **{key: clicks(2) for key in own}}
+    assert recent == {other: clicks(4), **dict.fromkeys(own, clicks(2))}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bits", [51, 52, 53, 62])
+def test_sums_of_rewards_have_64_bits(store, client, bits, sign):
+    """The numbers of Lua have 53."""
+    value = RewardSum(1, 2**bits - 1, sign * (2**bits + 1), -sign * (2**bits - 3))
+    more = RewardSum(0, 2**bits - 7, sign, sign * 2**bits)
+    for at, each in enumerate((value, more)):
+        store.count("segment", at, at + 1, {}, Rewarded({"fraud": {reward_key(NOW_S): each}}))
+    expected = RewardSum(1, 2 ** (bits + 1) - 8, sign * (2**bits + 2), sign * 3)
+    assert store.reward_sums("fraud", 1, 0) == ({reward_key(0): expected}, {reward_key(NOW_S): expected})
+    assert client.hlen(f"{{pointsman}}:rewards_in:10:fraud:{NOW_S}") == 1
 
 
 def test_every_key_of_rewards_is_in_one_slot_of_a_cluster(store, client):
