@@ -15,7 +15,8 @@ from router.evidence.reward_counts import ReadSums, RewardCounts, reward_counts
 from router.evidence.strata import Counted
 from router.evidence.sums import REQUESTS, SumKey, Sums
 from router.evidence.units import GroupCounts, by_group
-from store.interface import ReadRewards, Store
+from router.spec.spec import RouteSpec
+from store.interface import Store
 
 RECENT_S = 3600
 """How far back sums are read by time bucket."""
@@ -30,6 +31,8 @@ GROUPS_EVERY_S = 10.0
 GROUPS_AWAITED_EVERY_S = 1.0
 REWARDS_EVERY_S = 5.0
 """How often the sums of rewards are read."""
+REWARDS_BY_GROUP_EVERY_S = 60.0
+"""How often those by group are read: 64 times as many, of decisions that have matured and so change little."""
 
 
 class Observation(NamedTuple):
@@ -53,7 +56,7 @@ class _Groups(NamedTuple):
     recent: GroupCounts
 
 
-_NOTHING_READ = ReadRewards({}, {})
+_NO_SUMS = ReadSums({}, {})
 _NO_GROUPS = _Groups(float("-inf"), 0, {}, {})
 
 
@@ -63,6 +66,8 @@ class _Rewards(NamedTuple):
     at_s: float
     trial_version: int
     counts: Mapping[str, RewardCounts]
+    of_groups: ReadSums
+    groups_at_s: float
 
 
 class _Look(NamedTuple):
@@ -179,16 +184,26 @@ class Observer:
         known = self._rewards.get(spec.route)
         if known is not None and known.trial_version == trial and abs(now_s - known.at_s) < REWARDS_EVERY_S:
             return known.counts
-        of_all, of_groups = (
-            ReadSums(read.totals, read.recent)
-            for read in (
-                self._store.reward_sums(spec.route, trial, 0),
-                self._store.reward_sums(spec.route, trial, 0, by_group=True) if spec.unit else _NOTHING_READ,
-            )
-        )
-        counts = {metric.name: reward_counts(metric, of_all, of_groups, now_s) for metric in metrics}
-        self._rewards[spec.route] = _Rewards(now_s, trial, counts)
+        read = self._store.reward_sums(spec.route, trial, 0)
+        of_groups, groups_at_s = self._rewards_by_group(spec, trial, known, now_s)
+        counts = {
+            metric.name: reward_counts(metric, ReadSums(read.totals, read.recent), of_groups, now_s)
+            for metric in metrics
+        }
+        self._rewards[spec.route] = _Rewards(now_s, trial, counts, of_groups, groups_at_s)
         return counts
+
+    def _rewards_by_group(
+        self, spec: RouteSpec, trial: int, known: _Rewards | None, now_s: float
+    ) -> tuple[ReadSums, float]:
+        """Return the sums of rewards by group, if a guardrail needs them, and when they were read."""
+        if spec.unit is None or not any(each.metric for each in spec.guardrails):
+            return _NO_SUMS, now_s
+        if known is not None and known.trial_version == trial:
+            if abs(now_s - known.groups_at_s) < REWARDS_BY_GROUP_EVERY_S:
+                return known.of_groups, known.groups_at_s
+        read = self._store.reward_sums(spec.route, trial, 0, by_group=True)
+        return ReadSums(read.totals, read.recent), now_s
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""
