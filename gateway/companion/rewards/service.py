@@ -33,7 +33,7 @@ class RewardService:
         results: RewardResults,
     ) -> None:
         judge = Judge(RewardDocuments(store, view), keys)
-        self._intake = Intake(judge, RewardCommitter(writer, counter, results), lambda: _trouble(view))
+        self._intake = Intake(judge, RewardCommitter(writer, counter, results), lambda: _trouble(view, counter))
         self._server = RewardServer(rewards_socket(settings), self._intake.answer)
 
     def run(self, stop: threading.Event) -> None:
@@ -46,6 +46,7 @@ class RewardService:
             metrics.set_total(REWARDS, count, *labels)
 
 
-def _trouble(view: NodeView) -> str:
-    """Return why no reward can be judged now, or an empty text."""
-    return view.trouble or ("" if view.knows_documents else "The companion has not read the store yet.")
+def _trouble(view: NodeView, counter: LogCounter) -> str:
+    """Return why no reward can be judged or counted now, or an empty text."""
+    unread = "" if view.knows_documents else "The companion has not read the store yet."
+    return view.trouble or unread or counter.trouble
