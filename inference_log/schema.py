@@ -110,4 +110,41 @@ AUDIT = Table(
     ),
 )
 
-TABLES = (INFERENCES, AUDIT)
+REWARDS = Table(
+    name="rewards",
+    keys=("route", "dt"),
+    identity=("reward_id",),
+    order="ingested_ts_us, writer_seq",
+    columns=pa.schema(
+        [
+            ("reward_id", pa.string()),
+            ("decision_id", pa.string()),
+            ("metric", pa.string()),
+            ("event_id", pa.string()),
+            ("op", pa.string()),
+            ("value", pa.float64()),
+            ("label", pa.string()),
+            ("reward_ts", pa.timestamp("ms")),
+            ("reward_ts_us", pa.int64()),
+            ("ingested_ts", pa.timestamp("ms")),
+            ("ingested_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            # When the request of the decision arrived, and the partition `dt` of its rows in `inferences`.
+            ("decision_ts_us", pa.int64()),
+            ("inference_dt", pa.string()),
+            ("late", pa.bool_()),
+            ("source", pa.string()),
+            ("arm", pa.string()),
+            ("policy_version", pa.int64()),
+            ("model_version", pa.string()),
+            ("propensity", pa.float64()),
+            ("unit_group", pa.int32()),
+            ("latency_us", pa.int64()),
+            ("declared_us", pa.int64()),
+            ("writer_id", pa.string()),
+            ("writer_seq", pa.int64()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT, REWARDS)

@@ -11,10 +11,11 @@ from typing import NamedTuple
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.guardrails import GuardrailFinding, findings
+from router.evidence.reward_counts import ReadSums, RewardCounts, reward_counts
 from router.evidence.strata import Counted
 from router.evidence.sums import REQUESTS, SumKey, Sums
 from router.evidence.units import GroupCounts, by_group
-from store.interface import Store
+from store.interface import ReadRewards, Store
 
 RECENT_S = 3600
 """How far back sums are read by time bucket."""
@@ -27,6 +28,8 @@ GROUPS_FRESH_S = 180
 GROUPS_EVERY_S = 10.0
 """How often the sums by group are read. A verdict that waits for them reads them at once."""
 GROUPS_AWAITED_EVERY_S = 1.0
+REWARDS_EVERY_S = 5.0
+"""How often the sums of rewards are read."""
 
 
 class Observation(NamedTuple):
@@ -46,7 +49,16 @@ class _Groups(NamedTuple):
     recent: GroupCounts
 
 
+_NOTHING_READ = ReadRewards({}, {})
 _NO_GROUPS = _Groups(float("-inf"), 0, {}, {})
+
+
+class _Rewards(NamedTuple):
+    """The counts of rewards of a route by metric, as they were read at `at_s`, of the trial that began at a version."""
+
+    at_s: float
+    trial_version: int
+    counts: Mapping[str, RewardCounts]
 
 
 class _Look(NamedTuple):
@@ -72,6 +84,7 @@ class Observer:
         self._recent: dict[str, Sums] = {}
         self._read_s: dict[str, int] = {}
         self._groups: dict[str, _Groups] = {}
+        self._rewards: dict[str, _Rewards] = {}
 
     def refresh(self) -> None:
         """Let the next look find out which routes were counted in the meantime."""
@@ -123,10 +136,11 @@ class Observer:
     ) -> tuple[GuardrailFinding, ...]:
         """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
         weights = self._weights_since(document, {key.policy_version for key in totals})
+        rewards = self._reward_counts(document, now_s)
         found: tuple[GuardrailFinding, ...] = ()
         for every_s in (GROUPS_EVERY_S, GROUPS_AWAITED_EVERY_S):
             groups = self._group_sums(document, now_s, every_s) if document.spec.unit is not None else _NO_GROUPS
-            counted = Counted(weights, totals, recent, groups.totals, groups.recent)
+            counted = Counted(weights, totals, recent, groups.totals, groups.recent, rewards)
             found = findings(document, versions=versions, counted=counted)
             if not any(finding.verdict.awaits_units for finding in found):
                 break
@@ -144,6 +158,27 @@ class Observer:
         kept = {key: value for key, value in known.recent.items() if key.bucket_s >= now_s - RECENT_S and not is_new}
         self._groups[route] = _Groups(now_s, trial, by_group(read.totals), {**kept, **by_group(read.recent)})
         return self._groups[route]
+
+    def _reward_counts(self, document: Document, now_s: float) -> Mapping[str, RewardCounts]:
+        """Return the counts of the metrics that guardrails watch, read again if they are old or of another trial."""
+        spec, trial = document.spec, document.trial_version
+        watched = {each.metric for each in spec.guardrails if each.metric}
+        metrics = [metric for metric in spec.metrics if metric.name in watched]
+        if not metrics:
+            return {}
+        known = self._rewards.get(spec.route)
+        if known is not None and known.trial_version == trial and abs(now_s - known.at_s) < REWARDS_EVERY_S:
+            return known.counts
+        of_all, of_groups = (
+            ReadSums(read.totals, read.recent)
+            for read in (
+                self._store.reward_sums(spec.route, trial, 0),
+                self._store.reward_sums(spec.route, trial, 0, by_group=True) if spec.unit else _NOTHING_READ,
+            )
+        )
+        counts = {metric.name: reward_counts(metric, of_all, of_groups, now_s) for metric in metrics}
+        self._rewards[spec.route] = _Rewards(now_s, trial, counts)
+        return counts
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""

@@ -97,6 +97,24 @@ def compare(strata: Sequence[Stratum], margin: float, *, by_unit: bool = False) 
     return Evidence(*(_mixture(newest_first, margin, worse, by_unit) for worse in (True, False)))
 
 
+def compare_values(strata: Sequence[Stratum], margin: float, *, by_unit: bool = False) -> Evidence:
+    """Do as `compare` for events that count in part: how far values in [0, 1] fall short of 1.
+
+    The mean of exp(x a + (1 - x) b) over x in [0, 1] is no more than that for events of the same rate, because exp is
+    convex, so the ratios are valid. "The candidate falls short by at most `margin` more" says the same as "the others'
+    values are at most `margin` larger than the candidate's". The rates that are tried suit values near 1 in the first
+    form, and values near 0 in the second. The mean of both e-processes is an e-process.
+    """
+    forms = compare(strata, margin, by_unit=by_unit), compare(list(map(_turned, strata)), margin, by_unit=by_unit)
+    return Evidence(*(float(np.logaddexp(*sides) - math.log(2)) for sides in zip(*forms, strict=True)))
+
+
+def _turned(stratum: Stratum) -> Stratum:
+    """Return a stratum with the arms exchanged, and the values as the events."""
+    share, requests, events, others, other_events, bucket_s = stratum
+    return Stratum(1 - share, others, others - other_events, requests, requests - events, bucket_s)
+
+
 def start_weight(buckets: int) -> float:
     """Return the weight of evidence that is gathered from the n-th bucket on. Over all n, the weights sum to 1."""
     if buckets == 0:

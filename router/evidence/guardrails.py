@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from router.document.document import Document
 from router.evidence.bound import compare_to_bound
-from router.evidence.evidence import Evidence, compare
+from router.evidence.evidence import Evidence, compare, compare_values
 from router.evidence.looks import Look, looks_of
+from router.evidence.reward_counts import NO_REWARDS
 from router.evidence.strata import Counted, Watched
 from router.evidence.sums import FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, Sums, total
 from router.evidence.units import compare_units, compare_units_to_bound
 from router.evidence.verdict import EventCount, Verdict, blind, judge, spend
+from router.spec.metric import MetricSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +50,40 @@ def _judge(watched: Watched, look: Look, alpha: float) -> Verdict:
         return _judge_disagreement(watched, look, alpha)
     if look.event == MISSING and watched.total(UNSEEN):
         return blind(watched.arm, "The log keeps no output of this model in which a value could be missing")
+    if look.metric:
+        return _judge_reward(watched, look, alpha)
+    return _judge_events(watched, look, alpha)
+
+
+def _judge_events(watched: Watched, look: Look, alpha: float, metric: MetricSpec | None = None) -> Verdict:
     document = watched.document
     strata = watched.strata(look)
+    by_unit = not _is_drawn_each_time(document)
     return judge(
         what=look.what,
         arm=watched.arm,
-        evidence=compare(strata, look.margin, by_unit=not _is_drawn_each_time(document)),
+        evidence=compare(strata, look.margin, by_unit=by_unit)
+        if metric is None
+        else compare_values(strata, look.margin, by_unit=by_unit),
         by_units=compare_units(watched.unit_strata(look), look.margin) if document.spec.unit is not None else None,
         alpha=alpha,
         counted=EventCount(sum(each.events for each in strata), sum(each.requests for each in strata)),
         allowed=look.margin,
         others=EventCount(sum(each.other_events for each in strata), sum(each.other_requests for each in strata)),
         beside=watched.trusted,
+        things="decisions that have matured" if metric is not None else "requests",
+        metric=metric,
     )
+
+
+def _judge_reward(watched: Watched, look: Look, alpha: float) -> Verdict:
+    """Judge the mean of a metric. While rewards do not come, nothing is held against an arm."""
+    counts = watched.counted.rewards.get(look.metric, NO_REWARDS)
+    silent = [arm for arm in (watched.arm, watched.trusted) if arm in counts.silent]
+    if silent:
+        return blind(watched.arm, f"The rewards of {look.metric} have stopped for {' and '.join(silent)}")
+    metric = next(each for each in watched.document.spec.metrics if each.name == look.metric)
+    return _judge_events(watched, look, alpha, metric)
 
 
 def _is_drawn_each_time(document: Document) -> bool:

@@ -7,6 +7,7 @@ sums that are kept by bucket is one block per policy version.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from router.document.document import Document
 from router.evidence.evidence import Stratum
 from router.evidence.looks import Look
+from router.evidence.reward_counts import NO_REWARDS, RewardCounts
 from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, SumKey, Sums, total
 from router.evidence.time_buckets import block_start_s
 from router.evidence.units import GroupCounts, UnitStratum
@@ -26,7 +28,7 @@ class Counted(NamedTuple):
     """What was counted on a route.
 
     `totals` are sums over all time, and `recent` by time bucket. `group_totals` and `group_recent` are the same by
-    group of units. `weights` hold the policy versions since the trial began.
+    group of units. `weights` hold the policy versions since the trial began. `rewards` are by metric.
     """
 
     weights: SlotsByVersion
@@ -34,6 +36,7 @@ class Counted(NamedTuple):
     recent: Sums
     group_totals: GroupCounts
     group_recent: GroupCounts
+    rewards: Mapping[str, RewardCounts] = MappingProxyType({})
 
 
 class Watched(NamedTuple):
@@ -67,17 +70,26 @@ class Watched(NamedTuple):
 
     def strata(self, look: Look) -> list[Stratum]:
         """Return the strata by requests. The first one is empty and marks the start of the trial."""
-        cells = self._cells(look, self.counted.totals, self.counted.recent, BUCKET_S)
-        first = Stratum(0.5, 0, 0, 0, 0, int(self.document.trial_s) // BUCKET_S * BUCKET_S)
+        of = self._seen_by(look)
+        cells = self._cells(look, of.totals, of.recent, of.length_s)
+        first = Stratum(0.5, 0, 0, 0, 0, int(self.document.trial_s) // of.length_s * of.length_s)
         return [first, *(_stratum(share, begins_s, cell) for share, begins_s, cell in cells)]
 
     def unit_strata(self, look: Look) -> list[UnitStratum]:
         """Return the strata by groups of units."""
-        cells = self._cells(look, self.counted.group_totals, self.counted.group_recent, GROUP_BUCKET_S)
+        of = self._seen_by(look)
+        cells = self._cells(look, of.group_totals, of.group_recent, of.length_s if look.metric else GROUP_BUCKET_S)
         nothing = np.zeros(GROUPS)
         return [
             UnitStratum(share, np.stack([nothing + each for each in cell]), begins_s) for share, begins_s, cell in cells
         ]
+
+    def _seen_by(self, look: Look) -> RewardCounts:
+        """Return the counts that a look is at, in the form of those of rewards."""
+        totals, recent, group_totals, group_recent = self.counted[1:5]
+        if look.metric:
+            return self.counted.rewards.get(look.metric, NO_REWARDS)
+        return RewardCounts(totals, recent, group_totals, group_recent, BUCKET_S, {})
 
     def _cells(
         self, look: Look, totals: Mapping[SumKey, Any], recent: Mapping[SumKey, Any], length_s: int

@@ -33,7 +33,7 @@ import numpy as np
 
 from router.evidence.evidence import Evidence, start_weight
 from router.evidence.nearest import Floats
-from router.evidence.sums import ALL_UNITS, GROUP_BUCKET_S, GROUPS, SumKey, Sums
+from router.evidence.sums import ALL_UNITS, GROUP_BUCKET_S, GROUPS, SumKey
 
 GroupCounts = Mapping[SumKey, Floats]
 """Sums by group of units, of the shape (groups,). The keys say `ALL_UNITS`."""
@@ -75,7 +75,7 @@ class Scores(NamedTuple):
     requests: Floats
 
 
-def by_group(sums: Sums) -> GroupCounts:
+def by_group(sums: Mapping[SumKey, float]) -> GroupCounts:
     """Return sums by group as arrays."""
     arrays: dict[SumKey, Floats] = {}
     for key, value in sums.items():

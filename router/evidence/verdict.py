@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from router.evidence.evidence import Evidence
+from router.rewards.sums import in_units
+from router.spec.metric import MetricSpec
 
 FEW_UNITS = "too few units have most of the bad requests, or most of the traffic"
 """Why the requests of an arm may say more than its units."""
@@ -45,6 +47,11 @@ class EventCount:
         events = f"{self.events:.2f}".rstrip("0").rstrip(".")
         return f"{events} of {self.requests}{share}"
 
+    def mean(self, metric: MetricSpec) -> str:
+        """Return the mean of a metric, if the events are how far decisions fell short of its largest value."""
+        share = 1 - self.events / max(self.requests, 1)
+        return f"{in_units(share, metric):.4g} over {round(self.requests)} decisions"
+
 
 def judge(
     *,
@@ -58,12 +65,14 @@ def judge(
     by_units: Evidence | None = None,
     beside: str = "",
     things: str = "requests",
+    metric: MetricSpec | None = None,
 ) -> Verdict:
     """Return the verdict on one arm by one guardrail at level `alpha`.
 
     `what` says what an event is ("failed", "took longer than 50ms"). `allowed` is by how much the rate may exceed that
     of `others`, which are the requests of the arm `beside`. If `others` is None, it is how high the rate may be.
-    `by_units` is None unless units are drawn. Then a verdict needs the evidence by units, too.
+    `by_units` is None unless units are drawn. Then a verdict needs the evidence by units, too. If a `metric` is given,
+    the events are how far decisions fell short of its largest value.
     """
     if not counted.requests:
         return Verdict(VerdictState.UNDECIDED, f"No {things} of {arm} have been counted yet.", 1.0)
@@ -77,16 +86,22 @@ def judge(
         state = VerdictState.HEALTHY
     else:
         state = VerdictState.UNDECIDED
+    said = f"{counted} {things} of {arm} {what}"
+    of_others = f"{others} of {beside}"
+    more = "more"
+    if metric is not None and others is not None:
+        said, of_others = (f"{each.mean(metric)} of {name}" for each, name in ((counted, arm), (others, beside)))
+        said, more = f"{metric.name} has a mean of {said}", "of the range less"
     if others is None:
         compared = f"allowed is {_percent(allowed)}"
     elif allowed > 0:
-        compared = f"against {others} of {beside}; allowed is {_percent(allowed)} more"
+        compared = f"against {of_others}; allowed is {_percent(allowed)} {more}"
     else:
-        compared = f"against {others} of {beside}; allowed is no more"
+        compared = f"against {of_others}; allowed is no {more.split()[-1]}"
     p = f"p <= {p_value:.2g}"
     if state is VerdictState.HEALTHY:
         p = f"That it is worse has p <= {_p_value(evidence.in_favour):.2g}"
-    sentence = f"{counted} {things} of {arm} {what}, {compared}. {p}, alpha {alpha:.2g}."
+    sentence = f"{said}, {compared}. {p}, alpha {alpha:.2g}."
     awaits_units = state is VerdictState.UNDECIDED and by_requests.against >= needed
     if awaits_units:
         sentence += f" By requests alone it is worse, but that may be chance: {FEW_UNITS}."

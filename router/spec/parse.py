@@ -16,7 +16,7 @@ from router.quantities import format_duration, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
 from router.spec.condition import check_condition
 from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
-from router.spec.parse_guardrails import parse_guardrails
+from router.spec.parse_guardrails import check_metrics, parse_guardrails
 from router.spec.parse_limits import check_limits, parse_limits
 from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
@@ -96,6 +96,7 @@ def _check_together(spec: RouteSpec) -> None:
             )
     if spec.guardrails and not spec.guarded_arms:
         raise Rejected("guardrails compare the other arms with the fallback, but this route has no other arm.")
+    check_metrics(spec.guardrails, spec.metrics)
     limit = (spec.limits or {}).get(trusted or "")
     if spec.guardrails and limit is not None and limit.ceiling < BUCKETS:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")

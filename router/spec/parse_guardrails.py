@@ -1,7 +1,7 @@
 """Parsing the guardrails of a declared route."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +9,7 @@ from router.draw.assignment import BUCKETS
 from router.errors import Rejected
 from router.quantities import parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
+from router.spec.metric import MetricSpec
 from router.spec.spec import Guardrail, GuardrailKind
 
 MAX_GUARDRAILS = 16
@@ -28,9 +29,10 @@ def parse_guardrails(raw: object) -> tuple[Guardrail, ...]:
     parsed = tuple(_parse_guardrail(each, f"guardrails[{index}]") for index, each in enumerate(raw))
     seen = set()
     for guardrail in parsed:
-        if (guardrail.kind, guardrail.slower_than_us) in seen:
+        what = guardrail.kind, guardrail.slower_than_us, guardrail.metric
+        if what in seen:
             raise Rejected(f"guardrails watches {guardrail.kind} twice.")
-        seen.add((guardrail.kind, guardrail.slower_than_us))
+        seen.add(what)
     return parsed
 
 
@@ -48,6 +50,11 @@ def _parse_guardrail(raw: object, what: str) -> Guardrail:
     if not isinstance(options, dict):
         key = "above" if kind is GuardrailKind.DISAGREEMENT else "worse_by"
         raise Rejected(f"{what}.{kind} must say how much is allowed, such as `{{{key}: 1%}}`.")
+    if kind is GuardrailKind.REWARD:
+        check_keys(options, ("metric", "worse_by"), f"{what}.{kind}")
+        if not isinstance(options.get("metric"), str):
+            raise Rejected(f"{what}.{kind} must name a metric, such as `{{metric: click, worse_by: 2%}}`.")
+        return Guardrail(kind=kind, margin=_margin(options, "worse_by", f"{what}.{kind}"), metric=options["metric"])
     if kind is not GuardrailKind.DISAGREEMENT:
         check_keys(options, ("worse_by",), f"{what}.{kind}")
         return Guardrail(kind=kind, margin=_margin(options, "worse_by", f"{what}.{kind}"))
@@ -58,6 +65,19 @@ def _parse_guardrail(raw: object, what: str) -> Guardrail:
         sample_slots=parse_sample(options, f"{what}.{kind}"),
         tolerance=parse_tolerance(options, f"{what}.{kind}"),
     )
+
+
+def check_metrics(guardrails: Iterable[Guardrail], metrics: Iterable[MetricSpec]) -> None:
+    """Check that guardrails on rewards watch metrics that are declared.
+
+    Raises:
+        Rejected: if there is no such metric, or it is a label.
+    """
+    numbers = [metric.name for metric in metrics if not metric.is_label]
+    for guardrail in guardrails:
+        if guardrail.kind is GuardrailKind.REWARD and guardrail.metric not in numbers:
+            there = f"those with numbers are {', '.join(numbers)}" if numbers else "none with numbers is declared"
+            raise Rejected(f"guardrails watches metric {short_repr(guardrail.metric)}; {there}.")
 
 
 def _margin(raw: Mapping[str, Any], key: str, what: str) -> Fraction:

@@ -28,7 +28,7 @@ _FORMULA = ("formula", "range")
 
 
 def parse_metrics(raw: object) -> tuple[MetricSpec, ...]:
-    """Read metrics, in the order in which they are declared.
+    """Read metrics, in the order of their names.
 
     Raises:
         Rejected: if they are no legal mapping of names to metrics.
@@ -45,7 +45,9 @@ def parse_metrics(raw: object) -> tuple[MetricSpec, ...]:
             raise Rejected(f"metrics.{name} must be a mapping, such as `{{window: 1h}}`, not {short_repr(declared)}.")
     reported = {name: _parse_reported(name, each) for name, each in raw.items() if "formula" not in each}
     numbers = {name: metric for name, metric in reported.items() if not metric.is_label}
-    return tuple(reported[name] if name in reported else _parse_computed(name, raw[name], numbers) for name in raw)
+    return tuple(
+        reported[name] if name in reported else _parse_computed(name, raw[name], numbers) for name in sorted(raw)
+    )
 
 
 def unparse_metrics(metrics: tuple[MetricSpec, ...]) -> dict[str, dict[str, Any]]:

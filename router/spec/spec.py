@@ -65,6 +65,7 @@ class GuardrailKind(StrEnum):
     SLOWER_THAN = "slower_than"  # requests that took longer than a threshold
     MISSING_OUTPUTS = "missing_outputs"  # answers with a value missing
     DISAGREEMENT = "disagreement"  # answers that differ from the stable arm's to the same request
+    REWARD = "reward"  # how far decisions fall short of the largest value of a metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Guardrail:
     """A rate that must not get worse. It may exceed the rate of the other arms by `margin`.
 
     A disagreement has no other arms to compare with. There `margin` is the rate that is allowed, `sample_slots` of the
-    requests are compared, and predictions agree if they differ by at most `tolerance`.
+    requests are compared, and predictions agree if they differ by at most `tolerance`. The mean of a `metric` may be
+    lower by `margin` of its range.
     """
 
     kind: GuardrailKind
@@ -80,6 +82,7 @@ class Guardrail:
     slower_than_us: int = 0
     sample_slots: int = 0
     tolerance: float = 0.0
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def _unparse_guardrail(guardrail: Guardrail) -> dict[str, Any]:
     margin = format_share(guardrail.margin)
     if guardrail.kind is GuardrailKind.SLOWER_THAN:
         return {str(guardrail.kind): format_duration(guardrail.slower_than_us / 1e6), "worse_by": margin}
+    if guardrail.kind is GuardrailKind.REWARD:
+        return {str(guardrail.kind): {"metric": guardrail.metric, "worse_by": margin}}
     if guardrail.kind is not GuardrailKind.DISAGREEMENT:
         return {str(guardrail.kind): {"worse_by": margin}}
     options: dict[str, Any] = {"above": margin}

@@ -1,0 +1,108 @@
+"""The rewards of decisions that have matured, in the form in which arms are compared: events among requests.
+
+The event of a decision is how far it fell short of the largest value of its metric, as a share of the range. It counts
+in part. Wherever evidence is a product of exp(x a + (1 - x) b) over events x, it also holds for x in [0, 1], because
+exp is convex: the mean of such a factor is no more than that for events of the same rate.
+
+Time buckets in which an arm got no rewards although it should have (`router.rewards.silence`) are left out, for all
+arms: nothing is known of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from router.evidence.sums import ALL_UNITS, SumKey
+from router.evidence.units import GroupCounts, by_group
+from router.rewards.buckets import LENGTHS_S, has_matured, length_s
+from router.rewards.silence import Cohort, Silence, silences
+from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, RewardSums, combine
+from router.spec.metric import MetricSpec
+
+DECISIONS = "decisions"
+"""Decisions that have matured."""
+SHORTFALL = "shortfall"
+"""The sum over them of how far they fell short, as a share of the range."""
+
+Counts = Mapping[SumKey, float]
+
+
+class RewardCounts(NamedTuple):
+    """What the rewards of a metric come to: over all time, and by time bucket. The same by group of units.
+
+    `silent` has, for each arm whose rewards have stopped, since when (the start of a time bucket).
+    """
+
+    totals: Counts
+    recent: Counts
+    group_totals: GroupCounts
+    group_recent: GroupCounts
+    length_s: int
+    silent: Mapping[str, int]
+
+
+NO_REWARDS = RewardCounts({}, {}, {}, {}, LENGTHS_S[0], {})
+
+
+class ReadSums(NamedTuple):
+    """Sums of rewards as a store returns them: over all time (bucket 0), and by time bucket."""
+
+    totals: RewardSums
+    recent: RewardSums
+
+
+def reward_counts(metric: MetricSpec, of_all: ReadSums, of_groups: ReadSums, now_s: float) -> RewardCounts:
+    """Return the counts of a metric at `now_s`, in seconds since the epoch."""
+    matured = {key: value for key, value in of_all.recent.items() if _has_matured(key, metric, now_s)}
+    found = silences(_cohorts(matured))
+    spans = [silence for of_arm in found.values() for silence in of_arm]
+    totals, recent = _split(metric, of_all, spans, now_s)
+    group_totals, group_recent = _split(metric, of_groups, spans, now_s)
+    silent = {arm: of_arm[-1].begins_s for arm, of_arm in found.items() if of_arm and of_arm[-1].ends_s is None}
+    return RewardCounts(totals, recent, by_group(group_totals), by_group(group_recent), length_s(metric), silent)
+
+
+def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: float) -> tuple[Counts, Counts]:
+    """Return the counts over all time and by bucket, both without what has not matured and without silent buckets."""
+    totals = {key: value for key, value in read.totals.items() if key.metric == metric.name}
+    recent = {}
+    for key, value in read.recent.items():
+        if _has_matured(key, metric, now_s) and not any(_is_in(silence, key.bucket_s) for silence in spans):
+            recent[key] = value
+        elif (whole := key._replace(bucket_s=0)) in totals:
+            totals[whole] = combine(totals[whole], RewardSum(*(-each for each in value)))
+    return _counts(totals), _counts(recent)
+
+
+def _has_matured(key: RewardKey, metric: MetricSpec, now_s: float) -> bool:
+    return key.metric == metric.name and has_matured(key.bucket_s, metric, now_s)
+
+
+def _cohorts(matured: RewardSums) -> dict[str, list[Cohort]]:
+    """Return the cohorts of each arm, whatever the policy and the version, oldest first."""
+    added: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for key, value in matured.items():
+        if key.group == NO_GROUP:
+            cell = added[key.arm][key.bucket_s]
+            cell[0] += value.decisions
+            cell[1] += value.rewarded
+    return {
+        arm: [Cohort(begins_s, *cell) for begins_s, cell in sorted(buckets.items())] for arm, buckets in added.items()
+    }
+
+
+def _is_in(silence: Silence, bucket_s: int) -> bool:
+    return silence.begins_s <= bucket_s and (silence.ends_s is None or bucket_s < silence.ends_s)
+
+
+def _counts(sums: RewardSums) -> Counts:
+    counts: dict[SumKey, float] = {}
+    for key, value in sums.items():
+        counts[_sum_key(key, DECISIONS)] = value.decisions
+        counts[_sum_key(key, SHORTFALL)] = value.decisions - value.total / MILLION
+    return counts
+
+
+def _sum_key(key: RewardKey, name: str) -> SumKey:
+    group = ALL_UNITS if key.group == NO_GROUP else key.group
+    return SumKey(key.bucket_s, key.policy_version, key.arm, key.model_version, "", name, "", group)
