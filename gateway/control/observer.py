@@ -199,9 +199,9 @@ class Observer:
         """Return the sums of rewards by group, if a guardrail needs them, and when they were read."""
         if spec.unit is None or not any(each.metric for each in spec.guardrails):
             return _NO_SUMS, now_s
-        if known is not None and known.trial_version == trial:
-            if abs(now_s - known.groups_at_s) < REWARDS_BY_GROUP_EVERY_S:
-                return known.of_groups, known.groups_at_s
+        is_of_trial = known is not None and known.trial_version == trial
+        if known is not None and is_of_trial and abs(now_s - known.groups_at_s) < REWARDS_BY_GROUP_EVERY_S:
+            return known.of_groups, known.groups_at_s
         read = self._store.reward_sums(spec.route, trial, 0, by_group=True)
         return ReadSums(read.totals, read.recent), now_s
 
