@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 
 from router.document.document import Document
 from router.evidence.sums import GroupSums, Sums
-from router.rewards.outcomes import DecisionKey, OutcomeChange
-from router.rewards.sums import RewardSums
+from router.rewards.outcomes import DecisionKey
 from store.api_key import ApiKey
 from store.counted import Counted
+from store.rewarded import NO_REWARDS, ReadRewards, Rewarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +79,6 @@ class Report:
     warnings: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rewarded:
-    """What a range of a source adds to the sums of rewards, by route, and to what is kept of the outcomes of decisions.
-
-    `outcomes` replace what was read of them. If one of them has changed since, nothing of the range is added.
-    """
-
-    sums: Mapping[str, RewardSums] = field(default_factory=dict)
-    outcomes: Sequence[OutcomeChange] = ()
-
-
-NO_REWARDS = Rewarded()
-
-
-class ReadRewards(NamedTuple):
-    """The sums of rewards: over all time (bucket 0), and by time bucket."""
-
-    totals: RewardSums
-    recent: RewardSums
 
 
 class Store(Protocol):

@@ -16,7 +16,8 @@ from router.evidence.sums import SumKey, Sums
 from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import RewardSums, merge_sums
 from store.errors import OutcomesChanged, StoreUnavailable
-from store.interface import Rewarded, Store
+from store.interface import Store
+from store.rewarded import Rewarded
 
 _TRIES = 20
 

@@ -7,10 +7,10 @@ from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
 from store.codec import clamp, decode, encode_sum_key
 from store.counted import VERSIONS_READ
-from store.interface import ReadRewards
 from store.redis.connection import RedisConnection
 from store.redis.key_names import KeyNames
 from store.redis.sum_hash import SumHash
+from store.rewarded import ReadRewards
 
 _TOTALS_KEPT_S = 120 * 24 * 3600
 """How long the sums of a policy version are kept after the last reward: longer than any window."""

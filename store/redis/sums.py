@@ -10,9 +10,9 @@ from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.errors import OutcomesChanged
-from store.interface import NO_REWARDS, Rewarded
 from store.redis.rewards import RedisRewards, place_rewards
 from store.redis.sum_hash import SumHash
+from store.rewarded import NO_REWARDS, Rewarded
 
 _DAY_S = 24 * 3600
 _TOTALS_KEPT_S = 30 * _DAY_S

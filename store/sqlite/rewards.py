@@ -15,7 +15,7 @@ from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with
 from store.codec import LARGEST_SUM, clamp
 from store.counted import VERSIONS_READ
 from store.errors import OutcomesChanged
-from store.interface import ReadRewards, Rewarded
+from store.rewarded import ReadRewards, Rewarded
 from store.sqlite.connection import SQLiteConnection
 
 _COLUMNS = ", ".join((*RewardKey._fields[:-1], "unit_group", *RewardSum._fields))

@@ -8,7 +8,7 @@ from pathlib import Path
 from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
-from store.interface import NO_REWARDS, Rewarded
+from store.rewarded import NO_REWARDS, Rewarded
 from store.sqlite.rewards import SQLiteRewards, add_rewards, delete_old_reward_sums
 
 _ENDS = "SELECT source, ends FROM sources WHERE source IN (SELECT value FROM json_each(?))"

@@ -11,8 +11,9 @@ from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import KEPT_AT_LEAST_S
 from router.rewards.sums import RewardSum
 from store.counted import VERSIONS_READ
-from store.interface import Rewarded, Store
+from store.interface import Store
 from store.open import open_store
+from store.rewarded import Rewarded
 from tests.support.polling import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.rewards import NOW_S, changed, clicks, decision, reward_key, rewarded

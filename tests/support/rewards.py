@@ -2,7 +2,7 @@
 
 from router.rewards.outcomes import DecisionKey, OutcomeChange
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum
-from store.interface import Rewarded
+from store.rewarded import Rewarded
 
 NOW_S = 1_800_000_000
 

@@ -13,7 +13,8 @@ from router.rewards.sums import RewardKey, RewardSum
 from store.codec import LARGEST_SUM
 from store.counted import VERSIONS_READ
 from store.errors import OutcomesChanged
-from store.interface import ReadRewards, Rewarded, Store
+from store.interface import Store
+from store.rewarded import ReadRewards, Rewarded
 from tests.support.documents import sum_key
 from tests.support.rewards import NOW_S, changed, clicks, decision, reward_key, rewarded
 

@@ -23,7 +23,7 @@ from router.evidence.sums import SumKey, Sums
 from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import RewardKey, RewardSum, merge_sums
 from store.errors import OutcomesChanged, StoreUnavailable
-from store.interface import NO_REWARDS, Rewarded
+from store.rewarded import NO_REWARDS, Rewarded
 
 NOON_US = 1_767_268_800_000_000
 GOOD = (np.array([1], "<i8").tobytes(), np.array([0.25, 0.75], "<f4").tobytes())

@@ -8,7 +8,7 @@ from inference_log.record import Reward, RewardContext
 from router.evidence.sums import Sums
 from router.rewards.events import Operation
 from router.spec.metric import MetricSpec
-from store.interface import NO_REWARDS, Rewarded
+from store.rewarded import NO_REWARDS, Rewarded
 from tests.unit.gateway.control.support import NOON_US, Machine, MemorySums, context_of
 
 MOST, LEAST_BYTES = 100, 2048

@@ -6,7 +6,7 @@ from gateway.control.observer import REWARDS_EVERY_S
 from router.evidence.verdict import VerdictState
 from router.rewards.buckets import SETTLING_S
 from router.rewards.sums import MILLION, RewardKey, RewardSum
-from store.interface import Rewarded
+from store.rewarded import Rewarded
 from tests.unit.gateway.control.support_rollouts import SPLIT, T0
 
 WINDOW_S, LENGTH_S = 600, 10

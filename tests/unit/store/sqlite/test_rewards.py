@@ -8,7 +8,7 @@ import pytest
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.counted import VERSIONS_READ
-from store.interface import Rewarded
+from store.rewarded import Rewarded
 from store.sqlite import rewards as statements
 from store.sqlite.store import SQLiteStore
 from tests.support.rewards import NOW_S, changed, clicks, decision, reward_key, rewarded
