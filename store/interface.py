@@ -6,7 +6,7 @@ refuses every write that has waited for longer than its caller did.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from router.document.document import Document
@@ -14,6 +14,7 @@ from router.evidence.sums import GroupSums, Sums
 from router.rewards.outcomes import DecisionKey
 from store.api_key import ApiKey
 from store.counted import Counted
+from store.report import Report
 from store.rewarded import NO_REWARDS, ReadRewards, Rewarded
 
 
@@ -58,27 +59,6 @@ class Revision(NamedTuple):
 
     identity: str
     number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The state of one replica, reported by itself. `routes` maps each route to the document version it serves.
-
-    `problems` and `warnings` are by route. A route with a warning is served, but some part of it is missing. `trouble`
-    says what is wrong with the store, as the replica sees it. `versions` says for each version that serves, such as
-    `fraud:17`, that its requests are batched, or why not.
-    """
-
-    replica: str
-    pid: int
-    at_s: float
-    started_s: float
-    snapshot_hash: str
-    routes: Mapping[str, int] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
-    warnings: Mapping[str, str] = field(default_factory=dict)
-    trouble: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):

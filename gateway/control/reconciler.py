@@ -30,7 +30,8 @@ from router.spec.spec import ArmRef
 from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 from store.api_key import ApiKey
 from store.errors import StoreUnavailable
-from store.interface import Report, Store
+from store.interface import Store
+from store.report import Report
 
 _log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.inference.live_table import LiveTable
-from store.interface import Report
+from store.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from router.quantities import format_rough_duration
-from store.interface import Report
+from store.report import Report
 
 _log = structlog.get_logger()
 

@@ -7,12 +7,12 @@ Documents, their history and API keys never expire; sums of the traffic do.
 from collections.abc import Sequence
 
 from store.codec import decode, encode
-from store.interface import Report
 from store.redis.address import RedisAddress
 from store.redis.api_keys import RedisApiKeys
 from store.redis.documents import RedisDocuments
 from store.redis.listener import ChangeListener
 from store.redis.sums import RedisSums
+from store.report import Report
 
 _SILENT_S = 60
 """A replica that has sent no report for so long is forgotten."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from store.codec import decode, encode
-from store.interface import Report
+from store.report import Report
 from store.sqlite.api_keys import SQLiteApiKeys
 from store.sqlite.documents import SQLiteDocuments
 from store.sqlite.sums import SQLiteSums

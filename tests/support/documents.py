@@ -8,7 +8,8 @@ from router.document.document import Document
 from router.evidence.sums import SumKey
 from router.spec.parse import parse_spec
 from store.api_key import ApiKey
-from store.interface import Change, Entry, Report, Store
+from store.interface import Change, Entry, Store
+from store.report import Report
 
 
 def declared(route: str = "fraud") -> Document:

@@ -21,7 +21,7 @@ from router.document.document import Candidate, Document
 from router.evidence.due import is_blind
 from router.evidence.sums import ERRORS, LEFT, REQUESTS, total
 from router.evidence.verdict import worst
-from store.interface import Report
+from store.report import Report
 
 FRESH_S = 5.0
 """A replica without a report for this long counts as gone."""

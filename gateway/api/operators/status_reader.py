@@ -21,7 +21,8 @@ from router.errors import Corrupt
 from router.snapshot import references
 from runtimes.errors import ModelRefused
 from store.errors import StoreUnavailable
-from store.interface import Report, Store
+from store.interface import Store
+from store.report import Report
 
 T = TypeVar("T")
 

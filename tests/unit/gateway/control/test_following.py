@@ -18,7 +18,7 @@ from registry_sync.version import VersionKey
 from router.document.commands import Abort, Promote, Shift, Undo
 from router.errors import Rejected
 from router.spec.parse import parse_spec
-from store.interface import Report
+from store.report import Report
 from store.sqlite.store import SQLiteStore
 from tests.support import linear
 from tests.unit.gateway.control.support_rollouts import ROLLOUT, SPLIT, Replica

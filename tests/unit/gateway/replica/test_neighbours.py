@@ -13,8 +13,8 @@ import pytest
 from gateway.inference.live_table import EMPTY
 from gateway.replica.neighbours import Neighbours, lacks
 from registry_sync.catalogue import Catalogue
-from store.interface import Report
 from store.open import open_store
+from store.report import Report
 from tests.support.flaky_store import FlakyStore
 from tests.support.polling import PATIENCE_S, wait_until
 from tests.support.replica import _Running

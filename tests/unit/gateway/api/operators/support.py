@@ -26,7 +26,7 @@ from registry_sync.registries.directory import DirectoryRegistry
 from router.evidence.sums import SumKey
 from runtimes.load_options import LoadOptions
 from store.errors import StoreUnavailable
-from store.interface import Report
+from store.report import Report
 from store.sqlite.store import SQLiteStore
 
 SPLIT: dict[str, Any] = {"arms": {"a": "linear:1", "b": "linear:2"}, "split": {"a": "75%", "b": "25%"}}

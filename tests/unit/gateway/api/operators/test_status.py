@@ -12,7 +12,7 @@ from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
-from store.interface import Report
+from store.report import Report
 from tests.support.documents import report
 
 NOW_S = 1_800_000_000.0
