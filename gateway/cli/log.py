@@ -19,7 +19,7 @@ def group() -> None:
 @app.command()
 @errors_printed()
 def query(
-    sql: Annotated[str, typer.Argument(help="SQL over inferences, audit and first_exposures (DuckDB's dialect).")],
+    sql: Annotated[str, typer.Argument(help="SQL over inferences, rewards, labelled, audit, … (DuckDB's dialect).")],
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
 ) -> None:
