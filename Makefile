@@ -39,8 +39,8 @@ bench: $(READY) ## The gateway beside its peers, in one run (about 11 minutes; n
 	@$(BIN)/python -m loadtests.bench --json .bench/result.json
 
 proto: $(READY) ## Generate the gRPC messages anew; a pool of their own keeps them apart from other users of the same names
-	@$(BIN)/python -m grpc_tools.protoc -I gateway/protocols --python_out=gateway/protocols --pyi_out=gateway/protocols open_inference.proto
-	@sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' gateway/protocols/open_inference_pb2.py
+	@$(BIN)/python -m grpc_tools.protoc -I gateway/protocols --python_out=gateway/protocols --pyi_out=gateway/protocols open_inference.proto rewards.proto
+	@sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' gateway/protocols/*_pb2.py
 
 lock: ## Resolve requirements.lock anew from pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         "", repr=False, description="The secret of MLflow's webhook at /api/registry/webhook. Empty: none is taken."
     )
     log: str = ""
+    token_keys_file: Path | None = Field(
+        None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
+    )
 
     allow_pickle: bool = False
     trusted_types: str = Field(
@@ -154,6 +157,7 @@ class Settings(BaseSettings):
             "store": self.store or f"sqlite:///{home / 'pointsman.db'}",
             "registry": self.registry or str(home / "models"),
             "log": self.log or str(home / "log"),
+            "token_keys_file": self.token_keys_file and self.token_keys_file.expanduser().absolute(),
         }
         return self.model_copy(update=filled)
 

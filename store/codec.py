@@ -8,13 +8,14 @@ import msgspec
 from router.document.document import Document, from_dict, to_dict
 from router.errors import Corrupt
 from router.evidence.sums import ALL_UNITS, SumKey
+from router.rewards.sums import RewardKey
 from store.api_key import ApiKey
 from store.interface import Change, Entry, Report
 
 LARGEST_SUM = 2**63 - 1
 """Sums stop here, and at its negative, instead of overflowing 64 bits."""
 
-_Stored = TypeVar("_Stored", Report, ApiKey, SumKey)
+_Stored = TypeVar("_Stored", Report, ApiKey, SumKey, RewardKey)
 
 
 def encode(value: Change | Report | ApiKey) -> str:
@@ -22,8 +23,8 @@ def encode(value: Change | Report | ApiKey) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def encode_sum_key(key: SumKey) -> str:
-    """Return the stored form of a key. Without a group it is what it was before keys had one."""
+def encode_sum_key(key: SumKey | RewardKey) -> str:
+    """Return the stored form of a key. That of a sum over all units names no group."""
     return msgspec.json.encode(key[:-1] if key.group == ALL_UNITS else key).decode()
 
 

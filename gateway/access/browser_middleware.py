@@ -11,8 +11,8 @@ _Header = tuple[bytes, bytes]
 
 _PREFLIGHT_MAX_AGE_S = 600
 _READABLE = (
-    f"content-encoding, etag, inference-header-content-length, retry-after, x-arm, x-decision-id, {ERROR_HEADER}, "
-    "x-model-version, x-propensity, x-reason"
+    "content-encoding, etag, inference-header-content-length, retry-after, x-arm, x-decision-id, x-decision-token, "
+    f"{ERROR_HEADER}, x-model-version, x-propensity, x-reason"
 )
 _METHODS = "GET, HEAD, POST, PUT, DELETE"
 _VARY: _Header = (b"vary", b"origin")

@@ -43,7 +43,7 @@ RULES = (
     _rule(r"/api/registry/webhook", "read", None),  # the signature of the message is its credential
     _rule(r"/api/apply", "read", "operate", routes_in_body=True),
     _rule(r"/api(/.*)?", "read", "operate"),  # a restore changes every route and key, so it needs `operate` on all
-    _rule(r"/v2/rewards", "read", "reward", routes_in_body=True),  # not served yet: what the scope `reward` is for
+    _rule(r"/v2/rewards", "read", "reward", routes_in_body=True),
     _rule(r"/v2/repository/index", "read", "read"),
     _rule(r"/v2/models/stats", "read", "operate"),
     _rule(rf"/v2/models/{_ROUTE}(/versions/[^/]+)?/infer/?", "read", "predict"),

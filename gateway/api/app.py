@@ -12,7 +12,7 @@ from gateway.api.error_responses import NOT_FOUND
 from gateway.api.metadata import metadata_router
 from gateway.api.openapi import install, operation_id
 from gateway.api.openapi_inference import inference_page
-from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, status_of
+from gateway.errors import ERROR_HEADER, STATUS_OF, BadRequest, WrongMethod, advice_of, status_of
 from gateway.http.body import BodyLimit
 from gateway.inference.metadata import SERVER_VERSION, Metadata
 from gateway.protocols.v2_http import encode_error
@@ -22,7 +22,9 @@ _MAX_BODY_BYTES = 4 * 1024 * 1024  # documents are small; predictions have a lim
 _ERROR_NAMES = {400: BadRequest.__name__, 404: NOT_FOUND, 405: WrongMethod.__name__}
 
 
-def create_app(metadata: Metadata, operators: APIRouter, render_metrics: Callable[[], bytes]) -> FastAPI:
+def create_app(
+    metadata: Metadata, operators: APIRouter, rewards: APIRouter, render_metrics: Callable[[], bytes]
+) -> FastAPI:
     """Build the application of everything but predictions, which `gateway.http.endpoint` serves before it."""
     app = FastAPIOffline(  # serves the scripts of /docs itself, because a closed cluster has no access to a CDN
         title="Pointsman",
@@ -34,6 +36,7 @@ def create_app(metadata: Metadata, operators: APIRouter, render_metrics: Callabl
     )
     app.include_router(metadata_router(metadata))
     app.include_router(operators)
+    app.include_router(rewards)
 
     @app.get("/metrics", tags=["Metrics"], response_class=PlainTextResponse)
     def metrics() -> Response:
@@ -51,7 +54,8 @@ def create_app(metadata: Metadata, operators: APIRouter, render_metrics: Callabl
 
 
 async def _on_known_error(_: Request, error: Exception) -> Response:
-    return _error(status_of(error).http, str(error), {ERROR_HEADER: type(error).__name__})
+    advice = {name.decode(): value.decode() for name, value in advice_of(error)}
+    return _error(status_of(error).http, str(error), advice)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

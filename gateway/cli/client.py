@@ -21,7 +21,7 @@ _TIMEOUT_S = 600.0
 _SLOW_AFTER_S = 2.0
 _READ_TIMEOUT_S = 4.0
 _READ_TRIES = 4
-_OK = 200
+_DONE = (200, 202)
 _NOT_FOUND = 404
 _NONE: Mapping[str, str] = MappingProxyType({})
 _LONGEST_SHOWN = 200
@@ -135,6 +135,11 @@ class ApiClient:
         """Return the model versions that one replica holds."""
         return self._objects("GET", "/api/models", "model")
 
+    def reward(self, rewards: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Report what happened after decisions. Return what became of each reward."""
+        results = self._object("POST", "/v2/rewards", "results", {"rewards": rewards})["results"]
+        return list(results)
+
     def _object(
         self, method: str, path: str, key: str, body: Any = None, more_headers: Mapping[str, str] = _NONE
     ) -> dict[str, Any]:
@@ -210,7 +215,7 @@ class ApiClient:
             content = orjson.loads(response.content)
         except ValueError:
             raise self._stranger(response) from None
-        if response.status == _OK:
+        if response.status in _DONE:
             note_answer(self.url)
             return content
         if isinstance(content, dict) and isinstance(content.get("error"), str):

@@ -1,6 +1,6 @@
-"""`pointsman keys`: make, list and revoke API keys.
+"""`pointsman keys`: make, list and revoke API keys, and rotate the keys of decision tokens.
 
-The commands open the store directly, so that the first key can be made before a gateway runs.
+The commands open the store, or the file of keys, directly. So the first key can be made before a gateway runs.
 """
 
 import time
@@ -24,7 +24,7 @@ from store.api_key import ApiKey
 if TYPE_CHECKING:  # slow to import, and not needed to show the help
     from store.interface import Store
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list and revoke API keys, and rotate the keys of decision tokens.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -115,6 +115,26 @@ def revoke(
             print_json(_public(key, now_s))
         else:
             say(printable(f"Key {key.name} (id {key.id}) is revoked since {_when(key.revoked_at_s)} UTC."))
+
+
+@app.command("rotate-tokens")
+def rotate_tokens(home: Home = None, as_json: Json = False) -> None:
+    """Make a new key that seals decision tokens, and drop the keys that no token needs any more.
+
+    Replicas read the file again when it changes. The new key seals ten minutes from now. If several machines serve the
+    same routes, give the file to all of them within this time.
+    """
+    from gateway.inference.token_key_file import rotate, token_keys_path
+
+    with errors_printed():
+        keep_files_private()
+        path = token_keys_path(read_settings(home=home))
+        new_id, seals_at_s, kept, dropped = rotate(path, time.time())
+        if as_json:
+            print_json({"file": str(path), "id": new_id, "seals_at_s": seals_at_s, "kept": kept, "dropped": dropped})
+            return
+        sentence = f"Key {new_id} seals decision tokens from {_when(seals_at_s)} UTC on. Keys that were there before: "
+        say(printable(f"{sentence}{kept} still open tokens, {dropped} dropped. The file is {path}."))
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
 from gateway.companion.node_view import NodeView
 from gateway.companion.registry_copy import RegistryCopy, open_sync
+from gateway.companion.rewards.results import RewardResults
+from gateway.companion.rewards.service import RewardService
 from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.audit import AuditTrail
@@ -27,6 +29,7 @@ from gateway.execution.checking.adopt import adopt
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
+from gateway.inference.token_key_file import open_token_keys
 from gateway.settings import Settings
 from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
@@ -52,7 +55,10 @@ class Companion:
         self._settings = settings
         self._store = open_store(settings.store)
         self._metrics = Metrics(settings.metrics_dir, PROCESS)
-        writer = LogWriter(folder(settings), f"{name}-{started_ms}", settings.segment_max_bytes)
+        writer, rewards_writer = (
+            LogWriter(folder(settings), f"{part}-{started_ms}", settings.segment_max_bytes)
+            for part in (name, name_on(host, "rewards"))
+        )
         options = load_options(settings)
         catalogue = Catalogue(open_for_serving(settings.registry, settings.home), options)
         trials = Trials(settings.home, ProcessOptions(serving_url(settings.registry, settings.home), options))
@@ -65,7 +71,12 @@ class Companion:
             if is_local(settings.registry)
             else RegistryCopy(open_sync(settings, trials, partial(adopt, options=options)), view)
         )
-        self._counter = LogCounter(self._store, settings.spool)
+        results = RewardResults(rewards_writer.writer_id)
+        self._counter = LogCounter(self._store, settings.spool, settled=results.settled)
+        self._token_keys = open_token_keys(settings)
+        self._rewards = RewardService(
+            settings, self._store, view, self._token_keys, rewards_writer, self._counter, results
+        )
         self._versions, self._waits = versions, WaitsFile(settings.home)
         self._follower = Follower(self._reader, DetailsReader(catalogue.details, in_daemon_thread), versions)
         changes = Changes(self._store, catalogue, name, view, known=versions)
@@ -82,7 +93,7 @@ class Companion:
             retain=self._retain,
             publish=self._publish,
         )
-        self._shipping = Shipping(settings.spool, writer, self._shipper, converter)
+        self._shipping = Shipping(settings.spool, [writer, rewards_writer], self._shipper, converter)
         self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
         self._threads, self._ship = ThreadGroup(), ThreadGroup()
 
@@ -97,6 +108,7 @@ class Companion:
             self._threads.start("copy", self._copy.run)
         self._threads.start("fence", watch_processes, fence)
         self._threads.start("scrapes", self._scrapes.run)
+        self._threads.start("rewards", self._rewards.run)
         self._threads.start("sync", sync_segments, settings.spool)
         self._threads.start("steward", self._stewardship.run, settings.advance_every_ms / 1000)
         self._ship.start(
@@ -121,6 +133,7 @@ class Companion:
     def _retain(self) -> None:
         self._versions.forget_unasked(self._follower.refs)
         self._waits.write(self._follower.waits)
+        self._token_keys.tick(time.time())
 
     def _publish(self) -> None:
         metrics, shipper = self._metrics, self._shipper
@@ -138,6 +151,7 @@ class Companion:
                 for found in findings
             ),
         )
+        self._rewards.publish(metrics)
         if self._copy is not None:
             self._copy.publish(metrics)
         metrics.publish()

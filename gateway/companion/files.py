@@ -18,6 +18,11 @@ def scrape_socket(settings: Settings) -> Path:
     return settings.home / "scrape.socket"
 
 
+def rewards_socket(settings: Settings) -> Path:
+    """Return the socket at which the companion takes rewards."""
+    return settings.home / "rewards.socket"
+
+
 def folder(settings: Settings) -> Path:
     """Return the folder of the companion's own segments, which lies beside those of the seats."""
     return settings.spool / PROCESS

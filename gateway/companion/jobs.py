@@ -7,7 +7,7 @@ an abort. A new job, such as learning, is one more line in `Stewardship` or, wit
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.companion.child_converter import ChildConverter
@@ -98,11 +98,14 @@ def sync_segments(stop: threading.Event, spool: Path) -> None:
 
 
 class Shipping:
-    """Ships the segments that no process is writing. While that fails for all of them, it tries less and less often."""
+    """Ships the segments that no process is writing. While that fails for all of them, it tries less and less often.
 
-    def __init__(self, spool: Path, writer: LogWriter, shipper: Shipper, converter: ChildConverter) -> None:
+    First it closes those of the companion's own `writers` that are old or large enough.
+    """
+
+    def __init__(self, spool: Path, writers: Sequence[LogWriter], shipper: Shipper, converter: ChildConverter) -> None:
         self._spool = spool
-        self._writer = writer
+        self._writers = writers
         self._shipper = shipper
         self._converter = converter
         self._pause_s = 0.0
@@ -120,7 +123,8 @@ class Shipping:
             run_once(PeriodicJob(lambda: self._tick(0.0, 0, lambda: time.monotonic() > until_s), failed))
 
     def _tick(self, max_age_s: float, max_bytes: int, expired: Callable[[], bool]) -> None:
-        self._writer.rotate(max_age_s, max_bytes)
+        for writer in self._writers:
+            writer.rotate(max_age_s, max_bytes)
         if max_bytes and time.monotonic() < self._not_before_s:
             return
         failures, rows = self._shipper.failures, self._shipper.rows_persisted

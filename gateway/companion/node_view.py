@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.control.desired_state import DesiredState
-from gateway.control.last_known import LastKnownFile
+from gateway.control.last_known import LastKnownFile, StoreState
 from gateway.control.served_file import ServedFiles
 from gateway.telemetry.periodic import LogOnce
 from inference_log.process_lock import is_held
@@ -39,6 +39,11 @@ class NodeView:
     def documents(self) -> Mapping[str, Document]:
         """See `View.documents`."""
         return self._desired.documents
+
+    @property
+    def state(self) -> StoreState:
+        """The last state of the store that was believed: another object whenever something is new."""
+        return self._desired.known
 
     @property
     def knows_documents(self) -> bool:

@@ -4,17 +4,17 @@ Rendering takes time: a thousand routes have a hundred thousand lines. While the
 replica renders the text itself.
 """
 
-import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from gateway.companion.files import PROCESS, lock_file, scrape_socket
+from gateway.companion.unix_socket import short_name
 from gateway.settings import Settings
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
@@ -56,7 +56,7 @@ class Scrapes:
         """Answer until `stop` is set."""
         self._path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as listener:
-            with _short(self._path) as name:
+            with short_name(self._path) as name:
                 listener.bind(name)
             listener.listen(_WAITING)
             listener.settimeout(0.5)
@@ -88,18 +88,8 @@ def _ask(path: Path) -> bytes:
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_PATIENCE_S)
-        with _short(path) as name:
+        with short_name(path) as name:
             connection.connect(name)
         received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
     length, text = received[: _LENGTH.size], received[_LENGTH.size :]
     return text if length == _LENGTH.pack(len(text)) else b""  # the companion may have ended in the middle
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Yield a name for a socket's path. A path of more than 107 bytes cannot be bound."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -39,10 +39,11 @@ class _Source:
     """The state of one segment: where counting goes on, and the contexts of the bytes before `read_bytes`.
 
     `certain` is True if `end` is what the store last replied. `is_counted` is True if the last look found nothing after
-    `end`.
+    `end`. One thread at a time counts it, and holds `lock`.
     """
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
         self.end = 0
         self.certain = False
         self.is_counted = False
@@ -73,7 +74,8 @@ class _Source:
 class LogCounter:
     """One per machine. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
 
-    `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
+    Any thread may call `count_now`. Segments are counted independently of each other, so rewards do not wait for
+    predictions. `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
     """
 
     def __init__(
@@ -125,6 +127,24 @@ class LogCounter:
             return False
         return True
 
+    @property
+    def trouble(self) -> str:
+        """Why the store did not answer when it was asked last, or empty."""
+        return self._outage.trouble
+
+    def count_now(self, path: Path) -> None:
+        """Count a segment up to where its file ends now. It may be written at the same time.
+
+        Raises:
+            StoreUnavailable: the store does not answer. `tick` tries again.
+            OSError: the segment cannot be read.
+        """
+        try:
+            self._count(path)
+        except StoreUnavailable as error:
+            self._note_outage(error)
+            raise
+
     def deleted(self, path: Path) -> None:
         """Note that a segment is deleted. The next tick lets the store forget it."""
         with self._lock:
@@ -150,7 +170,9 @@ class LogCounter:
         more = True
         while more:
             with self._lock:
-                more = self._count_piece(path, self._sources.setdefault(path.name, _Source()), size)
+                source = self._sources.setdefault(path.name, _Source())
+            with source.lock:
+                more = self._count_piece(path, source, size)
 
     def _count_piece(self, path: Path, source: _Source, size: int) -> bool:
         """Count one piece. Return True if there may be another one before `size`."""

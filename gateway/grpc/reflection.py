@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from gateway.errors import BadRequest
 from gateway.grpc.http2.headers import HeaderMap
 from gateway.grpc.method import SMALL_MESSAGE_BYTES, Method
-from gateway.protocols import open_inference_pb2
+from gateway.protocols import open_inference_pb2, rewards_pb2
 
 V1ALPHA, V1 = "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"
 """Two names of the same service, with the same messages."""
@@ -19,13 +19,13 @@ V1ALPHA, V1 = "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.Se
 class Reflection:
     """The reflection service of one replica.
 
-    `open_inference_pb2` has a descriptor pool of its own, because another library in the process may define the same
-    names. So the pool for reflection is built here.
+    The modules of messages have descriptor pools of their own, because another library in the process may define the
+    same names. So the pool for reflection is built here.
     """
 
     def __init__(self, services: tuple[str, ...]) -> None:
         pool = DescriptorPool()
-        for module in (open_inference_pb2, health_pb2, reflection_pb2):
+        for module in (open_inference_pb2, rewards_pb2, health_pb2, reflection_pb2):
             pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         self._servicer = reflection.ReflectionServicer((*services, V1ALPHA), pool)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from gateway.eventloop.body_budget import BodyBudget
@@ -25,6 +26,7 @@ from gateway.grpc.http2.connection import Http2Connection
 from gateway.grpc.limits import GrpcLimits
 from gateway.grpc.method import Method
 from gateway.grpc.reflection import V1, V1ALPHA, Reflection
+from gateway.grpc.rewards import SERVICE as REWARDS
 
 SERVICE = "inference.GRPCInferenceService"
 _BACKLOG = 2048
@@ -50,12 +52,14 @@ class GrpcServer:
         budget: BodyBudget,
         offload: Offload,
         tls: ssl.SSLContext | None = None,
+        rewards: Mapping[str, Method] = MappingProxyType({}),
     ) -> None:
-        self._health = Health((SERVICE,), is_ready)
+        self._health = Health((SERVICE, REWARDS), is_ready)
         by_service = {
             SERVICE: methods,
+            REWARDS: rewards,
             HEALTH: self._health.methods(),
-            V1ALPHA: (reflected := Reflection((SERVICE, HEALTH)).methods()),
+            V1ALPHA: (reflected := Reflection((SERVICE, REWARDS, HEALTH)).methods()),
             V1: reflected,
         }
         self._methods = {

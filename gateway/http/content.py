@@ -4,6 +4,7 @@ from gateway.eventloop.body_budget import Holding
 from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES
 from gateway.http.response import BINARY, JSON, Response, response_of
 from gateway.http.scoring import decode_scoring, encode_scoring
+from gateway.inference.fields import TOKEN_PARAMETER
 from gateway.inference.service import Prediction
 from gateway.protocols import v1_http, v2_http
 from gateway.protocols.compression import choose, compress, decompress
@@ -81,6 +82,9 @@ def encode_prediction(
     headers = [(b"x-decision-id", decision_id.encode()), (b"x-reason", answer.reason.encode()), *arm.headers]
     if answer.propensity is not None:
         headers.append((b"x-propensity", repr(answer.propensity).encode()))
+    token = meta.parameters.get(TOKEN_PARAMETER)
+    if token is not None:
+        headers.append((b"x-decision-token", token.encode()))
     header_length, kind = None, JSON
     if target.protocol == "v1":
         content = v1_http.encode(meta, request, arm.signature, answer.tensors)

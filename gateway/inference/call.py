@@ -34,10 +34,18 @@ class Call(msgspec.Struct, frozen=True):
     is_targeted: bool = True
 
 
+Times = tuple[int, int]
+"""When a request arrived, and how long its answer took, as a record in the log has it. In microseconds."""
+
+
 class Answer(NamedTuple):
-    """The outputs of the arm that answered. `propensity` is None unless this arm was drawn."""
+    """The outputs of the arm that answered. `propensity` is None unless this arm was drawn.
+
+    `recorded` has the times of the record of this attempt. It is None if there is none, as for a probe.
+    """
 
     arm: LiveArm
     tensors: Sequence[Tensor]
     reason: Reason
     propensity: float | None
+    recorded: Times | None = None

@@ -1,18 +1,48 @@
 """What a prediction takes from a request's headers and parameters, and what its response says beside the tensors."""
 
-from gateway.inference.call import Answer
+from gateway.inference.call import Answer, Call
+from gateway.inference.decision_token import Decision, seal
+from gateway.inference.token_keys import TokenKeys
 from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
 from router.draw.unit_text import unit_text
+from router.evidence.sums import group_of
+from router.rewards.sums import NO_GROUP
 from router.snapshot import Route
 
+TOKEN_PARAMETER = "decision_token"  # noqa: S105  # a name
+"""The parameter of a response that holds the decision's token."""
 
-def response_meta(route: str, request: InferenceRequest, decision_id: str, answer: Answer) -> ResponseMeta:
+
+def response_meta(
+    route: str, request: InferenceRequest, decision_id: str, answer: Answer, token: str | None = None
+) -> ResponseMeta:
     """Return what every edge puts beside the tensors: the version that answered, and the decision."""
     arm = answer.arm.arm
     parameters: Parameters = {"decision_id": decision_id, "arm": arm.name, "reason": answer.reason}
     if answer.propensity is not None:
         parameters["propensity"] = answer.propensity
+    if token is not None:
+        parameters[TOKEN_PARAMETER] = token
     return ResponseMeta(route, arm.version, request.id or decision_id, parameters)
+
+
+def token_of(route: Route, call: Call, answer: Answer, keys: TokenKeys) -> str | None:
+    """Return the token of a decision, with which its rewards come. One that is not in the log gets none."""
+    if answer.recorded is None:
+        return None
+    decided_us, latency_us = answer.recorded
+    decision = Decision(
+        call.decision_id,
+        route.name,
+        route.declared_us,
+        route.document_version,
+        answer.arm.arm.name,
+        answer.propensity,
+        decided_us,
+        latency_us,
+        NO_GROUP if call.unit_hash is None else group_of(call.unit_hash),
+    )
+    return seal(decision, keys)
 
 
 def unit_of(route: Route, headers: Headers, request: InferenceRequest) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.errors import ArmDown, TooLate, status_of
 from gateway.execution.breaker import Breaker, BreakerState
 from gateway.execution.job import Job
-from gateway.inference.call import Answer, Call
+from gateway.inference.call import Answer, Call, Times
 from gateway.inference.live_table import LiveArm, LiveRoute
 from gateway.inference.recorder import Recorder
 from gateway.inference.shadows import Shadows
@@ -64,7 +64,7 @@ class Predictor:
             if deadline_s is not None and decided.fallbacks:
                 until_s = deadline_s - _reserve_s(live, decided.fallbacks, call, deadline_s)
             try:
-                tensors, model_s = await self._attempt(
+                tensors, model_s, recorded = await self._attempt(
                     live, arm, call, context=context, decided=decided, number=attempt, until_s=until_s, blamed=blamed
                 )
                 break
@@ -79,7 +79,7 @@ class Predictor:
             context, attempt = arm.fallback, attempt + 1
         if live.shadows and decided.propensity is not None and not call.probe:
             self._shadows.offer(live, call, decided.primary, tensors, model_s)
-        return Answer(arm, tensors, decided.reason, decided.propensity)
+        return Answer(arm, tensors, decided.reason, decided.propensity, recorded)
 
     def reject(self, live: LiveRoute, call: Call, error: Exception) -> None:
         """Record a request that was rejected before any arm ran. A probe is not recorded."""
@@ -110,9 +110,13 @@ class Predictor:
         number: int,
         until_s: float | None,
         blamed: tuple[str, str] | None,
-    ) -> tuple[Sequence[Tensor], float]:
-        """Run one arm and record the attempt, whatever happens. Return its outputs and the model's time in seconds."""
+    ) -> tuple[Sequence[Tensor], float, Times | None]:
+        """Run one arm and record the attempt, whatever happens.
+
+        Return its outputs, the model's time in seconds, and the times of the record.
+        """
         job: Job | None = None
+        recorded: Times | None = None
         tensors: Sequence[Tensor] = ()
         status, code = 200, ""
         outcome: Outcome = "ok"
@@ -140,7 +144,7 @@ class Predictor:
         finally:
             if not call.probe:
                 latency_s = time.perf_counter() - call.started_s
-                self._recorder.record(
+                recorded = self._recorder.record(
                     context,
                     call,
                     attempt=number,
@@ -157,7 +161,7 @@ class Predictor:
                     blamed=blamed,
                 )
                 self._metrics.count(live.route.name, arm.arm.name, arm.arm.version, status, latency_s)
-        return tensors, job.model_s
+        return tensors, job.model_s, recorded
 
 
 def _reserve_s(live: LiveRoute, fallbacks: Sequence[int], call: Call, deadline_s: float) -> float:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from gateway.inference.call import Call
+from gateway.inference.call import Call, Times
 from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values
 from inference_log.record import Comparison, Context, Outcome, Record
 from inference_log.writer import LogWriter
@@ -38,8 +38,8 @@ class Recorder:
         logged_outputs: tuple[int, ...] = (),
         comparison: Comparison | None = None,
         blamed: tuple[str, str] | None = None,
-    ) -> None:
-        """Append one record. From here on the row survives `kill -9`.
+    ) -> Times | None:
+        """Append one record. From here on the row survives `kill -9`. Return None if it had to be dropped.
 
         This never raises: the log counts what it cannot write. Of `outputs` it keeps those whose indices are in
         `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`).
@@ -49,7 +49,7 @@ class Recorder:
         latency_us, model_us = int(latency_s * 1e6), int(model_s * 1e6)
         logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
         # By position: 20 keywords would cost 0.9 µs of each prediction.
-        self._log.append(
+        is_kept = self._log.append(
             context,
             lambda number, writer_seq: Record(
                 number,
@@ -75,3 +75,4 @@ class Recorder:
                 logged.kept,
             ),
         )
+        return (event_us - latency_us, latency_us) if is_kept else None

@@ -16,10 +16,11 @@ from gateway.eventloop.driver import Pending
 from gateway.eventloop.interruption import INTERRUPTION
 from gateway.inference.call import Answer, Call
 from gateway.inference.deadline import callers_deadline_s
-from gateway.inference.fields import response_meta, text_of, unit_of
+from gateway.inference.fields import response_meta, text_of, token_of, unit_of
 from gateway.inference.guard import Guard
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
+from gateway.inference.token_key_file import TokenKeyFile
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
@@ -44,7 +45,10 @@ def new_decision_id() -> str:
 
 
 class InferenceService:
-    """One per replica. `in_hand` is the number of predictions that are under way."""
+    """One per replica. `in_hand` is the number of predictions that are under way.
+
+    `token_keys` seal the tokens of decisions that may get rewards. Without keys there are no tokens.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class InferenceService:
         secret: bytes,
         max_in_flight: int,
         max_instances: int,
+        token_keys: TokenKeyFile | None = None,
     ) -> None:
         self.in_hand = 0
         self._holder = holder
@@ -65,6 +70,7 @@ class InferenceService:
         self._guard = guard
         self._tracing = tracing
         self._secret = secret
+        self._token_keys = token_keys
         self._max_in_flight = max_in_flight
         self._max_instances = max_instances
 
@@ -124,7 +130,10 @@ class InferenceService:
             rejected = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
             self._predictor.reject(live, rejected, error)
             raise
-        return Prediction(request, answer, response_meta(live.route.name, request, decision_id, answer))
+        token = None
+        if live.route.metrics and self._token_keys is not None:
+            token = token_of(live.route, call, answer, self._token_keys.current)
+        return Prediction(request, answer, response_meta(live.route.name, request, decision_id, answer, token))
 
     async def _decoded(self, pending: Pending[InferenceRequest]) -> InferenceRequest:
         self.in_hand += 1

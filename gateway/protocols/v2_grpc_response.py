@@ -31,6 +31,9 @@ _FEW_ELEMENTS = 65_536
 # Up to this size a copy costs less than the check whether one is needed.
 _SMALL_BYTES = 4096
 
+_OF_ONE_DECISION = frozenset({"decision_id", "decision_token"})
+"""The parameters that no other response has."""
+
 _Output = tuple[str, str, Tensor]
 """Name, datatype and tensor."""
 
@@ -51,8 +54,8 @@ def encode(
     model = _model(response.route, response.version)
     pieces: list[bytes | memoryview] = [model, _id_prefix(len(request_id)), request_id]
     for name, value in response.parameters.items():
-        if name == "decision_id":
-            pieces += (_decision_prefix(len(value)), value.encode())
+        if name in _OF_ONE_DECISION:
+            pieces += (_text_prefix(name, len(value)), value.encode())
         else:
             pieces.append(_parameter(name, value))
     if typed and all(datatype in FIELD_OF for _, datatype, _ in outputs):
@@ -119,7 +122,7 @@ def _output(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
 
 @lru_cache(maxsize=4096, typed=True)
 def _parameter(name: str, value: Any) -> bytes:
-    """Return a serialised parameter other than the decision id. There are few different values, so cache them."""
+    """Return a serialised parameter that many decisions share. There are few different values, so cache them."""
     if isinstance(value, float):
         parameter = InferParameter(double_param=value)
     elif isinstance(value, bool):
@@ -137,11 +140,11 @@ def _id_prefix(length: int) -> bytes:
     return _without_end(ModelInferResponse(id="0" * length), length)
 
 
-@lru_cache(maxsize=16)
-def _decision_prefix(length: int) -> bytes:
-    """Return a parameter `decision_id` of `length` bytes, without these bytes."""
+@lru_cache(maxsize=1024)
+def _text_prefix(name: str, length: int) -> bytes:
+    """Return a parameter that is an ASCII text of `length` bytes, without these bytes."""
     parameter = InferParameter(string_param="0" * length)
-    return _without_end(ModelInferResponse(parameters={"decision_id": parameter}), length)
+    return _without_end(ModelInferResponse(parameters={name: parameter}), length)
 
 
 def _without_end(message: ModelInferResponse, length: int) -> bytes:

@@ -5,6 +5,7 @@ import time
 
 from gateway.access.jwks import LOOK_EVERY_S, JwksSource
 from gateway.companion.keeper import CompanionKeeper
+from gateway.inference.token_key_file import TokenKeyFile
 from gateway.replica.publish import Publisher
 from gateway.telemetry.periodic import PeriodicJob, run_every
 from inference_log.writer import LogWriter
@@ -22,13 +23,15 @@ def do_upkeep(
     keeper: CompanionKeeper,
     publisher: Publisher,
     writer: LogWriter,
+    token_keys: TokenKeyFile,
     max_age_s: float,
     max_bytes: int,
 ) -> None:
-    """Keep the companion running, close the segment when it is old or full, and publish the metrics."""
+    """Keep the companion running, close an old or full segment, publish the metrics, and keep the keys current."""
     jobs = (
         PeriodicJob(keeper.look, "gateway.companion.not_started"),
         PeriodicJob(lambda: writer.rotate(max_age_s, max_bytes), "inference_log.roll.failed"),
         PeriodicJob(publisher.publish, "gateway.metrics.not_published"),
+        PeriodicJob(lambda: token_keys.tick(time.time()), "gateway.token_keys.failed"),
     )
     run_every(stop, _UPKEEP_EVERY_S, *jobs)

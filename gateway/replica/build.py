@@ -4,22 +4,16 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
-from gateway.access.browser import browser_policy
-from gateway.access.browser_middleware import BrowserMiddleware
 from gateway.access.guard import AccessGuard
 from gateway.access.jwks import JwksSource
-from gateway.access.middleware import AccessMiddleware
 from gateway.access.open import open_access
 from gateway.access.tls import Tls, load_tls
-from gateway.api.app import create_app
-from gateway.api.operators.router import operate_router
-from gateway.api.operators.webhook import Webhook
-from gateway.api.plain_requests import PlainRequests
-from gateway.companion.scrape import scrape
+from gateway.companion.files import rewards_socket
+from gateway.companion.rewards.client import RewardsClient
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
@@ -38,8 +32,6 @@ from gateway.execution.load_options import load_options, memory_budget
 from gateway.execution.open_in_replica import LaneOptions
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
-from gateway.http.endpoint import InferenceEndpoint
-from gateway.http.limits import http_limits
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
@@ -47,6 +39,7 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
+from gateway.inference.token_key_file import TokenKeyFile
 from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
@@ -82,6 +75,7 @@ class Shared(NamedTuple):
     turn: EndOfTurn
     budget: BodyBudget
     offload: Offload
+    rewards: RewardsClient
 
 
 class Execution(NamedTuple):
@@ -139,13 +133,13 @@ def open_shared(settings: Settings) -> Shared:
         turn=EndOfTurn(),
         budget=BodyBudget(settings.max_unfinished_bytes),
         offload=Offload(),
+        rewards=RewardsClient(rewards_socket(settings)),
     )
 
 
 def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     """Build the catalogue over the registry, and the lanes."""
-    settings = shared.settings
-    load = load_options(settings)
+    settings, load = shared.settings, load_options(shared.settings)
     processes = ProcessOptions(serving_url(settings.registry, settings.home), load, open_within_s=load.within_s)
     options = LaneOptions(
         threads=settings.model_threads,
@@ -160,7 +154,7 @@ def build_execution(shared: Shared, dedicated: Dedicated | None) -> Execution:
     return Execution(catalogue, trials, ReferenceReader(catalogue, in_daemon_thread), lanes)
 
 
-def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
+def build_inference(shared: Shared, count: Callable[[], None], token_keys: TokenKeyFile) -> Inference:
     """Build the service for predictions, with an empty live table.
 
     `count` is called before statistics are read, so that they are those of now: clients take differences of them.
@@ -178,6 +172,7 @@ def build_inference(shared: Shared, count: Callable[[], None]) -> Inference:
         secret=load_unit_secret(settings.home),
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
+        token_keys=token_keys,
     )
 
     def statistics() -> Mapping[VersionKey, VersionStatistics]:
@@ -207,43 +202,3 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
     )
     view = ReplicaView(desired, holder, reconciler)
     return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view, known=versions))
-
-
-def build_endpoint(
-    shared: Shared, execution: Execution, inference: Inference, control: Control, publish: Callable[[], None]
-) -> InferenceEndpoint:
-    """Build the HTTP endpoint: predictions, and behind them the application for everything else.
-
-    `publish` is called before a scrape, so that it shows what was counted up to now.
-    """
-    settings, guard = shared.settings, shared.guard
-
-    def metrics() -> bytes:
-        publish()
-        return scrape(settings)
-
-    operate = operate_router(
-        store=shared.store,
-        catalogue=execution.catalogue,
-        changes=control.changes,
-        desired=control.desired,
-        view=control.view,
-        webhook=Webhook(settings.registry_webhook_secret, settings.hurry_file),
-        trials=execution.trials,
-    )
-    app: Any = create_app(inference.metadata, operate, metrics)
-    if guard is not None:
-        app = AccessMiddleware(app, guard)
-    policy = browser_policy(settings, socket.gethostname())
-    app = BrowserMiddleware(PlainRequests(app), policy)
-    return InferenceEndpoint(
-        inference.service,
-        app,
-        shared.turn,
-        policy,
-        max_body_bytes=settings.max_body_bytes,
-        limits=http_limits(settings),
-        budget=shared.budget,
-        offload=shared.offload,
-        invocations_route=settings.invocations_route,
-    )

@@ -4,6 +4,7 @@ from gateway.control.replica_view import ReplicaView
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.limits import grpc_limits
 from gateway.grpc.model_metadata import GrpcMetadata
+from gateway.grpc.rewards import GrpcRewards
 from gateway.grpc.server import GrpcServer
 from gateway.replica.build import Inference, Shared
 
@@ -22,5 +23,6 @@ def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcS
         limits=grpc_limits(settings),
         budget=shared.budget,
         offload=shared.offload,
+        rewards=GrpcRewards(shared.rewards.send, shared.guard).methods(),
         tls=shared.tls.for_grpc() if shared.tls is not None else None,
     )

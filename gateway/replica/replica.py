@@ -15,15 +15,16 @@ from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.http.server import HttpServer
+from gateway.inference.token_key_file import open_token_keys
 from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
     build_control,
-    build_endpoint,
     build_execution,
     build_inference,
     open_shared,
 )
 from gateway.replica.build_grpc import build_grpc
+from gateway.replica.build_http import build_endpoint
 from gateway.replica.neighbours import Neighbours, lacks
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
@@ -50,7 +51,8 @@ class Replica:
         keep_files_private()
         shared = open_shared(settings)
         execution = build_execution(shared, dedicated)
-        inference = build_inference(shared, lambda: self._publisher.count_lanes())
+        self._token_keys = open_token_keys(settings)
+        inference = build_inference(shared, lambda: self._publisher.count_lanes(), self._token_keys)
         control = build_control(shared, execution, inference.holder)
         self._publisher = Publisher(
             metrics=shared.metrics,
@@ -65,6 +67,7 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
+        self._rewards = shared.rewards
         self._catalogue, self._reader, self._lanes = execution.catalogue, execution.reader, execution.lanes
         self._control = control
         inference.metadata.stall = control.reconciler.stall
@@ -102,6 +105,7 @@ class Replica:
             self._keeper,
             self._publisher,
             self._writer,
+            self._token_keys,
             settings.segment_max_age_s,
             settings.segment_max_bytes,
         )
@@ -146,6 +150,7 @@ class Replica:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._shadows.close()
+        self._rewards.close()
         await asyncio.to_thread(self._threads.stop, _STOP_S)
         await asyncio.to_thread(self._lanes.close)
         with contextlib.suppress(OSError):  # the companion reads the segment all the same

@@ -34,6 +34,7 @@ SHED = "pointsman_shed"
 ABORTS = "pointsman_aborts"
 SHADOW_DROPPED = "pointsman_shadow_dropped"
 REGISTRY_COPIED = "pointsman_registry_versions"
+REWARDS = "pointsman_rewards"
 
 COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
@@ -41,6 +42,7 @@ COUNTERS = {
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
+    REWARDS: Counted("Rewards that were sent, by what became of them.", ("route", "metric", "result")),
     REGISTRY_COPIED: Counted("Tries to copy a version from a remote registry, by outcome.", ("outcome",)),
 }
 

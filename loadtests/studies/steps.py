@@ -7,6 +7,7 @@ The sum of the steps is less than the whole, which has colder caches and also pu
 import statistics
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -25,11 +26,13 @@ from gateway.execution.lane_pool import LanePool
 from gateway.execution.open_in_replica import LaneOptions
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.inference.call import Call
+from gateway.inference.decision_token import Decision, seal
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
+from gateway.inference.token_key_file import TokenKeyFile, rotate
 from gateway.protocols.request import ResponseMeta
 from gateway.protocols.v2_http import decode, encode
 from gateway.telemetry.metrics import Metrics
@@ -41,11 +44,12 @@ from registry_sync.catalogue import Catalogue
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries.directory import DirectoryRegistry
 from router.plan import plan
+from router.spec.metric import MetricSpec
 from runtimes.load_options import LoadOptions
 from store.open import open_store
 
 _DECISION = "b93c5aa7870d203c4698e81d"
-_PATH = "/v2/models/cancer/infer"
+_PATH, _LEARNING = "/v2/models/cancer/infer", "/v2/models/learning/infer"
 
 
 def main(
@@ -100,9 +104,15 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     writer = LogWriter(seat.folder, "steps")
     recorder = Recorder(writer)
     predictor = Predictor(recorder, metrics, Shadows(recorder, metrics))
-    service = InferenceService(holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1)
+    rotate(home / "token-keys", time.time())
+    keys = TokenKeyFile(home / "token-keys", time.time())
+    service = InferenceService(
+        holder, predictor, metrics, None, secret=b"", max_in_flight=1, max_instances=1, token_keys=keys
+    )
     endpoint = InferenceEndpoint(service, _nothing, turn, max_body_bytes=1 << 20)
     live, body, binary = holder.current.routes["cancer"], request_body(), http_body(Payload("cancer", Form.BINARY, 1))
+    learning = replace(live, route=replace(live.route, name="learning", metrics=(MetricSpec("click", 3600.0),)))
+    holder.current = replace(holder.current, routes={**holder.current.routes, "learning": learning})
     arm, request = live.arms[0], decode(body, None, live.signature)
     runtime = catalogue.load(arm.lane.key.version, arm.manifest).runtime
     if runtime is None:
@@ -111,6 +121,10 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
     tensors = runtime.run(request.inputs, outputs)
     parameters = {"decision_id": _DECISION, "arm": "stable", "reason": "WEIGHTED", "propensity": 0.9}
     response = ResponseMeta("cancer", "2", _DECISION, parameters)
+
+    def token() -> str:
+        now_us = time.time_ns() // 1000
+        return seal(Decision(_DECISION, "cancer", 0, 1, "stable", 0.9, now_us, 1000, 5), keys.current)
 
     def predict() -> None:
         _finish(predictor.predict(live, Call(_DECISION, time.perf_counter(), request.inputs, 1)))
@@ -123,6 +137,10 @@ def _steps(home: Path) -> dict[str, Callable[[], object]]:
         "predict (plan, lane, model, check, record, count)": predict,
         "encode JSON": lambda: encode(response, request, live.signature, tensors),
         "the whole response, JSON": lambda: _finish(endpoint.respond("POST", _PATH, {}, body, time.perf_counter())),
+        "decision token": token,
+        "the whole response with a token": lambda: _finish(
+            endpoint.respond("POST", _LEARNING, {}, body, time.perf_counter())
+        ),
     }
 
 

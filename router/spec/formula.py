@@ -1,8 +1,8 @@
 """Formulas: a metric that is computed from others, such as `click - 0.1 * latency_ms`.
 
-A formula has names, numbers, `+ - * /` and parentheses. It is divided by numbers only, so it has a value for all values
-of its names. It is computed in double precision and in the order in which it is written, so every machine gets the same
-bits.
+A formula has names, numbers, `+ - * /` and parentheses. It is divided by numbers only, and refused if it may become too
+large for double precision. So it has a value for all values of its names. It is computed in double precision and in the
+order in which it is written, so every machine gets the same bits.
 """
 
 import ast
@@ -17,8 +17,12 @@ from router.refusals import short_repr
 LATENCY_MS = "latency_ms"
 """The name that stands for the time that the decision's prediction took, in milliseconds."""
 
+LARGEST_VALUE = 1e12
+"""The largest value of a metric, and of any name in a formula."""
+
+_LARGEST_RESULT = 1e300
 _MOST_CHARACTERS = 256
-_MOST_DEPTH = 16
+_MOST_DEPTH = 64
 _OPERATIONS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -42,7 +46,12 @@ def parse_formula(text: object, what: str) -> tuple[str, ...]:
             f"not {short_repr(text)}."
         )
     tree = _tree(text, what)
-    _compile(tree, what, _MOST_DEPTH)
+    try:
+        _compile(tree, what, _MOST_DEPTH)
+    except RecursionError as error:  # while what is refused is printed
+        raise Rejected(f"{what} is nested too deeply.") from error
+    if not _bound(tree) <= _LARGEST_RESULT:
+        raise Rejected(f"{what} may become too large; its names may be as large as {LARGEST_VALUE:g}.")
     named = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     named.sort(key=lambda node: (node.lineno, node.col_offset))
     if not named:
@@ -83,6 +92,16 @@ def _compile(node: ast.expr, what: str, depth: int) -> _Compute:
         operation = _OPERATIONS[type(node.op)]
         return lambda values: operation(left(values), right(values))
     raise Rejected(f"{what} has {short_repr(ast.unparse(node))}. It may have {_ALLOWED}.")
+
+
+def _bound(node: ast.expr) -> float:
+    """Return the largest magnitude of a formula and all of its parts, or infinity or NaN if it has none."""
+    if isinstance(node, ast.UnaryOp):
+        return _bound(node.operand)
+    if isinstance(node, ast.BinOp):
+        left, right = _bound(node.left), _bound(node.right)
+        return _OPERATIONS[ast.Add if isinstance(node.op, ast.Sub) else type(node.op)](left, right)
+    return abs(float(node.value)) if isinstance(node, ast.Constant) else LARGEST_VALUE  # type: ignore[arg-type]  # a number
 
 
 def _number(value: int | float, what: str) -> float:

@@ -16,13 +16,12 @@ from typing import Any
 from router.errors import Rejected
 from router.quantities import format_duration, parse_duration_s
 from router.refusals import check_keys, short_repr
-from router.spec.formula import LATENCY_MS, parse_formula
+from router.spec.formula import LARGEST_VALUE, LATENCY_MS, parse_formula
 from router.spec.metric import Aggregate, MetricSpec
 from router.spec.references import parse_name
 
 MAX_METRICS = 16
 LONGEST_WINDOW_S = 90 * 86_400.0
-_LARGEST = 1e12
 _REPORTED = ("window", "range", "default", "aggregate")
 _LABEL = ("label", "window")
 _FORMULA = ("formula", "range")
@@ -115,8 +114,8 @@ def _parse_range(raw: Mapping[str, Any], what: str) -> tuple[float, float]:
 
 def _parse_number(value: object, what: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or abs(value) > _LARGEST or not math.isfinite(value):  # type: ignore[arg-type]  # it is
-        raise Rejected(f"{what} must be numbers of at most {_LARGEST:g}, not {short_repr(value)}.")
+    if not is_number or abs(value) > LARGEST_VALUE or not math.isfinite(value):  # type: ignore[arg-type]  # it is
+        raise Rejected(f"{what} must be numbers of at most {LARGEST_VALUE:g}, not {short_repr(value)}.")
     return float(value)  # type: ignore[arg-type]  # as above
 
 

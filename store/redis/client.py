@@ -39,7 +39,7 @@ TRANSIENT = (
 """The errors that may be over at the next try."""
 _ACCESS_DENIED = (AuthenticationError, AuthorizationError, NoPermissionError)
 
-Argument = str | int | float
+Argument = str | bytes | int | float
 
 
 class Pipeline(Protocol):
@@ -68,7 +68,7 @@ class Subscription(Protocol):
 class RedisClient(Protocol):
     """The part of redis-py's clients that is used here. They share no type of their own."""
 
-    def execute_command(self, *arguments: Argument) -> Any:
+    def execute_command(self, *arguments: Argument, **options: Any) -> Any:
         """Send a command and return its reply."""
 
     def pipeline(self, transaction: bool) -> Pipeline:

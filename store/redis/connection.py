@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as NoReply
 from redis.retry import Retry
@@ -54,6 +55,10 @@ class RedisConnection:
     def _execute(self, *command: Argument) -> Any:
         """Return the reply to a command that may be repeated."""
         return self._try(lambda client: client.execute_command(*command))
+
+    def _execute_undecoded(self, *command: Argument) -> Any:
+        """Return the reply to a command that may be repeated, with bytes in place of texts."""
+        return self._try(lambda client: client.execute_command(*command, **{NEVER_DECODE: True}))
 
     def _execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Return the replies to several commands that may be repeated, in one round trip."""

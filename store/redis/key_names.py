@@ -3,6 +3,13 @@
 All of them share one hash tag. So they lie in one hash slot, on one server of a cluster, and a script may use several.
 """
 
+import base64
+import hashlib
+
+from router.rewards.outcomes import DecisionKey
+
+_DIGEST_BYTES = 16
+
 
 class KeyNames:
     """The names under one prefix. Each script in `lua/` begins with what the keys hold that it writes."""
@@ -65,3 +72,30 @@ class KeyNames:
     def group_totals(self, route: str) -> str:
         """Return the key of the index of a route's policy versions that have sums by group of units."""
         return f"{self._tag}:group_totals:{route}"
+
+    def outcome(self, decision: DecisionKey) -> str:
+        """Return the key of the outcomes of one decision.
+
+        There may be millions of these keys, so a digest of 22 characters stands for the decision.
+        """
+        text = "\0".join(map(str, decision))
+        digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
+        return f"{self._tag}:outcome:{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+    def reward_buckets(self, route: str, length_s: int, *, by_group: bool) -> str:
+        """Return the key of the index of a route's time buckets of one length that have sums of rewards.
+
+        The key of such a bucket's sums is `stem` of this, and the start of the bucket.
+        """
+        return f"{self._tag}:{'group_' if by_group else ''}rewards_in:{length_s}:{route}"
+
+    def reward_totals(self, route: str, *, by_group: bool) -> str:
+        """Return the key of the index of a route's policy versions that have sums of rewards.
+
+        The key of such a version's sums over all time is `stem` of this, and the version.
+        """
+        return f"{self._tag}:{'group_' if by_group else ''}rewards:{route}"
+
+    def stem(self, index: str) -> str:
+        """Return what the keys of the hashes that an index of sums of rewards lists have before their score."""
+        return f"{index}:"

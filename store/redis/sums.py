@@ -1,60 +1,58 @@
 """Sums of the traffic in Redis."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from itertools import chain
 
 from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
+from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
+from store.errors import OutcomesChanged
+from store.interface import NO_REWARDS, Rewarded
 from store.redis.client import Argument
-from store.redis.connection import RedisConnection
+from store.redis.rewards import RedisRewards, place_rewards
+from store.redis.sum_hash import SumHash
 
 _DAY_S = 24 * 3600
 _TOTALS_KEPT_S = 30 * _DAY_S
 _GROUP_TOTALS_KEPT_S = _DAY_S  # after the last addition; 60 kB for each policy version
 _SOURCES_KEPT_S = 7 * _DAY_S
-_INDEXED = max(VERSIONS_READ, BUCKETS_KEPT_S // BUCKET_S + 1)
+_BUCKETS_LISTED = BUCKETS_KEPT_S // BUCKET_S + 1
 
 
-class _Hash(NamedTuple):
-    """A hash of sums (`key`), the sorted set that lists the hash (`index_key`), and its score there."""
-
-    key: str
-    index_key: str
-    score: int
-    kept_s: int
-
-
-class RedisSums(RedisConnection):
+class RedisSums(RedisRewards):
     """The sums of `store.interface.Store`."""
 
-    def count(self, source: str, before: int, after: int, added: Mapping[str, Sums]) -> int:
+    def count(
+        self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> int:
         """See `Store.count`."""
-        hashes: dict[_Hash, list[Argument]] = {}
-        for place, key, value in self._placed(added):
-            hashes.setdefault(place, []).extend((encode_sum_key(key), clamp(value)))
-        routes = [route for route, sums in added.items() if sums]
+        hashes: dict[SumHash, list[Argument]] = {}
+        for place, field, value in chain(self._placed(added), place_rewards(self._names, rewarded.sums)):
+            hashes.setdefault(place, []).extend((field, clamp(value)))
+        routes = {route for sums in (added, rewarded.sums) for route, of_route in sums.items() if of_route}
         reply = self._write(
             "count",
             [
                 self._names.source(source),
                 self._names.counted,
+                *(self._names.outcome(change.key) for change in rewarded.outcomes),
                 *(key for place in hashes for key in (place.key, place.index_key)),
             ],
             before,
             after,
             _SOURCES_KEPT_S,
-            _INDEXED,
-            LARGEST_SUM,
             _TOTALS_KEPT_S,
+            LARGEST_SUM,
+            KEPT_AT_LEAST_S,
+            len(rewarded.outcomes),
             len(routes),
+            *(argument for change in rewarded.outcomes for argument in change[1:]),
             *routes,
-            *(
-                argument
-                for place, pairs in hashes.items()
-                for argument in (place.score, place.kept_s, len(pairs) // 2, *pairs)
-            ),
+            *(argument for place, pairs in hashes.items() for argument in (*place[2:], len(pairs) // 2, *pairs)),
         )
+        if reply[0] == "changed":
+            raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
         return int(reply[1])
 
     def counted_since(self, number: int) -> Counted:
@@ -116,25 +114,33 @@ class RedisSums(RedisConnection):
         found: list[str] = self._execute("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
         return found
 
-    def _placed(self, added: Mapping[str, Sums]) -> Iterator[tuple[_Hash, SumKey, int]]:
+    def _placed(self, added: Mapping[str, Sums]) -> Iterator[tuple[SumHash, str, int]]:
         """Yield each sum twice, with its hash: for its bucket, and for all time (bucket 0)."""
         for route, sums in added.items():
             for key, value in sums.items():
-                yield self._total(route, key), key._replace(bucket_s=0), value
+                yield self._total(route, key), encode_sum_key(key._replace(bucket_s=0)), value
                 if key.bucket_s:
-                    yield self._bucket(route, key), key, value
+                    yield self._bucket(route, key), encode_sum_key(key), value
 
-    def _total(self, route: str, key: SumKey) -> _Hash:
+    def _total(self, route: str, key: SumKey) -> SumHash:
         names, version = self._names, key.policy_version
         if key.group == ALL_UNITS:
-            return _Hash(names.total(route, version), names.totals(route), version, _TOTALS_KEPT_S)
-        return _Hash(names.group_total(route, version), names.group_totals(route), version, _GROUP_TOTALS_KEPT_S)
+            return SumHash(names.total(route, version), names.totals(route), version, VERSIONS_READ, _TOTALS_KEPT_S)
+        return SumHash(
+            names.group_total(route, version),
+            names.group_totals(route),
+            version,
+            VERSIONS_READ,
+            _GROUP_TOTALS_KEPT_S,
+        )
 
-    def _bucket(self, route: str, key: SumKey) -> _Hash:
+    def _bucket(self, route: str, key: SumKey) -> SumHash:
         names, bucket_s = self._names, key.bucket_s
         if key.group == ALL_UNITS:
-            return _Hash(names.bucket(route, bucket_s), names.buckets(route), bucket_s, BUCKETS_KEPT_S)
-        return _Hash(names.group_bucket(route, bucket_s), names.group_buckets(route), bucket_s, BUCKETS_KEPT_S)
+            hash_key, index_key = names.bucket(route, bucket_s), names.buckets(route)
+        else:
+            hash_key, index_key = names.group_bucket(route, bucket_s), names.group_buckets(route)
+        return SumHash(hash_key, index_key, bucket_s, _BUCKETS_LISTED, BUCKETS_KEPT_S)
 
     def _summed(self, keys: list[str]) -> Sums:
         """Return the sums in several hashes. Leave out a sum that is damaged."""

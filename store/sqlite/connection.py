@@ -58,18 +58,18 @@ CREATE TABLE IF NOT EXISTS group_sums (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reward_sums (
     route TEXT NOT NULL,
-    bucket_s INTEGER NOT NULL,
+    unit_group INTEGER NOT NULL,
     length_s INTEGER NOT NULL,
+    bucket_s INTEGER NOT NULL,
     policy_version INTEGER NOT NULL,
     arm TEXT NOT NULL,
     model_version TEXT NOT NULL,
     metric TEXT NOT NULL,
-    unit_group INTEGER NOT NULL,
     decisions INTEGER NOT NULL,
     rewarded INTEGER NOT NULL,
     total INTEGER NOT NULL,
     squares INTEGER NOT NULL,
-    PRIMARY KEY (route, bucket_s, length_s, policy_version, arm, model_version, metric, unit_group)
+    PRIMARY KEY (route, unit_group, length_s, bucket_s, policy_version, arm, model_version, metric)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outcomes (
     route TEXT NOT NULL,

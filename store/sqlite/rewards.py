@@ -1,10 +1,16 @@
-"""Sums of rewards, and outcomes of decisions, in a SQLite file."""
+"""Sums of rewards, and outcomes of decisions, in a SQLite file.
 
+The groups of units come early in the key of the table. So the sums of all units lie side by side and are read without
+those of the groups, of which there may be 64 times as many.
+"""
+
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
-from router.rewards.buckets import BUCKETS_KEPT
-from router.rewards.outcomes import DecisionKey
+from router.evidence.sums import GROUPS
+from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
+from router.rewards.outcomes import KEPT_AT_LEAST_S, DecisionKey
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums
 from store.codec import LARGEST_SUM, clamp
 from store.counted import VERSIONS_READ
@@ -12,26 +18,60 @@ from store.errors import OutcomesChanged
 from store.interface import ReadRewards, Rewarded
 from store.sqlite.connection import SQLiteConnection
 
-_KEY = ("bucket_s", "length_s", "policy_version", "arm", "model_version", "metric", "unit_group")
-_VALUES = ("decisions", "rewarded", "total", "squares")
-_COLUMNS = ", ".join((*_KEY, *_VALUES))
-_MARKS = ", ".join("?" for _ in (*_KEY, *_VALUES))
+_COLUMNS = ", ".join((*RewardKey._fields[:-1], "unit_group", *RewardSum._fields))
+_MARKS = ", ".join("?" for _ in (*RewardKey._fields, *RewardSum._fields))
 # SQLite turns an integer that overflows into a real number. MIN and MAX then replace it by the largest sum.
-_GROWN = ", ".join(f"{name} = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, {name} + excluded.{name}))" for name in _VALUES)
+_GROWN = ", ".join(
+    f"{name} = MAX({-LARGEST_SUM}, MIN({LARGEST_SUM}, {name} + excluded.{name}))" for name in RewardSum._fields
+)
 _ADD = f"INSERT INTO reward_sums (route, {_COLUMNS}) VALUES (?, {_MARKS}) ON CONFLICT DO UPDATE SET {_GROWN}"  # noqa: S608  # built from constants of this file
-_OF_GROUPS = f"(unit_group != {NO_GROUP}) = ?"
-_TOTALS = f"""
-SELECT {_COLUMNS} FROM reward_sums WHERE route = ? AND bucket_s = 0 AND policy_version >= ? AND {_OF_GROUPS}
-AND policy_version IN (
-    SELECT DISTINCT policy_version FROM reward_sums WHERE route = ? AND bucket_s = 0
-    ORDER BY policy_version DESC LIMIT ?
+_LENGTHS = f"({', '.join(map(str, LENGTHS_S))})"
+_ALL_UNITS, _EACH_GROUP = (NO_GROUP,), tuple(range(GROUPS))
+
+
+def _chosen(groups: Sequence[int]) -> str:
+    """Return a condition that names every value of the first columns of the key, so that nothing else is looked at."""
+    return f"route = ?1 AND unit_group IN ({', '.join(map(str, groups))}) AND length_s IN {_LENGTHS}"
+
+
+_CHOSEN = {False: _chosen(_ALL_UNITS), True: _chosen(_EACH_GROUP)}
+_RECENT = {
+    by_group: f"SELECT {_COLUMNS} FROM reward_sums WHERE {chosen} AND bucket_s >= ?2 AND policy_version >= ?3"  # noqa: S608  # as above
+    for by_group, chosen in _CHOSEN.items()
+}
+_TOTALS = {
+    by_group: f"SELECT {_COLUMNS} FROM reward_sums WHERE {chosen} AND bucket_s = 0 AND policy_version >= ?2"  # noqa: S608  # as above
+    for by_group, chosen in _CHOSEN.items()
+}
+_DELETE_BUCKETS = f"""
+DELETE FROM reward_sums WHERE {_chosen(_ALL_UNITS + _EACH_GROUP)}
+AND length_s = ?2 AND bucket_s BETWEEN 1 AND ?3 - {BUCKETS_KEPT} * ?2
+"""  # noqa: S608  # as above
+_DELETE_VERSIONS = f"""
+DELETE FROM reward_sums WHERE {_chosen(_ALL_UNITS + _EACH_GROUP)} AND bucket_s = 0 AND policy_version <= (
+    SELECT DISTINCT policy_version FROM reward_sums WHERE {_chosen(_ALL_UNITS)} AND bucket_s = 0
+    ORDER BY policy_version DESC LIMIT 1 OFFSET {VERSIONS_READ}
 )
 """  # noqa: S608  # as above
-_RECENT = f"""
-SELECT {_COLUMNS} FROM reward_sums WHERE route = ? AND bucket_s >= ? AND policy_version >= ? AND {_OF_GROUPS}
-"""  # noqa: S608  # as above
-_DELETE_OLD = f"DELETE FROM reward_sums WHERE bucket_s > 0 AND bucket_s < ? - {BUCKETS_KEPT} * length_s"  # noqa: S608  # as above
-_OUTCOME = "SELECT content FROM outcomes WHERE route = ? AND declared_us = ? AND decision_id = ?"
+_OUTCOMES = """
+SELECT key, content FROM json_each(?) CROSS JOIN outcomes ON route = json_extract(value, '$[0]')
+AND declared_us = json_extract(value, '$[1]') AND decision_id = json_extract(value, '$[2]')
+"""
+_NEW_OUTCOME = """
+INSERT INTO outcomes VALUES (?1, ?2, ?3, ?5, ?6)
+ON CONFLICT DO UPDATE SET content = ?5, kept_until_s = ?6 WHERE content = ?4
+"""
+_REPLACE_OUTCOME = """
+UPDATE outcomes SET content = ?5, kept_until_s = ?6
+WHERE route = ?1 AND declared_us = ?2 AND decision_id = ?3 AND content = ?4
+"""
+_DELETE_OUTCOMES = """
+DELETE FROM outcomes WHERE (route, declared_us, decision_id) IN (
+    SELECT route, declared_us, decision_id FROM outcomes WHERE kept_until_s < ? ORDER BY kept_until_s LIMIT ?
+)
+"""
+_READ_AT_ONCE = 1000
+_LEAST_DELETED = 100
 
 
 class SQLiteRewards(SQLiteConnection):
@@ -39,52 +79,60 @@ class SQLiteRewards(SQLiteConnection):
 
     def outcomes(self, keys: Sequence[DecisionKey]) -> Sequence[bytes]:
         """See `Store.outcomes`."""
-        with self._transaction() as connection:
-            return [_outcome(connection, key) for key in keys]
+        found = [b""] * len(keys)
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            for at, content in self._query(_OUTCOMES, json.dumps(keys[start : start + _READ_AT_ONCE])):
+                found[start + int(at)] = bytes(content)  # type: ignore[arg-type]  # the one column that is a blob
+        return found
 
     def reward_sums(self, route: str, since_version: int, since_s: int, *, by_group: bool = False) -> ReadRewards:
         """See `Store.reward_sums`."""
-        recent = self._query(_RECENT, route, max(1, since_s), since_version, by_group)  # first, so that totals have it
+        recent = _sums(self._query(_RECENT[by_group], route, max(1, since_s), since_version))  # so that totals have it
+        totals = _sums(self._query(_TOTALS[by_group], route, since_version))
+        newest = sorted({key.policy_version for key in totals})[-VERSIONS_READ:]
         return ReadRewards(
-            totals=_sums(self._query(_TOTALS, route, since_version, by_group, route, VERSIONS_READ)),
-            recent=_sums(recent),
+            totals={key: value for key, value in totals.items() if key.policy_version >= newest[0]}, recent=recent
         )
 
 
-def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded) -> None:
-    """Add to the sums of rewards and replace outcomes, in a transaction.
+def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded, now_s: float) -> None:
+    """Add to the sums of rewards and replace outcomes, in a transaction. Delete outcomes that are no longer kept.
+
+    No count deletes many more than it writes, so that none holds the lock for long.
 
     Raises:
-        OutcomesChanged: an outcome is not what was read.
+        OutcomesChanged: an outcome is not what was read. The transaction must be rolled back.
     """
-    for change in rewarded.outcomes:
-        if _outcome(connection, change.key) != change.before:
-            raise OutcomesChanged(f"The outcomes of decision {change.key.decision_id} have changed.")
-    connection.executemany(
-        "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)",
-        [(*change.key, change.after, change.kept_until_s) for change in rewarded.outcomes],
-    )
+    if rewarded.outcomes:
+        soonest_s = int(now_s) + KEPT_AT_LEAST_S
+        rows = [(*key, before, after, max(until_s, soonest_s)) for key, before, after, until_s in rewarded.outcomes]
+        for statement, those in (
+            (_NEW_OUTCOME, [row for row in rows if not row[3]]),
+            (_REPLACE_OUTCOME, [row for row in rows if row[3]]),
+        ):
+            if those and connection.executemany(statement, those).rowcount != len(those):
+                raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
     connection.executemany(_ADD, _rows(rewarded.sums))
+    connection.execute(_DELETE_OUTCOMES, (now_s, _LEAST_DELETED + 2 * len(rewarded.outcomes)))
 
 
-def delete_old_rewards(connection: sqlite3.Connection, now_s: float) -> None:
-    """Delete the buckets, and the outcomes, that are no longer kept."""
-    connection.execute(_DELETE_OLD, (now_s,))
-    connection.execute("DELETE FROM outcomes WHERE kept_until_s < ?", (now_s,))
-
-
-def _outcome(connection: sqlite3.Connection, key: DecisionKey) -> bytes:
-    row = connection.execute(_OUTCOME, key).fetchone()
-    return b"" if row is None else bytes(row[0])
+def delete_old_reward_sums(connection: sqlite3.Connection, now_s: float) -> None:
+    """Delete the buckets, and the policy versions, that are no longer kept."""
+    routes = [route for (route,) in connection.execute("SELECT route FROM counted").fetchall()]
+    connection.executemany(
+        _DELETE_BUCKETS, [(route, length_s, int(now_s)) for route in routes for length_s in LENGTHS_S]
+    )
+    connection.executemany(_DELETE_VERSIONS, [(route,) for route in routes])
 
 
 def _rows(added: Mapping[str, RewardSums]) -> Iterator[tuple[str | int, ...]]:
     """Yield each sum twice: for its bucket, and for all time (bucket 0)."""
     for route, sums in added.items():
         for key, value in sums.items():
-            yield (route, *key, *map(clamp, value))
-            if key.bucket_s:
-                yield (route, 0, *key[1:], *map(clamp, value))
+            if any(value):
+                yield (route, *key, *map(clamp, value))
+                if key.bucket_s:
+                    yield (route, 0, *key[1:], *map(clamp, value))
 
 
 def _sums(rows: list[tuple[str, ...]]) -> RewardSums:

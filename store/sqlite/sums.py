@@ -9,7 +9,7 @@ from router.evidence.sums import ALL_UNITS, GroupSums, SumKey, Sums
 from store.codec import LARGEST_SUM, clamp
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.interface import NO_REWARDS, Rewarded
-from store.sqlite.rewards import SQLiteRewards, add_rewards, delete_old_rewards
+from store.sqlite.rewards import SQLiteRewards, add_rewards, delete_old_reward_sums
 
 _ENDS = "SELECT source, ends FROM sources WHERE source IN (SELECT value FROM json_each(?))"
 _NOTE_COUNTED = "INSERT OR REPLACE INTO counted SELECT ?, 1 + COALESCE((SELECT MAX(number) FROM counted), 0)"
@@ -72,10 +72,11 @@ class SQLiteSums(SQLiteRewards):
             connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
             connection.executemany(_SUMS.add, _rows(added))
             connection.executemany(_GROUP_SUMS.add, _group_rows(added))
-            add_rewards(connection, rewarded)
+            now_s = self._now()
+            add_rewards(connection, rewarded, now_s)
             counted = {route for sums in (added, rewarded.sums) for route, of_route in sums.items() if of_route}
             connection.executemany(_NOTE_COUNTED, [(route,) for route in counted])
-            self._delete_old_buckets(connection)
+            self._delete_old_buckets(connection, now_s)
             return after
 
     def counted_since(self, number: int) -> Counted:
@@ -122,12 +123,11 @@ class SQLiteSums(SQLiteRewards):
             recent=_sums(recent),  # was read first
         )
 
-    def _delete_old_buckets(self, connection: sqlite3.Connection) -> None:
+    def _delete_old_buckets(self, connection: sqlite3.Connection, now_s: float) -> None:
         """Delete the buckets, and the groups of policy versions, that are no longer kept, once a minute at most."""
-        now_s = self._now()
         if now_s - self._last_deletion_s >= _DELETE_EVERY_S:
             self._last_deletion_s = now_s
-            delete_old_rewards(connection, now_s)
+            delete_old_reward_sums(connection, now_s)
             for table in (_SUMS, _GROUP_SUMS):
                 connection.execute(table.delete, (now_s - BUCKETS_KEPT_S,))
             routes = connection.execute("SELECT route FROM counted").fetchall()

@@ -14,6 +14,7 @@ from tests.integration.support import BOUNDED_S, is_reachable
 from tests.support.documents import api_key, declared, entry, shifted, sum_key, write, written
 from tests.support.polling import wait_until
 from tests.support.redis_proxy import RedisProxy
+from tests.support.rewards import clicks, decision, reward_key, rewarded
 
 
 def failed_s(store: Store, document: Document, match: str, **more: object) -> float:
@@ -30,7 +31,7 @@ def test_a_server_that_is_killed_and_comes_back_with_its_data_has_lost_nothing(s
     store = opened(server.url)
     document = written(store, 20)
     store.add_key(api_key("one"))
-    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 7}})
+    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 7}}, rewarded(1, b"", b"one"))
     revision = store.revision()
     server.kill()
     assert failed_s(store, shifted(document, 77), "does not answer.*Nothing was changed") < BOUNDED_S
@@ -42,6 +43,8 @@ def test_a_server_that_is_killed_and_comes_back_with_its_data_has_lost_nothing(s
     assert list(store.keys()) == [api_key("one")]
     assert dict(store.sums("fraud", 1)) == {sum_key(0): 7}
     assert store.counted("segment") == 10
+    assert store.reward_sums("fraud", 1, 0).totals == {reward_key(0): clicks(1)}
+    assert list(store.outcomes([decision(1)])) == [b"one"]
     write(store, shifted(document, 77))
     assert store.revision() == Revision(revision.identity, 21)
 
@@ -105,6 +108,33 @@ def test_a_write_that_was_given_up_is_not_made_when_the_server_wakes_up(server, 
     proxy.close()
 
 
+def test_rewards_that_were_given_up_are_not_counted_when_the_server_wakes_up(server, opened):
+    direct = opened(server.url)
+    direct.count("segment", 0, 10, {}, rewarded(1, b"", b"one"))
+
+    def freeze() -> bool:
+        server.stop()
+        return True
+
+    proxy = RedisProxy(server, script("count").sha, freeze)
+    store = opened(proxy.url)
+    client = server.client()
+    before = script_calls(client)
+    with pytest.raises(StoreUnavailable):
+        store.count("segment", 10, 20, {}, rewarded(1, b"one", b"two"))
+    server.go_on()
+    wait_until(lambda: script_calls(client) > before + 1)  # a clock, and the write that had waited in its buffers
+    client.close()
+    wait_until(lambda: is_reachable(direct))
+    assert direct.counted("segment") == 10
+    assert direct.reward_sums("fraud", 1, 0).totals == {reward_key(0): clicks(1)}
+    assert list(direct.outcomes([decision(1)])) == [b"one"]
+    wait_until(lambda: is_reachable(store))
+    assert store.count("segment", 10, 20, {}, rewarded(1, b"one", b"two")) == 20
+    assert list(direct.outcomes([decision(1)])) == [b"two"]
+    proxy.close()
+
+
 def test_a_write_whose_connection_breaks_is_not_given_up_before_the_server_would_refuse_it(server, opened):
     direct = opened(server.url)
     document = written(direct, 2)
@@ -133,6 +163,9 @@ VERBS_ONCE = {
         store.restore(store.revision().identity, [entry(declared("churn"))], []) == ["churn"] or pytest.fail("missing")
     ),
     "count": lambda store, _: store.count("segment", 10, 20, {"fraud": {sum_key(1_800_000_000): 1}}),
+    "count rewards": lambda store, _: (
+        store.count("segment", 10, 20, {}, rewarded(1, b"one", b"two")) == 20 or pytest.fail("not counted")
+    ),
 }
 
 
@@ -141,7 +174,7 @@ def test_a_write_whose_reply_is_lost_is_made_once_and_its_caller_learns_it(serve
     direct = opened(server.url)
     document = written(direct, 2)
     direct.add_key(api_key("one"))
-    direct.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 1}})
+    direct.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 1}}, rewarded(1, b"", b"one"))
     cut: list[bool] = []
 
     def cut_off() -> bool:
@@ -149,18 +182,27 @@ def test_a_write_whose_reply_is_lost_is_made_once_and_its_caller_learns_it(serve
         return False
 
     with server.client() as client:
-        client.script_load(script(name).source)  # so that it is no complaint about an unknown script that is lost
-    proxy = RedisProxy(server, script(name).sha, cut_off)
+        client.script_load(
+            script(name.partition(" ")[0]).source
+        )  # so that it is no complaint about an unknown script that is lost
+    proxy = RedisProxy(server, script(name.partition(" ")[0]).sha, cut_off)
     VERBS_ONCE[name](opened(proxy.url), document)
     assert cut == [True]
     expected = {
-        "compare_and_set": (3, 1, 1),
-        "add_key": (2, 2, 1),
-        "replace_key": (2, 2, 1),
-        "restore": (3, 1, 1),
-        "count": (2, 1, 2),
+        "compare_and_set": (3, 1, 1, 1, b"one"),
+        "add_key": (2, 2, 1, 1, b"one"),
+        "replace_key": (2, 2, 1, 1, b"one"),
+        "restore": (3, 1, 1, 1, b"one"),
+        "count": (2, 1, 2, 1, b"one"),
+        "count rewards": (2, 1, 1, 2, b"two"),
     }
-    found = direct.revision().number, direct.keys_revision(), direct.sums("fraud", 1)[sum_key(0)]
+    found = (
+        direct.revision().number,
+        direct.keys_revision(),
+        direct.sums("fraud", 1)[sum_key(0)],
+        direct.reward_sums("fraud", 1, 0).totals[reward_key(0)].decisions,
+        *direct.outcomes([decision(1)]),
+    )
     assert found == expected[name]
     proxy.close()
 
@@ -172,10 +214,15 @@ def test_a_write_that_cannot_be_made_does_not_stop_the_readers(server, opened):
         client.config_set("maxmemory", "1")
     with pytest.raises(StoreUnavailable, match=r"does not answer: .*memory.*Nothing was changed"):
         write(store, shifted(document, 77))
+    with pytest.raises(StoreUnavailable, match=r"does not answer: .*memory"):
+        store.count("segment", 0, 10, {}, rewarded(1, b"", b"one"))
     assert store.read("fraud").document == document
+    assert list(store.outcomes([decision(1)])) == [b""]
+    assert store.counted("segment") == 0
     with server.client() as client:
         client.config_set("maxmemory", "0")
     write(store, shifted(document, 77))
+    assert store.count("segment", 0, 10, {}, rewarded(1, b"", b"one")) == 10
 
 
 def test_waiting_for_changes_goes_on_when_the_server_is_gone_and_back(server, opened):

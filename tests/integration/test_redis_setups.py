@@ -15,12 +15,13 @@ from tests.support.components import need_program
 from tests.support.documents import api_key, declared, entry, shifted, sum_key, write, written
 from tests.support.polling import wait_until
 from tests.support.ports import free_port
+from tests.support.rewards import clicks, decision, reward_key, rewarded
 
 PASSWORD, OTHER_PASSWORD = {"password": "geheim"}, {"password": "heimlich"}
 RIGHTS = (
     "~{pointsman}:* &{pointsman}:* +ping +select +eval +evalsha +time +publish +subscribe +unsubscribe +get +set +del "
-    "+exists +expire +hget +hset +hsetnx +hdel +hlen +hkeys +hvals +hmget +hgetall +hincrby +lrange +lpush +rpush "
-    "+zadd +zrangebyscore +zrevrangebyscore +zremrangebyrank"
+    "+exists +expire +mget +hget +hset +hsetnx +hdel +hlen +hkeys +hvals +hmget +hgetall +hincrby +lrange +lpush "
+    "+rpush +zadd +zrangebyscore +zrevrangebyscore +zremrangebyrank"
 )
 
 
@@ -34,7 +35,10 @@ def test_a_user_needs_these_rights_and_the_right_password(server, opened):
     document = written(store, 2)
     assert store.add_key(api_key("one"))
     assert store.revoke_key("one", 5.0) is not None
-    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 7}})
+    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 7}}, rewarded(1, b"", b"one"))
+    assert store.counted_each(["segment"]) == {"segment": 10}
+    assert store.reward_sums("fraud", 1, 0).totals == {reward_key(0): clicks(1)}
+    assert list(store.outcomes([decision(1)])) == [b"one"]
     assert dict(store.recent_sums("fraud", 0)) == {sum_key(1_800_000_000): 7}
     assert dict(store.sums("fraud", 1)) == {sum_key(0): 7}
     store.forget_source("segment")
@@ -145,7 +149,12 @@ def test_a_cluster_holds_the_store_on_one_of_its_masters(servers, opened):
     document = written(store, 3)
     store.add_key(api_key("one"))
     assert store.revoke_key("one", 5.0) is not None
-    store.count("segment", 0, 10, {"fraud": {sum_key(1_800_000_000): 7, sum_key(1_800_000_010): 1}})
+    sums = {"fraud": {sum_key(1_800_000_000): 7, sum_key(1_800_000_010): 1}}
+    store.count("segment", 0, 10, sums, rewarded(1, b"", b"one\xff"))
+    store.count("segment", 10, 20, {}, rewarded(2, b"", b"two"))
+    assert other.reward_sums("fraud", 1, 0) == ({reward_key(0): clicks(2)}, {reward_key(1_800_000_000): clicks(2)})
+    assert list(other.outcomes([decision(2), decision(3), decision(1)])) == [b"two", b"", b"one\xff"]
+    assert other.counted_each(["segment", "none"]) == {"segment": 20, "none": 0}
     assert dict(other.documents()) == {"fraud": document}
     assert [each.number for each in other.changes(0, 9)] == [1, 2, 3]
     assert other.sums("fraud", 1)[sum_key(0)] == 8

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
+from gateway.api.rewards import rewards_router
 from gateway.protocols.paths import is_prediction
 from tests.support.gateway_process import GatewayProcess
 
@@ -49,7 +50,7 @@ def read_page() -> Any:
     operate = operate_router(
         store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing, trials=nothing
     )
-    return schemathesis.openapi.from_dict(create_app(nothing, operate, bytes).openapi())
+    return schemathesis.openapi.from_dict(create_app(nothing, operate, rewards_router(nothing), bytes).openapi())
 
 
 @pytest.fixture(scope="module")

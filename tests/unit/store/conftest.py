@@ -64,7 +64,7 @@ class SQLiteKind(Kind):
     def take_away(self) -> None:
         """Make the data unreachable for the stores that are open."""
         tables = ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums", "counted")
-        for table in tables:
+        for table in (*tables, "reward_sums", "outcomes"):
             self._execute(f"DROP TABLE {table}")
 
     def _execute(self, sql: str, *arguments: str) -> None:

@@ -67,7 +67,9 @@ def test_a_page_of_a_listed_origin_may_read_the_response_and_no_cache_mixes_them
     assert (b"vary", b"accept-encoding") in start["headers"]
     headers = dict(start["headers"])
     assert headers[b"access-control-allow-origin"] == _LISTED.encode()
-    assert {b"x-decision-id", b"x-error", b"etag"} <= set(headers[b"access-control-expose-headers"].split(b", "))
+    assert {b"x-decision-id", b"x-decision-token", b"x-error", b"etag"} <= set(
+        headers[b"access-control-expose-headers"].split(b", ")
+    )
 
 
 def test_a_refusal_can_be_read_by_a_page_of_a_listed_origin():

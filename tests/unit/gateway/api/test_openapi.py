@@ -139,6 +139,7 @@ def test_predictions_name_every_error_that_can_come_of_them(page):
     assert set(errors_of(responses["429"])) == {"RateLimited", "Overloaded"}
     assert set(errors_of(responses["503"])) == {"ArmDown", "NotReady"}
     assert all("x-decision-id" in responses[status]["headers"] for status in ("200", "404", "503"))
+    assert [status for status in responses if "x-decision-token" in responses[status]["headers"]] == ["200"]
 
 
 def test_the_file_of_predictions_has_the_names_datatypes_and_reasons_of_the_tables(page):

@@ -143,3 +143,26 @@ def test_a_store_that_does_not_answer_is_said(run, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "pointsman.db").write_bytes(b"no database" * 1000)
     assert "does not answer" in refused(run("list"))
+
+
+def test_the_keys_of_decision_tokens_are_rotated_and_never_shown(run, tmp_path):
+    first = run("rotate-tokens")
+    path = tmp_path / "home" / "token-keys"
+    (line,) = path.read_text().splitlines()
+    assert f"Key {line[:8]} seals decision tokens from 20" in first.stdout
+    assert "0 still open tokens, 0 dropped" in first.stdout
+    done = json.loads(run("rotate-tokens", "--json").stdout)
+    lines = path.read_text().splitlines()
+    assert (done["id"], done["file"], done["kept"], done["dropped"]) == (lines[0][:8], str(path), 1, 0)
+    assert lines[1] == line
+    assert line.split()[1] not in first.output + run("rotate-tokens").output
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_that_the_settings_name_is_rotated(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("POINTSMAN_TOKEN_KEYS_FILE", str(tmp_path / "mounted"))
+    assert run("rotate-tokens").exit_code == 0
+    assert (tmp_path / "mounted").exists()
+    (tmp_path / "mounted").write_text("damaged")
+    assert "line 1: a key is an id" in refused(run("rotate-tokens"))
+    assert not (tmp_path / "home" / "token-keys").exists()

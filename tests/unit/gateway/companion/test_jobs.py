@@ -126,7 +126,7 @@ def test_a_backlog_does_not_hold_up_the_end_and_the_next_companion_ships_it(
 
     def shipping(own: LogWriter) -> Shipping:
         converter = SimpleNamespace(rest=lambda: rested.append(1))
-        return Shipping(tmp_path / "spool", own, Shipper(tmp_path / "spool", LocalConverter(sink)), converter)
+        return Shipping(tmp_path / "spool", [own], Shipper(tmp_path / "spool", LocalConverter(sink)), converter)
 
     shipping(writer).run(stop, 3600.0, 1_000_000, lambda: is_last)
     assert len(segments(folder)) == left

@@ -8,6 +8,7 @@ import pytest
 from gateway.companion import scrape as scrape_module
 from gateway.companion.files import PROCESS, lock_file, scrape_socket
 from gateway.companion.scrape import Scrapes, render_all, scrape
+from gateway.companion.unix_socket import short_name
 from gateway.telemetry.metric_table import UNCOUNTED
 from gateway.telemetry.metrics import Metrics
 from inference_log.process_lock import take_lock
@@ -91,7 +92,7 @@ def test_gauges_of_processes_that_do_not_run_are_left_out(settings):
 
 def test_the_text_of_a_companion_that_is_killed_in_the_middle_is_not_shown(settings):
     Metrics(settings.metrics_dir, "0").publish()
-    with socket.socket(socket.AF_UNIX) as listener, scrape_module._short(scrape_socket(settings)) as name:
+    with socket.socket(socket.AF_UNIX) as listener, short_name(scrape_socket(settings)) as name:
         listener.bind(name)
         listener.listen()
 

@@ -18,6 +18,7 @@ from gateway.eventloop.body_budget import BodyBudget
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
 from gateway.grpc.reflection import V1, V1ALPHA
+from gateway.grpc.rewards import SERVICE as REWARDS
 from gateway.grpc.server import SERVICE, GrpcServer
 from gateway.replica.ports import bind_port
 from tests.support.polling import PATIENCE_S, wait_until_async
@@ -202,7 +203,7 @@ def test_reflection_tells_services_and_their_files():
         reflect = reflection_pb2_grpc.ServerReflectionStub(served.client.channel).ServerReflectionInfo
         (listed,) = [answer async for answer in reflect(asked(list_services=""))]
         names = {service.name for service in listed.list_services_response.service}
-        assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+        assert names == {SERVICE, REWARDS, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
         for name in names:
             (found,) = [answer async for answer in reflect(asked(file_containing_symbol=name))]
             assert found.file_descriptor_response.file_descriptor_proto, name

@@ -35,6 +35,24 @@ def test_an_arm_answers_and_is_recorded(bench, join_live, signature):
     assert dict(row["features_num"]) == {"X_0": 1.0, "X_1": 2.0}
 
 
+def test_an_answer_has_the_times_of_its_own_record(bench, join_live, signature):
+    """The time bucket of a reward must be that of its exposure, to the microsecond."""
+    plain = join_live({"a": Fake(signature, 1)})
+    live = join_live({"a": Fake(signature, 1, ModelFailed("no")), "b": Fake(signature, 2)}, fallback="b")
+    answers = [bench.predict(each) for each in (plain, live, plain)]
+    records = [record for record in bench.records() if record.outcome == "ok"]
+    assert [answer.recorded for answer in answers] == [
+        (record.event_us - record.latency_us, record.latency_us) for record in records
+    ]
+    assert bench.predict(plain, probe=True).recorded is None
+
+
+def test_an_answer_whose_record_was_dropped_says_so(bench, join_live, signature, monkeypatch):
+    monkeypatch.setattr(bench.writer, "append", lambda *_: False)  # as if the disk were full
+    answer = bench.predict(join_live({"a": Fake(signature, 1)}))
+    assert (answer.reason, answer.recorded) == ("WEIGHTED", None)
+
+
 def test_an_arm_that_raises_is_followed_by_the_fallback(bench, join_live, signature):
     live = join_live({"a": Fake(signature, 1, ModelFailed("no")), "b": Fake(signature, 2)}, fallback="b")
     answer = bench.predict(live)

@@ -9,11 +9,14 @@ import pytest
 
 from gateway.errors import BadRequest, Forbidden, NotReady, Overloaded, TooLarge, TooLate
 from gateway.inference.call import Answer
+from gateway.inference.decision_token import Decision, declared, open_token
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.inference.targeting import Targeting
+from gateway.inference.token_keys import TokenKey, TokenKeys
 from gateway.protocols.request import InferenceRequest
 from router.errors import UnknownRoute, UnknownVersion
+from router.evidence.sums import group_of
 from runtimes.errors import ModelFailed
 from tests.unit.gateway.inference.support import Fake
 
@@ -35,6 +38,7 @@ class StubPredictor:
         self.calls: list[Any] = []
         self.rejected: list[tuple[Any, Exception]] = []
         self.in_hand_during: list[int] = []
+        self.answers: dict[str, Any] = {}
         self.raises: Exception | None = None
         self.service: Any = None
 
@@ -43,7 +47,7 @@ class StubPredictor:
         self.in_hand_during.append(self.service.in_hand)
         if self.raises is not None:
             raise self.raises
-        return Answer(live.arms[0], [], "WEIGHTED", 1.0)
+        return Answer(live.arms[0], [], "WEIGHTED", 1.0)._replace(**self.answers)
 
     def reject(self, live: Any, call: Any, error: Exception) -> None:
         if not call.probe:
@@ -78,6 +82,7 @@ class Front:
         time_left_s: float | None = None,
         decode: Any = None,
         probe: bool = False,
+        decision_id: str = "d",
         **more: Any,
     ) -> Prediction:
         """Send one request, with the headers `more`."""
@@ -88,7 +93,7 @@ class Front:
             route,
             headers,
             decode or (lambda _: request),
-            decision_id="d",
+            decision_id=decision_id,
             started_s=STARTED_S,
             read_time_left_s=lambda _: time_left_s,
             probe=probe,
@@ -271,6 +276,65 @@ def test_the_response_names_version_and_decision(front):
     assert prediction.response == ("r", "0", "id", {
         "decision_id": "d", "arm": "a", "reason": "WEIGHTED", "propensity": 1.0,
     })  # fmt: skip
+
+
+DECISION_ID = "b93c5aa7870d203c4698e81d"
+CLICK = {"click": {"window": "1h"}}
+NOON_US = 1_796_040_000_000_000
+
+
+def learning(front, metrics: Any = CLICK, **spec: Any) -> tuple[Front, TokenKeys]:
+    """Return a service whose route has metrics, and the keys of its tokens."""
+    keys = TokenKeys([TokenKey(b"abcd", b"k" * 32)], b"abcd")
+    built = front(**({"metrics": metrics} if metrics else {}), **spec)
+    built.service._token_keys = SimpleNamespace(current=keys)
+    built.replace_live(route=replace(built.live.route, declared_us=17, document_version=5))
+    built.predictor.answers = {"recorded": (NOON_US, 1500), "propensity": 0.25}
+    return built, keys
+
+
+def test_a_decision_that_may_get_rewards_has_a_token_of_what_was_recorded(front):
+    built, keys = learning(front)
+    parameters = built.infer(decision_id=DECISION_ID).response.parameters
+    assert list(parameters) == ["decision_id", "arm", "reason", "propensity", "decision_token"]
+    assert open_token(parameters["decision_token"], keys, declared({"r": 17})) == Decision(
+        DECISION_ID, "r", 17, 5, "a", 0.25, NOON_US, 1500, -1
+    )
+
+
+def test_a_token_names_the_group_of_the_unit_as_the_log_counts_it(front):
+    built, keys = learning(front, unit="header:x-user")
+    token = built.infer(decision_id=DECISION_ID, x_user=b"anna").response.parameters["decision_token"]
+    unit_hash = built.predictor.calls[-1].unit_hash
+    assert open_token(token, keys, declared({"r": 17})).group == group_of(unit_hash)
+
+
+def test_a_token_of_an_arm_that_was_not_drawn_has_no_propensity(front):
+    built, keys = learning(front)
+    for reason in ("FALLBACK", "FORCED", "PINNED", "HELD_OUT"):
+        built.predictor.answers |= {"reason": reason, "propensity": None}
+        token = built.infer(decision_id=DECISION_ID).response.parameters["decision_token"]
+        assert open_token(token, keys, declared({"r": 17})).propensity is None
+
+
+def test_what_is_not_in_the_log_has_no_token(front):
+    built, _ = learning(front)
+    built.predictor.answers["recorded"] = None  # a probe, or a record that the full disk did not take
+    for probe in (True, False):
+        assert "decision_token" not in built.infer(decision_id=DECISION_ID, probe=probe).response.parameters
+
+
+def test_a_route_without_metrics_has_no_tokens(front):
+    built, _ = learning(front, metrics=None)
+    assert "decision_token" not in built.infer(decision_id=DECISION_ID).response.parameters
+
+
+def test_new_keys_are_used_from_the_next_decision_on(front):
+    built, _ = learning(front)
+    other = TokenKeys([TokenKey(b"wxyz", b"o" * 32)], b"wxyz")
+    built.service._token_keys.current = other
+    token = built.infer(decision_id=DECISION_ID).response.parameters["decision_token"]
+    assert open_token(token, other, declared({"r": 17})).decision_id == DECISION_ID
 
 
 class Asked:

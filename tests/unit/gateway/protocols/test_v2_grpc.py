@@ -15,7 +15,7 @@ from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferRe
 from gateway.protocols.request import RequestedOutput, ResponseMeta
 from gateway.protocols.tensor_binary import decode_tensor, encode_tensor
 from gateway.protocols.v2_grpc import decode, is_typed, parse
-from gateway.protocols.v2_grpc_response import encode, encode_streamed, encode_streamed_error
+from gateway.protocols.v2_grpc_response import _parameter, encode, encode_streamed, encode_streamed_error
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.manifest import Signature, TensorSpec
 
@@ -290,6 +290,15 @@ def test_parameters_of_a_response_keep_their_types():
         "double_param",
         "string_param",
     ]
+
+
+def test_tokens_are_written_as_they_are_and_not_kept():
+    before = _parameter.cache_info().currsize
+    for length in (1, 114, 127, 128, 512):
+        parameters = {"decision_id": "d" * 24, "decision_token": "t" * length, "arm": "a"}
+        got = ModelInferResponse.FromString(encode(RESPONSE._replace(parameters=parameters), None, (), (), typed=False))
+        assert {name: value.string_param for name, value in got.parameters.items()} == parameters
+    assert _parameter.cache_info().currsize <= before + 1
 
 
 @settings(max_examples=60)

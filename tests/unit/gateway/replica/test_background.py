@@ -22,14 +22,14 @@ def without_pauses(monkeypatch):
         monkeypatch.setattr(background, name, 0.0)
 
 
-@pytest.mark.parametrize("fails", ["", "look", "rotate", "publish"])
-def test_the_companion_the_segment_and_the_metrics_are_seen_to_even_if_one_of_them_fails(stop, fails):
+@pytest.mark.parametrize("fails", ["", "look", "rotate", "publish", "tick"])
+def test_the_companion_the_segment_the_metrics_and_the_keys_are_seen_to_even_if_one_of_them_fails(stop, fails):
     done = []
 
     def part(name: str):
         def do(*arguments: float) -> None:
-            done.append((name, *arguments))
-            if len(done) == 6:
+            done.append((name, *arguments) if name != "tick" else (name, time.time() - arguments[0] < 60))
+            if len(done) == 8:
                 stop.set()
             if name == fails:
                 raise OSError("The disk fails.")
@@ -37,9 +37,10 @@ def test_the_companion_the_segment_and_the_metrics_are_seen_to_even_if_one_of_th
         return do
 
     keeper, publisher = SimpleNamespace(look=part("look")), SimpleNamespace(publish=part("publish"))
+    token_keys = SimpleNamespace(tick=part("tick"))
     with capture_logs() as lines:
-        do_upkeep(stop, keeper, publisher, SimpleNamespace(rotate=part("rotate")), 60.0, 1000)
-    assert done == [("look",), ("rotate", 60.0, 1000), ("publish",)] * 2
+        do_upkeep(stop, keeper, publisher, SimpleNamespace(rotate=part("rotate")), token_keys, 60.0, 1000)
+    assert done == [("look",), ("rotate", 60.0, 1000), ("publish",), ("tick", True)] * 2
     assert len(lines) == (2 if fails else 0)
 
 

@@ -16,12 +16,12 @@ from tests.unit.router.support import ROLLOUT, SPLIT
 
 TOP = [
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
-    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed",
+    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "metrics",
 ]  # fmt: skip
 INNER = [
     "of", "from", "steps", "every", "samples", "weight", "approve", "arm", "sample", "against", "tolerance", "floor",
     "ceiling", "name", "range", "share", "errors", "worse_by", "slower_than", "missing_outputs", "disagreement",
-    "above", "a", "b", "stable", "canary",
+    "above", "a", "b", "stable", "canary", "window", "default", "aggregate", "formula", "label",
 ]  # fmt: skip
 KEYS = [*TOP, *INNER]
 TEXTS = [*KEYS, "m:1", "m@x", "5%", "100%", "0%", "10m", "1us", "header:x", "9" * 5000]

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
+from gateway.api.rewards import rewards_router
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.replica_view import ReplicaView
@@ -43,7 +44,7 @@ def bare_app() -> FastAPI:
     operate = operate_router(
         store=nothing, catalogue=nothing, changes=nothing, desired=nothing, view=nothing, trials=nothing
     )
-    return create_app(nothing, operate, bytes)
+    return create_app(nothing, operate, rewards_router(nothing), bytes)
 
 
 class Shut:
@@ -79,7 +80,7 @@ class Operated:
             trials=Trials(path.parent, ProcessOptions(str(registry), LoadOptions())),
         )
         nothing: Any = None
-        self.app = create_app(nothing, operate, bytes)
+        self.app = create_app(nothing, operate, rewards_router(nothing), bytes)
 
     def __enter__(self) -> "Operated":
         return self

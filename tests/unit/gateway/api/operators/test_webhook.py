@@ -12,6 +12,7 @@ import pytest
 from gateway.api.app import create_app
 from gateway.api.operators.router import operate_router
 from gateway.api.operators.webhook import Webhook
+from gateway.api.rewards import rewards_router
 from gateway.settings import Settings
 
 SECRET = "a secret of the tests"  # noqa: S105
@@ -45,7 +46,7 @@ class Receiver:
             trials=nothing,
             webhook=self.webhook,
         )
-        self._app = create_app(nothing, operate, bytes)
+        self._app = create_app(nothing, operate, rewards_router(nothing), bytes)
 
     async def post(self, body: bytes, given: dict[str, str]) -> httpx.Response:
         raw = {name: value.encode("latin-1") for name, value in given.items()}
