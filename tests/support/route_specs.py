@@ -24,7 +24,6 @@ from router.spec.spec import (
     Starts,
     Step,
 )
-from tests.support.metric_specs import metric_specs
 
 YEAR_US = 365 * 86_400 * 1_000_000
 TARGETS = (
@@ -213,7 +212,6 @@ def specs(draw: st.DrawFn) -> RouteSpec:
         target=draw(st.none() | st.sampled_from(TARGETS)) if trusted else None,
         layer=draw(st.none() | st.just(layer)) if trusted else None,
         holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if trusted else None,
-        metrics=draw(st.just(()) | metric_specs()),
         require_tags=draw(st.none() | st.dictionaries(seeds, seeds, min_size=1, max_size=3)),
         metrics=reported,
     )
