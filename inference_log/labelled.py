@@ -30,6 +30,13 @@ _VALUE = """CASE
         END))
     END"""
 
+_LABEL = """CASE
+        WHEN {label}.label <> '' THEN {label}.label
+        WHEN {label}.value = trunc({label}.value) AND abs({label}.value) < 1e15 THEN {label}.value::BIGINT::VARCHAR
+        ELSE {label}.value::VARCHAR
+    END"""
+"""A label that is a number is written as `predicted_label` is."""
+
 LABELLED = f"""
 CREATE VIEW labelled AS
 WITH reports AS (
@@ -65,11 +72,11 @@ SELECT
     i.*,
     m.metric,
     {_VALUE.format(suffix="")} AS value,
-    CASE WHEN m.is_label THEN k.held[-1].label END AS label,
+    CASE WHEN m.is_label THEN {_LABEL.format(label="k.held[-1]")} END AS label,
     k.held IS NULL AS is_default,
     epoch_us(now()) >= i.event_ts_us - round(1000 * i.latency_ms) + 1e6 * (m.window_s + {SETTLING_S}) AS matured,
     CASE WHEN k.has_late THEN {_VALUE.format(suffix="_late")} END AS late_value,
-    CASE WHEN k.has_late AND m.is_label THEN k.held_late[-1].label END AS late_label
+    CASE WHEN k.has_late AND m.is_label THEN {_LABEL.format(label="k.held_late[-1]")} END AS late_label
 FROM inferences i
 JOIN metrics m ON m.route = i.route AND m.policy_version = i.policy_version
     AND m.since_us <= i.event_ts_us AND (m.until_us IS NULL OR i.event_ts_us < m.until_us)

@@ -157,6 +157,13 @@ def test_only_primaries_have_rows_and_those_that_were_not_drawn_say_so(tmp_path)
     assert rows == [("drawn", "WEIGHTED"), ("forced", "FORCED"), ("pinned", "PINNED")]
 
 
+@pytest.mark.parametrize(("sent", "label"), [("7", "7"), (7.0, "7"), (0.5, "0.5"), (-3.0, "-3"), ("7.0", "7.0")])
+def test_a_label_that_is_a_number_is_written_like_a_predicted_one(tmp_path, sent, label):
+    write(tmp_path / "spool" / "0", [audit(), record("d0"), reward(0, metric="truth", value=sent)])
+    sql = "SELECT label, value FROM labelled WHERE metric = 'truth'"
+    assert run_query(tmp_path / "log", tmp_path / "spool", sql)[1] == [(label, None)]
+
+
 def test_a_decision_matures_a_minute_after_its_window(tmp_path):
     now_us = int(time.time() * 1e6)
     ends = {"over": 3600 + 61, "settling": 3600 + 30, "open": 3500}
