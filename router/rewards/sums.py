@@ -64,7 +64,8 @@ def difference(
     """Return what a change of the outcomes of a decision adds, by metric. Metrics that stay the same are left out."""
     added = {}
     for metric in metrics:
-        if metric.is_label:
+        names = metric.parts or (metric.name,)
+        if metric.is_label or all(before.get(name) is after.get(name) for name in names):
             continue
         old, new = (
             _sum(0, _is_rewarded(metric, outcomes), _value(metric, outcomes, latency_us, metrics))
