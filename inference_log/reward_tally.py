@@ -119,17 +119,16 @@ def _add(
     of_route = added.setdefault(context.route, {})
     for name, more in difference(context.metrics, before, after, reward.latency_us).items():
         metric = next(each for each in context.metrics if each.name == name)
-        for group in {NO_GROUP, reward.group}:
-            key = RewardKey(
-                bucket_s(reward.decided_us, metric),
-                length_s(metric),
-                context.policy_version,
-                context.arm,
-                context.model_version,
-                name,
-                group,
-            )
-            of_route[key] = combine(of_route[key], more) if key in of_route else more
+        key = RewardKey(
+            bucket_s(reward.decided_us, metric),
+            length_s(metric),
+            context.policy_version,
+            context.arm,
+            context.model_version,
+            name,
+        )
+        for each in (key,) if reward.group == NO_GROUP else (key, key._replace(group=reward.group)):
+            of_route[each] = combine(of_route[each], more) if each in of_route else more
 
 
 _encode_outcomes = msgspec.msgpack.Encoder().encode
@@ -144,7 +143,7 @@ def _decode(content: bytes) -> _Outcomes:
     """Return the outcomes that were kept. Those that are damaged are none: the store must not hold up the count."""
     try:
         kept = _decode_outcomes(content) if content else {}
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     return {
         metric: {event: Report(*report) for event, report in of_metric.items()} for metric, of_metric in kept.items()

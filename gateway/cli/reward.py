@@ -1,8 +1,8 @@
 """`pointsman reward TOKEN METRIC VALUE`: reports what happened after a decision."""
 
-import json
 from typing import Annotated, Any
 
+import orjson
 import typer
 from typer.core import TyperGroup
 
@@ -70,8 +70,8 @@ def _number(text: str) -> float:
 def _label(text: str) -> str | int | float:
     """Return a number if the text is how JSON writes one, such as 7, or else the text, such as 007."""
     try:
-        number = json.loads(text)
+        number = orjson.loads(text)
     except ValueError:
         return text
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    return number if is_number and json.dumps(number) == text else text
+    return number if is_number and orjson.dumps(number) == text.encode() else text

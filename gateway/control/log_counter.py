@@ -33,6 +33,8 @@ _log = structlog.get_logger()
 _PIECE_BYTES = 4 * 1024 * 1024
 _LEAST_PIECE_BYTES = 64 * 1024
 """A store that refuses a large piece as late gets smaller ones: sums by group of units may be a hundred thousand."""
+_MOST_REWARDS = 5000
+"""The most rewards that are counted in one step, if the least piece has no more. A store takes some 50 ms for them."""
 
 
 class _Source:
@@ -183,6 +185,8 @@ class LogCounter:
             source.certain = True
         try:
             piece = self._read(path, source)
+            while len(piece.rewards) > _MOST_REWARDS and self._shrink():
+                piece = self._read(path, source)
             tallied = tally_piece(piece, source.contexts, source.reward_contexts)
         except (OSError, MemoryError):  # no fault of the segment
             raise
@@ -198,11 +202,18 @@ class LogCounter:
         try:
             source.end = self._rewards.add(path.name, source.end, tallied)
         except StoreUnavailable:
-            self._piece_bytes = max(self._piece_bytes // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
+            self._shrink()
             raise
         source.certain = True
-        self._piece_bytes = min(2 * self._piece_bytes, self._most_bytes)
+        if 2 * len(piece.rewards) <= _MOST_REWARDS:
+            self._piece_bytes = min(2 * self._piece_bytes, self._most_bytes)
         return source.end < size
+
+    def _shrink(self) -> bool:
+        """Halve the pieces that are counted at once. Return False if they cannot be smaller."""
+        before = self._piece_bytes
+        self._piece_bytes = max(before // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
+        return self._piece_bytes < before
 
     def _read(self, path: Path, source: _Source) -> SegmentRange:
         """Read the piece after `source.end`. If another process has counted up to there, first read its contexts."""

@@ -78,7 +78,12 @@ def difference(
 
 def combine(first: RewardSum, second: RewardSum) -> RewardSum:
     """Return the sum of two."""
-    return RewardSum(*(one + other for one, other in zip(first, second, strict=True)))
+    return RewardSum(
+        first.decisions + second.decisions,
+        first.rewarded + second.rewarded,
+        first.total + second.total,
+        first.squares + second.squares,
+    )
 
 
 def merge_sums(

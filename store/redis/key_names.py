@@ -3,7 +3,7 @@
 All of them share one hash tag. So they lie in one hash slot, on one server of a cluster, and a script may use several.
 """
 
-import base64
+import binascii
 import hashlib
 
 from router.rewards.outcomes import DecisionKey
@@ -22,6 +22,7 @@ class KeyNames:
         self.api_keys = f"{self._tag}:keys"
         self.counted = f"{self._tag}:counted"
         self.reports = f"{self._tag}:reports"
+        self._outcome = f"{self._tag}:outcome:"
         self.changed = f"{self._tag}:changed"
         """Not a key: the channel to which every write of a document or API key is published."""
 
@@ -78,9 +79,9 @@ class KeyNames:
 
         There may be millions of these keys, so a digest of 22 characters stands for the decision.
         """
-        text = "\0".join(map(str, decision))
+        text = f"{decision.route}\0{decision.declared_us}\0{decision.decision_id}"
         digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
-        return f"{self._tag}:outcome:{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+        return self._outcome + binascii.b2a_base64(digest, newline=False)[:-2].decode()
 
     def reward_buckets(self, route: str, length_s: int, *, by_group: bool) -> str:
         """Return the key of the index of a route's time buckets of one length that have sums of rewards.

@@ -52,32 +52,32 @@ class RedisRewards(RedisConnection):
         return found
 
 
-def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, int]]:
-    """Yield each integer of each sum twice, with its hash and field: for its bucket, and for all time (bucket 0)."""
+def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, str]]:
+    """Yield the integers of each sum twice, with their hash and key: for its bucket, and for all time (bucket 0)."""
+    places: dict[tuple[str, bool, int, int], SumHash] = {}
     for route, sums in added.items():
         for key, value in sums.items():
-            yield from _fields(_total(names, route, key), key._replace(bucket_s=0), value)
-            if key.bucket_s:
-                yield from _fields(_bucket(names, route, key), key, value)
+            if any(value):
+                integers = " ".join([str(clamp(each)) for each in value])
+                for bucket_s in {0, key.bucket_s}:
+                    score = bucket_s or key.policy_version
+                    wanted = (route, key.group != NO_GROUP, key.length_s if bucket_s else 0, score)
+                    place = places.get(wanted) or places.setdefault(wanted, _place(names, *wanted))
+                    yield place, encode_sum_key(key._replace(bucket_s=bucket_s)), integers
 
 
-def _total(names: KeyNames, route: str, key: RewardKey) -> SumHash:
-    index = names.reward_totals(route, by_group=key.group != NO_GROUP)
-    stem, version = names.stem(index), key.policy_version
-    return SumHash(f"{stem}{version}", index, version, VERSIONS_READ, _TOTALS_KEPT_S, stem)
-
-
-def _bucket(names: KeyNames, route: str, key: RewardKey) -> SumHash:
-    index = names.reward_buckets(route, key.length_s, by_group=key.group != NO_GROUP)
-    stem, kept_s = names.stem(index), BUCKETS_KEPT * key.length_s
-    return SumHash(f"{stem}{key.bucket_s}", index, key.bucket_s, BUCKETS_KEPT, kept_s, stem)
-
-
-def _fields(place: SumHash, key: RewardKey, value: RewardSum) -> Iterator[tuple[SumHash, str, int]]:
-    text = encode_sum_key(key)
-    for letter, integer in zip(_LETTERS, value, strict=True):
-        if integer:
-            yield place, f"{letter}{text}", integer
+def _place(names: KeyNames, route: str, by_group: bool, length_s: int, score: int) -> SumHash:
+    """Return the hash of a time bucket or, without a length, that of a policy version."""
+    if length_s:
+        index, listed, kept_s = (
+            names.reward_buckets(route, length_s, by_group=by_group),
+            BUCKETS_KEPT,
+            BUCKETS_KEPT * length_s,
+        )
+    else:
+        index, listed, kept_s = names.reward_totals(route, by_group=by_group), VERSIONS_READ, _TOTALS_KEPT_S
+    stem = names.stem(index)
+    return SumHash(f"{stem}{score}", index, score, listed, kept_s, stem, _LETTERS)
 
 
 def _sums(fields: Mapping[str, str]) -> RewardSums:

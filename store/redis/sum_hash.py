@@ -8,6 +8,7 @@ class SumHash(NamedTuple):
 
     The sorted set lists the `listed` hashes with the highest scores. Both keys are kept for `kept_s` after the last
     addition. A hash that is no longer listed is deleted if there is a `stem`: what the hash's key has before its score.
+    A sum is one integer or, with `letters`, one for each letter, with which the name of its field begins.
     """
 
     key: str
@@ -16,3 +17,4 @@ class SumHash(NamedTuple):
     listed: int
     kept_s: int
     stem: str = ""
+    letters: str = ""

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
+import msgspec
+
 from router.evidence.sums import ALL_UNITS, BUCKET_S, GroupSums, SumKey, Sums
 from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.errors import OutcomesChanged
 from store.interface import NO_REWARDS, Rewarded
-from store.redis.client import Argument
 from store.redis.rewards import RedisRewards, place_rewards
 from store.redis.sum_hash import SumHash
 
@@ -17,6 +18,7 @@ _DAY_S = 24 * 3600
 _TOTALS_KEPT_S = 30 * _DAY_S
 _GROUP_TOTALS_KEPT_S = _DAY_S  # after the last addition; 60 kB for each policy version
 _SOURCES_KEPT_S = 7 * _DAY_S
+_pack = msgspec.msgpack.Encoder().encode
 _BUCKETS_LISTED = BUCKETS_KEPT_S // BUCKET_S + 1
 
 
@@ -27,9 +29,9 @@ class RedisSums(RedisRewards):
         self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
     ) -> int:
         """See `Store.count`."""
-        hashes: dict[SumHash, list[Argument]] = {}
+        hashes: dict[SumHash, list[str]] = {}
         for place, field, value in chain(self._placed(added), place_rewards(self._names, rewarded.sums)):
-            hashes.setdefault(place, []).extend((field, clamp(value)))
+            hashes.setdefault(place, []).extend((field, value))
         routes = {route for sums in (added, rewarded.sums) for route, of_route in sums.items() if of_route}
         reply = self._write(
             "count",
@@ -45,11 +47,10 @@ class RedisSums(RedisRewards):
             _TOTALS_KEPT_S,
             LARGEST_SUM,
             KEPT_AT_LEAST_S,
-            len(rewarded.outcomes),
-            len(routes),
-            *(argument for change in rewarded.outcomes for argument in change[1:]),
-            *routes,
-            *(argument for place, pairs in hashes.items() for argument in (*place[2:], len(pairs) // 2, *pairs)),
+            _pack(list(routes)),
+            _pack([n for each in rewarded.outcomes for n in (len(each.before), len(each.after), each.kept_until_s)]),
+            b"".join([content for each in rewarded.outcomes for content in (each.before, each.after)]),
+            _pack([value for place, sums in hashes.items() for value in (*place[2:], len(sums) // 2, *sums)]),
         )
         if reply[0] == "changed":
             raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
@@ -114,13 +115,14 @@ class RedisSums(RedisRewards):
         found: list[str] = self._execute("ZREVRANGEBYSCORE", index, "+inf", since_version, "LIMIT", 0, VERSIONS_READ)
         return found
 
-    def _placed(self, added: Mapping[str, Sums]) -> Iterator[tuple[SumHash, str, int]]:
+    def _placed(self, added: Mapping[str, Sums]) -> Iterator[tuple[SumHash, str, str]]:
         """Yield each sum twice, with its hash: for its bucket, and for all time (bucket 0)."""
         for route, sums in added.items():
             for key, value in sums.items():
-                yield self._total(route, key), encode_sum_key(key._replace(bucket_s=0)), value
+                text = str(clamp(value))
+                yield self._total(route, key), encode_sum_key(key._replace(bucket_s=0)), text
                 if key.bucket_s:
-                    yield self._bucket(route, key), encode_sum_key(key), value
+                    yield self._bucket(route, key), encode_sum_key(key), text
 
     def _total(self, route: str, key: SumKey) -> SumHash:
         names, version = self._names, key.policy_version

@@ -106,6 +106,7 @@ def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded, now_s: float
     if rewarded.outcomes:
         soonest_s = int(now_s) + KEPT_AT_LEAST_S
         rows = [(*key, before, after, max(until_s, soonest_s)) for key, before, after, until_s in rewarded.outcomes]
+        rows.sort()  # so that neighbours in the table, and in its index, are written together
         for statement, those in (
             (_NEW_OUTCOME, [row for row in rows if not row[3]]),
             (_REPLACE_OUTCOME, [row for row in rows if row[3]]),

@@ -26,6 +26,7 @@ from store.open import open_store
 from tests.support import linear
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.polling import wait_until
+from tests.support.redis_server import RedisServer
 
 ROUTE = {
     "route": "learns",
@@ -172,7 +173,8 @@ class Sealing:
     """Makes tokens of decisions that no replica has made, of a route of one gateway."""
 
     def __init__(self, gateway: GatewayProcess) -> None:
-        self.store = open_store(f"sqlite:///{gateway.home / 'pointsman.db'}")
+        url = gateway.environment.get("POINTSMAN_STORE", f"sqlite:///{gateway.home / 'pointsman.db'}")
+        self.store = open_store(url)
         entry = self.store.read("learns")
         assert entry is not None
         self._document = entry.document
@@ -188,26 +190,33 @@ class Sealing:
         return seal(made, self._keys)
 
 
-@pytest.fixture
-def alone(tmp_path, registry) -> GatewayProcess:
-    """Return a gateway of one replica on SQLite, which is not started."""
-    return GatewayProcess(tmp_path / "var", "serve", POINTSMAN_REGISTRY=registry, POINTSMAN_ENGINE="uvicorn")
-
-
-def kill_companion(gateway: GatewayProcess) -> None:
+def kill_companion(gateway: GatewayProcess, _: RedisServer, __: list[int]) -> None:
     lock = gateway.home / "spool" / "companion" / "lock"
     pid, _ = wait_until(lambda: holder(lock), within_s=120.0)
     os.kill(pid, signal.SIGKILL)
 
 
-def kill_replica(gateway: GatewayProcess) -> None:
+def kill_replica(gateway: GatewayProcess, _: RedisServer, __: list[int]) -> None:
     gateway.end(signal.SIGKILL)
     gateway.start()
 
 
+def kill_redis(_: GatewayProcess, server: RedisServer, failures: list[int]) -> None:
+    before = len(failures)
+    server.kill()
+    wait_until(lambda: len(failures) > before, within_s=240.0)
+    server.start()
+
+
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kill", [kill_companion, kill_replica])
-def test_whatever_is_killed_each_reward_that_was_answered_is_in_the_sums_once(alone, kill, record_property):
+@pytest.mark.parametrize("kill", [kill_companion, kill_replica, kill_redis])
+def test_whatever_is_killed_each_reward_that_was_answered_is_in_the_sums_once(
+    tmp_path, registry, servers, kill, record_property
+):
+    server = servers("--appendonly", "yes", "--appendfsync", "always")
+    server.start()
+    settings = {"POINTSMAN_REGISTRY": registry, "POINTSMAN_ENGINE": "uvicorn", "POINTSMAN_STORE": server.url}
+    alone = GatewayProcess(tmp_path / "var", "serve", **settings)
     dice, done = random.Random(1), threading.Event()  # noqa: S311  # the moments are not repeatable, the pauses are
     answered: list[str] = []
     failures: list[int] = []
@@ -231,7 +240,7 @@ def test_whatever_is_killed_each_reward_that_was_answered_is_in_the_sums_once(al
                 before = len(answered)
                 wait_until(lambda before=before: len(answered) > before + 3 * BATCH, within_s=240.0)
                 time.sleep(dice.random() * 0.2)
-                kill(alone)
+                kill(alone, server, failures)
             before = len(answered)
             wait_until(lambda: len(answered) > before + 3 * BATCH, within_s=240.0)
         finally:

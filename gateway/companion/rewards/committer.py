@@ -96,12 +96,11 @@ class RewardCommitter:
 
     def _write_and_count(self, taken: Sequence[_Waiting]) -> str:
         """Return why some of them may not be counted."""
-        trouble = self._counter.trouble
+        if trouble := self._counter.trouble:  # `tick` finds out when the store answers again
+            return trouble
         self._note_newest()
         for each in taken:
-            if trouble:
-                each.error = trouble
-            elif self._clock_s() > each.until_s:
+            if self._clock_s() > each.until_s:
                 each.error = "The rewards have waited for too long."
             else:
                 self._write(each)

@@ -76,7 +76,8 @@ class RewardDocuments:
             StoreUnavailable: the store does not answer.
         """
         current, revision = self._now(), self._store.revision()
-        if revision.identity != current.identity or revision.number <= current.number:
+        is_other = current.identity not in ("", revision.identity)  # a store has no identity before its first route
+        if is_other or revision.number <= current.number:
             return False
         try:
             documents = self._store.documents()

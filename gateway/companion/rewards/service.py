@@ -33,7 +33,7 @@ class RewardService:
         results: RewardResults,
     ) -> None:
         judge = Judge(RewardDocuments(store, view), keys)
-        self._intake = Intake(judge, RewardCommitter(writer, counter, results), lambda: view.trouble)
+        self._intake = Intake(judge, RewardCommitter(writer, counter, results), lambda: _trouble(view, counter))
         self._server = RewardServer(rewards_socket(settings), self._intake.answer)
 
     def run(self, stop: threading.Event) -> None:
@@ -44,3 +44,9 @@ class RewardService:
         """Set the counters of rewards."""
         for labels, count in self._intake.counts.now().items():
             metrics.set_total(REWARDS, count, *labels)
+
+
+def _trouble(view: NodeView, counter: LogCounter) -> str:
+    """Return why no reward can be judged or counted now, or an empty text."""
+    unread = "" if view.knows_documents else "The companion has not read the store yet."
+    return view.trouble or unread or counter.trouble

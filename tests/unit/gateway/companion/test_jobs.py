@@ -106,6 +106,18 @@ class StoppingSink(DirectorySink):
         return super().put(key, staged, segment_sha256)
 
 
+def test_the_segments_of_each_writer_of_the_companion_are_closed_and_shipped(tmp_path, stop):
+    folder, sink = tmp_path / "spool" / "companion", StoppingSink(tmp_path / "log")
+    folder.mkdir(parents=True)
+    sink.stop, writers = stop, [LogWriter(folder, "audits"), LogWriter(folder, "rewards")]
+    for number, writer in enumerate(writers):
+        writer.note(Audit(number, "r", 1, 0, "ann", "shift", "", "", "", {}, "{}"))
+    shipper = Shipper(tmp_path / "spool", LocalConverter(sink))
+    Shipping(tmp_path / "spool", writers, shipper, SimpleNamespace(rest=lambda: None)).run(stop, 0.0, 0, lambda: True)
+    assert segments(folder) == []
+    assert shipper.rows_persisted == 2
+
+
 @pytest.mark.parametrize(
     ("within_s", "is_last", "left"),
     [(-1.0, True, 6), (3600.0, True, 0), (3600.0, False, 6)],

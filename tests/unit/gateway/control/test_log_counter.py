@@ -175,6 +175,42 @@ def test_a_store_that_does_not_answer_is_not_asked_for_every_segment_that_waits(
     assert (store.asked, len(segments(machine.writer.folder))) == (["counted"] * 2, 5)
 
 
+def test_a_segment_is_counted_at_once_while_another_one_waits_for_the_store(tmp_path, machine, store):
+    other = Machine(tmp_path, "other", store)
+    for each in (machine, other):
+        each.append(CANARY, NOON_US)
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        store.before_write = lambda: None
+        waits.set()
+        goes_on.wait(60)
+
+    store.before_write = wait
+    slow = threading.Thread(target=machine.counter.count_now, args=(machine.writer.active_path,))
+    slow.start()
+    assert waits.wait(60)
+    machine.counter.count_now(other.writer.active_path)
+    assert requests(store) == 1
+    goes_on.set()
+    slow.join()
+    assert requests(store) == 2
+    other.seat.release()
+
+
+def test_a_store_that_does_not_answer_when_it_is_asked_at_once_is_trouble_until_a_tick(machine, store):
+    machine.append(CANARY, NOON_US)
+    store.before_write = fail
+    with pytest.raises(StoreUnavailable):
+        machine.counter.count_now(machine.writer.active_path)
+    assert machine.counter.trouble == "The store does not answer."
+    machine.counter.tick()
+    assert machine.counter.trouble
+    store.before_write = lambda: None
+    machine.counter.tick()
+    assert (machine.counter.trouble, requests(store)) == ("", 1)
+
+
 def test_a_source_that_could_not_be_forgotten_is_forgotten_later(machine, store):
     machine.append(CANARY, NOON_US)
     machine.roll()

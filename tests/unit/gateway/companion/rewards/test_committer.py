@@ -28,8 +28,10 @@ class Disturbed:
         self._store = store
         self.before, self.after = lambda: None, lambda: None
         self.counts = 0
+        self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
         return getattr(self._store, name)
 
     def count(self, *arguments: Any) -> int:
@@ -74,9 +76,10 @@ def test_while_the_store_is_known_to_be_down_nothing_is_written(taken, disturbed
     answered = taken.ask(body(reward(1)))
     assert (answered.outcome, answered.content) == (Outcome.NOT_COUNTED, b"The store does not answer.")
     assert len(taken.logged()) == 1
+    disturbed.asked.clear()
     for number in range(5):
         assert taken.ask(body(reward(number))).outcome is Outcome.NOT_COUNTED
-    assert len(taken.logged()) == 1
+    assert (len(taken.logged()), disturbed.asked) == (1, [])
     disturbed.before = lambda: None
     taken.counter.tick()
     assert words(taken.send(reward(1), reward(2))) == ["duplicate", "counted"]

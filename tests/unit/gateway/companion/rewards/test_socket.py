@@ -15,7 +15,7 @@ from gateway.companion.rewards.messages import LENGTH, Answered, Asked, Outcome
 from gateway.companion.rewards.server import RewardServer
 from gateway.companion.unix_socket import short_name
 from gateway.errors import BadRequest, RewardsNotCounted
-from tests.support.polling import wait_until
+from tests.support.polling import PATIENCE_S, wait_until
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def results(content: bytes) -> Answered:
 @asynccontextmanager
 async def replica(path, **options: float) -> AsyncIterator[RewardsClient]:
     """Yield a client whose connections are closed in the end."""
-    client = RewardsClient(path, **options)
+    client = RewardsClient(path, **{"patience_s": PATIENCE_S, **options})
     try:
         yield client
     finally:
@@ -201,7 +201,7 @@ def test_a_request_that_was_read_is_answered_before_the_end(path, companion):
 
     server = companion(answer)
     with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(lambda: run(send_one(path, patience_s=60.0)))
+        sent = pool.submit(lambda: run(send_one(path)))
         assert entered.wait(60)
         server.stop.set()
         wait_until(lambda: not path.exists())
