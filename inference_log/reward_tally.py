@@ -4,6 +4,7 @@ What is known of a decision's outcomes is kept as bytes, which `store.interface.
 time any more. Live sums, and sums that are rebuilt from the log, both come from here.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from inference_log.record import Reward, RewardContext
+from router.evidence.sums import SumKey, late
 from router.rewards import events
 from router.rewards.buckets import SETTLING_S, bucket_s, length_s
 from router.rewards.events import MAX_EVENTS, Operation, Report
@@ -73,6 +75,21 @@ def weigh(
         OutcomeChange(key, outcomes.get(key, b""), _encode(held[key]), until_s) for key, until_s in kept_until_s.items()
     ]
     return Weighed(added, changes, results)
+
+
+def tally_late(contexts: Mapping[int, RewardContext], rewards: Iterable[Reward]) -> dict[str, dict[SumKey, int]]:
+    """Return how many rewards came too late, by route. They count by when their decisions were made.
+
+    Raises:
+        KeyError: a reward refers to a context that is not in `contexts`.
+    """
+    added: dict[str, Counter[SumKey]] = defaultdict(Counter)
+    for reward in rewards:
+        if reward.is_late and reward.propensity is not None:
+            context = contexts[reward.context]
+            key = SumKey(0, context.policy_version, context.arm, context.model_version, "", late(reward.metric))
+            added[context.route][key] += 1
+    return {route: dict(of_route) for route, of_route in added.items()}
 
 
 def _key(context: RewardContext, reward: Reward) -> DecisionKey:

@@ -71,6 +71,7 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     _print_arms(route)
     _print_guardrails(route["guardrails"])
     _print_shadows(route["shadows"])
+    _print_rewards(route.get("rewards", []))
 
 
 def _line(text: str) -> None:
@@ -177,6 +178,32 @@ def _print_shadows(shadows: Sequence[Mapping[str, Any]]) -> None:
                     _interval(each["delay_ms"], ".2f", " ms"),
                 )
                 for each in shadows
+            ],
+        )
+
+
+def _print_rewards(rewards: Sequence[Mapping[str, Any]]) -> None:
+    if rewards:
+        console.print()
+        print_table(
+            ["METRIC", "ARM", "DECISIONS", "REWARDED", "MEAN", "INTERVAL", "WAITING", "LATE", "REWARDS"],
+            [
+                (
+                    each["metric"],
+                    each["arm"],
+                    each["decisions"],
+                    each["rewarded"],
+                    None if each["mean"] is None else f"{each['mean']:.4g}",
+                    _interval(each["interval"], ".4g"),
+                    each["waiting"],
+                    each["late"],
+                    f"stopped for decisions since {_when(each['silent_since_s'])} UTC"
+                    if each["silent_since_s"] is not None
+                    else "come"
+                    if each["rewarded"]
+                    else None,
+                )
+                for each in rewards
             ],
         )
 

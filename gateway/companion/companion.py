@@ -31,7 +31,7 @@ from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.inference.token_key_file import open_token_keys
 from gateway.settings import Settings
-from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, SET_ASIDE, UNCOUNTED
+from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, REWARDS_SILENT, SET_ASIDE, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
@@ -152,6 +152,7 @@ class Companion:
             ),
         )
         self._rewards.publish(metrics)
+        metrics.set_gauge(REWARDS_SILENT, *((labels, 1) for labels in self._rollouts.silent))
         if self._copy is not None:
             self._copy.publish(metrics)
         metrics.publish()

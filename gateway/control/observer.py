@@ -33,11 +33,15 @@ REWARDS_EVERY_S = 5.0
 
 
 class Observation(NamedTuple):
-    """The state of a route: its guardrails' findings, and the candidate's requests since its step began."""
+    """The state of a route: its guardrails' findings, and the candidate's requests since its step began.
+
+    `rewards` are by metric.
+    """
 
     findings: tuple[GuardrailFinding, ...]
     samples: int
     totals: Sums
+    rewards: Mapping[str, RewardCounts]
 
 
 class _Groups(NamedTuple):
@@ -126,17 +130,23 @@ class Observer:
             del self._recent[route]
             self._groups.pop(route, None)
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
+        rewards = self._reward_counts(document, now_s)
         found: tuple[GuardrailFinding, ...] = ()
         if document.spec.guardrails:
-            found = self._findings(document, versions, totals, recent, now_s)
-        return Observation(found, guardrails.count_samples(document, totals), totals)
+            found = self._findings(document, versions, totals, recent, rewards, now_s)
+        return Observation(found, guardrails.count_samples(document, totals), totals, rewards)
 
     def _findings(
-        self, document: Document, versions: Mapping[str, str], totals: Sums, recent: Sums, now_s: float
+        self,
+        document: Document,
+        versions: Mapping[str, str],
+        totals: Sums,
+        recent: Sums,
+        rewards: Mapping[str, RewardCounts],
+        now_s: float,
     ) -> tuple[GuardrailFinding, ...]:
         """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
         weights = self._weights_since(document, {key.policy_version for key in totals})
-        rewards = self._reward_counts(document, now_s)
         found: tuple[GuardrailFinding, ...] = ()
         for every_s in (GROUPS_EVERY_S, GROUPS_AWAITED_EVERY_S):
             groups = self._group_sums(document, now_s, every_s) if document.spec.unit is not None else _NO_GROUPS
@@ -160,10 +170,9 @@ class Observer:
         return self._groups[route]
 
     def _reward_counts(self, document: Document, now_s: float) -> Mapping[str, RewardCounts]:
-        """Return the counts of the metrics that guardrails watch, read again if they are old or of another trial."""
+        """Return the counts of the metrics, read again if they are old or of another trial."""
         spec, trial = document.spec, document.trial_version
-        watched = {each.metric for each in spec.guardrails if each.metric}
-        metrics = [metric for metric in spec.metrics if metric.name in watched]
+        metrics = [metric for metric in spec.metrics if not metric.is_label]
         if not metrics:
             return {}
         known = self._rewards.get(spec.route)

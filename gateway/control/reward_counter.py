@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from inference_log.exposures import tally_exposures
 from inference_log.record import Context, Reward, RewardContext
-from inference_log.reward_tally import Result, decision_keys, weigh
+from inference_log.reward_tally import Result, decision_keys, tally_late, weigh
 from inference_log.segment import SegmentRange
 from inference_log.tally import tally
-from router.evidence.sums import Sums
+from router.evidence.sums import SumKey, Sums
 from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import RewardSums, merge_sums
 from store.errors import OutcomesChanged, StoreUnavailable
@@ -49,12 +49,19 @@ def tally_piece(
     """
     return Tallied(
         piece.end,
-        tally(contexts, piece.records),
+        _merged(tally(contexts, piece.records), tally_late(reward_contexts, piece.rewards)),
         tally_exposures(contexts, piece.records),
         piece.rewards,
         reward_contexts,
         decision_keys(reward_contexts, piece.rewards),
     )
+
+
+def _merged(first: dict[str, dict[SumKey, int]], second: Mapping[str, Sums]) -> Mapping[str, Sums]:
+    """Return sums of different names by route, together."""
+    for route, sums in second.items():
+        first.setdefault(route, {}).update(sums)
+    return first
 
 
 class RewardCounter:

@@ -36,11 +36,12 @@ class RolloutDriver:
     """One per machine.
 
     `verdicts` are the guardrails' last findings, by route. `aborts` counts the arms that were taken out of traffic, by
-    route, arm and guardrail.
+    route, arm and guardrail. `silent` has the arms whose rewards have stopped, by route, metric and arm.
     """
 
     def __init__(self, store: Store, follower: Follower, changes: Changes, view: View) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
+        self.silent: frozenset[tuple[str, str, str]] = frozenset()
         self.aborts: dict[tuple[str, str, str], int] = {}
         self.failures = 0
         self._trouble: _Trouble = set()
@@ -57,16 +58,21 @@ class RolloutDriver:
         """
         self._observer.refresh()
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
+        silent: set[tuple[str, str, str]] = set()
         remaining: list[tuple[str, Document, Observation]] = []
         changed = set[str]()
         trouble: _Trouble = set()
         for route, document in self._view.documents.items():
-            serving = self._view.candidates(route) if may_be_due(document) else None
+            is_watched = may_be_due(document) or bool(document.spec.metrics)
+            serving = self._view.candidates(route) if is_watched else None
             if serving is None:
                 continue
             try:
                 versions = {arm: each.version for arm, each in serving.items()}
                 observation = self._observer.look(document, versions, now_s)
+                silent.update((route, name, arm) for name, of in observation.rewards.items() for arm in of.silent)
+                if not may_be_due(document):
+                    continue
                 verdicts[route] = observation.findings
                 move = abort_due(document, observation.findings, serving, now_s)
                 if move is None:
@@ -76,7 +82,7 @@ class RolloutDriver:
                     self._make(route, document, move)
             except _OF_ONE_ROUTE as error:
                 self._note(route, error, trouble)
-        self.verdicts = verdicts
+        self.verdicts, self.silent = verdicts, frozenset(silent)
         changed |= self._follow(changed, now_s, trouble)
         for route, document, seen in remaining:
             try:

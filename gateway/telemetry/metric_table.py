@@ -52,6 +52,7 @@ STALE = "pointsman_snapshot_stale_seconds"
 WARNED = "pointsman_routes_with_warnings"
 UNCOUNTED = "pointsman_uncounted_bytes"
 P_VALUE = "pointsman_guardrail_p_value"
+REWARDS_SILENT = "pointsman_rewards_silent"
 REGISTRY_REACHABLE = "pointsman_registry_reachable"
 REGISTRY_STALE = "pointsman_registry_stale_seconds"
 REGISTRY_COPY_BYTES = "pointsman_registry_copy_bytes"
@@ -67,6 +68,11 @@ GAUGES = {
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),
     REGISTRY_COPY_BYTES: Measured("Size of this machine's copy of a remote registry.", Merge.NEWEST),
     REGISTRY_GONE: Measured("Versions that are needed here and that the remote registry has no more.", Merge.NEWEST),
+    REWARDS_SILENT: Measured(
+        "1 while decisions of an arm lack the rewards that are to be expected; otherwise it is not there.",
+        Merge.NEWEST,
+        ("route", "metric", "arm"),
+    ),
     P_VALUE: Measured(
         "The probability of as much evidence against an arm if it were not worse than allowed.",
         Merge.NEWEST,

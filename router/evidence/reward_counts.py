@@ -8,8 +8,9 @@ Time buckets in which an arm got no rewards although it should have (`router.rew
 arms: nothing is known of them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from router.evidence.sums import ALL_UNITS, SumKey
@@ -24,13 +25,19 @@ DECISIONS = "decisions"
 SHORTFALL = "shortfall"
 """The sum over them of how far they fell short, as a share of the range."""
 
+SQUARES = "squares"
+"""The sum of the squares of their values, as shares of the range."""
+REWARDED = "rewarded"
+"""Those of which something was reported."""
+
 Counts = Mapping[SumKey, float]
 
 
 class RewardCounts(NamedTuple):
     """What the rewards of a metric come to: over all time, and by time bucket. The same by group of units.
 
-    `silent` has, for each arm whose rewards have stopped, since when (the start of a time bucket).
+    `silent` has, for each arm whose rewards have stopped, since when (the start of a time bucket). `waiting` has the
+    decisions of each arm that have not matured.
     """
 
     totals: Counts
@@ -39,6 +46,7 @@ class RewardCounts(NamedTuple):
     group_recent: GroupCounts
     length_s: int
     silent: Mapping[str, int]
+    waiting: Mapping[str, int] = MappingProxyType({})
 
 
 NO_REWARDS = RewardCounts({}, {}, {}, {}, LENGTHS_S[0], {})
@@ -59,7 +67,12 @@ def reward_counts(metric: MetricSpec, of_all: ReadSums, of_groups: ReadSums, now
     totals, recent = _split(metric, of_all, spans, now_s)
     group_totals, group_recent = _split(metric, of_groups, spans, now_s)
     silent = {arm: of_arm[-1].begins_s for arm, of_arm in found.items() if of_arm and of_arm[-1].ends_s is None}
-    return RewardCounts(totals, recent, by_group(group_totals), by_group(group_recent), length_s(metric), silent)
+    waiting = Counter[str]()
+    for key, value in of_all.recent.items():
+        if key.metric == metric.name and not has_matured(key.bucket_s, metric, now_s):
+            waiting[key.arm] += value.decisions
+    groups = by_group(group_totals), by_group(group_recent)
+    return RewardCounts(totals, recent, *groups, length_s(metric), silent, waiting)
 
 
 def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: float) -> tuple[Counts, Counts]:
@@ -100,6 +113,8 @@ def _counts(sums: RewardSums) -> Counts:
     for key, value in sums.items():
         counts[_sum_key(key, DECISIONS)] = value.decisions
         counts[_sum_key(key, SHORTFALL)] = value.decisions - value.total / MILLION
+        counts[_sum_key(key, SQUARES)] = value.squares / MILLION
+        counts[_sum_key(key, REWARDED)] = value.rewarded
     return counts
 
 

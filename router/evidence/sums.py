@@ -65,6 +65,11 @@ def slow(threshold_us: int) -> str:
     return f"slow:{threshold_us}"
 
 
+def late(metric: str) -> str:
+    """Return the name of the sum of rewards of a metric that came after the window of their decisions."""
+    return f"late:{metric}"
+
+
 BUCKET_S = 10
 """The length of a time bucket, in seconds."""
 GROUPS = 64

@@ -208,8 +208,15 @@ def kill_redis(_: GatewayProcess, server: RedisServer, failures: list[int]) -> N
     server.start()
 
 
+def freeze_redis(_: GatewayProcess, server: RedisServer, failures: list[int]) -> None:
+    before = len(failures)
+    server.stop()
+    wait_until(lambda: len(failures) > before, within_s=240.0)
+    server.go_on()
+
+
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kill", [kill_companion, kill_replica, kill_redis])
+@pytest.mark.parametrize("kill", [kill_companion, kill_replica, kill_redis, freeze_redis])
 def test_whatever_is_killed_each_reward_that_was_answered_is_in_the_sums_once(
     tmp_path, registry, servers, kill, record_property
 ):

@@ -66,4 +66,4 @@ def metric_specs(draw: st.DrawFn, least: int = 0) -> tuple[MetricSpec, ...]:
             made.append(MetricSpec(name, draw(windows_s), is_label=True))
         else:
             made.append(draw(computed(name, numbers_) if kind == "computed" else reported(name)))
-    return tuple(draw(st.permutations(made)))
+    return tuple(sorted(made, key=lambda metric: metric.name))

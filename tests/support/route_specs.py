@@ -3,14 +3,12 @@
 import string
 from dataclasses import replace
 from fractions import Fraction
-from keyword import iskeyword
 
 from hypothesis import strategies as st
 
 from router.draw.assignment import BUCKETS, PLACES
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import quantise
-from router.spec.metric import Aggregate, MetricSpec
 from router.spec.parse import PLACEMENTS
 from router.spec.spec import (
     DEFAULT_ALPHA,
@@ -41,12 +39,11 @@ units = st.one_of(
     st.text(letters + "_.-", min_size=1, max_size=6).map("parameters.{}".format),
 )
 slots = st.integers(1, BUCKETS)
-bounds = st.floats(-1e12, 1e12, allow_subnormal=False)
 tolerances = st.just(0.0) | st.floats(0, 1e9)
 
 
-def durations(longest_us: int = YEAR_US, least_us: int = 1) -> st.SearchStrategy[float]:
-    return st.integers(least_us, longest_us).map(lambda micros: micros / 1_000_000)
+def durations(longest_us: int = YEAR_US) -> st.SearchStrategy[float]:
+    return st.integers(1, longest_us).map(lambda micros: micros / 1_000_000)
 
 
 @st.composite
@@ -93,30 +90,6 @@ def fallbacks(draw: st.DrawFn, arms: list[str]) -> dict[str, str] | None:
     order = draw(st.permutations(arms))
     chosen = [arm for arm in order[:-1] if draw(st.booleans())]
     return {arm: draw(st.sampled_from(order[order.index(arm) + 1 :])) for arm in chosen} or None
-
-
-@st.composite
-def metrics(draw: st.DrawFn) -> tuple[MetricSpec, ...]:
-    """Draw metrics that are reported, labels among them, and one that is computed from the first."""
-    made = []
-    for name in draw(st.lists(names, max_size=3, unique=True)):
-        window_s = draw(durations(90 * 86_400_000_000, least_us=1_000_000))
-        low, high = sorted(draw(st.lists(bounds, min_size=2, max_size=2, unique=True)))
-        default = draw(st.floats(low, high))
-        aggregate = draw(st.sampled_from(Aggregate))
-        is_label = draw(st.booleans())
-        made.append(
-            MetricSpec(name, window_s, is_label=True)
-            if is_label
-            else MetricSpec(name, window_s, low, high, default, aggregate)
-        )
-    parts = [each for each in made if not each.is_label and each.name.isidentifier() and not iskeyword(each.name)]
-    if parts and "computed" not in {each.name for each in made}:
-        part = parts[0]
-        formula = f"{part.name} - 0.5 * latency_ms"
-        named = (part.name, "latency_ms")
-        made.append(MetricSpec("computed", part.window_s, -1.0, 2.0, formula=formula, parts=named))
-    return tuple(sorted(made, key=lambda metric: metric.name))
 
 
 @st.composite
@@ -190,7 +163,7 @@ def specs(draw: st.DrawFn) -> RouteSpec:
     }
     has_others = trusted is not None and len(arms) > 1
     start = draw(st.integers(0, PLACES - 1))
-    reported = draw(metrics())
+    reported = draw(st.just(()) | metric_specs())
     numbers = [each.name for each in reported if not each.is_label]
     layer = Layer(draw(names), start / PLACES, draw(st.integers(start + 1, PLACES)) / PLACES)
     return RouteSpec(

@@ -134,6 +134,27 @@ class ShadowStatus(BaseModel):
     delay_ms: Interval | None = Field(description="By how much the shadow's model is slower; null: too few answers.")
 
 
+class RewardStatus(BaseModel):
+    """The rewards of a metric for the decisions of one arm, since the trial began.
+
+    A decision that has matured gets no more rewards; if nothing was reported of it, its value is the metric's default.
+    """
+
+    metric: str
+    arm: str
+    decisions: int = Field(description="Decisions that have matured.")
+    rewarded: int = Field(description="Those of them of which something was reported.")
+    mean: float | None = Field(description="The mean over the decisions that have matured; null: there is none.")
+    interval: Interval | None = Field(
+        description="Holds the true mean with 95 % at all times at once, so it may be looked at at any time."
+    )
+    waiting: int = Field(description="Decisions that have not matured: rewards may still come.")
+    late: int = Field(description="Rewards that came after the window. They are in the log and in no sum.")
+    silent_since_s: int | None = Field(
+        description="Since when decisions lack their rewards, in seconds since the epoch; null: rewards come."
+    )
+
+
 class RouteStatus(Described):
     """A route's document, the version that each live replica has applied (null: none), and the results of its arms."""
 
@@ -151,6 +172,7 @@ class RouteStatus(Described):
         description="The worst of the guardrails' states; null: there are no guardrails."
     )
     shadows: list[ShadowStatus]
+    rewards: list[RewardStatus]
 
 
 class ReplicaStatus(BaseModel):

@@ -13,6 +13,7 @@ from gateway.api.operators.responses import (
     Status,
     StoreStatus,
 )
+from gateway.api.operators.reward_status import reward_statuses
 from gateway.api.operators.shadow_status import shadow_statuses
 from gateway.api.operators.views import document_view, rollout_view
 from gateway.control.observer import Observation
@@ -31,7 +32,7 @@ FORGOTTEN_S = 60.0
 def is_counted(document: Document) -> bool:
     """Return True if status shows sums of this route."""
     spec = document.spec
-    return bool(spec.rollout or spec.guardrails or document.active_shadows)
+    return bool(spec.rollout or spec.guardrails or spec.metrics or document.active_shadows)
 
 
 def status_view(
@@ -109,6 +110,7 @@ def _route_status(
         ],
         worst=worst(each.verdict for each in found) if document.spec.guardrails else None,
         shadows=shadow_statuses(document, totals) if counted else [],
+        rewards=reward_statuses(document, evidence.rewards if evidence is not None else {}, totals),
     )
 
 

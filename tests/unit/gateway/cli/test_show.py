@@ -45,7 +45,7 @@ def evidence():
         SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
         SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20_000_000,
     }  # fmt: skip
-    return Observation((finding,), 100, counted)
+    return Observation((finding,), 100, counted, {})
 
 
 def status_json(store, documents, evidence, **more):

@@ -77,7 +77,7 @@ def finding(guardrail: str, state: VerdictState) -> GuardrailFinding:
 )
 def test_the_worst_guardrail_speaks_for_the_route(states, worst):
     found = tuple(finding(f"g{index}", state) for index, state in enumerate(states))
-    (route,) = of(evidence=Observation(found, 0, {}), spec=GUARDED).routes
+    (route,) = of(evidence=Observation(found, 0, {}, {}), spec=GUARDED).routes
     assert route.worst is worst
     assert [(each.guardrail, each.state, each.reason, each.p_value) for each in route.guardrails] == [
         (each.guardrail, each.verdict.state, each.verdict.reason, 0.5) for each in found
@@ -89,7 +89,7 @@ def test_requests_are_counted_over_policy_versions_and_model_versions():
         SumKey(0, 1, "a", "1", "", REQUESTS): 10, SumKey(0, 2, "a", "9", "", REQUESTS): 5,
         SumKey(0, 1, "b", "2", "", ERRORS): 3,
     }  # fmt: skip
-    (route,) = of(evidence=Observation((), 0, totals), spec=GUARDED).routes
+    (route,) = of(evidence=Observation((), 0, totals, {}), spec=GUARDED).routes
     assert [(each.arm, each.requests, each.errors) for each in route.counts] == [("a", 15, 0), ("b", 0, 3)]
 
 
