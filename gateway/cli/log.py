@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # slow to import, and not needed to show the help
     from gateway.control.log_verify import Difference, Verified
 
 _MOST_SHOWN = 20
-_PROGRESS_EVERY_S = 2.0
+_PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query and verify the inference log.", no_args_is_help=True)
 
@@ -72,7 +72,7 @@ def verify(
 
 
 class _Progress:
-    """Says what is done now, every two seconds, on standard error."""
+    """Says what is done now, every five seconds, on standard error."""
 
     def __init__(self) -> None:
         self._said_s = time.monotonic()

@@ -149,7 +149,8 @@ def _send(client: ApiClient, route: str, metric: str, matches: "Iterator[Match]"
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Importing", total=report.rewards)
         while batch := list(islice(matches, _BATCH)):
             report.add(_post(client, route, report.source, [_reward(metric, each) for each in batch]))

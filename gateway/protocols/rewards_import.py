@@ -54,9 +54,10 @@ def read_import(body: bytes) -> Import:
     except (ValueError, RecursionError) as error:
         raise BadRequest("The body cannot be read as JSON.") from error
     source = raw.pop("source", None) if isinstance(raw, dict) else None
-    if not isinstance(source, str) or not 0 < len(source) <= _MOST_SOURCE or not source.isprintable():
-        raise BadRequest(f"Send a source of at most {_MOST_SOURCE} printable characters, such as import orders.csv.")
-    return Import(source, [_read(each) for each in require_list(raw)])
+    if not isinstance(source, str) or not 0 < len(source) <= _MOST_SOURCE:
+        raise BadRequest(f"Send a source of 1 to {_MOST_SOURCE} characters, such as import orders.csv.")
+    shown = "".join(each if each.isprintable() else "?" for each in source)
+    return Import(shown, [_read(each) for each in require_list(raw)])
 
 
 def _read(raw: Any) -> ImportedReward | Unreadable:
