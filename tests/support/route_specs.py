@@ -22,6 +22,7 @@ from router.spec.spec import (
     Starts,
     Step,
 )
+from tests.support.metric_specs import metric_specs
 
 YEAR_US = 365 * 86_400 * 1_000_000
 TARGETS = (
