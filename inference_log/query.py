@@ -64,6 +64,7 @@ def open_log(log: Path, spool: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     waiting = _waiting_rows(spool)
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would be among what a command prints
         for table in TABLES:
             connection.register(f"waiting_{table.name}", waiting[table])
             connection.execute(_view(log, table))

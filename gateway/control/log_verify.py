@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from gateway.errors import GatewayError
 from inference_log.frozen_log import FrozenLog, frozen_log
-from inference_log.rebuild import Rebuilt, rebuild
+from inference_log.rebuild.log import rebuild
+from inference_log.rebuild.rebuilt import Rebuilt
 from inference_log.spool import DEAD_LETTER, all_segments, segments
 from router.evidence.sums import REQUESTS, SumKey
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum
