@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.api_error import ApiError
+from gateway.cli.api_error import AnswerLost, ApiError
 from gateway.cli.client import ApiClient
 from gateway.cli.import_file import local_file
 from gateway.cli.options import OURS, Json, Url
@@ -153,21 +153,21 @@ def _send(client: ApiClient, route: str, metric: str, matches: "Iterator[Match]"
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Importing", total=report.rewards)
         while batch := list(islice(matches, _BATCH)):
-            report.add(_post(client, route, report.source, [_reward(metric, each) for each in batch]))
+            report.add(_post(client, route, report, [_reward(metric, each) for each in batch]))
             progress.advance(task, len(batch))
 
 
-def _post(client: ApiClient, route: str, source: str, rewards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _post(client: ApiClient, route: str, report: _Report, rewards: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Send rewards, and again while it is not known that they were counted: each counts once."""
-    for _ in range(_TRIES):
+    for tries in range(1, _TRIES + 1):
         try:
-            return client.import_rewards(route, source, rewards)
+            return client.import_rewards(route, report.source, rewards)
         except ApiError as error:
-            if error.status not in (None, _NOT_NOW):
+            was_there = isinstance(error, AnswerLost) or (error.status is None and bool(report.results))
+            if tries == _TRIES or not (was_there or error.status == _NOT_NOW):
                 raise
-            last = error
         time.sleep(_PAUSE_S)
-    raise last
+    raise AssertionError  # the last try has raised
 
 
 def _reward(metric: str, match: "Match") -> dict[str, Any]:

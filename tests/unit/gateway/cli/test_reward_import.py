@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
+from gateway.cli.api_error import AnswerLost, ApiError
 from gateway.cli.client import ApiClient
 from gateway.companion.rewards.messages import Asked, Outcome
 from gateway.inference.unit_secret import hash_unit, load_unit_secret
@@ -244,6 +245,32 @@ def test_files_that_are_not_there_or_of_no_known_form_are_refused(imported):
     (imported.home / "a.xlsx").write_text("x")
     assert "must be .parquet, .csv" in refused(imported(str(imported.home / "a.xlsx")))
     assert "names no object" in refused(imported("s3://bucket"))
+
+
+@pytest.mark.parametrize("error", [AnswerLost("lost"), ApiError("The store does not answer.", 503)])
+def test_what_may_not_have_been_counted_is_sent_again(imported, monkeypatch, error):
+    post, failures = ApiClient.import_rewards, [error]
+
+    def fail_first(*arguments: Any) -> list[dict[str, Any]]:
+        results = post(*arguments)
+        if failures:
+            raise failures.pop()
+        return results
+
+    monkeypatch.setattr(ApiClient, "import_rewards", fail_first)
+    monkeypatch.setattr("gateway.cli.reward_import._PAUSE_S", 0.0)
+    imported.decide({"id": "a"})
+    report = imported.report(imported.file([{"decision_id": "a", "value": 1}]))
+    assert report["duplicate"] == 1  # its answer was lost
+    assert sums(imported.taken.store)["canary", "click"][:2] == (1, 1_000_000)
+
+
+def test_where_no_gateway_answers_nothing_is_tried_again(imported, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("POINTSMAN_HOME", str(imported.home))
+    imported.decide({"id": "a"})
+    file = imported.file([{"decision_id": "a", "value": 1}])
+    assert "No gateway answers" in refused(imported(file, "--json", "--url", "http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize(
