@@ -19,3 +19,7 @@ class Interrupted(LogError):
 
 class QueryRefused(LogError):
     """The SQL is not valid, or names a table or column that does not exist."""
+
+
+class ImportRefused(LogError):
+    """Outcomes cannot be imported. The sentence says why."""

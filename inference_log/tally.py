@@ -20,7 +20,7 @@ _BUCKET_US = sums.BUCKET_S * MILLION
 DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
 """The reasons of requests whose arm was drawn."""
 
-_CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
+CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
 _REFUSED = "InputRefused"
 
@@ -62,7 +62,7 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
     """Yield what the records of one context count for an arm and its version, by arm and version."""
     own = context.arm, context.model_version
     if context.role == "shadow":
-        staying = [record for record in batch if record.error_code not in _CALLER_LEFT]
+        staying = [record for record in batch if record.error_code not in CALLER_LEFT]
         yield own, chain(_of_shadow(staying), _compared_by_group(staying), [_unseen(context, staying)])
     elif context.role == "primary":
         drawn = [
@@ -91,10 +91,10 @@ def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
 
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:
-    known = [record for record in drawn if record.error_code not in _CALLER_LEFT]
+    known = [record for record in drawn if record.error_code not in CALLER_LEFT]
     found = {
         sums.REQUESTS: known,
-        sums.LEFT: [record for record in drawn if record.error_code in _CALLER_LEFT] if len(known) < len(drawn) else [],
+        sums.LEFT: [record for record in drawn if record.error_code in CALLER_LEFT] if len(known) < len(drawn) else [],
         sums.ERRORS: [record for record in known if record.outcome in _FAILED and _is_arms_fault(context, record)],
         sums.MISSING: lacking(context, [record for record in known if record.outcome == "ok"]),
     }

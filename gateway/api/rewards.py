@@ -1,4 +1,7 @@
-"""`POST /v2/rewards`: hands the body on, with the routes that the caller's credential allows, and nothing else."""
+"""`POST /v2/rewards`: hands the body on, with the routes that the caller's credential allows, and nothing else.
+
+`POST /api/routes/{route}/rewards` does it for `pointsman reward import`, which names decisions as the log does.
+"""
 
 from typing import Any, Literal
 
@@ -31,6 +34,26 @@ class Reward(BaseModel):
     )
 
 
+class LoggedDecision(BaseModel):
+    """What the log says of a decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision_id: str = Field(min_length=1, max_length=128)
+    policy_version: int = Field(ge=0, le=2**53)
+    arm: str = Field(min_length=1, max_length=128)
+    propensity: float | None = Field(ge=0, le=1, description="Null if the arm was not drawn.")
+    decided_us: int = Field(ge=0, le=2**53, description="When its request arrived, microseconds since the epoch.")
+    latency_us: int = Field(ge=0, le=2**53)
+    group: int = Field(ge=-1, le=63, description="The group of its unit; -1 without one.")
+
+
+class ImportedReward(Reward):
+    """A reward of a decision that the log has."""
+
+    decision: LoggedDecision  # type: ignore[assignment]  # in place of the token
+
+
 class RewardResult(BaseModel):
     """What became of a reward."""
 
@@ -48,16 +71,18 @@ class RewardResults(BaseModel):
     results: list[RewardResult]
 
 
-def _body() -> dict[str, Any]:
+def _body(kind: type[Reward], **more: Any) -> dict[str, Any]:
     """Return the schema of the body. Only `decision` and `metric` are needed, so the others have no default there."""
-    reward = Reward.model_json_schema()
+    reward = kind.model_json_schema()
+    for defined in reward.pop("$defs", {}).values():
+        reward["properties"]["decision"] = defined
     for described in reward["properties"].values():
         described.pop("default", None)
     rewards = {"type": "array", "minItems": 1, "maxItems": MAX_REWARDS, "items": reward}
     schema = {
         "type": "object",
-        "properties": {"rewards": rewards},
-        "required": ["rewards"],
+        "properties": {"rewards": rewards, **more},
+        "required": ["rewards", *more],
         "additionalProperties": False,
     }
     return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -73,13 +98,14 @@ def _errors() -> dict[int | str, dict[str, Any]]:
 def rewards_router(send: SendRewards) -> APIRouter:
     """Build the router. `send` counts the rewards of a body."""
     router = APIRouter(tags=["Rewards"])
+    source = {"type": "string", "minLength": 1, "maxLength": 256, "description": "Such as import orders.csv."}
 
     @router.post(
         "/v2/rewards",
         status_code=202,
         response_model=RewardResults,
         responses=_errors(),
-        openapi_extra={"requestBody": _body()},
+        openapi_extra={"requestBody": _body(Reward)},
     )
     async def send_rewards(request: Request) -> Response:
         """Report what happened after decisions. Each reward has a result of its own.
@@ -89,6 +115,18 @@ def rewards_router(send: SendRewards) -> APIRouter:
         caller = caller_of(request.scope)
         routes = None if caller is None else caller.grants.get(_SCOPE, frozenset())
         content = await send("http", await request.body(), routes)
+        return Response(content, 202, media_type="application/json")
+
+    @router.post(
+        "/api/routes/{route}/rewards",
+        status_code=202,
+        response_model=RewardResults,
+        responses=_errors(),
+        openapi_extra={"requestBody": _body(ImportedReward, source=source)},
+    )
+    async def import_rewards(route: str, request: Request) -> Response:
+        """Report what happened after decisions that the log has, as `pointsman reward import` does."""
+        content = await send("import", await request.body(), (route,))
         return Response(content, 202, media_type="application/json")
 
     return router

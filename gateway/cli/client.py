@@ -140,6 +140,11 @@ class ApiClient:
         results = self._object("POST", "/v2/rewards", "results", {"rewards": rewards})["results"]
         return list(results)
 
+    def import_rewards(self, route: str, source: str, rewards: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Report what happened after decisions that the log has. Return what became of each reward."""
+        body = {"source": source, "rewards": rewards}
+        return list(self._object("POST", f"{_path(route)}/rewards", "results", body)["results"])
+
     def _object(
         self, method: str, path: str, key: str, body: Any = None, more_headers: Mapping[str, str] = _NONE
     ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import typer
 from gateway.cli import commands, declare, keys, log, models, reward, show
 from gateway.cli.demo import demo
 from gateway.cli.output import escape_what_cannot_be_printed
+from gateway.cli.reward_import import import_file
 from gateway.cli.serve import serve
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ for _command in (
 app.add_typer(models.app, name="models")
 app.add_typer(log.app, name="log")
 app.add_typer(keys.app, name="keys")
+reward.app.command("import")(import_file)
 app.add_typer(reward.app, name="reward")
 
 

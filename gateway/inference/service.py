@@ -5,7 +5,6 @@ may the caller use the route, is there room, which route, how much time is left,
 rejected.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from gateway.inference.guard import Guard
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
 from gateway.inference.token_key_file import TokenKeyFile
+from gateway.inference.unit_secret import hash_unit
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracing, trace_id
@@ -235,4 +235,4 @@ class InferenceService:
 
     def _unit_hash(self, unit: str) -> str:
         """Return what the log keeps instead of the unit itself."""
-        return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).hexdigest()
+        return hash_unit(unit, self._secret)

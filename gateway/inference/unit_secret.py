@@ -1,10 +1,24 @@
 """The key that hashes units before they are logged. It is made once and kept in the gateway's home."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
 
 _BYTES = 32
+
+
+def hash_unit(unit: str, secret: bytes) -> str:
+    """Return what the log keeps instead of the unit itself."""
+    return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
+
+
+def read_unit_secret(home: Path) -> bytes | None:
+    """Return the key in `<home>/secret`, or None if there is none."""
+    try:
+        return (home / "secret").read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def load_unit_secret(home: Path) -> bytes:

@@ -18,7 +18,7 @@ MAX_REWARDS = 1000
 _MOST_CHARACTERS = 300
 _SENTENCE = f'Send {{"rewards": [...]}} with 1 to {MAX_REWARDS:,} rewards.'
 
-RewardProtocol = Literal["http", "grpc"]
+RewardProtocol = Literal["http", "grpc", "import"]
 SendRewards = Callable[[RewardProtocol, bytes, Collection[str] | None], Awaitable[bytes]]
 """Returns the response to a body, both in the form of the protocol. The collection has the routes that may be rewarded;
 None stands for all. It raises `BadRequest` or `RewardsNotCounted`."""

@@ -62,6 +62,11 @@ class RewardDocuments:
         found = {route: documents[route].declared_us for route in routes if route in documents}
         return declared(found)
 
+    def life_us(self, route: str) -> int | None:
+        """Return the life of a route, or None if it is not declared."""
+        document = self._now().documents.get(route)
+        return None if document is None else document.declared_us
+
     def look(self) -> bool:
         """Ask the store whether it has something newer than what is known, and read it. Return True if it had.
 

@@ -12,12 +12,15 @@ from gateway.companion.rewards.reward_counts import RewardCounts
 from gateway.errors import BadRequest
 from gateway.protocols.rewards import RewardResult, SentReward, Unreadable
 from gateway.protocols.rewards_grpc import read_message, write_message
+from gateway.protocols.rewards_import import ImportedReward, read_import
 from gateway.protocols.rewards_json import read_json, write_json
 from inference_log.reward_tally import Result
 from store.errors import StoreUnavailable
 
 _READ: Mapping[str, Callable[[bytes], list[SentReward | Unreadable]]] = {"http": read_json, "grpc": read_message}
-_WRITE: Mapping[str, Callable[[Sequence[RewardResult]], bytes]] = {"http": write_json, "grpc": write_message}
+_WRITE: Mapping[str, Callable[[Sequence[RewardResult]], bytes]] = {
+    "http": write_json, "grpc": write_message, "import": write_json,
+}  # fmt: skip
 
 
 class Intake:
@@ -43,10 +46,10 @@ class Intake:
         """Return the answer to a request. Raise nothing that a request or the store may cause."""
         until_s = self._clock_s() + PATIENCE_S
         try:
-            rewards = _READ[asked.protocol](asked.body)
+            source, rewards = _read(asked)
             if trouble := self._trouble():
                 raise NotCounted(trouble)
-            judged = self._judge.judge(rewards, asked.routes, self._now_us(), asked.protocol)
+            judged = self._judge.judge(rewards, asked.routes, self._now_us(), source)
             accepted = [each for each in judged if isinstance(each, Accepted)]
             settled = self._committer.commit(accepted, until_s) if accepted else []
         except BadRequest as error:
@@ -56,6 +59,13 @@ class Intake:
         results = _results(judged, settled)
         self.counts.add((each.route, each.metric, result) for each, (result, _) in zip(judged, results, strict=True))
         return Answered(Outcome.RESULTS, _WRITE[asked.protocol](results))
+
+
+def _read(asked: Asked) -> tuple[str, Sequence[SentReward | ImportedReward | Unreadable]]:
+    """Return where the rewards of a request come from, and the rewards."""
+    if asked.protocol == "import":
+        return read_import(asked.body)
+    return asked.protocol, _READ[asked.protocol](asked.body)
 
 
 def _results(judged: Sequence[Accepted | Refusal], settled: Sequence[tuple[Result, str]]) -> list[RewardResult]:

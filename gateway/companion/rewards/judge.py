@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from gateway.companion.rewards.documents import RewardDocuments, RewardRefused
-from gateway.companion.rewards.values import check_event, check_time, check_value
+from gateway.companion.rewards.values import CLOCKS_DIFFER_US, check_event, check_time, check_value
 from gateway.inference.decision_token import Decision, Declared, TokenRefused, open_token
 from gateway.inference.token_key_file import TokenKeyFile
 from gateway.inference.token_keys import OPENS_FOR_S
 from gateway.protocols.rewards import SentReward, Unreadable, printable
+from gateway.protocols.rewards_import import ImportedReward, LoggedDecision
 from inference_log.record import Reward, RewardContext
 from router.quantities import format_duration
 from router.refusals import short_repr
@@ -74,7 +75,11 @@ class Judge:
         self._keys = keys
 
     def judge(
-        self, rewards: Sequence[SentReward | Unreadable], routes: Collection[str] | None, arrived_us: int, source: str
+        self,
+        rewards: Sequence[SentReward | ImportedReward | Unreadable],
+        routes: Collection[str] | None,
+        arrived_us: int,
+        source: str,
     ) -> list[Accepted | Refusal]:
         """Return each reward as it goes into the log, or why it does not. Those of other `routes` are refused.
 
@@ -108,13 +113,16 @@ class _Request:
         self._has_looked = False
         self._gone: dict[tuple[str, int, str], str] = {}
 
-    def judge(self, sent: SentReward, place: int) -> Accepted | Refusal:
+    def judge(self, reward: SentReward | ImportedReward, place: int) -> Accepted | Refusal:
         """Return what becomes of one reward, which has this place in the request."""
         route = name = ""
         try:
-            decision = self._open(sent.decision)
+            if isinstance(reward, ImportedReward):
+                sent, decision = reward.sent, self._logged(reward.decision)
+            else:
+                sent, decision = reward, self._open(reward.decision)
+                self._check_age(decision)
             route = decision.route
-            self._check_age(decision)
             context = self._context(decision)
             metric = _metric(context, sent.metric)
             name = metric.name
@@ -145,6 +153,31 @@ class _Request:
                 raise
         self._declared = self._documents.declared(self._routes)
         return open_token(token, self._keys.current, self._declared)
+
+    def _logged(self, named: LoggedDecision) -> Decision:
+        """Return a decision that the log has, of the only route whose decisions may be rewarded."""
+        (route,) = self._routes or ("",)
+        life_us = self._documents.life_us(route)
+        if life_us is None and self._documents.look():
+            life_us = self._documents.life_us(route)
+        if life_us is None:
+            raise RewardRefused(f"There is no route {route}.")
+        if not life_us <= named.decided_us <= self._arrived_us + CLOCKS_DIFFER_US:
+            raise RewardRefused(
+                f"Decision {short_repr(named.decision_id)} was made before route {route} was declared, or is in the "
+                "future."
+            )
+        return Decision(
+            decision_id=named.decision_id,
+            route=route,
+            declared_us=life_us,
+            policy_version=named.policy_version,
+            arm=named.arm,
+            propensity=named.propensity,
+            decided_us=named.decided_us,
+            latency_us=named.latency_us,
+            group=named.group,
+        )
 
     def _check_age(self, decision: Decision) -> None:
         """Refuse a token that no key would have to open any more. Younger ones may be late."""

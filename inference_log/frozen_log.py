@@ -1,0 +1,94 @@
+"""The log as it is at one moment: its Parquet files, and what each segment held up to some offset.
+
+Segments are opened, so they can be read to the end although a shipper deletes them meanwhile. The Parquet file of a
+segment that waits is left out: its rows are read from the segment.
+"""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from inference_log.record import Context, RewardContext
+from inference_log.schema import Table
+from inference_log.segment import SUFFIX, SegmentRange, read_range
+from inference_log.spool import all_segments
+
+_log = structlog.get_logger()
+
+_PIECE_BYTES = 4 * 1024 * 1024
+_DIGEST_CHARACTERS = 9
+"""What follows a segment's name in the name of its Parquet file: a dash and the beginning of a digest."""
+
+
+class Piece(NamedTuple):
+    """A part of a segment, with all contexts of the segment up to its end."""
+
+    read: SegmentRange
+    contexts: Mapping[int, Context]
+    reward_contexts: Mapping[int, RewardContext]
+    writer_id: str
+
+
+class FrozenLog:
+    """The Parquet files of a log, and the segments that were not Parquet when it was opened."""
+
+    def __init__(self, log: Path, open_segments: Mapping[str, int], files: Collection[Path]) -> None:
+        self.ends: Mapping[str, int] = {}
+        self._log = log
+        self._segments = open_segments
+        self._files = files
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the segments."""
+        return list(self._segments)
+
+    def partitions(self, table: Table) -> dict[tuple[str, ...], list[Path]]:
+        """Return the Parquet files of a table by the values of its keys, in order."""
+        found: dict[tuple[str, ...], list[Path]] = {}
+        for path in sorted(self._files):
+            name, *keys = path.relative_to(self._log).parts[:-1]
+            if name == table.name:
+                found.setdefault(tuple(each.partition("=")[2] for each in keys), []).append(path)
+        return found
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the entries of each segment up to its end in `ends`. One that is damaged ends there."""
+        for name, fd in self._segments.items():
+            contexts: dict[int, Context] = {}
+            reward_contexts: dict[int, RewardContext] = {}
+            offset, end = 0, self.ends.get(name, 0)
+            while offset < end:
+                try:
+                    piece = read_range(fd, offset, min(_PIECE_BYTES, end - offset))
+                except Exception as error:  # noqa: BLE001  # the shipper sets such a segment aside
+                    _log.warning("inference_log.segment.unreadable", segment=name, error=repr(error))
+                    break
+                if not offset < piece.end <= end:
+                    break
+                contexts.update(piece.contexts)
+                reward_contexts.update(piece.reward_contexts)
+                yield Piece(piece, contexts, reward_contexts, name.rpartition("-")[0])
+                offset = piece.end
+
+
+@contextmanager
+def frozen_log(log: Path, spool: Path) -> Iterator[FrozenLog]:
+    """Open the segments that are there now, list the Parquet files of all others, and yield both."""
+    opened: dict[str, int] = {}
+    try:
+        for path in all_segments(spool):
+            try:
+                opened[path.name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # it is Parquet by now
+        waiting = {name.removesuffix(SUFFIX) for name in opened}
+        files = [path for path in log.glob("*/**/*.parquet") if path.stem[:-_DIGEST_CHARACTERS] not in waiting]
+        yield FrozenLog(log, opened, files)
+    finally:
+        for fd in opened.values():
+            os.close(fd)

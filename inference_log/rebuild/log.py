@@ -1,0 +1,92 @@
+"""Sums that are rebuilt from the log: those of rewards, and how many requests were drawn, of all time.
+
+Decisions are counted from their rows, a file at a time. Rewards are sorted by decision, and go through
+`inference_log.reward_tally.weigh` in the order in which they arrived, some thousands at a time. So the memory does not
+grow with the log; what must be sorted and does not fit is in a temporary folder.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from inference_log.exposures import tally_exposures
+from inference_log.frozen_log import FrozenLog
+from inference_log.rebuild.decisions import add_decisions
+from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
+from inference_log.rebuild.rewards import add_rewards
+from inference_log.record import Record
+from inference_log.rows.reward_rows import reward_table
+from inference_log.schema import INFERENCES, REWARDS
+from inference_log.tally import DRAWN, tally
+from router.evidence.sums import ALL_UNITS, REQUESTS
+
+_MEMORY = "400MB"
+
+
+def rebuild(
+    frozen: FrozenLog, lives: Mapping[str, int], metrics_of: MetricsOf, progress: Callable[[str], None]
+) -> Rebuilt:
+    """Return the sums of each route of `lives`, over what was decided in this life (`Document.declared_us`)."""
+    rebuilt = Rebuilt()
+    with _connection() as connection:
+        progress("reading what is not Parquet yet")
+        _add_segments(rebuilt, connection, frozen, lives)
+        for (route, day), files in frozen.partitions(INFERENCES).items():
+            if route in lives:
+                progress(f"counting the decisions of {route}, {day}")
+                for path in files:
+                    add_decisions(rebuilt, connection, path, route, lives[route], metrics_of)
+        files_of: dict[str, list[Path]] = {route: [] for route in lives}
+        for (route, _), files in frozen.partitions(REWARDS).items():
+            files_of.get(route, []).extend(files)
+        for route, files in files_of.items():
+            progress(f"counting the rewards of {route}")
+            add_rewards(rebuilt, connection, files, route, lives[route], metrics_of, progress)
+    return rebuilt
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with tempfile.TemporaryDirectory(prefix="pointsman-") as folder, duckdb.connect(":memory:") as connection:
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        connection.execute("SET threads = 2")
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET temp_directory = ?", [folder])
+        empty = REWARDS.columns.append(pa.field("route", pa.string())).empty_table()
+        connection.register("empty", empty)
+        connection.execute("CREATE TABLE waiting AS FROM empty")
+        yield connection
+
+
+def _add_segments(
+    rebuilt: Rebuilt, connection: duckdb.DuckDBPyConnection, frozen: FrozenLog, lives: Mapping[str, int]
+) -> None:
+    for piece in frozen.pieces():
+        records = [each for each in piece.read.records if _is_alive(lives, piece.contexts[each.context].route, each)]
+        for route, sums in tally_exposures(piece.contexts, records).items():
+            rebuilt.add(route, sums)
+        for route, counted in tally(piece.contexts, records).items():
+            of_route = rebuilt.requests.setdefault(route, Counter())
+            for key, count in counted.items():
+                if key.name == REQUESTS and key.group == ALL_UNITS:
+                    of_route[key._replace(bucket_s=0)] += count
+        rebuilt.decisions_read += sum(
+            each.reason in DRAWN and piece.contexts[each.context].role == "primary" for each in records
+        )
+        for number, context in piece.reward_contexts.items():
+            rewards = [each for each in piece.read.rewards if each.context == number]
+            if rewards:
+                table = reward_table(context, rewards, piece.writer_id)
+                route_column = pa.repeat(pa.scalar(context.route), len(rewards))
+                connection.register("more", table.append_column("route", route_column))
+                connection.execute("INSERT INTO waiting BY NAME FROM more")
+
+
+def _is_alive(lives: Mapping[str, int], route: str, record: Record) -> bool:
+    return route in lives and record.event_us - record.latency_us >= lives[route]

@@ -1,0 +1,34 @@
+"""What is rebuilt: the sums of rewards, and how many requests were drawn, of all time."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from router.evidence.sums import SumKey
+from router.rewards.sums import RewardKey, RewardSum, RewardSums, combine
+from router.spec.metric import MetricSpec
+
+MetricsOf = Callable[[str, int], tuple[MetricSpec, ...]]
+"""Returns the metrics that a version of a route's document declares."""
+
+
+@dataclass
+class Rebuilt:
+    """The sums of each route, and how many drawn decisions and rewards were read."""
+
+    rewards: dict[str, dict[RewardKey, RewardSum]] = field(default_factory=dict)
+    requests: dict[str, Counter[SumKey]] = field(default_factory=dict)
+    decisions_read: int = 0
+    rewards_read: int = 0
+
+    def add(self, route: str, sums: RewardSums) -> None:
+        """Add sums of rewards of a route."""
+        of_route = self.rewards.setdefault(route, {})
+        for key, more in sums.items():
+            total = key._replace(bucket_s=0)
+            of_route[total] = combine(of_route[total], more) if total in of_route else more
+
+
+def quoted(texts: Sequence[str]) -> str:
+    """Return texts as SQL lists them."""
+    return ", ".join("'" + each.replace("'", "''") + "'" for each in sorted(texts))

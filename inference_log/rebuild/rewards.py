@@ -1,0 +1,85 @@
+"""Counts the rewards of a route, sorted by decision: what they add to the sums."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import duckdb
+
+from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt, quoted
+from inference_log.record import Reward, RewardContext
+from inference_log.reward_tally import weigh
+from router.rewards.events import Operation
+from router.rewards.sums import NO_GROUP
+
+_BATCH = 5000
+
+_FILES_OF_REWARDS = "SELECT * FROM read_parquet([{files}], union_by_name = true) WHERE NOT late AND declared_us = ?"
+_WAITING_REWARDS = "SELECT * EXCLUDE (route) FROM waiting WHERE route = ? AND NOT late AND declared_us = ?"
+_REWARDS = """
+SELECT policy_version, arm, model_version, decision_id, decision_ts_us, latency_us, propensity, unit_group, metric,
+    event_id, op, reward_ts_us, value, label, ingested_ts_us
+FROM ({sources}) ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
+"""
+
+
+def add_rewards(
+    rebuilt: Rebuilt,
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    route: str,
+    life: int,
+    metrics_of: MetricsOf,
+    progress: Callable[[str], None],
+) -> None:
+    """Add the rewards in files, and in the table `waiting`, of one life of a route."""
+    sources, values = [_WAITING_REWARDS], [route, life]
+    if files:
+        sources.append(_FILES_OF_REWARDS.format(files=quoted([str(path) for path in files])))
+        values.append(life)
+    rows = connection.execute(_REWARDS.format(sources=" UNION ALL BY NAME ".join(sources)), values)
+    contexts: dict[tuple[int, str, str], RewardContext] = {}
+    pending: list[Reward] = []
+    while batch := rows.fetchmany(_BATCH):
+        rebuilt.rewards_read += len(batch)
+        for version, arm, model_version, *said in batch:
+            context = contexts.get((version, arm, model_version))
+            if context is None:
+                metrics = metrics_of(route, version)
+                context = RewardContext(len(contexts), route, life, version, arm, model_version, metrics)
+                contexts[version, arm, model_version] = context
+            if context.metrics:
+                pending.append(_reward(context, *said))
+        # What was reported of the last decision may go on in the next batch.
+        last = pending[-1].decision_id if pending else ""
+        complete = [each for each in pending if each.decision_id != last]
+        _weigh(rebuilt, route, contexts.values(), complete)
+        pending = pending[len(complete) :]
+        progress(f"counting the rewards of {route}: {rebuilt.rewards_read:,}")
+    _weigh(rebuilt, route, contexts.values(), pending)
+
+
+def _weigh(rebuilt: Rebuilt, route: str, contexts: Iterable[RewardContext], rewards: Sequence[Reward]) -> None:
+    added = weigh({each.number: each for each in contexts}, rewards, {}).added
+    rebuilt.add(route, added.get(route, {}))
+
+
+def _reward(
+    context: RewardContext,
+    decision_id: str,
+    decided_us: int,
+    latency_us: int,
+    propensity: float | None,
+    group: int | None,
+    metric: str,
+    event: str,
+    op: str,
+    event_us: int,
+    value: float | None,
+    label: str | None,
+    arrived_us: int,
+) -> Reward:
+    said = label if value is None else value
+    return Reward(
+        context.number, 0, decision_id, decided_us, latency_us, propensity, NO_GROUP if group is None else group,
+        metric, event, Operation(op), event_us, "" if said is None else said, arrived_us, False, "",
+    )  # fmt: skip
