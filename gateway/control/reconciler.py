@@ -37,8 +37,7 @@ _log = structlog.get_logger()
 
 _REPORT_EVERY_S = 1.0
 _SETTLE_EVERY_S = 0.1
-_STALLED_AFTER_S = 5.0
-"""After this time without a whole tick the replica is not ready: what it serves may be out of date."""
+_STALLED_AFTER_S = 5.0  # without a whole tick; then the replica is not ready: what it serves may be out of date
 _SOON_S = 0.02
 _BRIEFLY_S = 1.0  # after a change; most versions are there by then
 _MOST_LOGGED = 20  # routes in the log's line about a change

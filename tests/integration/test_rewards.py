@@ -1,5 +1,6 @@
 """Rewards of a real gateway: the sums are those that a hand would compute, whatever is repeated, shuffled or killed."""
 
+import json
 import os
 import random
 import signal
@@ -258,6 +259,11 @@ def test_whatever_is_killed_each_reward_that_was_answered_is_in_the_sums_once(
         assert failures
         one = sums(sealing.store)["a", "click"]
         assert (one.rewarded, one.total) == (len(answered), 1_000_000 * len(answered))
+        logged = "SELECT count(*) AS n, count(DISTINCT decision_id) AS decisions FROM rewards WHERE route = 'learns'"
+        (counted,) = json.loads(alone.cli("log", "query", "--json", logged).stdout)
+        assert counted == {"n": len(answered), "decisions": len(answered)}
+        verified = alone.cli("log", "verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
         record_property("rewards", len(answered))
         record_property("counted_before_they_were_sent_again", answered.count("duplicate"))
         sealing.store.close()
