@@ -190,6 +190,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+msgspec.json.Decoder(Manifest)  # notes the types of the fields now: two threads that do so at once end the process
+
+
 def is_below(path: str) -> bool:
     """Return True if a path leads to a file below a folder, whatever the folder is."""
     parts = path.split("/")

@@ -10,6 +10,7 @@ from runtimes.datatypes import NAME_OF, NUMPY_OF
 from runtimes.errors import ModelRefused
 from runtimes.manifest import MANIFEST, Example, Manifest, Resources, Signature, TensorSpec, is_below
 from runtimes.manifest_text import manifest_to_yaml, parse_manifest
+from tests.support.noted_types import noted_late
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 
@@ -271,3 +272,8 @@ def test_code_must_not_run_in_the_replica(runtime):
 def test_an_example_is_the_same_in_another_process(example):
     assert msgspec.json.decode(msgspec.json.encode(example), type=Example) == example
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(example), type=Example) == example
+
+
+def test_the_types_of_a_manifest_are_noted_before_threads_read_manifests():
+    """Two threads that read the first manifest of a process at once have ended it by a segmentation fault."""
+    assert noted_late(Manifest, TensorSpec, Example) == ""
