@@ -191,3 +191,11 @@ class Refusal(msgspec.Struct, frozen=True):
     error_code: str = ""
     message: Any = ""
     detail: Any = ""
+
+
+# msgspec notes the types of the fields now: two threads that do so at once end the process.
+for _answer in (
+    Models, Versions, OneModel, OneVersion, DownloadUri, Listing, OneRun, OneLoggedModel, OneExperiment,
+    OneTemporaryCredentials, Refusal,
+):  # fmt: skip
+    msgspec.json.Decoder(_answer)
