@@ -49,6 +49,11 @@ class Trying(msgspec.Struct, frozen=True):
     began_s: float
 
 
+# msgspec notes the types of the fields now: two threads that do so at once end the process.
+for _kind in Record, Trying:
+    msgspec.json.Decoder(_kind)
+
+
 class Records:
     """The files of one folder. Any thread may use them."""
 

@@ -30,6 +30,7 @@ from runtimes.manifest import Manifest, TensorSpec
 from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS, publish_bomb, publish_endless
 from tests.support.models import pickled, write_version
+from tests.support.noted_types import noted_late
 from tests.support.polling import wait_until
 
 MEGABYTE = 1024 * 1024
@@ -511,3 +512,7 @@ def test_a_dedicated_version_whose_packages_are_not_here_is_not_loaded_here(tmp_
     assert "It was not tried: a-package-that-is-not-there" in site.record("linear").steps[-1].detail
     site.options = LoadOptions()
     assert "packages are code. Set POINTSMAN_ALLOW_CODE=true" in site.refused("linear")
+
+
+def test_the_types_of_results_are_noted_before_threads_read_results():
+    assert noted_late(Record, Trying) == ""
