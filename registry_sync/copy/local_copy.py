@@ -152,7 +152,7 @@ class LocalCopy:
                 return None
             if not known.manifest:
                 self._wants.leave(Want(model, version))  # the next try, if no document names it
-                raise _error_of(known)
+                raise _error_of(known, f"{model}:{version}")
             return known
 
         return self._await(find, Want(model, version, since_s), f"{model}:{version} is")
@@ -179,6 +179,6 @@ class LocalCopy:
         return found
 
 
-def _error_of(known: KnownVersion) -> Exception:
-    kinds = {"unknown": UnknownModel, "refused": ModelRefused}
-    return kinds.get(known.kind, RegistryUnavailable)(known.trouble)
+def _error_of(known: KnownVersion, name: str) -> Exception:
+    kinds, trouble = {"unknown": UnknownModel, "refused": ModelRefused}, known.trouble
+    return kinds.get(known.kind, RegistryUnavailable)(trouble if name in trouble else f"{name}: {trouble}")

@@ -146,11 +146,11 @@ def test_a_reader_follows_the_copy_without_waiting(site):
     reader.read_all()
     assert reader.resolve(ref)[0].version == "7"  # until the other one is here
     assert reader.asked_s(ref) > asked_s
-    assert reader.trouble(ref) == "The cable is out."
+    assert reader.trouble(ref) == "n:8: The cable is out."
     site.remote.before = away
     site.tick(sync, 40.0)
     reader.read_all()
-    assert (reader.resolve(ref)[0].version, reader.trouble(ref)) == ("7", "The cable is out.")
+    assert (reader.resolve(ref)[0].version, reader.trouble(ref)) == ("7", "n:8: The cable is out.")
 
 
 def test_a_reader_asks_soon_for_what_is_being_copied(site):
