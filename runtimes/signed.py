@@ -41,6 +41,9 @@ class _Statement(msgspec.Struct, rename="camel"):
     subject: list[_Subject] = []
 
 
+msgspec.json.Decoder(_Statement)  # notes the types now: two threads that do so at once end the process
+
+
 def check_signature(files: Files, manifest: Manifest, wanted: str) -> tuple[None, str]:
     """Check that the wanted signer has signed every file. Return what was found.
 

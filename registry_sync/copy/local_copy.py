@@ -148,8 +148,8 @@ class LocalCopy:
         def find() -> KnownVersion | None:
             model_known = self._names.model(model) or KnownModel(model)
             known = model_known.versions.get(version)
-            if known is None or (not known.manifest and known.tried_s < since_s):
-                return None
+            if known is None or (not known.manifest and (not known.trouble or known.tried_s < since_s)):
+                return None  # or its manifest is being made
             if not known.manifest:
                 self._wants.leave(Want(model, version))  # the next try, if no document names it
                 raise _error_of(known, f"{model}:{version}")

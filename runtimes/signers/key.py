@@ -32,6 +32,9 @@ class _Bundle(msgspec.Struct, rename="camel"):
     dsse_envelope: _Envelope
 
 
+msgspec.json.Decoder(_Bundle)  # notes the types now: two threads that do so at once end the process
+
+
 class KeyOwner:
     """The owner of the private key to the public one in a file of PEM.
 

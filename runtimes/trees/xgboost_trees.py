@@ -55,6 +55,9 @@ class _Saved(msgspec.Struct):
     learner: _Learner
 
 
+msgspec.json.Decoder(_Saved)  # notes the types now: two threads that do so at once end the process
+
+
 def require_sound_trees(booster: Any) -> None:
     """Check that every tree leads from node to node, and looks at features that there are.
 

@@ -11,11 +11,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from runtimes import signed as signed_module
 from runtimes.errors import ModelRefused
 from runtimes.load import load
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, PinnedFile, TensorSpec
 from runtimes.signed import SIGNATURE, check_signature, check_unread
+from runtimes.signers import key as key_module
+from tests.support.noted_types import noted_late
 
 CURVES = {
     ec.SECP256R1: hashes.SHA256(),
@@ -197,3 +200,8 @@ def test_a_setting_that_is_wrong_is_told(tmp_path):
         assert "cannot be read" in refused(FILES, f"key:{tmp_path / path}")
     setting = public_file(tmp_path / "other.pem", ed25519.Ed25519PrivateKey.generate())
     assert "is of no curve of secp256r1" in refused(FILES, setting)
+
+
+@pytest.mark.parametrize("kind", [signed_module._Statement, key_module._Bundle])
+def test_the_types_of_signatures_are_noted_before_threads_read_signatures(kind):
+    assert noted_late(kind) == ""

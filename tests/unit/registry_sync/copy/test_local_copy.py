@@ -20,7 +20,7 @@ from router.spec.references import parse_ref
 from runtimes.errors import StillLoading
 from runtimes.load_options import LoadOptions
 from tests.support.polling import wait_until
-from tests.unit.registry_sync.copy.support import Site, away, nothing
+from tests.unit.registry_sync.copy.support import Site, adopt, away, nothing
 
 WITHIN_S = 60.0
 
@@ -150,7 +150,31 @@ def test_a_reader_follows_the_copy_without_waiting(site):
     site.remote.before = away
     site.tick(sync, 40.0)
     reader.read_all()
-    assert (reader.resolve(ref)[0].version, reader.trouble(ref)) == ("7", "The cable is out.")
+    assert (reader.resolve(ref)[0].version, reader.trouble(ref)) == ("7", "n:8: The cable is out.")
+
+
+def test_while_a_manifest_is_made_the_sentence_says_what_is_waited_for(site):
+    """An alias that moves to such a version is not followed meanwhile, and `status` says so."""
+    site.remote.add("n", "7", b"seven")
+    site.remote.add("n", "8", b"eight", has_manifest=False)
+    site.remote.named["n"]["champion"] = "7"
+    reader, ref, said = ReferenceReader(Catalogue(site.copy, LoadOptions())), parse_ref("n@champion"), []
+
+    def slow(model, version, files):
+        reader.read_all()
+        said.append((reader.resolve(ref)[0].version, reader.trouble(ref)))
+        return adopt(model, version, files)
+
+    sync = site.sync(adopt=slow)
+    site.tick(sync)
+    assert reader.resolve(ref)[0].version == "7"
+    site.remote.named["n"]["champion"] = "8"
+    site.tick(sync)
+    assert said == [
+        ("7", "n:8 is not in this machine's copy of the registry yet. The companion is fetching it; try again.")
+    ]
+    reader.read_all()
+    assert (reader.resolve(ref)[0].version, reader.trouble(ref)) == ("8", "")
 
 
 def test_a_reader_asks_soon_for_what_is_being_copied(site):

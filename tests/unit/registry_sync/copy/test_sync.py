@@ -282,7 +282,7 @@ def test_a_look_that_failed_is_made_again_within_ten_seconds(site, every_s):
     assert sync.is_due(site.now_s + 1.1 * every_s)
     for _ in range(3):  # what was copied meanwhile
         site.tick(sync, 0.1)
-    assert not sync.is_due(site.now_s + 0.8 * min(every_s, 20.0))
+    assert not sync.is_due(site.now_s + 0.7 * min(every_s, 20.0))
 
 
 def test_aliases_are_noted_before_the_tags_of_versions_are_read(site):

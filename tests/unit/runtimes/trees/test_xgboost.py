@@ -10,6 +10,8 @@ from runtimes.errors import ModelFailed, ModelRefused
 from runtimes.kinds import drafter_of
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import TensorSpec
+from runtimes.trees import xgboost_trees
+from tests.support.noted_types import noted_late
 from tests.unit.runtimes.trees.support import (
     answers,
     as_categories,
@@ -234,3 +236,7 @@ def test_a_draft_says_that_the_file_does_not_know_the_missing_value():
     for said, count in (({}, 1), ({"missing": -999}, 0)):
         draft = drafter_of("xgboost")({"m.ubj": content}, "m.ubj", LoadOptions(), said)
         assert sum(sentence in remark for remark in draft.remarks) == count
+
+
+def test_the_types_of_saved_trees_are_noted_before_threads_read_trees():
+    assert noted_late(xgboost_trees._Saved) == ""
