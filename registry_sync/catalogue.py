@@ -36,7 +36,7 @@ class Catalogue:
     """All versions of one process. It resolves references through a registry and loads versions. Thread-safe.
 
     `trial` is called before each version is loaded. `start` says where versions are loaded. `budget` is the memory that
-    they may take. `is_copy` says that the registry is this machine's copy of one.
+    they may take. `copy` is the registry if it is this machine's copy of one.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Catalogue:
         budget: MemoryBudget | None = None,
     ) -> None:
         self._registry = registry
-        self.is_copy = isinstance(registry, LocalCopy)
-        self._glanced = registry.glance() if isinstance(registry, LocalCopy) else registry
+        self.copy = registry.glance() if isinstance(registry, LocalCopy) else None
+        self._glanced = self.copy or registry
         self._options = options
         self.loader = Loader(registry, options, trial, budget or MemoryBudget())
         self._versions: dict[VersionKey, Version] = {}
@@ -71,8 +71,7 @@ class Catalogue:
         try:
             resolved = self._resolve(self._registry, ref)
         except RegistryUnavailable:
-            known = self._resolved.get(ref)
-            return known if known is not None else self.glance(ref)
+            return self._resolved.get(ref) or self.glance(ref)
         self._resolved[ref] = resolved
         return resolved
 

@@ -137,7 +137,7 @@ class ReferenceReader:
 
         A copy is read each second at least, since a webhook may have hurried it; what is being copied, more often.
         """
-        is_copy = self._catalogue.is_copy
+        is_copy = self._catalogue.copy is not None
         every_s = min(every_s, _COPY_EVERY_S) if is_copy else every_s
         pause_s = min(every_s, _SOON_S) if is_copy else every_s
         next_s = self._clock() + every_s

@@ -55,6 +55,15 @@ class LocalCopy:
         here = (version for version, each in known.versions.items() if each.manifest)
         return sorted(here, key=lambda version: (len(version), version))
 
+    def refused(self) -> Mapping[tuple[str, str], str]:
+        """Return why the versions that are not here could not be copied or made ready, by model and version."""
+        return {
+            (known.model, version): each.trouble
+            for known in self._names.models()
+            for version, each in known.versions.items()
+            if each.kind == "refused" and not each.manifest and not each.is_gone
+        }
+
     def aliases(self, model: str) -> Mapping[str, str]:
         """See `Registry.aliases`."""
         asked_s = time.monotonic() if self._within_s else -1.0

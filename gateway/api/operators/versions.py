@@ -23,6 +23,8 @@ _DETAILS_WITHIN_S = 1.0
 
 _LOADING, _TRIED = "LOADING", "TRIED"
 _READY, _QUARANTINED = VersionState.READY.value, VersionState.QUARANTINED.value
+_COPY = "copy"
+"""The step before all others: the files are here, are what the registry says, and have a manifest."""
 _NO_DETAILS = Details()
 
 
@@ -78,14 +80,24 @@ class VersionReader:
             each.key: _Version(_QUARANTINED if each.failure else _TRIED, each.failure, record=each)
             for each in _newest(records, {key[:2] for key in known})
         }
+        known |= self._refused({key[:2] for key in known})
         return {
             key: version._replace(
                 record=version.record or self._record(key, version.manifest),
                 trying=trying.get(key),
-                logged=logged.get(key, ()),
+                logged=logged.get(key, version.logged),
                 serves=version.state == _READY and str(key) in serving,
             )
             for key, version in known.items()
+        }
+
+    def _refused(self, without: Collection[tuple[str, str]]) -> dict[VersionKey, _Version]:
+        """Return the other versions that this machine could not copy, or for which no manifest could be made."""
+        refused = {} if self._catalogue.copy is None else self._catalogue.copy.refused()
+        return {
+            VersionKey(*name, ""): _Version(_QUARANTINED, why, logged=(Step(_COPY, "failed", why, 0.0),))
+            for name, why in refused.items()
+            if name not in without
         }
 
     def _record(self, key: VersionKey, manifest: Manifest | None) -> Record | None:

@@ -18,6 +18,8 @@ from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from registry_sync.background import at_once
 from registry_sync.catalogue import Catalogue
+from registry_sync.copy.local_copy import LocalCopy
+from registry_sync.copy.names import Book, KnownVersion
 from registry_sync.errors import RegistryUnavailable
 from registry_sync.registries import Details
 from registry_sync.registries.directory import DirectoryRegistry
@@ -179,6 +181,20 @@ def test_versions_with_the_same_manifest_share_a_trial_that_passed(tmp_path):
     site.tried("linear")
     site.load("other")
     assert len(site.shown()["other:1"]["steps"]) == 2
+
+
+def test_a_version_that_could_not_be_copied_is_in_quarantine_with_the_reason_as_a_step(tmp_path):
+    site, root = Site(tmp_path), tmp_path / "copy"
+    book = Book(root)
+    book.set_version("fraud", "5", KnownVersion(trouble="fraud:5: The archive cannot be read.", kind="refused"))
+    book.set_version("fraud", "6", KnownVersion(trouble="The cable is out.", kind="unavailable"))
+    site.catalogue.copy = LocalCopy(root)
+    site.load("linear")
+    ready, refused = sorted(site.reader.read(0.0), key=lambda each: each.state != "READY")
+    assert (ready.model, ready.state) == ("linear", "READY")
+    assert (refused.model, refused.version, refused.digest, refused.state) == ("fraud", "5", "", "QUARANTINED")
+    assert refused.reason == "fraud:5: The archive cannot be read."
+    assert [(step.step, step.state, step.detail) for step in refused.steps] == [("copy", "failed", refused.reason)]
 
 
 def test_where_a_version_comes_from_is_shown(tmp_path):
