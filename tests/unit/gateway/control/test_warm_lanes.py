@@ -80,3 +80,18 @@ def test_what_was_used_is_warm_for_its_time_unless_memory_is_short():
     assert warm.kept({LANES[2]}, 62.0, is_memory_short=False) == {LANES[1]}
     assert warm.kept({LANES[2]}, 63.0, is_memory_short=True) == set()
     assert warm.kept({LANES[2]}, 64.0, is_memory_short=False) == set()
+
+
+def test_what_carries_weight_or_is_a_fallback_is_never_unloaded(warm_bench, declare):
+    """Not after any time, not for another version that waits for memory: the fallback has no request for days."""
+    split = {"a": "100%", "b": "0%"}
+    kept = {"route": "kept", "arms": {"a": "linear:1", "b": "linear:2"}, "split": split, "fallback": {"a": "b"}}
+    declare(warm_bench.store, kept)
+    lanes = [arm.lane for arm in warm_bench.tick().routes["kept"].arms]
+    for number in range(4):
+        declare(warm_bench.store, ONE if number % 2 else TWO)
+        warm_bench.tick(after_s=10 * KEEP_S)
+        assert loaded(warm_bench) >= {"linear:1", "linear:2"}
+    table = warm_bench.tick(after_s=1000 * KEEP_S)
+    assert [arm.lane for arm in table.routes["kept"].arms] == lanes
+    assert loaded(warm_bench) >= {"linear:1", "linear:2"}
