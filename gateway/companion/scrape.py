@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from gateway.companion.files import PROCESS, lock_file, scrape_socket
-from gateway.companion.unix_socket import short_name
+from gateway.companion.unix_socket import listening, short_name
 from gateway.settings import Settings
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
@@ -54,11 +54,7 @@ class Scrapes:
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set."""
-        self._path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener:
-            with short_name(self._path) as name:
-                listener.bind(name)
-            listener.listen(_WAITING)
+        with listening(self._path, _WAITING) as listener:
             listener.settimeout(0.5)
             while not stop.is_set():
                 try:
@@ -68,7 +64,6 @@ class Scrapes:
                 except OSError as error:  # such as too many open files
                     _log.warning("gateway.scrape.failed", error=str(error))
                     stop.wait(1.0)
-            self._path.unlink(missing_ok=True)
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:

@@ -1,6 +1,7 @@
-"""Names of Unix sockets, however long the path of the folder is."""
+"""Unix sockets, however long the path of their folder is."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,3 +15,23 @@ def short_name(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+@contextmanager
+def listening(path: Path, backlog: int) -> Iterator[socket.socket]:
+    """Yield a socket that listens at a path. The path is there only as long as connections are taken.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}")
+    partial.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        with short_name(partial) as name:
+            listener.bind(name)
+        listener.listen(backlog)
+        partial.replace(path)
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)

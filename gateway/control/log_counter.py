@@ -44,7 +44,8 @@ class _Source:
     `end`. One thread at a time counts it, and holds `lock`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.lock = threading.Lock()
         self.end = 0
         self.certain = False
@@ -99,7 +100,11 @@ class LogCounter:
         paths = all_segments(self._spool)
         with self._lock:
             names = {path.name for path in paths}
-            self._sources = {name: source for name, source in self._sources.items() if name in names}
+            # A segment that was begun since they were listed may be counted by another thread now: it keeps its source,
+            # so that no two threads count it at once.
+            self._sources = {
+                name: source for name, source in self._sources.items() if name in names or source.path.exists()
+            }
         try:
             for path in paths:
                 self._try(path)
@@ -109,7 +114,7 @@ class LogCounter:
             self._outage.note("")
         except StoreUnavailable as error:
             self._note_outage(error)
-        self.behind_bytes = sum(self._sources.get(path.name, _Source()).behind_bytes(path) for path in paths)
+        self.behind_bytes = sum(self._sources.get(path.name, _Source(path)).behind_bytes(path) for path in paths)
 
     def finish(self, path: Path) -> bool:
         """Count the rest of a closed segment. Return False if the store does not answer and the segment must be kept.
@@ -172,7 +177,7 @@ class LogCounter:
         more = True
         while more:
             with self._lock:
-                source = self._sources.setdefault(path.name, _Source())
+                source = self._sources.setdefault(path.name, _Source(path))
             with source.lock:
                 more = self._count_piece(path, source, size)
 

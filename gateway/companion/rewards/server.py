@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from gateway.companion.rewards.messages import Answered, Asked, decode_asked, frame, receive
-from gateway.companion.unix_socket import short_name
+from gateway.companion.unix_socket import listening
 
 _log = structlog.get_logger()
 
@@ -28,11 +28,7 @@ class RewardServer:
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set; then what has arrived by then."""
-        self._path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener:
-            with short_name(self._path) as name:
-                listener.bind(name)
-            listener.listen(_MOST_CONNECTIONS)
+        with listening(self._path, _MOST_CONNECTIONS) as listener:
             listener.settimeout(_POLL_S)
             while not stop.is_set():
                 try:
@@ -42,7 +38,6 @@ class RewardServer:
                 except OSError as error:  # such as too many open files
                     _log.warning("gateway.rewards.not_accepted", error=str(error))
                     stop.wait(1.0)
-            self._path.unlink(missing_ok=True)
         self._end()
 
     def _begin(self, connection: socket.socket) -> None:

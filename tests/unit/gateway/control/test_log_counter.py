@@ -96,6 +96,20 @@ def test_a_tick_counts_what_is_new_and_asks_nothing_where_nothing_is(machine, st
     assert (requests(store), store.asked) == (2, ["counted", "count", "count"])
 
 
+def test_a_segment_that_was_begun_since_the_others_were_listed_is_counted_by_one_thread_at_a_time(
+    machine, store, monkeypatch
+):
+    """What is known of it is kept. Two threads that each knew it for themselves told one reward's caller `duplicate`."""
+    machine.append(CANARY, NOON_US)
+    machine.counter.count_now(machine.writer.active_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.control.log_counter.all_segments", lambda _: [])
+        machine.counter.tick()
+    machine.append(CANARY, NOON_US)
+    machine.counter.count_now(machine.writer.active_path)
+    assert (requests(store), store.asked) == (2, ["counted", "count", "count"])
+
+
 def test_a_torn_frame_is_counted_when_it_is_whole(machine, store):
     machine.append(CANARY, NOON_US)
     machine.begin_a_frame(0.9)
