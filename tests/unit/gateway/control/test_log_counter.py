@@ -99,7 +99,7 @@ def test_a_tick_counts_what_is_new_and_asks_nothing_where_nothing_is(machine, st
 def test_a_segment_that_was_begun_since_the_others_were_listed_is_counted_by_one_thread_at_a_time(
     machine, store, monkeypatch
 ):
-    """What is known of it is kept. Two threads that each knew it for themselves told one reward's caller `duplicate`."""
+    """What is known of it is kept. Else two threads may count it, and a caller hears `duplicate`."""
     machine.append(CANARY, NOON_US)
     machine.counter.count_now(machine.writer.active_path)
     with monkeypatch.context() as patched:
