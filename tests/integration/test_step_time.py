@@ -42,7 +42,9 @@ def test_a_machine_that_is_suspended_for_longer_than_a_step_has_not_observed_it(
             os.kill(pid, signal.SIGCONT)
     after = wait_until(lambda: rollout(gateway), retried=Exception)
     assert (after["phase"], after["step"]) == ("PROGRESSING", 1), after
-    for _ in range(20):  # a step needs one drawn request
-        httpx.post(f"{gateway.url}/v2/models/{ROUTE}/infer", json=QUICK, trust_env=False).raise_for_status()
+    for _ in range(1000):  # a step needs one request that is drawn for the canary
+        answered = httpx.post(f"{gateway.url}/v2/models/{ROUTE}/infer", json=QUICK, trust_env=False).raise_for_status()
+        if answered.headers["x-arm"] == "canary":
+            break
     second = wait_until(lambda: (now := rollout(gateway))["step"] == 2 and now, shows=lambda: rollout(gateway))
     assert second["since_s"] - first["since_s"] > stopped_s + EVERY_S - _ROUNDED_S

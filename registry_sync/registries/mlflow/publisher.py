@@ -165,12 +165,18 @@ class MlflowPublisher:
         made = str(self._client.post("mlflow/model-versions/create", OneVersion, body).model_version.version)
         if made != version:
             self._client.post("mlflow/model-versions/delete", Refusal, {"name": model, "version": made}, "DELETE")
-            noted = {"name": model, "key": _FOLLOWING, "value": str(int(made) + 1)}
-            self._client.post("mlflow/registered-models/set-tag", Refusal, noted)
+            self._note_following(model, int(made) + 1)
             raise AlreadyPublished(
                 f"{model}:{version} was not published: MLflow gave it the number {made}, since another publisher was "
                 f"faster or {version} was deleted before. {_wrong_number(model, version, int(made) + 1)}"
             )
+
+    def _note_following(self, model: str, number: int) -> None:
+        noted = {"name": model, "key": _FOLLOWING, "value": str(number)}
+        try:
+            self._client.post("mlflow/registered-models/set-tag", Refusal, noted)
+        except NotAccepted:  # of two that set a new tag at the same moment, MLflow's database refuses one
+            self._client.post("mlflow/registered-models/set-tag", Refusal, noted)
 
 
 def _wrong_number(model: str, version: str, following: int) -> str:

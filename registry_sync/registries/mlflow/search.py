@@ -27,8 +27,9 @@ class Search:
         self._takes_lists = True
 
     def models(self) -> Sequence[str]:
-        """Return the name of every model."""
-        return sorted({each.name for page in self._models({}) for each in page.registered_models})
+        """Return the name of every model, apart from those for which MLflow cannot be asked."""
+        names = {each.name for page in self._models({}) for each in page.registered_models}
+        return sorted(filter(_can_be_quoted, names))
 
     def versions(self, model: str) -> Iterator[ModelVersion]:
         """Return the versions of a model. There are none if there is no such model."""
