@@ -11,7 +11,7 @@ from inference_log.record import Context, Record
 from inference_log.tally import DRAWN
 from router.evidence.sums import group_of
 from router.rewards.buckets import bucket_s, length_s
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, combine, exposure
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_to, exposure
 from router.spec.metric import MetricSpec
 
 
@@ -39,8 +39,7 @@ def tally_exposures(
                 )
                 begun = exposure(metric, context.metrics, latency_us)
                 more = RewardSum(*(count * each for each in begun))
-                of_route = added[context.route]
-                of_route[key] = combine(of_route[key], more) if key in of_route else more
+                add_to(added[context.route], key, more)
     return dict(added)
 
 

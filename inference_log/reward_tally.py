@@ -18,7 +18,7 @@ from router.rewards import events
 from router.rewards.buckets import SETTLING_S, bucket_s, length_s
 from router.rewards.events import MAX_EVENTS, Operation, Report
 from router.rewards.outcomes import DecisionKey, OutcomeChange
-from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, combine, difference
+from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, add_to, difference
 
 _Outcomes = dict[str, Mapping[str, Report]]
 
@@ -79,7 +79,7 @@ def weigh(
 
 
 def tally_late(contexts: Mapping[int, RewardContext], rewards: Iterable[Reward]) -> dict[str, dict[SumKey, int]]:
-    """Return how many rewards came too late, by route. They count by when their decisions were made.
+    """Return how many rewards came too late, by route. They are in sums over all time alone.
 
     Raises:
         KeyError: a reward refers to a context that is not in `contexts`.
@@ -146,7 +146,7 @@ def _add(
             name,
         )
         for each in (key,) if reward.group == NO_GROUP else (key, key._replace(group=reward.group)):
-            of_route[each] = combine(of_route[each], more) if each in of_route else more
+            add_to(of_route, each, more)
 
 
 _encode_outcomes = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ from inference_log.record import NOT_STARTED
 from inference_log.tally import CALLER_LEFT, DRAWN
 from router.evidence.sums import REQUESTS, SumKey, group_of
 from router.rewards.buckets import length_s
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, combine, exposure
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_to, exposure
 
 _BATCH = 5000
 _MOST_KINDS = 100_000
@@ -70,7 +70,7 @@ def _begun(
             if not metric.is_label and metric.needs_latency == needs_latency:
                 key = RewardKey(0, length_s(metric), version, arm, model_version, metric.name, group)
                 more = RewardSum(*(count * each for each in exposure(metric, metrics, latency_us)))
-                sums[key] = combine(sums[key], more) if key in sums else more
+                add_to(sums, key, more)
 
     for (version, arm, model_version, group, latency_us), count in counted.items():
         of_any_latency[version, arm, model_version, group] += count

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from router.evidence.sums import SumKey
-from router.rewards.sums import RewardKey, RewardSum, RewardSums, combine
+from router.rewards.sums import RewardKey, RewardSum, RewardSums, add_to
 from router.spec.metric import MetricSpec
 
 MetricsOf = Callable[[str, int], tuple[MetricSpec, ...]]
@@ -26,7 +26,7 @@ class Rebuilt:
         of_route = self.rewards.setdefault(route, {})
         for key, more in sums.items():
             total = key._replace(bucket_s=0)
-            of_route[total] = combine(of_route[total], more) if total in of_route else more
+            add_to(of_route, total, more)
 
 
 def quoted(texts: Sequence[str]) -> str:

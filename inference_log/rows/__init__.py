@@ -1,19 +1,24 @@
 """The rows of a segment, by partition: one per instance of a record, per change of a document, and per reward."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pyarrow as pa
 
-from inference_log.record import Audit, Record, Reward
+from inference_log.record import Audit, Context, Record, Reward, RewardContext
 from inference_log.rows.audit_rows import audit_table
 from inference_log.rows.inference_rows import inference_table
 from inference_log.rows.reward_rows import reward_table
-from inference_log.schema import AUDIT, INFERENCES, REWARDS, Partition
+from inference_log.schema import AUDIT, INFERENCES, REWARDS, Partition, Table
 from inference_log.segment import Segment
 
 _DAY_US = 86_400_000_000
+_Entry = TypeVar("_Entry", Record, Reward)
+_Context = TypeVar("_Context", Context, RewardContext)
+_Groups = dict[tuple[int, int], list[_Entry]]
+"""Entries by the number of their context, and by their day."""
 
 
 def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
@@ -27,32 +32,38 @@ def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
 
 def _partition_records(segment: Segment) -> dict[Partition, pa.Table]:
     """Return the rows of the records by partition, sorted by time."""
-    groups: dict[tuple[int, int], list[Record]] = defaultdict(list)
+    groups: _Groups[Record] = defaultdict(list)
     for record in segment.records:
         groups[record.context, record.event_us // _DAY_US].append(record)
-    tables: dict[Partition, list[pa.Table]] = defaultdict(list)
-    for (number, day), records in groups.items():
-        context = segment.contexts[number]
-        partition = Partition(INFERENCES, (context.route, _day_of(day * _DAY_US)))
-        tables[partition].append(inference_table(context, records, segment.header.writer_id))
-    return {partition: _in_order(parts, "event_ts_us") for partition, parts in tables.items()}
+    return _partitioned(segment, groups, segment.contexts, INFERENCES, "event_ts_us", inference_table)
 
 
 def _partition_rewards(segment: Segment) -> dict[Partition, pa.Table]:
     """Return the rows of the rewards by partition, whose day is that of their arrival, sorted by time."""
-    groups: dict[tuple[int, int], list[Reward]] = defaultdict(list)
+    groups: _Groups[Reward] = defaultdict(list)
     for reward in segment.rewards:
         groups[reward.context, reward.arrived_us // _DAY_US].append(reward)
-    tables: dict[Partition, list[pa.Table]] = defaultdict(list)
-    for (number, day), rewards in groups.items():
-        context = segment.reward_contexts[number]
-        partition = Partition(REWARDS, (context.route, _day_of(day * _DAY_US)))
-        tables[partition].append(reward_table(context, rewards, segment.header.writer_id))
-    return {partition: _in_order(parts, "ingested_ts_us") for partition, parts in tables.items()}
+    return _partitioned(segment, groups, segment.reward_contexts, REWARDS, "ingested_ts_us", reward_table)
 
 
-def _in_order(parts: Sequence[pa.Table], column: str) -> pa.Table:
-    return pa.concat_tables(parts).sort_by(column).combine_chunks()
+def _partitioned(
+    segment: Segment,
+    groups: _Groups[_Entry],
+    contexts: Mapping[int, _Context],
+    table: Table,
+    sorted_by: str,
+    rows_of: Callable[[_Context, list[_Entry], str], pa.Table],
+) -> dict[Partition, pa.Table]:
+    """Return the rows of entries by route and day, given the entries by context and day."""
+    parts: dict[Partition, list[pa.Table]] = defaultdict(list)
+    for (number, day), entries in groups.items():
+        context = contexts[number]
+        parts[Partition(table, (context.route, _day_of(day * _DAY_US)))].append(
+            rows_of(context, entries, segment.header.writer_id)
+        )
+    return {
+        partition: pa.concat_tables(of_one).sort_by(sorted_by).combine_chunks() for partition, of_one in parts.items()
+    }
 
 
 def _partition_audits(audits: Sequence[Audit]) -> dict[Partition, pa.Table]:

@@ -91,10 +91,15 @@ def with_totals(sums: RewardSums) -> dict[RewardKey, RewardSum]:
     added: dict[RewardKey, RewardSum] = {}
     for key, value in sums.items():
         whole = RewardKey(0, *key[1:])
-        added[whole] = combine(added[whole], value) if whole in added else value
+        add_to(added, whole, value)
         if key.bucket_s:
             added[key] = value
     return {key: value for key, value in added.items() if any(value)}
+
+
+def add_to(sums: dict[RewardKey, RewardSum], key: RewardKey, more: RewardSum) -> None:
+    """Add to one of the sums in place."""
+    sums[key] = combine(sums[key], more) if key in sums else more
 
 
 def merge_sums(
@@ -105,7 +110,7 @@ def merge_sums(
     for route, sums in second.items():
         of_route = merged.setdefault(route, {})
         for key, more in sums.items():
-            of_route[key] = combine(of_route[key], more) if key in of_route else more
+            add_to(of_route, key, more)
     return merged
 
 
