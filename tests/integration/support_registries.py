@@ -67,6 +67,22 @@ def answer_of_times(gateway: GatewayProcess, route: str = "times") -> list[float
     return values
 
 
+def follow_times(gateway: GatewayProcess, placement: str) -> str:
+    """Serve a model that multiplies by 2, and move its alias to one that multiplies by 3. Return the route's name."""
+    name = f"times-{placement}"  # a model of its own: an alias that moves again is followed later
+    publish_times(gateway, "1", 2.0, "--alias", "champion", model=name)
+    arms = {"a": f"{name}@champion"}
+    gateway.declare({"route": name, "arms": arms, "split": {"a": "100%"}, "placement": placement})
+    wait_until(lambda: answer_of_times(gateway, name) == [2.0, 4.0], within_s=60.0)
+    publish_times(gateway, "2", 3.0, "--alias", "champion", model=name)
+    wait_until(
+        lambda: answer_of_times(gateway, name) == [3.0, 6.0],
+        within_s=60.0,
+        shows=lambda: gateway.client.status()["routes"],
+    )
+    return name
+
+
 class Followed:
     """A gateway that serves a registry."""
 

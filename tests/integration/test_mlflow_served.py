@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.support_registries import answer_of_times, publish_times
+from tests.integration.support_registries import answer_of_times, follow_times
 from tests.support.gateway_process import GatewayProcess, running
-from tests.support.polling import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +22,7 @@ def gateway(mlflow_server, tmp_path_factory) -> Iterator[GatewayProcess]:
 @pytest.mark.parametrize("placement", ["replica", "process"])
 def test_a_version_in_mlflow_is_served_and_an_alias_is_followed(gateway, mlflow_server, placement):
     """It goes on being served while MLflow hangs."""
-    name = f"times-{placement}"  # a model of its own: an alias that moves again is followed later
-    publish_times(gateway, "1", 2.0, "--alias", "champion", model=name)
-    arms = {"a": f"{name}@champion"}
-    gateway.declare({"route": name, "arms": arms, "split": {"a": "100%"}, "placement": placement})
-    wait_until(lambda: answer_of_times(gateway, name) == [2.0, 4.0], within_s=60.0)
-    publish_times(gateway, "2", 3.0, "--alias", "champion", model=name)
-    wait_until(
-        lambda: answer_of_times(gateway, name) == [3.0, 6.0],
-        within_s=60.0,
-        shows=lambda: gateway.client.status()["routes"],
-    )
+    name = follow_times(gateway, placement)
     mlflow_server.stop()
     try:
         assert answer_of_times(gateway, name) == [3.0, 6.0]
