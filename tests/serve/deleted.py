@@ -23,7 +23,7 @@ def delete_applications() -> None:
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     for name in serve.status().applications:
         if name.startswith(PREFIX):
-            serve.delete(name)
+            serve.delete(name, _blocking=False)  # a replica makes it anew, so the wait for its end might not end
             print(f"deleted {name}")  # noqa: T201  # for the test that runs this
 
 

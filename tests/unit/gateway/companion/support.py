@@ -6,12 +6,16 @@ from gateway.settings import Settings
 from inference_log.record import Audit
 from inference_log.spool import segments
 from inference_log.writer import LogWriter
+from tests.support.polling import PATIENCE_S
 
 
 def home(folder: Path) -> Settings:
-    """Return the settings of a gateway whose companion looks often."""
+    """Return the settings of a gateway whose companion looks often.
+
+    The process of the tests takes the seats of replicas and gives no heartbeat: the companion must not end it for that.
+    """
     (folder / "models").mkdir()
-    return Settings(home=folder, advance_every_ms=50, segment_max_age_s=3600).resolved()
+    return Settings(home=folder, advance_every_ms=50, segment_max_age_s=3600, wedged_after_s=PATIENCE_S).resolved()
 
 
 def write(settings: Settings, seat: int, *numbers: int) -> Path:
