@@ -20,7 +20,7 @@ test: $(READY) ## All tests: pure, with a gateway, with foreign clients, and mea
 		echo "tests/serve: $$(tail -n 1 $(SERVE_LOG))"; exit $$failed
 
 test-without-ray: test-fast
-	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=25 tests/integration tests/conformance
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 tests/conformance tests/integration
 
 test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the time; they are shown when all are over
 	@failed=0; $(BIN)/python -m pytest --durations=25 tests/serve > $(SERVE_LOG) 2>&1 || failed=$$?; \
@@ -31,7 +31,8 @@ clients: $(READY) ## The environments of foreign clients and servers, which test
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
-	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py \
+		tests/unit/registry_sync/copy/test_killed.py tests/unit/gateway/cli/test_hostile_output.py
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit

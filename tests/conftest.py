@@ -1,4 +1,4 @@
-"""What holds for all tests: the profile of hypothesis, and one TLS context for all of httpx's clients.
+"""What holds for all tests: the profile of hypothesis, what pytest-xdist keeps together, one TLS context for httpx.
 
 Under the profile a slow machine fails no test, and CI repeats its examples.
 """
@@ -8,8 +8,11 @@ import os
 from typing import Any
 
 import httpx
+import pytest
 from httpx._transports import default as transport
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile(
     "pointsman",
@@ -29,3 +32,23 @@ def _shared_context(verify: Any = True, cert: Any = None, trust_env: bool = True
 
 
 transport.create_ssl_context = _shared_context
+
+
+_SHARED = "tests/conformance/"
+
+
+class BySharedFixtures(LoadFileScheduling):
+    """Keeps the tests of a file in one process, and all of tests/conformance in one.
+
+    They start gateways, servers and foreign clients, and each process that has a test of theirs starts them anew.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _SHARED if file.startswith(_SHARED) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BySharedFixtures | None:
+    """Let `--dist loadfile` keep together what shares fixtures."""
+    return BySharedFixtures(config, log) if config.getvalue("dist") == "loadfile" else None

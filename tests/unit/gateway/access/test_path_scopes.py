@@ -1,5 +1,7 @@
 """The scope that each path needs."""
 
+import functools
+
 import pytest
 
 from gateway.access.path_scopes import RULES, PathScope, scope_for
@@ -64,8 +66,13 @@ def test_a_path_needs_a_scope(method, path, needed):
     assert scope_for(method, path) == needed
 
 
+@functools.cache
+def served_paths() -> dict:
+    return bare_app().openapi()["paths"]
+
+
 def test_only_health_and_a_signed_webhook_need_no_credential():
-    paths = bare_app().openapi()["paths"]
+    paths = served_paths()
     operations = [(method.upper(), path) for path, methods in paths.items() for method in methods]
     assert len(operations) > 10
     open_paths = {path for method, path in operations if scope_for(method, path) is None}
@@ -73,7 +80,7 @@ def test_only_health_and_a_signed_webhook_need_no_credential():
 
 
 def test_a_change_needs_more_than_read():
-    paths = bare_app().openapi()["paths"]
+    paths = served_paths()
     for path, methods in paths.items():
         for method in set(methods) - {"get"}:
             if path not in ("/v2/repository/index", "/api/registry/webhook"):
@@ -81,6 +88,6 @@ def test_a_change_needs_more_than_read():
 
 
 def test_each_rule_matches_a_path_that_is_served():
-    paths = [*bare_app().openapi()["paths"], "/docs", "/openapi.json"]
+    paths = [*served_paths(), "/docs", "/openapi.json"]
     unserved = [rule.path.pattern for rule in RULES if not any(map(rule.path.fullmatch, paths))]
     assert unserved == []

@@ -1,5 +1,6 @@
 """What a terminal, a pipe or a stranger may do to a command: no escape sequence gets out, and no traceback."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.support.components import by_hand
 from tests.unit.gateway.cli.support import refused
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\nfake line\r\u202e"
@@ -70,9 +72,20 @@ def test_another_service_at_the_address_is_said_to_be_one(run, stranger, tmp_pat
     assert "is no gateway" in refused(result, exit_code=2 if command[0] == "diff" else 1)
 
 
-@pytest.mark.parametrize("redirection", [">&-", "| true", ">/dev/full", "2>&-", ">&- 2>&-"])
-@pytest.mark.parametrize("command", ["status", "history", "get", "models --json"])
-def test_a_closed_output_is_no_traceback(gateway, redirection, command, tmp_path):
+COMMANDS = ("status", "history", "get", "models --json")
+OF_STDOUT, OF_STDERR = (">&-", "| true", ">/dev/full"), ("2>&-", ">&- 2>&-")
+"""All commands write errors to stderr in one way: what `status` shows of it, the others repeat."""
+
+
+@pytest.mark.parametrize(
+    ("command", "redirection"),
+    [
+        *itertools.product(COMMANDS, OF_STDOUT),
+        *itertools.product(("status",), OF_STDERR),
+        *itertools.starmap(by_hand, itertools.product(COMMANDS[1:], OF_STDERR)),
+    ],
+)
+def test_a_closed_output_is_no_traceback(gateway, command, redirection, tmp_path):
     environ = {**os.environ, "POINTSMAN_URL": f"http://127.0.0.1:{gateway.port}", "POINTSMAN_HOME": str(tmp_path)}
     shell = f"{sys.executable} -c '{MAIN}' {command} {redirection}"
     done = subprocess.run(["bash", "-c", shell], env=environ, capture_output=True, text=True, timeout=120, check=False)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import yaml
 from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import helper
+from typer.testing import CliRunner
 
+from gateway.cli.main import app
 from registry_sync.registries.directory import DirectoryRegistry
 from runtimes.golden import golden_requests, golden_tensor
 from runtimes.manifest import TensorSpec
@@ -43,14 +46,35 @@ def refused(result: Result, exit_code: int = 1) -> str:
     return last
 
 
-@pytest.fixture
-def model(tmp_path) -> Path:
+def write_model(parent: Path) -> Path:
     """Write y = 2x, and what a person may say of it."""
-    folder = tmp_path / "mine"
+    folder = parent / "mine"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(doubling())
     (folder / "model.yaml").write_text(yaml.safe_dump(SAID))
     return folder
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    return write_model(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory) -> Path:
+    """Return a registry in which the command has published fraud:18 as champion. Its processes take two seconds."""
+    home = tmp_path_factory.mktemp("published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POINTSMAN_HOME", str(home))
+        result = CliRunner().invoke(app, ["models", "add", "fraud:18", str(write_model(home)), "--alias", "champion"])
+    assert result.exit_code == 0, result.output
+    return home / "models"
+
+
+@pytest.fixture
+def added(published_once, tmp_path) -> None:
+    """Put fraud:18 with the alias champion into the test's own registry."""
+    shutil.copytree(published_once, tmp_path / "models")
 
 
 @pytest.fixture
@@ -229,8 +253,7 @@ def test_a_model_is_tried_without_network_and_not_where_the_command_is_run(add, 
             assert "unreachable" in said if function == "connect" else "No such file" in said
 
 
-def test_a_version_is_validated_offline(add, model, run, tmp_path):
-    assert add("fraud:18", model, "--alias", "champion").exit_code == 0
+def test_a_version_is_validated_offline(run, added, tmp_path):
     for what in ("fraud:18", "fraud@champion", published(tmp_path)):
         result = run("models", "validate", what)
         assert result.exit_code == 0, result.output
@@ -239,8 +262,7 @@ def test_a_version_is_validated_offline(add, model, run, tmp_path):
     assert "can be served" in result.stdout
 
 
-def test_a_damaged_version_fails_at_its_digests_with_exit_code_1(add, model, run, tmp_path):
-    assert add("fraud:18", model).exit_code == 0
+def test_a_damaged_version_fails_at_its_digests_with_exit_code_1(run, added, tmp_path):
     (published(tmp_path) / "model.onnx").write_bytes(doubling()[:-1])
     result = run("models", "validate", "fraud:18", "--json")
     assert result.exit_code == 1
@@ -250,8 +272,7 @@ def test_a_damaged_version_fails_at_its_digests_with_exit_code_1(add, model, run
     assert "damaged" in report["reason"]
 
 
-def test_a_version_with_a_link_fails(add, model, run, tmp_path):
-    assert add("fraud:18", model).exit_code == 0
+def test_a_version_with_a_link_fails(run, added, model, tmp_path):
     artifact = published(tmp_path) / "model.onnx"
     artifact.unlink()
     artifact.symlink_to(model / "model.onnx")
@@ -261,8 +282,7 @@ def test_a_version_with_a_link_fails(add, model, run, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["fraud:19", "nothing:1", "fraud@nothing", "nowhere", "/nowhere/at/all"])
-def test_what_is_unknown_ends_with_exit_code_4(add, model, run, what):
-    assert add("fraud:18", model).exit_code == 0
+def test_what_is_unknown_ends_with_exit_code_4(run, added, what):
     refused(run("models", "validate", what), exit_code=4)
 
 
@@ -275,9 +295,8 @@ def test_an_alias_is_moved_to_a_version_that_is_there(add, model, run, tmp_path)
     assert "must be a name" in refused(run("models", "alias", "fraud:1", "a b"))
 
 
-def test_list_and_show_need_no_gateway(add, model, run, monkeypatch):
+def test_list_and_show_need_no_gateway(run, added, monkeypatch):
     monkeypatch.setenv("POINTSMAN_URL", "http://127.0.0.1:9")
-    assert add("fraud:18", model, "--alias", "champion").exit_code == 0
     listed = run("models", "list")
     assert [line.split()[:4] for line in listed.stdout.splitlines()[1:]] == [["fraud", "18", "champion", "onnx"]]
     assert "The states are not known" in listed.stderr
@@ -293,8 +312,7 @@ def test_list_shows_what_a_gateway_says_of_the_registrys_versions(here, registry
     assert {row["version"]: row["state"] for row in rows}["1"] == "READY"
 
 
-def test_json_before_the_command_is_honoured(add, model, run):
-    assert add("fraud:18", model).exit_code == 0
+def test_json_before_the_command_is_honoured(run, added):
     (row,) = json.loads(run("models", "--json", "list").stdout)
     assert (row["model"], row["version"]) == ("fraud", "18")
 
@@ -302,8 +320,7 @@ def test_json_before_the_command_is_honoured(add, model, run):
 @pytest.mark.parametrize(
     ("batching", "shown"), [("batched", "yes"), ("NMF iterates over all rows of a request", "no"), ("", "")]
 )
-def test_list_says_in_a_word_if_requests_share_runs(add, model, run, monkeypatch, batching, shown):
-    assert add("fraud:18", model).exit_code == 0
+def test_list_says_in_a_word_if_requests_share_runs(run, added, monkeypatch, batching, shown):
     held = {"model": "fraud", "version": "18", "state": "READY", "reason": "", "batching": batching}
     monkeypatch.setattr("gateway.cli.models_show.ApiClient.models", lambda _: [held])
     head, line = run("models", "list").stdout.splitlines()
@@ -336,8 +353,7 @@ def held(**more: Any) -> dict[str, Any]:
         ({"state": "TRIED"}, "TRIED"),
     ],
 )
-def test_list_and_show_say_what_is_being_done_with_a_version(add, model, run, monkeypatch, said, shown):
-    assert add("fraud:18", model).exit_code == 0
+def test_list_and_show_say_what_is_being_done_with_a_version(run, added, monkeypatch, said, shown):
     monkeypatch.setattr("gateway.cli.client.ApiClient.models", lambda _: [{**held(**said), "digest": "0"}])
     for arguments in (["list"], []):
         head, line = run("models", *arguments).stdout.splitlines()
@@ -346,8 +362,7 @@ def test_list_and_show_say_what_is_being_done_with_a_version(add, model, run, mo
     assert json.loads(run("models", "show", "fraud:18", "--json").stdout)["state"] == held(**said)["state"]
 
 
-def test_show_lists_the_steps_of_a_version_with_their_times(add, model, run, monkeypatch):
-    assert add("fraud:18", model).exit_code == 0
+def test_show_lists_the_steps_of_a_version_with_their_times(run, added, monkeypatch):
     step = {"step": "warm-up", "state": "failed", "seconds": 1.5, "detail": "It does not run."}
     monkeypatch.setattr("gateway.cli.client.ApiClient.models", lambda _: [held(steps=[step])])
     lines = run("models", "show", "fraud:18").stdout.splitlines()
