@@ -54,8 +54,8 @@ VERSIONS = {
     "dangling": (replace_artifact(lambda path: path.symlink_to("nothing")), "is a link"),
     "folder": (replace_artifact(Path.mkdir), "is no regular file"),
     "manifest": (manifest_bomb, "model.yaml cannot be read"),
-    "endless": (endless, "trying endless:2 since"),
     "gigabyte": (gigabyte, "takes more memory than 700 MiB"),
+    "endless": (endless, "trying endless:2 since"),  # the last one: it keeps a processor busy until the gateway ends
 }
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import yaml
+from typer.testing import CliRunner
 
 from gateway.cli.client import ApiClient
+from gateway.cli.main import app
 from tests.support.polling import wait_until
 from tests.support.ports import free_ports
 
@@ -124,18 +126,21 @@ class GatewayProcess:
         )
 
     def declare(self, spec: dict[str, Any]) -> None:
-        """Declare a route with the command line, which waits until every replica serves it."""
+        """Declare a route as the command line does, which waits until every replica serves it."""
         path = self.home / f"{spec['route']}.yaml"
         path.write_text(yaml.safe_dump(spec))
-        done = self.cli("apply", "-f", str(path))
-        assert done.returncode == 0, done.stdout + done.stderr
+        self._command_here("apply", "-f", str(path))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Return the rows that the inference log has for a query."""
-        done = self.cli("log", "query", "--json", sql)
-        assert done.returncode == 0, done.stderr
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        rows: list[dict[str, Any]] = json.loads(self._command_here("log", "query", "--json", sql))
         return rows
+
+    def _command_here(self, *arguments: str) -> str:
+        """Return what a command prints that must succeed. To start a process for it would take seconds."""
+        done = CliRunner().invoke(app, arguments, env=self.environment)
+        assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+        return done.stdout
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from runtimes.manifest import TensorSpec
 from tests.support.models import onnx_content, pickled, write_version
 
 LINEAR_INPUTS = (TensorSpec("X", "FP32", (-1, 4)),)
+_PIECE_BYTES = 1 << 20
 LINEAR_OUTPUTS = (TensorSpec("label", "INT64", (-1,)), TensorSpec("scores", "FP32", (-1, 2)))
 
 
@@ -73,18 +74,21 @@ def publish_slow(root: Path, model: str, version: str, seconds: float, **manifes
 
 
 def skops_bomb(size_bytes: int) -> bytes:
-    """Return a file of skops with a member of zeros, which are a thousandth of that when they are compressed."""
+    """Return a file of skops with a member of blanks, which are a two-hundredth of that when they are compressed."""
     import skops.io
     from sklearn.linear_model import LinearRegression
 
-    good = skops.io.dumps(LinearRegression().fit(np.eye(4), np.ones(4)))
+    good, blanks = skops.io.dumps(LinearRegression().fit(np.eye(4), np.ones(4))), b" " * _PIECE_BYTES
     made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(good)) as source, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as target:
+    with (
+        zipfile.ZipFile(io.BytesIO(good)) as source,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
+    ):
         for name in source.namelist():
-            content = source.read(name)
-            if name == "schema.json":
-                content += b" " * size_bytes
-            target.writestr(name, content)
+            with target.open(name, "w", force_zip64=True) as member:
+                member.write(source.read(name))
+                for _ in range(size_bytes // _PIECE_BYTES if name == "schema.json" else 0):
+                    member.write(blanks)
     return made.getvalue()
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -74,9 +74,26 @@ def refused(folder: Path, files: Mapping[str, bytes], **options: Any) -> str:
     return str(error.value)
 
 
-def test_a_folder_of_mlflow_gets_a_manifest_that_pins_all_its_files(tmp_path):
+class Words(NamedTuple):
+    """A version of MLflow, the manifest that it got, and the files that were made for it."""
+
+    files: Mapping[str, bytes]
+    manifest: Manifest
+    made: Mapping[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory) -> Words:
+    """Adopt a version once for several tests: its process takes seconds. Some of its files are not of the model."""
     files = words_in_skops()
-    manifest, made = adopted(tmp_path, {**files, "__pycache__/x.pyc": b"x", ".hidden": b"x"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", "1")
+        made = adopted(tmp_path_factory.mktemp("words"), {**files, "__pycache__/x.pyc": b"x", ".hidden": b"x"})
+    return Words(files, *made)
+
+
+def test_a_folder_of_mlflow_gets_a_manifest_that_pins_all_its_files(words):
+    files, manifest, made = words
     assert (manifest.runtime, manifest.file) == ("sklearn", "model.skops")
     contents = {**files, **made}
     assert manifest.pinned == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -85,27 +102,23 @@ def test_a_folder_of_mlflow_gets_a_manifest_that_pins_all_its_files(tmp_path):
     ]  # fmt: skip
 
 
-def test_the_input_example_is_that_of_the_warm_up_and_a_golden_request(tmp_path):
-    manifest, made = adopted(tmp_path, words_in_skops())
+def test_the_input_example_is_that_of_the_warm_up_and_a_golden_request(words):
+    _, manifest, made = words
     assert [spec.example for spec in manifest.inputs] == [Example(data=("Basel",)), Example(data=("red",))]
     (golden,) = golden_requests(made[manifest.golden])
     assert {each.name: each.data for each in golden.inputs} == {"city": ["Basel", "Ulm"], "team": ["red", "blue"]}
 
 
-def test_every_machine_makes_the_same_manifest(tmp_path, monkeypatch):
+def test_every_machine_makes_the_same_manifest(words, tmp_path, monkeypatch):
     """Sets have another order in each process, unless PYTHONHASHSEED says which."""
-    found, files = [], words_in_skops()
-    for seed in ("1", "2"):
-        monkeypatch.setenv("PYTHONHASHSEED", seed)
-        order = dict(sorted(files.items(), reverse=seed == "2"))
-        found.append(adopted(tmp_path / seed, order))
-    assert found[0] == found[1]
-    assert found[0][0].digest == found[1][0].digest
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    manifest, made = adopted(tmp_path, dict(sorted(words.files.items(), reverse=True)))
+    assert (manifest, made) == (words.manifest, words.made)
+    assert manifest.digest == words.manifest.digest
 
 
-def test_the_answers_of_another_processor_change_no_digest(tmp_path):
-    files = words_in_skops()
-    manifest, made = adopted(tmp_path, files)
+def test_the_answers_of_another_processor_change_no_digest(words):
+    files, manifest, made = words
     content = made[manifest.golden].replace(b"yes", b"no")
     other, _ = with_file(manifest, {**files, **made}, manifest.golden, content)
     assert (other == manifest, other.digest == manifest.digest) == (False, True)
