@@ -59,7 +59,9 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path):
+def node(tmp_path, monkeypatch):
+    """Return a machine whose companions may take long for their last work: their priority is low."""
+    monkeypatch.setattr(keeper_module, "_LAST_WORK_S", PATIENCE_S)
     made = Node(tmp_path)
     yield made
     for number in range(len(made.replicas)):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import skops.io
 import structlog
@@ -412,14 +413,21 @@ def test_the_steps_of_a_version_that_was_refused_end_with_the_reason(tmp_path):
 
 
 def test_the_steps_of_a_version_that_was_ended_at_a_limit_say_which_step_it_was_at(tmp_path):
-    site = Site(tmp_path, within_s=12.0, max_bytes=400 * MEGABYTE)  # a busy machine needs some of it to begin
-    publish_endless(site.models, "endless", "1")
-    publish_bomb(site.models, "bomb", "1", 500 * MEGABYTE)
-    site.refused("endless")
-    site.refused("bomb")
-    step, why = failed_step(site.record("endless"))
+    for within_s in (4.0, 16.0, 64.0):  # a busy machine needs some of it to begin
+        site = Site(tmp_path, within_s=within_s)
+        publish_endless(site.models, "endless", "1")
+        site.refused("endless")
+        step, why = failed_step(site.record("endless"))
+        if step in ("load", "warm-up"):
+            break
     assert step in ("load", "warm-up")  # ONNX Runtime may run it while it optimises
     assert why.endswith(f"at the step {step}.")
+
+
+def test_the_steps_of_a_version_that_took_too_much_memory_say_which_step_it_was_at(tmp_path):
+    site = Site(tmp_path, max_bytes=400 * MEGABYTE)
+    publish_bomb(site.models, "bomb", "1", 500 * MEGABYTE)
+    site.refused("bomb")
     assert failed_step(site.record("bomb"))[0] == "load"
 
 
@@ -434,11 +442,10 @@ def test_the_step_that_is_being_done_is_on_show_to_other_processes(tmp_path):
     site = Site(tmp_path)
     site.publish("sleep", 600)
     key, manifest = site.version("odd")
-    trials = Trials(site.home, ProcessOptions(str(site.models), LoadOptions(allow_pickle=True, within_s=15.0)))
 
     def require() -> None:
-        with pytest.raises(ModelRefused):
-            trials.require(key, manifest)
+        with pytest.raises(ModelRefused, match=r"signal 9"):
+            site.trials().require(key, manifest)
 
     thread = threading.Thread(target=require)
     thread.start()
@@ -447,6 +454,10 @@ def test_the_step_that_is_being_done_is_on_show_to_other_processes(tmp_path):
         wait_until(lambda: [(each.key, each.step) for each in other.trying()] == [(key, "load")])
         assert 0 <= time.time() - other.trying()[0].began_s < 600
     finally:
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.cmdline()[-1:] == ["odd:1"]:
+                    child.kill()
         thread.join()
     assert other.trying() == []
     assert not list((tmp_path / trial.FOLDER).glob("*.now"))
