@@ -62,6 +62,7 @@ class Node:
 def node(tmp_path, monkeypatch):
     """Return a machine whose companions may take long for their last work: their priority is low."""
     monkeypatch.setattr(keeper_module, "_LAST_WORK_S", PATIENCE_S)
+    monkeypatch.setattr(keeper_module, "_MODULE", "tests.unit.gateway.companion.patient_companion")
     made = Node(tmp_path)
     yield made
     for number in range(len(made.replicas)):
