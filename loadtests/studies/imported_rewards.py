@@ -168,10 +168,11 @@ def _measure(gateway: Gateway, store: Store, case: _Case) -> dict[str, Any]:
         "key": case.key, "rule": case.rule, "s": round(taken_s), "mb": round(most_mb),
         "again_s": round(again_s), "again_mb": round(again_mb), "rewarded": rewarded,
         **{name: first[name] for name in ("matched", "rewards", "counted", "unmatched", "unmatched_keys")},
+        "taken": first["counted"] + first["duplicate"],  # what was sent again, for want of an answer, is a duplicate
         "again_counted": again["counted"], "again_duplicate": again["duplicate"],
     }  # fmt: skip
     expected = {
-        "matched": case.matched, "rewards": case.rewards, "counted": case.rewards, "unmatched": _UNKNOWN,
+        "matched": case.matched, "rewards": case.rewards, "taken": case.rewards, "unmatched": _UNKNOWN,
         "again_counted": 0, "again_duplicate": case.rewards, "rewarded": case.rewarded,
     }  # fmt: skip
     if found | expected != found or len(found["unmatched_keys"]) != _UNKNOWN:
