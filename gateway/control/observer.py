@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gateway.control.reward_reader import RewardReader
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.guardrails import GuardrailFinding, findings
-from router.evidence.reward_counts import ReadSums, RewardCounts, reward_counts
+from router.evidence.reward_counts import RewardCounts
 from router.evidence.strata import Counted
 from router.evidence.sums import REQUESTS, SumKey, Sums
 from router.evidence.units import GroupCounts, by_group
-from router.spec.spec import RouteSpec
 from store.interface import Store
 
 RECENT_S = 3600
@@ -29,10 +29,6 @@ GROUPS_FRESH_S = 180
 GROUPS_EVERY_S = 10.0
 """How often the sums by group are read. A verdict that waits for them reads them at once."""
 GROUPS_AWAITED_EVERY_S = 1.0
-REWARDS_EVERY_S = 5.0
-"""How often the sums of rewards are read."""
-REWARDS_BY_GROUP_EVERY_S = 60.0
-"""How often those by group are read: 64 times as many, of decisions that have matured and so change little."""
 
 
 class Observation(NamedTuple):
@@ -56,18 +52,7 @@ class _Groups(NamedTuple):
     recent: GroupCounts
 
 
-_NO_SUMS = ReadSums({}, {})
 _NO_GROUPS = _Groups(float("-inf"), 0, {}, {})
-
-
-class _Rewards(NamedTuple):
-    """The counts of rewards of a route by metric, as they were read at `at_s`, of the trial that began at a version."""
-
-    at_s: float
-    trial_version: int
-    counts: Mapping[str, RewardCounts]
-    of_groups: ReadSums
-    groups_at_s: float
 
 
 class _Look(NamedTuple):
@@ -93,7 +78,7 @@ class Observer:
         self._recent: dict[str, Sums] = {}
         self._read_s: dict[str, int] = {}
         self._groups: dict[str, _Groups] = {}
-        self._rewards: dict[str, _Rewards] = {}
+        self._rewards = RewardReader(store)
 
     def refresh(self) -> None:
         """Let the next look find out which routes were counted in the meantime."""
@@ -123,6 +108,7 @@ class Observer:
         counted = self._store.counted_since(self._number)
         if counted.number < self._number:  # the store has lost sums
             self._looks.clear()
+            self._rewards.forget_all()
         for route in counted.routes:
             self._looks.pop(route, None)
         self._number, self._is_fresh = counted.number, True
@@ -134,8 +120,9 @@ class Observer:
         if not _fits(recent, totals, document.trial_version):  # the store has lost sums that were read before
             del self._recent[route]
             self._groups.pop(route, None)
+            self._rewards.forget(route)
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
-        rewards = self._reward_counts(document, now_s)
+        rewards = self._rewards.counts(document, now_s)
         found: tuple[GuardrailFinding, ...] = ()
         if document.spec.guardrails:
             found = self._findings(document, versions, totals, recent, rewards, now_s)
@@ -174,36 +161,6 @@ class Observer:
         kept = {key: value for key, value in known.recent.items() if key.bucket_s >= now_s - RECENT_S and not is_new}
         self._groups[route] = _Groups(now_s, trial, by_group(read.totals), {**kept, **by_group(read.recent)})
         return self._groups[route]
-
-    def _reward_counts(self, document: Document, now_s: float) -> Mapping[str, RewardCounts]:
-        """Return the counts of the metrics, read again if they are old or of another trial."""
-        spec, trial = document.spec, document.trial_version
-        metrics = [metric for metric in spec.metrics if not metric.is_label]
-        if not metrics:
-            return {}
-        known = self._rewards.get(spec.route)
-        if known is not None and known.trial_version == trial and abs(now_s - known.at_s) < REWARDS_EVERY_S:
-            return known.counts
-        read = self._store.reward_sums(spec.route, trial, 0)
-        of_groups, groups_at_s = self._rewards_by_group(spec, trial, known, now_s)
-        counts = {
-            metric.name: reward_counts(metric, ReadSums(read.totals, read.recent), of_groups, now_s)
-            for metric in metrics
-        }
-        self._rewards[spec.route] = _Rewards(now_s, trial, counts, of_groups, groups_at_s)
-        return counts
-
-    def _rewards_by_group(
-        self, spec: RouteSpec, trial: int, known: _Rewards | None, now_s: float
-    ) -> tuple[ReadSums, float]:
-        """Return the sums of rewards by group, if a guardrail needs them, and when they were read."""
-        if spec.unit is None or not any(each.metric for each in spec.guardrails):
-            return _NO_SUMS, now_s
-        is_of_trial = known is not None and known.trial_version == trial
-        if known is not None and is_of_trial and abs(now_s - known.groups_at_s) < REWARDS_BY_GROUP_EVERY_S:
-            return known.of_groups, known.groups_at_s
-        read = self._store.reward_sums(spec.route, trial, 0, by_group=True)
-        return ReadSums(read.totals, read.recent), now_s
 
     def _recent_sums(self, route: str, now_s: int) -> Sums:
         """Return the sums by time bucket. Call this before reading the totals, so that it never exceeds them."""

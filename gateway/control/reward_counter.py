@@ -89,6 +89,8 @@ class RewardCounter:
                 ends = self._store.count(source, before, tallied.end, sums, rewarded)
             except OutcomesChanged:
                 continue
+            # Another process may have counted the piece, as after a companion was thought dead. The rewards are in the
+            # sums once all the same; at worst one that was new is called a duplicate.
             if ends == tallied.end:
                 self._settled(source, rewards, weighed.results)
             return ends

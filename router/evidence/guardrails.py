@@ -11,7 +11,7 @@ from router.document.document import Document
 from router.evidence.bound import compare_to_bound
 from router.evidence.evidence import Evidence, compare, compare_values
 from router.evidence.looks import Look, looks_of
-from router.evidence.reward_counts import NO_REWARDS
+from router.evidence.reward_counts import NO_REWARDS, complete_counts
 from router.evidence.strata import Counted, Watched
 from router.evidence.sums import FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, Sums, total
 from router.evidence.units import compare_units, compare_units_to_bound
@@ -83,7 +83,8 @@ def _judge_reward(watched: Watched, look: Look, alpha: float) -> Verdict:
     if silent:
         return blind(watched.arm, f"The rewards of {look.metric} have stopped for {' and '.join(silent)}")
     metric = next(each for each in watched.document.spec.metrics if each.name == look.metric)
-    return _judge_events(watched, look, alpha, metric)
+    rewards = {look.metric: complete_counts(counts, (watched.arm, watched.trusted))}
+    return _judge_events(watched._replace(counted=watched.counted._replace(rewards=rewards)), look, alpha, metric)
 
 
 def _is_drawn_each_time(document: Document) -> bool:

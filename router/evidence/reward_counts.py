@@ -5,17 +5,20 @@ in part. Wherever evidence is a product of exp(x a + (1 - x) b) over events x, i
 exp is convex: the mean of such a factor is no more than that for events of the same rate.
 
 Time buckets in which an arm got no rewards although it should have (`router.rewards.silence`) are left out, for all
-arms: nothing is known of them.
+arms: nothing is known of them. So are those less than a window before and after, of which a part of the rewards would
+have come during the silence. While an arm may be silent (`router.rewards.quiet`), what was decided later than a window
+before that is not compared yet. The comparison then is that of an earlier moment, so its evidence stays valid.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.evidence.units import GroupCounts, by_group
-from router.rewards.buckets import LENGTHS_S, has_matured, length_s
+from router.rewards.buckets import LENGTHS_S, SETTLING_S, has_matured, length_s
+from router.rewards.quiet import quiet_since
 from router.rewards.silence import Cohort, Silence, silences
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, RewardSums, combine
 from router.spec.metric import MetricSpec
@@ -37,7 +40,8 @@ class RewardCounts(NamedTuple):
     """What the rewards of a metric come to: over all time, and by time bucket. The same by group of units.
 
     `silent` has, for each arm whose rewards have stopped, since when (the start of a time bucket). `waiting` has the
-    decisions of each arm that have not matured.
+    decisions of each arm that have not matured. `complete_until_s` has the arms whose rewards may have stopped:
+    decisions before that have all of theirs.
     """
 
     totals: Counts
@@ -47,6 +51,7 @@ class RewardCounts(NamedTuple):
     length_s: int
     silent: Mapping[str, int]
     waiting: Mapping[str, int] = MappingProxyType({})
+    complete_until_s: Mapping[str, float] = MappingProxyType({})
 
 
 NO_REWARDS = RewardCounts({}, {}, {}, {}, LENGTHS_S[0], {})
@@ -61,8 +66,10 @@ class ReadSums(NamedTuple):
 
 def reward_counts(metric: MetricSpec, of_all: ReadSums, of_groups: ReadSums, now_s: float) -> RewardCounts:
     """Return the counts of a metric at `now_s`, in seconds since the epoch."""
-    matured = {key: value for key, value in of_all.recent.items() if _has_matured(key, metric, now_s)}
-    found = silences(_cohorts(matured))
+    cohorts = _cohorts({key: value for key, value in of_all.recent.items() if key.metric == metric.name})
+    found = silences(
+        {arm: [each for each in of_arm if has_matured(each.begins_s, metric, now_s)] for arm, of_arm in cohorts.items()}
+    )
     spans = [silence for of_arm in found.values() for silence in of_arm]
     totals, recent = _split(metric, of_all, spans, now_s)
     group_totals, group_recent = _split(metric, of_groups, spans, now_s)
@@ -72,7 +79,31 @@ def reward_counts(metric: MetricSpec, of_all: ReadSums, of_groups: ReadSums, now
         if key.metric == metric.name and not has_matured(key.bucket_s, metric, now_s):
             waiting[key.arm] += value.decisions
     groups = by_group(group_totals), by_group(group_recent)
-    return RewardCounts(totals, recent, *groups, length_s(metric), silent, waiting)
+    quiet = quiet_since(cohorts, now_s - length_s(metric) - metric.window_s - SETTLING_S, silent)
+    complete_until_s = {arm: since_s - metric.window_s for arm, since_s in quiet.items()}
+    return RewardCounts(totals, recent, *groups, length_s(metric), silent, waiting, complete_until_s)
+
+
+def complete_counts(counts: RewardCounts, arms: Iterable[str]) -> RewardCounts:
+    """Return the counts as far as the decisions of these arms have all their rewards."""
+    until_s = min((counts.complete_until_s[arm] for arm in arms if arm in counts.complete_until_s), default=None)
+    if until_s is None:
+        return counts
+    last_s = until_s - counts.length_s  # a time bucket that begins later ends later
+    totals, recent = _before(counts.totals, counts.recent, last_s)
+    group_totals, group_recent = _before(counts.group_totals, counts.group_recent, last_s)
+    return counts._replace(totals=totals, recent=recent, group_totals=group_totals, group_recent=group_recent)
+
+
+def _before(
+    totals: Mapping[SumKey, Any], recent: Mapping[SumKey, Any], last_s: float
+) -> tuple[dict[SumKey, Any], dict[SumKey, Any]]:
+    """Return counts over all time and by bucket, without the buckets that begin after `last_s`."""
+    less = dict(totals)
+    for key, value in recent.items():
+        if key.bucket_s > last_s and (whole := key._replace(bucket_s=0)) in less:
+            less[whole] = less[whole] - value
+    return less, {key: value for key, value in recent.items() if key.bucket_s <= last_s}
 
 
 def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: float) -> tuple[Counts, Counts]:
@@ -80,7 +111,7 @@ def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: 
     totals = {key: value for key, value in read.totals.items() if key.metric == metric.name}
     recent = {}
     for key, value in read.recent.items():
-        if _has_matured(key, metric, now_s) and not any(_is_in(silence, key.bucket_s) for silence in spans):
+        if _has_matured(key, metric, now_s) and not any(_touches(silence, key.bucket_s, metric) for silence in spans):
             recent[key] = value
         elif (whole := key._replace(bucket_s=0)) in totals:
             totals[whole] = combine(totals[whole], RewardSum(*(-each for each in value)))
@@ -91,10 +122,10 @@ def _has_matured(key: RewardKey, metric: MetricSpec, now_s: float) -> bool:
     return key.metric == metric.name and has_matured(key.bucket_s, metric, now_s)
 
 
-def _cohorts(matured: RewardSums) -> dict[str, list[Cohort]]:
+def _cohorts(sums: RewardSums) -> dict[str, list[Cohort]]:
     """Return the cohorts of each arm, whatever the policy and the version, oldest first."""
     added: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for key, value in matured.items():
+    for key, value in sums.items():
         if key.group == NO_GROUP:
             cell = added[key.arm][key.bucket_s]
             cell[0] += value.decisions
@@ -104,8 +135,11 @@ def _cohorts(matured: RewardSums) -> dict[str, list[Cohort]]:
     }
 
 
-def _is_in(silence: Silence, bucket_s: int) -> bool:
-    return silence.begins_s <= bucket_s and (silence.ends_s is None or bucket_s < silence.ends_s)
+def _touches(silence: Silence, bucket_s: int, metric: MetricSpec) -> bool:
+    """Return True if a reward of a decision of the time bucket could have come during the silence."""
+    return bucket_s + length_s(metric) > silence.begins_s - metric.window_s and (
+        silence.ends_s is None or bucket_s <= silence.ends_s + metric.window_s
+    )
 
 
 def _counts(sums: RewardSums) -> Counts:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gateway.control.observer import REWARDS_EVERY_S
+from gateway.control.reward_reader import REWARDS_EVERY_S
 from router.evidence.verdict import VerdictState
 from router.rewards.buckets import SETTLING_S
 from router.rewards.sums import MILLION, RewardKey, RewardSum

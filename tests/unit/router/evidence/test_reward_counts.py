@@ -107,10 +107,45 @@ def test_decisions_of_a_silent_time_are_left_out_for_both_arms():
     assert list(counts.silent) == ["canary"]
     begins_s = counts.silent["canary"]
     assert begins_s <= T0_S + 100 * LENGTH_S
-    assert max(each.bucket_s for each in counts.recent) < begins_s
+    complete_s = begins_s - WINDOW_S  # a decision of later would have got rewards in the silence
+    assert max(each.bucket_s for each in counts.recent) < complete_s
     for arm in ("stable", "canary"):
         whole = SumKey(0, 1, arm, {"stable": "1", "canary": "2"}[arm], "", DECISIONS, "", ALL_UNITS)
-        assert counts.totals[whole] == (begins_s - T0_S) // LENGTH_S * 100
+        assert counts.totals[whole] == (complete_s - T0_S) // LENGTH_S * 100
+
+
+def read_at(now: int, arrives: dict[str, list[np.ndarray]], cut: str, cut_at: float, decisions: int = 200) -> ReadSums:
+    """Return sums as they are at a time, in buckets. What would arrive for `cut` later than `cut_at` is lost."""
+    recent, totals = {}, {}
+    for arm, buckets in arrives.items():
+        until = min(now, cut_at) if arm == cut else now
+        for bucket, times in enumerate(buckets[:now]):
+            clicks = int((times < until).sum())
+            recent[key(arm, T0_S + bucket * LENGTH_S)] = RewardSum(
+                decisions, clicks, clicks * MILLION, clicks * MILLION
+            )
+        totals[key(arm, 0)] = RewardSum(
+            *(sum(value[i] for name, value in recent.items() if name.arm == arm) for i in range(4))
+        )
+    return ReadSums(totals, recent)
+
+
+@pytest.mark.parametrize("cut", ["canary", "stable"])
+@pytest.mark.parametrize("delay", [0.0, 10.0, 40.0])
+def test_before_it_is_known_that_rewards_have_stopped_no_arm_is_found_to_be_worse(cut, delay):
+    """The last decisions that matured have lost a part of their rewards, and those of the cut's bucket another."""
+    rng = np.random.default_rng(11)
+    arrives = {
+        arm: [bucket + rng.random(100) + np.minimum(rng.exponential(delay, 100), 59.0) for bucket in range(260)]
+        for arm in ("stable", "canary")
+    }
+    states = []
+    for now in range(150, 260, 5):
+        states.append(judged(read_at(now, arrives, cut, 149.5), T0_S + now * LENGTH_S + 1.0)[0])
+        if states[-1] is VerdictState.BLIND:
+            break
+    assert states[-1] is VerdictState.BLIND
+    assert VerdictState.UNHEALTHY not in states
 
 
 def test_means_are_said_in_the_units_of_the_metric():
