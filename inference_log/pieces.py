@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
+from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 from inference_log.segment import FRAME, Segment, decode_entry
 
 _BUFFER_BYTES = 1024 * 1024
@@ -58,6 +58,8 @@ def read_pieces(path: Path, limits: PieceLimits = DEFAULT_LIMITS) -> Iterator[Se
                 reward_contexts[entry.number] = entry
             elif isinstance(entry, Audit):
                 piece.audits.append(entry)
+            elif isinstance(entry, Learned):
+                piece.learned.append(entry)
             if filled.add(contexts, entry, end):
                 yield piece._replace(contexts=contexts, reward_contexts=reward_contexts)
                 piece, filled = Segment.empty(header), _Filled(limits, end)

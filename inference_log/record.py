@@ -42,7 +42,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     the index and the type string of the output that holds the label, or None; `prediction` likewise. `slower_than_us`
     are the thresholds above which requests count as slow. `against` is the arm with which a shadow is compared, and
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
-    `metrics` are those of the route, of which its decisions may get rewards.
+    `metrics` are those of the route, of which its decisions may get rewards. `policy_number` is that of the learned
+    policy whose weights these are, or 0.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     has_fallback: bool = False
     categories: tuple[str, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
+    policy_number: int = 0
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -191,4 +193,20 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     source: str
 
 
-SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward
+class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """One policy that a bandit has learned: weights, and what the next policy and a replay need (`content`, JSON).
+
+    `declared_us` names the life of the route, and `number` counts its policies. `since_version` is the document's
+    version with which the bandit was given its weights by a command last. `at_us` is the time since the epoch.
+    """
+
+    route: str
+    declared_us: int
+    number: int
+    since_version: int
+    at_us: int
+    weights: dict[str, float]
+    content: str
+
+
+SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward | Learned

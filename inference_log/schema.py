@@ -82,6 +82,8 @@ INFERENCES = Table(
             ("values_omitted", pa.bool_()),
             # The texts of an instance by the name of their input. Bytes that are not UTF-8 are U+FFFD.
             ("features_cat", pa.map_(pa.string(), pa.string())),
+            # Of the table `policies`: the learned policy whose weights these are; null if none was learned.
+            ("policy_number", pa.int64()),
         ]
     ),
 )
@@ -147,4 +149,23 @@ REWARDS = Table(
     ),
 )
 
-TABLES = (INFERENCES, AUDIT, REWARDS)
+POLICIES = Table(
+    name="policies",
+    keys=("route", "dt"),
+    identity=("declared_us", "number", "content"),
+    order="learned_ts_us",
+    columns=pa.schema(
+        [
+            ("declared_us", pa.int64()),
+            ("number", pa.int64()),
+            ("since_version", pa.int64()),
+            ("learned_ts", pa.timestamp("ms")),
+            ("learned_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            ("weights", pa.map_(pa.string(), pa.float64())),
+            ("content", pa.string()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
+from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 
 SUFFIX = ".segment"
 
@@ -38,11 +38,12 @@ class Segment(NamedTuple):
     torn_bytes: int
     reward_contexts: dict[int, RewardContext]
     rewards: list[Reward]
+    learned: list[Learned]
 
     @classmethod
     def empty(cls, header: SegmentHeader) -> "Segment":
         """Return a segment without entries."""
-        return cls(header, {}, [], [], 0, {}, [])
+        return cls(header, {}, [], [], 0, {}, [], [])
 
 
 class SegmentRange(NamedTuple):
@@ -68,6 +69,7 @@ def read_segment(content: bytes) -> Segment | None:
         torn_bytes=len(content[parsed.end :].rstrip(b"\0")),
         reward_contexts=parsed.reward_contexts,
         rewards=parsed.rewards,
+        learned=parsed.learned,
     )
 
 
@@ -100,6 +102,7 @@ class _Parsed:
         self.audits: list[Audit] = []
         self.reward_contexts: dict[int, RewardContext] = {}
         self.rewards: list[Reward] = []
+        self.learned: list[Learned] = []
         self.end = 0
 
 
@@ -116,6 +119,8 @@ def _parse(content: bytes) -> _Parsed:
             parsed.reward_contexts[entry.number] = entry
         elif isinstance(entry, Audit):
             parsed.audits.append(entry)
+        elif isinstance(entry, Learned):
+            parsed.learned.append(entry)
         else:
             parsed.header = entry
     return parsed

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentHeader
+from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentHeader
 from inference_log.segment import SUFFIX, frame
 from inference_log.segment_lock import create_locked
 
@@ -139,14 +139,17 @@ class LogWriter:
             self.appended += 1
             return True
 
-    def note(self, audit: Audit) -> bool:
-        """Write one change of a document. Return False if it could not be written. The caller then tries again."""
+    def note(self, change: Audit | Learned) -> bool:
+        """Write a change of a document, or a learned policy. Return False if it could not be written.
+
+        The caller then tries again.
+        """
         with self._lock:
             try:
                 active = self._active
                 if active is None or active.bytes >= self._max_bytes:
                     active = self._open()
-                active.write(frame(audit))
+                active.write(frame(change))
             except OSError:
                 return False
             return True

@@ -8,6 +8,8 @@ The cases are tried in this order:
 4. The request has a unit, whose bucket gives the arm.
 5. The request has no unit. The bucket of its decision id gives the arm.
 
+Where a bandit is evaluated, a slice of the units (or of the requests) is drawn in the same way and not learned from.
+
 A pinned or forced plan has no propensity, because its arm was not drawn. It has no fallbacks, because the caller wants
 to see that one arm. If its version is in quarantine, the request is refused. A request that is not admitted gets the
 trusted arm, also without a propensity. Layers and holdouts look at the unit or, without one, at the decision id, as the
@@ -33,6 +35,7 @@ class Reason(StrEnum):
     HELD_OUT = "HELD_OUT"  # the unit is in the holdout
     STICKY = "STICKY"  # drawn by the unit's bucket: the same unit gets the same arm
     WEIGHTED = "WEIGHTED"  # drawn for this request alone
+    EVALUATED = "EVALUATED"  # drawn like the others, in the slice from which a bandit does not learn
     FALLBACK = "FALLBACK"  # the arm of the plan failed or was too late
     SHADOW = "SHADOW"  # a shadow's answer, which the caller does not see
 
@@ -75,6 +78,8 @@ def plan(
             return Plan(trusted, route.fallbacks[trusted], exclusion, None)
     primary = route.table[bucket(route.seed_state, key)]
     reason = Reason.WEIGHTED if unit is None else Reason.STICKY
+    if route.evaluation is not None and is_held_out(route.evaluation, key):
+        reason = Reason.EVALUATED
     return Plan(primary, route.fallbacks[primary], reason, route.arms[primary].propensity)
 
 

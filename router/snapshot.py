@@ -10,9 +10,10 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from router.document.document import Document, to_dict
+from router.document.document import Document
 from router.document.phase import PINNED
 from router.document.quarantine import find_quarantined, is_held
+from router.document.stored import to_dict
 from router.draw.assignment import BUCKETS, seed_state
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import owners
@@ -79,6 +80,8 @@ class Route:
 
     `table[bucket]` is the index of the arm that owns the bucket. `fallbacks[arm]` are the indices of the arms to try in
     turn if that arm fails. `metrics` are what may be reported of its decisions; `declared_us` names the route's life.
+    `policy_number` is that of the learned policy whose weights these are, or 0. A bandit does not learn from the slice
+    `evaluation`.
     """
 
     name: str
@@ -97,7 +100,13 @@ class Route:
     deadline_s: float | None
     batch_wait_s: float
     metrics: tuple[MetricSpec, ...]
+    policy_number: int
+    evaluation: Holdout | None
     hash: str
+
+    def is_of(self, document: Document) -> bool:
+        """Return True if the route was compiled from this version of the document, with these weights."""
+        return (self.document_version, self.policy_number) == (document.version, document.policy_number)
 
     def __repr__(self) -> str:
         shares = [f"{arm.name} {format_percent(Fraction(arm.slots, BUCKETS))}" for arm in self.arms]
@@ -175,7 +184,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
     kind, _, source = (spec.unit or "").partition(":" if (spec.unit or "").startswith("header:") else ".")
     return Route(
         name=spec.route,
-        kind="split" if spec.rollout is None else "rollout",
+        kind="rollout" if spec.rollout is not None else "bandit" if spec.learns else "split",
         document_version=document.version,
         declared_us=document.declared_us,
         arms=arms,
@@ -194,8 +203,16 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         deadline_s=spec.deadline_s,
         batch_wait_s=spec.batch_wait_s or 0.0,
         metrics=spec.metrics,
+        policy_number=document.policy_number,
+        evaluation=_evaluation(spec),
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
+
+
+def _evaluation(spec: RouteSpec) -> Holdout | None:
+    if spec.bandit is None or not spec.bandit.evaluation:
+        return None
+    return Holdout(spec.bandit.evaluation, f"evaluation:{spec.seed}")
 
 
 def _refusal(document: Document, model: str, digest: str) -> str:

@@ -5,7 +5,9 @@ from typing import TypeVar
 
 import msgspec
 
-from router.document.document import Document, from_dict, to_dict
+from router.document.document import Document
+from router.document.learned import LearnedPolicy, policy_from_dict, policy_to_dict
+from router.document.stored import from_dict, to_dict
 from router.errors import Corrupt
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.rewards.sums import RewardKey
@@ -44,6 +46,19 @@ def decode_entry(document: str, change: str) -> Entry:
         return Entry(from_dict(json.loads(document)), msgspec.json.decode(change, type=Change))
     except (json.JSONDecodeError, msgspec.DecodeError) as error:
         raise Corrupt(f"A stored document is not JSON: {error}.") from error
+
+
+def encode_policy(policy: LearnedPolicy) -> str:
+    """Return the stored form of a learned policy."""
+    return json.dumps(policy_to_dict(policy), separators=(",", ":"))
+
+
+def decode_policy(text: str) -> LearnedPolicy | None:
+    """Read a learned policy back. Return None if it is damaged: the learner then begins anew from the sums."""
+    try:
+        return policy_from_dict(json.loads(text))
+    except (json.JSONDecodeError, Corrupt):
+        return None
 
 
 def decode(text: str, kind: type[_Stored]) -> _Stored | None:

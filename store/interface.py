@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from router.document.document import Document
+from router.document.learned import LearnedPolicy
 from router.evidence.sums import GroupSums, Sums
 from router.rewards.outcomes import DecisionKey
 from store.api_key import ApiKey
 from store.counted import Counted
+from store.policies import Policies
 from store.report import Report
 from store.rewarded import NO_REWARDS, ReadRewards, Rewarded
 
@@ -122,6 +124,20 @@ class Store(Protocol):
         """Record that the changes up to `after` are in the log.
 
         Return False, and change nothing, unless `before` was the number recorded until now.
+        """
+
+    def policies(self, after: int) -> Policies:
+        """Return the newest learned policy of each route for which one was written after the revision `after`.
+
+        A policy that cannot be read back is left out. The revision that is returned is the store's. It is as cheap as
+        `revision` if there is none.
+        """
+
+    def learn(self, policy: LearnedPolicy, before: int) -> bool:
+        """Write the next policy of a route.
+
+        Return False, and write nothing, unless the newest one of the same life of the route has the number `before`;
+        0 means that this life has none. It is no error to write again what has been written already.
         """
 
     def restore(self, identity: str, entries: Sequence[Entry], keys: Sequence[ApiKey]) -> Sequence[str]:

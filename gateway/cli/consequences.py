@@ -5,7 +5,8 @@ from fractions import Fraction
 from typing import Any
 
 from gateway.cli.output import format_by_arm
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.document.document import Candidate, Document, QuarantinedVersion, RolloutState
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS

@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from registry_sync.registries.directory import ALIASES
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.spec.parse import parse_spec
 from runtimes.manifest import MANIFEST, Manifest, TensorSpec
 from runtimes.manifest_text import manifest_to_yaml

@@ -21,6 +21,7 @@ from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.follower import Follower
 from gateway.control.last_known import LastKnownFile
+from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
@@ -85,6 +86,7 @@ class Companion:
         self._follower = Follower(self._reader, details, versions, require=self._asked.require)
         changes = Changes(self._store, catalogue, name, view, known=versions)
         self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
+        self._learner = Learner(self._store, view, changes, writer)
         converter = ChildConverter(settings.log, settings.conversion_max_bytes)
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
@@ -93,6 +95,7 @@ class Companion:
             view=view,
             counter=self._counter,
             rollouts=self._rollouts,
+            learner=self._learner,
             audit=AuditTrail(self._store, writer, host),
             retain=self._retain,
             publish=self._publish,

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
+from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
@@ -29,7 +30,9 @@ _SHIP_AT_END_S = 5.0
 
 
 class Stewardship:
-    """Counts the log, advances rollouts, writes changes into the log, and publishes what came of it, in this order.
+    """Counts the log, advances rollouts, learns, writes changes into the log, and publishes what came of it.
+
+    The jobs run in this order.
 
     `retain` is called after each look at the rollouts. It forgets what they did not ask for.
     """
@@ -40,6 +43,7 @@ class Stewardship:
         view: NodeView,
         counter: LogCounter,
         rollouts: RolloutDriver,
+        learner: Learner,
         audit: AuditTrail,
         retain: Callable[[], None],
         publish: Callable[[], None],
@@ -53,6 +57,7 @@ class Stewardship:
             PeriodicJob(view.refresh, failed),
             PeriodicJob(counter.tick, failed),
             PeriodicJob(self._advance, failed),
+            PeriodicJob(lambda: learner.tick(time.time()), failed),
             PeriodicJob(lambda: audit.tick(time.time()), failed),
             PeriodicJob(publish, failed),
         )

@@ -14,7 +14,7 @@ from gateway.telemetry.periodic import LogOnce
 from inference_log.record import Audit
 from inference_log.segment_lock import sync_segment
 from inference_log.writer import LogWriter
-from router.document.document import to_dict
+from router.document.stored import to_dict
 from router.draw.assignment import BUCKETS
 from store.errors import StoreUnavailable
 from store.interface import Change, NumberedEntry, Store
@@ -83,7 +83,7 @@ def _audit(numbered: NumberedEntry) -> Audit:
         what=change.what,
         why=change.why,
         by=change.by,
-        phase="" if document.rollout is None else document.rollout.phase.value,
+        phase="" if document.phase is None else document.phase.value,
         weights={arm: slots / BUCKETS for arm, slots in document.weights.items()},
         document=json.dumps(to_dict(document)),
     )

@@ -13,11 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.control.binding import bind, require_released
+from gateway.control.in_force import entry_in_force
+from gateway.control.learning.check import check_policy
 from gateway.control.named_now import named_now
 from gateway.control.version_loader import DetailedVersions, Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
-from router.document.commands import Abort, Command, Declare, Shift, Undo, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Command, Declare, Shift, Undo
 from router.document.document import Document
 from router.draw.layers import check_exclusive
 from router.errors import Rejected, UnknownRoute
@@ -114,7 +117,8 @@ class Changes:
         entries: list[Entry] = []
         written: list[Entry] = []
         for spec in specs:
-            known = self._store.read(spec.route)
+            check_policy(spec)
+            known = entry_in_force(self._store, spec.route)
             version = known.document.version if known else 0
             if version != expected[spec.route]:
                 raise Conflict(spec.route, expected[spec.route], version)
@@ -136,7 +140,7 @@ class Changes:
         Raises:
             UnknownRoute: there is none.
         """
-        entry = self._store.read(route)
+        entry = entry_in_force(self._store, route)
         if entry is None:
             self._refuse_in_trouble()  # a store in trouble may have lost the route
             there = ", ".join(sorted(self._store.routes())) or "none"

@@ -8,9 +8,11 @@ from collections.abc import Container, Mapping, Sequence
 
 from gateway.control.last_known import LastKnownFile, StoreState
 from router.document.document import Document
+from router.document.learned import with_learned
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.interface import Entry, Revision, Store
+from store.policies import Policies
 
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
 _MOST_CHANGES = 256
@@ -34,11 +36,13 @@ class DesiredState:
         self._last_known = last_known
         self._may_adopt = may_adopt
         self._keys_revision = -1
+        self._policies = Policies(0, {})
 
     @property
     def documents(self) -> dict[str, Document]:
-        """The newest documents, by route."""
-        return {route: entry.document for route, entry in self.known.entries.items()}
+        """The newest documents, by route, with the weights that bandits have learned."""
+        learned = self._policies.of
+        return {route: with_learned(entry.document, learned.get(route)) for route, entry in self.known.entries.items()}
 
     def look(self) -> bool:
         """Read the store. Return True if something is new since the last look.
@@ -46,6 +50,21 @@ class DesiredState:
         Raises:
             StoreUnavailable: the store does not answer.
         """
+        has_documents = self._look_for_documents()
+        return (not self.trouble and self._look_for_policies()) or has_documents
+
+    def _look_for_policies(self) -> bool:
+        """Read what bandits have learned. Return True if something is new."""
+        known = self._policies
+        read = self._store.policies(known.revision)
+        if read.revision < known.revision:  # the store has lost them
+            read, known = self._store.policies(0), Policies(0, {})
+        elif read.revision == known.revision:
+            return False
+        self._policies = Policies(read.revision, {**known.of, **read.of})
+        return True
+
+    def _look_for_documents(self) -> bool:
         revision, known, known_entries = self._store.revision(), self.known.revision, self.known.entries
         is_first = not self.was_read
         trouble = self._distrust(revision, is_first=is_first)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from router.document.document import from_dict, to_dict
+from router.document.stored import from_dict, to_dict
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.interface import Change, Entry, Revision

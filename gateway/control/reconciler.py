@@ -190,7 +190,7 @@ class Reconciler:
         for name, document in documents.items():
             known = self._built.get(name)
             is_settled = name not in before.problems and name not in before.warnings
-            is_same = known is not None and known[0].document_version == document.version and is_settled
+            is_same = known is not None and known[0].is_of(document) and is_settled
             if known is not None and is_same and renamed.isdisjoint(known[1].refs.values()):
                 built[name] = known
                 continue

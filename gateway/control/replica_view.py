@@ -45,10 +45,7 @@ class ReplicaView:
 
     def documents_at(self, revision: Revision) -> Mapping[str, Document] | None:
         """Return the newest documents, by route, if they are those of this revision of the store."""
-        known = self._desired.known
-        if known.revision != revision:
-            return None
-        return {route: entry.document for route, entry in known.entries.items()}
+        return self._desired.documents if self._desired.known.revision == revision else None
 
     @property
     def store_contact_s(self) -> float:

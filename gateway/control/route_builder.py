@@ -73,7 +73,7 @@ class RouteBuilder:
         A change, above all an abort, must take effect even if an alias now names a version that cannot be served, or
         that is still loading.
         """
-        if known[0].document_version == document.version:
+        if known[0].is_of(document):
             return known
         try:
             return self.build(document, known, warnings, _held(document, known))

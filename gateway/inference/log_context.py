@@ -44,6 +44,7 @@ def log_context(
         has_fallback=isinstance(arm, Arm) and bool(route.fallbacks[route.arms.index(arm)]),
         categories=tuple(spec.name for spec in text_inputs(manifest.signature)) if manifest else (),
         metrics=route.metrics,
+        policy_number=route.policy_number,
     )
 
 

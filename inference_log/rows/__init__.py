@@ -1,4 +1,7 @@
-"""The rows of a segment, by partition: one per instance of a record, per change of a document, and per reward."""
+"""The rows of a segment, by partition.
+
+There is one per instance of a record, per change of a document, per reward, and per policy that was learned.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -7,11 +10,12 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from inference_log.record import Audit, Context, Record, Reward, RewardContext
+from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext
 from inference_log.rows.audit_rows import audit_table
 from inference_log.rows.inference_rows import inference_table
+from inference_log.rows.policy_rows import policy_table
 from inference_log.rows.reward_rows import reward_table
-from inference_log.schema import AUDIT, INFERENCES, REWARDS, Partition, Table
+from inference_log.schema import AUDIT, INFERENCES, POLICIES, REWARDS, Partition, Table
 from inference_log.segment import Segment
 
 _DAY_US = 86_400_000_000
@@ -27,7 +31,12 @@ def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
     Raises:
         Exception: of any kind, if the segment holds values that no writer of ours has written.
     """
-    return {**_partition_records(segment), **_partition_audits(segment.audits), **_partition_rewards(segment)}
+    return {
+        **_partition_records(segment),
+        **_partition_audits(segment.audits),
+        **_partition_rewards(segment),
+        **_partition_learned(segment.learned),
+    }
 
 
 def _partition_records(segment: Segment) -> dict[Partition, pa.Table]:
@@ -72,6 +81,14 @@ def _partition_audits(audits: Sequence[Audit]) -> dict[Partition, pa.Table]:
     for audit in audits:
         days[_day_of(audit.at_us)].append(audit)
     return {Partition(AUDIT, (day,)): audit_table(of_day) for day, of_day in days.items()}
+
+
+def _partition_learned(learned: Sequence[Learned]) -> dict[Partition, pa.Table]:
+    """Return the rows of the learned policies by partition, in the order of the segment."""
+    parts: dict[tuple[str, str], list[Learned]] = defaultdict(list)
+    for each in learned:
+        parts[each.route, _day_of(each.at_us)].append(each)
+    return {Partition(POLICIES, values): policy_table(of_one) for values, of_one in parts.items()}
 
 
 def _day_of(event_us: int) -> str:

@@ -59,6 +59,7 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "predicted_label": labels(context, records, sizes),
         "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
         "compared_with": constant(context.against or None, pa.string()),
+        "policy_number": constant(context.policy_number or None, pa.int64()),
     }
     for name in _CONTEXT_COLUMNS:
         columns[name] = constant(getattr(context, name), schema.field(name).type)

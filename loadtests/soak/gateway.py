@@ -16,7 +16,8 @@ import psutil
 
 from loadtests.bench.launch import StartError
 from loadtests.bench.setting import REPOSITORY
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.spec.parse import parse_spec
 from store.interface import Change, Entry
 from store.open import open_store

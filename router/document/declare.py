@@ -6,6 +6,7 @@ from dataclasses import replace
 from router.document import rollout
 from router.document.bindings import declared_bindings
 from router.document.document import Candidate, Document, RolloutState
+from router.document.learning import first_state, kept_weights, redeclared_state
 from router.document.phase import UNDER_WAY, Phase
 from router.document.promoted_base import based_on_promoted
 from router.document.quarantine import find_quarantined
@@ -40,6 +41,7 @@ def first_document(spec: RouteSpec, at_s: float, named: Mapping[str, Candidate])
         trial_s=at_s,
         bound=bound,
         declared_us=round(at_s * 1_000_000),
+        learning=first_state(spec, 1, at_s),
     )
 
 
@@ -61,6 +63,7 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[s
     is_kept = state is not None and state.candidate is not None
     own, followed = declared_bindings(document if is_kept else based_on_promoted(document), spec, named)
     bound = {**named, **own}
+    spec = kept_weights(document, spec)
     spec = _without_quarantined(document, spec, bound)
     before = document.rollout
     if before is not None and before.phase in UNDER_WAY - {Phase.PAUSED} and not is_kept:
@@ -70,7 +73,15 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[s
     if before is not None and before.phase is Phase.PROMOTED and not is_kept:
         _check_promoted(document, spec, bound)
     slots = _kept_slots(document, spec) if is_kept else reallocate(document.slots, _declared_slots(spec))
-    changed = replace(document, spec=spec, slots=slots, rollout=state, bound=own, followed=followed)
+    changed = replace(
+        document,
+        spec=spec,
+        slots=slots,
+        rollout=state,
+        bound=own,
+        followed=followed,
+        learning=redeclared_state(document, spec, at_s),
+    )
     if state is not None and state.phase in UNDER_WAY:
         check_limits(changed.weights, spec.limits)
     if _trial_subject(known) == _trial_subject(spec):

@@ -28,6 +28,10 @@ def undo(
     if state is not None:
         phase = Phase.PAUSED if state.phase in UNDER_WAY else state.phase
         state = replace(state, phase=phase, since_s=at_s, since_version=document.version + 1)
+    learning = then.learning
+    if learning is not None:
+        phase = Phase.PAUSED if then.spec.learns and learning.phase in UNDER_WAY else learning.phase
+        learning = replace(learning, phase=phase, since_s=at_s, since_version=document.version + 1)
     bound, followed = undone_bindings(document, then, named)
     undone = replace(
         then,
@@ -35,6 +39,7 @@ def undo(
         followed=followed,
         version=document.version,
         rollout=state,
+        learning=learning,
         quarantine=document.quarantine,
         trial_version=document.version + 1,
         trial_s=at_s,

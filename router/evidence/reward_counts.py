@@ -4,22 +4,19 @@ The event of a decision is how far it fell short of the largest value of its met
 in part. Wherever evidence is a product of exp(x a + (1 - x) b) over events x, it also holds for x in [0, 1], because
 exp is convex: the mean of such a factor is no more than that for events of the same rate.
 
-Time buckets in which an arm got no rewards although it should have (`router.rewards.silence`) are left out, for all
-arms: nothing is known of them. So are those less than a window before and after, of which a part of the rewards would
-have come during the silence. While an arm may be silent (`router.rewards.quiet`), what was decided later than a window
-before that is not compared yet. The comparison then is that of an earlier moment, so its evidence stays valid.
+Decisions that may lack rewards (`router.rewards.arrival`) are left out. While an arm may be silent, the comparison is
+that of an earlier moment, so its evidence stays valid.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.evidence.units import GroupCounts, by_group
-from router.rewards.buckets import LENGTHS_S, SETTLING_S, has_matured, length_s
-from router.rewards.quiet import quiet_since
-from router.rewards.silence import Cohort, Silence, silences
+from router.rewards.arrival import Arrival, arrival
+from router.rewards.buckets import LENGTHS_S, has_matured, length_s
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, RewardSums, combine
 from router.spec.metric import MetricSpec
 
@@ -66,22 +63,15 @@ class ReadSums(NamedTuple):
 
 def reward_counts(metric: MetricSpec, of_all: ReadSums, of_groups: ReadSums, now_s: float) -> RewardCounts:
     """Return the counts of a metric at `now_s`, in seconds since the epoch."""
-    cohorts = _cohorts({key: value for key, value in of_all.recent.items() if key.metric == metric.name})
-    found = silences(
-        {arm: [each for each in of_arm if has_matured(each.begins_s, metric, now_s)] for arm, of_arm in cohorts.items()}
-    )
-    spans = [silence for of_arm in found.values() for silence in of_arm]
-    totals, recent = _split(metric, of_all, spans, now_s)
-    group_totals, group_recent = _split(metric, of_groups, spans, now_s)
-    silent = {arm: of_arm[-1].begins_s for arm, of_arm in found.items() if of_arm and of_arm[-1].ends_s is None}
+    heard = arrival(metric, of_all.recent, now_s)
+    totals, recent = _split(of_all, heard, now_s)
+    group_totals, group_recent = _split(of_groups, heard, now_s)
     waiting = Counter[str]()
     for key, value in of_all.recent.items():
         if key.metric == metric.name and not has_matured(key.bucket_s, metric, now_s):
             waiting[key.arm] += value.decisions
     groups = by_group(group_totals), by_group(group_recent)
-    quiet = quiet_since(cohorts, now_s - length_s(metric) - metric.window_s - SETTLING_S, silent)
-    complete_until_s = {arm: since_s - metric.window_s for arm, since_s in quiet.items()}
-    return RewardCounts(totals, recent, *groups, length_s(metric), silent, waiting, complete_until_s)
+    return RewardCounts(totals, recent, *groups, length_s(metric), heard.silent, waiting, heard.complete_until_s)
 
 
 def complete_counts(counts: RewardCounts, arms: Iterable[str]) -> RewardCounts:
@@ -106,12 +96,13 @@ def _before(
     return less, {key: value for key, value in recent.items() if key.bucket_s <= last_s}
 
 
-def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: float) -> tuple[Counts, Counts]:
+def _split(read: ReadSums, heard: Arrival, now_s: float) -> tuple[Counts, Counts]:
     """Return the counts over all time and by bucket, both without what has not matured and without silent buckets."""
+    metric = heard.metric
     totals = {key: value for key, value in read.totals.items() if key.metric == metric.name}
     recent = {}
     for key, value in read.recent.items():
-        if _has_matured(key, metric, now_s) and not any(_touches(silence, key.bucket_s, metric) for silence in spans):
+        if _has_matured(key, metric, now_s) and heard.is_heard(key.bucket_s):
             recent[key] = value
         elif (whole := key._replace(bucket_s=0)) in totals:
             totals[whole] = combine(totals[whole], RewardSum(*(-each for each in value)))
@@ -120,26 +111,6 @@ def _split(metric: MetricSpec, read: ReadSums, spans: Sequence[Silence], now_s: 
 
 def _has_matured(key: RewardKey, metric: MetricSpec, now_s: float) -> bool:
     return key.metric == metric.name and has_matured(key.bucket_s, metric, now_s)
-
-
-def _cohorts(sums: RewardSums) -> dict[str, list[Cohort]]:
-    """Return the cohorts of each arm, whatever the policy and the version, oldest first."""
-    added: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for key, value in sums.items():
-        if key.group == NO_GROUP:
-            cell = added[key.arm][key.bucket_s]
-            cell[0] += value.decisions
-            cell[1] += value.rewarded
-    return {
-        arm: [Cohort(begins_s, *cell) for begins_s, cell in sorted(buckets.items())] for arm, buckets in added.items()
-    }
-
-
-def _touches(silence: Silence, bucket_s: int, metric: MetricSpec) -> bool:
-    """Return True if a reward of a decision of the time bucket could have come during the silence."""
-    return bucket_s + length_s(metric) > silence.begins_s - metric.window_s and (
-        silence.ends_s is None or bucket_s <= silence.ends_s + metric.window_s
-    )
 
 
 def _counts(sums: RewardSums) -> Counts:

@@ -14,7 +14,10 @@ from router.draw.slots import quantise, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_duration, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
+from router.spec.bandit import BanditSpec
 from router.spec.condition import check_condition
+from router.spec.metric import MetricSpec
+from router.spec.parse_bandit import check_bandit, parse_bandit, parse_observer
 from router.spec.parse_check import parse_check
 from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
 from router.spec.parse_guardrails import check_metrics, parse_guardrails
@@ -32,9 +35,10 @@ PLACEMENTS = ("replica", "process", "dedicated")
 
 _KEYS = (
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
-    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "check", "metrics",
+    "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "check", "metrics", "bandit",
+    "observe",
 )  # fmt: skip
-_KINDS = ("split", "rollout")
+_KINDS = ("split", "rollout", "bandit")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
 _LEAST_ALPHA, _MOST_ALPHA = Fraction(1, 10_000), Fraction(1, 5)
 
@@ -46,17 +50,23 @@ def parse_spec(raw: object) -> RouteSpec:
         Rejected: if it is not a legal declaration.
     """
     if not isinstance(raw, dict):
-        raise Rejected("A route must be a mapping with the keys route, arms, and split or rollout.")
-    if "bandit" in raw:
-        raise Rejected("Routes of kind bandit are not supported by this version of Pointsman; use split or rollout.")
+        raise Rejected("A route must be a mapping with the keys route, arms, and split, rollout or bandit.")
     check_keys(raw, _KEYS, "a route")
     route = parse_name(raw.get("route"), "route")
     arms = _parse_arms(raw.get("arms"))
     kinds = [kind for kind in _KINDS if raw.get(kind) is not None]
     if len(kinds) != 1:
-        raise Rejected(f"Route {route} must have either split or rollout; it has {' and '.join(kinds) or 'none'}.")
+        found = " and ".join(kinds) or "none"
+        raise Rejected(f"Route {route} must have one of split, rollout and bandit; it has {found}.")
     limits = parse_limits(raw.get("limits"), arms)
-    split = None if "split" not in kinds else _parse_split(raw["split"], arms, limits)
+    metrics = parse_metrics(raw.get("metrics"))
+    split: Mapping[str, int] | None = None
+    if "split" in kinds:
+        split = _parse_split(raw["split"], arms, limits)
+    bandit = _parse_policy(raw, arms, metrics, split)
+    if bandit is not None and split is None:
+        check_limits(bandit.first, limits)
+        split = bandit.first
     rollout = None if "rollout" not in kinds else parse_rollout(raw["rollout"], arms)
     fallbacks = parse_fallbacks(raw.get("fallback"), arms)
     seed = _parse_seed(raw.get("seed"), route)
@@ -81,7 +91,8 @@ def parse_spec(raw: object) -> RouteSpec:
         holdout=None if raw.get("holdout") is None else parse_holdout(raw["holdout"], seed),
         require_tags=parse_required_tags(raw.get("require_tags")),
         check=parse_check(raw.get("check")),
-        metrics=parse_metrics(raw.get("metrics")),
+        metrics=metrics,
+        bandit=bandit,
     )
     _check_together(spec)
     return spec
@@ -104,6 +115,10 @@ def _check_together(spec: RouteSpec) -> None:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")
     if spec.rollout is not None:
         _check_rollout(spec, spec.rollout)
+    if spec.bandit is not None:
+        check_bandit(spec.bandit, spec.arms, spec.limits)
+    if spec.learns and spec.guardrails:
+        raise Rejected("guardrails need weights that stay between two changes; a bandit moves them by itself.")
 
 
 def _check_rollout(spec: RouteSpec, rollout: RolloutSpec) -> None:
@@ -126,6 +141,20 @@ def _parse_arms(raw: object) -> dict[str, ArmRef]:
     if len(raw) > MAX_ARMS:
         raise Rejected(f"A route may have at most {MAX_ARMS} arms; this one has {len(raw)}.")
     return {parse_name(name, "An arm's name"): parse_ref(ref, f"Arm {name}") for name, ref in raw.items()}
+
+
+def _parse_policy(
+    raw: Mapping[str, Any],
+    arms: Mapping[str, ArmRef],
+    metrics: tuple[MetricSpec, ...],
+    split: Mapping[str, int] | None,
+) -> BanditSpec | None:
+    """Read the policy of a bandit, or one that observes a split."""
+    if raw.get("observe") is not None:
+        if split is None:
+            raise Rejected("observe lets a policy watch a split; rollouts and bandits move their weights themselves.")
+        return parse_observer(raw["observe"], arms, metrics)
+    return None if raw.get("bandit") is None else parse_bandit(raw["bandit"], arms, metrics)
 
 
 def _parse_split(raw: object, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> dict[str, int]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from router.draw.layers import Holdout, Layer
+from router.spec.bandit import BanditSpec
 from router.spec.metric import MetricSpec
 
 DEFAULT_ALPHA = Fraction(1, 100)
@@ -132,6 +133,9 @@ class Limits:
 class RouteSpec:
     """A route as declared. It has either a split or a rollout.
 
+    A bandit is a split whose weights a policy moves: `split` holds the weights before it has learned anything. If the
+    policy does not act, it only observes the split.
+
     - `unit` is None if each request is its own unit.
     - `fallbacks` maps an arm to the arm that answers if it fails.
     - `trusted_arm` also answers requests outside the target or the layer, and those in the holdout.
@@ -164,12 +168,18 @@ class RouteSpec:
     require_tags: Mapping[str, str] | None = None
     check: CheckSpec | None = None
     metrics: tuple[MetricSpec, ...] = ()
+    bandit: BanditSpec | None = None
 
     @property
     def aliases(self) -> dict[str, ArmRef]:
         """The references that name an alias, by arm and by shadow of its own."""
         refs = {**self.arms, **{each.name: each.ref for each in self.shadows if each.ref is not None}}
         return {name: ref for name, ref in refs.items() if ref.alias is not None}
+
+    @property
+    def learns(self) -> bool:
+        """True if a policy moves the weights."""
+        return self.bandit is not None and self.bandit.acts
 
     @property
     def is_exclusive(self) -> bool:

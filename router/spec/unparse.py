@@ -10,6 +10,7 @@ from typing import Any
 from router.draw.assignment import BUCKETS
 from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
+from router.spec.parse_bandit import unparse_bandit
 from router.spec.parse_metrics import unparse_metrics
 from router.spec.spec import (
     DEFAULT_ALPHA,
@@ -29,7 +30,9 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
     """Return the keys that `parse_spec` reads, without those that hold the default."""
     required: dict[str, Any] = {"route": spec.route, "arms": {name: str(ref) for name, ref in spec.arms.items()}}
     optional = {
-        "split": {arm: _percent(slots) for arm, slots in (spec.split or {}).items()},
+        "split": {} if spec.learns else {arm: _percent(slots) for arm, slots in (spec.split or {}).items()},
+        "bandit": spec.bandit and spec.learns and unparse_bandit(spec.bandit),
+        "observe": spec.bandit and not spec.learns and unparse_bandit(spec.bandit),
         "rollout": spec.rollout and _unparse_rollout(spec.rollout),
         "unit": spec.unit,
         "fallback": spec.fallbacks is not None and _unparse_fallback(spec),

@@ -22,6 +22,8 @@ class KeyNames:
         self.api_keys = f"{self._tag}:keys"
         self.counted = f"{self._tag}:counted"
         self.reports = f"{self._tag}:reports"
+        self.policies = f"{self._tag}:policies"
+        self.policy_order = f"{self._tag}:policy_order"
         self._outcome = f"{self._tag}:outcome:"
         self.changed = f"{self._tag}:changed"
         """Not a key: the channel to which every write of a document or API key is published."""

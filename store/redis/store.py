@@ -11,6 +11,7 @@ from store.redis.address import RedisAddress
 from store.redis.api_keys import RedisApiKeys
 from store.redis.documents import RedisDocuments
 from store.redis.listener import ChangeListener
+from store.redis.policies import RedisPolicies
 from store.redis.sums import RedisSums
 from store.report import Report
 
@@ -18,7 +19,7 @@ _SILENT_S = 60
 """A replica that has sent no report for so long is forgotten."""
 
 
-class RedisStore(RedisDocuments, RedisSums, RedisApiKeys):
+class RedisStore(RedisDocuments, RedisPolicies, RedisSums, RedisApiKeys):
     """See `store.interface.Store`. It connects on its first call."""
 
     def __init__(self, address: RedisAddress) -> None:

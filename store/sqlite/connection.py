@@ -71,6 +71,13 @@ CREATE TABLE IF NOT EXISTS reward_sums (
     squares INTEGER NOT NULL,
     PRIMARY KEY (route, unit_group, length_s, bucket_s, policy_version, arm, model_version, metric)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS policies (
+    route TEXT PRIMARY KEY,
+    declared_us INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    revision INTEGER NOT NULL UNIQUE,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outcomes (
     route TEXT NOT NULL,
     declared_us INTEGER NOT NULL,

@@ -9,10 +9,11 @@ from store.codec import decode, encode
 from store.report import Report
 from store.sqlite.api_keys import SQLiteApiKeys
 from store.sqlite.documents import SQLiteDocuments
+from store.sqlite.policies import SQLitePolicies
 from store.sqlite.sums import SQLiteSums
 
 
-class SQLiteStore(SQLiteDocuments, SQLiteSums, SQLiteApiKeys):
+class SQLiteStore(SQLiteDocuments, SQLitePolicies, SQLiteSums, SQLiteApiKeys):
     """See `store.interface.Store`. `now` returns the seconds since the epoch."""
 
     def __init__(self, path: Path, busy_timeout_s: float = 5.0, now: Callable[[], float] = time.time) -> None:

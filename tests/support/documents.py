@@ -3,7 +3,8 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from router.document.commands import Declare, Shift, apply
+from router.document.apply import apply
+from router.document.commands import Declare, Shift
 from router.document.document import Document
 from router.evidence.sums import SumKey
 from router.spec.parse import parse_spec

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Response
 from gateway.api.error_responses import BIND_ERRORS, READ_ERRORS, raises
 from gateway.api.openapi import RouteName
 from gateway.api.operators.headers import ETAG, UNKNOWN, ChangeId, IfMatch, Who, seen_version, with_etag
-from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ShiftBody, UndoBody
+from gateway.api.operators.requests import AbortBody, Ask, PromoteBody, ReleaseBody, ResetBody, ShiftBody, UndoBody
 from gateway.api.operators.responses import Changed
 from gateway.api.operators.strict_json import StrictRoute
 from gateway.control.binding import bind, candidate_of
@@ -23,6 +23,7 @@ from gateway.control.replica_view import ReplicaView
 from gateway.control.required_tags import require_tags
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
+from router.document.apply import apply
 from router.document.bindings import binding_of
 from router.document.commands import (
     Abort,
@@ -31,11 +32,11 @@ from router.document.commands import (
     Promote,
     PromoteShadow,
     Release,
+    Reset,
     Resume,
     Shift,
     Start,
     Undo,
-    apply,
 )
 from router.document.document import Candidate, Document
 from router.document.promoted_base import base_after_promotion
@@ -82,7 +83,7 @@ def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) ->
         """Set the weights of arms. The other arms share the rest in proportion. Pauses a rollout."""
         weights = {arm: parse_percent(share, f"The weight of arm {arm}") for arm, share in body.weights.items()}
         what = "shift " + " ".join(f"{arm}={share}" for arm, share in body.weights.items())
-        return commands.run(target, lambda _: Shift(weights), what, body.why)
+        return commands.run(target, lambda _: Shift(weights, time.time()), what, body.why)
 
     @router.post("/start", responses=_LOADING_RESPONSES)
     def start(target: Target, body: Ask = _NO_BODY) -> Changed:
@@ -101,10 +102,11 @@ def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) ->
 
     @router.post("/promote", responses=_LOADING_RESPONSES)
     def promote(target: Target, body: PromoteBody = _PROMOTE) -> Changed:
-        """Give all traffic to the candidate, or make a shadow's version the candidate and begin its rollout."""
+        """Give all traffic to the candidate or to an arm of a bandit, or begin the rollout of a shadow's version."""
         name = body.shadow
         if name is None:
-            return commands.run(target, lambda _: Promote(time.time()), "promote", body.why)
+            what = "promote" if body.arm is None else f"promote {body.arm}"
+            return commands.run(target, lambda _: Promote(time.time(), body.arm), what, body.why)
         return commands.load_and_run(
             target, lambda document: commands.promote_shadow(document, name), f"promote shadow {name}", body.why
         )
@@ -127,7 +129,15 @@ def command_router(changes: Changes, catalogue: Catalogue, view: ReplicaView) ->
         """Release a version from quarantine. This alone gives it no traffic."""
         return commands.run(target, lambda _: Release(body.version, time.time()), f"release {body.version}", body.why)
 
+    _add_reset(router, commands)
     return router
+
+
+def _add_reset(router: APIRouter, commands: "_Commands") -> None:
+    @router.post("/reset", responses=_RESPONSES)
+    def reset(target: Target, body: ResetBody) -> Changed:
+        """Forget what a bandit has learned of an arm. The weights stay until it learns anew."""
+        return commands.run(target, lambda _: Reset(body.arm, time.time()), f"reset {body.arm}", body.why)
 
 
 class _Commands:
@@ -158,6 +168,8 @@ class _Commands:
 
     def start(self, document: Document) -> Start:
         """Build the command with the version that the reference of the candidate's arm names now."""
+        if document.spec.learns:
+            return Start(None, time.time())
         rollout, _ = spec_and_state(document)
         ref = document.spec.arms[rollout.of]
         candidate = candidate_of(self._catalogue, ref)

@@ -32,9 +32,19 @@ class Ask(BaseModel):
 
 
 class PromoteBody(Ask):
-    """`{"shadow": "fraud:17"}` makes a shadow's version the candidate and begins its rollout."""
+    """`{"shadow": "fraud:17"}` makes a shadow's version the candidate and begins its rollout.
+
+    `{"arm": "b"}` gives an arm of a bandit all traffic.
+    """
 
     shadow: Text | None = Field(None, description="A shadow of the route; absent: the candidate gets all traffic.")
+    arm: Text | None = Field(None, description="An arm of a bandit; absent: the one that has the most traffic.")
+
+
+class ResetBody(Ask):
+    """`{"arm": "b"}`."""
+
+    arm: Text = Field(min_length=1, description="An arm of a bandit, of which everything learned is forgotten.")
 
 
 class AbortBody(Ask):

@@ -41,6 +41,31 @@ _ROLLOUT: dict[str, Any] = {
         },
     },
 }
+_POLICY: dict[str, Any] = {
+    "type": "object",
+    "required": ["policy", "reward"],
+    "properties": {
+        "policy": {
+            "type": ["string", "object"],
+            "description": "Its name, such as thompson, or its name and parameters: {softmax: {temperature: 0.1}}.",
+        },
+        "reward": {**_NAMED, "description": "The metric whose mean is maximised."},
+        "floor": {**_SHARE, "description": "The least share of each arm; 1% if absent."},
+        "burn_in": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "How many decisions of each arm must mature before weights move; 100 if absent.",
+        },
+        "discount": {**_DURATION, "description": "After how long a decision counts half; absent: never."},
+        "max_change": {**_SHARE, "description": "How much of the traffic may change arms at one update."},
+        "evaluate": {**_SHARE, "description": "The share that is drawn like the rest and not learned from."},
+        "stop": {"type": "object", "description": "Such as {within: 1%, error: 5%, then: promote}."},
+    },
+}
+_BANDIT: dict[str, Any] = {
+    **_POLICY,
+    "properties": _POLICY["properties"] | {"from": {**_SHARES, "description": "The first weights; absent: equal."}},
+}
 _OBJECTS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
 
 _PROPERTIES: dict[str, Any] = {
@@ -48,6 +73,8 @@ _PROPERTIES: dict[str, Any] = {
     "arms": {"type": "object", "minProperties": 1, "additionalProperties": _ARM_REF},
     "split": _SHARES,
     "rollout": _ROLLOUT,
+    "bandit": _BANDIT,
+    "observe": {**_POLICY, "description": "A policy that watches a split without acting."},
     "unit": {"type": "string", "description": "`header:NAME` or `parameters.NAME`; absent: each request by itself."},
     "fallback": {
         "type": ["string", "object"],
@@ -84,7 +111,7 @@ RouteSpec = Annotated[
         {
             "type": "object",
             "title": "RouteSpec",
-            "description": "A declared route, with a split or a rollout. `route` is optional if the path names it.",
+            "description": "A route: a split, a rollout or a bandit. `route` is optional if the path names it.",
             "required": ["arms"],
             "properties": _PROPERTIES,
         }

@@ -16,6 +16,7 @@ from gateway.api.operators.route_schema import RouteSpec
 from gateway.api.operators.strict_json import StrictRoute
 from gateway.api.operators.views import change_view, document_view
 from gateway.control.changes import Changes, Note
+from gateway.control.in_force import documents_in_force
 from gateway.errors import PreconditionMissing
 from router.errors import Rejected, UnknownRoute
 from router.spec.parse import parse_spec
@@ -36,7 +37,7 @@ def route_router(store: Store, changes: Changes) -> APIRouter:
     @router.get("/routes", response_model=list[Described], responses=raises(*READ_ERRORS))
     def list_routes() -> Response:
         """Return the documents of all routes."""
-        return as_json(_Routes([document_view(document) for _, document in sorted(store.documents().items())]))
+        return as_json(_Routes([document_view(document) for _, document in sorted(documents_in_force(store).items())]))
 
     @router.get("/routes/{route}", responses={200: ETAG, **raises(UnknownRoute, *READ_ERRORS)})
     def get_route(route: RouteName, response: Response) -> Changed:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from gateway.api.operators.responses import ReplicaStatus, Status, StoreState, StoreStatus
 from gateway.api.operators.status import is_counted, replica_views, status_view
 from gateway.control.binding import candidate_of
+from gateway.control.in_force import documents_in_force
 from gateway.control.observer import Observation, Observer
 from gateway.control.replica_view import ReplicaView
 from gateway.control.step_clock import read_observed_s
@@ -94,7 +95,7 @@ class StatusReader:
         if known is not None:
             return known
         try:
-            return self._store.documents()
+            return documents_in_force(self._store)
         except Corrupt:
             return self._view.documents
 

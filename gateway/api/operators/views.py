@@ -42,7 +42,7 @@ def audit_view(numbered: NumberedEntry) -> AuditEntry:
         what=change.what,
         why=change.why,
         by=change.by,
-        phase=None if document.rollout is None else document.rollout.phase,
+        phase=document.phase,
         weights=_weights(document),
     )
 

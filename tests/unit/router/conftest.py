@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from router.document.commands import Command, Declare, Start, apply
+from router.document.apply import apply
+from router.document.commands import Command, Declare, Start
 from router.document.document import Candidate, Document
 from router.spec.parse import parse_spec
 from tests.unit.router.support import ROLLOUT, T0, V2

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Abort, Release, Shift, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Release, Shift
 from router.draw.assignment import bucket
 from router.errors import Quarantined, UnknownVersion
 from router.plan import Plan, Reason, find_version, plan

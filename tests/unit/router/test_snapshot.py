@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from router.document.commands import Declare, apply
-from router.document.document import from_dict, to_dict
+from router.document.apply import apply
+from router.document.commands import Declare
+from router.document.stored import from_dict, to_dict
 from router.draw.assignment import seed_state
 from router.errors import Corrupt
 from router.snapshot import Pin, assemble, compile_route

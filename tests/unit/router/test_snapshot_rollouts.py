@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release
 from router.draw.assignment import seed_state
 from router.draw.layers import parse_holdout, parse_layer
 from router.snapshot import Admission, Pin, assemble, compile_route, references

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Declare, Shift, apply
+from router.document.apply import apply
+from router.document.commands import Declare, Shift
 from router.errors import Rejected
 from router.spec.parse import parse_spec
 

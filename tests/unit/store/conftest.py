@@ -67,7 +67,7 @@ class SQLiteKind(Kind):
         tables = ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums", "counted")
         with contextlib.closing(sqlite3.connect(self.path)) as connection:  # one transaction: each waits for the disk
             connection.executescript(
-                f"BEGIN; {' '.join(f'DROP TABLE {table};' for table in (*tables, 'reward_sums', 'outcomes'))} COMMIT;"
+                f"BEGIN; {' '.join(f'DROP TABLE {table};' for table in (*tables, 'reward_sums', 'outcomes', 'policies'))} COMMIT;"
             )
 
     def _execute(self, sql: str, *arguments: str) -> None:

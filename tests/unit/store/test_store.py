@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.document.document import to_dict
+from router.document.stored import to_dict
 from router.errors import Corrupt
 from store.errors import Conflict, Foreign, Moved
 from store.interface import NumberedEntry, Revision, Store

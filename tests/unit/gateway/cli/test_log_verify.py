@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.evidence.sums import REQUESTS, SumKey
 from router.spec.parse import parse_spec
 from store.interface import Change, Entry

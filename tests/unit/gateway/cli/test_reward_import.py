@@ -15,7 +15,7 @@ from gateway.companion.rewards.messages import Asked, Outcome
 from gateway.inference.unit_secret import hash_unit, load_unit_secret
 from inference_log.record import Audit, Context, Record, SegmentHeader
 from inference_log.segment import frame
-from router.document.document import to_dict
+from router.document.stored import to_dict
 from store.sqlite.store import SQLiteStore
 from tests.unit.gateway.cli.support import refused
 from tests.unit.gateway.companion.rewards.support import LIFE_US, NOON_US, Taken, document, sums, write

@@ -9,7 +9,8 @@ from gateway.api.operators.status import status_view
 from gateway.cli.client import ApiClient
 from gateway.cli.print_status import print_route, print_status
 from gateway.control.observer import Observation
-from router.document.commands import Abort, Declare, Start, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Start
 from router.document.document import Candidate
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, FLIPS, LEFT, PAIRS, REQUESTS, SumKey

@@ -7,7 +7,8 @@ import msgspec
 
 from gateway.control.log_verify import verify_log
 from inference_log.record import Reward, RewardContext
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.rewards.events import Operation
 from router.spec.parse import parse_spec
 from tests.unit.gateway.control.support import NOON_US, Machine, context_of

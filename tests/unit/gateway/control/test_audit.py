@@ -15,8 +15,9 @@ from inference_log.record import Audit
 from inference_log.segment import read_segment
 from inference_log.spool import segments, take_seat
 from inference_log.writer import LogWriter
-from router.document.document import Document, RolloutState, from_dict
+from router.document.document import Document, RolloutState
 from router.document.phase import Phase
+from router.document.stored import from_dict
 from router.draw.slots import allocate
 from router.spec.parse import parse_spec
 from store.errors import StoreUnavailable

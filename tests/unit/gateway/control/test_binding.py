@@ -19,7 +19,8 @@ from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryUnavailable, UnknownModel
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.version import VersionState
-from router.document.commands import Abort, Declare, Promote, Release, Shift, Start, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Promote, Release, Shift, Start
 from router.document.document import Candidate, Document
 from router.errors import Rejected
 from router.spec.parse import parse_spec

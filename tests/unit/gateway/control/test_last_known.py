@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.control.last_known import LastKnownFile, StoreState
-from router.document.commands import Declare, Start, apply
+from router.document.apply import apply
+from router.document.commands import Declare, Start
 from router.document.document import Candidate
 from router.spec.parse import parse_spec
 from store.api_key import ApiKey

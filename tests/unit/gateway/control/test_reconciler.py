@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from gateway.errors import NotReady
 from gateway.inference.live_table import find_route
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document.commands import Abort, Declare, Start, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Start
 from router.document.document import Candidate
 from router.errors import UnknownRoute
 from router.spec.parse import parse_spec

@@ -8,7 +8,8 @@ import pytest
 from gateway.inference.log_context import log_context
 from registry_sync.background import in_daemon_thread
 from registry_sync.registries.directory import DirectoryRegistry
-from router.document.commands import Abort, Shift, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Shift
 from router.document.document import Candidate
 from store.api_key import ApiKey
 from store.interface import Change, Entry

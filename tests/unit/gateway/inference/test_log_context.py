@@ -6,7 +6,8 @@ import pytest
 
 from gateway.inference.log_context import log_context, logged_outputs
 from inference_log.record import Context
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 from runtimes.logged_tensors import MAX_LOGGED_TEXTS, logged_inputs

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.document.commands import Abort, Declare, Hold, Pause, Promote, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Hold, Pause, Promote
 from router.spec.parse import parse_spec
 from router.spec.spec import ArmRef, ShadowSpec
 from tests.unit.router.support import ROLLOUT, T0

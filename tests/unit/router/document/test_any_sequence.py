@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from router.document.apply import apply
 from router.document.commands import (
     Abort,
     Advance,
@@ -23,13 +24,13 @@ from router.document.commands import (
     Shift,
     Start,
     Undo,
-    apply,
 )
-from router.document.document import Candidate, Document, from_dict, to_dict
+from router.document.document import Candidate, Document
 from router.document.follow import Named, following
 from router.document.phase import PINNED, UNDER_WAY, Event, Phase
 from router.document.quarantine import find_quarantined, refuse_quarantined
 from router.document.rollout import due_event
+from router.document.stored import from_dict, to_dict
 from router.draw.assignment import BUCKETS
 from router.draw.slots import owners
 from router.errors import Rejected

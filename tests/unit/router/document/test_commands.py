@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from router.document.apply import apply
 from router.document.commands import (
     Abort,
     Advance,
@@ -16,11 +17,11 @@ from router.document.commands import (
     Shift,
     Start,
     Undo,
-    apply,
 )
-from router.document.document import RolloutState, to_dict
+from router.document.document import RolloutState
 from router.document.phase import Phase
 from router.document.rollout import due_event
+from router.document.stored import to_dict
 from router.errors import Rejected
 from router.spec.spec import ArmRef
 from tests.unit.router.support import STEP_S, T0, V2, V3

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift
 from router.document.document import Document, RolloutState
 from router.document.phase import Phase
 from router.document.rollout import due_event

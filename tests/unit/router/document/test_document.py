@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Shift, Start, apply
-from router.document.document import Candidate, Document, Followed, RolloutState, from_dict, to_dict
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Shift, Start
+from router.document.document import Candidate, Document, Followed, RolloutState
 from router.document.phase import Phase
+from router.document.stored import from_dict, to_dict
 from router.draw.assignment import BUCKETS
 from router.errors import Corrupt, Rejected
 from router.spec.parse import parse_spec

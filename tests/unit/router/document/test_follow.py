@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from router.document.apply import apply
 from router.document.commands import (
     Abort,
     Bind,
@@ -18,7 +19,6 @@ from router.document.commands import (
     Start,
     Undo,
     Withdraw,
-    apply,
 )
 from router.document.document import Candidate, Document
 from router.document.follow import Following, Named, following

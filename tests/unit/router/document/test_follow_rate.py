@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.document.document import Candidate, Document
 from router.document.follow import Named, following
 from router.spec.parse import parse_spec

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from router.document.apply import apply
 from router.document.commands import (
     Abort,
     Advance,
@@ -18,11 +19,11 @@ from router.document.commands import (
     Shift,
     Start,
     Withdraw,
-    apply,
 )
-from router.document.document import Document, RolloutState, to_dict
+from router.document.document import Document, RolloutState
 from router.document.phase import OPERATOR_EVENTS, PINNED, TRANSITIONS, UNDER_WAY, Event, Phase, next_phase
 from router.document.rollout import slots_at
+from router.document.stored import to_dict
 from router.draw.slots import reallocate
 from router.errors import Rejected
 from tests.support.paths import ROOT

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.document.commands import Abort, Declare, Release, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Release
 from router.document.document import Candidate, QuarantinedVersion
 from router.document.quarantine import add_to_quarantine, find_quarantined, refuse_quarantined
 from router.errors import Rejected

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, Withdraw, apply
+from router.document.apply import apply
+from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, Withdraw
 from router.document.document import Document
 from router.document.phase import Event, Phase
 from router.document.rollout import due_event

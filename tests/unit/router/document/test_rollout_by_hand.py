@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Resume, Shift, Start, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Resume, Shift, Start
 from router.document.document import QuarantinedVersion
 from router.document.phase import TRANSITIONS, Event, Phase
 from router.document.rollout import due_event

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from router.document.commands import Abort, Declare, Shift, apply
-from router.document.document import Document, from_dict, to_dict
+from router.document.apply import apply
+from router.document.commands import Abort, Declare, Shift
+from router.document.document import Document
+from router.document.stored import from_dict, to_dict
 from router.draw.assignment import BUCKETS
 from router.draw.slots import counts, owners
 from router.errors import Rejected

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.draw.assignment import BUCKETS, bucket, fnv32a, seed_state
 from router.plan import plan
 from router.snapshot import Pin, compile_route

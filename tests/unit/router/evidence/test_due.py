@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift, Start, apply
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Declare, Hold, Pause, Promote, Resume, Shift, Start
 from router.document.document import Document
 from router.evidence.due import abort_due, may_be_due, step_due
 from router.evidence.guardrails import GuardrailFinding

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from router.document.commands import Advance, Declare, Shift, Start, apply
+from router.document.apply import apply
+from router.document.commands import Advance, Declare, Shift, Start
 from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.evidence import Evidence

@@ -5,19 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.api.operators.next_step import next_step
-from router.document.commands import (
-    Abort,
-    Advance,
-    Command,
-    Declare,
-    Hold,
-    Pause,
-    Promote,
-    Release,
-    Resume,
-    Start,
-    apply,
-)
+from router.document.apply import apply
+from router.document.commands import Abort, Advance, Command, Declare, Hold, Pause, Promote, Release, Resume, Start
 from router.document.document import Candidate, Document
 from router.spec.parse import parse_spec
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.api.operators.shadow_status import shadow_statuses
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.evidence.sums import (
     ANSWERS,
     DELAY,

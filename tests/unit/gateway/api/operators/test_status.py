@@ -7,7 +7,8 @@ import pytest
 from gateway.api.operators.responses import StoreStatus
 from gateway.api.operators.status import FORGOTTEN_S, FRESH_S, is_counted, status_view
 from gateway.control.observer import Observation
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.sums import ERRORS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState

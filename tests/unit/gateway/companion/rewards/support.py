@@ -21,7 +21,8 @@ from inference_log.record import Reward
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
 from inference_log.writer import LogWriter
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.document.document import Document
 from router.spec.parse import parse_spec
 from store.interface import Change, Entry, Store

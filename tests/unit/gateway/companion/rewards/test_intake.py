@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.companion.rewards.messages import Outcome
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.spec.parse import parse_spec
 from tests.unit.gateway.companion.rewards.support import (
     LIFE_US,

@@ -1,0 +1,219 @@
+"""Parsing the bandit of a declared route.
+
+It looks like this:
+
+    bandit:
+      policy: thompson                # or with parameters: {softmax: {temperature: 0.1}}
+      reward: click
+      from: {a: 50%, b: 50%}          # the weights before it has learned anything; without it they are equal
+      floor: 2%
+      burn_in: 200
+      discount: 6h
+      max_change: 10%
+      evaluate: 5%
+      stop: {within: 1%, error: 5%, then: promote}
+
+A split may have a policy that only observes, with the same keys but `from`:
+
+    split: {a: 50%, b: 50%}
+    observe: {policy: thompson, reward: click}
+"""
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from router.draw.assignment import BUCKETS
+from router.draw.slots import quantise, require_a_slot
+from router.errors import Rejected
+from router.quantities import format_duration, format_percent, format_share, parse_duration_s, parse_share
+from router.refusals import check_keys, short_repr
+from router.spec.bandit import DEFAULT_BURN_IN, DEFAULT_ERROR, DEFAULT_FLOOR, BanditSpec, StopRule
+from router.spec.metric import MetricSpec
+from router.spec.references import parse_name
+from router.spec.spec import ArmRef, Limits
+
+MOST_BURN_IN = 10**9
+_KEYS = ("policy", "reward", "floor", "burn_in", "discount", "max_change", "evaluate", "stop")
+_STOP_KEYS = ("within", "error", "then")
+
+
+def parse_bandit(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[MetricSpec, ...]) -> BanditSpec:
+    """Read a bandit.
+
+    Raises:
+        Rejected: if it is no legal bandit.
+    """
+    return _parse(raw, "bandit", (*_KEYS, "from"), arms, metrics, acts=True)
+
+
+def parse_observer(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[MetricSpec, ...]) -> BanditSpec:
+    """Read a policy that observes a split.
+
+    Raises:
+        Rejected: if it is no legal policy.
+    """
+    return _parse(raw, "observe", _KEYS, arms, metrics, acts=False)
+
+
+def _parse_first(named: object, arms: Mapping[str, ArmRef]) -> dict[str, int]:
+    """Return the slots of each arm before anything is learned: what `from` says, or equal shares."""
+    if named is None:
+        return quantise({arm: Fraction(1, len(arms)) for arm in arms})
+    if not isinstance(named, dict) or not named:
+        raise Rejected("bandit.from must give the arms their first weights, such as `{a: 50%, b: 50%}`.")
+    for arm in named:
+        if arm not in arms:
+            raise Rejected(f"bandit.from names {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
+    weights = {arm: parse_share(named.get(arm, 0), f"bandit.from.{arm}") for arm in arms}
+    for arm, weight in weights.items():
+        require_a_slot(weight, f"bandit.from.{arm}")
+    return quantise(weights)
+
+
+def check_bandit(bandit: BanditSpec, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> None:
+    """Check a bandit against the arms' limits.
+
+    Raises:
+        Rejected: if the least weights of the arms sum to more than 100 %.
+    """
+    of_arms = [(limits or {}).get(arm, Limits(0, BUCKETS)) for arm in arms]
+    least = sum(min(limit.floor or bandit.floor, limit.ceiling) for limit in of_arms)
+    if least > BUCKETS:
+        raise Rejected(f"The floors of the arms sum to {least / 100:g}%; a bandit needs room to move.")
+
+
+def unparse_bandit(bandit: BanditSpec) -> dict[str, Any]:
+    """Return the declaration of a bandit, without what is the default."""
+    first = dict(bandit.first)
+    parameters = dict(bandit.parameters)
+    declared: dict[str, Any] = {
+        "policy": {bandit.policy: parameters} if parameters else bandit.policy, "reward": bandit.reward,
+    }  # fmt: skip
+    if bandit.acts and first != quantise({arm: Fraction(1, len(first)) for arm in first}):
+        declared["from"] = {arm: _percent(slots) for arm, slots in first.items()}
+    if bandit.floor != DEFAULT_FLOOR:
+        declared["floor"] = _percent(bandit.floor)
+    if bandit.burn_in != DEFAULT_BURN_IN:
+        declared["burn_in"] = bandit.burn_in
+    if bandit.half_life_s is not None:
+        declared["discount"] = format_duration(bandit.half_life_s)
+    if bandit.largest_change is not None:
+        declared["max_change"] = _percent(bandit.largest_change)
+    if bandit.evaluation:
+        declared["evaluate"] = _percent(bandit.evaluation)
+    if bandit.stop is not None:
+        declared["stop"] = _unparse_stop(bandit.stop)
+    return declared
+
+
+def _parse(
+    raw: object,
+    what: str,
+    keys: tuple[str, ...],
+    arms: Mapping[str, ArmRef],
+    metrics: tuple[MetricSpec, ...],
+    *,
+    acts: bool,
+) -> BanditSpec:
+    if not isinstance(raw, dict):
+        raise Rejected(f"{what} must say which policy maximises what: {{policy: thompson, reward: click}}.")
+    check_keys(raw, keys, what)
+    if len(arms) < 2:
+        raise Rejected(f"{what} needs at least two arms; this route has one.")
+    policy, parameters = _parse_policy(raw.get("policy"), f"{what}.policy")
+    return BanditSpec(
+        policy=policy,
+        reward=_parse_reward(raw.get("reward"), f"{what}.reward", metrics),
+        first=_parse_first(raw.get("from"), arms) if acts else {},
+        parameters=parameters,
+        floor=_parse_floor(raw.get("floor"), f"{what}.floor", len(arms)),
+        burn_in=_parse_burn_in(raw.get("burn_in"), f"{what}.burn_in"),
+        half_life_s=None if raw.get("discount") is None else parse_duration_s(raw["discount"], f"{what}.discount"),
+        largest_change=None if raw.get("max_change") is None else _parse_slots(raw["max_change"], f"{what}.max_change"),
+        evaluation=0 if raw.get("evaluate") is None else _parse_slots(raw["evaluate"], f"{what}.evaluate"),
+        stop=None if raw.get("stop") is None else _parse_stop(raw["stop"], f"{what}.stop"),
+        acts=acts,
+    )
+
+
+def _parse_policy(raw: object, what: str) -> tuple[str, dict[str, float]]:
+    if isinstance(raw, str):
+        return parse_name(raw, what), {}
+    if not isinstance(raw, dict) or len(raw) != 1:
+        form = "{NAME: {PARAMETER: NUMBER}}"
+        raise Rejected(f"{what} must be the name of a policy, or {form}, not {short_repr(raw)}.")
+    ((name, given),) = raw.items()
+    name = parse_name(name, what)
+    if not isinstance(given, dict):
+        raise Rejected(f"{what}.{name} must give parameters their numbers, not {short_repr(given)}.")
+    parameters = {parse_name(key, f"A parameter of {name}"): each for key, each in given.items()}
+    return name, {key: _parse_number(each, f"{what}.{name}.{key}") for key, each in sorted(parameters.items())}
+
+
+def _parse_number(raw: object, what: str) -> float:
+    if isinstance(raw, str):
+        return float(parse_share(raw, what))
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw) or abs(raw) > 1e9:
+        raise Rejected(f"{what} must be a number or a percentage, not {short_repr(raw)}.")
+    return float(raw)
+
+
+def _parse_reward(raw: object, what: str, metrics: tuple[MetricSpec, ...]) -> str:
+    numbers = [metric.name for metric in metrics if not metric.is_label]
+    if not isinstance(raw, str) or raw not in numbers:
+        said = ", ".join(numbers) or "declared first, such as `metrics: {click: {window: 1h}}`"
+        raise Rejected(f"{what} names the metric to maximise; it must be {said}, not {short_repr(raw)}.")
+    return raw
+
+
+def _parse_floor(raw: object, what: str, arms: int) -> int:
+    if raw is None:
+        return min(DEFAULT_FLOOR, BUCKETS // (2 * arms))
+    slots = _parse_slots(raw, what)
+    if not 0 < slots * arms <= BUCKETS:
+        raise Rejected(
+            f"{what} is {slots / 100:g}% for each of {arms} arms; it must be above 0%, so that each arm is still "
+            f"tried, and at most {format_percent(Fraction(1, arms))}."
+        )
+    return slots
+
+
+def _parse_slots(raw: object, what: str) -> int:
+    share = parse_share(raw, what)
+    require_a_slot(share, what)
+    return round(share * BUCKETS)
+
+
+def _parse_burn_in(raw: object, what: str) -> int:
+    if raw is None:
+        return DEFAULT_BURN_IN
+    if type(raw) is not int or not 1 <= raw <= MOST_BURN_IN:
+        raise Rejected(f"{what} must be a number of decisions of each arm, at least 1, not {short_repr(raw)}.")
+    return raw
+
+
+def _parse_stop(raw: object, what: str) -> StopRule:
+    if not isinstance(raw, dict):
+        raise Rejected(f"{what} must say when the bandit is over, such as {{within: 1%, error: 5%}}.")
+    check_keys(raw, _STOP_KEYS, what)
+    then = raw.get("then", "ask")
+    if then not in ("ask", "promote"):
+        raise Rejected(f"{what}.then must be ask or promote, not {short_repr(then)}.")
+    within = parse_share(raw.get("within"), f"{what}.within")
+    error = parse_share(raw.get("error", float(DEFAULT_ERROR)), f"{what}.error")
+    if not within or not 0 < error < 1:
+        raise Rejected(f"{what}.within and {what}.error must be above 0%, and the error below 100%.")
+    return StopRule(within, error, approve=then == "ask")
+
+
+def _unparse_stop(stop: StopRule) -> dict[str, str]:
+    declared = {"within": format_share(stop.within)}
+    if stop.error != DEFAULT_ERROR:
+        declared["error"] = format_share(stop.error)
+    return declared if stop.approve else declared | {"then": "promote"}
+
+
+def _percent(slots: int) -> str:
+    return format_percent(Fraction(slots, BUCKETS))
