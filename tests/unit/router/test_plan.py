@@ -150,7 +150,9 @@ def test_no_unit_leaves_a_canary_that_grows(declared):
 
 def test_reasons_are_spelled_as_they_are_logged():
     assert [str(reason) for reason in Reason] == [reason.name for reason in Reason]
-    assert " ".join(Reason) == "PINNED FORCED NOT_TARGETED OTHER_LAYER HELD_OUT STICKY WEIGHTED FALLBACK SHADOW"
+    assert " ".join(Reason) == (
+        "PINNED FORCED NOT_TARGETED OTHER_LAYER HELD_OUT STICKY WEIGHTED EVALUATED FALLBACK SHADOW"
+    )
 
 
 def test_any_alias_of_a_served_version_is_pinned(declared):

@@ -65,10 +65,9 @@ class SQLiteKind(Kind):
     def take_away(self) -> None:
         """Make the data unreachable for the stores that are open."""
         tables = ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums", "counted")
+        drops = " ".join(f"DROP TABLE {table};" for table in (*tables, "reward_sums", "outcomes", "policies"))
         with contextlib.closing(sqlite3.connect(self.path)) as connection:  # one transaction: each waits for the disk
-            connection.executescript(
-                f"BEGIN; {' '.join(f'DROP TABLE {table};' for table in (*tables, 'reward_sums', 'outcomes', 'policies'))} COMMIT;"
-            )
+            connection.executescript(f"BEGIN; {drops} COMMIT;")
 
     def _execute(self, sql: str, *arguments: str) -> None:
         connection = sqlite3.connect(self.path)

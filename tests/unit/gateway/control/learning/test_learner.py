@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.control.desired_state import DesiredState
+from gateway.control.in_force import entry_in_force
 from gateway.control.learning.learner import Learner
 from inference_log.segment import read_segment
 from inference_log.writer import LogWriter
@@ -36,7 +37,7 @@ class Machine:
         self.desired = DesiredState(self.store, None)
         (folder / name).mkdir()
         self.writer = LogWriter(folder / name, name)
-        self.learner = Learner(self.store, self, self.writer)
+        self.learner = Learner(self.store, self, self, self.writer)  # type: ignore[arg-type]  # it makes changes, too
         self.is_served = True
 
     @property
@@ -50,10 +51,15 @@ class Machine:
     def candidates(self, _: str):
         return {arm: Candidate(arm, f"digest-{arm}") for arm in "ab"} if self.is_served else None
 
-    def change(self, command: Command) -> None:
-        known = self.store.read("shop")
-        document = apply(None if known is None else known.document, command)
+    def change(self, route: str, command_for, _=None, expected: int | None = None) -> None:
+        """Make a change as `gateway.control.changes` does."""
+        known = entry_in_force(self.store, route)
+        document = apply(None if known is None else known.document, command_for(None))
+        assert expected is None or document.version == expected + 1
         self.store.compare_and_set([Entry(document, Change("ann", 0.0, "test"))])
+
+    def command(self, command: Command) -> None:
+        self.change("shop", lambda _: command)
 
     def count(self, source: str, bucket_s: int = BEGAN_S, *, b_clicks: int = 90) -> None:
         """Count a time bucket with 300 decisions of each arm, of which arm a got 30 rewards."""
@@ -79,7 +85,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path) -> Machine:
     made = Machine(tmp_path, "one")
-    made.change(Declare(parse_spec(ROUTE), float(BEGAN_S)))
+    made.command(Declare(parse_spec(ROUTE), float(BEGAN_S)))
     return made
 
 
@@ -111,7 +117,7 @@ def test_nothing_is_learned_before_decisions_have_matured_or_twice_from_the_same
 def test_a_bandit_that_does_not_learn_stays_as_it_is(machine, why):
     machine.count("s1")
     if why == "paused":
-        machine.change(Pause())
+        machine.command(Pause())
     machine.is_served = why == "paused"
     machine.tick(MATURED_S)
     assert (machine.learner.learned, machine.logged()) == (0, [])
@@ -152,3 +158,24 @@ def test_a_store_that_has_lost_what_was_learned_is_learned_into_anew(machine, tm
     machine.tick(MATURED_S + 10)
     machine.desired.look()
     assert machine.documents["shop"].weights["b"] == 9_800
+
+
+@pytest.mark.parametrize(("then", "phase"), [("promote", "PROMOTED"), ("ask", "WAITING")])
+def test_a_bandit_ends_once_its_best_arm_is_known(tmp_path, then, phase):
+    machine = Machine(tmp_path, "one")
+    stop = {"within": "5%", "error": "5%", "then": then}
+    machine.command(Declare(parse_spec(ROUTE | {"bandit": ROUTE["bandit"] | {"stop": stop}}), float(BEGAN_S)))
+    machine.count("s1", b_clicks=40)
+    machine.tick(MATURED_S)
+    machine.desired.look()
+    assert machine.documents["shop"].phase == "PROGRESSING"
+    machine.count("s2", BEGAN_S + 10, b_clicks=200)
+    machine.tick(MATURED_S + 10)
+    machine.desired.look()
+    document = machine.documents["shop"]
+    assert document.phase == phase
+    assert document.weights["b"] == (10_000 if then == "promote" else 9_800)
+    machine.count("s3", BEGAN_S + 20, b_clicks=0)
+    machine.tick(MATURED_S + 20)
+    machine.desired.look()
+    assert machine.documents["shop"] == document
