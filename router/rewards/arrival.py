@@ -51,7 +51,7 @@ class Arrival(NamedTuple):
 
 
 def arrival(metric: MetricSpec, recent: RewardSums, now_s: float) -> Arrival:
-    """Return how the rewards of a metric arrive, from its sums by time bucket, at `now_s` in seconds since the epoch."""
+    """Return how the rewards of a metric arrive, from its sums by time bucket, at `now_s` (seconds since the epoch)."""
     cohorts = _cohorts(metric, recent)
     found = silences(
         {arm: [each for each in of_arm if has_matured(each.begins_s, metric, now_s)] for arm, of_arm in cohorts.items()}

@@ -18,7 +18,8 @@ import pytest
 from inference_log.record import Context, Record, Reward, RewardContext
 from inference_log.spool import take_seat
 from inference_log.writer import LogWriter
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.document.document import Document
 from router.rewards.events import Operation
 from router.spec.parse import parse_spec

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gateway.control.reward_reader import REWARDS_BY_GROUP_EVERY_S, RewardReader
-from router.document.commands import Declare, apply
+from router.document.apply import apply
+from router.document.commands import Declare
 from router.evidence.reward_counts import RewardCounts
 from router.rewards.sums import MILLION, RewardKey, RewardSum
 from router.spec.parse import parse_spec
