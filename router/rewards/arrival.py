@@ -38,11 +38,6 @@ class Arrival(NamedTuple):
         """Return True if no reward of a decision of the time bucket can have come during a silence."""
         return not any(self._touches(silence, bucket_s) for of_arm in self.silences.values() for silence in of_arm)
 
-    def is_complete(self, bucket_s: int) -> bool:
-        """Return True if the decisions of all arms in the time bucket have all rewards that they get."""
-        ends_s = bucket_s + length_s(self.metric)
-        return self.is_heard(bucket_s) and all(ends_s <= until_s for until_s in self.complete_until_s.values())
-
     def _touches(self, silence: Silence, bucket_s: int) -> bool:
         window_s = self.metric.window_s
         return bucket_s + length_s(self.metric) > silence.begins_s - window_s and (

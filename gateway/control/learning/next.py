@@ -2,7 +2,8 @@
 
 Rewards may turn out to have stopped coming when some of their time buckets have been learned from already
 (`router.rewards.arrival`). So a policy keeps what it knows up to a bucket that lies two windows back, `base`, and folds
-the buckets since then anew each time, without those that lack rewards.
+the buckets since then anew each time, without those that lack rewards. Until it is noticed that they do, the weights
+move by them.
 """
 
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ def next_policy(
     base = _base_of(known, arms, GROUPS if by_unit else 0, state)
     periods = matured_periods(metric, read.recent, state.arms, after_s=base.newest_s, now_s=now_s, by_unit=by_unit)
     arrived = arrival(metric, read.recent, now_s)
-    heard = [period for period in periods if arrived.is_complete(period.begins_s)]
+    heard = [period for period in periods if arrived.is_heard(period.begins_s)]
     if arrived.silent:
         return None  # nothing is learned while rewards do not come
     if not heard:

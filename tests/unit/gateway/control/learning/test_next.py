@@ -146,13 +146,13 @@ def test_a_reset_arm_is_known_by_its_new_decisions_only():
     world = World({"a": 0.1, "b": 0.1, "c": 0.5})
     document, known = learned(world, declared(), 8)
     document = apply(document, Reset("c", 1.0))
-    world.rates["c"] = 0.05
+    world.rates["c"] = 0.2
     for _ in range(3):
         world.bucket(document)
     policy = world.next(document, known)
     assert policy is not None
     assert policy.content["estimates"][0][2] == pytest.approx(3 * 300 * document.weights["c"] / 10_000, abs=3)
-    assert policy.content["estimates"][1][2] < 0.15
+    assert policy.content["estimates"][1][2] < 0.3
 
 
 def test_an_arm_that_is_added_begins_with_its_floor_and_is_tried():
