@@ -1,4 +1,4 @@
-"""`pointsman shift, start, pause, resume, promote, abort, undo, release, restore`: commands sent to the HTTP API.
+"""`pointsman shift, start, pause, resume, promote, reset, abort, undo, release, restore`: commands sent to the HTTP API.
 
 Each command first reads the route and then names the version that it has read. If two operators send commands at the
 same time, the gateway rejects the second one and says so.
@@ -60,13 +60,29 @@ def promote(
     shadow: Annotated[
         str | None, typer.Option("--shadow", help="Begin the rollout of this shadow's version instead.")
     ] = None,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="The arm of a bandit; without it, the one with the most traffic.")
+    ] = None,
     url: Url = OURS,
     why: Why = "",
     patience: Patience = PATIENCE_S,
     as_json: Json = False,
 ) -> None:
-    """Give all traffic to the candidate of a rollout, or make a shadow the candidate."""
-    _send(url, route, "promote", as_json, patience, shadow=shadow, why=why)
+    """Give all traffic to the candidate of a rollout or to an arm of a bandit, or make a shadow the candidate."""
+    _send(url, route, "promote", as_json, patience, shadow=shadow, arm=arm, why=why)
+
+
+@errors_printed()
+def reset(
+    route: RouteName,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm of which everything learned is forgotten.")],
+    url: Url = OURS,
+    why: Why = "",
+    patience: Patience = PATIENCE_S,
+    as_json: Json = False,
+) -> None:
+    """Forget what a bandit has learned of an arm. The weights stay until it learns anew."""
+    _send(url, route, "reset", as_json, patience, arm=arm, why=why)
 
 
 @errors_printed()

@@ -18,7 +18,7 @@ app = typer.Typer(
 for _command in (
     serve, demo,
     declare.apply, declare.diff, declare.get,
-    commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.abort, commands.undo,
+    commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset, commands.abort, commands.undo,
     commands.release, commands.restore,
     show.status, show.history,
 ):  # fmt: skip
