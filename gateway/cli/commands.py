@@ -1,4 +1,4 @@
-"""`pointsman shift, start, pause, resume, promote, reset, abort, undo, release, restore`: commands sent to the HTTP API.
+"""`pointsman shift, start, pause, resume, promote, reset, abort, undo, release, restore`: sent to the HTTP API.
 
 Each command first reads the route and then names the version that it has read. If two operators send commands at the
 same time, the gateway rejects the second one and says so.

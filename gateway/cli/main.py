@@ -18,8 +18,8 @@ app = typer.Typer(
 for _command in (
     serve, demo,
     declare.apply, declare.diff, declare.get,
-    commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset, commands.abort, commands.undo,
-    commands.release, commands.restore,
+    commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset,
+    commands.abort, commands.undo, commands.release, commands.restore,
     show.status, show.history,
 ):  # fmt: skip
     app.command()(_command)
