@@ -64,6 +64,11 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     if rollout is not None:
         of = "" if rollout["candidate"] is None else f"; the candidate is {rollout['candidate']}"
         _line(f"Its rollout is {phase_of(route)}{_since(rollout)}{of}. Next: {rollout['next']}")
+    bandit = route.get("bandit")  # a gateway of an earlier version knows none
+    if bandit is not None:
+        what = "bandit" if bandit["acts"] else "observing policy"
+        number = f"is at policy {bandit['number']}" if bandit["number"] else "has learned nothing yet"
+        _line(f"Its {what} ({bandit['policy']} on {bandit['reward']}) is {bandit['phase']}, and {number}.")
     for held in route["quarantine"]:
         _line(f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}")
     _print_replicas(route["route"], status["replicas"])

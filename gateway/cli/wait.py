@@ -104,10 +104,10 @@ def await_live(
 
 
 def phase_of(document: Mapping[str, Any]) -> str:
-    """Return `PROGRESSING 2/5`, or an empty text for a split."""
-    rollout = document["rollout"]
+    """Return `PROGRESSING 2/5`, the phase of a bandit, or an empty text for a split."""
+    rollout, bandit = document["rollout"], document.get("bandit")
     if rollout is None:
-        return ""
+        return str(bandit["phase"]) if bandit is not None and bandit["acts"] else ""
     return f"{rollout['phase']} {rollout['step']}/{rollout['of_steps']}" if rollout["step"] else str(rollout["phase"])
 
 

@@ -28,6 +28,17 @@ class Standing(BaseModel):
     candidate: str | None = Field(description="The version that is rolled out.")
 
 
+class Learning(BaseModel):
+    """The state of a bandit, or of a policy that observes a split."""
+
+    phase: Phase = Field(description="PROGRESSING: it learns.")
+    policy: str
+    reward: str = Field(description="The metric that it maximises.")
+    number: int = Field(ge=0, description="The learned policy whose weights these are; 0: nothing is learned yet.")
+    acts: bool = Field(description="False: it only observes.")
+    since_s: float = Field(description="When a command gave the arms their weights, in seconds since the epoch.")
+
+
 class Held(BaseModel):
     """A version in quarantine: no arm of the route gives it any traffic."""
 
@@ -53,6 +64,7 @@ class Described(BaseModel):
     spec: RouteSpec
     weights: Weights
     rollout: Standing | None
+    bandit: Learning | None
     quarantine: list[Held]
     bound: dict[str, Bound] = Field(
         description="By arm, and by shadow that is no arm: the version to which it is bound, if it names an alias."

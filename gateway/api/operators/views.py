@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from gateway.api.operators.responses import AuditEntry, Bound, Changed, Described, Held, Standing
+from gateway.api.operators.responses import AuditEntry, Bound, Changed, Described, Held, Learning, Standing
 from router.document.document import Document
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
@@ -47,6 +47,21 @@ def audit_view(numbered: NumberedEntry) -> AuditEntry:
     )
 
 
+def bandit_view(document: Document) -> Learning | None:
+    """Return the state of the route's bandit or observing policy, or None if it has none."""
+    bandit, state = document.spec.bandit, document.learning
+    if bandit is None or state is None:
+        return None
+    return Learning(
+        phase=state.phase,
+        policy=bandit.policy,
+        reward=bandit.reward,
+        number=state.policy,
+        acts=bandit.acts,
+        since_s=state.since_s,
+    )
+
+
 def rollout_view(document: Document) -> Standing | None:
     """Return the state of the route's rollout, or None if it has none."""
     rollout, state = document.spec.rollout, document.rollout
@@ -75,6 +90,7 @@ def _fields(document: Document) -> dict[str, Any]:
         "spec": unparse_spec(document.spec),
         "weights": _weights(document),
         "rollout": rollout_view(document),
+        "bandit": bandit_view(document),
         "quarantine": [
             Held(model=each.model, version=each.version, digest=each.digest, at_s=each.at_s, why=each.why)
             for each in document.quarantine

@@ -107,18 +107,21 @@ def test_every_command_sends_why_and_the_version_that_it_has_read(run, monkeypat
     monkeypatch.setattr("gateway.cli.client.send", send)
     for arguments in (
         ("start", "r"), ("pause", "r"), ("resume", "r"), ("promote", "r", "--shadow", "m:1"), ("abort", "r", "a"),
-        ("undo", "r", "--to", "3"), ("release", "r", "17"), ("shift", "r", "a=5"),
+        ("undo", "r", "--to", "3"), ("release", "r", "17"), ("shift", "r", "a=5"), ("promote", "r", "--arm", "b"),
+        ("reset", "r", "b"),
     ):  # fmt: skip
         assert run(*arguments, "--why", "x").exit_code == 0
     assert sent == [
         ("/api/routes/r/start", '"8"', {"why": "x"}),
         ("/api/routes/r/pause", '"8"', {"why": "x"}),
         ("/api/routes/r/resume", '"8"', {"why": "x"}),
-        ("/api/routes/r/promote", '"8"', {"shadow": "m:1", "why": "x"}),
+        ("/api/routes/r/promote", '"8"', {"shadow": "m:1", "arm": None, "why": "x"}),
         ("/api/routes/r/abort", '"8"', {"arm": "a", "why": "x"}),
         ("/api/routes/r/undo", '"8"', {"to": 3, "why": "x"}),
         ("/api/routes/r/release", '"8"', {"version": "17", "why": "x"}),
         ("/api/routes/r/shift", '"8"', {"weights": {"a": "5"}, "why": "x"}),
+        ("/api/routes/r/promote", '"8"', {"shadow": None, "arm": "b", "why": "x"}),
+        ("/api/routes/r/reset", '"8"', {"arm": "b", "why": "x"}),
     ]
 
 
