@@ -6,23 +6,20 @@ from collections.abc import Sequence
 SLOTS = 10_000
 
 
-def to_slots(shares: Sequence[float], floors: Sequence[int], ceilings: Sequence[int]) -> tuple[int, ...]:
+def to_slots(shares: Sequence[float], ceilings: Sequence[int]) -> tuple[int, ...]:
     """Round shares to whole slots that sum to 10,000, by largest remainder. The first arm wins a tie.
 
-    `shares` sum to about 1 and keep to floors and ceilings (in slots) up to rounding errors; the slots do exactly. The
-    bounds must leave room for 10,000 slots.
+    `shares` sum to 1 and keep to floors and ceilings of whole slots, up to rounding errors; the slots do exactly. A
+    share that is a rounding error below a floor has the largest remainder, and so is rounded up. One that is so much
+    above a ceiling is rounded down.
     """
     exact = [share * SLOTS for share in shares]
-    slots = [min(max(math.floor(each), low), high) for each, low, high in zip(exact, floors, ceilings, strict=True)]
-    by_remainder = sorted(range(len(slots)), key=lambda arm: (slots[arm] - exact[arm], arm))
+    slots = [math.floor(each) for each in exact]
     missing = SLOTS - sum(slots)
-    # Rounding errors may leave a slot too many, or one that the arms with remainders cannot take.
-    while missing:
-        step = 1 if missing > 0 else -1
-        for arm in by_remainder if missing > 0 else reversed(by_remainder):
-            if missing and floors[arm] <= slots[arm] + step <= ceilings[arm]:
-                slots[arm] += step
-                missing -= step
+    for arm in sorted(range(len(slots)), key=lambda arm: (slots[arm] - exact[arm], arm)):
+        if missing and slots[arm] < ceilings[arm]:
+            slots[arm] += 1
+            missing -= 1
     return tuple(slots)
 
 

@@ -20,20 +20,24 @@ from bandits.arithmetic.logarithm import log, log1p
 from bandits.arithmetic.stirling import stirling_remainder
 from bandits.best.finite import check_finite
 from bandits.best.quadrature import share_best
+from bandits.errors import BanditError
 
 _LOG_ROOT_OF_TWO_PI = 0.9189385332046728
 # In spreads. They are closer than those of a normal, because the log-odds of few successes among many are skewed.
 _BREAKPOINTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0)
+_LEAST = 0.5  # below, tails are longer than the grid
 _TAILS = (15.0, 25.0, 45.0)  # e^-45 = 3e-20
 
 
 def best_of_betas(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:
-    """Return the probability that each of several independent Beta(a, b) is the greatest. All a and b are at least 0.5.
+    """Return the probability that each of several independent Beta(a, b) is the greatest.
 
     Raises:
-        BanditError: if a parameter is not finite, or far below 0.5, so that the grid does not hold its density.
+        BanditError: if a parameter is not finite, or below 0.5.
     """
     check_finite((*a, *b), "The parameters")
+    if min(*a, *b) < _LEAST:
+        raise BanditError(f"The parameters of Beta posteriors must be at least {_LEAST}, not {min(*a, *b)}.")
     ups, downs = np.array(a, np.float64), np.array(b, np.float64)
     both = ups + downs
     modes = log(ups) - log(downs)

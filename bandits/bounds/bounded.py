@@ -27,7 +27,7 @@ def bounded(weights: Sequence[float], bounds: Bounds, before: Sequence[int] | No
     if not (abs(total - 1) <= _TOLERANCE and min(weights) >= 0):
         raise BanditError(f"The policy gave the weights {tuple(weights)}, which sum to {total}; they must sum to 1.")
     shares = within_bounds(weights, to_shares(bounds.floors), to_shares(bounds.ceilings))
-    slots = to_slots(shares, bounds.floors, bounds.ceilings)
+    slots = to_slots(shares, bounds.ceilings)
     if before is None:
         return slots
     return step_towards(slots, before, bounds.floors, bounds.ceilings, bounds.largest_change)

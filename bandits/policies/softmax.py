@@ -3,11 +3,11 @@
 Means are shares of the metric's range, so a temperature of 0.05 gives an arm that is better by 5 % of the range e times
 the weight. Equal means get equal weights.
 
-Assumes: that differences of means matter on the scale of the temperature. Weakness: it does not know how certain a mean
-is. A bad start of a good arm is corrected slowly, and the temperature must fit differences that are not known
-beforehand. With the temperature fixed, regret grows in proportion to the number of decisions (Cesa-Bianchi, Gentile,
-Lugosi, Neu, "Boltzmann exploration done right", 2017). Source: Sutton and Barto, "Reinforcement Learning: An
-Introduction" (2nd edition, 2018), section 2.8.
+Assumes: that differences of means matter on the scale of the temperature.
+Weakness: it does not know how certain a mean is. A bad start of a good arm is corrected slowly, and the temperature
+must fit differences that are not known beforehand. With the temperature fixed, regret grows in proportion to the number
+of decisions (Cesa-Bianchi, Gentile, Lugosi, Neu, "Boltzmann exploration done right", 2017).
+Source: Sutton and Barto, "Reinforcement Learning: An Introduction" (2nd edition, 2018), section 2.8.
 """
 
 from dataclasses import dataclass

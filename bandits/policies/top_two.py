@@ -6,10 +6,13 @@ In words: draw an arm j by P(best). With probability b take it. Otherwise draw a
 that one. So the best arm gets about b of the traffic however sure the policy is, and the rest goes to those that may
 still be better.
 
-Assumes: what `thompson.py` assumes. Weakness: it spends 1 - b on arms that it knows to be worse, for as long as it
-runs. Use it with a stop rule, not to earn rewards for ever. P(best) is not known better than to about 1e-12, so that
-much is added to each challenger. If one arm is surely best, the others so share 1 - b equally, and nothing is divided
-by zero. Source: Russo, "Simple Bayesian algorithms for best arm identification" (2016), section 4.
+Assumes: what `thompson.py` assumes.
+Weakness: it spends 1 - b on arms that it knows to be worse, for as long as it runs. Use it with a stop rule, not to
+earn rewards for ever.
+Source: Russo, "Simple Bayesian algorithms for best arm identification" (2016), section 4.
+
+P(best) is not known better than to about 1e-12, so that much is added to each challenger. If one arm is surely best,
+the others so share 1 - b equally, and nothing is divided by zero.
 """
 
 import math

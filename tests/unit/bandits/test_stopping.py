@@ -31,13 +31,17 @@ def test_clear_cases_of_tensorzero(decisions, means, variance, delta, epsilon, a
 
 def test_the_margin_is_the_formula():
     decisions, delta, tuned_for = [3000, 800], 0.05, 2000.0
-    shrinkage = tuned_for / (-2 * math.log(delta) + math.log(1 - 2 * math.log(delta)))
-    width = -2 * math.log(delta) + sum(math.log(1 + n / shrinkage) for n in decisions)
+    alpha = delta / 2  # two other arms, of which the third is far behind
+    shrinkage = tuned_for / (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha)))
+    width = -2 * math.log(alpha) + sum(math.log(1 + n / shrinkage) for n in decisions)
     margin = math.sqrt(0.1 * (1 / 3000 + 1 / 800) * (1 + shrinkage / 800) * width)
     for offset, arm in ((1e-9, 0), (-1e-9, None)):
-        known = estimates(decisions, [0.2 + margin + offset, 0.2])
+        known = estimates([*decisions, 4000], [0.2 + margin + offset, 0.2, 0.0])
         assert settled_arm(known, 0.0, delta, tuned_for=tuned_for) == arm
-        assert settled_arm(estimates(decisions, [0.2, 0.2]), margin + offset, delta, tuned_for=tuned_for) == arm
+        assert (
+            settled_arm(estimates([*decisions, 4000], [0.2, 0.2, 0.0]), margin + offset, delta, tuned_for=tuned_for)
+            == arm
+        )
 
 
 def test_one_arm_is_settled_once_it_has_its_decisions_and_few_decisions_never_are():

@@ -61,7 +61,8 @@ def test_the_cdf_is_exact_to_fifteen_digits_down_to_the_least_double():
     assert cdf(np.array([-np.inf, -1e9, 0.0, 1e9, np.inf])).tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
-def test_powers_below_the_least_normal_double_are_zero():
+def test_powers_beyond_the_normal_doubles_are_zero_or_infinite():
+    assert exp(np.array([709.5, 1e9])).tolist() == [np.inf, np.inf]
     assert exp(np.array([-708.5, -1e9, -np.inf])).tolist() == [0.0, 0.0, 0.0]
 
 

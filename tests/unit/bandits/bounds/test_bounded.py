@@ -120,8 +120,8 @@ def test_what_a_ceiling_cuts_goes_to_the_others_in_proportion():
 
 
 def test_the_first_arm_wins_a_tie_for_a_slot():
-    assert to_slots([1 / 3] * 3, [0] * 3, [SLOTS] * 3) == (3334, 3333, 3333)
-    assert to_slots([0.00005, 0.99995], [0, 0], [SLOTS, SLOTS]) == (1, 9999)
+    assert to_slots([1 / 3] * 3, [SLOTS] * 3) == (3334, 3333, 3333)
+    assert to_slots([0.00005, 0.99995], [SLOTS, SLOTS]) == (1, 9999)
     assert to_shares((3334, 3333, 3333)) == (0.3334, 0.3333, 0.3333)
 
 
