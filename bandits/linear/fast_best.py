@@ -71,7 +71,8 @@ def _shares(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
 
 def _edges(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
     """Return the ends of the intervals, ascending."""
-    edges, spans = [low], []
+    edges = [low]
+    spans: list[tuple[float, float]] = []
     for spread, mean, _ in rivals:
         reach, half = _END * spread, _HALF * spread
         begin, end = mean - reach, mean + reach

@@ -55,7 +55,8 @@ def _table() -> Floats:
         before = density
         beyond = 0.5 - (area + h**2 / 12 * z * density + h**4 / 720 * (3 * z - z**3) * density)
         upper.append((1 - beyond, h * density, -z * density * h**2 / 2))
-        lower.append((max(beyond, 0.0), h * density, z * density * h**2 / 2))
+        # Half a step's area is less than what is beyond, and with it `below` cannot be negative.
+        lower.append((max(beyond, h * density / 2), h * density, z * density * h**2 / 2))
     return np.array([*reversed(lower[1:]), *upper]).T.copy()
 
 
