@@ -4,8 +4,8 @@
 
 `w` is the weight of a bucket: 1, or less for an older one (discount), or 0 outside a window. `level` is the level of
 reward in the bucket that all arms share. If it moves, as between day and night, and the weights of the arms move, too,
-then arms that got their decisions at good times look good. Subtracting the level removes that. It costs the decisions
-from which the level is estimated; 0 subtracts nothing.
+then arms that got their decisions at good times look good. Subtracting the level removes that; `levels.py` finds it
+from the sums. A level of 0 subtracts nothing.
 
 The ridge penalty counts as `ridge` decisions, for each feature, whose reward was the level. So an arm without decisions
 scores 0, with the spread sqrt(x'x / ridge).
@@ -44,25 +44,30 @@ def solve(buckets: Sequence[Bucket], size: int, ridge: float = 1.0) -> LinearMod
     """
     if not ridge > 0:
         raise BanditError(f"Choose a ridge penalty above 0; it is {ridge:g}.")
-    root = inverse_factor(_gram(buckets, size) + ridge * np.identity(size))
-    along = _ordered_sum((root[:, place] * number for place, number in enumerate(_right_side(buckets, size))), size)
-    theta = _ordered_sum((row * number for row, number in zip(root, along, strict=True)), size)
+    root = inverse_factor(gram(buckets, size) + ridge * np.identity(size))
+    theta = solution(root, _right_side(buckets, size))
     return quantised(theta.tolist(), [row[: place + 1] for place, row in enumerate(root.tolist())])
 
 
-def _gram(buckets: Iterable[Bucket], size: int) -> Floats:
+def solution(root: Floats, right: Floats) -> Floats:
+    """Return A^-1 b = W'(W b), where W is the inverse factor of A."""
+    along = ordered_sum((column * number for column, number in zip(root.T, right, strict=True)), len(right))
+    return ordered_sum((row * number for row, number in zip(root, along, strict=True)), len(right))
+
+
+def gram(buckets: Iterable[Bucket], size: int) -> Floats:
     """Return the sum of w x x'. Shape: (size, size)."""
-    upper = _ordered_sum((bucket.weight * _floats(bucket.sums.products) for bucket in buckets), size * (size + 1) // 2)
-    gram = np.zeros((size, size))
+    upper = ordered_sum((bucket.weight * _floats(bucket.sums.products) for bucket in buckets), size * (size + 1) // 2)
+    whole: Floats = np.zeros((size, size))
     places = np.triu_indices(size)
-    gram[places] = upper / SCALE**2
-    gram.T[places] = gram[places]
-    return gram
+    whole[places] = upper / SCALE**2
+    whole.T[places] = whole[places]
+    return whole
 
 
 def _right_side(buckets: Iterable[Bucket], size: int) -> Floats:
     """Return b. The first row of x x' is SCALE times x, since the first feature is the intercept."""
-    return _ordered_sum(
+    return ordered_sum(
         (
             bucket.weight
             * (
@@ -75,7 +80,7 @@ def _right_side(buckets: Iterable[Bucket], size: int) -> Floats:
     )
 
 
-def _ordered_sum(parts: Iterable[Floats], size: int) -> Floats:
+def ordered_sum(parts: Iterable[Floats], size: int) -> Floats:
     """Return the sum of vectors, from the first to the last."""
     total: Floats = np.zeros(size)
     for part in parts:

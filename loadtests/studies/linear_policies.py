@@ -57,7 +57,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Measure losses and times."""
-    losses = []
+    losses: list[dict[str, Any]] = []
     for name in only or DATA_SETS:
         data = load(name)
         for policy in POLICIES:

@@ -18,7 +18,7 @@ SUBJECTS = CASES["subjects"]
 
 
 def score(arm: dict[str, Any], values: dict[str, Any]) -> float:
-    """Return the score of an arm by our means: columns of a context, coefficients of its features, a model of integers."""
+    """Return the score of an arm as we compute it: a context, the coefficients of its features, integers."""
     columns: list[Number | Category] = []
     theta, row = [arm["intercept"]], []
     for name, (slope, missing) in arm["numbers"].items():

@@ -73,7 +73,9 @@ def test_arms_that_are_far_apart_or_known_exactly(means, spreads, wanted):
     assert fast_best(means, spreads) == wanted
 
 
-def test_a_spread_of_nearly_nothing_beside_a_wide_one():
+def test_spreads_of_nearly_nothing_beside_a_wide_one():
+    means, spreads = [0.0, 2e-5, 0.0], [1e-5, 1e-5, 1.0]
+    assert fast_best(means, spreads) == pytest.approx(exact(means, spreads), abs=1e-6)
     assert fast_best([0.0, 0.0, -1.0], [1e-9, 1.0, 0.0]) == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
 
 
