@@ -15,11 +15,12 @@ once per version. Sums run in a fixed order, and of the arithmetic see `normal_t
 machine.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from bandits.linear.normal_table import STEPS, Floats, distribution
+from bandits.linear.normal_table import STEPS, distribution
 
 _END = 5.2
 _HALF = 2.6
@@ -51,7 +52,7 @@ def fast_best(means: Sequence[float], spreads: Sequence[float]) -> tuple[float, 
     shares = [0.0] * len(means)
     for (_, _, arm), share in zip(rivals, _shares(rivals, low), strict=True):
         shares[arm] = share
-    total = sum(shares)
+    total = math.fsum(shares)
     return tuple([share / total for share in shares])
 
 
@@ -62,11 +63,12 @@ def _shares(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
     lengths = edges[1:, None] - begins
     points = (begins + lengths * _PLACES).reshape(-1)
     sides = np.array([(STEPS / spread, mean) for spread, mean, _ in rivals])
-    scales = sides[:, :1]
-    below, density = distribution((points - sides[:, 1:]) * scales)
-    terms = _times_others(density, below) * ((lengths * _SHARES).reshape(-1) * scales)
-    areas: list[float] = np.add.accumulate(terms, axis=1)[:, -1].tolist()  # it adds from the first to the last
-    return areas
+    below, density = distribution((points - sides[:, 1:]) * sides[:, :1])
+    # All points are above each rival's low end, so `below` is at least 1e-7 and may divide.
+    all_below = np.multiply.accumulate(below, axis=0)[-1]
+    density *= all_below * (lengths * _SHARES).reshape(-1) / below
+    areas = np.add.accumulate(density, axis=1)[:, -1].tolist()  # accumulate goes from the first to the last
+    return [area / spread for area, (spread, _, _) in zip(areas, rivals, strict=True)]
 
 
 def _edges(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
@@ -85,10 +87,3 @@ def _edges(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
                     edges.append(edge)
         spans.append((begin, end))
     return sorted(edges)
-
-
-def _times_others(density: Floats, below: Floats) -> Floats:
-    """Return each arm's density times the product of the other arms' distributions, without a division."""
-    density[1:] *= np.multiply.accumulate(below[:-1], axis=0)
-    density[:-1] *= np.multiply.accumulate(below[:0:-1], axis=0)[::-1]
-    return density

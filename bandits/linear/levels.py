@@ -2,10 +2,10 @@
 
     reward of a decision of arm a in bucket b = level_b + theta_a'x + noise
 
-This is least squares with a level for each bucket and a ridge penalty on theta, solved in turns: the levels are the mean
-rests of the buckets for given thetas, and each theta is the ridge solution for given levels. A turn shrinks the error
-of the contrasts between arms by the share of an arm's traffic that is explained by the bucket, which is small while
-weights move slowly. `TURNS` is fixed, so that the result is the same wherever it is computed.
+This is least squares with a level for each bucket and a ridge penalty on theta, solved in turns: the levels are the
+mean rests of the buckets for given thetas, and each theta is the ridge solution for given levels. A turn shrinks the
+error of the contrasts between arms by the share of an arm's traffic that is explained by the bucket, which is small
+while weights move slowly. `TURNS` is fixed, so that the result is the same wherever it is computed.
 
 Assumes: what moves the level moves it for all arms and all contexts alike. A column such as the hour covers the rest.
 
