@@ -5,8 +5,7 @@ numpy does not call BLAS for integers, and their sum is the same in any order. W
 operations: integers to floats, squares, their sum from the first to the last, a square root, a power of two.
 
 Measured with 16 features and 4 arms, in one interleaved run: 64-bit integers 1, floats by BLAS 0.8 (but its sums differ
-between processors), plain Python floats in a fixed order 10, Python integers 15. `loadtests/studies/linear_policies.py`
-measures it again.
+between processors), Python integers 17. `python -m loadtests.studies.linear_policies` measures it again.
 """
 
 import math
