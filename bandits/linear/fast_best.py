@@ -1,0 +1,89 @@
+"""P(best) of a few independent normals, fast enough for each request: within 1e-6, in tens of microseconds.
+
+    P(k is best) = integral of f_k(x) times the product over i != k of F_i(x)
+
+The rule is piecewise Gauss-Legendre with 8 nodes. An arm's span is its mean plus and minus 5.2 spreads; 1e-7 lies
+beyond each end.
+
+- An arm whose span ends before another one's begins is never best.
+- All other arms share one grid, from the highest beginning to the highest end.
+- The narrowest arm divides its own span by its breakpoints. A wider arm adds its breakpoints outside the spans of
+  narrower ones, since within them the grid is already finer than the wider arm needs.
+
+So four arms of equal spread need about 60 nodes. `bandits/best` is the exact rule, for posteriors that are looked at
+once per version. Sums run in a fixed order, and of the arithmetic see `normal_table.py`: results are the same on every
+machine.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bandits.linear.normal_table import STEPS, distribution
+
+_END = 5.2
+_HALF = 2.6
+_LEAST_SPREAD = 1e-6
+"""A spread below this share of the widest counts as that: no probability changes by more than 1e-6."""
+
+# The positive nodes and their weights on [-1, 1] (Abramowitz and Stegun, table 25.4).
+_NODES = (0.1834346424956498, 0.525532409916329, 0.7966664774136267, 0.9602898564975363)
+_WEIGHTS = (0.362683783378362, 0.31370664587788727, 0.22238103445337448, 0.10122853629037626)
+_PLACES = np.array([(1 - node) / 2 for node in reversed(_NODES)] + [(1 + node) / 2 for node in _NODES])
+_SHARES = np.array([weight / 2 for weight in (*reversed(_WEIGHTS), *_WEIGHTS)])
+
+
+def fast_best(means: Sequence[float], spreads: Sequence[float]) -> tuple[float, ...]:
+    """Return the probability that each of several independent normals is the greatest. They sum to 1 within 1e-15.
+
+    Means and spreads (standard deviations) must be finite. If all spreads are 0, the first of the greatest means is
+    best.
+    """
+    least = max(spreads) * _LEAST_SPREAD
+    arms = sorted(
+        (max(spread, least), mean, arm) for arm, (mean, spread) in enumerate(zip(means, spreads, strict=True))
+    )
+    low = max([mean - _END * spread for spread, mean, _ in arms])
+    rivals = [each for each in arms if each[1] + _END * each[0] > low]
+    if len(rivals) < 2 or not least:
+        best = rivals[0][2] if rivals else means.index(max(means))
+        return tuple([float(arm == best) for arm in range(len(means))])
+    shares = [0.0] * len(means)
+    for (_, _, arm), share in zip(rivals, _shares(rivals, low), strict=True):
+        shares[arm] = share
+    total = math.fsum(shares)
+    return tuple([share / total for share in shares])
+
+
+def _shares(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
+    """Return the integral for each of the arms, given by spread and mean, the narrowest first."""
+    edges = np.array(_edges(rivals, low))
+    begins = edges[:-1, None]
+    lengths = edges[1:, None] - begins
+    points = (begins + lengths * _PLACES).reshape(-1)
+    sides = np.array([(STEPS / spread, mean) for spread, mean, _ in rivals])
+    below, density = distribution((points - sides[:, 1:]) * sides[:, :1])
+    # All points are above each rival's low end, so `below` is at least 1e-7 and may divide.
+    all_below = np.multiply.accumulate(below, axis=0)[-1]
+    density *= all_below * (lengths * _SHARES).reshape(-1) / below
+    areas = np.add.accumulate(density, axis=1)[:, -1].tolist()  # accumulate goes from the first to the last
+    return [area / spread for area, (spread, _, _) in zip(areas, rivals, strict=True)]
+
+
+def _edges(rivals: list[tuple[float, float, int]], low: float) -> list[float]:
+    """Return the ends of the intervals, ascending."""
+    edges = [low]
+    spans: list[tuple[float, float]] = []
+    for spread, mean, _ in rivals:
+        reach, half = _END * spread, _HALF * spread
+        begin, end = mean - reach, mean + reach
+        for edge in (begin, mean - half, mean, mean + half, end):
+            if edge > low:
+                for first, last in spans:
+                    if first <= edge <= last:
+                        break
+                else:
+                    edges.append(edge)
+        spans.append((begin, end))
+    return sorted(edges)
