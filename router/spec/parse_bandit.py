@@ -123,6 +123,10 @@ def _parse(
     if len(arms) < 2:
         raise Rejected(f"{what} needs at least two arms; this route has one.")
     policy, parameters = _parse_policy(raw.get("policy"), f"{what}.policy")
+    if raw.get("stop") is not None and raw.get("discount") is not None:
+        raise Rejected(
+            f"{what} has stop and discount; evidence that is forgotten proves no arm the best. Leave one out."
+        )
     return BanditSpec(
         policy=policy,
         reward=_parse_reward(raw.get("reward"), f"{what}.reward", metrics),

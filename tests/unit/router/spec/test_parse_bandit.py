@@ -20,6 +20,10 @@ def route(**bandit: object) -> dict:
     return ROUTE | {"bandit": {"policy": "thompson", "reward": "click", **bandit}}
 
 
+def test_a_discount_is_a_half_life():
+    assert parse_spec(route(discount="6h")).bandit.half_life_s == 21_600.0
+
+
 def test_a_bandit_has_defaults_and_equal_first_weights():
     spec = parse_spec(route())
     assert spec.bandit == BanditSpec("thompson", "click", {"a": 3334, "b": 3333, "c": 3333})
@@ -32,7 +36,6 @@ def test_everything_that_a_bandit_says_is_read():
             policy={"softmax": {"temperature": 0.1}},
             floor="2%",
             burn_in=500,
-            discount="6h",
             max_change="10%",
             evaluate="5%",
             stop={"within": "1%", "error": "2%", "then": "promote"},
@@ -46,7 +49,6 @@ def test_everything_that_a_bandit_says_is_read():
         parameters={"temperature": 0.1},
         floor=200,
         burn_in=500,
-        half_life_s=21_600.0,
         largest_change=1_000,
         evaluation=500,
         stop=StopRule(Fraction(1, 100), Fraction(1, 50), approve=False),
@@ -91,6 +93,7 @@ def test_a_policy_may_observe_a_split():
         ({"max_change": "0.001%"}, "the least weight is 0.01%"),
         ({"stop": {"within": "0%"}}, "must be above 0%"),
         ({"stop": {"within": "1%", "then": "shout"}}, "must be ask or promote"),
+        ({"stop": {"within": "1%"}, "discount": "6h"}, "has stop and discount"),
         ({"from": {"d": "100%"}}, "names 'd', which is not among the arms"),
         ({"from": {"a": "50%"}}, "sum to 50%"),
         ({"greedy": True}, "greedy"),
