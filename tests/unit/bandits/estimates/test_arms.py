@@ -5,6 +5,7 @@ import pytest
 
 from bandits.errors import BanditError
 from bandits.estimates import effects, pooled
+from bandits.estimates.comparisons import explained, laplacian
 from bandits.estimates.effects_state import EffectsState
 from bandits.sums import Period
 from tests.unit.bandits.estimates.support import of_groups
@@ -37,6 +38,18 @@ def test_an_arm_that_is_removed_changes_nothing_between_the_others(periods):
     assert after.decisions == (before.decisions[2], before.decisions[0])
     assert after.means[0] - after.means[1] == pytest.approx(before.means[2] - before.means[0], abs=1e-5)
     assert _variance(after, 0, 1) == pytest.approx(_variance(before, 2, 0), rel=0.1)
+
+
+def test_the_residuals_of_an_arm_that_is_removed_stay_and_its_effect_takes_a_degree_of_freedom(periods):
+    before = effects_of(periods)
+    after = before.with_arms(["a", "c"])
+    assert after.spare == before.spare - 1
+    assert _residual(after) == pytest.approx(_residual(before), rel=1e-9)
+
+
+def _residual(state: EffectsState) -> float:
+    fitted = np.linalg.pinv(np.array(laplacian(state.comparisons))) @ np.array(state.comparisons.excess)
+    return state.squares - explained(state.comparisons, fitted.tolist())
 
 
 def _variance(known, one, other):

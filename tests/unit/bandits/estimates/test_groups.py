@@ -110,6 +110,12 @@ def test_decisions_without_a_unit_are_units_of_their_own():
     )
 
 
+def test_half_of_the_decisions_may_have_no_unit():
+    """The jackknife sees half of the variance: that of the decisions with a unit."""
+    with_and_without = clustered(1.0, 0.5, [10.0] * GROUPS, 1280.0, 1.0)
+    assert with_and_without == pytest.approx(0.5 + 0.5 * 1.42 * 63 / 61)
+
+
 def test_a_discount_keeps_the_variance_between_groups_on_the_footing_of_decisions():
     """Independent decisions: after many half-lives, both variances are those of the decisions that are left."""
     rng = np.random.default_rng(8)
