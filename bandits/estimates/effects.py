@@ -12,7 +12,7 @@ Weakness: if arms drift apart, the estimate is a mean of past differences. A dis
 with most decisions weigh most. A period in which one arm has all the decisions says nothing.
 
 Price: none where nothing drifts (docs/performance.md). With units, a state has 64 K (K + 3) / 2 numbers for K arms and
-a few more: 17 KB of JSON for four arms. Estimating takes about K**3 operations, with units 64 times as many.
+a few more: 19 KB of JSON for four arms. Estimating takes about K**3 operations, with units 64 times as many.
 
 The variance of an arm is the largest of the shared one, its own (`noise`), and that between groups of units (`groups`)
 if the route has units. It is never less than that of independent decisions: groups without any reward would
