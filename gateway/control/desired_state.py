@@ -51,10 +51,13 @@ class DesiredState:
             StoreUnavailable: the store does not answer.
         """
         has_documents = self._look_for_documents()
-        return (not self.trouble and self._look_for_policies()) or has_documents
+        has_policies = not self.trouble and self._look_for_policies()
+        return has_documents or has_policies
 
     def _look_for_policies(self) -> bool:
-        """Read what bandits have learned. Return True if something is new."""
+        """Read what bandits have learned, if there are any. Return True if something is new."""
+        if all(entry.document.learning is None for entry in self.known.entries.values()):
+            return False
         known = self._policies
         read = self._store.policies(known.revision)
         if read.revision < known.revision:  # the store has lost them

@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.document.learned import LearnedPolicy
 from store.errors import StoreUnavailable
 from store.interface import Store
 from tests.support.documents import api_key, declared, entry, report, sum_key, write, written
@@ -15,6 +16,8 @@ VERBS = {
     "history": lambda store: store.history("fraud", 5),
     "version": lambda store: store.version("fraud", 1),
     "changes": lambda store: store.changes(0, 5),
+    "policies": lambda store: store.policies(0),
+    "learn": lambda store: store.learn(LearnedPolicy("fraud", 1, 1, 1, {"a": ((0, 10_000),)}, 0), 0),
     "audited": lambda store: store.audited(),
     "advance_audited": lambda store: store.advance_audited(0, 1),
     "compare_and_set": lambda store: write(store, declared("another")),

@@ -57,6 +57,7 @@ def test_one_instance_is_one_row(make_context, make_record):
         "label_flips": None,
         "mean_difference": None,
         "values_omitted": False,
+        "policy_number": None,
         "features_cat": {},
     }
 
