@@ -23,7 +23,7 @@ from inference_log.writer import LogWriter
 from registry_sync.errors import RegistryError
 from router.document.commands import Command, Promote
 from router.document.document import Candidate, Document
-from router.document.learned import LearnedPolicy, policy_to_dict
+from router.document.learned import LearnedPolicy, policy_to_dict, with_learned
 from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.draw.slots import counts
@@ -83,13 +83,14 @@ class Learner:
         self._trouble = trouble
 
     def _learn(self, learning: Learning, serving: Mapping[str, Candidate], now_s: float) -> None:
-        document, bandit = learning.document, learning.bandit
-        route = document.spec.route
-        known = self._store.policies(0).of.get(route)
+        document = learning.document
+        known = self._store.policies(0).of.get(document.spec.route)
         if known is not None and known.declared_us != document.declared_us:
             known = None
-        read = self._read(learning)
-        policy = next_policy(learning, known, read, bounds_of(document, bandit, serving), now_s=now_s)
+        document = with_learned(document, known)  # another machine may have learned since the view was refreshed
+        bounds = bounds_of(document, learning.bandit, serving)
+        current, read = learning._replace(document=document), self._read(learning)
+        policy = next_policy(current, known, read, bounds, now_s=now_s)
         if policy is None or not self._archive(policy):
             return
         if not self._store.learn(policy, 0 if known is None else known.number):

@@ -57,7 +57,8 @@ def next_policy(
 ) -> LearnedPolicy | None:
     """Return the policy after `known`, which is the newest of the route's life. None if nothing is to be learned now.
 
-    `read` has the sums of rewards by time bucket, also those of the groups of units if the route has a unit.
+    The weights in the document are those of `known`, if it is in force. `read` has the sums of rewards by time bucket,
+    also those of the groups of units if the route has a unit.
 
     Raises:
         BanditError: the policy or its parameters do not exist, or `known` cannot be read.
@@ -68,23 +69,25 @@ def next_policy(
     periods = matured_periods(metric, read.recent, state.arms, after_s=base.newest_s, now_s=now_s, by_unit=by_unit)
     arrived = arrival(metric, read.recent, now_s)
     heard = [period for period in periods if arrived.is_heard(period.begins_s)]
-    if arrived.silent:
+    if arrived.silent or not heard:
         return None  # nothing is learned while rewards do not come
-    if not heard:
-        return None
+    until_s = heard[-1].begins_s
+    if known is not None and known.since_version == state.since_version and until_s == known.content["newest_s"]:
+        return None  # it was learned from them
     newest = base
     for period in heard:
         newest = fold(newest, period, bandit.half_life_s)
     seen = estimates(newest)
     before = [document.weights[arm] for arm in arms]
     slots = next_slots(choose_policy(bandit.policy, bandit.parameters), seen, bounds, before)
-    base = _advanced(base, heard, newest.newest_s or 0, metric, bandit)
+    base = _advanced(base, heard, until_s, metric, bandit)
     content = {
         "policy": bandit.policy,
         "parameters": dict(bandit.parameters),
         "estimates": [list(seen.decisions), list(seen.means), [list(row) for row in seen.covariance]],
         "bounds": [list(bounds.floors), list(bounds.ceilings), bounds.largest_change, bounds.burn_in],
         "before": before,
+        "newest_s": until_s,
         "base": to_json(base),
     }
     return LearnedPolicy(
@@ -128,11 +131,10 @@ def _base_of(known: LearnedPolicy | None, arms: tuple[str, ...], groups: int, st
 
 
 def _advanced(
-    base: EffectsState, heard: list[Period], newest_s: int, metric: MetricSpec, bandit: BanditSpec
+    base: EffectsState, heard: list[Period], until_s: int, metric: MetricSpec, bandit: BanditSpec
 ) -> EffectsState:
-    """Return the base with the periods that are old enough."""
-    until_s = newest_s - BASE_BUCKETS * length_s(metric)
+    """Return the base with the periods that are old enough, if the newest one begins at `until_s`."""
     for period in heard:
-        if period.begins_s <= until_s:
+        if period.begins_s <= until_s - BASE_BUCKETS * length_s(metric):
             base = fold(base, period, bandit.half_life_s)
     return base

@@ -129,7 +129,7 @@ def test_of_two_machines_one_learns(machine, tmp_path):
     other.desired.look()
     machine.tick(MATURED_S)
     other.learner.tick(MATURED_S)  # it has read the documents before the first one learned
-    assert (machine.learner.learned, other.learner.learned) in [(1, 0), (1, 1)]
+    assert (machine.learner.learned, other.learner.learned) == (1, 0)
     other.desired.look()
     machine.desired.look()
     assert other.documents == machine.documents

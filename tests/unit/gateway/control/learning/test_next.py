@@ -189,3 +189,11 @@ def test_another_life_of_the_route_knows_nothing_of_the_first():
     document, known = learned(World({"a": 0.1, "b": 0.1, "c": 0.3}), declared(), 8)
     again = replace(declared(), declared_us=document.declared_us + 1)
     assert with_learned(again, known) == again
+
+
+def test_what_was_learned_once_is_not_learned_again_unless_a_command_came_between():
+    world = World({"a": 0.1, "b": 0.1, "c": 0.3})
+    document, known = learned(world, declared(), 3)
+    assert world.next(document, known) is None
+    shifted = apply(apply(document, Shift({"a": parse_share("60%", "a")}, 1.0)), Resume(2.0))
+    assert world.next(shifted, known) is not None
