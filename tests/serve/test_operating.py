@@ -21,7 +21,7 @@ def test_fifty_weight_changes_under_load_fail_nothing_and_take_effect_once_statu
     wrong: list[Answered] = []
 
     def is_in_force() -> bool:
-        return gateway.client.route("cancer")["converged"]
+        return next(each["converged"] for each in gateway.client.status()["routes"] if each["route"] == "cancer")
 
     with Load(gateway.port, body) as load:
         load.wait_for(200)

@@ -16,7 +16,7 @@ from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import segments
 from inference_log.writer import LogWriter
 
-PARTS = ("view", "counter", "rollouts", "retain", "audit", "publish")
+PARTS = ("view", "counter", "rollouts", "retain", "learner", "audit", "publish")
 
 
 class Bench:
@@ -34,6 +34,7 @@ class Bench:
             view=SimpleNamespace(refresh=self._part("view")),
             counter=SimpleNamespace(tick=self._part("counter")),
             rollouts=SimpleNamespace(tick=self._part("rollouts")),
+            learner=SimpleNamespace(tick=self._part("learner")),
             audit=SimpleNamespace(tick=self._part("audit")),
             retain=self._part("retain"),
             publish=self._part("publish"),
