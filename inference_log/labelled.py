@@ -8,9 +8,10 @@ The view reads `every_reward`, in which one reward may be several rows: of two t
 counts, and only all of them together have it.
 """
 
-from router.rewards.buckets import SETTLING_S
+from router.rewards.buckets import LEAST_SETTLING_S, LONGEST_SETTLING_S
 from router.rewards.events import MAX_EVENTS
 
+_SETTLING_S = f"greatest(least(m.window_s, {LONGEST_SETTLING_S}), {LEAST_SETTLING_S})"
 _HELD = """list_sort(
             list({{'us': abs({known}.us), 'event': event_id, 'value': {known}.value, 'label': {known}.label}})
             FILTER ({known}.rank < 2)  -- 2: retracted
@@ -74,7 +75,7 @@ SELECT
     {_VALUE.format(suffix="")} AS value,
     CASE WHEN m.is_label THEN {_LABEL.format(label="k.held[-1]")} END AS label,
     k.held IS NULL AS is_default,
-    epoch_us(now()) >= i.event_ts_us - round(1000 * i.latency_ms) + 1e6 * (m.window_s + {SETTLING_S}) AS matured,
+    epoch_us(now()) >= i.event_ts_us - round(1000 * i.latency_ms) + 1e6 * (m.window_s + {_SETTLING_S}) AS matured,
     CASE WHEN k.has_late THEN {_VALUE.format(suffix="_late")} END AS late_value,
     CASE WHEN k.has_late AND m.is_label THEN {_LABEL.format(label="k.held_late[-1]")} END AS late_label
 FROM inferences i

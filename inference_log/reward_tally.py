@@ -15,7 +15,7 @@ import msgspec
 from inference_log.record import Reward, RewardContext
 from router.evidence.sums import SumKey, late
 from router.rewards import events
-from router.rewards.buckets import SETTLING_S, bucket_s, length_s
+from router.rewards.buckets import bucket_s, length_s, settling_s
 from router.rewards.events import MAX_EVENTS, Operation, Report
 from router.rewards.outcomes import DecisionKey, OutcomeChange
 from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, add_to, difference
@@ -71,7 +71,7 @@ def weigh(
             _add(added, context, reward, known, {**known, reward.metric: after})
             known[reward.metric] = after
             longest_s = max(metric.window_s for metric in context.metrics)
-            kept_until_s[key] = int(reward.decided_us // 1_000_000 + longest_s + SETTLING_S) + 1
+            kept_until_s[key] = int(reward.decided_us // 1_000_000 + longest_s + settling_s(longest_s)) + 1
     changes = [
         OutcomeChange(key, outcomes.get(key, b""), _encode(held[key]), until_s) for key, until_s in kept_until_s.items()
     ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from router.document.document import Document
 from router.evidence.reward_counts import ReadSums, RewardCounts, reward_counts
-from router.rewards.buckets import BUCKETS_KEPT, SETTLING_S, length_s
+from router.rewards.buckets import BUCKETS_KEPT, length_s, settling_s
 from router.spec.spec import RouteSpec
 from store.interface import Store
 
@@ -122,4 +122,4 @@ def _has_older_changes(in_part: _Read, whole: _Read, before_s: float) -> bool:
 
 def _changes_for_s(spec: RouteSpec) -> float:
     """Return how long after the start of a time bucket its sums may change."""
-    return max(length_s(each) + each.window_s for each in spec.metrics) + SETTLING_S + REWARDS_FRESH_S
+    return max(length_s(each) + each.window_s + settling_s(each.window_s) for each in spec.metrics) + REWARDS_FRESH_S

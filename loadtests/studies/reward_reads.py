@@ -13,7 +13,7 @@ import typer
 
 from loadtests.figures import print_figures
 from router.evidence.sums import GROUPS
-from router.rewards.buckets import BUCKETS_KEPT, SETTLING_S
+from router.rewards.buckets import BUCKETS_KEPT, settling_s
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum
 from store.open import open_store
 from store.rewarded import Rewarded
@@ -38,7 +38,7 @@ def main(
             for group in (NO_GROUP, *range(GROUPS))
         }
         opened.count("study", number, number + 1, {}, Rewarded({"learns": added}))
-    since_s = int(newest_s - _EVERY_S - _LENGTH_S - _WINDOW_S - SETTLING_S - _FRESH_S)
+    since_s = int(newest_s - _EVERY_S - _LENGTH_S - _WINDOW_S - settling_s(_WINDOW_S) - _FRESH_S)
     figures = {}
     for by_group in (False, True):
         for name, from_s in (("all", 0), ("what may have changed", since_s)):

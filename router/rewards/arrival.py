@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from router.rewards.buckets import SETTLING_S, has_matured, length_s
+from router.rewards.buckets import has_matured, length_s, settling_s
 from router.rewards.quiet import quiet_since
 from router.rewards.silence import Cohort, Silence, silences
 from router.rewards.sums import NO_GROUP, RewardSums
@@ -52,7 +52,7 @@ def arrival(metric: MetricSpec, recent: RewardSums, now_s: float) -> Arrival:
         {arm: [each for each in of_arm if has_matured(each.begins_s, metric, now_s)] for arm, of_arm in cohorts.items()}
     )
     silent = [arm for arm, of_arm in found.items() if of_arm and of_arm[-1].ends_s is None]
-    quiet = quiet_since(cohorts, now_s - length_s(metric) - metric.window_s - SETTLING_S, silent)
+    quiet = quiet_since(cohorts, now_s - length_s(metric) - metric.window_s - settling_s(metric.window_s), silent)
     return Arrival(metric, found, {arm: since_s - metric.window_s for arm, since_s in quiet.items()})
 
 

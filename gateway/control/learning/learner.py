@@ -29,7 +29,7 @@ from router.draw.assignment import BUCKETS
 from router.draw.slots import counts
 from router.errors import RouterError
 from router.evidence.reward_counts import ReadSums
-from router.rewards.buckets import SETTLING_S, length_s
+from router.rewards.buckets import length_s, settling_s
 from router.rewards.sums import RewardKey, RewardSum
 from runtimes.errors import ModelRefused
 from store.errors import Conflict, StoreError
@@ -138,4 +138,4 @@ class Learner:
 def _newest_bucket_s(learning: Learning, now_s: float) -> int:
     """Return the start of the newest time bucket whose decisions have matured."""
     length = length_s(learning.metric)
-    return math.floor((now_s - learning.metric.window_s - SETTLING_S) / length - 1) * length
+    return math.floor((now_s - learning.metric.window_s - settling_s(learning.metric.window_s)) / length - 1) * length

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference_log.record import Reward, RewardContext
 from inference_log.reward_tally import Result, Weighed, decision_keys, weigh
-from router.rewards.buckets import SETTLING_S
+from router.rewards.buckets import settling_s
 from router.rewards.events import MAX_EVENTS, Operation
 from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import RewardKey, RewardSum, combine
@@ -179,7 +179,7 @@ def test_decisions_are_told_apart_by_the_life_of_their_route():
 
 def test_outcomes_are_kept_until_the_longest_window_of_the_route_is_over():
     [change] = weigh(CONTEXTS, [reward()], {}).changes
-    assert change.kept_until_s == DECIDED_US // 1_000_000 + 3600 + SETTLING_S + 1
+    assert change.kept_until_s == DECIDED_US // 1_000_000 + 3600 + settling_s(3600) + 1
 
 
 def test_what_became_of_each_report_of_an_event():

@@ -4,7 +4,7 @@ import numpy as np
 
 from gateway.control.reward_reader import REWARDS_EVERY_S
 from router.evidence.verdict import VerdictState
-from router.rewards.buckets import SETTLING_S
+from router.rewards.buckets import settling_s
 from router.rewards.sums import MILLION, RewardKey, RewardSum
 from store.rewarded import Rewarded
 from tests.unit.gateway.control.support_rollouts import SPLIT, T0
@@ -30,7 +30,7 @@ def add(site, rates: dict[str, float], cut: str = "", buckets: range = range(BUC
 
 
 def matured(site, buckets: int = BUCKETS) -> None:
-    site.now_s = T0 + buckets * LENGTH_S + WINDOW_S + SETTLING_S
+    site.now_s = T0 + buckets * LENGTH_S + WINDOW_S + settling_s(WINDOW_S)
     site.tick()
 
 

@@ -10,7 +10,7 @@ from router.evidence.reward_counts import DECISIONS, SHORTFALL, ReadSums, reward
 from router.evidence.strata import Counted
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.evidence.verdict import VerdictState
-from router.rewards.buckets import SETTLING_S
+from router.rewards.buckets import settling_s
 from router.rewards.sums import MILLION, RewardKey, RewardSum
 from router.spec.parse import parse_spec
 
@@ -58,7 +58,7 @@ def judged(sums: ReadSums, now_s: float) -> tuple[VerdictState, str]:
 
 
 def matured_s(buckets: int) -> float:
-    return T0_S + buckets * LENGTH_S + WINDOW_S + SETTLING_S
+    return T0_S + buckets * LENGTH_S + WINDOW_S + settling_s(WINDOW_S)
 
 
 def test_what_has_not_matured_is_not_counted():

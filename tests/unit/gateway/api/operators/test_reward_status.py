@@ -6,7 +6,7 @@ from gateway.api.operators.reward_status import reward_statuses
 from router.document.declare import first_document
 from router.evidence.reward_counts import ReadSums, reward_counts
 from router.evidence.sums import SumKey, late
-from router.rewards.buckets import SETTLING_S
+from router.rewards.buckets import settling_s
 from router.rewards.sums import MILLION, RewardKey, RewardSum
 from router.spec.parse import parse_spec
 
@@ -22,7 +22,7 @@ SPEC = parse_spec({
     },
 })  # fmt: skip
 DOCUMENT = first_document(SPEC, float(T0_S), {})
-MATURED_S = T0_S + 10 + 600 + SETTLING_S
+MATURED_S = T0_S + 10 + 600 + settling_s(600)
 
 
 def statuses(added: dict[RewardKey, RewardSum], now_s: float = MATURED_S) -> dict[tuple[str, str], object]:
