@@ -27,7 +27,7 @@ test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the 
 		echo; cat $(SERVE_LOG); exit $$failed
 
 clients: $(READY) ## The environments of foreign clients and servers, which tests need; pip mostly waits for the network
-	@$(BIN)/python -m tests.conformance.environments
+	@nice $(BIN)/python -m tests.conformance.environments
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
@@ -65,9 +65,9 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 $(READY): pyproject.toml requirements.lock
 	@command -v $(PYTHON) > /dev/null || { echo "Pointsman needs Python 3.11: install it, or name it with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11: name it with make PYTHON=..."; exit 1; }
-	@echo "· installing $$(wc -l < requirements.lock) pinned packages into .venv (about two minutes) …" >&2
+	@echo "· installing $$(wc -l < requirements.lock) pinned packages into .venv (about a minute) …" >&2
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --no-input --requirement requirements.lock 2> .venv/install.err \
+	@$(BIN)/pip install --no-input --no-compile --requirement requirements.lock 2> .venv/install.err \
 		| awk '/^Collecting|^Installing/ { printf "\r  %d collected  %-60.60s", ++n, $$2 > "/dev/stderr"; fflush("/dev/stderr") } END { print "" > "/dev/stderr" }' \
 		|| { tail -20 .venv/install.err >&2; exit 1; }
 	@$(BIN)/pip install --quiet --quiet --no-input --no-deps --editable .

@@ -45,7 +45,7 @@ def ensure(name: str) -> Path:
         if not complete.exists() or complete.read_text() != digest:
             sys.stderr.write(f"building the environment {folder} (once; minutes)\n")
             _run([sys.executable, "-m", "venv", "--clear", str(folder)])
-            _run([str(python), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)])
+            _run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--requirement", str(requirements)])
             complete.write_text(digest)
     return python
 

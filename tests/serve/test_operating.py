@@ -116,6 +116,7 @@ def test_a_bad_document_is_refused_with_a_sentence_and_changes_nothing(gateway, 
         f"{gateway.url}/api/routes/cancer",
         json={"split": {"stable": "100%"}, **spec},
         headers={"if-match": f'"{version}"'},
+        timeout=60,  # the version is loaded first
         trust_env=False,
     )
     assert answer.status_code == 400

@@ -117,8 +117,13 @@ def test_of_two_operators_at_once_one_gets_a_conflict(shared, route):
 
 
 def test_a_thousand_commands_at_once_are_all_made_one_after_the_other(shared, route):
+    def shift_to(percent):
+        while (response := shift(shared, route, percent))[0] == 409:
+            pass  # on a busy machine a command may lose to others for 5 s; it says so, and is made again
+        return response
+
     with ThreadPoolExecutor(32) as operators:
-        responses = list(operators.map(lambda number: shift(shared, route, number % 100), range(COMMANDS)))
+        responses = list(operators.map(lambda number: shift_to(number % 100), range(COMMANDS)))
     assert {status for status, _ in responses} == {200}
     first = history(shared, route, 1000)[0]["version"]
     versions = sorted(version for _, version in responses)

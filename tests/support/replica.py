@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ ROUTES: list[dict[str, Any]] = [
     },
 ]
 MAX_BODY_BYTES = 1_000_000
+_PATIENCE_FOR_ROUTES_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,15 @@ def settings_of(registry: Path, home: Path, **more: Any) -> Settings:
     return Settings(home=home, registry=str(registry), port=free_port(), **{**given, **more}).resolved()
 
 
+def _wait_for_routes(replica: Replica) -> None:
+    """Wait until the routes are served. A busy machine needs longer to try their versions than a replica waits."""
+    until_s = time.monotonic() + _PATIENCE_FOR_ROUTES_S
+    while {each["route"] for each in ROUTES} & replica._holder.current.problems.keys():
+        if time.monotonic() > until_s:
+            return
+        time.sleep(0.05)
+
+
 @contextmanager
 def serving(settings: Settings) -> Iterator[Gateway]:
     """Start a replica with the routes plain, half and byparameter; end it after the block."""
@@ -132,6 +143,7 @@ def serving(settings: Settings) -> Iterator[Gateway]:
     running = _Running(settings)
     try:
         with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S) as http:
+            _wait_for_routes(running.replica)
             yield Gateway(settings.home, settings.port, http, running.replica, running.loop)
     finally:
         running.stop()
