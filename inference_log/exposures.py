@@ -6,12 +6,16 @@ A decision counts when it is made, with the default of each metric, and its rewa
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
+from bandits.errors import BanditError
+from bandits.linear.packed import unpack_each
+from bandits.linear.sums import exposures, integers_of
 from inference_log.record import Context, Record
 from inference_log.tally import DRAWN
 from router.evidence.sums import group_of
 from router.rewards.buckets import bucket_s, length_s
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_to, exposure
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_integers, add_to, exposure
 from router.spec.metric import MetricSpec
 
 
@@ -40,6 +44,37 @@ def tally_exposures(
                 begun = exposure(metric, context.metrics, latency_us)
                 more = RewardSum(*(count * each for each in begun))
                 add_to(added[context.route], key, more)
+    return dict(added)
+
+
+def tally_contexts(
+    contexts: Mapping[int, Context], records: Iterable[Record]
+) -> dict[str, dict[RewardKey, tuple[int, ...]]]:
+    """Return the sums from which contextual bandits learn that the records of one segment begin, by route.
+
+    A vector that is damaged counts nowhere.
+
+    Raises:
+        KeyError: a record refers to a context that is not in `contexts`.
+    """
+    added: dict[str, dict[RewardKey, tuple[int, ...]]] = defaultdict(dict)
+    for number, decisions in _decisions(contexts, records).items():
+        context = contexts[number]
+        metric = next((each for each in context.metrics if each.name == context.maximised), None)
+        if metric is None:
+            continue
+        vectors: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        for record in decisions:
+            if record.vector:
+                latency_us = record.latency_us if metric.needs_latency else 0
+                begun = exposure(metric, context.metrics, latency_us).total
+                vectors[bucket_s(record.event_us - record.latency_us, metric), begun].append(record.vector)
+        for (start_s, begun), those in vectors.items():
+            key = RewardKey(
+                start_s, length_s(metric), context.policy_version, context.arm, context.model_version, metric.name
+            )
+            with suppress(BanditError):
+                add_integers(added[context.route], key, integers_of(exposures(unpack_each(those), begun)))
     return dict(added)
 
 

@@ -43,7 +43,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     are the thresholds above which requests count as slow. `against` is the arm with which a shadow is compared, and
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
     `metrics` are those of the route, of which its decisions may get rewards. `policy_number` is that of the learned
-    policy whose weights these are, or 0.
+    policy whose weights these are, or 0. `maximised` is the metric from which a contextual bandit learns, or empty.
     """
 
     number: int
@@ -68,6 +68,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     categories: tuple[str, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
     policy_number: int = 0
+    maximised: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +105,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     outputs, and a rejected request has neither. If a fallback answers values that the drawn arm refused, the values
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
     request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of
-    a request with a unit it is the marginal probability, not that given the unit's earlier requests.
+    a request with a unit it is the marginal probability, not that given the unit's earlier requests. `vector` is the
+    context that a bandit saw (`bandits.linear.packed`).
     """
 
     context: int
@@ -128,6 +130,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     comparison: Comparison | None = None
     blamed: tuple[str, str] | None = None
     kept: Kept | None = None
+    vector: bytes = b""
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -154,7 +157,7 @@ class RewardContext(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """The values that several rewards share: where the decision was made, and by which metrics it is judged.
 
     They are those of the document's version that was in force when the decision was made. `declared_us` names the life
-    of the route. `number` is unique within the segment, also among those of `Context`.
+    of the route. `number` is unique within the segment, also among those of `Context`. `maximised`: see there.
     """
 
     number: int
@@ -164,6 +167,7 @@ class RewardContext(msgspec.Struct, frozen=True, array_like=True, tag=4):
     arm: str
     model_version: str
     metrics: tuple[MetricSpec, ...]
+    maximised: str = ""
 
 
 class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -173,7 +177,7 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     None if the arm was not drawn; such a decision is in no sum. `group` is the group of the decision's unit, or -1.
     `event` is the id that the caller gave the event. `value` is a text if the metric is a label. A reward that
     `is_late` came after the window of its decision. `source` says how it came, such as `http` or the name of an
-    imported file.
+    imported file. `vector` is the context that a bandit saw.
     """
 
     context: int
@@ -191,6 +195,7 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     arrived_us: int
     is_late: bool
     source: str
+    vector: bytes = b""
 
 
 class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):

@@ -7,18 +7,22 @@ time any more. Live sums, and sums that are rebuilt from the log, both come from
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
+from bandits.errors import BanditError
+from bandits.linear.packed import unpack
+from bandits.linear.sums import changed, integers_of
 from inference_log.record import Reward, RewardContext
 from router.evidence.sums import SumKey, late
 from router.rewards import events
 from router.rewards.buckets import bucket_s, length_s, settling_s
 from router.rewards.events import MAX_EVENTS, Operation, Report
 from router.rewards.outcomes import DecisionKey, OutcomeChange
-from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, add_to, difference
+from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, add_integers, add_to, difference
 
 _Outcomes = dict[str, Mapping[str, Report]]
 
@@ -33,9 +37,13 @@ class Result(StrEnum):
 
 
 class Weighed(NamedTuple):
-    """What rewards add: sums by route, and changed outcomes. `results` has what became of each, in order."""
+    """What rewards add: sums by route, and changed outcomes. `results` has what became of each, in order.
+
+    `contexts` is what they add to the sums from which contextual bandits learn.
+    """
 
     added: dict[str, dict[RewardKey, RewardSum]]
+    contexts: dict[str, dict[RewardKey, tuple[int, ...]]]
     changes: list[OutcomeChange]
     results: list[tuple[Result, str]]
 
@@ -55,6 +63,7 @@ def weigh(
     """
     held = {key: _decode(content) for key, content in outcomes.items()}
     added: dict[str, dict[RewardKey, RewardSum]] = {}
+    with_contexts: dict[str, dict[RewardKey, tuple[int, ...]]] = {}
     kept_until_s: dict[DecisionKey, int] = {}
     results = []
     for reward in rewards:
@@ -68,14 +77,14 @@ def weigh(
         after, result = _report(before, reward)
         results.append(result)
         if after is not before:
-            _add(added, context, reward, known, {**known, reward.metric: after})
+            _add(added, with_contexts, context, reward, known, {**known, reward.metric: after})
             known[reward.metric] = after
             longest_s = max(metric.window_s for metric in context.metrics)
             kept_until_s[key] = int(reward.decided_us // 1_000_000 + longest_s + settling_s(longest_s)) + 1
     changes = [
         OutcomeChange(key, outcomes.get(key, b""), _encode(held[key]), until_s) for key, until_s in kept_until_s.items()
     ]
-    return Weighed(added, changes, results)
+    return Weighed(added, with_contexts, changes, results)
 
 
 def tally_late(contexts: Mapping[int, RewardContext], rewards: Iterable[Reward]) -> dict[str, dict[SumKey, int]]:
@@ -127,6 +136,7 @@ def _contradicts(known: Report, new: Report) -> bool:
 
 def _add(
     added: dict[str, dict[RewardKey, RewardSum]],
+    with_contexts: dict[str, dict[RewardKey, tuple[int, ...]]],
     context: RewardContext,
     reward: Reward,
     before: Outcomes,
@@ -147,6 +157,10 @@ def _add(
         )
         for each in (key,) if reward.group == NO_GROUP else (key, key._replace(group=reward.group)):
             add_to(of_route, each, more)
+        if reward.vector and name == context.maximised:
+            with suppress(BanditError):  # a vector that is damaged counts nowhere
+                change = integers_of(changed(unpack(reward.vector), more.total, more.squares))
+                add_integers(with_contexts.setdefault(context.route, {}), key, change)
 
 
 _encode_outcomes = msgspec.msgpack.Encoder().encode

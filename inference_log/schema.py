@@ -84,6 +84,8 @@ INFERENCES = Table(
             ("features_cat", pa.map_(pa.string(), pa.string())),
             # Of the table `policies`: the learned policy whose weights these are; null if none was learned.
             ("policy_number", pa.int64()),
+            # What a contextual bandit saw of the request: features in [0, 1], multiples of 1/8192; null without one.
+            ("context", pa.list_(pa.float64())),
         ]
     ),
 )

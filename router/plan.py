@@ -8,6 +8,8 @@ The cases are tried in this order:
 4. The request has a unit, whose bucket gives the arm.
 5. The request has no unit. The bucket of its decision id gives the arm.
 
+Where a bandit's weights depend on the request, the caller of this function brings the slots of each arm.
+
 Where a bandit is evaluated, a slice of the units (or of the requests) is drawn in the same way and not learned from.
 
 A pinned or forced plan has no propensity, because its arm was not drawn. It has no fallbacks, because the caller wants
@@ -16,10 +18,11 @@ trusted arm, also without a propensity. Layers and holdouts look at the unit or,
 draw does.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from router.draw.assignment import bucket
+from router.draw.assignment import BUCKETS, bucket
 from router.draw.layers import is_held_out, is_in_layer
 from router.errors import Quarantined, UnknownVersion
 from router.snapshot import Admission, Arm, Route
@@ -57,10 +60,12 @@ def plan(
     forced_arm: str | None = None,
     pinned_version: str | None = None,
     is_targeted: bool = True,
+    slots: Sequence[int] | None = None,
 ) -> Plan:
     """Return the plan of one request.
 
-    The draw is a function of the route's seed and the unit or, without a unit, the decision id.
+    The draw is a function of the route's seed and the unit or, without a unit, the decision id. `slots` are those of
+    each arm for this request, where they depend on it. They sum to 10,000.
 
     Raises:
         UnknownVersion: if no arm has the pinned version or alias, or the forced name.
@@ -76,11 +81,22 @@ def plan(
         if exclusion is not None:
             trusted = route.admission.trusted
             return Plan(trusted, route.fallbacks[trusted], exclusion, None)
-    primary = route.table[bucket(route.seed_state, key)]
+    drawn = bucket(route.seed_state, key)
+    primary = route.table[drawn] if slots is None else _owner(slots, drawn)
     reason = Reason.WEIGHTED if unit is None else Reason.STICKY
     if route.evaluation is not None and is_held_out(route.evaluation, key):
         reason = Reason.EVALUATED
-    return Plan(primary, route.fallbacks[primary], reason, route.arms[primary].propensity)
+    propensity = route.arms[primary].propensity if slots is None else slots[primary] / BUCKETS
+    return Plan(primary, route.fallbacks[primary], reason, propensity)
+
+
+def _owner(slots: Sequence[int], drawn: int) -> int:
+    """Return the arm that owns a bucket, if each arm in turn owns as many buckets as it has slots."""
+    for arm, owned in enumerate(slots):
+        drawn -= owned
+        if drawn < 0:
+            return arm
+    raise ValueError(f"The slots of a request sum to {sum(slots)}.")
 
 
 def _exclusion(admission: Admission, key: str, is_targeted: bool) -> Reason | None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from router.document.document import Document
 from router.document.phase import PINNED
@@ -18,6 +19,7 @@ from router.draw.assignment import BUCKETS, seed_state
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import owners
 from router.quantities import format_percent
+from router.spec.context import ContextColumn
 from router.spec.metric import MetricSpec
 from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
@@ -75,13 +77,28 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Contextual:
+    """A bandit whose weights depend on the request.
+
+    It maximises the metric `reward`. `columns` are the attributes of a request that count. `models` is the content of
+    the learned policy that is in force, or None. `order` has, for each arm of the policy, its index in the route, or
+    None if the arm is left out.
+    """
+
+    reward: str
+    columns: tuple[ContextColumn, ...]
+    models: Mapping[str, Any] | None
+    order: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One route as served.
 
     `table[bucket]` is the index of the arm that owns the bucket. `fallbacks[arm]` are the indices of the arms to try in
     turn if that arm fails. `metrics` are what may be reported of its decisions; `declared_us` names the route's life.
     `policy_number` is that of the learned policy whose weights these are, or 0. A bandit does not learn from the slice
-    `evaluation`.
+    `evaluation`. With `contextual`, the weights of a request depend on it, and `table` has those of an average one.
     """
 
     name: str
@@ -102,6 +119,7 @@ class Route:
     metrics: tuple[MetricSpec, ...]
     policy_number: int
     evaluation: Holdout | None
+    contextual: Contextual | None
     hash: str
 
     def is_of(self, document: Document) -> bool:
@@ -205,6 +223,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         metrics=spec.metrics,
         policy_number=document.policy_number,
         evaluation=_evaluation(spec),
+        contextual=_contextual(document, index),
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
 
@@ -213,6 +232,15 @@ def _evaluation(spec: RouteSpec) -> Holdout | None:
     if spec.bandit is None or not spec.bandit.evaluation:
         return None
     return Holdout(spec.bandit.evaluation, f"evaluation:{spec.seed}")
+
+
+def _contextual(document: Document, index: Mapping[str, int]) -> Contextual | None:
+    bandit = document.spec.bandit
+    if bandit is None or not bandit.context:
+        return None
+    return Contextual(
+        bandit.reward, bandit.context, document.models, tuple(index.get(arm) for arm in document.spec.arms)
+    )
 
 
 def _refusal(document: Document, model: str, digest: str) -> str:

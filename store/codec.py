@@ -1,6 +1,7 @@
 """The stored form of everything in a store: JSON, the same in every kind of store."""
 
 import json
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -67,6 +68,27 @@ def decode(text: str, kind: type[_Stored]) -> _Stored | None:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError:
         return None
+
+
+def encode_integers(integers: Sequence[int]) -> str:
+    """Return the stored form of several integers: text with spaces between."""
+    return " ".join([str(clamp(each)) for each in integers])
+
+
+def decode_integers(text: str) -> tuple[int, ...] | None:
+    """Read several integers back. Return None if they are damaged."""
+    try:
+        return tuple([clamp(int(each)) for each in text.split(" ")])
+    except ValueError:
+        return None
+
+
+def add_texts(known: str, more: str) -> str:
+    """Return the sum of several integers, one by one, as texts. What is damaged, or of another number, stays."""
+    first, second = decode_integers(known), decode_integers(more)
+    if first is None or second is None or len(first) != len(second):
+        return known
+    return encode_integers(tuple(map(int.__add__, first, second)))
 
 
 def clamp(value: int) -> int:

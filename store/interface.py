@@ -13,6 +13,7 @@ from router.document.document import Document
 from router.document.learned import LearnedPolicy
 from router.evidence.sums import GroupSums, Sums
 from router.rewards.outcomes import DecisionKey
+from router.rewards.sums import ContextSums
 from store.api_key import ApiKey
 from store.counted import Counted
 from store.policies import Policies
@@ -216,6 +217,13 @@ class Store(Protocol):
         Over all time, only the newest `VERSIONS_READ` policy versions are returned. By bucket, those that begin at
         `since_s` or later; of each length, `router.rewards.buckets.BUCKETS_KEPT` are kept. With `by_group` they are
         those of the groups of units and no others; without it, none of a group.
+        """
+
+    def context_sums(self, route: str, since_version: int, since_s: int) -> ContextSums:
+        """Return the sums from which a contextual bandit learns, of the policy versions from `since_version` on.
+
+        They are by bucket, of the buckets that begin at `since_s` or later, and as many are kept as of `reward_sums`.
+        There are none over all time. Sums of different numbers of integers never add up: the first one stays.
         """
 
     def await_change(self, timeout_s: float) -> None:

@@ -5,18 +5,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from router.rewards.outcomes import OutcomeChange
-from router.rewards.sums import RewardSums
+from router.rewards.sums import ContextSums, RewardSums
 
 
 @dataclass(frozen=True, slots=True)
 class Rewarded:
     """What a range of a source adds to the sums of rewards, by route, and to what is kept of the outcomes of decisions.
 
-    `outcomes` replace what was read of them. If one of them has changed since, nothing of the range is added.
+    `contexts` are added to the sums from which contextual bandits learn. `outcomes` replace what was read of them. If
+    one of them has changed since, nothing of the range is added.
     """
 
     sums: Mapping[str, RewardSums] = field(default_factory=dict)
     outcomes: Sequence[OutcomeChange] = ()
+    contexts: Mapping[str, ContextSums] = field(default_factory=dict)
 
 
 NO_REWARDS = Rewarded()

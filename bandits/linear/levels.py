@@ -19,19 +19,27 @@ import numpy as np
 from bandits.linear.cholesky import Floats, inverse_factor
 from bandits.linear.context import SCALE
 from bandits.linear.solve import Bucket, gram, ordered_sum, solution
-from bandits.linear.sums import MILLION
+from bandits.linear.sums import MILLION, nothing
 
 TURNS = 20
 
 
-def with_levels(arms: Sequence[Sequence[Bucket]], size: int, ridge: float = 1.0) -> list[list[Bucket]]:
+def with_levels(
+    arms: Sequence[Sequence[Bucket]], size: int, ridge: float = 1.0, bases: Sequence[Bucket] | None = None
+) -> list[list[Bucket]]:
     """Return the buckets of each arm with the levels filled in.
 
     Every arm has the same buckets, in the order of time; `linear.sums.nothing` stands where an arm has no decision. The
-    buckets' own levels are not looked at.
+    buckets' own levels are not looked at. `bases` has what is known of each arm from before, whose levels have been
+    subtracted.
     """
+    known = [Bucket(nothing(size)) for _ in arms] if bases is None else list(bases)
     plain = [[bucket._replace(level=0.0) for bucket in buckets] for buckets in arms]
-    roots = [inverse_factor(gram(buckets, size) + ridge * np.identity(size)) for buckets in plain]
+    roots = [
+        inverse_factor(gram([base, *buckets], size) + ridge * np.identity(size))
+        for base, buckets in zip(known, plain, strict=True)
+    ]
+    from_before = [base.weight * (np.array(base.sums.rewarded, np.float64) / (SCALE * MILLION)) for base in known]
     count = len(plain[0])
     decisions = np.maximum(ordered_sum((_column(buckets, "decisions") for buckets in plain), count), 1.0)
     rewards = ordered_sum((_column(buckets, "total") / MILLION for buckets in plain), count)
@@ -41,8 +49,8 @@ def with_levels(arms: Sequence[Sequence[Bucket]], size: int, ridge: float = 1.0)
     levels = rewards / decisions
     for _ in range(TURNS):
         explained: Floats = np.zeros(count)
-        for root, x, rx, weight in zip(roots, contexts, rewarded, weights, strict=True):
-            theta = solution(root, ordered_sum(weight * (rx - levels[:, None] * x), size))
+        for root, before, x, rx, weight in zip(roots, from_before, contexts, rewarded, weights, strict=True):
+            theta = solution(root, before + ordered_sum(weight * (rx - levels[:, None] * x), size))
             explained += ordered_sum(x.T * theta[:, None], count)
         levels = (rewards - explained) / decisions
     return [

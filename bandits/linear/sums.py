@@ -10,6 +10,10 @@ and x x' only 8192^2. Discounting happens when buckets are read (`solve.py`). Th
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from bandits.errors import BanditError
 from bandits.linear.context import SCALE
 
 MILLION = 1_000_000
@@ -47,11 +51,42 @@ def exposure(vector: Sequence[int], reward: int) -> LinearSum:
     return LinearSum(1, products, tuple(reward * one for one in vector), reward, _square(reward))
 
 
+def exposures(vectors: npt.NDArray[np.int64], reward: int) -> LinearSum:
+    """Return what decisions with the same reward add: the sum of `exposure` of each. Shape: (decisions, features)."""
+    count, size = vectors.shape
+    products = (vectors.T @ vectors)[np.triu_indices(size)]
+    rewarded = reward * vectors.sum(axis=0)
+    return LinearSum(count, tuple(products.tolist()), tuple(rewarded.tolist()), count * reward, count * _square(reward))
+
+
 def difference(vector: Sequence[int], before: int, after: int) -> LinearSum:
     """Return what a change of a decision's reward adds, from one value to another, in millionths of the range."""
-    size, change = len(vector), after - before
-    rewarded = tuple(change * one for one in vector)
-    return nothing(size)._replace(rewarded=rewarded, total=change, squares=_square(after) - _square(before))
+    return changed(vector, after - before, _square(after) - _square(before))
+
+
+def changed(vector: Sequence[int], total: int, squares: int) -> LinearSum:
+    """Return what a change of a decision's reward adds, given what it adds to `total` and to `squares`."""
+    return nothing(len(vector))._replace(rewarded=tuple(total * one for one in vector), total=total, squares=squares)
+
+
+def integers_of(one: LinearSum) -> tuple[int, ...]:
+    """Return a sum as a list of integers, which add up one by one."""
+    return (one.decisions, *one.products, *one.rewarded, one.total, one.squares)
+
+
+def from_integers(integers: Sequence[int], size: int) -> LinearSum:
+    """Return the sum of which these are the integers, for contexts of `size` features.
+
+    Raises:
+        BanditError: it is of contexts of another size.
+    """
+    products = 1 + size * (size + 1) // 2
+    if len(integers) != products + size + 2:
+        raise BanditError(f"A sum has {len(integers)} integers, which is not that of {size} features.")
+    total, squares = integers[-2:]
+    return LinearSum(
+        integers[0], tuple(integers[1:products]), tuple(integers[products : products + size]), total, squares
+    )
 
 
 def combine(sums: Iterable[LinearSum], size: int) -> LinearSum:

@@ -7,14 +7,14 @@ the same outcomes at the same time. Then the store adds nothing, and the outcome
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from inference_log.exposures import tally_exposures
+from inference_log.exposures import tally_contexts, tally_exposures
 from inference_log.record import Context, Reward, RewardContext
 from inference_log.reward_tally import Result, decision_keys, tally_late, weigh
 from inference_log.segment import SegmentRange
 from inference_log.tally import tally
 from router.evidence.sums import SumKey, Sums
 from router.rewards.outcomes import DecisionKey
-from router.rewards.sums import RewardSums, merge_sums
+from router.rewards.sums import ContextSums, RewardSums, merge_contexts, merge_sums
 from store.errors import OutcomesChanged, StoreUnavailable
 from store.interface import Store
 from store.rewarded import Rewarded
@@ -35,6 +35,7 @@ class Tallied(NamedTuple):
     end: int
     sums: Mapping[str, Sums]
     begun: Mapping[str, RewardSums]
+    contexts_begun: Mapping[str, ContextSums]
     rewards: Sequence[Reward]
     contexts: Mapping[int, RewardContext]
     keys: Sequence[DecisionKey]
@@ -52,6 +53,7 @@ def tally_piece(
         piece.end,
         _merged(tally(contexts, piece.records), tally_late(reward_contexts, piece.rewards)),
         tally_exposures(contexts, piece.records),
+        tally_contexts(contexts, piece.records),
         piece.rewards,
         reward_contexts,
         decision_keys(reward_contexts, piece.rewards),
@@ -78,13 +80,14 @@ class RewardCounter:
         Raises:
             StoreUnavailable: the store does not answer, or the outcomes change too often.
         """
-        _, sums, begun, rewards, contexts, keys = tallied
+        _, sums, begun, vectors, rewards, contexts, keys = tallied
         if not rewards:
-            return self._store.count(source, before, tallied.end, sums, Rewarded(begun))
+            return self._store.count(source, before, tallied.end, sums, Rewarded(begun, contexts=vectors))
         for _ in range(_TRIES):
             outcomes = dict(zip(keys, self._store.outcomes(keys), strict=True))
             weighed = weigh(contexts, rewards, outcomes)
-            rewarded = Rewarded(merge_sums(begun, weighed.added), weighed.changes)
+            with_contexts = merge_contexts(vectors, weighed.contexts)
+            rewarded = Rewarded(merge_sums(begun, weighed.added), weighed.changes, with_contexts)
             try:
                 ends = self._store.count(source, before, tallied.end, sums, rewarded)
             except OutcomesChanged:

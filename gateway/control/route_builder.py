@@ -12,6 +12,7 @@ from gateway.control.version_loader import VersionLoader
 from gateway.control.warm_lanes import WarmLanes
 from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.lane_pool import LanePool
+from gateway.inference.contexts import unbatched_inputs
 from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
 from registry_sync.version import Version
@@ -168,6 +169,4 @@ def _same(known: Served, *served: Mapping[str, tuple[Version, Lane]]) -> bool:
 
 def _targeting(condition: Mapping[str, Any], version: Version) -> Targeting:
     """Compile a route's condition for the inputs of its versions."""
-    signature = version.manifest.signature
-    unbatched = {spec.name for spec in signature.inputs if not signature.counts_instances(spec)}
-    return Targeting(condition, unbatched)
+    return Targeting(condition, unbatched_inputs(version.manifest.signature))

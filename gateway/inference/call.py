@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.inference.contexts import Weighed
 from gateway.inference.live_table import LiveArm
 from gateway.protocols.request import Headers
 from router.plan import Reason
@@ -15,7 +16,8 @@ class Call(msgspec.Struct, frozen=True):
     """One request, with what deciding and recording need of it. Times are of `time.perf_counter`.
 
     `deadline_s` is the caller's own deadline, if the caller gave one. The route's deadline counts as well. `headers`
-    are kept for tracing only. `probe` marks the replica's own request, which is not recorded.
+    are kept for tracing only. `probe` marks the replica's own request, which is not recorded. `weighed` is there if the
+    route's bandit looks at the request.
     """
 
     decision_id: str
@@ -32,6 +34,7 @@ class Call(msgspec.Struct, frozen=True):
     headers: Headers | None = None
     probe: bool = False
     is_targeted: bool = True
+    weighed: Weighed | None = None
 
 
 Times = tuple[int, int]

@@ -41,6 +41,7 @@ def token_of(route: Route, call: Call, answer: Answer, keys: TokenKeys) -> str |
         decided_us,
         latency_us,
         NO_GROUP if call.unit_hash is None else group_of(call.unit_hash),
+        b"" if call.weighed is None else call.weighed.vector,
     )
     return seal(decision, keys)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
+from gateway.inference.contexts import RequestWeights, unbatched_inputs
 from gateway.inference.log_context import log_context, logged_outputs
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import Header
@@ -66,7 +67,10 @@ class LiveShadow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveRoute:
-    """A route of which every version is loaded. All arms and shadows have the same signature."""
+    """A route of which every version is loaded. All arms and shadows have the same signature.
+
+    `weights` is there if its bandit looks at the request.
+    """
 
     route: Route
     arms: tuple[LiveArm, ...]
@@ -74,6 +78,7 @@ class LiveRoute:
     rejected: Context
     shadows: tuple[LiveShadow, ...] = ()
     targeting: Targeting | None = None
+    weights: RequestWeights | None = None
 
 
 class Served(NamedTuple):
@@ -196,7 +201,9 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
         if shadow.name in served.shadows
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
-    return LiveRoute(route, arms, arms[0].signature, rejected, shadows, served.targeting)
+    signature = arms[0].signature
+    weights = None if route.contextual is None else RequestWeights(route.contextual, unbatched_inputs(signature))
+    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights)
 
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:

@@ -45,6 +45,7 @@ def log_context(
         categories=tuple(spec.name for spec in text_inputs(manifest.signature)) if manifest else (),
         metrics=route.metrics,
         policy_number=route.policy_number,
+        maximised="" if route.contextual is None else route.contextual.reward,
     )
 
 

@@ -51,6 +51,7 @@ class Predictor:
             forced_arm=call.forced_arm,
             pinned_version=call.pinned_version,
             is_targeted=call.is_targeted,
+            slots=None if call.weighed is None else call.weighed.slots,
         )
         deadline_s = call.deadline_s
         if route.deadline_s is not None:
@@ -159,6 +160,7 @@ class Predictor:
                     outputs=tensors,
                     logged_outputs=arm.logged_outputs,
                     blamed=blamed,
+                    vector=b"" if call.weighed is None else call.weighed.vector,
                 )
                 self._metrics.count(live.route.name, arm.arm.name, arm.arm.version, status, latency_s)
         return tensors, job.model_s, recorded

@@ -188,7 +188,13 @@ class InferenceService:
                 "dimension does not count instances, say `batch: none` in the model.yaml of the version."
             )
         unit = unit_of(live.route, headers, request)
-        targeting = live.targeting
+        targeting, weights = live.targeting, live.weights
+        if weights is not None and weights.needs_one_instance and request.batch_size > 1:
+            raise BadRequest(
+                f"The bandit of route {live.route.name} looks at the inputs of a request, so a request is one "
+                f"instance; this one has {request.batch_size}. Send a request for each instance, or declare a context "
+                "of parameters or headers."
+            )
         return Call(
             decision_id,
             started_s,
@@ -205,6 +211,7 @@ class InferenceService:
             probe=probe,
             is_targeted=targeting is None
             or INTERRUPTION.run(targeting.matches, headers, request.parameters, request.inputs, unit),
+            weighed=None if weights is None else weights.weigh(headers, request.parameters, request.inputs, unit),
         )
 
     async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:

@@ -10,16 +10,13 @@ with a target appears, because it imports an HTTP client that we do not need. It
 - A value of an FP32 tensor is compared as it is stored: 0.1 is 0.10000000149. Use ranges.
 """
 
-from collections.abc import Callable, Container, Mapping
-from math import nan
+from collections.abc import Container, Mapping
 from typing import Any
 
-from router.spec.condition import JOINS, Attribute, attributes_of, ordered_by_number, parse_attribute
+from gateway.inference.attributes import Value, reader
+from router.spec.condition import JOINS, attributes_of, ordered_by_number, parse_attribute
 from router.spec.patterns import LONGEST_VALUE
 from runtimes.datatypes import Tensor
-
-Value = str | int | float | bool | None
-_Reader = Callable[[Mapping[bytes, bytes], Mapping[str, Any], Mapping[str, Tensor], str | None], Value]
 
 
 class Targeting:
@@ -40,7 +37,7 @@ class Targeting:
         self._evaluate = evalCondition
         self._condition = _renamed(condition, names)
         self._readers = [
-            (name, _reader(parse_attribute(path), path in numbers, unbatched)) for path, name in names.items()
+            (name, reader(parse_attribute(path), path in numbers, unbatched)) for path, name in names.items()
         ]
 
     def matches(
@@ -80,43 +77,3 @@ def _renamed(condition: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
         else:
             renamed[names[key]] = value if isinstance(value, dict | list) else {"$eq": value}
     return renamed
-
-
-def _reader(attribute: Attribute, is_number: bool, unbatched: Container[str]) -> _Reader:
-    """Return the function that reads the attribute from a request. `is_number`: it is compared with a number."""
-    source, name, offset = attribute
-    if source == "headers":
-        header = name.encode()
-        return lambda headers, _parameters, _inputs, _unit: _text(headers.get(header), is_number)
-    if source == "parameters":
-        return lambda _headers, parameters, _inputs, _unit: _number_or(parameters.get(name), is_number)
-    if source == "unit":
-        return lambda _headers, _parameters, _inputs, unit: _number_or(unit, is_number)
-    read = _element if name in unbatched else _element_of_first
-    return lambda _headers, _parameters, inputs, _unit: read(inputs.get(name), offset, is_number)
-
-
-def _text(value: bytes | None, is_number: bool) -> Value:
-    return None if value is None else _number_or(value.decode("utf-8", "replace"), is_number)
-
-
-def _number_or(value: Value, is_number: bool) -> Value:
-    """Return the value. Text "nan" that is compared with a number becomes NaN: GrowthBook would find it equal."""
-    if is_number and type(value) is str and value.strip().lower().lstrip("+-") == "nan":
-        return nan
-    return value
-
-
-def _element_of_first(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """Return one value of the first instance, or None if the instance has fewer."""
-    if tensor is not None and tensor.ndim and offset * tensor.shape[0] >= tensor.size:
-        return None
-    return _element(tensor, offset, is_number)
-
-
-def _element(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """Return one value of a tensor in row-major order, or None if the tensor has fewer."""
-    if tensor is None or offset >= tensor.size:
-        return None
-    value = tensor.item(offset)
-    return _text(value, is_number) if type(value) is bytes else value

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bandits.errors import BanditError
+from bandits.linear.context import SCALE
+from bandits.linear.packed import unpack
 from inference_log.record import Context, Record
 from inference_log.rows.categories import categories
 from inference_log.schema import INFERENCES
@@ -60,6 +63,7 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
         "compared_with": constant(context.against or None, pa.string()),
         "policy_number": constant(context.policy_number or None, pa.int64()),
+        "context": per_row([_features_seen(each.vector) for each in records], pa.list_(pa.float64())),
     }
     for name in _CONTEXT_COLUMNS:
         columns[name] = constant(getattr(context, name), schema.field(name).type)
@@ -94,6 +98,16 @@ _RECORD_COLUMNS = (
 )
 # Columns in which every value may be None, so that no type can be inferred.
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
+
+
+def _features_seen(vector: bytes) -> list[float] | None:
+    """Return the features of a context as shares of 1, without the intercept. None without a context."""
+    if not vector:
+        return None
+    try:
+        return [feature / SCALE for feature in unpack(vector)[1:]]
+    except BanditError:
+        return None
 
 
 def _instances(record: Record) -> int:

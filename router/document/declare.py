@@ -81,6 +81,7 @@ def redeclare(document: Document, spec: RouteSpec, at_s: float, named: Mapping[s
         bound=own,
         followed=followed,
         learning=redeclared_state(document, spec, at_s),
+        models=None,
     )
     if state is not None and state.phase in UNDER_WAY:
         check_limits(changed.weights, spec.limits)

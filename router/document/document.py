@@ -7,6 +7,7 @@ and a version number without gaps. The slot table is state because it depends on
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from router.document.phase import Phase
 from router.draw.slots import SlotTable, counts
@@ -100,7 +101,8 @@ class Document:
     Guardrails look at requests since `trial_version`, which was written at `trial_s` (seconds since the epoch). `bound`
     has the version of each arm, and of each shadow of its own, whose reference names an alias. `declared_us` is when
     the route was first declared (since the epoch): its life. After its store was lost it is at version 1 again.
-    `learning` is there if the route has a policy that learns.
+    `learning` is there if the route has a policy that learns. `models` is what a contextual policy that is in force
+    decides by. It is not stored with the document (`router.document.learned`).
     """
 
     version: int
@@ -114,6 +116,7 @@ class Document:
     followed: Mapping[str, Followed] = field(default_factory=dict)
     declared_us: int = 0
     learning: LearningState | None = None
+    models: Mapping[str, Any] | None = None
 
     @property
     def active_shadows(self) -> tuple[ShadowSpec, ...]:

@@ -82,4 +82,5 @@ def with_learned(document: Document, learned: LearnedPolicy | None) -> Document:
     if not document.spec.learns or learned.slots.keys() != document.spec.arms.keys():
         return replace(document, learning=state)
     spec = replace(document.spec, split=counts(learned.slots))
-    return replace(document, spec=spec, slots=learned.slots, learning=state)
+    models = learned.content if learned.content.get("models") else None
+    return replace(document, spec=spec, slots=learned.slots, learning=state, models=models)

@@ -162,7 +162,7 @@ def _is_kept(document: Document, spec: RouteSpec) -> bool:
     known, declared = document.spec.bandit, spec.bandit
     if known is None or declared is None or document.learning is None:
         return False
-    return (known.acts, known.reward) == (declared.acts, declared.reward)
+    return (known.acts, known.reward, known.context) == (declared.acts, declared.reward, declared.context)
 
 
 def _moved(document: Document, event: Event) -> Document:
@@ -175,4 +175,4 @@ def weighted(document: Document, weights: Mapping[str, int], at_s: float) -> Doc
     _, state = bandit_and_state(document)
     state = replace(state, since_s=at_s, since_version=document.version + 1)
     spec = replace(document.spec, split=weights)
-    return replace(document, spec=spec, slots=reallocate(document.slots, weights), learning=state)
+    return replace(document, spec=spec, slots=reallocate(document.slots, weights), learning=state, models=None)

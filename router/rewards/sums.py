@@ -52,6 +52,9 @@ class RewardSum(NamedTuple):
 
 RewardSums = Mapping[RewardKey, RewardSum]
 
+ContextSums = Mapping[RewardKey, tuple[int, ...]]
+"""Sums from which a contextual bandit learns: lists of integers that add up one by one (`bandits.linear.sums`)."""
+
 
 def exposure(metric: MetricSpec, metrics: Iterable[MetricSpec], latency_us: int) -> RewardSum:
     """Return what a decision adds when it is made. `latency_us` is how long its prediction took."""
@@ -100,6 +103,27 @@ def with_totals(sums: RewardSums) -> dict[RewardKey, RewardSum]:
 def add_to(sums: dict[RewardKey, RewardSum], key: RewardKey, more: RewardSum) -> None:
     """Add to one of the sums in place."""
     sums[key] = combine(sums[key], more) if key in sums else more
+
+
+def add_integers(sums: dict[RewardKey, tuple[int, ...]], key: RewardKey, more: tuple[int, ...]) -> None:
+    """Add to one of the lists of integers in place. If the two are of different lengths, the new one is dropped."""
+    known = sums.get(key)
+    if known is None:
+        sums[key] = more
+    elif len(known) == len(more):
+        sums[key] = tuple(map(int.__add__, known, more))
+
+
+def merge_contexts(
+    first: Mapping[str, ContextSums], second: Mapping[str, ContextSums]
+) -> dict[str, dict[RewardKey, tuple[int, ...]]]:
+    """Return two additions of lists of integers by route, added up."""
+    merged = {route: dict(sums) for route, sums in first.items()}
+    for route, sums in second.items():
+        of_route = merged.setdefault(route, {})
+        for key, more in sums.items():
+            add_integers(of_route, key, more)
+    return merged
 
 
 def merge_sums(

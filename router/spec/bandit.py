@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from router.spec.context import ContextColumn
+
 DEFAULT_FLOOR = 100
 DEFAULT_BURN_IN = 100
 DEFAULT_ERROR = Fraction(1, 20)
@@ -37,6 +39,7 @@ class BanditSpec:
     - `half_life_s` is after how long a decision counts half; None if it always counts in full.
     - `largest_change` is how many slots may change hands at one update; None if all may.
     - `evaluation` slots of the requests are drawn like the others and not learned from.
+    - `context` has the attributes of a request on which its weights depend; () if they do not.
     - With `acts` False the policy only observes: its weights are logged, and those of the split are in force.
     """
 
@@ -50,4 +53,5 @@ class BanditSpec:
     largest_change: int | None = None
     evaluation: int = 0
     stop: StopRule | None = None
+    context: tuple[ContextColumn, ...] = ()
     acts: bool = True

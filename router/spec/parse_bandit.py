@@ -12,6 +12,7 @@ It looks like this:
       max_change: 10%
       evaluate: 5%
       stop: {within: 1%, error: 5%, then: promote}
+      context: {parameters.age: {from: 18, to: 99}}   # for a policy whose weights depend on the request
 
 A split may have a policy that only observes, with the same keys but `from`:
 
@@ -30,12 +31,13 @@ from router.errors import Rejected
 from router.quantities import format_duration, format_percent, format_share, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
 from router.spec.bandit import DEFAULT_BURN_IN, DEFAULT_ERROR, DEFAULT_FLOOR, BanditSpec, StopRule
+from router.spec.context import parse_context, unparse_context
 from router.spec.metric import MetricSpec
 from router.spec.references import parse_name
 from router.spec.spec import ArmRef, Limits
 
 MOST_BURN_IN = 10**9
-_KEYS = ("policy", "reward", "floor", "burn_in", "discount", "max_change", "evaluate", "stop")
+_KEYS = ("policy", "reward", "floor", "burn_in", "discount", "max_change", "evaluate", "stop", "context")
 _STOP_KEYS = ("within", "error", "then")
 
 
@@ -105,6 +107,8 @@ def unparse_bandit(bandit: BanditSpec) -> dict[str, Any]:
         declared["evaluate"] = _percent(bandit.evaluation)
     if bandit.stop is not None:
         declared["stop"] = _unparse_stop(bandit.stop)
+    if bandit.context:
+        declared["context"] = unparse_context(bandit.context)
     return declared
 
 
@@ -127,6 +131,8 @@ def _parse(
         raise Rejected(
             f"{what} has stop and discount; evidence that is forgotten proves no arm the best. Leave one out."
         )
+    if raw.get("context") is not None:
+        _check_contextual(raw, what)
     return BanditSpec(
         policy=policy,
         reward=_parse_reward(raw.get("reward"), f"{what}.reward", metrics),
@@ -138,8 +144,19 @@ def _parse(
         largest_change=None if raw.get("max_change") is None else _parse_slots(raw["max_change"], f"{what}.max_change"),
         evaluation=0 if raw.get("evaluate") is None else _parse_slots(raw["evaluate"], f"{what}.evaluate"),
         stop=None if raw.get("stop") is None else _parse_stop(raw["stop"], f"{what}.stop"),
+        context=parse_context(raw.get("context"), f"{what}.context"),
         acts=acts,
     )
+
+
+def _check_contextual(raw: Mapping[str, Any], what: str) -> None:
+    """Reject keys that mean nothing where each request has weights of its own."""
+    for key, why in (
+        ("stop", "which arm is best depends on the request"),
+        ("max_change", "weights are made for each request"),
+    ):
+        if raw.get(key) is not None:
+            raise Rejected(f"{what} has context and {key}; {why}. Leave one out.")
 
 
 def _parse_policy(raw: object, what: str) -> tuple[str, dict[str, float]]:

@@ -182,6 +182,11 @@ class RouteSpec:
         return self.bandit is not None and self.bandit.acts
 
     @property
+    def maximised(self) -> str:
+        """The metric from which a policy learns that looks at the request, or empty."""
+        return self.bandit.reward if self.bandit is not None and self.bandit.context else ""
+
+    @property
     def is_exclusive(self) -> bool:
         """True if some requests may take no part in the draw. The trusted arm answers those."""
         return self.target is not None or self.layer is not None or self.holdout is not None

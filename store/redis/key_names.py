@@ -92,6 +92,10 @@ class KeyNames:
         """
         return f"{self._tag}:{'group_' if by_group else ''}rewards_in:{length_s}:{route}"
 
+    def context_buckets(self, route: str, length_s: int) -> str:
+        """Return the key of the index of a route's time buckets with sums from which a contextual bandit learns."""
+        return f"{self._tag}:contexts_in:{length_s}:{route}"
+
     def reward_totals(self, route: str, *, by_group: bool) -> str:
         """Return the key of the index of a route's policy versions that have sums of rewards.
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import DecisionKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
-from store.codec import clamp, decode, encode_sum_key
+from router.rewards.sums import NO_GROUP, ContextSums, RewardKey, RewardSum, RewardSums, with_totals
+from store.codec import decode, decode_integers, encode_integers, encode_sum_key
 from store.counted import VERSIONS_READ
 from store.redis.connection import RedisConnection
 from store.redis.key_names import KeyNames
@@ -38,15 +38,47 @@ class RedisRewards(RedisConnection):
             recent={key: value for key, value in recent.items() if key.policy_version >= since_version},
         )
 
+    def context_sums(self, route: str, since_version: int, since_s: int) -> ContextSums:
+        """See `Store.context_sums`."""
+        found = {}
+        for fields in self._listed([self._names.context_buckets(route, length_s) for length_s in LENGTHS_S], since_s):
+            for text, values in fields.items():
+                key, integers = decode(text, RewardKey), decode_integers(values)
+                if key is not None and integers is not None and key.policy_version >= since_version:
+                    found[key] = integers
+        return found
+
     def _rewards(self, indexes: Sequence[str], since: int) -> RewardSums:
         """Return the sums in the hashes that the indexes list from the score `since` on."""
+        found: dict[RewardKey, RewardSum] = {}
+        for fields in self._listed(indexes, since):
+            found |= _sums(fields)
+        return found
+
+    def _listed(self, indexes: Sequence[str], since: int) -> list[dict[str, str]]:
+        """Return the hashes that the indexes list from the score `since` on."""
         listed = self._execute_all([("ZRANGEBYSCORE", index, since, "+inf") for index in indexes])
         stems = map(self._names.stem, indexes)
         hashes = [f"{stem}{score}" for stem, scores in zip(stems, listed, strict=True) for score in scores]
-        found: dict[RewardKey, RewardSum] = {}
-        for fields in self._execute_all([("HGETALL", name) for name in hashes]):
-            found |= _sums(fields)
-        return found
+        return self._execute_all([("HGETALL", name) for name in hashes])
+
+
+def place_contexts(names: KeyNames, added: Mapping[str, ContextSums]) -> Iterator[tuple[SumHash, str, str]]:
+    """Yield the integers from which contextual bandits learn, with their hash and key."""
+    for route, sums in added.items():
+        for key, integers in sums.items():
+            index = names.context_buckets(route, key.length_s)
+            stem = names.stem(index)
+            place = SumHash(
+                f"{stem}{key.bucket_s}",
+                index,
+                key.bucket_s,
+                BUCKETS_KEPT,
+                BUCKETS_KEPT * key.length_s,
+                stem,
+                len(integers),
+            )
+            yield place, encode_sum_key(key), encode_integers(integers)
 
 
 def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[tuple[SumHash, str, str]]:
@@ -57,7 +89,7 @@ def place_rewards(names: KeyNames, added: Mapping[str, RewardSums]) -> Iterator[
             length_s, score = (key.length_s, key.bucket_s) if key.bucket_s else (0, key.policy_version)
             wanted = (route, key.group != NO_GROUP, length_s, score)
             place = places.get(wanted) or places.setdefault(wanted, _place(names, *wanted))
-            yield place, encode_sum_key(key), " ".join([str(clamp(each)) for each in value])
+            yield place, encode_sum_key(key), encode_integers(value)
 
 
 def _place(names: KeyNames, route: str, by_group: bool, length_s: int, score: int) -> SumHash:
@@ -79,10 +111,7 @@ def _sums(fields: Mapping[str, str]) -> RewardSums:
     found = {}
     for text, values in fields.items():
         key = decode(text, RewardKey)
-        try:
-            integers = [clamp(int(value)) for value in values.split(" ")]
-        except ValueError:
-            continue
-        if key is not None and len(integers) == _INTEGERS:
+        integers = decode_integers(values)
+        if key is not None and integers is not None and len(integers) == _INTEGERS:
             found[key] = RewardSum(*integers)
     return found

@@ -10,7 +10,7 @@ from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.errors import OutcomesChanged
-from store.redis.rewards import RedisRewards, place_rewards
+from store.redis.rewards import RedisRewards, place_contexts, place_rewards
 from store.redis.sum_hash import SumHash
 from store.rewarded import NO_REWARDS, Rewarded
 
@@ -30,7 +30,11 @@ class RedisSums(RedisRewards):
     ) -> int:
         """See `Store.count`."""
         hashes: dict[SumHash, list[str]] = {}
-        for place, field, value in chain(self._placed(added), place_rewards(self._names, rewarded.sums)):
+        for place, field, value in chain(
+            self._placed(added),
+            place_rewards(self._names, rewarded.sums),
+            place_contexts(self._names, rewarded.contexts),
+        ):
             hashes.setdefault(place, []).extend((field, value))
         routes = {route for sums in (added, rewarded.sums) for route, of_route in sums.items() if of_route}
         reply = self._write(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from store.codec import add_texts
 from store.errors import StoreUnavailable
 
 _SCHEMA = """
@@ -71,6 +72,17 @@ CREATE TABLE IF NOT EXISTS reward_sums (
     squares INTEGER NOT NULL,
     PRIMARY KEY (route, unit_group, length_s, bucket_s, policy_version, arm, model_version, metric)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS context_sums (
+    route TEXT NOT NULL,
+    length_s INTEGER NOT NULL,
+    bucket_s INTEGER NOT NULL,
+    policy_version INTEGER NOT NULL,
+    arm TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    integers TEXT NOT NULL,
+    PRIMARY KEY (route, length_s, bucket_s, policy_version, arm, model_version, metric)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS policies (
     route TEXT PRIMARY KEY,
     declared_us INTEGER NOT NULL,
@@ -107,6 +119,7 @@ class SQLiteConnection:
             )
             _use_wal(self._connection, busy_timeout_s)
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.create_function("add_integers", 2, add_texts, deterministic=True)
             self._connection.executescript(_SCHEMA)
             self._connection.execute(_IDENTIFY, (uuid.uuid4().hex,))  # files of older versions have no identity
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from router.evidence.sums import GROUPS
 from router.rewards.buckets import BUCKETS_KEPT, LENGTHS_S
 from router.rewards.outcomes import KEPT_AT_LEAST_S, DecisionKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, RewardSums, with_totals
-from store.codec import LARGEST_SUM, clamp
+from router.rewards.sums import NO_GROUP, ContextSums, RewardKey, RewardSum, RewardSums, with_totals
+from store.codec import LARGEST_SUM, clamp, decode_integers, encode_integers
 from store.counted import VERSIONS_READ
 from store.errors import OutcomesChanged
 from store.rewarded import ReadRewards, Rewarded
@@ -52,6 +52,18 @@ DELETE FROM reward_sums WHERE {_chosen(_ALL_UNITS + _EACH_GROUP)} AND bucket_s =
     SELECT DISTINCT policy_version FROM reward_sums WHERE {_chosen(_ALL_UNITS)} AND bucket_s = 0
     ORDER BY policy_version DESC LIMIT 1 OFFSET {VERSIONS_READ}
 )
+"""  # noqa: S608  # as above
+_CONTEXT_COLUMNS = ", ".join(RewardKey._fields[:-1])
+_ADD_CONTEXT = f"""
+INSERT INTO context_sums (route, {_CONTEXT_COLUMNS}, integers) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET integers = add_integers(integers, excluded.integers)
+"""  # noqa: S608  # as above
+_CONTEXTS = f"""
+SELECT {_CONTEXT_COLUMNS}, integers FROM context_sums
+WHERE route = ?1 AND length_s IN {_LENGTHS} AND bucket_s >= ?2 AND policy_version >= ?3
+"""  # noqa: S608  # as above
+_DELETE_CONTEXTS = f"""
+DELETE FROM context_sums WHERE route = ?1 AND length_s = ?2 AND bucket_s <= ?3 - {BUCKETS_KEPT} * ?2
 """  # noqa: S608  # as above
 _OUTCOMES = """
 SELECT key, content FROM json_each(?) CROSS JOIN outcomes ON route = json_extract(value, '$[0]')
@@ -94,6 +106,16 @@ class SQLiteRewards(SQLiteConnection):
             totals={key: value for key, value in totals.items() if key.policy_version >= newest[0]}, recent=recent
         )
 
+    def context_sums(self, route: str, since_version: int, since_s: int) -> ContextSums:
+        """See `Store.context_sums`."""
+        found = {}
+        rows = self._query(_CONTEXTS, route, since_s, since_version)
+        for bucket_s, length_s, policy, arm, version, metric, text in rows:
+            integers = decode_integers(text)
+            if integers is not None:
+                found[RewardKey(int(bucket_s), int(length_s), int(policy), arm, version, metric)] = integers
+        return found
+
 
 def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded, now_s: float) -> None:
     """Add to the sums of rewards and replace outcomes, in a transaction. Delete outcomes that are no longer kept.
@@ -114,6 +136,7 @@ def add_rewards(connection: sqlite3.Connection, rewarded: Rewarded, now_s: float
             if those and connection.executemany(statement, those).rowcount != len(those):
                 raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
     connection.executemany(_ADD, _rows(rewarded.sums))
+    connection.executemany(_ADD_CONTEXT, _context_rows(rewarded.contexts))
     connection.execute(_DELETE_OUTCOMES, (now_s, _LEAST_DELETED + 2 * len(rewarded.outcomes)))
 
 
@@ -123,6 +146,9 @@ def delete_old_reward_sums(connection: sqlite3.Connection, now_s: float) -> None
     connection.executemany(
         _DELETE_BUCKETS, [(route, length_s, int(now_s)) for route in routes for length_s in LENGTHS_S]
     )
+    connection.executemany(
+        _DELETE_CONTEXTS, [(route, length_s, int(now_s)) for route in routes for length_s in LENGTHS_S]
+    )
     connection.executemany(_DELETE_VERSIONS, [(route,) for route in routes])
 
 
@@ -131,6 +157,12 @@ def _rows(added: Mapping[str, RewardSums]) -> Iterator[tuple[str | int, ...]]:
     for route, sums in added.items():
         for key, value in with_totals(sums).items():
             yield (route, *key, *map(clamp, value))
+
+
+def _context_rows(added: Mapping[str, ContextSums]) -> Iterator[tuple[str | int, ...]]:
+    for route, sums in added.items():
+        for key, integers in sums.items():
+            yield (route, *key[:-1], encode_integers(integers))
 
 
 def _sums(rows: list[tuple[str, ...]]) -> RewardSums:

@@ -146,4 +146,5 @@ def _context(document: Document, decision: Decision) -> RewardContext:
         arm=decision.arm,
         model_version=arm.version,
         metrics=document.spec.metrics,
+        maximised=document.spec.maximised,
     )

@@ -56,6 +56,7 @@ class Accepted(NamedTuple):
             arrived_us,
             late,
             source,
+            decision.context,
         )
 
 

@@ -1,8 +1,11 @@
 """Checks that the policy of a declared route exists."""
 
 from bandits.errors import BanditError
+from bandits.linear.choose import CONTEXTUAL_NAMES, choose_contextual
 from bandits.policies.choose import choose_policy
+from gateway.inference.contexts import encoder_of
 from router.errors import Rejected
+from router.spec.bandit import BanditSpec
 from router.spec.spec import RouteSpec
 
 _BY_DECISION = frozenset({"thompson-beta", "ucb1", "kl-ucb"})
@@ -24,6 +27,35 @@ def check_policy(spec: RouteSpec) -> None:
             "not. Take thompson or top-two, or leave out unit."
         )
     try:
-        choose_policy(spec.bandit.policy, spec.bandit.parameters)
+        if spec.bandit.policy in CONTEXTUAL_NAMES or spec.bandit.context:
+            _check_contextual(spec, spec.bandit)
+        else:
+            choose_policy(spec.bandit.policy, spec.bandit.parameters)
     except BanditError as error:
         raise Rejected(f"Route {spec.route}: {error}") from error
+
+
+def _check_contextual(spec: RouteSpec, bandit: BanditSpec) -> None:
+    """Check that a policy and a context fit together.
+
+    Raises:
+        BanditError: there is no such policy or parameter, or the context has too many features.
+        Rejected: the one is there without the other, or with what looks at weights that all requests share.
+    """
+    if not bandit.context:
+        raise Rejected(
+            f"Route {spec.route}: policy {bandit.policy} looks at the request; declare its context, such as "
+            "{headers.x-device: [phone, desktop]}."
+        )
+    if bandit.policy not in CONTEXTUAL_NAMES:
+        raise Rejected(
+            f"Route {spec.route}: policy {bandit.policy} does not look at the request; leave out context, or take "
+            f"one of {', '.join(CONTEXTUAL_NAMES)}."
+        )
+    if spec.guardrails:
+        raise Rejected(
+            f"Route {spec.route}: guardrails compare arms that get alike requests, and a context gives each arm "
+            "requests of its own. Leave one out."
+        )
+    choose_contextual(bandit.policy, bandit.parameters)
+    encoder_of(bandit.context)

@@ -15,7 +15,9 @@ import structlog
 from bandits.errors import BanditError
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.learning.bounds import bounds_of
-from gateway.control.learning.next import Learning, learning_of, next_policy, stop_due
+from gateway.control.learning.contextual import first_needed_s, next_contextual
+from gateway.control.learning.learning import Learning, learning_of
+from gateway.control.learning.next import next_policy, stop_due
 from gateway.control.view import View
 from inference_log.record import Learned
 from inference_log.segment_lock import sync_segment
@@ -90,7 +92,12 @@ class Learner:
         document = with_learned(document, known)  # another machine may have learned since the view was refreshed
         bounds = bounds_of(document, learning.bandit, serving)
         current, read = learning._replace(document=document), self._read(learning)
-        policy = next_policy(current, known, read, bounds, now_s=now_s)
+        if learning.bandit.context:
+            since, since_s = min(learning.state.arms.values()), first_needed_s(known)
+            contexts = self._store.context_sums(document.spec.route, since, since_s)
+            policy = next_contextual(current, known, read, contexts, bounds, now_s=now_s)
+        else:
+            policy = next_policy(current, known, read, bounds, now_s=now_s)
         if policy is None or not self._archive(policy):
             return
         if not self._store.learn(policy, 0 if known is None else known.number):

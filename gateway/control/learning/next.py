@@ -7,7 +7,7 @@ move by them.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from bandits.bounds.bounds import Bounds
 from bandits.bounds.next_slots import next_slots
@@ -18,38 +18,17 @@ from bandits.estimates.estimates import Estimates
 from bandits.policies.choose import choose_policy
 from bandits.stopping import settled_arm
 from bandits.sums import Period
+from gateway.control.learning.learning import BASE_BUCKETS, Learning, numbered
 from gateway.control.learning.periods import matured_periods
 from router.document.commands import Command, Hold, Promote
-from router.document.document import Document, LearningState
+from router.document.document import LearningState
 from router.document.learned import LearnedPolicy
-from router.draw.slots import reallocate
 from router.evidence.reward_counts import ReadSums
 from router.evidence.sums import GROUPS
 from router.rewards.arrival import arrival
 from router.rewards.buckets import length_s
 from router.spec.bandit import BanditSpec
 from router.spec.metric import MetricSpec
-
-BASE_BUCKETS = 120
-"""How many of the newest time buckets are folded anew each time: two windows (`router.rewards.buckets`)."""
-
-
-class Learning(NamedTuple):
-    """A bandit, or a policy that observes, and the metric that it maximises."""
-
-    document: Document
-    bandit: BanditSpec
-    state: LearningState
-    metric: MetricSpec
-
-
-def learning_of(document: Document) -> Learning | None:
-    """Return what learns on a route; None if nothing does."""
-    bandit, state = document.spec.bandit, document.learning
-    if bandit is None or state is None:
-        return None
-    metric = next(each for each in document.spec.metrics if each.name == bandit.reward)
-    return Learning(document, bandit, state, metric)
 
 
 def next_policy(
@@ -90,15 +69,7 @@ def next_policy(
         "newest_s": until_s,
         "base": to_json(base),
     }
-    return LearnedPolicy(
-        route=document.spec.route,
-        declared_us=document.declared_us,
-        number=max(state.policy, 0 if known is None else known.number) + 1,
-        since_version=state.since_version,
-        slots=reallocate(document.slots, dict(zip(arms, slots, strict=True))),
-        at_us=round(now_s * 1_000_000),
-        content=content,
-    )
+    return numbered(learning, known, slots, content, now_s)
 
 
 def stop_due(learning: Learning, policy: LearnedPolicy, now_s: float) -> Command | None:

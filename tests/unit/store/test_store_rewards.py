@@ -259,3 +259,36 @@ def test_what_comes_in_between_the_two_readings_is_in_the_totals_at_most(kind, s
             monkeypatch.setattr(store, name, count_and(getattr(store, name)))
     totals, recent = store.reward_sums("fraud", 1, 0)
     assert totals[reward_key(0)].decisions > recent[reward_key(NOW_S)].decisions > 0
+
+
+def contexts_of(store: Store, since_version: int = 1, since_s: int = 0):
+    return dict(store.context_sums("fraud", since_version, since_s))
+
+
+def test_sums_of_contexts_add_up_one_by_one_and_are_kept_by_bucket(kind, store):
+    early, late = reward_key(NOW_S), reward_key(NOW_S + 10)
+    large = 2**62
+    assert contexts_of(store) == {}
+    first = {"fraud": {early: (1, -5, large), late: (7, 0, 3)}, "churn": {early: (1, 2)}}
+    store.count("segment", 0, 100, {}, Rewarded(contexts=first))
+    store.count("segment", 100, 200, {}, Rewarded(contexts={"fraud": {early: (2, 8, 100)}}))
+    for reader in (store, kind.open()):
+        assert contexts_of(reader) == {early: (3, 3, large + 100), late: (7, 0, 3)}
+        assert contexts_of(reader, since_s=NOW_S + 1) == {late: (7, 0, 3)}
+        assert contexts_of(reader, early.policy_version + 1) == {}
+    assert store.count("segment", 100, 300, {}, Rewarded(contexts=first)) == 200  # it is counted already
+    assert contexts_of(store)[late] == (7, 0, 3)
+
+
+def test_sums_of_contexts_stop_at_the_largest_number_and_never_mix_sizes(store):
+    key = reward_key(NOW_S)
+    for number, integers in enumerate([(LARGEST_SUM, -LARGEST_SUM), (5, -5), (1, 2, 3)]):
+        store.count("segment", number, number + 1, {}, Rewarded(contexts={"fraud": {key: integers}}))
+    assert contexts_of(store) == {key: (LARGEST_SUM, -LARGEST_SUM)}
+
+
+def test_only_so_many_buckets_of_sums_of_contexts_are_kept(store):
+    keys = [reward_key(NOW_S - 10 * age) for age in range(BUCKETS_KEPT + 5)]
+    for number, key in enumerate(reversed(keys)):
+        store.count("segment", number, number + 1, {}, Rewarded(contexts={"fraud": {key: (1,)}}))
+    assert BUCKETS_KEPT <= len(contexts_of(store)) <= BUCKETS_KEPT + 5

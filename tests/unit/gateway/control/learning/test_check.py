@@ -37,3 +37,33 @@ def test_a_policy_that_does_not_know_units_is_refused_on_a_route_with_units(poli
     check_policy(spec(policy))
     with pytest.raises(Rejected, match="Take thompson or top-two"):
         check_policy(spec(policy, unit="header:x-user"))
+
+
+CONTEXT = {"headers.x-device": ["phone", "desktop"]}
+
+
+def with_context(policy: object, context: object = CONTEXT, **more: object):
+    return spec(policy, bandit={"policy": policy, "reward": "click", "context": context}, **more)
+
+
+@pytest.mark.parametrize("policy", ["linucb", "square-cb", "linear-epsilon-greedy", {"linear-thompson": {"v": 0.3}}])
+def test_contextual_policies_need_a_context_and_units_do_not_mind_them(policy):
+    check_policy(with_context(policy))
+    check_policy(with_context(policy, unit="header:x-user"))
+    with pytest.raises(Rejected, match="declare its context"):
+        check_policy(spec(policy))
+
+
+@pytest.mark.parametrize(
+    ("policy", "more", "words"),
+    [
+        ("thompson", {}, "does not look at the request; leave out context"),
+        ("oracle", {}, "does not look at the request"),
+        ({"linucb": {"v": 1}}, {}, "has no parameter 'v'"),
+        ("linucb", {"context": {"headers.x": [f"w{number}" for number in range(64)]}}, "at most 64 are allowed"),
+        ("linucb", {"fallback": "a", "guardrails": [{"errors": {"worse_by": "1%"}}]}, "guardrails"),
+    ],
+)
+def test_a_policy_and_a_context_that_do_not_fit_are_refused(policy, more, words):
+    with pytest.raises(Rejected, match=words):
+        check_policy(with_context(policy, **more))

@@ -7,7 +7,8 @@ import pytest
 
 from bandits.errors import BanditError
 from gateway.control.learning.bounds import bounds_of
-from gateway.control.learning.next import learning_of, next_policy
+from gateway.control.learning.learning import learning_of
+from gateway.control.learning.next import next_policy
 from router.document.apply import apply
 from router.document.commands import Declare, Pause, Reset, Resume, Shift
 from router.document.document import Candidate, Document

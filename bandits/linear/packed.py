@@ -1,0 +1,43 @@
+"""Vectors of contexts as bytes: in the log, and in the tokens of decisions.
+
+Each feature is two bytes, little-endian. The intercept is left out, since it is always the same.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bandits.errors import BanditError
+from bandits.linear.context import MOST_FEATURES, SCALE
+
+_KIND = np.dtype("<u2")
+
+
+def pack(vector: Sequence[int]) -> bytes:
+    """Return the bytes of a vector that `Context.encode` made."""
+    return np.array(vector[1:], _KIND).tobytes()
+
+
+def unpack(content: bytes) -> tuple[int, ...]:
+    """Return the vector of these bytes.
+
+    Raises:
+        BanditError: they are not the bytes of a vector.
+    """
+    return tuple(unpack_each([content])[0].tolist())
+
+
+def unpack_each(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Return vectors of the same size. Shape: (vectors, features).
+
+    Raises:
+        BanditError: there are none, or they are not the bytes of vectors of one size.
+    """
+    sizes = {len(content) for content in contents}
+    if len(sizes) != 1 or not 0 < (size := sizes.pop()) < 2 * MOST_FEATURES or size % 2:
+        raise BanditError("These are not the bytes of contexts of one size.")
+    features = np.frombuffer(b"".join(contents), _KIND).astype(np.int64).reshape(len(contents), -1)
+    if features.max() > SCALE:
+        raise BanditError(f"A feature of a context is above {SCALE}.")
+    return np.concatenate([np.full((len(contents), 1), SCALE), features], axis=1)

@@ -1,0 +1,47 @@
+"""What learns on a route, and how its policies are numbered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from router.document.document import Document, LearningState
+from router.document.learned import LearnedPolicy
+from router.draw.slots import reallocate
+from router.spec.bandit import BanditSpec
+from router.spec.metric import MetricSpec
+
+BASE_BUCKETS = 120
+"""How many of the newest time buckets are folded anew each time: two windows (`router.rewards.buckets`)."""
+
+
+class Learning(NamedTuple):
+    """A bandit, or a policy that observes, and the metric that it maximises."""
+
+    document: Document
+    bandit: BanditSpec
+    state: LearningState
+    metric: MetricSpec
+
+
+def learning_of(document: Document) -> Learning | None:
+    """Return what learns on a route; None if nothing does."""
+    bandit, state = document.spec.bandit, document.learning
+    if bandit is None or state is None:
+        return None
+    metric = next(each for each in document.spec.metrics if each.name == bandit.reward)
+    return Learning(document, bandit, state, metric)
+
+
+def numbered(
+    learning: Learning, known: LearnedPolicy | None, slots: Sequence[int], content: Mapping[str, Any], now_s: float
+) -> LearnedPolicy:
+    """Return the policy after `known`, with the slots of each arm in their order."""
+    document, _, state, _ = learning
+    return LearnedPolicy(
+        route=document.spec.route,
+        declared_us=document.declared_us,
+        number=max(state.policy, 0 if known is None else known.number) + 1,
+        since_version=state.since_version,
+        slots=reallocate(document.slots, dict(zip(document.spec.arms, slots, strict=True))),
+        at_us=round(now_s * 1_000_000),
+        content=content,
+    )

@@ -1,0 +1,107 @@
+"""The weights of one request, where a bandit's weights depend on its context."""
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bandits.bounds.bounded import bounded
+from bandits.bounds.bounds import Bounds
+from bandits.linear.choose import choose_contextual
+from bandits.linear.context import Category, Column, Context, Number, Value
+from bandits.linear.model import LinearModel
+from bandits.linear.packed import pack
+from bandits.linear.scorer import Scorer
+from gateway.inference.attributes import reader
+from router.snapshot import Contextual
+from router.spec.context import ContextColumn
+from runtimes.datatypes import Tensor
+from runtimes.manifest import Signature
+
+
+class Weighed(NamedTuple):
+    """The context of a request in bytes, and the slots of the route's arms for it; None without models."""
+
+    vector: bytes
+    slots: tuple[int, ...] | None
+
+
+def encoder_of(columns: Sequence[ContextColumn]) -> Context:
+    """Return what makes vectors of declared contexts.
+
+    Raises:
+        BanditError: the context has too many features.
+    """
+    return Context(tuple(_column(each) for each in columns))
+
+
+class RequestWeights:
+    """What a replica prepares of one learned policy. Without models it encodes contexts and weighs nothing.
+
+    Raises:
+        BanditError: the policy does not exist, or its models are damaged.
+    """
+
+    def __init__(self, contextual: Contextual, unbatched: Container[str]) -> None:
+        columns, models = contextual.columns, contextual.models
+        attributes = [(column.attribute, not column.words) for column in columns]
+        self.needs_one_instance = any(each.source == "inputs" and each.name not in unbatched for each, _ in attributes)
+        self._readers = [reader(each, is_number, unbatched) for each, is_number in attributes]
+        self._context = encoder_of(columns)
+        self._weights = None if models is None else PolicyWeights(models, len(self._context.features))
+        order = [arm for arm in contextual.order if arm is not None]
+        self._places = None if order == list(range(len(contextual.order))) else contextual.order
+
+    def weigh(
+        self,
+        headers: Mapping[bytes, bytes],
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Tensor],
+        unit: str | None,
+    ) -> Weighed:
+        """Return the weights of a request. No request makes this raise."""
+        vector = self._context.encode([_plain(read(headers, parameters, inputs, unit)) for read in self._readers])
+        return Weighed(pack(vector), None if self._weights is None else self._in_route(self._weights.slots(vector)))
+
+    def _in_route(self, slots: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the slots of the arms that the route has. An arm that it leaves out has none."""
+        if self._places is None:
+            return slots
+        return tuple([owned for owned, place in zip(slots, self._places, strict=True) if place is not None])
+
+
+class PolicyWeights:
+    """The weights of a learned policy with models, for any context of `size` features.
+
+    `content` is that of the policy (`gateway.control.learning.contextual`).
+
+    Raises:
+        BanditError: the policy does not exist, or its models are damaged.
+    """
+
+    def __init__(self, content: Mapping[str, Any], size: int) -> None:
+        self._policy = choose_contextual(content["policy"], content["parameters"])
+        models = [
+            LinearModel(tuple(theta), bits, tuple(factor), more) for theta, bits, factor, more in content["models"]
+        ]
+        self._scorer = Scorer(models, size, with_spreads=self._policy.needs_spreads)
+        floors, ceilings, change, burn_in = content["bounds"]
+        self._bounds = Bounds(tuple(floors), tuple(ceilings), change, burn_in)
+
+    def slots(self, vector: Sequence[int]) -> tuple[int, ...]:
+        """Return whole slots of 10,000 for a context, in the order of the policy's arms."""
+        return bounded(self._policy.weights(self._scorer.scores(vector)), self._bounds)
+
+
+def unbatched_inputs(signature: Signature) -> frozenset[str]:
+    """Return the inputs whose first dimension does not count instances."""
+    return frozenset(spec.name for spec in signature.inputs if not signature.counts_instances(spec))
+
+
+def _column(column: ContextColumn) -> Column:
+    if column.words:
+        return Category(column.path, column.words)
+    return Number(column.path, column.low, column.high, column.fill)
+
+
+def _plain(value: object) -> Value:
+    """Return a value that a context may hold. A parameter that is a list or a mapping is none."""
+    return value if value is None or isinstance(value, str | int | float) else None

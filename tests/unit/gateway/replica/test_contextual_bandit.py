@@ -1,0 +1,110 @@
+"""A bandit whose weights depend on the request, over real sockets: it learns which arm is best for whom."""
+
+import random
+
+import pytest
+
+from bandits.linear.context import SCALE
+from gateway.inference.contexts import PolicyWeights
+from router.document.learned import LearnedPolicy
+from router.draw.assignment import BUCKETS
+from store.interface import Store
+from store.open import open_store
+from tests.support.polling import wait_until
+
+ROUTE = {
+    "route": "shown",
+    "arms": {"a": "linear:1", "b": "linear:2"},
+    "metrics": {"click": {"window": "6s"}},
+    "bandit": {
+        "policy": {"linear-thompson": {"v": 0.3}},
+        "reward": "click",
+        "floor": "5%",
+        "burn_in": 20,
+        "context": {"headers.x-device": ["phone", "desktop"], "parameters.age": {"from": 0, "to": 100}},
+    },
+}
+BEST = {"phone": "a", "desktop": "b"}
+
+
+@pytest.fixture
+def shown(settings_of, serving, declare, tmp_path):
+    settings = settings_of(tmp_path)
+    store = open_store(settings.store)
+    declare(store, ROUTE)
+    with serving(settings) as gateway:
+        wait_until(lambda: gateway.infer("shown").status_code == 200)
+        yield gateway, store
+    store.close()
+
+
+def served(gateway, device: str, age: int):
+    return gateway.infer("shown", headers={"x-device": device}, parameters={"age": age})
+
+
+def test_each_device_gets_the_arm_that_is_best_for_it_with_exact_propensities(shown):
+    gateway, store = shown
+    draw = random.Random(11)  # noqa: S311  # a simulation
+
+    def ask_and_reward() -> bool:
+        rewards = []
+        for device in ("phone", "desktop") * 10:
+            answer = served(gateway, device, draw.randint(0, 100))
+            is_clicked = draw.random() < (0.8 if answer.headers["x-arm"] == BEST[device] else 0.1)
+            decision = answer.headers["x-decision-token"]
+            rewards.append({"decision": decision, "metric": "click", "value": float(is_clicked), "event": "1"})
+        # The companion may still be starting. Rewards that are sent again count once.
+        wait_until(lambda: gateway.http.post("/v2/rewards", json={"rewards": rewards}).status_code == 202)
+        known = store.policies(0).of.get("shown")
+        return known is not None and known.content["models"] is not None
+
+    wait_until(ask_and_reward)
+    policies: dict[int, LearnedPolicy] = {}
+    answers = []
+    wait_until(lambda: gateway.replica._holder.current.routes["shown"].route.policy_number in note(policies, store))
+    for device in ("phone", "desktop") * 30:
+        answers.append((device, served(gateway, device, 50)))
+        note(policies, store)
+    for device, arm in BEST.items():
+        assert sum(answer.headers["x-arm"] == arm for of, answer in answers if of == device) > 18
+    columns = "arm, propensity, policy_number, context, policy_kind"
+    rows = [row for _, answer in answers for row in gateway.rows(answer, columns)]
+    assert {row["policy_kind"] for row in rows} == {"bandit"}
+    known = [row for row in rows if row["policy_number"] in policies]
+    assert len(known) > 30
+    for row in known:
+        vector = (SCALE, *(round(SCALE * feature) for feature in row["context"]))
+        slots = PolicyWeights(policies[row["policy_number"]].content, len(vector)).slots(vector)
+        assert row["propensity"] == slots[list(ROUTE["arms"]).index(row["arm"])] / BUCKETS
+
+
+def note(policies: dict[int, LearnedPolicy], store: Store) -> dict[int, LearnedPolicy]:
+    """Add the newest policy with models to those that are known, by number."""
+    newest = store.policies(0).of["shown"]
+    if newest.content["models"] is not None:
+        policies[newest.number] = newest
+    return policies
+
+
+def test_what_a_caller_sends_is_never_an_error_and_several_instances_are_fine_without_inputs(shown):
+    gateway, _ = shown
+    for headers, parameters in (
+        ({}, {}),
+        ({"x-device": b"\xff"}, {"age": "old"}),
+        ({"x-device": "tv"}, {"age": -1e300}),
+    ):
+        answer = gateway.infer("shown", [1, 2, 3, 4], [1, 2, 3, 4], headers=headers, parameters=parameters)
+        assert answer.status_code == 200
+        assert {tuple(row["context"]) for row in gateway.rows(answer, "context")} != {()}
+
+
+def test_a_context_of_inputs_asks_for_one_instance(shown, declare):
+    gateway, store = shown
+    bandit = ROUTE["bandit"] | {"context": {"inputs.X.2": {"from": 0, "to": 10}}}
+    declare(store, ROUTE | {"route": "single", "bandit": bandit})
+    wait_until(lambda: gateway.infer("single").status_code == 200)
+    answer = gateway.infer("single", [1, 2, 3, 4], [1, 2, 3, 4])
+    assert answer.status_code == 400
+    assert "a request is one instance; this one has 2" in answer.json()["error"]
+    (row,) = gateway.rows(gateway.infer("single", [1, 2, 5, 4]), "context")
+    assert row["context"] == [0.5, 0.0]
