@@ -188,7 +188,8 @@ def _versions(routes: Iterable[LiveRoute]) -> dict[str, str]:
 
 
 def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
-    by_name = served.arms[route.arms[0].name][0].manifest.runtime == "onnx"
+    kinds = [served.arms[arm.name][0].manifest.runtime for arm in route.arms]
+    by_name = next((kind for kind in kinds if kind != "constant"), "") == "onnx"
     arms = tuple(_live_arm(route, arm, *served.arms[arm.name], snapshot_hash, by_name=by_name) for arm in route.arms)
     shadows = tuple(
         _live_shadow(route, shadow, *served.shadows[shadow.name], snapshot_hash)
