@@ -79,6 +79,13 @@ def unparse_arm(ref: ArmRef) -> str | dict[str, Any]:
     return str(ref) if ref.value is None else {"value": json.loads(ref.value)}
 
 
+def is_other_value(ref: ArmRef, other: ArmRef) -> bool:
+    """Return True if an arm answers another value than before, or has got one in place of a model, or lost it."""
+    if ref.value is None or other.value is None:
+        return ref.value is not other.value
+    return bool(json.loads(ref.value) != json.loads(other.value))  # 10 and 10.0 are the same
+
+
 def alike(arms: Mapping[str, ArmRef]) -> dict[str, ArmRef]:
     """Return the arms with values of the same types: where one value has a fraction, whole numbers get one, too.
 

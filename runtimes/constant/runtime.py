@@ -1,8 +1,7 @@
 """A value that answers every request.
 
 By itself a value has one output for each of its keys, of shape [1]: a whole number is INT64, a number with a fraction
-FP64, a text BYTES, true or false BOOL. Lists and mappings are JSON in BYTES. They come last, since what comes first is
-what the log keeps.
+FP64, a text BYTES, true or false BOOL. Lists and mappings are JSON in BYTES.
 
 Beside a model, the value has the model's inputs and outputs: each instance gets the value.
 """
@@ -28,6 +27,9 @@ _TAKEN_BY_KIND: dict[str, tuple[type, ...]] = {
 }
 """The types of JSON that may stand for an element, by the kind of NumPy's type."""
 
+MAX_LOGGED_BYTES = 4096
+"""The log keeps so much of a value in each row. Its version names all of it."""
+
 
 class ConstantRuntime:
     """See `runtimes.runtime.Runtime`. `value` is JSON; `signature` is what callers see."""
@@ -49,6 +51,11 @@ class ConstantRuntime:
         self._of_one = [_instance(value[spec.name], spec, signature) for spec in signature.outputs]
         self._are_rows = [signature.counts_instances(spec) for spec in signature.outputs]
 
+    @property
+    def logged(self) -> Tensor:
+        """What the log keeps of the answer: the beginning of its JSON, which is almost always all of it."""
+        return tensor_of_bytes([_json(self.value)[:MAX_LOGGED_BYTES].decode(errors="ignore").encode()], (1,))
+
     def answer(self, rows: int) -> Sequence[Tensor]:
         """Return all outputs for a request of so many instances. They must not be changed."""
         if rows == 1:
@@ -65,8 +72,7 @@ class ConstantRuntime:
 
 def signature_of(value: Mapping[str, Any]) -> Signature:
     """Return the signature that a value has by itself."""
-    ordered = sorted(value, key=lambda name: (isinstance(value[name], list | dict), name))
-    return Signature((), tuple(TensorSpec(name, _DATATYPE_OF[type(value[name])], (1,)) for name in ordered))
+    return Signature((), tuple(TensorSpec(name, _DATATYPE_OF[type(value[name])], (1,)) for name in sorted(value)))
 
 
 def difference(value: Mapping[str, Any], signature: Signature) -> str:
@@ -103,8 +109,10 @@ def _instance(value: Any, spec: TensorSpec, signature: Signature) -> Tensor:
 
 
 def _text(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
+    return value.encode() if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
