@@ -100,7 +100,7 @@ def _instance(value: Any, spec: TensorSpec, signature: Signature) -> Tensor:
     try:
         with np.errstate(over="ignore"):
             given = np.array(value, NUMPY_OF[spec.datatype])
-        tensor = np.ascontiguousarray(np.broadcast_to(given, shape))
+        tensor = np.broadcast_to(given, shape).copy()
     except (ValueError, OverflowError) as error:
         raise ModelRefused(f"its output {spec.name} does not fit {wanted}: {error}") from error
     if spec.datatype != "BOOL" and not bool(np.isfinite(tensor).all()):
