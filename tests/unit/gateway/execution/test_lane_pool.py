@@ -268,7 +268,7 @@ def test_each_lane_that_loads_a_version_itself_takes_memory_until_it_is_forgotte
 def test_an_arm_without_a_model_answers_at_once():
     ref = parse_arm({"value": {"columns": 2}}, "An arm")
     constant, asked = constant_version(ref), []
-    pool = lane_pool(start=lambda work: asked.append(work) or False)
+    pool = lane_pool(start=asked.append)
     lane = pool.lane(constant, "replica")
     assert (lane, asked) == (pool.lane(constant, "replica"), [])
     job = lane.submit({}, 1, route="r")
