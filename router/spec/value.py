@@ -19,6 +19,8 @@ MODEL = "value"
 """What stands for the name of the model in the log and in the status."""
 
 MAX_BYTES = 64 * 1024
+MAX_ROUTE_BYTES = 256 * 1024
+"""Of all values of a route. Each version of its document holds them."""
 MAX_DEPTH = 16
 MAX_KEYS = 64
 MAX_KEY_LENGTH = 128
@@ -90,11 +92,13 @@ def alike(arms: Mapping[str, ArmRef]) -> dict[str, ArmRef]:
     """Return the arms with values of the same types: where one value has a fraction, whole numbers get one, too.
 
     Raises:
-        Rejected: if values have different keys, or a key has values of different types.
+        Rejected: if values have different keys, a key has values of different types, or they are too large together.
     """
     values = {name: json.loads(ref.value) for name, ref in arms.items() if ref.value is not None}
     if len(values) < 2:
         return dict(arms)
+    if sum(len(ref.value.encode()) for ref in arms.values() if ref.value is not None) > MAX_ROUTE_BYTES:
+        raise Rejected(f"The values of a route may have {MAX_ROUTE_BYTES} bytes of JSON together at most.")
     (first, keys), *others = values.items()
     for name, value in others:
         if value.keys() != keys.keys():

@@ -11,7 +11,7 @@ from router.errors import Rejected
 from router.spec.parse import parse_spec
 from router.spec.spec import ArmRef
 from router.spec.unparse import unparse_spec
-from router.spec.value import MAX_BYTES, MAX_DEPTH, MAX_KEYS, is_other_value, value_ref
+from router.spec.value import MAX_BYTES, MAX_DEPTH, MAX_KEYS, MAX_ROUTE_BYTES, is_other_value, value_ref
 
 NARROW, WIDE = {"layout": "narrow", "columns": 2}, {"layout": "wide", "columns": 3}
 LAYOUT = {
@@ -117,6 +117,10 @@ def test_a_file_that_names_one_list_again_and_again_is_refused_at_once():
 def test_the_largest_value_is_read():
     text = "x" * (MAX_BYTES - len('{"layout":""}'))
     assert len(arms_of(narrow={"layout": text}, wide={"layout": ""})["narrow"].value) == MAX_BYTES
+    most = dict.fromkeys(["narrow", "wide", "c", "d"], {"layout": text})
+    assert len(arms_of(**most)) == MAX_ROUTE_BYTES // MAX_BYTES
+    with pytest.raises(Rejected, match="The values of a route may have 262144 bytes of JSON together at most"):
+        arms_of(**most, one={"layout": ""})
     assert arms_of(narrow={"layout": nested(MAX_DEPTH - 1)}, wide={"layout": {}})
 
 
