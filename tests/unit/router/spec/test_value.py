@@ -117,7 +117,7 @@ def test_a_file_that_names_one_list_again_and_again_is_refused_at_once():
 def test_the_largest_value_is_read():
     text = "x" * (MAX_BYTES - len('{"layout":""}'))
     assert len(arms_of(narrow={"layout": text}, wide={"layout": ""})["narrow"].value) == MAX_BYTES
-    most = dict.fromkeys(["narrow", "wide", "c", "d"], {"layout": text})
+    most = {arm: {"layout": text} for arm in ("narrow", "wide", "c", "d")}
     assert len(arms_of(**most)) == MAX_ROUTE_BYTES // MAX_BYTES
     with pytest.raises(Rejected, match="The values of a route may have 262144 bytes of JSON together at most"):
         arms_of(**most, one={"layout": ""})
