@@ -184,6 +184,34 @@ def test_an_arm_is_aborted_released_and_brought_back(site):
     assert "apply" in site.command("history", "layout")
 
 
+def test_a_value_is_rolled_out_and_rolled_back(site):
+    promo = {
+        "route": "promo",
+        "arms": {"none": {"value": {"percent": 0}}, "spring": {"value": {"percent": 10}}},
+        "rollout": {"of": "spring", "steps": ["50%"], "every": "1h"},
+        "metrics": {"order": {"window": "1h"}},
+        "guardrails": [{"errors": {"worse_by": "1%"}}, {"reward": {"metric": "order", "worse_by": "5%"}}],
+    }
+    site.gateway.declare(promo)
+
+    def percents() -> set[int]:
+        return {site.ask("/v2/models/promo/infer").json()["outputs"][0]["data"][0] for _ in range(40)}
+
+    assert percents() == {0}
+    site.command("start", "promo")
+    assert percents() == {0, 10}
+    site.command("promote", "promo")
+    assert percents() == {10}
+    site.command("abort", "promo", "--why", "too dear")
+    assert percents() == {0}
+    printed = site.command("status", "--route", "promo")
+    assert "the candidate is value:" in printed
+    assert "is in quarantine" in printed
+    site.gateway.declare({**promo, "arms": {**promo["arms"], "spring": {"value": {"percent": 5}}}})
+    site.command("start", "promo")
+    assert percents() == {0, 5}
+
+
 def test_a_value_answers_in_place_of_a_model_that_cannot(site):
     site.gateway.declare(BESIDE_A_MODEL)
 
