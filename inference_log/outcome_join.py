@@ -53,6 +53,7 @@ class Match(NamedTuple):
     decided_us: int
     latency_us: int
     group: int
+    context: Sequence[float] | None
     value: float | None
     label: str | None
     us: int
@@ -60,7 +61,7 @@ class Match(NamedTuple):
 
 
 _DECISIONS = """
-SELECT decision_id, {column} AS key, policy_version, arm, propensity, unit_hash,
+SELECT decision_id, {column} AS key, policy_version, arm, propensity, unit_hash, context,
     event_ts_us - round(1000 * latency_ms)::BIGINT AS decided_us, round(1000 * latency_ms)::BIGINT AS latency_us
 FROM inferences
 WHERE route = $route AND role = 'primary' AND instance_index = 0 AND outcome = 'ok'
@@ -80,7 +81,7 @@ SELECT any_value(o.key), count(*) FROM matched m JOIN outcomes o USING (row)
 GROUP BY row HAVING count(*) > 1 ORDER BY row LIMIT 1
 """
 _MATCHES = """
-SELECT m.decision_id, m.policy_version, m.arm, m.propensity, m.decided_us, m.latency_us, m.unit_hash,
+SELECT m.decision_id, m.policy_version, m.arm, m.propensity, m.decided_us, m.latency_us, m.unit_hash, m.context,
     o.value, o.label, o.us, o.event
 FROM matched m JOIN outcomes o USING (row) ORDER BY row, m.decided_us, m.decision_id
 """

@@ -7,7 +7,7 @@ that decides a draw, so two replicas with the same hash route alike.
 import hashlib
 import json
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -169,7 +169,7 @@ def declared_references(document: Document) -> dict[str, ArmRef]:
     refs = dict(spec.arms)
     if spec.rollout is not None and state is not None and state.candidate is not None and state.phase in PINNED:
         of = spec.rollout.of
-        refs[of] = ArmRef(spec.arms[of].model, version=state.candidate.version)
+        refs[of] = replace(spec.arms[of], alias=None, version=state.candidate.version)
     return refs | {shadow.name: shadow.ref for shadow in document.active_shadows if shadow.ref is not None}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+from runtimes.constant.runtime import ConstantRuntime
 from runtimes.datatypes import NUMPY_OF, Tensor
 from runtimes.errors import ModelFailed
 from runtimes.manifest import Example, Signature, TensorSpec
@@ -88,6 +89,8 @@ class AdaptedRuntime:
 
 def adapt(runtime: Runtime, signature: Signature) -> Runtime:
     """Return the runtime behind a signature: itself if it has that one already. They must be alike (`difference`)."""
+    if isinstance(runtime, ConstantRuntime):
+        return ConstantRuntime(runtime.value, signature)
     return runtime if is_same(runtime.signature, signature) else AdaptedRuntime(runtime, signature)
 
 

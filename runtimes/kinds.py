@@ -10,7 +10,7 @@ from typing import Any, cast
 from runtimes.draft import Draft
 from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Files, Manifest, RuntimeName
+from runtimes.manifest import NO_KIND, Constant, Files, Manifest, RuntimeName
 from runtimes.runtime import Runtime
 
 Loader = Callable[[Files, Manifest, LoadOptions], Runtime]
@@ -30,12 +30,14 @@ _PACKAGE_OF: dict[RuntimeName, str] = {
 }
 
 
-def loader_of(runtime: RuntimeName) -> Loader:
+def loader_of(runtime: RuntimeName | Constant) -> Loader:
     """Return the function that loads versions of a runtime.
 
     Raises:
-        ModelRefused: a library is not installed.
+        ModelRefused: a library is not installed, or it is no kind of model.
     """
+    if runtime == "constant":
+        raise ModelRefused(NO_KIND)
     return cast("Loader", _function(runtime, "runtime", f"load_{runtime}"))
 
 

@@ -111,6 +111,11 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 RuntimeName = Literal["onnx", "sklearn", "lightgbm", "xgboost", "catboost", "mlflow", "python"]
 
+Constant = Literal["constant"]
+"""What runs an arm without a model. It is no kind of model: no version of a registry has it."""
+
+NO_KIND = "`constant` is no kind of model: write the value into the route, as `arms: {narrow: {value: {columns: 2}}}`."
+
 RUNS_CODE: tuple[RuntimeName, ...] = ("python", "mlflow")
 NOT_IN_REPLICA = (
     "is code of its author, which must not run in the gateway's own processes: "
@@ -140,7 +145,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     where the version comes from, such as "run_id=3f2a" and "data_set=2026-11".
     """
 
-    runtime: RuntimeName
+    runtime: RuntimeName | Constant
     file: str
     sha256: Sha256
     files: tuple[PinnedFile, ...] = ()

@@ -10,7 +10,7 @@ import yaml
 from runtimes.bounded_yaml import load_yaml
 from runtimes.datatypes import NUMPY_OF
 from runtimes.errors import ModelRefused
-from runtimes.manifest import MANIFEST, NOT_IN_REPLICA, RUNS_CODE, Manifest, TensorSpec, is_below
+from runtimes.manifest import MANIFEST, NO_KIND, NOT_IN_REPLICA, RUNS_CODE, Manifest, TensorSpec, is_below
 
 _MOST_EXAMPLE_ELEMENTS = 1 << 26
 """Of all inputs. It is 256 MB of FP32; more is no example but an attack on the memory."""
@@ -31,6 +31,8 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def _check(manifest: Manifest) -> None:
+    if manifest.runtime == "constant":
+        raise ModelRefused(NO_KIND)
     if manifest.resources.min_replicas > manifest.resources.max_replicas:
         raise ModelRefused("model.yaml asks for more min_replicas than max_replicas.")
     _check_files(manifest)

@@ -1,5 +1,6 @@
 """Prints what `pointsman status` shows: one line for each route, or all details of one route."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,6 +10,9 @@ from gateway.cli.output import console, format_by_arm, print_table
 from gateway.cli.printable import printable
 from gateway.cli.wait import phase_of
 from router.quantities import format_rough_duration
+
+_MOST_CHARS = 60
+"""So much of the value of an arm is shown."""
 
 
 def print_status(status: Mapping[str, Any]) -> None:
@@ -150,10 +154,17 @@ def _print_arms(route: Mapping[str, Any]) -> None:
 
 def _bound_to(route: Mapping[str, Any], arm: str) -> str:
     """Return an arm's reference and, if this replica does not serve it yet, the version to which it is bound."""
-    ref: str = route["spec"]["arms"][arm]
+    declared = route["spec"]["arms"][arm]
+    ref = declared if isinstance(declared, str) else _in_few_words(declared["value"])
     bound = route.get("bound", {}).get(arm)
     is_served = bound is None or bound["version"] == route["serves"].get(arm)
     return ref if is_served else f"{ref} = {bound['version']}"
+
+
+def _in_few_words(value: Mapping[str, Any]) -> str:
+    """Return the beginning of what an arm without a model answers."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"
 
 
 def _print_guardrails(guardrails: Sequence[Mapping[str, Any]]) -> None:

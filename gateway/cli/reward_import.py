@@ -180,6 +180,7 @@ def _reward(metric: str, match: "Match") -> dict[str, Any]:
             "decided_us": match.decided_us,
             "latency_us": match.latency_us,
             "group": match.group,
+            **({} if match.context is None else {"context": list(match.context)}),
         },
         "metric": metric,
         "event": match.event,

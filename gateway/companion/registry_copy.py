@@ -90,8 +90,8 @@ def open_sync(settings: Settings, trials: Trials, adopt: Adopt = no_adoption) ->
 
 
 def document_refs(documents: Mapping[str, Document]) -> frozenset[ArmRef]:
-    """Return everything that documents name: what they serve now, what they follow, and what they may go back to."""
-    return frozenset(ref for document in documents.values() for ref in _refs(document))
+    """Return every version that documents name: what they serve now, what they follow, what they may go back to."""
+    return frozenset(ref for document in documents.values() for ref in _refs(document) if ref.value is None)
 
 
 def _refs(document: Document) -> set[ArmRef]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.control.constants import constant_version
 from gateway.control.signatures import seen_alike
 from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
@@ -106,8 +107,16 @@ def candidate_of(versions: Versions, ref: ArmRef) -> Candidate:
     Raises:
         UnknownModel, ModelRefused, RegistryUnavailable: it cannot be found out.
     """
-    key, _ = versions.resolve(ref)
+    key, _ = _resolve(versions, ref)
     return Candidate(key.version, key.digest)
+
+
+def _resolve(versions: Versions, ref: ArmRef) -> tuple[VersionKey, Manifest]:
+    """Return the version that a reference names. The registry is not asked about an arm without a model."""
+    if ref.value is None:
+        return versions.resolve(ref)
+    constant = constant_version(ref)
+    return constant.key, constant.manifest
 
 
 def candidates(arms: Mapping[str, Version]) -> dict[str, Candidate]:
@@ -148,7 +157,7 @@ def places(versions: Versions, document: Document) -> set[LaneKey]:
     found = set()
     for name in spec.arms:
         with contextlib.suppress(RegistryError, ModelRefused):
-            key, manifest = versions.resolve(refs[name])
+            key, manifest = _resolve(versions, refs[name])
             found.add(LaneKey(key, placement_of(spec, manifest)))
     for shadow in document.active_shadows:
         with contextlib.suppress(RegistryError, ModelRefused):
@@ -159,7 +168,9 @@ def places(versions: Versions, document: Document) -> set[LaneKey]:
 
 def placement_of(spec: RouteSpec, manifest: Manifest) -> Placement:
     """Return where a version runs on a route: the route's placement, or else the version's own."""
-    return manifest.placement if spec.placement is None else placement_named(spec.placement)
+    if spec.placement is None or manifest.runtime == "constant":
+        return manifest.placement
+    return placement_named(spec.placement)
 
 
 def placement_named(name: str) -> Placement:
@@ -170,15 +181,21 @@ def placement_named(name: str) -> Placement:
 
 
 def _by_need(document: Document) -> list[str]:
-    """Return the arms: the trusted one, whose signature callers see, then the other needed ones, then the rest."""
-    trusted = document.spec.trusted_arm
-    return sorted(document.spec.arms, key=lambda arm: (arm != trusted, not is_needed(document, arm)))
+    """Return the arms: the trusted one, whose signature callers see, then the other needed ones, then the rest.
+
+    Arms without a model come last, because they can answer under the signature of any model.
+    """
+    arms, trusted = document.spec.arms, document.spec.trusted_arm
+    return sorted(arms, key=lambda arm: (arms[arm].value is not None, arm != trusted, not is_needed(document, arm)))
 
 
 def is_needed(document: Document, arm: str) -> bool:
     """Return True if a route cannot be served without this arm."""
     spec = document.spec
-    return document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values()
+    if document.weights[arm] > 0 or arm == spec.trusted_arm or arm in (spec.fallbacks or {}).values():
+        return True
+    models = [name for name, ref in spec.arms.items() if ref.value is None]
+    return len(models) < len(spec.arms) and arm in models[:1]  # values cannot say what callers send; a model must
 
 
 def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
@@ -192,7 +209,10 @@ def _ready(version: Version, what: str, arms: Mapping[str, Version]) -> Version:
 
 def _obtain(versions: Versions, document: Document, name: str, placement: str | None, retry: bool) -> Version:
     """Return the version of an arm or shadow, loaded into this process unless it runs in another one."""
-    key, manifest = versions.resolve(references(document)[name])
+    ref = references(document)[name]
+    if ref.value is not None:
+        return constant_version(ref)
+    key, manifest = versions.resolve(ref)
     _refuse_replaced(document, name, key, manifest)
     where = manifest.placement if placement is None else placement
     if where == "replica" and manifest.runtime in RUNS_CODE:

@@ -179,7 +179,7 @@ class Follower:
 
     def _look_up(self, document: Document, ref: ArmRef) -> None:
         """Have everything read that a change will name, while the details of the new version are read."""
-        for each in (ref, *references(document).values()):
+        for each in (ref, *(each for each in references(document).values() if each.value is None)):
             with suppress(RegistryError, ModelRefused):
                 self._versions.resolve(each)
 

@@ -70,6 +70,6 @@ class ReplicaView:
         return self._reconciler.report()
 
     def answering(self) -> Mapping[VersionKey, Manifest]:
-        """Return the versions that answer for the arms of all routes, wherever they are placed."""
+        """Return the versions of models that answer for the arms of all routes, wherever they are placed."""
         arms = (arm for route in self._holder.current.routes.values() for arm in route.arms)
-        return {arm.lane.key.version: arm.manifest for arm in arms}
+        return {arm.lane.key.version: arm.manifest for arm in arms if arm.manifest.runtime != "constant"}

@@ -17,6 +17,7 @@ from functools import partial
 
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.freed_memory import trim
+from gateway.execution.constant_lane import ConstantLane
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.executor import Executor
 from gateway.execution.lane import Lane, LaneKey
@@ -28,6 +29,7 @@ from registry_sync.background import Background, Pending, Start, at_once
 from registry_sync.loader import Loader
 from registry_sync.memory_budget import MemoryBudget
 from registry_sync.version import Version, VersionKey
+from runtimes.constant.runtime import ConstantRuntime
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import Manifest, Placement
 
@@ -84,12 +86,7 @@ class LanePool:
         key = LaneKey(version.key, placement, is_shadow, version.seen)
         lane = self._lanes.get(key)
         if lane is None or self._manifests[key] != version.manifest:
-            if placement == "dedicated":
-                self._wanted_applications |= {key}
-            try:
-                opened = self._opening.ask((key, version.manifest), partial(self._open, key, version))
-            except Pending as pending:
-                raise StillLoading(f"loading {key.version} {pending}") from None
+            opened = self._opened(key, version)
             if lane is not None:
                 self._retire(lane)
             with self._publishing:
@@ -97,6 +94,16 @@ class LanePool:
                 self._manifests[key] = version.manifest
                 self._published.pop(key, None)
         return lane
+
+    def _opened(self, key: LaneKey, version: Version) -> Lane:
+        if isinstance(version.runtime, ConstantRuntime):  # there is nothing to load, to measure or to start
+            return ConstantLane(key, version.runtime, self._end_of_turn)
+        if key.placement == "dedicated":
+            self._wanted_applications |= {key}
+        try:
+            return self._opening.ask((key, version.manifest), partial(self._open, key, version))
+        except Pending as pending:
+            raise StillLoading(f"loading {key.version} {pending}") from None
 
     def has_news(self) -> bool:
         """Return True if a lane was opened in the background, or could not be, since the last call."""

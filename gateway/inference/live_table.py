@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
 from gateway.inference.contexts import RequestWeights, unbatched_inputs
-from gateway.inference.log_context import log_context, logged_outputs
+from gateway.inference.log_context import has_whole_answer, log_context, logged_outputs
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import Header
 from inference_log.record import Context
@@ -23,6 +23,8 @@ from router.errors import UnknownRoute
 from router.refusals import short_repr
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
 from router.spec.spec import ArmRef
+from runtimes.constant.runtime import ConstantRuntime
+from runtimes.datatypes import Tensor
 from runtimes.logged_tensors import logged_inputs
 from runtimes.manifest import Manifest, Signature
 
@@ -33,7 +35,8 @@ class LiveArm:
 
     The log keeps the values of `logged_inputs` (names) and `logged_outputs` (indices). `primary` and `fallback` are the
     log's contexts for requests that drew this arm, and for requests that it answers instead of another one.
-    `answers_by_name`: see `gateway.protocols.scoring_answers`.
+    `answers_by_name`: see `gateway.protocols.scoring_answers`. `logged_answer` is what the log keeps in place of the
+    outputs, if it is always the same.
     """
 
     arm: Arm
@@ -46,6 +49,7 @@ class LiveArm:
     fallback: Context
     headers: tuple[Header, ...]
     answers_by_name: bool = False
+    logged_answer: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,7 +197,8 @@ def _versions(routes: Iterable[LiveRoute]) -> dict[str, str]:
 
 
 def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
-    by_name = served.arms[route.arms[0].name][0].manifest.runtime == "onnx"
+    kinds = [served.arms[arm.name][0].manifest.runtime for arm in route.arms]
+    by_name = next((kind for kind in kinds if kind != "constant"), "") == "onnx"
     arms = tuple(_live_arm(route, arm, *served.arms[arm.name], snapshot_hash, by_name=by_name) for arm in route.arms)
     shadows = tuple(
         _live_shadow(route, shadow, *served.shadows[shadow.name], snapshot_hash)
@@ -236,4 +241,11 @@ def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_has
         fallback=log_context(route, arm, manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
         answers_by_name=by_name,
+        logged_answer=_logged_answer(version),
     )
+
+
+def _logged_answer(version: Version) -> tuple[Tensor, ...]:
+    if isinstance(version.runtime, ConstantRuntime) and has_whole_answer(version.manifest):
+        return (version.runtime.logged,)
+    return ()

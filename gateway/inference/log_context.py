@@ -18,6 +18,8 @@ def log_context(
     """Return what all records of this arm have in common. Without an arm: of the requests that were rejected."""
     inputs = numeric_inputs(manifest.signature) if manifest else ()
     label, prediction = label_and_prediction(manifest.signature) if manifest else (None, None)
+    if manifest is not None and has_whole_answer(manifest):
+        label, prediction = (0, TYPE_STRING_OF["BYTES"]), None
     return Context(
         number=0,
         route=route.name,
@@ -47,6 +49,11 @@ def log_context(
         policy_number=route.policy_number,
         maximised="" if route.contextual is None else route.contextual.reward,
     )
+
+
+def has_whole_answer(manifest: Manifest) -> bool:
+    """Return True if the log keeps the whole answer as JSON, in place of a label: of a value that stands by itself."""
+    return manifest.runtime == "constant" and not manifest.inputs
 
 
 def logged_outputs(context: Context) -> tuple[int, ...]:

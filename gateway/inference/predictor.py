@@ -157,7 +157,7 @@ class Predictor:
                     latency_s=latency_s,
                     model_s=0.0 if job is None else job.model_s,
                     inputs=[call.inputs[name] for name in arm.logged_inputs],
-                    outputs=tensors,
+                    outputs=tensors and (arm.logged_answer or tensors),
                     logged_outputs=arm.logged_outputs,
                     blamed=blamed,
                     vector=b"" if call.weighed is None else call.weighed.vector,

@@ -1,6 +1,6 @@
 """What every protocol decodes a request to, and the checks that all of them share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -62,6 +62,14 @@ def batch_size(signature: Signature, tensors: Mapping[str, Tensor]) -> int:
             raise BadRequest(f"The inputs have different batch sizes: {size} and {rows}.")
         size = rows
     return 1 if size is None else size
+
+
+def unknown_inputs(names: Iterable[str], signature: Signature) -> BadRequest:
+    """Return the error for inputs that the model does not have."""
+    if not signature.inputs:
+        return BadRequest(f"The route takes no inputs, and the request has {', '.join(names)}; send `inputs: []`.")
+    there = ", ".join(spec.name for spec in signature.inputs)
+    return BadRequest(f"The model has no input {', '.join(names)}; its inputs are {there}.")
 
 
 @lru_cache(maxsize=1024)

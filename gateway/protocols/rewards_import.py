@@ -8,17 +8,22 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from bandits.linear.context import MOST_FEATURES
 from gateway.errors import BadRequest
 from gateway.protocols.rewards import SentReward, Unreadable, printable, read_reward, require_list
 
 _MOST_SOURCE = 256
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class LoggedDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the log says of a decision. `propensity` is None if the arm was not drawn; `group` is -1 without a unit."""
+    """What the log says of a decision. `propensity` is None if the arm was not drawn; `group` is -1 without a unit.
+
+    `context` has the features that a contextual bandit saw, as shares of 1.
+    """
 
     decision_id: _Id
     policy_version: _Whole
@@ -27,6 +32,7 @@ class LoggedDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decided_us: _Whole
     latency_us: _Whole
     group: Annotated[int, msgspec.Meta(ge=-1, le=63)]
+    context: Annotated[tuple[_Share, ...], msgspec.Meta(max_length=MOST_FEATURES - 1)] = ()
 
 
 class ImportedReward(NamedTuple):

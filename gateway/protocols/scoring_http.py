@@ -18,6 +18,7 @@ from gateway.protocols.frame_json import read_columns, read_records, read_split
 from gateway.protocols.json_fault import json_fault
 from gateway.protocols.request import InferenceRequest, batch_size
 from gateway.protocols.v1_http import read_rows
+from gateway.protocols.v1_rows import read_nothing
 from gateway.protocols.v2_body import Scalars, quote_words
 from gateway.protocols.v2_outputs import require_json
 from runtimes.datatypes import NUMPY_OF, Tensor
@@ -57,6 +58,9 @@ def decode(
     """
     (kind, says), content = content_type_of(content_type), bytes(body)
     require_json(signature)
+    if not signature.inputs:
+        parsed = _parsed(content) if kind == JSON else _Body()
+        return _request(signature, read_nothing(parsed.instances or parsed.inputs), parsed.params, is_frame=False)
     if kind == CSV:
         return _request(signature, read_csv(signature, content, says), {}, is_frame=True)
     if kind == NPY:

@@ -18,7 +18,7 @@ import orjson
 from gateway.errors import BadRequest
 from gateway.protocols.json_fault import json_fault
 from gateway.protocols.request import InferenceRequest, ResponseMeta, batch_size, is_one_instance
-from gateway.protocols.v1_rows import Reader, column_readers, input_readers, row_readers
+from gateway.protocols.v1_rows import Reader, column_readers, input_readers, read_nothing, row_readers
 from gateway.protocols.v2_body import Scalars, quote_words
 from gateway.protocols.v2_outputs import require_json
 from runtimes.datatypes import BYTES, Tensor
@@ -50,7 +50,9 @@ def decode(body: bytes | memoryview, signature: Signature) -> InferenceRequest:
     require_json(signature)
     if request.instances and request.inputs:
         raise BadRequest('The body has both "instances" and "inputs"; send one of them.')
-    if _begins(request.inputs, b"{"):
+    if not signature.inputs:
+        tensors = read_nothing(request.inputs or request.instances)
+    elif _begins(request.inputs, b"{"):
         tensors = _read(_column_readers(signature), request.inputs)
     else:
         tensors = read_rows(signature, request.instances, request.inputs)

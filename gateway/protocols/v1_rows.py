@@ -22,6 +22,21 @@ class _Base64(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     b64: str
 
 
+def read_nothing(raw: msgspec.Raw) -> dict[str, Tensor]:
+    """Read the one instance of a route that takes no inputs: `[{}]` or `{}`.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = None
+    if found not in ([{}], {}):
+        raise BadRequest('The route takes no inputs, and answers once: send {"instances": [{}]}, or use V2.')
+    return {}
+
+
 def row_readers(signature: Signature, *, objects: bool) -> tuple[Reader, ...]:
     """Return the readers for a list of rows, which are `objects` or not. The first that accepts the rows is right."""
     specs = signature.inputs

@@ -10,7 +10,7 @@ from gateway.protocols.open_inference_pb2 import (
     InferParameter,
     ModelInferRequest,
 )
-from gateway.protocols.request import InferenceRequest, Parameters, RequestedOutput, batch_size
+from gateway.protocols.request import InferenceRequest, Parameters, RequestedOutput, batch_size, unknown_inputs
 from gateway.protocols.tensor_binary import decode_tensor
 from gateway.protocols.v2_body import refuse_shared_memory
 from gateway.protocols.v2_grpc_contents import decode_contents
@@ -56,8 +56,7 @@ def decode(message: ModelInferRequest, signature: Signature) -> InferenceRequest
         raise BadRequest("An input is given twice.")
     tensors = {spec.name: _tensor(spec, *inputs.pop(spec.name, _MISSING)) for spec in signature.inputs}
     if inputs:
-        names = ", ".join(spec.name for spec in signature.inputs)
-        raise BadRequest(f"The model has no input {', '.join(inputs)}; its inputs are {names}.")
+        raise unknown_inputs(inputs, signature)
     outputs = _outputs(message.outputs, signature) if message.outputs else None
     parameters = _parameters(message.parameters) if message.parameters else {}
     return InferenceRequest(message.id, parameters, tensors, outputs, batch_size(signature, tensors))

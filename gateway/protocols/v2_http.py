@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.protocols.request import InferenceRequest, batch_size
+from gateway.protocols.request import InferenceRequest, batch_size, unknown_inputs
 from gateway.protocols.tensor_binary import decode_tensor
 from gateway.protocols.tensor_json import decode_data
 from gateway.protocols.v2_body import Body, Input, parse, refuse_shared_memory
@@ -79,8 +79,7 @@ def _decode_general(content: bytes, rest: memoryview | None, signature: Signatur
     parts = _parts(request, rest)
     tensors = {spec.name: _tensor(spec, inputs.pop(spec.name, None), parts.get(spec.name)) for spec in signature.inputs}
     if inputs:
-        names = ", ".join(spec.name for spec in signature.inputs)
-        raise BadRequest(f"The model has no input {', '.join(inputs)}; its inputs are {names}.")
+        raise unknown_inputs(inputs, signature)
     return InferenceRequest(
         request.id or "",
         request.parameters or {},

@@ -21,6 +21,7 @@ from router.draw.slots import quantise, reallocate
 from router.errors import Rejected
 from router.spec.bandit import BanditSpec
 from router.spec.spec import RouteSpec
+from router.spec.value import is_other_value
 
 
 def bandit_and_state(document: Document) -> tuple[BanditSpec, LearningState]:
@@ -147,12 +148,18 @@ def kept_weights(document: Document, spec: RouteSpec) -> RouteSpec:
 
 
 def redeclared_state(document: Document, spec: RouteSpec, at_s: float) -> LearningState | None:
-    """Return the state under another declaration. If it is not of the same bandit, the policy begins anew."""
+    """Return the state under another declaration. If it is not of the same bandit, the policy begins anew.
+
+    So does an arm without a model that gets another value: what was learned was learned of the earlier value.
+    """
     version, state = document.version + 1, document.learning
     if state is None or not _is_kept(document, spec):
         return first_state(spec, version, at_s)
-    arms = {arm: state.arms.get(arm, version) for arm in spec.arms}
-    if document.weights == spec.split:
+    other = {
+        arm for arm, ref in spec.arms.items() if arm in state.arms and is_other_value(document.spec.arms[arm], ref)
+    }
+    arms = {arm: version if arm in other else state.arms.get(arm, version) for arm in spec.arms}
+    if document.weights == spec.split and not other:
         return replace(state, arms=arms)
     return replace(state, arms=arms, since_s=at_s, since_version=version)
 

@@ -25,9 +25,10 @@ from router.spec.parse_limits import check_limits, parse_limits
 from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
-from router.spec.references import parse_name, parse_ref
+from router.spec.references import parse_name
 from router.spec.required_tags import parse_required_tags
 from router.spec.spec import DEFAULT_ALPHA, ArmRef, Limits, RolloutSpec, RouteSpec
+from router.spec.value import alike, check_values, parse_arm
 
 MAX_ARMS = 64
 MAX_BATCH_WAIT_S = 1.0
@@ -110,6 +111,7 @@ def _check_together(spec: RouteSpec) -> None:
     if spec.guardrails and not spec.guarded_arms:
         raise Rejected("guardrails compare the other arms with the fallback, but this route has no other arm.")
     check_metrics(spec.guardrails, spec.metrics)
+    check_values(spec)
     limit = (spec.limits or {}).get(trusted or "")
     if spec.guardrails and limit is not None and limit.ceiling < BUCKETS:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")
@@ -140,7 +142,7 @@ def _parse_arms(raw: object) -> dict[str, ArmRef]:
         raise Rejected("arms must name at least one arm, such as `stable: fraud@champion`.")
     if len(raw) > MAX_ARMS:
         raise Rejected(f"A route may have at most {MAX_ARMS} arms; this one has {len(raw)}.")
-    return {parse_name(name, "An arm's name"): parse_ref(ref, f"Arm {name}") for name, ref in raw.items()}
+    return alike({parse_name(name, "An arm's name"): parse_arm(arm, f"Arm {name}") for name, arm in raw.items()})
 
 
 def _parse_policy(

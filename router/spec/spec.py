@@ -18,11 +18,15 @@ DEFAULT_ALPHA = Fraction(1, 100)
 
 @dataclass(frozen=True, slots=True)
 class ArmRef:
-    """The reference to which an arm is bound. `model@alias` follows the registry's alias; `model:version` is fixed."""
+    """The reference to which an arm is bound. `model@alias` follows the registry's alias; `model:version` is fixed.
+
+    An arm without a model has its `value` instead, as canonical JSON (`router.spec.value`).
+    """
 
     model: str
     alias: str | None = None
     version: str | None = None
+    value: str | None = None
 
     def __str__(self) -> str:
         return f"{self.model}@{self.alias}" if self.alias is not None else f"{self.model}:{self.version}"

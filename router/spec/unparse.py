@@ -24,11 +24,15 @@ from router.spec.spec import (
     Starts,
     Step,
 )
+from router.spec.value import unparse_arm
 
 
 def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
     """Return the keys that `parse_spec` reads, without those that hold the default."""
-    required: dict[str, Any] = {"route": spec.route, "arms": {name: str(ref) for name, ref in spec.arms.items()}}
+    required: dict[str, Any] = {
+        "route": spec.route,
+        "arms": {name: unparse_arm(ref) for name, ref in spec.arms.items()},
+    }
     optional = {
         "split": {} if spec.learns else {arm: _percent(slots) for arm, slots in (spec.split or {}).items()},
         "bandit": spec.bandit and spec.learns and unparse_bandit(spec.bandit),

@@ -22,6 +22,7 @@ from router.spec.spec import (
     Starts,
     Step,
 )
+from router.spec.value import value_ref
 from tests.support.metric_specs import metric_specs
 
 YEAR_US = 365 * 86_400 * 1_000_000
@@ -145,8 +146,43 @@ def limits(draw: st.DrawFn, least: dict[str, int], may_have_floor: bool, trusted
     return made
 
 
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+whole, fractions = st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | whole | fractions | texts
+nested = st.recursive(
+    st.lists(scalars, max_size=2) | st.dictionaries(texts, scalars, max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@st.composite
+def with_values(draw: st.DrawFn, spec: RouteSpec) -> RouteSpec:
+    """Give some arms, or all, a value in place of a model, and leave out what only models can do."""
+    chosen = draw(st.sets(st.sampled_from(list(spec.arms)), min_size=1))
+    kinds = draw(st.dictionaries(seeds, st.sampled_from([whole, fractions, texts, st.booleans(), nested]), min_size=1))
+    made = {arm: value_ref({key: draw(kind) for key, kind in kinds.items()}) for arm in sorted(chosen)}
+    spec = replace(
+        spec,
+        arms={arm: made.get(arm, ref) for arm, ref in spec.arms.items()},
+        shadows=tuple(each for each in spec.shadows if each.arm not in chosen),
+        guardrails=tuple(each for each in spec.guardrails if each.kind is not GuardrailKind.DISAGREEMENT),
+    )
+    if spec.rollout is not None and spec.rollout.of in chosen:
+        spec = replace(spec, rollout=replace(spec.rollout, starts=Starts.BY_HAND))
+    if len(chosen) < len(spec.arms):
+        return spec
+    return replace(spec, placement=None, batch_wait_s=None, shadows=(), require_tags=None)
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> RouteSpec:
+    spec = draw(model_specs())
+    return draw(with_values(spec)) if draw(st.integers(0, 3)) == 0 else spec
+
+
+@st.composite
+def model_specs(draw: st.DrawFn) -> RouteSpec:
     arms = draw(st.dictionaries(names, refs, min_size=1, max_size=4))
     route = draw(names)
     of_arms = list(arms)

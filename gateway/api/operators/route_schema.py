@@ -12,7 +12,10 @@ _NAMED: dict[str, Any] = {"type": "string", "pattern": NAME}
 _SHARE: dict[str, Any] = {"type": ["string", "number"], "description": "Such as 90% or 0.9."}
 _SHARES: dict[str, Any] = {"type": "object", "minProperties": 1, "additionalProperties": _SHARE}
 _DURATION: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(us|ms|s|m|h|d)$"}
-_ARM_REF: dict[str, Any] = {"type": "string", "description": "`model@alias` follows the alias; `model:version` stays."}
+_ARM_REF: dict[str, Any] = {
+    "type": ["string", "object"],
+    "description": "`model@alias` follows the alias; `model:version` stays; `{value: {...}}` needs no model.",
+}
 _ROLLOUT: dict[str, Any] = {
     "type": "object",
     "required": ["of", "steps"],

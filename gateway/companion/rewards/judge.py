@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from bandits.linear.context import SCALE
+from bandits.linear.packed import pack
 from gateway.companion.rewards.documents import RewardDocuments, RewardRefused
 from gateway.companion.rewards.values import CLOCKS_DIFFER_US, check_event, check_time, check_value
 from gateway.inference.decision_token import Decision, Declared, TokenRefused, open_token
@@ -178,6 +180,7 @@ class _Request:
             decided_us=named.decided_us,
             latency_us=named.latency_us,
             group=named.group,
+            context=pack([SCALE, *(round(SCALE * feature) for feature in named.context)]) if named.context else b"",
         )
 
     def _check_age(self, decision: Decision) -> None:

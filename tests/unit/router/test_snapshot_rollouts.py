@@ -3,7 +3,8 @@
 import pytest
 
 from router.document.apply import apply
-from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release
+from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Start
+from router.document.document import Candidate
 from router.draw.assignment import seed_state
 from router.draw.layers import parse_holdout, parse_layer
 from router.snapshot import Admission, Pin, assemble, compile_route, references
@@ -120,3 +121,14 @@ def test_an_arm_that_answers_needs_a_pin(declared, missing):
     document = declared(a="60%", b="40%", c="0%", fallback="c", holdout="5%")
     with pytest.raises(KeyError, match=missing):
         compile_route(document, {name: Pin(name, name) for name in "abc" if name != missing})
+
+
+def test_a_value_is_rolled_out_and_stays_what_it_is(ready, after):
+    arms = {"stable": {"value": {"columns": 2}}, "canary": {"value": {"columns": 3}}}
+    made = ready(arms=arms)
+    ref = made.spec.arms["canary"]
+    begun = after(made, Start(Candidate(ref.version, "digest"), T0))
+    for document in (made, begun, after(begun, Promote(T0)), after(begun, Abort(T0, "bad"))):
+        assert references(document) == made.spec.arms
+    assert compiled(begun).arms[1].version == ref.version
+    assert [(held.name, held.digest) for held in after(begun, Abort(T0, "bad")).quarantine] == [(str(ref), "digest")]

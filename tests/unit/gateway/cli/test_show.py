@@ -129,6 +129,16 @@ def test_what_is_in_quarantine_is_shown(capsys, document, evidence):
     assert "fraud:18 is in quarantine since 2027-01-15 08:00:00 UTC: [bold]bad[/]" in out
 
 
+def test_an_arm_without_a_model_is_shown_with_its_value(capsys):
+    arms = {"a": {"value": {"text": "é[b]"}}, "b": {"value": {"text": "x" * 100}}}
+    split = apply(None, Declare(parse_spec({"route": "s", "arms": arms, "split": {"a": 1}})))
+    now = status_json(REACHABLE, {"s": split}, {})
+    print_route(now["routes"][0], now)
+    out = capsys.readouterr().out
+    assert '{"text": "é[b]"} ' in out
+    assert f'{{"text": "{"x" * 49}… ' in out
+
+
 def test_without_anything_counted_nothing_is_made_up(capsys):
     split = apply(None, Declare(parse_spec({"route": "s", "arms": {"a": "m:1"}, "split": {"a": 1}})))
     now = status_json(REACHABLE, {"s": split}, {})

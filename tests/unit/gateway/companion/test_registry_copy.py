@@ -31,6 +31,11 @@ def test_everything_that_a_document_names_is_wanted():
     assert {str(ref) for ref in document_refs({"r": split})} == {"m@champion", "m:2", "n:3"}
 
 
+def test_an_arm_without_a_model_needs_nothing_of_the_registry():
+    made = document(arms={"a": "m:1", "b": {"value": {"label": 0}}}, split={"a": 1})
+    assert {str(ref) for ref in document_refs({"r": made})} == {"m:1"}
+
+
 def test_nothing_is_removed_if_the_documents_become_known_while_they_are_read(tmp_path, remote):
     class View:
         """The store is read by another thread just after the documents were read here."""

@@ -38,7 +38,7 @@ def catalogue(own_registry) -> Catalogue:
     return Catalogue(DirectoryRegistry(own_registry), LoadOptions())
 
 
-def document(*refs: str, **more) -> Document:
+def document(*refs: str | dict[str, object], **more) -> Document:
     """Arms `arm0`, `arm1`, ..., of which the first has all the traffic."""
     arms = {f"arm{index}": ref for index, ref in enumerate(refs)}
     split = {"arm0": 1, **dict.fromkeys(list(arms)[1:], 0)}
@@ -67,6 +67,55 @@ def test_versions_and_aliases_are_bound(catalogue):
 def test_arms_of_one_version_share_its_runtime(catalogue):
     binding = bind(catalogue, document("linear:1", "linear@champion")).arms
     assert binding["arm0"].runtime is binding["arm1"].runtime
+
+
+SAFE = {"value": {"label": 0, "scores": [0.25, 0.75]}}
+
+
+def test_a_value_is_bound_without_the_registry(catalogue):
+    made = document({"value": {"layout": "narrow"}}, {"value": {"layout": "wide"}})
+    catalogue.resolve = None
+    binding = bind(catalogue, made)
+    narrow, wide = binding.arms.values()
+    assert (narrow.key.model, narrow.state, binding.without) == ("value", VersionState.READY, {})
+    assert narrow.key.digest.startswith(narrow.key.version)
+    assert narrow.runtime.run({}, ["layout"])[0].tolist() == [b"narrow"]
+    assert candidate_of(catalogue, made.spec.arms["arm1"]) == candidates(binding.arms)["arm1"]
+    assert places(catalogue, made) == {LaneKey(narrow.key, "replica"), LaneKey(wide.key, "replica")}
+    assert bind(catalogue, made).arms["arm0"].runtime is narrow.runtime
+
+
+def test_beside_a_model_a_value_takes_the_signature_of_the_model(catalogue):
+    made = document("linear:1", SAFE, fallback="arm1", placement="process")
+    binding = bind(catalogue, made)
+    assert list(binding.arms) == ["arm0", "arm1"]
+    model, safe = binding.arms["arm0"], binding.arms["arm1"]
+    assert safe.manifest.signature == model.manifest.signature
+    assert safe.seen == model.manifest.signature
+    label, scores = safe.runtime.run({"X": np.zeros((2, 4), np.float32)}, ["label", "scores"])
+    assert (label.tolist(), scores.tolist()) == ([0, 0], [[0.25, 0.75]] * 2)
+    assert {each.placement for each in places(catalogue, made)} == {"process", "replica"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"label": 0}, "it has the outputs label and not label, scores"),
+        ({"label": 0.5, "scores": 0.5}, r"its output label is FP64 and not INT64 \[-1\]"),
+    ],
+)
+def test_a_value_that_is_no_answer_of_the_model_is_rejected(catalogue, value, words):
+    made = document("linear:1", {"value": value}, fallback="arm1")
+    with pytest.raises(Rejected, match=rf"Arm arm1 \(value:.*\) has another signature.*: {words}.*a value needs a key"):
+        bind(catalogue, made)
+
+
+def test_beside_values_a_model_is_needed_since_it_says_what_callers_send(catalogue):
+    with pytest.raises(UnknownModel):
+        bind(catalogue, document(SAFE, "linear:99"))
+    binding = bind(catalogue, document(SAFE, "linear:1", "linear:99"))
+    assert list(binding.arms) == ["arm1", "arm0"]
+    assert list(binding.without) == ["arm2"]
 
 
 def test_another_signature_is_rejected(catalogue):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from gateway.control.constants import constant_version
+from gateway.errors import TooLate
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.execution.in_replica import ReplicaExecutor
 from gateway.execution.lane_pool import LanePool
@@ -20,9 +22,10 @@ from registry_sync.memory_budget import MemoryBudget
 from registry_sync.registries.directory import DirectoryRegistry
 from registry_sync.version import Tried, Version, VersionKey, VersionState
 from router.spec.spec import ArmRef
+from router.spec.value import parse_arm
 from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
-from runtimes.manifest import Manifest, Signature
+from runtimes.manifest import Manifest, Signature, TensorSpec
 from tests.support import linear
 from tests.unit.gateway.inference.support import Fake
 
@@ -260,3 +263,30 @@ def test_each_lane_that_loads_a_version_itself_takes_memory_until_it_is_forgotte
     assert budget.taken_bytes() == 200
     pool.retain({primary.key})
     assert budget.taken_bytes() == 100
+
+
+def test_an_arm_without_a_model_answers_at_once():
+    ref = parse_arm({"value": {"columns": 2}}, "An arm")
+    constant, asked = constant_version(ref), []
+    pool = lane_pool(start=asked.append)
+    lane = pool.lane(constant, "replica")
+    assert (lane, asked) == (pool.lane(constant, "replica"), [])
+    job = lane.submit({}, 1, route="r")
+    assert job.settled
+    assert [tensor.tolist() for tensor in job.result()] == [[2]]
+    assert (lane.statistics.succeeded, lane.statistics.instances, lane.statistics.model_s) == (1, 1, 0.0)
+    lane.submit({}, 1, route="r", probe=True)
+    assert lane.statistics.succeeded == 1
+    with pytest.raises(TooLate) as late:
+        lane.submit({}, 1, deadline_s=0.0, route="r")
+    assert late.value.is_not_started
+    pool.retain(set())
+    assert pool.lane(constant, "replica") is not lane
+
+
+def test_an_arm_without_a_model_has_a_lane_for_each_signature():
+    constant, pool = constant_version(parse_arm({"value": {"label": 1}}, "An arm")), lane_pool()
+    model = Signature((TensorSpec("X", "FP32", (-1, 4)),), (TensorSpec("label", "INT64", (-1,)),))
+    lane, beside = pool.lane(constant, "replica"), pool.lane(constant.seen_as(model), "replica")
+    assert lane is not beside
+    assert [job.result()[0].tolist() for job in (lane.submit({}, 1), beside.submit({}, 3))] == [[1], [1, 1, 1]]

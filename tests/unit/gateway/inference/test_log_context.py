@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.control.constants import constant_version
 from gateway.inference.log_context import log_context, logged_outputs
 from inference_log.record import Context
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
+from router.spec.value import parse_arm
 from runtimes.logged_tensors import MAX_LOGGED_TEXTS, logged_inputs
 from runtimes.manifest import Manifest, Signature, TensorSpec
 
@@ -122,3 +124,18 @@ def test_a_request_that_is_one_instance_is_one_row():
 def test_no_more_texts_are_logged_than_the_limit():
     inputs = [TensorSpec(f"t{at}", "BYTES", (-1,)) for at in range(MAX_LOGGED_TEXTS + 5)]
     assert len(context_with(inputs=inputs).categories) == MAX_LOGGED_TEXTS
+
+
+def test_of_an_arm_without_a_model_the_log_keeps_the_whole_value():
+    version = constant_version(parse_arm({"value": {"columns": 2, "layout": "narrow"}}, "An arm"))
+    document = apply(None, Declare(parse_spec({"route": "r", "arms": {"a": "m:1"}, "split": {"a": "100%"}})))
+    route = compile_route(document, {"a": Pin("1", DIGEST)})
+
+    def logged(manifest: Manifest) -> tuple[object, object]:
+        context = log_context(route, route.arms[0], manifest, "primary", "hash")
+        return context.label, context.prediction
+
+    assert logged(version.manifest) == ((0, "|O"), None)
+    outputs = TensorSpec("columns", "INT64", (-1,)), TensorSpec("layout", "BYTES", (-1,))
+    beside_a_model = version.seen_as(Signature((TensorSpec("x", "FP32", (-1,)),), outputs))
+    assert logged(beside_a_model.manifest) == ((0, "<i8"), None)

@@ -165,3 +165,26 @@ def test_a_learned_policy_is_read_back():
     assert policy_from_dict(policy_to_dict(policy)) == policy
     with pytest.raises(Corrupt, match="learned policy"):
         policy_from_dict({"route": "shop"})
+
+
+def priced(a: object, b: object = 20) -> dict[str, object]:
+    arms = {"a": {"value": {"price": a}}, "b": {"value": {"price": b}}}
+    return {**ROUTE, "arms": arms}
+
+
+@pytest.mark.parametrize(("price", "since"), [(10, 1), (10.0, 1), (11, 2)])
+def test_another_value_of_an_arm_is_learned_anew_with_the_weight_that_the_arm_has(price, since):
+    document = apply(None, Declare(parse_spec(priced(10)), 10.0))
+    document = with_learned(document, learned(document, a=7_000, b=3_000))
+    changed = apply(document, Declare(parse_spec({**priced(price), "deadline": "1s"}), 20.0))
+    assert changed.learning.arms == {"a": since, "b": 1}
+    assert changed.learning.since_version == since
+    assert changed.weights == {"a": 7_000, "b": 3_000}
+    assert from_dict(to_dict(changed)) == changed
+
+
+def test_so_is_a_model_in_place_of_a_value():
+    document = apply(None, Declare(parse_spec(priced(10)), 10.0))
+    mixed = {**priced(10), "arms": {"a": "m:1", "b": {"value": {"price": 20}}}}
+    changed = apply(document, Declare(parse_spec(mixed), 20.0))
+    assert changed.learning.arms == {"a": 2, "b": 1}
