@@ -134,6 +134,9 @@ class Store(Protocol):
         `revision` if there is none.
         """
 
+    def policy(self, route: str) -> LearnedPolicy | None:
+        """Return the newest learned policy of one route; None if there is none or it cannot be read back."""
+
     def learn(self, policy: LearnedPolicy, before: int) -> bool:
         """Write the next policy of a route.
 

@@ -31,4 +31,4 @@ def entry_in_force(store: Store, route: str) -> Entry | None:
     entry = store.read(route)
     if entry is None or entry.document.learning is None:
         return entry
-    return replace(entry, document=with_learned(entry.document, store.policies(0).of.get(route)))
+    return replace(entry, document=with_learned(entry.document, store.policy(route)))

@@ -21,9 +21,14 @@ class RedisPolicies(RedisConnection):
         read = {
             route: policy
             for route, stored in zip(routes, bodies, strict=True)
-            if stored is not None and (policy := decode_policy(stored.split(" ", 2)[2])) is not None
+            if stored is not None and (policy := _decode(stored)) is not None
         }
         return Policies(int(order[-1]), read)
+
+    def policy(self, route: str) -> LearnedPolicy | None:
+        """See `Store.policy`."""
+        stored = self._execute("HGET", self._names.policies, route)
+        return None if stored is None else _decode(stored)
 
     def learn(self, policy: LearnedPolicy, before: int) -> bool:
         """See `Store.learn`."""
@@ -38,3 +43,8 @@ class RedisPolicies(RedisConnection):
             encode_policy(policy),
         )
         return bool(reply[0] == "learned")
+
+
+def _decode(stored: str) -> LearnedPolicy | None:
+    """Read a policy behind the life of its route and its number."""
+    return decode_policy(stored.split(" ", 2)[2])

@@ -16,6 +16,11 @@ class SQLitePolicies(SQLiteConnection):
         revision = int(rows[-1][1]) if rows else self._query_number("SELECT COALESCE(MAX(revision), 0) FROM policies")
         return Policies(revision, read)
 
+    def policy(self, route: str) -> LearnedPolicy | None:
+        """See `Store.policy`."""
+        rows = self._query("SELECT body FROM policies WHERE route = ?", route)
+        return decode_policy(rows[0][0]) if rows else None
+
     def learn(self, policy: LearnedPolicy, before: int) -> bool:
         """See `Store.learn`."""
         body = encode_policy(policy)

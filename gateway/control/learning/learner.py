@@ -86,7 +86,7 @@ class Learner:
 
     def _learn(self, learning: Learning, serving: Mapping[str, Candidate], now_s: float) -> None:
         document = learning.document
-        known = self._store.policies(0).of.get(document.spec.route)
+        known = self._store.policy(document.spec.route)
         if known is not None and known.declared_us != document.declared_us:
             known = None
         document = with_learned(document, known)  # another machine may have learned since the view was refreshed

@@ -43,6 +43,16 @@ def test_only_what_is_new_is_returned(store):
     assert store.policies(read.revision).of == {"news": policy(2, route="news")}
 
 
+def test_the_policy_of_one_route_is_read_by_itself(store):
+    assert store.policy("shop") is None
+    store.learn(policy(1), 0)
+    store.learn(policy(1, route="news"), 0)
+    store.learn(policy(2), 1)
+    assert store.policy("shop") == policy(2)
+    assert store.policy("news") == policy(1, route="news")
+    assert store.policy("other") is None
+
+
 def test_another_life_of_a_route_begins_with_none(store):
     store.learn(policy(1), 0)
     store.learn(policy(2), 1)

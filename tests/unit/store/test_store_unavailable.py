@@ -17,6 +17,7 @@ VERBS = {
     "version": lambda store: store.version("fraud", 1),
     "changes": lambda store: store.changes(0, 5),
     "policies": lambda store: store.policies(0),
+    "policy": lambda store: store.policy("fraud"),
     "learn": lambda store: store.learn(LearnedPolicy("fraud", 1, 1, 1, {"a": ((0, 10_000),)}, 0), 0),
     "audited": lambda store: store.audited(),
     "advance_audited": lambda store: store.advance_audited(0, 1),
