@@ -12,9 +12,11 @@ from itertools import chain
 
 from inference_log.missing_values import lacking
 from inference_log.record import CALLERS_DEADLINE, NOT_STARTED, Context, Record
+from router.draw.assignment import BUCKETS
 from router.evidence import sums
 from router.evidence.sums import ALL_UNITS, MILLION, SumKey, group_of
 from router.plan import Reason
+from router.snapshot import BANDIT
 
 _BUCKET_US = sums.BUCKET_S * MILLION
 DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
@@ -75,6 +77,8 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
         ]
         if drawn:
             yield own, chain(_by_name(_of_requests(context, drawn)), [_unseen(context, drawn)])
+            if context.policy_kind == BANDIT:
+                yield from _expected(context, drawn)
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
         for arm, record in blamed:
@@ -88,6 +92,14 @@ def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
         groups = Counter([group_of(record.unit_hash) for record in records if record.unit_hash is not None])
         for group, number in groups.items():
             yield name, group, number
+
+
+def _expected(context: Context, drawn: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
+    """Yield the weights of each arm, as often as requests were drawn with them."""
+    requests = list(_by_name({sums.EXPECTED: drawn}))
+    for arm, weight in context.weights.items():
+        slots = round(weight * BUCKETS)
+        yield (arm, ""), [(name, group, slots * number) for name, group, number in requests]
 
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:

@@ -23,6 +23,9 @@ from router.spec.context import ContextColumn
 from router.spec.metric import MetricSpec
 from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
+BANDIT = "bandit"
+"""The kind of a route whose weights a policy moves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -202,7 +205,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
     kind, _, source = (spec.unit or "").partition(":" if (spec.unit or "").startswith("header:") else ".")
     return Route(
         name=spec.route,
-        kind="rollout" if spec.rollout is not None else "bandit" if spec.learns else "split",
+        kind="rollout" if spec.rollout is not None else BANDIT if spec.learns else "split",
         document_version=document.version,
         declared_us=document.declared_us,
         arms=arms,

@@ -16,9 +16,12 @@ from router.document.document import Document
 from router.evidence.evidence import Stratum
 from router.evidence.looks import Look
 from router.evidence.reward_counts import NO_REWARDS, RewardCounts
-from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, SumKey, Sums, total
+from router.evidence.sums import BUCKET_S, EXPECTED, GROUP_BUCKET_S, GROUPS, SumKey, Sums, total
 from router.evidence.time_buckets import block_start_s
 from router.evidence.units import GroupCounts, UnitStratum
+
+_SIDES = 6
+"""An arm's requests and events, those of the trusted arm, and the weights of both where they move."""
 
 SlotsByVersion = Mapping[int, Mapping[str, int]]
 """The slots of each arm, by policy version."""
@@ -98,7 +101,7 @@ class Watched(NamedTuple):
         oldest_s = min((key.bucket_s for key in recent), default=0)
         newest_s = max((key.bucket_s for key in recent), default=0)
         first_s = int(self.document.trial_s) // length_s * length_s
-        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * 4)
+        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * _SIDES)
         for key, value in totals.items():
             self._add(cells, look, key, value, first_s)
         for key, value in recent.items():
@@ -107,13 +110,23 @@ class Watched(NamedTuple):
                 self._add(cells, look, key, value, begins_s)
                 self._add(cells, look, key, -value, first_s)
         is_old = self._may_have_moved() and first_s < oldest_s
-        for (policy_version, begins_s), cell in sorted(cells.items()):
+        for (policy_version, begins_s), (*cell, expected, others_expected) in sorted(cells.items()):
             if is_old and begins_s == first_s:
                 continue
-            slots = self.counted.weights.get(policy_version, {})
-            own, others = slots.get(self.arm, 0), slots.get(self.trusted, 0)
+            own, others = self._weights(policy_version, expected, others_expected)
             if policy_version >= self.document.trial_version and own and others:
                 yield own / (own + others), begins_s, cell
+
+    def _weights(self, policy_version: int, expected: Any, others_expected: Any) -> tuple[float, float]:
+        """Return the weights of both arms: those of the policy version or, where they move, those that were in force.
+
+        The draws of a stratum then have several probabilities. Their sum varies less than if all had the mean of them
+        (Hoeffding, "On the distribution of the number of successes in independent trials", 1956): the evidence holds.
+        """
+        if self.document.spec.learns:
+            return float(np.sum(expected)), float(np.sum(others_expected))
+        slots = self.counted.weights.get(policy_version, {})
+        return slots.get(self.arm, 0), slots.get(self.trusted, 0)
 
     def _may_have_moved(self) -> bool:
         """Return True if the versions may have come to their arms in the middle of a policy version.
@@ -128,6 +141,11 @@ class Watched(NamedTuple):
         )
 
     def _add(self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int) -> None:
+        if key.name == EXPECTED:
+            if key.arm in (self.arm, self.trusted):
+                cell, side = cells[key.policy_version, begins_s], 5 if key.arm == self.trusted else 4
+                cell[side] = cell[side] + value
+            return
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):
             return
         cell, side = cells[key.policy_version, begins_s], 2 if key.arm == self.trusted else 0

@@ -36,6 +36,11 @@ UNSEEN = "unseen"
 
 Of an arm: those in which a missing value would not be seen. Of a shadow: those that are compared with nothing.
 """
+EXPECTED = "expected_slots"
+"""The weights of an arm, in slots, summed over the drawn requests of the route, whichever arm they got.
+
+It is counted where weights move within a policy version: on bandits. The sum of a model version is not known.
+"""
 ANSWERS = "answers"
 """Shadow answers in time."""
 FAILURES = "failures"

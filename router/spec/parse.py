@@ -119,8 +119,8 @@ def _check_together(spec: RouteSpec) -> None:
         _check_rollout(spec, spec.rollout)
     if spec.bandit is not None:
         check_bandit(spec.bandit, spec.arms, spec.limits)
-    if spec.learns and spec.guardrails:
-        raise Rejected("guardrails need weights that stay between two changes; a bandit moves them by itself.")
+    if spec.learns and any(each.metric for each in spec.guardrails):
+        raise Rejected("guardrails watch no reward of a bandit, which moves its weights by rewards itself.")
 
 
 def _check_rollout(spec: RouteSpec, rollout: RolloutSpec) -> None:
