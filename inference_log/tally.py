@@ -76,13 +76,15 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
             and record.error_code != NOT_STARTED
         ]
         if drawn:
-            yield own, chain(_by_name(_of_requests(context, drawn)), [_unseen(context, drawn)])
+            counted = list(_by_name(_of_requests(context, drawn)))
+            yield own, chain(counted, _weighed(context, context.arm, counted), [_unseen(context, drawn)])
             if context.policy_kind == BANDIT:
-                yield from _expected(context, drawn)
+                yield from _expected(context, len(drawn))
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
         for arm, record in blamed:
-            yield arm, _by_name({sums.ERRORS: [record]})
+            counted = list(_by_name({sums.ERRORS: [record]}))
+            yield arm, chain(counted, _weighed(context, arm[0], counted))
 
 
 def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
@@ -94,12 +96,28 @@ def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
             yield name, group, number
 
 
-def _expected(context: Context, drawn: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
-    """Yield the weights of each arm, as often as requests were drawn with them."""
-    requests = list(_by_name({sums.EXPECTED: drawn}))
+def _expected(context: Context, requests: int) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
+    """Yield the weights of each arm and their squares, as often as requests were drawn with them."""
     for arm, weight in context.weights.items():
         slots = round(weight * BUCKETS)
-        yield (arm, ""), [(name, group, slots * number) for name, group, number in requests]
+        named = ((sums.EXPECTED, slots), (sums.EXPECTED_SQUARED, slots**2))
+        yield (arm, ""), [(name, ALL_UNITS, value * requests) for name, value in named]
+
+
+def _weighed(context: Context, arm: str, counted: Iterable[_Counted]) -> Iterator[_Counted]:
+    """Yield what was counted of an arm, weighed by the shares of the arms with which it is compared."""
+    if not context.trusted:
+        return
+    weights = context.weights
+    others = [context.trusted] if arm != context.trusted else [each for each in weights if each != arm]
+    shares = {
+        other: round(MILLION * weights[other] / (weights[arm] + weights[other]))
+        for other in others
+        if weights.get(arm) and weights.get(other)
+    }
+    for name, group, value in counted:
+        for other, share in shares.items():
+            yield sums.weighed(name, other), group, value * share
 
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:

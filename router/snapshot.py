@@ -102,6 +102,7 @@ class Route:
     turn if that arm fails. `metrics` are what may be reported of its decisions; `declared_us` names the route's life.
     `policy_number` is that of the learned policy whose weights these are, or 0. A bandit does not learn from the slice
     `evaluation`. With `contextual`, the weights of a request depend on it, and `table` has those of an average one.
+    Guardrails of a bandit compare its arms with `compared_with`, which is empty if there are none.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Route:
     policy_number: int
     evaluation: Holdout | None
     contextual: Contextual | None
+    compared_with: str
     hash: str
 
     def is_of(self, document: Document) -> bool:
@@ -227,6 +229,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         policy_number=document.policy_number,
         evaluation=_evaluation(spec),
         contextual=_contextual(document, index),
+        compared_with=(spec.trusted_arm or "") if spec.learns and spec.guardrails else "",
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
 

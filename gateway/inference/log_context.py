@@ -48,6 +48,7 @@ def log_context(
         metrics=route.metrics,
         policy_number=route.policy_number,
         maximised="" if route.contextual is None else route.contextual.reward,
+        trusted=route.compared_with,
     )
 
 

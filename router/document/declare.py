@@ -149,7 +149,7 @@ def _kept_slots(document: Document, spec: RouteSpec) -> SlotTable:
 
 def _trial_subject(spec: RouteSpec) -> object:
     """Return the parts of a spec that the guardrails' evidence is about."""
-    return spec.arms, spec.guardrails, spec.guarded_arms, spec.rollout is None
+    return spec.arms, spec.guardrails, spec.guarded_arms, spec.rollout is None, spec.learns
 
 
 def _declared_slots(spec: RouteSpec) -> Mapping[str, int]:

@@ -4,18 +4,19 @@ Requests of an arm are compared with those of the trusted arm. Other arms may be
 against them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from router.document.document import Document
 from router.evidence.bound import compare_to_bound
-from router.evidence.evidence import Evidence, compare, compare_values
+from router.evidence.evidence import Evidence, Stratum, compare, compare_values
 from router.evidence.looks import Look, looks_of
 from router.evidence.reward_counts import NO_REWARDS, complete_counts
 from router.evidence.strata import Counted, Watched
 from router.evidence.sums import FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEEN, Sums, total
 from router.evidence.units import compare_units, compare_units_to_bound
 from router.evidence.verdict import EventCount, Verdict, blind, judge, spend
+from router.evidence.weighed import compare_weighed
 from router.spec.metric import MetricSpec
 
 
@@ -58,13 +59,10 @@ def _judge(watched: Watched, look: Look, alpha: float) -> Verdict:
 def _judge_events(watched: Watched, look: Look, alpha: float, metric: MetricSpec | None = None) -> Verdict:
     document = watched.document
     strata = watched.strata(look)
-    by_unit = not _is_drawn_each_time(document)
     return judge(
         what=look.what,
         arm=watched.arm,
-        evidence=compare(strata, look.margin, by_unit=by_unit)
-        if metric is None
-        else compare_values(strata, look.margin, by_unit=by_unit),
+        evidence=_by_requests(watched, look, strata),
         by_units=compare_units(watched.unit_strata(look), look.margin) if document.spec.unit is not None else None,
         alpha=alpha,
         counted=EventCount(sum(each.events for each in strata), sum(each.requests for each in strata)),
@@ -74,6 +72,14 @@ def _judge_events(watched: Watched, look: Look, alpha: float, metric: MetricSpec
         things="decisions that have matured" if metric is not None else "requests",
         metric=metric,
     )
+
+
+def _by_requests(watched: Watched, look: Look, strata: Sequence[Stratum]) -> Evidence:
+    document = watched.document
+    if document.spec.learns:
+        return compare_weighed(watched.weighed_strata(look), look.margin)
+    by_unit = not _is_drawn_each_time(document)
+    return (compare_values if look.metric else compare)(strata, look.margin, by_unit=by_unit)
 
 
 def _judge_reward(watched: Watched, look: Look, alpha: float) -> Verdict:

@@ -6,7 +6,7 @@ sums that are kept by bucket is one block per policy version.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,12 +16,10 @@ from router.document.document import Document
 from router.evidence.evidence import Stratum
 from router.evidence.looks import Look
 from router.evidence.reward_counts import NO_REWARDS, RewardCounts
-from router.evidence.sums import BUCKET_S, EXPECTED, GROUP_BUCKET_S, GROUPS, SumKey, Sums, total
+from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, MILLION, SumKey, Sums, total, weighed
 from router.evidence.time_buckets import block_start_s
 from router.evidence.units import GroupCounts, UnitStratum
-
-_SIDES = 6
-"""An arm's requests and events, those of the trusted arm, and the weights of both where they move."""
+from router.evidence.weighed import WeighedStratum
 
 SlotsByVersion = Mapping[int, Mapping[str, int]]
 """The slots of each arm, by policy version."""
@@ -40,6 +38,18 @@ class Counted(NamedTuple):
     group_totals: GroupCounts
     group_recent: GroupCounts
     rewards: Mapping[str, RewardCounts] = MappingProxyType({})
+
+
+class _Cell(NamedTuple):
+    """A stratum: an arm's requests and events, and those of the trusted arm, each a number or an array by group.
+
+    `weighed` are the same where weights move, each request weighed by the share of the other arm, in millionths.
+    """
+
+    share: float
+    begins_s: int
+    counts: Sequence[Any]
+    weighed: Sequence[Any]
 
 
 class Watched(NamedTuple):
@@ -73,19 +83,43 @@ class Watched(NamedTuple):
 
     def strata(self, look: Look) -> list[Stratum]:
         """Return the strata by requests. The first one is empty and marks the start of the trial."""
-        of = self._seen_by(look)
-        cells = self._cells(look, of.totals, of.recent, of.length_s)
-        first = Stratum(0.5, 0, 0, 0, 0, int(self.document.trial_s) // of.length_s * of.length_s)
-        return [first, *(_stratum(share, begins_s, cell) for share, begins_s, cell in cells)]
+        first = Stratum(0.5, 0, 0, 0, 0, self._first_s(look))
+        return [first, *(_stratum(cell) for cell in self._request_cells(look))]
+
+    def weighed_strata(self, look: Look) -> list[WeighedStratum]:
+        """Return the strata by requests of a route whose weights move. The first one marks the start of the trial."""
+        strata = [WeighedStratum(0.0, 0.0, 0.0, self._first_s(look))]
+        for cell in self._request_cells(look):
+            requests, events, _, other_events = (each / MILLION for each in cell.weighed)
+            strata.append(WeighedStratum(requests, events, other_events, cell.begins_s))
+        return strata
 
     def unit_strata(self, look: Look) -> list[UnitStratum]:
         """Return the strata by groups of units."""
-        of = self._seen_by(look)
+        of, nothing = self._seen_by(look), np.zeros(GROUPS)
         cells = self._cells(look, of.group_totals, of.group_recent, of.length_s if look.metric else GROUP_BUCKET_S)
-        nothing = np.zeros(GROUPS)
         return [
-            UnitStratum(share, np.stack([nothing + each for each in cell]), begins_s) for share, begins_s, cell in cells
+            UnitStratum(
+                cell.share,
+                np.stack([nothing + each for each in cell.counts]),
+                cell.begins_s,
+                np.stack([nothing + each / MILLION for each in cell.weighed]) if self._is_weighed else None,
+            )
+            for cell in cells
         ]
+
+    @property
+    def _is_weighed(self) -> bool:
+        """True if the weights move within a policy version."""
+        return self.document.spec.learns
+
+    def _first_s(self, look: Look) -> int:
+        length_s = self._seen_by(look).length_s
+        return int(self.document.trial_s) // length_s * length_s
+
+    def _request_cells(self, look: Look) -> Iterator[_Cell]:
+        of = self._seen_by(look)
+        return self._cells(look, of.totals, of.recent, of.length_s)
 
     def _seen_by(self, look: Look) -> RewardCounts:
         """Return the counts that a look is at, in the form of those of rewards."""
@@ -96,12 +130,12 @@ class Watched(NamedTuple):
 
     def _cells(
         self, look: Look, totals: Mapping[SumKey, Any], recent: Mapping[SumKey, Any], length_s: int
-    ) -> Iterator[tuple[float, int, list[Any]]]:
-        """Yield the share, the start and the four counts of each stratum. A count is a number, or an array by group."""
+    ) -> Iterator[_Cell]:
+        """Yield the strata."""
         oldest_s = min((key.bucket_s for key in recent), default=0)
         newest_s = max((key.bucket_s for key in recent), default=0)
         first_s = int(self.document.trial_s) // length_s * length_s
-        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * _SIDES)
+        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * 8)
         for key, value in totals.items():
             self._add(cells, look, key, value, first_s)
         for key, value in recent.items():
@@ -110,23 +144,19 @@ class Watched(NamedTuple):
                 self._add(cells, look, key, value, begins_s)
                 self._add(cells, look, key, -value, first_s)
         is_old = self._may_have_moved() and first_s < oldest_s
-        for (policy_version, begins_s), (*cell, expected, others_expected) in sorted(cells.items()):
-            if is_old and begins_s == first_s:
+        for (policy_version, begins_s), counted in sorted(cells.items()):
+            if policy_version < self.document.trial_version or (is_old and begins_s == first_s):
                 continue
-            own, others = self._weights(policy_version, expected, others_expected)
-            if policy_version >= self.document.trial_version and own and others:
-                yield own / (own + others), begins_s, cell
+            counts, of_weighed = counted[:4], counted[4:]
+            share = _mean_share(counts, of_weighed) if self._is_weighed else self._share(policy_version)
+            if 0 < share < 1:
+                yield _Cell(share, begins_s, counts, of_weighed)
 
-    def _weights(self, policy_version: int, expected: Any, others_expected: Any) -> tuple[float, float]:
-        """Return the weights of both arms: those of the policy version or, where they move, those that were in force.
-
-        The draws of a stratum then have several probabilities. Their sum varies less than if all had the mean of them
-        (Hoeffding, "On the distribution of the number of successes in independent trials", 1956): the evidence holds.
-        """
-        if self.document.spec.learns:
-            return float(np.sum(expected)), float(np.sum(others_expected))
+    def _share(self, policy_version: int) -> float:
+        """Return the arm's share of the slots of both arms; 0 if neither has any."""
         slots = self.counted.weights.get(policy_version, {})
-        return slots.get(self.arm, 0), slots.get(self.trusted, 0)
+        own, others = slots.get(self.arm, 0), slots.get(self.trusted, 0)
+        return own / (own + others) if own else 0.0
 
     def _may_have_moved(self) -> bool:
         """Return True if the versions may have come to their arms in the middle of a policy version.
@@ -141,16 +171,15 @@ class Watched(NamedTuple):
         )
 
     def _add(self, cells: dict[tuple[int, int], list[Any]], look: Look, key: SumKey, value: Any, begins_s: int) -> None:
-        if key.name == EXPECTED:
-            if key.arm in (self.arm, self.trusted):
-                cell, side = cells[key.policy_version, begins_s], 5 if key.arm == self.trusted else 4
-                cell[side] = cell[side] + value
-            return
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):
             return
-        cell, side = cells[key.policy_version, begins_s], 2 if key.arm == self.trusted else 0
-        cell[side] = cell[side] + value * (key.name in look.among)
-        cell[side + 1] = cell[side + 1] + value * (key.name == look.event)
+        side, other = (2, self.arm) if key.arm == self.trusted else (0, self.trusted)
+        name = key.name.removesuffix(weighed("", other))
+        if name != key.name:
+            side += 4
+        cell = cells[key.policy_version, begins_s]
+        cell[side] = cell[side] + value * (name in look.among)
+        cell[side + 1] = cell[side + 1] + value * (name == look.event)
 
     def _is_pair(self, key: SumKey) -> bool:
         """Return True if a sum is of pairs of this arm and the trusted arm, since the trial began."""
@@ -162,6 +191,19 @@ class Watched(NamedTuple):
         return key.policy_version >= self.document.trial_version
 
 
-def _stratum(share: float, begins_s: int, cell: list[Any]) -> Stratum:
-    requests, events, other_requests, other_events = cell
-    return Stratum(share, requests, events, other_requests, other_events, begins_s)
+def _mean_share(counts: Sequence[Any], of_weighed: Sequence[Any]) -> float:
+    """Return about what the arm's share of both arms was, if weights moved; 0 if nothing is known of it.
+
+    It is the mean share over the trusted arm's requests. If the weights stayed, that is the share. Otherwise the
+    variance of a draw with this share, s (1 - s), is no less than the mean of the variances.
+    """
+    requests, _, others, _ = (float(np.sum(each)) for each in counts)
+    shares, _, other_shares, _ = (float(np.sum(each)) / MILLION for each in of_weighed)
+    if others:
+        return other_shares / others
+    return 1 - shares / requests if requests else 0.0
+
+
+def _stratum(cell: _Cell) -> Stratum:
+    requests, events, other_requests, other_events = cell.counts
+    return Stratum(cell.share, requests, events, other_requests, other_events, cell.begins_s)

@@ -39,8 +39,11 @@ Of an arm: those in which a missing value would not be seen. Of a shadow: those 
 EXPECTED = "expected_slots"
 """The weights of an arm, in slots, summed over the drawn requests of the route, whichever arm they got.
 
-It is counted where weights move within a policy version: on bandits. The sum of a model version is not known.
+This sum and the next one are counted where weights move within a policy version: on bandits. Their keys name no model
+version, since what is drawn is an arm.
 """
+EXPECTED_SQUARED = "expected_slots_squared"
+"""The sum of the squares of these weights."""
 ANSWERS = "answers"
 """Shadow answers in time."""
 FAILURES = "failures"
@@ -68,6 +71,15 @@ DELAY_SQUARED = "delay_squared"
 def slow(threshold_us: int) -> str:
     """Return the name of the sum of requests that took longer than a threshold, with those in `ERRORS` and `LEFT`."""
     return f"slow:{threshold_us}"
+
+
+def weighed(name: str, other: str) -> str:
+    """Return the name of the sum of `name` in which a request counts by the share of another arm, in millionths.
+
+    The share is that of the other arm among the two, by the weights that were in force. It is counted on bandits with
+    guardrails, of the trusted arm and each other one (`router.evidence.weighed`).
+    """
+    return f"{name}*{other}"
 
 
 def late(metric: str) -> str:

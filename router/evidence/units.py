@@ -55,12 +55,15 @@ class UnitStratum(NamedTuple):
     """Counts by group of units, under one policy version and from one time bucket or several merged ones.
 
     `counts` has the shape (..., 4, groups): the candidate's requests and events, and the other arm's. Further axes in
-    front are computed side by side.
+    front are computed side by side. If the weights moved, `share` is about their mean, and `weighed` are the counts in
+    which each request is weighed by the share of the other arm: then U is the sum over requests of (drawn - s) times
+    what each has beyond the rate, with the share s that was in force, and its expectation is 0 as well.
     """
 
     share: float  # P(candidate | candidate or the other arm), by the weights of the policy version
     counts: Floats
     bucket_s: int = 0
+    weighed: Floats | None = None
 
 
 class Scores(NamedTuple):
@@ -108,18 +111,23 @@ def compare_units(strata: Sequence[UnitStratum], margin: float) -> Evidence:
 
 def score(stratum: UnitStratum, margin: float) -> Scores:
     """Return the scores and residuals of one stratum."""
-    share = stratum.share
-    requests, events, other_requests, other_events = np.moveaxis(stratum.counts, -2, 0)
+    share, counts = stratum.share, np.moveaxis(stratum.counts, -2, 0)
+    requests, events, other_requests, other_events = counts
+    weighed = _weighed(counts, share) if stratum.weighed is None else np.moveaxis(stratum.weighed, -2, 0)
     n, x, m, y = (counts.sum(axis=-1, keepdims=True) for counts in (requests, events, other_requests, other_events))
     rate = np.clip((x - margin * n + y) / np.maximum(n + m, 1), 0.0, 1.0)
     residuals = events - (rate + margin) * requests
     other_residuals = other_events - rate * other_requests
     return Scores(
-        scores=(1 - share) * residuals - share * other_residuals,
+        scores=(weighed[1] - (rate + margin) * weighed[0]) - (weighed[3] - rate * weighed[2]),
         residuals=np.sqrt(share * (1 - share)) * (residuals + other_residuals),
         noise=(1 - share) ** 2 * _noise(requests, events, rate[..., 0], margin),
-        requests=(1 - share) * requests,
+        requests=weighed[0],
     )
+
+
+def _weighed(counts: Floats, share: float) -> Sequence[Floats]:
+    return [(1 - share) * counts[0], (1 - share) * counts[1], share * counts[2], share * counts[3]]
 
 
 def compare_units_to_bound(trials: Floats, events: Floats, bound: float) -> Evidence:

@@ -10,7 +10,6 @@ from typing import Any
 
 from router.draw.assignment import BUCKETS
 from router.draw.layers import parse_holdout, parse_layer
-from router.draw.slots import quantise, require_a_slot
 from router.errors import Rejected
 from router.quantities import format_duration, parse_duration_s, parse_share
 from router.refusals import check_keys, short_repr
@@ -25,9 +24,10 @@ from router.spec.parse_limits import check_limits, parse_limits
 from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
+from router.spec.parse_weights import parse_weights
 from router.spec.references import parse_name
 from router.spec.required_tags import parse_required_tags
-from router.spec.spec import DEFAULT_ALPHA, ArmRef, Limits, RolloutSpec, RouteSpec
+from router.spec.spec import DEFAULT_ALPHA, ArmRef, GuardrailKind, RolloutSpec, RouteSpec
 from router.spec.value import alike, check_values, parse_arm
 
 MAX_ARMS = 64
@@ -63,7 +63,8 @@ def parse_spec(raw: object) -> RouteSpec:
     metrics = parse_metrics(raw.get("metrics"))
     split: Mapping[str, int] | None = None
     if "split" in kinds:
-        split = _parse_split(raw["split"], arms, limits)
+        split = parse_weights(raw["split"], arms, "split")
+        check_limits(split, limits)
     bandit = _parse_policy(raw, arms, metrics, split)
     if bandit is not None and split is None:
         check_limits(bandit.first, limits)
@@ -120,7 +121,11 @@ def _check_together(spec: RouteSpec) -> None:
     if spec.bandit is not None:
         check_bandit(spec.bandit, spec.arms, spec.limits)
     if spec.learns and any(each.metric for each in spec.guardrails):
-        raise Rejected("guardrails watch no reward of a bandit, which moves its weights by rewards itself.")
+        others = ", ".join(kind for kind in GuardrailKind if kind != GuardrailKind.REWARD)
+        raise Rejected(
+            "guardrails on a reward need weights that stay between two changes, and a bandit moves them by itself; "
+            f"on a bandit, guardrails may be {others}."
+        )
 
 
 def _check_rollout(spec: RouteSpec, rollout: RolloutSpec) -> None:
@@ -157,20 +162,6 @@ def _parse_policy(
             raise Rejected("observe lets a policy watch a split; rollouts and bandits move their weights themselves.")
         return parse_observer(raw["observe"], arms, metrics)
     return None if raw.get("bandit") is None else parse_bandit(raw["bandit"], arms, metrics)
-
-
-def _parse_split(raw: object, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> dict[str, int]:
-    if not isinstance(raw, dict) or not raw:
-        raise Rejected("split must give every arm its share, such as `{stable: 90%, canary: 10%}`.")
-    for arm in raw:
-        if arm not in arms:
-            raise Rejected(f"split names arm {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
-    weights = {arm: parse_share(raw.get(arm, 0), f"The weight of arm {arm}") for arm in arms}
-    for arm, weight in weights.items():
-        require_a_slot(weight, f"The weight of arm {arm}")
-    slots = quantise(weights)
-    check_limits(slots, limits)
-    return slots
 
 
 def _parse_seed(raw: object, route: str) -> str:

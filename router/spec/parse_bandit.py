@@ -33,6 +33,7 @@ from router.refusals import check_keys, short_repr
 from router.spec.bandit import DEFAULT_BURN_IN, DEFAULT_ERROR, DEFAULT_FLOOR, BanditSpec, StopRule
 from router.spec.context import parse_context, unparse_context
 from router.spec.metric import MetricSpec
+from router.spec.parse_weights import parse_weights
 from router.spec.references import parse_name
 from router.spec.spec import ArmRef, Limits
 
@@ -57,21 +58,6 @@ def parse_observer(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[Metri
         Rejected: if it is no legal policy.
     """
     return _parse(raw, "observe", _KEYS, arms, metrics, acts=False)
-
-
-def _parse_first(named: object, arms: Mapping[str, ArmRef]) -> dict[str, int]:
-    """Return the slots of each arm before anything is learned: what `from` says, or equal shares."""
-    if named is None:
-        return quantise({arm: Fraction(1, len(arms)) for arm in arms})
-    if not isinstance(named, dict) or not named:
-        raise Rejected("bandit.from must give the arms their first weights, such as `{a: 50%, b: 50%}`.")
-    for arm in named:
-        if arm not in arms:
-            raise Rejected(f"bandit.from names {short_repr(arm)}, which is not among the arms ({', '.join(arms)}).")
-    weights = {arm: parse_share(named.get(arm, 0), f"bandit.from.{arm}") for arm in arms}
-    for arm, weight in weights.items():
-        require_a_slot(weight, f"bandit.from.{arm}")
-    return quantise(weights)
 
 
 def check_bandit(bandit: BanditSpec, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> None:
@@ -157,6 +143,13 @@ def _check_contextual(raw: Mapping[str, Any], what: str) -> None:
     ):
         if raw.get(key) is not None:
             raise Rejected(f"{what} has context and {key}; {why}. Leave one out.")
+
+
+def _parse_first(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, int]:
+    """Return the slots of each arm before anything is learned: what `from` says, or equal shares."""
+    if raw is None:
+        return quantise({arm: Fraction(1, len(arms)) for arm in arms})
+    return parse_weights(raw, arms, "bandit.from")
 
 
 def _parse_policy(raw: object, what: str) -> tuple[str, dict[str, float]]:

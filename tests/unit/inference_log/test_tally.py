@@ -285,3 +285,47 @@ def test_models_that_answer_truth_values_or_integers_are_seen(make_context, make
         make_record(0, at, outputs=(np.array([True]), np.float32([[value]]))) for at, value in enumerate((1, np.nan))
     ]
     assert named([scored], records) == {"requests": 2, "missing": 1}
+
+
+def of_bandit(make_context: Any, **changes: Any) -> Context:
+    weights = {"stable": 0.6, "canary": 0.2, "other": 0.2, "out": 0.0}
+    context: Context = make_context(policy_kind="bandit", weights=weights, **changes)
+    return context
+
+
+def test_of_a_bandit_the_weights_are_counted_of_every_arm_whichever_was_drawn(make_context, make_record):
+    contexts = {0: of_bandit(make_context), 1: of_bandit(make_context, number=1, arm="canary", role="primary")}
+    forced = make_record(reason="FORCED", propensity=None)
+    (counted,) = tally(contexts, [make_record(), make_record(), make_record(1), forced]).values()
+    assert {key.arm: value for key, value in counted.items() if key.name == "expected_slots"} == {
+        "stable": 18_000, "canary": 6_000, "other": 6_000,
+    }  # fmt: skip
+    assert {key.arm: value for key, value in counted.items() if key.name == "expected_slots_squared"} == {
+        "stable": 108_000_000, "canary": 12_000_000, "other": 12_000_000,
+    }  # fmt: skip
+    assert not [key for key in counted if "*" in key.name]
+
+
+def test_requests_are_weighed_by_the_share_of_the_arm_with_which_they_are_compared(make_context, make_record):
+    failed = {"outcome": "error", "outputs": (), "unit_hash": "a"}
+    for arm, shares in (("stable", {"canary": 0.25, "other": 0.25}), ("canary", {"stable": 0.75})):
+        context = of_bandit(make_context, arm=arm, trusted="stable")
+        (counted,) = tally({0: context}, [make_record(), make_record(**failed)]).values()
+        weighed = {(key.name, key.group): value for key, value in counted.items() if "*" in key.name}
+        assert weighed == {
+            (f"{name}*{other}", group): number * round(1_000_000 * share)
+            for other, share in shares.items()
+            for name, group, number in (
+                ("requests", ALL_UNITS, 2), ("errors", ALL_UNITS, 1),
+                ("requests", group_of("a"), 1), ("errors", group_of("a"), 1),
+            )
+        }  # fmt: skip
+
+
+def test_what_a_fallback_blames_an_arm_for_is_weighed_as_well(make_context, make_record):
+    context = of_bandit(make_context, arm="stable", role="fallback", trusted="stable")
+    record = make_record(attempt=1, reason="FALLBACK", blamed=("canary", "3"))
+    (counted,) = tally({0: context}, [record]).values()
+    assert {(key.arm, key.name): value for key, value in counted.items()} == {
+        ("canary", "errors"): 1, ("canary", "errors*stable"): 750_000,
+    }  # fmt: skip

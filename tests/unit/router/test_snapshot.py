@@ -119,3 +119,12 @@ def test_a_broken_slot_table_is_not_compiled():
 def test_every_arm_needs_a_pin():
     with pytest.raises(KeyError, match="canary"):
         compiled(pins={"stable": Pin("2", "aa")})
+
+
+def test_only_the_guardrails_of_a_bandit_have_requests_weighed():
+    guarded = {"guardrails": [{"errors": {"worse_by": "1%"}}]}
+    bandit = {
+        "split": None, "metrics": {"click": {"window": "1h"}}, "bandit": {"policy": "thompson", "reward": "click"},
+    }  # fmt: skip
+    assert compiled(**bandit, **guarded).compared_with == "stable"
+    assert [compiled(**each).compared_with for each in (bandit, guarded)] == ["", ""]

@@ -188,3 +188,13 @@ def test_so_is_a_model_in_place_of_a_value():
     mixed = {**priced(10), "arms": {"a": "m:1", "b": {"value": {"price": 20}}}}
     changed = apply(document, Declare(parse_spec(mixed), 20.0))
     assert changed.learning.arms == {"a": 2, "b": 1}
+
+
+def test_the_evidence_begins_anew_once_weights_stay():
+    """Counts under weights that moved are not those of a split."""
+    guarded = {"guardrails": [{"errors": {"worse_by": "1%"}}]}
+    document = declared(**guarded)
+    split = {"bandit": None, "split": {"a": "50%", "b": "30%", "c": "20%"}}
+    changed = apply(document, Declare(parse_spec(ROUTE | guarded | split), 99.0))
+    assert (changed.trial_version, changed.trial_s) == (2, 99.0)
+    assert apply(document, Pause()).trial_version == 1

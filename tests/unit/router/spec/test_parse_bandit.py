@@ -94,7 +94,7 @@ def test_a_policy_may_observe_a_split():
         ({"stop": {"within": "0%"}}, "must be above 0%"),
         ({"stop": {"within": "1%", "then": "shout"}}, "must be ask or promote"),
         ({"stop": {"within": "1%"}, "discount": "6h"}, "has stop and discount"),
-        ({"from": {"d": "100%"}}, "names 'd', which is not among the arms"),
+        ({"from": {"d": "100%"}}, "bandit.from names arm 'd', which is not among the arms"),
         ({"from": {"a": "50%"}}, "sum to 50%"),
         ({"greedy": True}, "greedy"),
     ],
@@ -119,3 +119,26 @@ def test_nothing_observes_what_moves_its_weights_itself(kind):
     moving = {"rollout": {"of": "a", "from": "b", "steps": ["100%"]}} if kind == "rollout" else route()
     with pytest.raises(Rejected, match="move their weights themselves"):
         parse_spec(ROUTE | moving | observed)
+
+
+WATCHED = [
+    {"errors": {"worse_by": "1%"}}, {"slower_than": "50ms", "worse_by": "1%"},
+    {"missing_outputs": {"worse_by": "0%"}}, {"disagreement": {"above": "5%"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("guardrail", WATCHED)
+def test_guardrails_watch_the_arms_of_a_bandit(guardrail):
+    spec = parse_spec(route() | {"guardrails": [guardrail], "fallback": "a"})
+    assert spec.guarded_arms == ("b", "c")
+    assert parse_spec(unparse_spec(spec)) == spec
+    with pytest.raises(Rejected, match="needs an arm that is trusted"):
+        parse_spec(route() | {"guardrails": [guardrail]})
+
+
+def test_guardrails_on_a_reward_watch_no_bandit():
+    guardrails = {"guardrails": [{"reward": {"metric": "click", "worse_by": "1%"}}], "fallback": "a"}
+    with pytest.raises(Rejected, match="may be errors, slower_than, missing_outputs, disagreement"):
+        parse_spec(route() | guardrails)
+    observed = {"split": {"a": "80%", "b": "20%"}, "observe": {"policy": "thompson", "reward": "click"}}
+    assert parse_spec(ROUTE | observed | guardrails).guardrails
