@@ -137,8 +137,8 @@ def kept_weights(document: Document, spec: RouteSpec) -> RouteSpec:
     """
     if spec.bandit is None or not _is_kept(document, spec):
         return spec
-    known, limits = document.weights, spec.limits or {}
-    new = {arm: limits[arm].floor if arm in limits else spec.bandit.floor for arm in spec.arms if arm not in known}
+    known = document.weights
+    new = {arm: spec.bandit_limits(arm).floor for arm in spec.arms if arm not in known}
     kept = {arm: Fraction(slots) for arm, slots in known.items() if arm in spec.arms}
     rest, total = BUCKETS - sum(new.values()), sum(kept.values(), Fraction(0))
     if not total:

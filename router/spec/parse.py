@@ -27,7 +27,7 @@ from router.spec.parse_shadows import parse_shadows
 from router.spec.parse_weights import parse_weights
 from router.spec.references import parse_name
 from router.spec.required_tags import parse_required_tags
-from router.spec.spec import DEFAULT_ALPHA, ArmRef, GuardrailKind, RolloutSpec, RouteSpec
+from router.spec.spec import DEFAULT_ALPHA, ArmRef, GuardrailKind, Limits, RolloutSpec, RouteSpec
 from router.spec.value import alike, check_values, parse_arm
 
 MAX_ARMS = 64
@@ -65,7 +65,7 @@ def parse_spec(raw: object) -> RouteSpec:
     if "split" in kinds:
         split = parse_weights(raw["split"], arms, "split")
         check_limits(split, limits)
-    bandit = _parse_policy(raw, arms, metrics, split)
+    bandit = _parse_policy(raw, arms, metrics, split, limits)
     if bandit is not None and split is None:
         check_limits(bandit.first, limits)
         split = bandit.first
@@ -119,7 +119,7 @@ def _check_together(spec: RouteSpec) -> None:
     if spec.rollout is not None:
         _check_rollout(spec, spec.rollout)
     if spec.bandit is not None:
-        check_bandit(spec.bandit, spec.arms, spec.limits)
+        check_bandit(spec)
     if spec.learns and any(each.metric for each in spec.guardrails):
         others = ", ".join(kind for kind in GuardrailKind if kind != GuardrailKind.REWARD)
         raise Rejected(
@@ -155,13 +155,14 @@ def _parse_policy(
     arms: Mapping[str, ArmRef],
     metrics: tuple[MetricSpec, ...],
     split: Mapping[str, int] | None,
+    limits: Mapping[str, Limits] | None,
 ) -> BanditSpec | None:
     """Read the policy of a bandit, or one that observes a split."""
     if raw.get("observe") is not None:
         if split is None:
             raise Rejected("observe lets a policy watch a split; rollouts and bandits move their weights themselves.")
         return parse_observer(raw["observe"], arms, metrics)
-    return None if raw.get("bandit") is None else parse_bandit(raw["bandit"], arms, metrics)
+    return None if raw.get("bandit") is None else parse_bandit(raw["bandit"], arms, metrics, limits)
 
 
 def _parse_seed(raw: object, route: str) -> str:

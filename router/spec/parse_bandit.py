@@ -22,6 +22,7 @@ A split may have a policy that only observes, with the same keys but `from`:
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -35,20 +36,27 @@ from router.spec.context import parse_context, unparse_context
 from router.spec.metric import MetricSpec
 from router.spec.parse_weights import parse_weights
 from router.spec.references import parse_name
-from router.spec.spec import ArmRef, Limits
+from router.spec.spec import ArmRef, Limits, RouteSpec
 
 MOST_BURN_IN = 10**9
 _KEYS = ("policy", "reward", "floor", "burn_in", "discount", "max_change", "evaluate", "stop", "context")
 _STOP_KEYS = ("within", "error", "then")
 
 
-def parse_bandit(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[MetricSpec, ...]) -> BanditSpec:
-    """Read a bandit.
+def parse_bandit(
+    raw: object,
+    arms: Mapping[str, ArmRef],
+    metrics: tuple[MetricSpec, ...],
+    limits: Mapping[str, Limits] | None = None,
+) -> BanditSpec:
+    """Read a bandit. Its first weights keep to the limits' ceilings, unless `from` gives them.
 
     Raises:
         Rejected: if it is no legal bandit.
     """
-    return _parse(raw, "bandit", (*_KEYS, "from"), arms, metrics, acts=True)
+    bandit = _parse(raw, "bandit", (*_KEYS, "from"), arms, metrics, acts=True)
+    named = raw.get("from") if isinstance(raw, dict) else None
+    return replace(bandit, first=_parse_first(named, arms, limits))
 
 
 def parse_observer(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[MetricSpec, ...]) -> BanditSpec:
@@ -60,14 +68,13 @@ def parse_observer(raw: object, arms: Mapping[str, ArmRef], metrics: tuple[Metri
     return _parse(raw, "observe", _KEYS, arms, metrics, acts=False)
 
 
-def check_bandit(bandit: BanditSpec, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> None:
-    """Check a bandit against the arms' limits.
+def check_bandit(spec: RouteSpec) -> None:
+    """Check that the arms' limits leave a bandit room.
 
     Raises:
         Rejected: if the least weights of the arms sum to more than 100 %.
     """
-    of_arms = [(limits or {}).get(arm, Limits(0, BUCKETS)) for arm in arms]
-    least = sum(min(limit.floor or bandit.floor, limit.ceiling) for limit in of_arms)
+    least = sum(spec.bandit_limits(arm).floor for arm in spec.arms)
     if least > BUCKETS:
         raise Rejected(f"The floors of the arms sum to {least / 100:g}%; a bandit needs room to move.")
 
@@ -122,7 +129,7 @@ def _parse(
     return BanditSpec(
         policy=policy,
         reward=_parse_reward(raw.get("reward"), f"{what}.reward", metrics),
-        first=_parse_first(raw.get("from"), arms) if acts else {},
+        first={},
         parameters=parameters,
         floor=_parse_floor(raw.get("floor"), f"{what}.floor", len(arms)),
         burn_in=_parse_burn_in(raw.get("burn_in"), f"{what}.burn_in"),
@@ -145,11 +152,19 @@ def _check_contextual(raw: Mapping[str, Any], what: str) -> None:
             raise Rejected(f"{what} has context and {key}; {why}. Leave one out.")
 
 
-def _parse_first(raw: object, arms: Mapping[str, ArmRef]) -> dict[str, int]:
-    """Return the slots of each arm before anything is learned: what `from` says, or equal shares."""
-    if raw is None:
-        return quantise({arm: Fraction(1, len(arms)) for arm in arms})
-    return parse_weights(raw, arms, "bandit.from")
+def _parse_first(raw: object, arms: Mapping[str, ArmRef], limits: Mapping[str, Limits] | None) -> dict[str, int]:
+    """Return the slots of each arm before anything is learned: what `from` says, or equal shares below the ceilings."""
+    if raw is not None:
+        return parse_weights(raw, arms, "bandit.from")
+    ceilings = {arm: Fraction(limit.ceiling, BUCKETS) for arm, limit in (limits or {}).items()}
+    shares: dict[str, Fraction] = {}
+    while len(shares) < len(arms):
+        equal = (1 - sum(shares.values(), Fraction(0))) / (len(arms) - len(shares))
+        full = {arm: ceiling for arm, ceiling in ceilings.items() if arm not in shares and ceiling < equal}
+        shares |= full or {arm: equal for arm in arms if arm not in shares}
+    if sum(shares.values()) != 1:
+        raise Rejected("The ceilings of the arms sum to less than 100%; raise one of them.")
+    return quantise({arm: shares[arm] for arm in arms})
 
 
 def _parse_policy(raw: object, what: str) -> tuple[str, dict[str, float]]:

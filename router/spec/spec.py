@@ -9,6 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+from router.draw.assignment import BUCKETS
 from router.draw.layers import Holdout, Layer
 from router.spec.bandit import BanditSpec
 from router.spec.metric import MetricSpec
@@ -127,7 +128,7 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The least and the most slots that an operator or a rollout may give an arm."""
+    """The least and the most slots that an operator, a rollout or a bandit may give an arm."""
 
     floor: int
     ceiling: int
@@ -184,6 +185,12 @@ class RouteSpec:
     def learns(self) -> bool:
         """True if a policy moves the weights."""
         return self.bandit is not None and self.bandit.acts
+
+    def bandit_limits(self, arm: str) -> Limits:
+        """Return the least and the most slots that a policy may give an arm: its limits, and the floor of all arms."""
+        declared = (self.limits or {}).get(arm, Limits(0, BUCKETS))
+        floor = declared.floor or (0 if self.bandit is None else self.bandit.floor)
+        return Limits(min(floor, declared.ceiling), declared.ceiling)
 
     @property
     def maximised(self) -> str:

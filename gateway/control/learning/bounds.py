@@ -19,7 +19,7 @@ def bounds_of(document: Document, bandit: BanditSpec, serving: Mapping[str, Cand
     Raises:
         BanditError: no weights could keep to them.
     """
-    limits = [_limits(document, bandit, arm, serving) for arm in document.spec.arms]
+    limits = [_limits(document, arm, serving) for arm in document.spec.arms]
     change = BUCKETS if bandit.largest_change is None else bandit.largest_change
     return make_bounds(
         [Fraction(each.floor, BUCKETS) for each in limits],
@@ -29,9 +29,8 @@ def bounds_of(document: Document, bandit: BanditSpec, serving: Mapping[str, Cand
     )
 
 
-def _limits(document: Document, bandit: BanditSpec, arm: str, serving: Mapping[str, Candidate]) -> Limits:
+def _limits(document: Document, arm: str, serving: Mapping[str, Candidate]) -> Limits:
     served = serving.get(arm)
     if served is None or find_quarantined(document, document.spec.arms[arm].model, served.digest) is not None:
         return Limits(0, 0)
-    declared = (document.spec.limits or {}).get(arm, Limits(0, BUCKETS))
-    return Limits(min(declared.floor or bandit.floor, declared.ceiling), declared.ceiling)
+    return document.spec.bandit_limits(arm)

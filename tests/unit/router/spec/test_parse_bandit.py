@@ -30,6 +30,25 @@ def test_a_bandit_has_defaults_and_equal_first_weights():
     assert (spec.split, spec.learns, spec.bandit.floor, spec.bandit.burn_in) == (spec.bandit.first, True, 100, 100)
 
 
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        ({"c": {"ceiling": "5%"}}, {"a": 4750, "b": 4750, "c": 500}),
+        ({"c": {"ceiling": "5%"}, "b": {"ceiling": "40%"}}, {"a": 5500, "b": 4000, "c": 500}),
+        ({"c": {"floor": "1%", "ceiling": "50%"}}, {"a": 3334, "b": 3333, "c": 3333}),
+    ],
+)
+def test_the_first_weights_keep_to_the_ceilings(limits, first):
+    spec = parse_spec(route() | {"limits": limits})
+    assert (spec.bandit.first, spec.split) == (first, first)
+    assert parse_spec(unparse_spec(spec)) == spec
+
+
+def test_ceilings_must_leave_room_for_all_traffic():
+    with pytest.raises(Rejected, match="ceilings of the arms sum to less than 100%"):
+        parse_spec(route() | {"limits": {arm: {"ceiling": "20%"} for arm in "abc"}})
+
+
 def test_everything_that_a_bandit_says_is_read():
     spec = parse_spec(
         route(

@@ -171,6 +171,29 @@ def test_an_arm_that_is_added_begins_with_its_floor_and_is_tried():
     assert document.weights["d"] > 9_000
 
 
+def test_an_arm_that_is_added_stays_below_its_ceiling_until_that_is_taken_away():
+    world = World({"a": 0.1, "b": 0.1, "c": 0.2, "d": 0.6})
+    document, known = learned(world, declared(), 8)
+
+    def go_on(limits: dict[str, object], buckets: int) -> int:
+        nonlocal document, known
+        spec = parse_spec(ROUTE | {"arms": ROUTE["arms"] | {"d": "m:4"}} | limits)
+        document = apply(document, Declare(spec, 5.0))
+        begins = document.weights["d"]
+        for _ in range(buckets):
+            world.bucket(document)
+            policy = world.next(document, known)
+            assert policy is not None
+            known, document = policy, with_learned(document, policy)
+        return begins
+
+    assert go_on({"limits": {"d": {"ceiling": "5%"}}}, 40) == 200
+    assert document.weights["d"] == 500
+    assert document.weights["c"] > 8_000
+    assert go_on({}, 10) == 500
+    assert document.weights["d"] > 9_000
+
+
 def test_an_arm_in_quarantine_gets_nothing():
     document = declared()
     bandit = document.spec.bandit
