@@ -132,11 +132,13 @@ def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_arms(route: Mapping[str, Any]) -> None:
     counts = {each["arm"]: each for each in route["counts"]}
+    ratio = route.get("sample_ratio")  # a gateway of an earlier version tests none
+    expected = {} if ratio is None else ratio["expected"]
     if counts and route["trial_s"]:
         ago = format_rough_duration(time.time() - route["trial_s"])
         console.print(f"Drawn requests are counted since the trial began, {ago} ago.")
     print_table(
-        ["ARM", "BOUND TO", "SERVES", "WEIGHT", "REQUESTS", "ERRORS", "LEFT"],
+        ["ARM", "BOUND TO", "SERVES", "WEIGHT", "REQUESTS", "EXPECTED", "ERRORS", "LEFT"],
         [
             (
                 arm,
@@ -144,12 +146,16 @@ def _print_arms(route: Mapping[str, Any]) -> None:
                 route["serves"].get(arm),
                 weight,
                 counts[arm]["requests"] if arm in counts else None,
+                f"{expected[arm]:.1f}" if arm in expected else None,
                 counts[arm]["errors"] if arm in counts else None,
                 counts[arm]["left"] if arm in counts else None,
             )
             for arm, weight in route["weights"].items()
         ],
     )
+    if ratio is not None:
+        console.print()
+        _line(f"Sample ratio: {ratio['state']}. {ratio['reason']}")
 
 
 def _bound_to(route: Mapping[str, Any], arm: str) -> str:

@@ -6,6 +6,7 @@ routes of which few get requests cost what those few do.
 
 from collections import defaultdict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.control.reward_reader import RewardReader
@@ -13,6 +14,7 @@ from router.document.document import Document
 from router.evidence import guardrails
 from router.evidence.guardrails import GuardrailFinding, findings
 from router.evidence.reward_counts import RewardCounts
+from router.evidence.sample_ratio import Draws, draws_of
 from router.evidence.strata import Counted
 from router.evidence.sums import REQUESTS, SumKey, Sums
 from router.evidence.units import GroupCounts, by_group
@@ -34,13 +36,14 @@ GROUPS_AWAITED_EVERY_S = 1.0
 class Observation(NamedTuple):
     """The state of a route: its guardrails' findings, and the candidate's requests since its step began.
 
-    `rewards` are by metric.
+    `rewards` are by metric. `draws` are those of each arm, with what its weights say.
     """
 
     findings: tuple[GuardrailFinding, ...]
     samples: int
     totals: Sums
     rewards: Mapping[str, RewardCounts]
+    draws: Mapping[str, Draws] = MappingProxyType({})
 
 
 class _Groups(NamedTuple):
@@ -123,27 +126,23 @@ class Observer:
             self._rewards.forget(route)
             recent, totals = self._recent_sums(route, int(now_s)), self._store.sums(route, document.trial_version)
         rewards = self._rewards.counts(document, now_s)
-        found: tuple[GuardrailFinding, ...] = ()
-        if document.spec.guardrails:
-            found = self._findings(document, versions, totals, recent, rewards, now_s)
-        return Observation(found, guardrails.count_samples(document, totals), totals, rewards)
-
-    def _findings(
-        self,
-        document: Document,
-        versions: Mapping[str, str],
-        totals: Sums,
-        recent: Sums,
-        rewards: Mapping[str, RewardCounts],
-        now_s: float,
-    ) -> tuple[GuardrailFinding, ...]:
-        """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
         counted_sums = (totals, *(counts.totals for counts in rewards.values()))
         weights = self._weights_since(document, {key.policy_version for sums in counted_sums for key in sums})
         found: tuple[GuardrailFinding, ...] = ()
+        if document.spec.guardrails:
+            counted = Counted(weights, totals, recent, {}, {}, rewards)
+            found = self._findings(document, versions, counted, now_s)
+        samples = guardrails.count_samples(document, totals)
+        return Observation(found, samples, totals, rewards, draws_of(totals, weights))
+
+    def _findings(
+        self, document: Document, versions: Mapping[str, str], counted: Counted, now_s: float
+    ) -> tuple[GuardrailFinding, ...]:
+        """Evaluate the guardrails. If the sums by group could make an arm UNHEALTHY, read them anew first."""
+        found: tuple[GuardrailFinding, ...] = ()
         for every_s in (GROUPS_EVERY_S, GROUPS_AWAITED_EVERY_S):
             groups = self._group_sums(document, now_s, every_s) if document.spec.unit is not None else _NO_GROUPS
-            counted = Counted(weights, totals, recent, groups.totals, groups.recent, rewards)
+            counted = counted._replace(group_totals=groups.totals, group_recent=groups.recent)
             found = findings(document, versions=versions, counted=counted)
             if not any(finding.verdict.awaits_units for finding in found):
                 break

@@ -9,10 +9,11 @@ from pydantic import RootModel, WithJsonSchema
 from gateway.api.error_responses import raises
 from gateway.api.openapi import NAME
 from gateway.api.operators.as_json import as_json
-from gateway.api.operators.responses import AuditEntry, HeldVersion, ReplicaStatus, Restored, Status
+from gateway.api.operators.responses import AuditEntry, ReplicaStatus, Restored, Status
 from gateway.api.operators.routes import MOST_ENTRIES
 from gateway.api.operators.status_reader import StatusReader
 from gateway.api.operators.strict_json import StrictRoute
+from gateway.api.operators.version_responses import HeldVersion
 from gateway.api.operators.versions import VersionReader
 from gateway.api.operators.views import audit_view
 from gateway.control.desired_state import DesiredState

@@ -14,6 +14,7 @@ from gateway.api.operators.responses import (
     StoreStatus,
 )
 from gateway.api.operators.reward_status import reward_statuses
+from gateway.api.operators.sample_ratio_status import sample_ratio_status
 from gateway.api.operators.shadow_status import shadow_statuses
 from gateway.api.operators.views import document_view, rollout_view
 from gateway.control.observer import Observation
@@ -109,6 +110,7 @@ def _route_status(
             for each in found
         ],
         worst=worst(each.verdict for each in found) if document.spec.guardrails else None,
+        sample_ratio=sample_ratio_status(evidence.draws if evidence else {}, by_unit=document.spec.unit is not None),
         shadows=shadow_statuses(document, totals) if counted else [],
         rewards=reward_statuses(document, evidence.rewards if evidence is not None else {}, totals),
     )

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from gateway.api.operators.responses import HeldVersion, StepStatus, TryingStatus
+from gateway.api.operators.version_responses import HeldVersion, StepStatus, TryingStatus
 from gateway.control.replica_view import ReplicaView
 from gateway.execution.checking.records import Record, Trying
 from gateway.execution.checking.steps import Step

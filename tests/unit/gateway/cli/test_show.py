@@ -13,6 +13,7 @@ from router.document.apply import apply
 from router.document.commands import Abort, Declare, Start
 from router.document.document import Candidate
 from router.evidence.guardrails import GuardrailFinding
+from router.evidence.sample_ratio import draws_of
 from router.evidence.sums import ERRORS, FLIPS, LEFT, PAIRS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
@@ -46,7 +47,8 @@ def evidence():
         SumKey(0, 2, "fraud:17", "17", "stable", PAIRS): 1000,
         SumKey(0, 2, "fraud:17", "17", "stable", FLIPS): 20_000_000,
     }  # fmt: skip
-    return Observation((finding,), 100, counted, {})
+    draws = draws_of(counted, {2: {"stable": 9_500, "canary": 500}})
+    return Observation((finding,), 100, counted, {}, draws)
 
 
 def status_json(store, documents, evidence, **more):
@@ -114,10 +116,11 @@ def test_one_route_is_shown_with_its_sentences(capsys, document, evidence):
         "here: Served without shadow x.",
         "5 of 100 (5%) requests of canary failed [sic].",
         "20 (0.73% to 4.",
+        "Sample ratio: AS_EXPECTED. The arms got as many requests as their weights say. p <= 1, alpha 0.001.",
     ):
         assert text in out
     arm = next(line for line in out.splitlines() if line.startswith("canary"))
-    assert arm.split() == ["canary", "fraud@challenger", "18", "5%", "100", "5", "3"]
+    assert arm.split() == ["canary", "fraud@challenger", "18", "5%", "100", "100.2", "5", "3"]
 
 
 def test_what_is_in_quarantine_is_shown(capsys, document, evidence):

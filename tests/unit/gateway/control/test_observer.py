@@ -229,3 +229,11 @@ def test_what_is_counted_late_is_judged_in_its_own_time(site):
     site.tick()
     assert late.findings[0].verdict.state == "UNHEALTHY"
     assert site.stands()[0] == "ABORTED"
+
+
+def test_what_was_drawn_is_held_against_the_weights_of_each_version(site):
+    site.declare(SPLIT)
+    site.count("stable", 60, route="s")
+    site.count("b", 40, route="s")
+    draws = Observer(site.store).look(site.document("s"), {"stable": "1", "b": "7"}, T0).draws
+    assert {arm: (each.drawn, each.expected) for arm, each in draws.items()} == {"stable": (60, 50.0), "b": (40, 50.0)}

@@ -10,6 +10,7 @@ from gateway.control.observer import Observation
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.evidence.guardrails import GuardrailFinding
+from router.evidence.sample_ratio import draws_of
 from router.evidence.sums import ERRORS, REQUESTS, SumKey
 from router.evidence.verdict import Verdict, VerdictState
 from router.spec.parse import parse_spec
@@ -94,8 +95,28 @@ def test_requests_are_counted_over_policy_versions_and_model_versions():
     assert [(each.arm, each.requests, each.errors) for each in route.counts] == [("a", 15, 0), ("b", 0, 3)]
 
 
+@pytest.mark.parametrize(
+    ("of_b", "unit", "state", "words"),
+    [
+        (505, None, "AS_EXPECTED", "got as many requests as their weights say"),
+        (700, None, "MISMATCH", "Arm a got 500 of 1200 drawn requests; by their weights, 600.0 are expected"),
+        (650, "header:x-user", "UNTESTED", "requests of one unit share a draw"),
+    ],
+)
+def test_the_sample_ratio_is_tested_against_the_weights(of_b, unit, state, words):
+    totals = {SumKey(0, 1, arm, "1", "", REQUESTS): count for arm, count in (("a", 500), ("b", of_b))}
+    draws = draws_of(totals, {1: {"a": 5_000, "b": 5_000}})
+    (route,) = of(evidence=Observation((), 0, totals, {}, draws), spec=GUARDED | {"unit": unit}).routes
+    assert route.sample_ratio is not None
+    assert (route.sample_ratio.state, words in route.sample_ratio.reason) == (state, True)
+    assert route.sample_ratio.drawn == {"a": 500, "b": of_b}
+    assert route.sample_ratio.expected == {"a": (500 + of_b) / 2, "b": (500 + of_b) / 2}
+    assert (route.sample_ratio.p_value < 0.001) is (state == "MISMATCH")
+
+
 def test_without_evidence_nothing_is_counted_and_nothing_decided():
     (route,) = of(spec=GUARDED).routes
+    assert route.sample_ratio is None
     assert (route.counts, route.guardrails, route.shadows, route.worst) == ([], [], [], VerdictState.UNDECIDED)
     assert of().routes[0].worst is None
 
