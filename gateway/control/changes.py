@@ -20,7 +20,7 @@ from gateway.control.version_loader import DetailedVersions, Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
 from router.document.apply import apply
-from router.document.commands import Abort, Command, Declare, Shift, Undo
+from router.document.commands import Abort, Command, Declare, Promote, Shift, Start, Undo
 from router.document.document import Document
 from router.draw.layers import check_exclusive
 from router.errors import Rejected, UnknownRoute
@@ -170,7 +170,7 @@ class Changes:
             changed, note = self._aborted(known.document, command, note)
         else:
             changed = apply(known.document, command)
-        if isinstance(command, Shift | Undo):
+        if isinstance(command, Shift | Undo) or (changed.spec.learns and isinstance(command, Start | Promote)):
             require_released(self._versions, changed)
         entry = self._entry(changed, note)
         return entry, self._layers_at([entry]) if isinstance(command, Undo) else None

@@ -85,7 +85,7 @@ def _abort(document: Document, command: Abort) -> Document:
         )
     weights = slots_without(document, command.arm)
     if spec.learns:
-        document = learning.weighted(document, weights, command.at_s)
+        document = learning.without_arm(document, weights, command.at_s)
     limits = limits_without(spec, command.arm, weights)
     emptied = replace(
         document, spec=replace(spec, split=weights, limits=limits), slots=reallocate(document.slots, weights)

@@ -6,7 +6,7 @@ The phases and events are those of a rollout (`router.document.phase`). They mea
 - WAITING: the stop rule has found the best arm. The weights stay until an operator promotes it or resumes.
 - PAUSED: the weights stay as they are. Rewards still count.
 - PROMOTED: one arm has all the traffic.
-- ABORTED: the trusted arm has all the traffic.
+- ABORTED: the trusted arm has all the traffic, or what took over from an arm that was promoted and then taken out.
 """
 
 from collections.abc import Mapping
@@ -107,6 +107,17 @@ def abort(document: Document, at_s: float) -> Document:
             "say which arm is to be aborted."
         )
     return weighted(_moved(document, Event.ABORT), {**dict.fromkeys(document.weights, 0), trusted: BUCKETS}, at_s)
+
+
+def without_arm(document: Document, weights: Mapping[str, int], at_s: float) -> Document:
+    """Give the arms these slots, of which an arm that is taken out has none. The phase stays.
+
+    If that arm was promoted, the bandit is ABORTED.
+    """
+    _, state = bandit_and_state(document)
+    if state.phase is Phase.PROMOTED:
+        document = _moved(document, Event.ABORT)
+    return weighted(document, weights, at_s)
 
 
 def shift(document: Document, weights: Mapping[str, int], at_s: float) -> Document:

@@ -75,6 +75,8 @@ def next_policy(
 def stop_due(learning: Learning, policy: LearnedPolicy, now_s: float) -> Command | None:
     """Return what the stop rule of a bandit demands once its best arm is known: a promotion, or to wait for approval.
 
+    Arms that may have no traffic do not count.
+
     Raises:
         BanditError: the policy holds no estimates.
     """
@@ -82,11 +84,17 @@ def stop_due(learning: Learning, policy: LearnedPolicy, now_s: float) -> Command
     if stop is None or not learning.bandit.acts:
         return None
     decisions, means, covariance = policy.content["estimates"]
-    seen = Estimates(tuple(decisions), tuple(means), tuple(map(tuple, covariance)))
-    best = settled_arm(seen, float(stop.within), float(stop.error))
+    _, ceilings, *_ = policy.content["bounds"]
+    able = [arm for arm, ceiling in enumerate(ceilings) if ceiling]
+    seen = Estimates(
+        tuple(decisions[arm] for arm in able),
+        tuple(means[arm] for arm in able),
+        tuple(tuple(covariance[arm][other] for other in able) for arm in able),
+    )
+    best = settled_arm(seen, float(stop.within), float(stop.error)) if len(able) > 1 else None
     if best is None:
         return None
-    return Hold() if stop.approve else Promote(now_s, tuple(learning.document.spec.arms)[best])
+    return Hold() if stop.approve else Promote(now_s, tuple(learning.document.spec.arms)[able[best]])
 
 
 def _base_of(known: LearnedPolicy | None, arms: tuple[str, ...], groups: int, state: LearningState) -> EffectsState:

@@ -335,6 +335,19 @@ def test_no_shift_gives_a_version_in_quarantine_traffic(desk):
     assert desk.changes.change("r", shift(5), NOTE).document.weights["canary"] == 500
 
 
+@pytest.mark.parametrize("command", [Start(None, 1.0), Promote(1.0, "canary")])
+def test_no_command_of_a_bandit_gives_a_version_in_quarantine_traffic(desk, command):
+    learned = {"metrics": {"click": {"window": "1h"}}, "bandit": {"policy": "thompson", "reward": "click"}}
+    desk.declare({**SPLIT, **learned, "split": None})
+    desk.changes.change("r", lambda _: Abort(1.0, "It failed.", "canary", desk.candidate("linear:2")), NOTE)
+    if isinstance(command, Start):
+        desk.changes.change("r", lambda _: Abort(1.0, "enough"), NOTE)
+    with pytest.raises(Rejected, match="would serve linear:2, which is in quarantine"):
+        desk.changes.change("r", lambda _: command, NOTE)
+    desk.changes.change("r", lambda _: Release("linear:2", 2.0), NOTE)
+    desk.changes.change("r", lambda _: command, NOTE)
+
+
 def test_no_undo_gives_a_version_in_quarantine_traffic(desk):
     aborted(desk)
     first = desk.changes.version("r", 1)

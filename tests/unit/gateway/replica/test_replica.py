@@ -176,3 +176,7 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
     status = gateway.http.get("/api/status").json()
     (route,) = [each for each in status["routes"] if each["route"] == "learns"]
     assert next(each["state"] for each in route["guardrails"] if each["arm"] == "b") == "UNHEALTHY"
+    ratio = route["sample_ratio"]
+    assert ratio["state"] == "AS_EXPECTED"
+    assert sum(ratio["drawn"].values()) == pytest.approx(sum(ratio["expected"].values()))
+    assert ratio["drawn"]["b"] >= 20

@@ -79,6 +79,18 @@ def test_an_arm_that_is_aborted_loses_its_traffic_and_the_others_go_on_learning(
     assert with_learned(changed, learned(document, 2, a=0, b=10_000, c=0)) == changed
 
 
+@pytest.mark.parametrize("phase", [Phase.PROGRESSING, Phase.PAUSED, Phase.WAITING])
+def test_taking_an_arm_out_changes_no_phase(phase):
+    document = in_phase(phase)
+    assert apply(document, Abort(1.0, "bad", "b", Candidate("2", "digest2"))).phase is phase
+
+
+def test_a_promoted_arm_that_is_taken_out_leaves_everything_to_the_trusted_arm():
+    document = apply(in_phase(Phase.PROMOTED), Abort(1.0, "bad", "b", Candidate("2", "digest2")))
+    assert (document.phase, document.weights) == (Phase.ABORTED, {"a": 10_000, "b": 0, "c": 0})
+    assert [each.digest for each in document.quarantine] == ["digest2"]
+
+
 @pytest.mark.parametrize(
     ("phase", "command"),
     [

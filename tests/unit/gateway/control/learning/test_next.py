@@ -8,9 +8,9 @@ import pytest
 from bandits.errors import BanditError
 from gateway.control.learning.bounds import bounds_of
 from gateway.control.learning.learning import learning_of
-from gateway.control.learning.next import next_policy
+from gateway.control.learning.next import next_policy, stop_due
 from router.document.apply import apply
-from router.document.commands import Declare, Pause, Reset, Resume, Shift
+from router.document.commands import Declare, Pause, Promote, Reset, Resume, Shift
 from router.document.document import Candidate, Document
 from router.document.learned import LearnedPolicy, with_learned
 from router.draw.slots import counts
@@ -199,6 +199,25 @@ def test_an_arm_in_quarantine_gets_nothing():
     bandit = document.spec.bandit
     assert bandit is not None
     assert bounds_of(document, bandit, {arm: SERVING[arm] for arm in "ab"}).ceilings == (10_000, 10_000, 0)
+
+
+@pytest.mark.parametrize(("out", "best"), [("", "c"), ("c", "b")])
+def test_the_stop_rule_names_no_arm_that_may_have_no_traffic(out, best):
+    stop = {"within": "5%", "error": "5%", "then": "promote"}
+    document = declared(bandit=ROUTE["bandit"] | {"stop": stop, "burn_in": 1})
+    learning = learning_of(document)
+    assert learning is not None
+    ceilings = [0 if arm == out else 10_000 for arm in "abc"]
+    content = {
+        "estimates": [
+            [9_000.0] * 3,
+            [0.1, 0.4, 0.7],
+            [[1e-5 * (row == column) for column in range(3)] for row in range(3)],
+        ],
+        "bounds": [[0] * 3, ceilings, 10_000, 1],
+    }
+    policy = LearnedPolicy("shop", 1, 1, 1, {}, 0, content)
+    assert stop_due(learning, policy, 9.0) == Promote(9.0, best)
 
 
 def test_an_unknown_policy_is_refused():
