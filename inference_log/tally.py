@@ -78,7 +78,7 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
         if drawn:
             counted = list(_by_name(_of_requests(context, drawn)))
             yield own, chain(counted, _weighed(context, context.arm, counted), [_unseen(context, drawn)])
-            if context.policy_kind == BANDIT:
+            if context.policy_kind == BANDIT and not context.maximised:  # else each request has weights of its own
                 yield from _expected(context, len(drawn))
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]

@@ -172,12 +172,15 @@ class Observer:
         return self._recent[route]
 
     def _weights_since(self, document: Document, policy_versions: set[int]) -> Mapping[int, Mapping[str, int]]:
-        """Return the weights of the document versions that have sums. A version never changes, so read it once."""
+        """Return the weights of the document versions that have sums; none of a bandit, which moves them.
+
+        A version never changes, so read it once.
+        """
         known = self._weights[document.spec.route]
         for version in policy_versions - known.keys():
             entry = self._store.version(document.spec.route, version)
             if entry is not None:
-                known[version] = entry.document.weights
+                known[version] = {} if entry.document.spec.learns else entry.document.weights
         for version in known.keys() - policy_versions:
             del known[version]
         return known

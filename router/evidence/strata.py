@@ -29,7 +29,8 @@ class Counted(NamedTuple):
     """What was counted on a route.
 
     `totals` are sums over all time, and `recent` by time bucket. `group_totals` and `group_recent` are the same by
-    group of units. `weights` hold the policy versions since the trial began. `rewards` are by metric.
+    group of units. `weights` hold the policy versions since the trial began, and are empty for those of a bandit.
+    `rewards` are by metric.
     """
 
     weights: SlotsByVersion

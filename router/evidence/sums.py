@@ -39,8 +39,8 @@ Of an arm: those in which a missing value would not be seen. Of a shadow: those 
 EXPECTED = "expected_slots"
 """The weights of an arm, in slots, summed over the drawn requests of the route, whichever arm they got.
 
-This sum and the next one are counted where weights move within a policy version: on bandits. Their keys name no model
-version, since what is drawn is an arm.
+This sum and the next one are counted where weights move within a policy version and do not depend on the request: on
+bandits without a context. Their keys name no model version, since what is drawn is an arm.
 """
 EXPECTED_SQUARED = "expected_slots_squared"
 """The sum of the squares of these weights."""

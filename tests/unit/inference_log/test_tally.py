@@ -329,3 +329,10 @@ def test_what_a_fallback_blames_an_arm_for_is_weighed_as_well(make_context, make
     assert {(key.arm, key.name): value for key, value in counted.items()} == {
         ("canary", "errors"): 1, ("canary", "errors*stable"): 750_000,
     }  # fmt: skip
+
+
+def test_where_weights_depend_on_the_request_no_sum_of_them_is_counted(make_context, make_record):
+    """The context has those of an average request."""
+    context = of_bandit(make_context, maximised="click")
+    (counted,) = tally({0: context}, [make_record()]).values()
+    assert {key.name for key in counted} == {"requests"}

@@ -27,6 +27,7 @@ VERBS = {
     "count rewards": lambda store: store.count("segment", 0, 10, {}, rewarded(1, b"", b"one")),
     "outcomes": lambda store: store.outcomes([decision(1)]),
     "reward_sums": lambda store: store.reward_sums("fraud", 1, 1),
+    "context_sums": lambda store: store.context_sums("fraud", 1, 1),
     "counted": lambda store: store.counted("segment"),
     "counted_each": lambda store: store.counted_each(["segment", "step"]),
     "advance": lambda store: store.advance({"segment": (0, 10), "step": (0, 20)}),

@@ -237,3 +237,11 @@ def test_what_was_drawn_is_held_against_the_weights_of_each_version(site):
     site.count("b", 40, route="s")
     draws = Observer(site.store).look(site.document("s"), {"stable": "1", "b": "7"}, T0).draws
     assert {arm: (each.drawn, each.expected) for arm, each in draws.items()} == {"stable": (60, 50.0), "b": (40, 50.0)}
+
+
+def test_the_declared_weights_of_a_bandit_are_not_those_that_were_drawn_with(site):
+    bandit = {"metrics": {"click": {"window": "1h"}}, "bandit": {"policy": "thompson", "reward": "click"}}
+    site.declare(SPLIT, split=None, guardrails=[], **bandit)
+    site.count("stable", 90, route="s")
+    site.count("b", 10, route="s")
+    assert Observer(site.store).look(site.document("s"), {"stable": "1", "b": "7"}, T0).draws == {}
