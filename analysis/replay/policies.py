@@ -28,13 +28,13 @@ _NEEDED = """
 CREATE OR REPLACE TABLE needed AS
 SELECT declared_us, min(number) - 1 AS least
 FROM (
-    SELECT declared_us, number FROM policies_of_route WHERE learned_ts_us >= {since_us}
+    SELECT declared_us, number FROM policies WHERE learned_ts_us >= {since_us}
     UNION ALL SELECT DISTINCT life, policy_number FROM drawn WHERE policy_number > 0
 )
 GROUP BY declared_us
 """
 _POLICIES = """
-FROM policies_of_route p JOIN needed n ON n.declared_us = p.declared_us AND p.number >= n.least
+FROM policies p JOIN needed n ON n.declared_us = p.declared_us AND p.number >= n.least
 """
 _COUNT = f"SELECT count(*) {_POLICIES}"
 _IN_ORDER = f"""

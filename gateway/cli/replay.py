@@ -51,8 +51,8 @@ def _print(found: "Replayed", took_s: float) -> None:
     say(f"{found.decisions:,} decisions were computed again: arm, reason and propensity.")
     if found.by_propensity:
         say(
-            f"Of {found.by_propensity:,} decisions for units it was the propensity, and whether a unit had one arm under "
-            f"each slot table: {found.units:,} pairs of these."
+            f"Of {found.by_propensity:,} decisions for units it was the propensity, and that a unit had one arm under "
+            f"each slot table: {found.units:,} pairs."
         )
     say(f"{found.policies:,} learned policies were computed again: weights and slots. All took {took_s:.1f} s.")
     for sentence, count in found.gaps.most_common(_MOST_SHOWN):
