@@ -27,9 +27,9 @@ from router.rewards.sums import in_units
 from router.spec.metric import MetricSpec
 from router.spec.spec import RouteSpec
 
-RUNS = 5
-MOST_UPDATES = 2000
-"""A bandit learns so often in a run at most: an update takes tens of milliseconds."""
+RUNS = 3
+MOST_UPDATES = 200
+"""A bandit learns so often in a run at most: an update takes about a tenth of a second."""
 
 Progress = Callable[[str, int, int], None]
 

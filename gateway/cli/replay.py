@@ -28,9 +28,9 @@ def replay(
 ) -> None:
     """Compute the decisions and learned policies of the log again, and compare every bit.
 
-    Exit code 1 if any differ. The arm and the propensity of a decision follow from its id, the route's seed and the
-    slots in force. The log has only hashes of units: of their decisions the propensity is computed, and that a unit has
-    one arm as long as the slots stay.
+    Exit code 1 if any differ. What the log lacks is said, and is no difference.
+
+    Of decisions for units, the log has only a hash: their propensity is computed, not their arm.
     """
     from analysis.replay.replay import replay_log  # DuckDB and PyArrow are slow to import
 

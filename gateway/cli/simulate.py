@@ -21,14 +21,15 @@ if TYPE_CHECKING:  # slow to import, and not needed to show the help
 def simulate(
     file: Annotated[Path, typer.Option("--file", "-f", help="A YAML file that declares one route, with a bandit.")],
     since: Annotated[str, typer.Option("--since", help="How long a time of the log to use.")] = "14d",
-    runs: Annotated[int, typer.Option("--runs", min=2, help="Runs, of which the mean is predicted.")] = 5,
+    runs: Annotated[int, typer.Option("--runs", min=2, help="Runs, of which the mean is predicted.")] = 3,
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """Predict what a bandit would have earned over logged decisions of its route.
 
-    Nothing is changed. The log must have tried all arms of the bandit: a split or another bandit has, with its floor.
-    If it cannot tell, a sentence says why, and the exit code is 1.
+    The log must have tried all arms: a split has, and a bandit with its floor. Nothing is changed.
+
+    If the log cannot tell, a sentence says why, and the exit code is 1.
     """
     from analysis.errors import AnalysisRefused
     from analysis.simulate.simulate import simulate as run_simulation  # DuckDB and PyArrow are slow to import
