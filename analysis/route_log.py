@@ -80,9 +80,16 @@ class RouteLog:
 
 @contextmanager
 def open_route_log(log: Path, spool: Path) -> Iterator[RouteLog]:
-    """Open the log of a machine: its Parquet files, and its segments that are not Parquet yet."""
+    """Open the log of a machine: its Parquet files, and its segments that are not Parquet yet.
+
+    Raises:
+        AnalysisRefused: a file cannot be read, also in the block.
+    """
     with frozen_log(log, spool) as frozen, bounded_connection() as connection:
-        yield RouteLog(connection, frozen)
+        try:
+            yield RouteLog(connection, frozen)
+        except duckdb.Error as error:
+            raise AnalysisRefused(f"The log cannot be read: {error}") from error
 
 
 def quoted(text: str) -> str:

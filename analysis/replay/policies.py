@@ -115,7 +115,7 @@ def _check(learned: _Learned, before: Iterable[LearnedPolicy], tables: SlotTable
     known += [each.slots for each in tables.of_documents(policy.declared_us, since)]
     if any(_moves_to(table, policy) for table in known):
         return
-    if preceding and known:
+    if known and (preceding or number == 1):
         differs("slots", "the runs of its content", "those after the policy before")
     else:
         lacking = f"policy {number - 1}" if known else f"version {since}"

@@ -10,6 +10,7 @@ import yaml
 
 from tests.support import linear
 from tests.support.gateway_process import GatewayProcess, running
+from tests.support.polling import wait_until
 
 LEARNS = {
     "route": "learns",
@@ -68,6 +69,8 @@ def test_the_log_of_a_gateway_is_computed_again(gateway):
         for _ in range(5):
             decide(client, dice)
         rounds += 5
+    changes = "SELECT count(*) AS n FROM audit WHERE route = 'sticky'"
+    wait_until(lambda: gateway.query(changes)[0]["n"] == 2, within_s=60.0)  # a change is in the log a moment later
     found = command(gateway, "replay")
     assert (found["differ"], found["gaps"]) == (0, {})
     assert (found["decisions"], found["by_propensity"]) == (rounds * EACH, rounds * EACH)

@@ -231,6 +231,16 @@ def test_since_leaves_out_what_is_older(tmp_path):
     assert (found.differ, found.gaps) == (0, {})
 
 
+def test_a_file_that_is_damaged_is_refused(tmp_path):
+    bandit = LoggedBandit(tmp_path)
+    run(bandit, 1)
+    bandit.ship()
+    (path,) = (tmp_path / "log" / "inferences").rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AnalysisRefused, match="The log cannot be read: "):
+        replayed(tmp_path)
+
+
 def test_a_route_that_the_log_lacks_is_refused(tmp_path):
     run(LoggedBandit(tmp_path), 1)
     with pytest.raises(AnalysisRefused, match="no decisions of route fraud; it has shop"):

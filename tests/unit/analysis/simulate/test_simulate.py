@@ -101,6 +101,15 @@ def test_decisions_of_other_versions_and_of_arms_without_weight_are_left_out(tmp
     }
 
 
+def test_arms_that_follow_an_alias_count_whatever_version_served_them(tmp_path):
+    split(tmp_path, buckets=20)
+    arms = BANDIT["arms"] | {"c": "ranker@champion"}
+    assert simulated(tmp_path, BANDIT | {"arms": arms}, runs=2).decisions == 2000
+    fixed = BANDIT["arms"] | {"c": "ranker:4"}
+    with pytest.raises(AnalysisRefused, match="of 2,000, another version served one of the arms"):
+        simulated(tmp_path, BANDIT | {"arms": fixed})
+
+
 def test_an_arm_that_is_not_declared_is_never_chosen(tmp_path):
     split(tmp_path)
     fewer = BANDIT | {"arms": {arm: BANDIT["arms"][arm] for arm in "ab"}}
