@@ -14,7 +14,7 @@ import structlog
 
 from inference_log.record import Context, RewardContext
 from inference_log.schema import Table
-from inference_log.segment import SUFFIX, SegmentRange, read_range
+from inference_log.segment import SUFFIX, Segment, SegmentRange, read_range, read_segment
 from inference_log.spool import all_segments
 
 _log = structlog.get_logger()
@@ -55,6 +55,17 @@ class FrozenLog:
             if name == table.name:
                 found.setdefault(tuple(each.partition("=")[2] for each in keys), []).append(path)
         return found
+
+    def segments(self) -> Iterator[Segment]:
+        """Yield each segment as far as it is whole. One that is damaged is left out."""
+        for name, fd in self._segments.items():
+            try:
+                segment = read_segment(os.pread(fd, os.fstat(fd).st_size, 0))
+            except Exception as error:  # noqa: BLE001  # the shipper sets such a segment aside
+                _log.warning("inference_log.segment.unreadable", segment=name, error=repr(error))
+                continue
+            if segment is not None:
+                yield segment
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the entries of each segment up to its end in `ends`. One that is damaged ends there."""

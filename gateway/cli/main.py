@@ -5,8 +5,10 @@ import typer
 from gateway.cli import commands, declare, keys, log, models, reward, show
 from gateway.cli.demo import demo
 from gateway.cli.output import escape_what_cannot_be_printed
+from gateway.cli.replay import replay
 from gateway.cli.reward_import import import_file
 from gateway.cli.serve import serve
+from gateway.cli.simulate import simulate
 
 app = typer.Typer(
     name="pointsman",
@@ -20,7 +22,7 @@ for _command in (
     declare.apply, declare.diff, declare.get,
     commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset,
     commands.abort, commands.undo, commands.release, commands.restore,
-    show.status, show.history,
+    show.status, show.history, replay, simulate,
 ):  # fmt: skip
     app.command()(_command)
 app.add_typer(models.app, name="models")

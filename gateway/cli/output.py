@@ -11,6 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from analysis.errors import AnalysisRefused
 from gateway.cli.api_error import ApiError, last_answered
 from gateway.cli.plain_table import lay_out
 from gateway.cli.printable import printable, printable_json, printable_lines
@@ -27,7 +28,8 @@ _PROSE = frozenset({"WHY", "REASON", "PROBLEMS", "APPLIED", "WEIGHTS", "SERVES",
 
 
 _ERRORS = (
-    ApiError, GatewayError, LogError, RegistryError, RouterError, RuntimesError, StoreError, OSError, ValueError,
+    AnalysisRefused, ApiError, GatewayError, LogError, RegistryError, RouterError, RuntimesError, StoreError, OSError,
+    ValueError,
 )  # fmt: skip
 """What commands raise, with a sentence for the operator."""
 

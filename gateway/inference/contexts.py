@@ -3,13 +3,9 @@
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bandits.bounds.bounded import bounded
-from bandits.bounds.bounds import Bounds
-from bandits.linear.choose import choose_contextual
 from bandits.linear.context import Category, Column, Context, Number, Value
-from bandits.linear.model import LinearModel
 from bandits.linear.packed import pack
-from bandits.linear.scorer import Scorer
+from bandits.linear.policy_weights import PolicyWeights
 from gateway.inference.attributes import reader
 from router.snapshot import Contextual
 from router.spec.context import ContextColumn
@@ -66,29 +62,6 @@ class RequestWeights:
         if self._places is None:
             return slots
         return tuple([owned for owned, place in zip(slots, self._places, strict=True) if place is not None])
-
-
-class PolicyWeights:
-    """The weights of a learned policy with models, for any context of `size` features.
-
-    `content` is that of the policy (`gateway.control.learning.contextual`).
-
-    Raises:
-        BanditError: the policy does not exist, or its models are damaged.
-    """
-
-    def __init__(self, content: Mapping[str, Any], size: int) -> None:
-        self._policy = choose_contextual(content["policy"], content["parameters"])
-        models = [
-            LinearModel(tuple(theta), bits, tuple(factor), more) for theta, bits, factor, more in content["models"]
-        ]
-        self._scorer = Scorer(models, size, with_spreads=self._policy.needs_spreads)
-        floors, ceilings, change, burn_in = content["bounds"]
-        self._bounds = Bounds(tuple(floors), tuple(ceilings), change, burn_in)
-
-    def slots(self, vector: Sequence[int]) -> tuple[int, ...]:
-        """Return whole slots of 10,000 for a context, in the order of the policy's arms."""
-        return bounded(self._policy.weights(self._scorer.scores(vector)), self._bounds)
 
 
 def unbatched_inputs(signature: Signature) -> frozenset[str]:

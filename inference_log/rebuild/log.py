@@ -5,7 +5,6 @@ Decisions are counted from their rows, a file at a time. Rewards are sorted by d
 grow with the log; what must be sorted and does not fit is in a temporary folder.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from inference_log.bounded import bounded_connection
 from inference_log.exposures import tally_exposures
 from inference_log.frozen_log import FrozenLog
 from inference_log.rebuild.decisions import add_decisions
@@ -24,8 +24,6 @@ from inference_log.rows.reward_rows import reward_table
 from inference_log.schema import INFERENCES, REWARDS
 from inference_log.tally import DRAWN, tally
 from router.evidence.sums import ALL_UNITS, REQUESTS
-
-_MEMORY = "400MB"
 
 
 def rebuild(
@@ -52,12 +50,8 @@ def rebuild(
 
 @contextmanager
 def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory(prefix="pointsman-") as folder, duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        connection.execute("SET threads = 2")
-        connection.execute("SET enable_progress_bar = false")
+    with bounded_connection() as connection:
         connection.execute("SET preserve_insertion_order = false")
-        connection.execute("SET temp_directory = ?", [folder])
         empty = REWARDS.columns.append(pa.field("route", pa.string())).empty_table()
         connection.register("empty", empty)
         connection.execute("CREATE TABLE waiting AS FROM empty")

@@ -1,7 +1,7 @@
 """The next policy of a contextual bandit: a linear model of each arm, by which each request gets weights of its own.
 
-The content of such a policy is read by `gateway.inference.contexts.PolicyWeights`. Its slots are the weights of an
-average request: what is shown, and what a promotion goes by.
+`bandits.linear.policy_weights` reads the content of such a policy. Its slots are the weights of an average request:
+what is shown, and what a promotion goes by.
 """
 
 from collections import defaultdict
@@ -13,10 +13,11 @@ from bandits.bounds.bounds import Bounds
 from bandits.bounds.next_slots import lacking_arms
 from bandits.linear.context import SCALE
 from bandits.linear.history import History, Seen, advanced, from_json, models, to_json
+from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import LinearSum, combine, from_integers, nothing
 from bandits.slots import to_shares
 from gateway.control.learning.learning import BASE_BUCKETS, Learning, numbered
-from gateway.inference.contexts import PolicyWeights, encoder_of
+from gateway.inference.contexts import encoder_of
 from router.document.document import LearningState
 from router.document.learned import LearnedPolicy
 from router.evidence.reward_counts import ReadSums
@@ -68,11 +69,12 @@ def next_contextual(
     if lacking_arms(content["decisions"], bounds):
         slots = bounded(to_shares(before), bounds._replace(largest_change=0), before)
     else:
+        content["average"] = list(_average(totals, size))
         content["models"] = [
             [list(each.theta), each.theta_bits, list(each.factor), each.factor_bits]
             for each in models(history, heard, bandit.half_life_s)
         ]
-        slots = PolicyWeights(content, size).slots(_average(totals, size))
+        slots = PolicyWeights(content, size).slots(content["average"])
     old_s = until_s - BASE_BUCKETS * length_s(metric)
     content["base"] = to_json(advanced(history, heard, old_s, bandit.half_life_s))
     return numbered(learning, known, slots, content, now_s)

@@ -76,7 +76,9 @@ def test_help_loads_no_code_of_the_server(commands):
     assert "pydantic" not in modules
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "apply", "diff", "status", "shift", "history", "keys", "models"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "apply", "diff", "status", "shift", "history", "keys", "models", "replay", "simulate"]
+)
 def test_help_of_a_command_loads_no_code_of_the_server(commands, command):
     assert needless(commands.modules_loaded_by(command, "--help")) == set()
 

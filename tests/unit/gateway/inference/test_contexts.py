@@ -12,8 +12,9 @@ from bandits.errors import BanditError
 from bandits.linear.choose import CONTEXTUAL_NAMES
 from bandits.linear.history import History, Seen, models
 from bandits.linear.packed import unpack
+from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, combine, exposure
-from gateway.inference.contexts import PolicyWeights, RequestWeights, encoder_of
+from gateway.inference.contexts import RequestWeights, encoder_of
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.plan import plan

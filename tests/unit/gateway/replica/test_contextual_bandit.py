@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bandits.linear.context import SCALE
-from gateway.inference.contexts import PolicyWeights
+from bandits.linear.policy_weights import PolicyWeights
 from router.document.learned import LearnedPolicy
 from router.draw.assignment import BUCKETS
 from store.interface import Store

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, exposure, integers_of
 from gateway.control.learning.bounds import bounds_of
 from gateway.control.learning.contextual import first_needed_s, next_contextual
 from gateway.control.learning.learning import learning_of
-from gateway.inference.contexts import PolicyWeights, encoder_of
+from gateway.inference.contexts import encoder_of
 from router.document.apply import apply
 from router.document.commands import Declare, Reset, Shift
 from router.document.document import Candidate, Document

@@ -1,0 +1,5 @@
+"""What a policy would have earned, from the log of another one. Pure functions of arrays.
+
+Begin with `sums.py`, which holds the estimates. `overlap.py` says when the log cannot answer, `interval.py` how far an
+estimate may be off, and `acceptance.py` which logged decisions a policy may take for its own.
+"""
