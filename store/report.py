@@ -10,7 +10,8 @@ class Report:
 
     `problems` and `warnings` are by route. A route with a warning is served, but some part of it is missing. `trouble`
     says what is wrong with the store, as the replica sees it. `versions` says for each version that serves, such as
-    `fraud:17`, that its requests are batched, or why not.
+    `fraud:17`, that its requests are batched, or why not. `policies` maps each bandit to the number of the learned
+    policy that it serves.
     """
 
     replica: str
@@ -23,3 +24,4 @@ class Report:
     warnings: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, int] = field(default_factory=dict)

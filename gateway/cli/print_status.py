@@ -76,6 +76,8 @@ def print_route(route: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     for held in route["quarantine"]:
         _line(f"{held['model']}:{held['version']} is in quarantine since {_when(held['at_s'])} UTC: {held['why']}")
     _print_replicas(route["route"], status["replicas"])
+    if bandit is not None:
+        _print_late_policies(route["route"], bandit["number"], status["replicas"])
     console.print()
     _print_arms(route)
     _print_guardrails(route["guardrails"])
@@ -121,6 +123,14 @@ def _since(rollout: Mapping[str, Any]) -> str:
         return ""
     when = f"{_when(rollout['since_s'])} UTC"
     return f" since {when}" if rollout["phase"] in ("PROMOTED", "ABORTED") else f", in a step that began {when}"
+
+
+def _print_late_policies(route: str, newest: int, replicas: Sequence[Mapping[str, Any]]) -> None:
+    """Print which replicas serve older weights. One policy is no delay: reports are a second apart."""
+    for replica in replicas:
+        number = replica.get("policies", {}).get(route, 0)
+        if replica["state"] == "LIVE" and newest - number > 1:
+            _line(f"{replica['replica']} still has policy {number}, {newest - number} behind.")
 
 
 def _print_replicas(route: str, replicas: Sequence[Mapping[str, Any]]) -> None:

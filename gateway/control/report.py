@@ -39,4 +39,5 @@ def make_report(identity: Identity, live: LiveTable, trouble: str) -> Report:
         warnings=live.warnings,
         trouble=trouble,
         versions=live.versions,
+        policies={name: route.policy_number for name, route in live.snapshot.routes.items() if route.policy_number},
     )

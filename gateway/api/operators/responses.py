@@ -214,6 +214,7 @@ class ReplicaStatus(BaseModel):
     versions: dict[str, str] = Field(
         description="By version that serves, such as fraud:17: batched, or why its requests are never run together."
     )
+    policies: dict[str, int] = Field(description="Number of the learned policy by bandit.")
 
 
 class StoreStatus(BaseModel):

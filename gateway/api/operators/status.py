@@ -140,4 +140,5 @@ def _replica_status(report: Report, now_s: float) -> ReplicaStatus:
         warnings=dict(report.warnings),
         trouble=report.trouble,
         versions=dict(report.versions),
+        policies=dict(report.policies),
     )

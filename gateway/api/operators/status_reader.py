@@ -139,6 +139,12 @@ def _about(reports: Sequence[Report], routes: Collection[str]) -> Sequence[Repor
     if not routes:
         return reports
     return [
-        replace(each, routes=only(each.routes), problems=only(each.problems), warnings=only(each.warnings))
+        replace(
+            each,
+            routes=only(each.routes),
+            problems=only(each.problems),
+            warnings=only(each.warnings),
+            policies=only(each.policies),
+        )
         for each in reports
     ]

@@ -1,6 +1,7 @@
 """The status, as a table and of one route; history; models."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -192,3 +193,19 @@ def test_what_is_wrong_with_several_routes_is_said_once(document, capsys):
     warnings = dict.fromkeys(("a", "b"), "The registry is away.")
     print_status(status_json(REACHABLE, {"fraud": document}, {}, warnings=warnings))
     assert capsys.readouterr().out.count("The registry is away.") == 1
+
+
+@pytest.mark.parametrize(("number", "words"), [(41, ["here still has policy 41, 3 behind."]), (43, []), (44, [])])
+def test_a_replica_with_old_weights_of_a_bandit_is_named(capsys, number, words):
+    bandit = {
+        "route": "fraud", "arms": {"a": "fraud:1", "b": "fraud:2"}, "metrics": {"click": {"window": "1h"}},
+        "bandit": {"policy": "thompson", "reward": "click"},
+    }  # fmt: skip
+    declared = apply(None, Declare(parse_spec(bandit), NOW_S))
+    assert declared.learning is not None
+    learned = replace(declared, learning=replace(declared.learning, policy=44))
+    now = status_json(REACHABLE, {"fraud": learned}, {}, policies={"fraud": number})
+    assert now["replicas"][0]["policies"] == {"fraud": number}
+    print_route(now["routes"][0], now)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "behind" in line] == words
