@@ -4,13 +4,19 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.demo_bandit.command import bandit
 from gateway.cli.output import Progress, errors_printed
 from gateway.cli.serve import WithParent, end_with_parent
 from gateway.cli.settings_flags import Engine, GrpcPort, Home, Host, Port, Replicas, read_settings
 
+app = typer.Typer()
+app.command()(bandit)
 
+
+@app.callback(invoke_without_command=True)
 @errors_printed()
 def demo(
+    context: typer.Context,
     host: Host = None,
     port: Port = None,
     grpc_port: GrpcPort = None,
@@ -20,7 +26,9 @@ def demo(
     with_parent: WithParent = False,
     prepare: Annotated[bool, typer.Option("--prepare", help="Train and declare only; do not serve.")] = False,
 ) -> None:
-    """Train the demo models, declare the demo routes, and serve them."""
+    """Train the demo models, declare the demo routes, and serve them; or send a crowd to the demo's bandit."""
+    if context.invoked_subcommand is not None:
+        return
     from gateway.access.private_home import make_home  # slow to import, as all code of the server is
     from gateway.cli.demo_home import prepare_home
     from gateway.cli.foreground import run

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from gateway.cli.demo_bandit.route import BANNER
 from registry_sync.registries.directory import ALIASES
 from router.document.apply import apply
 from router.document.commands import Declare
@@ -37,6 +38,7 @@ ROUTES: list[dict[str, Any]] = [
         "deadline": "500ms",
     },
     {"route": "digits", "arms": {"stable": "digits@champion"}, "split": {"stable": "100%"}},
+    BANNER,
 ]
 
 _ALIASES = {

@@ -2,8 +2,7 @@
 
 import typer
 
-from gateway.cli import commands, declare, keys, log, models, reward, show
-from gateway.cli.demo import demo
+from gateway.cli import commands, declare, demo, keys, log, models, reward, show
 from gateway.cli.output import escape_what_cannot_be_printed
 from gateway.cli.replay import replay
 from gateway.cli.reward_import import import_file
@@ -18,13 +17,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for _command in (
-    serve, demo,
+    serve,
     declare.apply, declare.diff, declare.get,
     commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset,
     commands.abort, commands.undo, commands.release, commands.restore,
     show.status, show.history, replay, simulate,
 ):  # fmt: skip
     app.command()(_command)
+app.add_typer(demo.app, name="demo")
 app.add_typer(models.app, name="models")
 app.add_typer(log.app, name="log")
 app.add_typer(keys.app, name="keys")
