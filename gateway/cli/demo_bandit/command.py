@@ -48,13 +48,15 @@ def bandit(
         asyncio.run(_run(session, seconds, lambda figures: say(to_line(figures))))
         return
     last: list[Figures] = []
-    with Live(console=Console(highlight=False, emoji=False), auto_refresh=False) as live:
+    console = Console(highlight=False, emoji=False)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def show(figures: "Figures") -> None:
             last[:] = [figures]
-            live.update(to_table(figures, rates, route), refresh=True)
+            live.update(to_table(figures, rates, route), refresh=console.is_terminal)
 
         asyncio.run(_run(session, seconds, show))
+    console.print(to_table(last[0], rates, route))
     say(to_sentence(last[0], rates))
 
 

@@ -67,14 +67,13 @@ class Session:
             ApiError: the gateway has not answered for a while.
         """
         self._heard_s = _now_s()
-        secure = {"verify": tls_context(os.environ)} if self._api.url.startswith("https:") else {}
         async with httpx.AsyncClient(
             base_url=self._api.url,
             headers={"content-type": "application/json", **credential(os.environ)},
             timeout=_TIMEOUT_S,
             trust_env=False,
             limits=httpx.Limits(max_connections=_AT_ONCE + 1),
-            **secure,
+            verify=tls_context(os.environ) if self._api.url.startswith("https:") else True,
         ) as http:
             await _together(self._arrive(http, stop), self._report(http, stop), self._watch(stop, on_second))
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gateway.cli.demo_bandit.tally import Figures
 
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 
 
 def to_line(figures: Figures) -> str:
@@ -54,7 +54,7 @@ def best_arm(rates: Mapping[str, float]) -> str:
 
 
 def _share(clicks: int, matured: int) -> str:
-    return f"{clicks:,} of {matured:,}" + (f" = {clicks / matured:.1%}" if matured else "")
+    return f"{clicks / matured:.1%}" if matured else ""
 
 
 def _rewards(figures: Figures) -> str:
