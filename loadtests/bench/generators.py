@@ -52,7 +52,7 @@ class Generators:
             return _looped(scenario, target, log)
         if scenario.form is Form.GRPC and self.grpc:
             return _grpc(self.grpc, scenario, target, request, log)
-        run = _closed if scenario.kind is Kind.CLOSED else open_load
+        run = closed_load if scenario.kind is Kind.CLOSED else open_load
         return run(scenario, target.infer_url(scenario.model), request, log)
 
 
@@ -118,7 +118,12 @@ def loop_command(scenario: Scenario, loop: Loop) -> list[str]:
     return [sys.executable, "-m", loop.module, scenario.model, str(file), rows, str(scenario.duration_s)]
 
 
-def _closed(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
+def closed_load(scenario: Scenario, url: str, request: Request, log: Path) -> Sample:
+    """Put a closed-loop load on an address and return its sample.
+
+    Raises:
+        subprocess.SubprocessError: wrk failed, or did not end in time.
+    """
     output = _run(closed_command(scenario, url, request), scenario)
     log.write_text(output)
     return parse_wrk(output)
