@@ -7,7 +7,6 @@ under way; all have guardrails. Processor time is that of whole processes. `pyth
 
 import math
 import os
-import socket
 import statistics
 import subprocess
 import threading
@@ -24,6 +23,7 @@ import typer
 
 from gateway.access.change_header import CHANGE_HEADER
 from loadtests.figures import print_figures
+from loadtests.redis_server import redis_server
 from loadtests.soak.gateway import COMMAND, Gateway, new_home, serving
 from loadtests.studies.many_models import move_aliases, publish
 
@@ -56,7 +56,7 @@ def main(
         folder = stack.enter_context(new_home(home))
         names = publish(folder / "models", models)
         declared = [_route(number, names) for number in range(routes)]
-        settings = {"STORE": stack.enter_context(_redis(folder, port + 2 * replicas))} if redis else {}
+        settings = {"STORE": stack.enter_context(redis_server(folder, port + 2 * replicas))} if redis else {}
         node = [stack.enter_context(serving(folder, port + 2 * each, **settings)) for each in range(replicas)]
         figures = _measure(node, declared, busy=busy, seconds=seconds)
     print_figures(figures, as_json=as_json)
@@ -204,25 +204,6 @@ def _traffic(client: httpx.Client, routes: Sequence[str]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-@contextmanager
-def _redis(folder: Path, port: int) -> Iterator[str]:
-    """Start a redis-server that keeps nothing on disk, and return its URL."""
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with (folder / "redis.txt").open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603  # a command of this module
-    try:
-        _until(lambda: _listens(port), _IN_FORCE_S)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _command(gateway: Gateway, *arguments: str) -> float:

@@ -7,7 +7,6 @@ batches of 1,000 rewards come as well, each of which counts. It needs h2load and
 
 import itertools
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import orjson
@@ -31,6 +30,7 @@ from loadtests.bench.payload import Payload, http_body
 from loadtests.bench.processes import Server, run_quietly
 from loadtests.bench.request_files import write_request
 from loadtests.bench.scenarios import Kind, Scenario
+from loadtests.redis_server import redis_server
 from loadtests.studies.shadows import free_port
 
 _ROUTE = {
@@ -54,7 +54,7 @@ def main(
 ) -> None:
     """Measure predictions with rewards beside them, and without."""
     console = Console(stderr=True)
-    with TemporaryDirectory() as folder, _redis(Path(folder)) as store:
+    with TemporaryDirectory() as folder, redis_server(Path(folder), free_port()) as store:
         work = Path(folder)
         launch = _prepare(work, store)
         server = Server(launch, work / "gateway.log", work)
@@ -178,20 +178,6 @@ def _measure(launch: Launch, per_second: int, seconds: int, work: Path) -> Sampl
     )
     request = write_request(scenario.payload, work)
     return open_load(scenario, launch.infer_url("rewarded"), request, work / "h2load.log")
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    """Start a redis-server that keeps nothing on disk, and return its URL."""
-    port = free_port()
-    command: list[Any] = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-    with (folder / "redis.txt").open("wb") as output:
-        process = subprocess.Popen(list(map(str, command)), stdout=output)  # noqa: S603
-    try:
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":
