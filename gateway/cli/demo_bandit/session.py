@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import math
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
@@ -144,12 +145,13 @@ class Session:
 
     async def _watch(self, stop: asyncio.Event, on_second: Callable[[Figures], None]) -> None:
         """Read the weights once a second, and hand on the figures."""
-        began_s = _now_s()
-        for second in itertools.count(1):
+        began_s, second = _now_s(), 0
+        while True:
+            second = max(second, math.floor(_now_s() - began_s)) + 1  # a second that was missed is left out
             is_over = await _is_set_within(stop, began_s + second - _now_s())
             policy, weights = await asyncio.to_thread(self._read_weights)
             now_s = _now_s()
-            elapsed_s = round(now_s - began_s)
+            elapsed_s = round(now_s - began_s) if is_over else second
             on_second(
                 self._tally.figures(elapsed_s, now_s, policy=policy, weights=weights, on_the_way=len(self._clicks))
             )
