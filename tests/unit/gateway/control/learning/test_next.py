@@ -87,6 +87,34 @@ def test_weights_stay_until_each_arm_has_its_burn_in():
     assert counts(policy.slots) == document.weights
 
 
+def test_a_burn_in_that_is_over_does_not_begin_again_when_a_discount_makes_decisions_fewer():
+    """A floor of 2 % of 30 decisions a second, of which half are forgotten in a minute, are 52 decisions at most."""
+    document = declared(bandit=ROUTE["bandit"] | {"discount": "1m"})
+    world = World({"a": 0.1, "b": 0.1, "c": 0.3})
+    document, known = learned(world, document, 30)
+    assert min(known.content["estimates"][0]) < 100
+    world.rates = {"a": 0.3, "b": 0.1, "c": 0.1}
+    for _ in range(60):
+        world.bucket(document)
+        policy = world.next(document, known)
+        assert policy is not None
+        document, known = with_learned(document, policy), policy
+    assert document.weights["a"] > 5_000
+
+
+def test_an_arm_that_is_reset_has_its_burn_in_anew():
+    document, known = learned(World({"a": 0.1, "b": 0.1, "c": 0.3}), declared(), 8)
+    assert known.content["burnt_in"] == ["a", "b", "c"]
+    document = apply(document, Reset("a", 1.0))
+    world = World({"a": 0.9, "b": 0.1, "c": 0.3})
+    world.bucket_s += 8 * LENGTH_S
+    world.bucket(document)
+    policy = world.next(document, known)
+    assert policy is not None
+    assert policy.content["burnt_in"] == ["b", "c"]
+    assert counts(policy.slots) == document.weights
+
+
 def test_no_more_changes_hands_than_allowed():
     document = declared(bandit=ROUTE["bandit"] | {"max_change": "5%"})
     world, known = World({"a": 0.1, "b": 0.1, "c": 0.9}), None
