@@ -6,18 +6,20 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import httpx
 import orjson
 
 from gateway.cli.api_error import ApiError
 from gateway.cli.client import ApiClient
-from gateway.cli.credentials import credential, tls_context
+from gateway.cli.credentials import credential
+from gateway.cli.demo_bandit.connections import BROKEN, Answer, Connections
 from gateway.cli.demo_bandit.crowd import Crowd
 from gateway.cli.demo_bandit.tally import Figures, Tally
 
-_AT_ONCE = 32
+_AT_ONCE = 16
+_DONE = (200, 202)
 _REPORT_EVERY_S = 0.25
 _MOST_IN_BATCH = 1000
 _TIMEOUT_S = 5.0
@@ -53,6 +55,9 @@ class Session:
         self._bandit = bandit
         self._crowd = crowd
         self._rate = rate
+        headers = {"content-type": "application/json", **credential(os.environ)}
+        self._connections = Connections(client.url, headers, _TIMEOUT_S)
+        self._threads = ThreadPoolExecutor(_AT_ONCE)
         self._tally = Tally(bandit.arms, bandit.window_s)
         self._clicks: list[_Click] = []
         self._trouble = ""
@@ -68,17 +73,13 @@ class Session:
             ApiError: the gateway has not answered for a while.
         """
         self._heard_s = _now_s()
-        async with httpx.AsyncClient(
-            base_url=self._api.url,
-            headers={"content-type": "application/json", **credential(os.environ)},
-            timeout=_TIMEOUT_S,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=_AT_ONCE + 1),
-            verify=tls_context(os.environ) if self._api.url.startswith("https:") else True,
-        ) as http:
-            await _together(self._arrive(http, stop), self._report(http, stop), self._watch(stop, on_second))
+        try:
+            await _together(self._arrive(stop), self._report(stop), self._watch(stop, on_second))
+        finally:
+            self._threads.shutdown()
+            self._connections.close()
 
-    async def _arrive(self, http: httpx.AsyncClient, stop: asyncio.Event) -> None:
+    async def _arrive(self, stop: asyncio.Event) -> None:
         """Send people at the rate, or as fast as the gateway answers. `_AT_ONCE` at most wait for an answer."""
         visits: set[asyncio.Task[None]] = set()
         due_s = _now_s()
@@ -90,16 +91,16 @@ class Session:
                 due_s = _now_s() + _RETRY_S
             if await _is_set_within(stop, due_s - _now_s()):
                 break
-            visit = asyncio.create_task(self._visit(http, number))
+            visit = asyncio.create_task(self._visit(number))
             visits.add(visit)
             visit.add_done_callback(visits.discard)
         if visits:
             await asyncio.wait(visits)
 
-    async def _visit(self, http: httpx.AsyncClient, number: int) -> None:
+    async def _visit(self, number: int) -> None:
         """Ask for one decision, and note whether and when the person clicks."""
         path = f"/v2/models/{self._bandit.route}/infer"
-        answer = await self._post(http, path, self._bandit.request(number))
+        answer = await self._post(path, self._bandit.request(number))
         if answer is None:
             self._tally.failed += 1
             return
@@ -109,19 +110,19 @@ class Session:
         if after_s is not None:
             heapq.heappush(self._clicks, _Click(now_s + after_s, number, answer.headers["x-decision-token"]))
 
-    async def _report(self, http: httpx.AsyncClient, stop: asyncio.Event) -> None:
+    async def _report(self, stop: asyncio.Event) -> None:
         """Report the clicks that have happened, several times a second."""
         while not await _is_set_within(stop, _REPORT_EVERY_S):
             batch: list[_Click] = []
             while self._clicks and self._clicks[0].due_s <= _now_s() and len(batch) < _MOST_IN_BATCH:
                 batch.append(heapq.heappop(self._clicks))
             if batch:
-                await self._send(http, batch)
+                await self._send(batch)
 
-    async def _send(self, http: httpx.AsyncClient, batch: list[_Click]) -> None:
+    async def _send(self, batch: list[_Click]) -> None:
         """Report clicks. Those that get no answer are reported again, which is safe: a click counts once."""
         rewards = [{"decision": each.token, "metric": self._bandit.metric, "value": 1} for each in batch]
-        answer = await self._post(http, "/v2/rewards", orjson.dumps({"rewards": rewards}))
+        answer = await self._post("/v2/rewards", orjson.dumps({"rewards": rewards}))
         if answer is None:
             for click in batch:
                 heapq.heappush(self._clicks, click)
@@ -129,16 +130,17 @@ class Session:
         for click, result in zip(batch, orjson.loads(answer.content)["results"], strict=True):
             self._tally.rewarded(click.number, result["result"])
 
-    async def _post(self, http: httpx.AsyncClient, path: str, content: bytes) -> httpx.Response | None:
+    async def _post(self, path: str, content: bytes) -> Answer | None:
         """Return the response to a request; None if there is none or it is an error."""
+        loop = asyncio.get_running_loop()
         try:
-            answer = await http.post(path, content=content)
-        except httpx.HTTPError as error:
+            answer = await loop.run_in_executor(self._threads, self._connections.post, path, content)
+        except BROKEN as error:
             self._trouble, self._is_away = str(error) or type(error).__name__, True
             return None
         self._is_away = False
-        if not answer.is_success:
-            self._trouble = f"it answers {answer.status_code} {answer.text[:200]}"
+        if answer.status not in _DONE:
+            self._trouble = f"it answers {answer.status} {answer.content[:200].decode(errors='replace')}"
             return None
         self._heard_s = _now_s()
         return answer
