@@ -2,8 +2,9 @@
 
 One replica without Ray serves the routes of some files. wrk keeps 32 connections to one route busy, then to the next,
 and so on in several rounds, of which each begins with another route. Ratios are those to the first file's route, round
-by round. The model is the demo's `cancer:2`. The policies learn meanwhile, from decisions without rewards. It needs
-wrk. `python -m loadtests.studies.bandit_throughput [FILE ...] [--rounds N] [--json]`.
+by round. The model is the demo's `cancer:2`. The policies learn meanwhile, from decisions without rewards; the route
+`linear-thompson` has weights of its own for each request, from 16 features. It needs wrk.
+`python -m loadtests.studies.bandit_throughput [FILE ...] [--rounds N] [--json]`.
 """
 
 import json
@@ -27,7 +28,7 @@ from loadtests.bench.scenarios import Kind, Scenario
 from loadtests.studies.shadows import free_port
 
 _ROUTES = Path(__file__).parents[1] / "routes"
-_FILES = tuple(_ROUTES / f"{name}.yaml" for name in ("split", "split-with-metric", "bandit"))
+_FILES = tuple(_ROUTES / f"{name}.yaml" for name in ("split", "split-with-metric", "bandit", "linear-thompson"))
 _READY_S = 90.0
 _PREPARE_S = 300.0
 
