@@ -88,7 +88,7 @@ async def _play(client: ApiClient, rate: float, seconds: int, swapped: int) -> l
     """Return the figures of each second."""
     stop, history, console = asyncio.Event(), list[Figures](), Console(stderr=True)
     crowd = Crowd(RATES, SEED)
-    bandit = Bandit("live", tuple(RATES), "click", WINDOW_S, lambda _: _REQUEST)
+    bandit = Bandit("live", tuple(RATES), "click", WINDOW_S, _REQUEST)
 
     def on_second(figures: Figures) -> None:
         history.append(figures)

@@ -35,7 +35,7 @@ def bandit(
     from gateway.cli.client import ApiClient
     from gateway.cli.demo_bandit.anew import begin_anew
     from gateway.cli.demo_bandit.crowd import Crowd, draw_rates
-    from gateway.cli.demo_bandit.route import BANNER, WINDOW_S
+    from gateway.cli.demo_bandit.route import BANNER, REQUEST, WINDOW_S
     from gateway.cli.demo_bandit.session import Bandit, Session
     from gateway.cli.demo_bandit.view import to_line, to_sentence, to_table
 
@@ -43,7 +43,7 @@ def bandit(
     arms = tuple(begin_anew(client, route)["spec"]["arms"])
     rates = draw_rates(arms, seed)
     crowd = Crowd(rates, seed)
-    session = Session(client, Bandit(route, arms, "click", WINDOW_S, crowd.picture), crowd, rate)
+    session = Session(client, Bandit(route, arms, "click", WINDOW_S, REQUEST), crowd, rate)
     if as_json:
         asyncio.run(_run(session, seconds, lambda figures: say(to_line(figures))))
         return

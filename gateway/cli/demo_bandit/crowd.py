@@ -1,22 +1,19 @@
 """A simulated crowd: who clicks on what, and how long after it was shown.
 
-Person number n of a seed always has the same picture, the same taste and the same haste, in whatever order people come
+Person number n of a seed always has the same taste and the same haste, in whatever order people come
 and whichever arm they see.
 """
 
 import random
 from collections.abc import Mapping, Sequence
 
-import orjson
-
-LEAST_RATE, HIGHEST_RATE = 0.1, 0.22
+LEAST_RATE, HIGHEST_RATE = 0.1, 0.26
 MEAN_DELAY_S = 1.5
 """Of an exponential distribution. With a window of 5 s, 3.6 % of the clicks come too late."""
-_PIXELS, _BRIGHTEST = 64, 16
 
 
 def draw_rates(arms: Sequence[str], seed: int) -> dict[str, float]:
-    """Return the probability of a click for each arm: from 10 to 22 % in equal steps, in an order drawn by the seed."""
+    """Return the probability of a click for each arm: from 10 to 26 % in equal steps, in an order drawn by the seed."""
     steps = max(len(arms) - 1, 1)
     rates = [LEAST_RATE + (HIGHEST_RATE - LEAST_RATE) * step / steps for step in range(len(arms))]
     _dice(seed, "rates").shuffle(rates)
@@ -35,12 +32,6 @@ class Crowd:
         dice = _dice(self._seed, number)
         taste, delay_s = dice.random(), dice.expovariate(1 / MEAN_DELAY_S)
         return delay_s if taste < self.rates[arm] else None
-
-    def picture(self, number: int) -> bytes:
-        """Return a person's request to the demo's model `digits`, as V2 JSON: 8 x 8 pixels from 0 to 16."""
-        dice = _dice(self._seed, f"picture {number}")
-        pixels = [dice.randint(0, _BRIGHTEST) for _ in range(_PIXELS)]
-        return orjson.dumps({"inputs": [{"name": "X", "shape": [1, _PIXELS], "datatype": "FP32", "data": pixels}]})
 
 
 def _dice(seed: int, what: object) -> random.Random:

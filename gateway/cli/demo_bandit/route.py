@@ -1,13 +1,13 @@
-"""The demo's bandit."""
+"""The demo's bandit: a banner in one of three colours. Its arms are values, so nothing is loaded for it."""
 
 from typing import Any
 
 BANNER: dict[str, Any] = {
     "route": "banner",
-    # The crowd looks at the arm and not at the model. So the arms share a model that another route serves anyway, and
-    # the demo starts as fast as without this route.
-    "arms": {"red": "digits:2", "green": "digits:2", "blue": "digits:2"},
+    "arms": {colour: {"value": {"colour": colour}} for colour in ("red", "green", "blue")},
     "metrics": {"click": {"window": "5s"}},
     "bandit": {"policy": "thompson", "reward": "click"},
 }
 WINDOW_S = 5.0
+REQUEST = b'{"inputs": []}'
+"""A request for a banner, as V2 JSON."""

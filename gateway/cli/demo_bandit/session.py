@@ -32,13 +32,13 @@ _SILENT_S = 15.0
 
 
 class Bandit(NamedTuple):
-    """The route to which a crowd goes. `request` makes a person's request from its number. `metric` is the click."""
+    """The route to which a crowd goes. `request` is what each person sends. `metric` is the click."""
 
     route: str
     arms: tuple[str, ...]
     metric: str
     window_s: float
-    request: Callable[[int], bytes]
+    request: bytes
 
 
 class _Click(NamedTuple):
@@ -100,7 +100,7 @@ class Session:
     async def _visit(self, number: int) -> None:
         """Ask for one decision, and note whether and when the person clicks."""
         path = f"/v2/models/{self._bandit.route}/infer"
-        answer = await self._post(path, self._bandit.request(number))
+        answer = await self._post(path, self._bandit.request)
         if answer is None:
             self._tally.failed += 1
             return

@@ -30,7 +30,7 @@ def to_table(figures: Figures, rates: Mapping[str, float], route: str) -> Group:
             f"{figures.decisions[arm]:,}",
             _share(figures.clicks[arm], figures.matured[arm]),
             f"{figures.p_best[arm]:.3f}",
-            f"{rate:.0%}{'  best' if arm == best else ''}",
+            f"{rate:.0%}{' best' if arm == best else ''}",
         )
     policy = "nothing learned yet" if not figures.policy else f"policy {figures.policy}"
     return Group(

@@ -1,6 +1,5 @@
 """The crowd is the same for the same seed, and likes arms as often as it should."""
 
-import json
 from statistics import mean
 
 import pytest
@@ -39,11 +38,5 @@ def test_rates_that_are_replaced_are_in_force_at_once():
 def test_the_seed_decides_which_arm_is_liked_best():
     arms = ("red", "green", "blue")
     assert draw_rates(arms, 1) == draw_rates(arms, 1)
-    assert all(sorted(draw_rates(arms, seed).values()) == pytest.approx([0.1, 0.16, 0.22]) for seed in range(5))
+    assert all(sorted(draw_rates(arms, seed).values()) == pytest.approx([0.1, 0.18, 0.26]) for seed in range(5))
     assert {max(arms, key=draw_rates(arms, seed).get) for seed in range(20)} == set(arms)
-
-
-def test_a_picture_is_a_request_to_the_demos_model():
-    (tensor,) = json.loads(Crowd(RATES, 1).picture(7))["inputs"]
-    assert (tensor["shape"], len(tensor["data"])) == ([1, 64], 64)
-    assert all(0 <= pixel <= 16 for pixel in tensor["data"])

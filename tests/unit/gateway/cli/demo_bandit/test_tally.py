@@ -74,7 +74,7 @@ def test_the_table_has_every_arm_and_both_regrets(tally):
     assert "25.0%" in text
     assert "1 counted, 2 on the way; 0 decisions may still get one" in text
     assert "regret: 1 clicks fewer than an oracle; equal weights 1" in text
-    assert "40%  best" in text
+    assert "40% best" in text
 
 
 def test_a_gateway_that_says_no_weights_is_shown(tally):
