@@ -185,7 +185,7 @@ def _is_kept(document: Document, spec: RouteSpec) -> bool:
 
 def _moved(document: Document, event: Event) -> Document:
     _, state = bandit_and_state(document)
-    return replace(document, learning=replace(state, phase=next_phase(state.phase, event)))
+    return replace(document, learning=replace(state, phase=next_phase(state.phase, event, "bandit")))
 
 
 def weighted(document: Document, weights: Mapping[str, int], at_s: float) -> Document:

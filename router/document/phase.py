@@ -101,8 +101,8 @@ OPERATOR_EVENTS = (Event.START, Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.
 """The events that are operators' commands. The others happen by themselves."""
 
 
-def next_phase(phase: Phase, event: Event) -> Phase:
-    """Return the phase to which an event leads.
+def next_phase(phase: Phase, event: Event, what: str = "rollout") -> Phase:
+    """Return the phase to which an event leads. `what` moves through the phases.
 
     Raises:
         Rejected: if the phase does not allow the event. The sentence lists the events that it allows.
@@ -110,5 +110,5 @@ def next_phase(phase: Phase, event: Event) -> Phase:
     allowed = TRANSITIONS[phase]
     if event not in allowed:
         words = ", ".join(event for event in OPERATOR_EVENTS if event in allowed)
-        raise Rejected(f"The rollout is {phase}, where {event} is not possible; possible are: {words}.")
+        raise Rejected(f"The {what} is {phase}, where {event} is not possible; possible are: {words}.")
     return allowed[event]

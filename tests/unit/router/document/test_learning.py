@@ -91,6 +91,30 @@ def test_a_promoted_arm_that_is_taken_out_leaves_everything_to_the_trusted_arm()
     assert [each.digest for each in document.quarantine] == ["digest2"]
 
 
+COMMANDS = {
+    "start": Start(None, 1.0), "pause": Pause(), "resume": Resume(1.0), "promote": Promote(1.0, "b"),
+    "abort": Abort(1.0, "test"), "shift": Shift({"a": parse_share("100%", "a")}, 1.0),
+}  # fmt: skip
+PHASES = {
+    Phase.PROGRESSING: {"pause": "PAUSED", "shift": "PAUSED", "promote": "PROMOTED", "abort": "ABORTED"},
+    Phase.WAITING: {
+        "resume": "PROGRESSING", "pause": "PAUSED", "shift": "PAUSED", "promote": "PROMOTED", "abort": "ABORTED",
+    },
+    Phase.PAUSED: {"resume": "PROGRESSING", "shift": "PAUSED", "promote": "PROMOTED", "abort": "ABORTED"},
+    Phase.PROMOTED: {"start": "PROGRESSING", "abort": "ABORTED", "shift": "PAUSED"},
+    Phase.ABORTED: {"start": "PROGRESSING"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_each_phase_allows_the_commands_of_the_table_in_the_manual(phase):
+    document, allowed = in_phase(phase), PHASES[phase]
+    assert {name: str(apply(document, COMMANDS[name]).phase) for name in allowed} == allowed
+    for name in COMMANDS.keys() - allowed.keys():
+        with pytest.raises(Rejected, match=f"The bandit is {phase}, where {name} is not possible"):
+            apply(document, COMMANDS[name])
+
+
 @pytest.mark.parametrize(
     ("phase", "command"),
     [
