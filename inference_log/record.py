@@ -108,7 +108,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
     request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of
     a request with a unit it is the marginal probability, not that given the unit's earlier requests. `vector` is the
-    context that a bandit saw (`bandits.linear.packed`).
+    context that a bandit saw (`bandits.linear.packed`), or None.
     """
 
     context: int
@@ -132,7 +132,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     comparison: Comparison | None = None
     blamed: tuple[str, str] | None = None
     kept: Kept | None = None
-    vector: bytes = b""
+    vector: bytes | None = None
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -197,7 +197,7 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     arrived_us: int
     is_late: bool
     source: str
-    vector: bytes = b""
+    vector: bytes | None = None
 
 
 class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):

@@ -38,7 +38,7 @@ class Recorder:
         logged_outputs: tuple[int, ...] = (),
         comparison: Comparison | None = None,
         blamed: tuple[str, str] | None = None,
-        vector: bytes = b"",
+        vector: bytes | None = None,
     ) -> Times | None:
         """Append one record. From here on the row survives `kill -9`. Return None if it had to be dropped.
 

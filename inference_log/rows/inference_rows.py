@@ -100,7 +100,7 @@ _RECORD_COLUMNS = (
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
 
 
-def _features_seen(vector: bytes) -> list[float] | None:
+def _features_seen(vector: bytes | None) -> list[float] | None:
     """Return the features of a context as shares of 1, without the intercept. None without a context."""
     if not vector:
         return None

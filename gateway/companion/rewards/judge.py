@@ -58,7 +58,7 @@ class Accepted(NamedTuple):
             arrived_us,
             late,
             source,
-            decision.context,
+            decision.context or None,
         )
 
 

@@ -29,7 +29,8 @@ features = st.lists(st.integers(0, SCALE), min_size=1, max_size=MOST_FEATURES - 
 def test_a_vector_is_read_back_as_it_was(values):
     vector = (SCALE, *values)
     assert unpack(pack(vector)) == vector
-    assert len(pack(vector)) == 2 * len(values)
+    assert len(pack(vector)) == 2 * len(values) + 1
+    assert pack(vector)[-1]  # zeros at the end of a segment are no record
 
 
 @given(rows_of_a_size, st.integers(0, MILLION))
@@ -42,7 +43,16 @@ def test_many_decisions_add_what_each_of_them_adds(rows, reward):
 
 @pytest.mark.parametrize(
     "contents",
-    [[], [b""], [b"\x01"], [b"\x01\x02\x03"], [bytes(2), bytes(4)], [b"\xff\xff"], [bytes(2 * MOST_FEATURES)]],
+    [
+        [],
+        [b""],
+        [b"\x01"],
+        [b"\x01\x01"],
+        [bytes(3)],
+        [b"\0\0\x01", b"\0\0\0\0\x01"],
+        [b"\xff\xff\x01"],
+        [bytes(126) + b"\0\0\x01"],
+    ],
 )
 def test_bytes_that_are_no_vectors_are_refused(contents):
     with pytest.raises(BanditError):

@@ -58,6 +58,7 @@ def test_one_instance_is_one_row(make_context, make_record):
         "mean_difference": None,
         "values_omitted": False,
         "policy_number": None,
+        "context": None,
         "features_cat": {},
     }
 
