@@ -160,8 +160,8 @@ class Session:
                 return
             if now_s - self._heard_s > _SILENT_S:
                 raise ApiError(
-                    f"The gateway at {self._api.url} has answered no request for {_SILENT_S:.0f} s: {self._tally.trouble}. "
-                    "See its log."
+                    f"The gateway at {self._api.url} has answered no request for {_SILENT_S:.0f} s: "
+                    f"{self._tally.trouble}. See its log."
                 )
 
     def _read_weights(self) -> tuple[int | None, Mapping[str, float] | None]:
