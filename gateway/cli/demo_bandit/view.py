@@ -63,4 +63,4 @@ def _rewards(figures: Figures) -> str:
     parts += [f"{count:,} {result}" for result, count in sorted(rewards.items())]
     waiting = sum(figures.decisions.values()) - sum(figures.matured.values())
     failed = f"; {figures.failed:,} requests failed ({figures.trouble})" if figures.failed else ""
-    return f"rewards: {', '.join(parts)}; {waiting:,} decisions may still get one{failed}"
+    return f"rewards: {', '.join(parts)}; {waiting:,} decisions are open{failed}"
