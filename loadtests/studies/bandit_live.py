@@ -123,6 +123,7 @@ def _part(part: Sequence[Figures], before: Figures | None, rates: Mapping[str, f
         "regret of equal weights": round(uniform_regret, 1),
         "regret ratio": round(regret / uniform_regret, 3),
         "failed": last.failed - (before.failed if before else 0),
+        "the last failure": last.trouble,
     }
 
 

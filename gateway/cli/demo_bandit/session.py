@@ -60,7 +60,6 @@ class Session:
         self._threads = ThreadPoolExecutor(_AT_ONCE)
         self._tally = Tally(bandit.arms, bandit.window_s)
         self._clicks: list[_Click] = []
-        self._trouble = ""
         self._is_away = False
         self._heard_s = 0.0
 
@@ -136,11 +135,11 @@ class Session:
         try:
             answer = await loop.run_in_executor(self._threads, self._connections.post, path, content)
         except BROKEN as error:
-            self._trouble, self._is_away = str(error) or type(error).__name__, True
+            self._tally.trouble, self._is_away = f"{type(error).__name__}: {error}", True
             return None
         self._is_away = False
         if answer.status not in _DONE:
-            self._trouble = f"it answers {answer.status} {answer.content[:200].decode(errors='replace')}"
+            self._tally.trouble = f"it answers {answer.status} {answer.content[:200].decode(errors='replace')}"
             return None
         self._heard_s = _now_s()
         return answer
@@ -161,8 +160,8 @@ class Session:
                 return
             if now_s - self._heard_s > _SILENT_S:
                 raise ApiError(
-                    f"The gateway at {self._api.url} has answered no request for {_SILENT_S:.0f} s: {self._trouble}. "
-                    "See its log."
+                    f"The gateway at {self._api.url} has answered no request for {_SILENT_S:.0f} s: "
+                    f"{self._tally.trouble}. See its log."
                 )
 
     def _read_weights(self) -> tuple[int | None, Mapping[str, float] | None]:

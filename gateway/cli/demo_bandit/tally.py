@@ -15,7 +15,8 @@ class Figures(NamedTuple):
 
     `policy` is the number of the learned policy, 0 before the first. `matured` has the decisions whose window is over,
     and `clicks` those of them that were rewarded. `regret` is how many clicks an oracle would have had more, and
-    `uniform_regret` how many more than equal weights for the same people.
+    `uniform_regret` how many more than equal weights for the same people. `trouble` says why the last of the `failed`
+    requests did.
     """
 
     second: int
@@ -29,6 +30,7 @@ class Figures(NamedTuple):
     uniform_regret: float
     rewards: Mapping[str, int]
     failed: int
+    trouble: str
 
 
 class _Decision(NamedTuple):
@@ -46,6 +48,7 @@ class Tally:
 
     def __init__(self, arms: Sequence[str], window_s: float) -> None:
         self.failed = 0
+        self.trouble = ""
         self.regret = self.uniform_regret = 0.0
         self.rewards: Counter[str] = Counter()
         self._open_s = window_s + _ANSWERED_S
@@ -95,6 +98,7 @@ class Tally:
             uniform_regret=round(self.uniform_regret, 1),
             rewards={**self.rewards, "on the way": on_the_way},
             failed=self.failed,
+            trouble=self.trouble,
         )
 
     def _by_arm(self, counts: Counter[str]) -> dict[str, int]:

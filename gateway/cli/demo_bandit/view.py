@@ -62,5 +62,5 @@ def _rewards(figures: Figures) -> str:
     parts = [f"{rewards.pop('counted', 0):,} counted", f"{rewards.pop('on the way'):,} on the way"]
     parts += [f"{count:,} {result}" for result, count in sorted(rewards.items())]
     waiting = sum(figures.decisions.values()) - sum(figures.matured.values())
-    failed = f"; {figures.failed:,} requests failed" if figures.failed else ""
-    return f"rewards: {', '.join(parts)}; {waiting:,} decisions may still get one{failed}"
+    failed = f"; {figures.failed:,} requests failed ({figures.trouble})" if figures.failed else ""
+    return f"rewards: {', '.join(parts)}; {waiting:,} decisions are open{failed}"

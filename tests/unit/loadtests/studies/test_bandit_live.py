@@ -20,6 +20,7 @@ def figures(
         uniform_regret=uniform,
         rewards={},
         failed=0,
+        trouble="",
     )
 
 

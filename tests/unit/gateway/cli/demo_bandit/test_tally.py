@@ -72,7 +72,7 @@ def test_the_table_has_every_arm_and_both_regrets(tally):
     text = shown(figures_of(tally))
     assert "banner: 3 s, 4 decisions, policy 1" in text
     assert "25.0%" in text
-    assert "1 counted, 2 on the way; 0 decisions may still get one" in text
+    assert "1 counted, 2 on the way; 0 decisions are open" in text
     assert "regret: 1 clicks fewer than an oracle; equal weights 1" in text
     assert "40% best" in text
 
