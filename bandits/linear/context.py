@@ -67,15 +67,16 @@ class Number:
 
     def encode(self, value: Value) -> tuple[int, ...]:
         """Return its features."""
-        number = _number(value)
-        if self.fill is not None:
-            return (self._scaled(self.fill if number is None else number),)
-        return (0, SCALE) if number is None else (self._scaled(number), 0)
-
-    def _scaled(self, number: float) -> int:
+        low, high = self.low, self.high
+        number = value if type(value) is float and value == value else _number(value)
+        if number is None:
+            if self.fill is None:
+                return (0, SCALE)
+            number = self.fill
         # Comparing first: an int may be too large for a float.
-        inside = min(max(number, self.low), self.high)
-        return round((inside - self.low) / (self.high - self.low) * SCALE)
+        inside = low if number < low else min(number, high)
+        scaled = round((inside - low) / (high - low) * SCALE)
+        return (scaled,) if self.fill is not None else (scaled, 0)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,15 @@ ROLLOUT = {
 
 
 def refused(result: Result, exit_code: int = 1) -> str:
-    """Return the error of a command that must have failed."""
+    """Return the error of a command that must have failed, without the progress that a slow machine sees before it."""
     assert result.exit_code == exit_code, result.output
     assert isinstance(result.exception, SystemExit), result.exception
-    assert result.stderr.startswith("pointsman: ")
     assert "Traceback" not in result.output
-    return result.stderr
+    said = without_progress(result.stderr)
+    assert said.startswith("pointsman: ")
+    return said
+
+
+def without_progress(stderr: str) -> str:
+    """Return what a command said beside its progress."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith(("· ", "✓ ")))
