@@ -16,7 +16,7 @@ from bandits.linear.history import History, Seen, advanced, from_json, models, t
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import LinearSum, combine, from_integers, nothing
 from bandits.slots import to_shares
-from gateway.control.learning.learning import BASE_BUCKETS, Learning, numbered
+from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, numbered
 from gateway.inference.contexts import encoder_of
 from router.document.document import LearningState
 from router.document.learned import LearnedPolicy
@@ -56,17 +56,20 @@ def next_contextual(
     if known is not None and known.since_version == state.since_version and until_s == known.content["newest_s"]:
         return None
     totals = [combine([sums, *(seen.sums[arm] for seen in heard)], size) for arm, sums in enumerate(history.sums)]
+    decisions = [each.decisions for each in totals]
+    ready, bounds = burnt_in(learning, known, decisions, bounds)
     before = [document.weights[arm] for arm in arms]
     content: dict[str, Any] = {
         "policy": bandit.policy,
         "parameters": dict(bandit.parameters),
-        "decisions": [each.decisions for each in totals],
+        "decisions": decisions,
         "bounds": [list(bounds.floors), list(bounds.ceilings), bounds.largest_change, bounds.burn_in],
         "before": before,
+        "burnt_in": ready,
         "newest_s": until_s,
         "models": None,
     }
-    if lacking_arms(content["decisions"], bounds):
+    if lacking_arms(decisions, bounds):
         slots = bounded(to_shares(before), bounds._replace(largest_change=0), before)
     else:
         content["average"] = list(_average(totals, size))
@@ -95,7 +98,7 @@ def _history_of(known: LearnedPolicy | None, arms: tuple[str, ...], size: int, s
     history = from_json(known.content["base"])
     if history.size != size:
         return History.empty(arms, size)
-    reset = [arm for arm in arms if arm in history.arms and state.arms[arm] > known.since_version]
+    reset = [arm for arm in arms if arm in history.arms and is_reset(arm, state, known)]
     return history.with_arms(arms, reset)
 
 

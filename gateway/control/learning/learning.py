@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bandits.bounds.bounds import Bounds
 from router.document.document import Document, LearningState
 from router.document.learned import LearnedPolicy
 from router.draw.slots import reallocate
@@ -45,3 +46,27 @@ def numbered(
         at_us=round(now_s * 1_000_000),
         content=content,
     )
+
+
+def burnt_in(
+    learning: Learning, known: LearnedPolicy | None, decisions: Sequence[float], bounds: Bounds
+) -> tuple[list[str], Bounds]:
+    """Return the arms whose burn-in is over, and the bounds: without a burn-in once it is over for each arm.
+
+    `decisions` are those of each arm that have matured. A discount, which makes them fewer, does not begin it again.
+    """
+    before = [] if known is None else known.content.get("burnt_in", ())
+    arms = tuple(learning.document.spec.arms)
+    ready = [
+        arm
+        for arm, count in zip(arms, decisions, strict=True)
+        if count >= bounds.burn_in or (known is not None and arm in before and not is_reset(arm, learning.state, known))
+    ]
+    if all(arm in ready for arm, ceiling in zip(arms, bounds.ceilings, strict=True) if ceiling):
+        bounds = bounds._replace(burn_in=0.0)
+    return ready, bounds
+
+
+def is_reset(arm: str, state: LearningState, known: LearnedPolicy) -> bool:
+    """Return True if what the policy before knew of an arm is forgotten."""
+    return state.arms[arm] > known.since_version

@@ -18,7 +18,7 @@ from bandits.estimates.estimates import Estimates
 from bandits.policies.choose import choose_policy
 from bandits.stopping import settled_arm
 from bandits.sums import Period
-from gateway.control.learning.learning import BASE_BUCKETS, Learning, numbered
+from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, numbered
 from gateway.control.learning.periods import matured_periods
 from router.document.commands import Command, Hold, Promote
 from router.document.document import LearningState
@@ -57,9 +57,7 @@ def next_policy(
     for period in heard:
         newest = fold(newest, period, bandit.half_life_s)
     seen = estimates(newest)
-    burnt_in = _burnt_in(known, seen, arms, state, bounds)
-    if all(arm in burnt_in for arm, ceiling in zip(arms, bounds.ceilings, strict=True) if ceiling):
-        bounds = bounds._replace(burn_in=0.0)
+    ready, bounds = burnt_in(learning, known, seen.decisions, bounds)
     before = [document.weights[arm] for arm in arms]
     slots = next_slots(choose_policy(bandit.policy, bandit.parameters), seen, bounds, before)
     base = _advanced(base, heard, until_s, metric, bandit)
@@ -69,7 +67,7 @@ def next_policy(
         "estimates": [list(seen.decisions), list(seen.means), [list(row) for row in seen.covariance]],
         "bounds": [list(bounds.floors), list(bounds.ceilings), bounds.largest_change, bounds.burn_in],
         "before": before,
-        "burnt_in": burnt_in,
+        "burnt_in": ready,
         "newest_s": until_s,
         "base": to_json(base),
     }
@@ -101,23 +99,6 @@ def stop_due(learning: Learning, policy: LearnedPolicy, now_s: float) -> Command
     return Hold() if stop.approve else Promote(now_s, tuple(learning.document.spec.arms)[able[best]])
 
 
-def _burnt_in(
-    known: LearnedPolicy | None, seen: Estimates, arms: tuple[str, ...], state: LearningState, bounds: Bounds
-) -> list[str]:
-    """Return the arms whose burn-in is over. A discount, which makes their decisions fewer, does not begin it again."""
-    before = [] if known is None else known.content.get("burnt_in", ())
-    return [
-        arm
-        for arm, decisions in zip(arms, seen.decisions, strict=True)
-        if decisions >= bounds.burn_in or (known is not None and arm in before and not _is_reset(arm, state, known))
-    ]
-
-
-def _is_reset(arm: str, state: LearningState, known: LearnedPolicy) -> bool:
-    """Return True if what the policy before knew of an arm is forgotten."""
-    return state.arms[arm] > known.since_version
-
-
 def _base_of(known: LearnedPolicy | None, arms: tuple[str, ...], groups: int, state: LearningState) -> EffectsState:
     """Return what the policy before knew up to its base, for the arms of now."""
     if known is None:
@@ -126,7 +107,7 @@ def _base_of(known: LearnedPolicy | None, arms: tuple[str, ...], groups: int, st
     base = from_json(content["base"])
     if len(base.groups) != groups:
         return EffectsState.empty(arms, groups)
-    reset = [arm for arm in arms if arm in base.arms and _is_reset(arm, state, known)]
+    reset = [arm for arm in arms if arm in base.arms and is_reset(arm, state, known)]
     return base.with_arms(arms, reset)
 
 

@@ -105,6 +105,18 @@ def test_until_each_arm_has_its_burn_in_all_requests_get_the_first_weights():
     assert world.known.content["models"] is not None
 
 
+def test_a_discount_does_not_begin_the_burn_in_again():
+    world = World(declared(bandit=ROUTE["bandit"] | {"burn_in": 100, "discount": "1m", "policy": "linucb"}))
+    for _ in range(160):
+        world.bucket(40)
+    assert min(world.known.content["decisions"]) > 0
+    world.known = replace(world.known, content=world.known.content | {"decisions": [1, 1]})
+    for _ in range(3):
+        world.bucket(40)
+        assert world.known.content["models"] is not None
+    assert world.known.content["burnt_in"] == ["a", "b"]
+
+
 def test_old_buckets_are_kept_together_and_not_read_again():
     world = World(declared(), drift=0.2)
     for _ in range(140):
