@@ -11,6 +11,9 @@ Both libraries install on Python 3.11, and both are asked. What differs by inten
 - Linear Thompson sampling: after `fit`, MABWiser's arms draw from copies of one generator. Their scores then move
   together (correlations of 0.98 and more): an arm that is best with probability .69 got .95 of the draws. So the
   program gives each arm a generator of its own.
+- LinUCB and linear Thompson sampling: an arm without a decision has the inverse of I times `l2_lambda` there by mistake
+  (`l2_lambda` instead of 1 / `l2_lambda`). With 1, as here, it is the same.
+- Equal scores: under epsilon-greedy Vowpal Wabbit shares between the best arms, and the first gets all here.
 - SquareCB: Vowpal Wabbit lets gamma grow with the number of decisions. With the exponent 0 it stays.
 - Vowpal Wabbit computes in single precision, with about seven digits.
 - Learning: Vowpal Wabbit's models are learned by gradient steps, ours are solved. So both get the same scores.
