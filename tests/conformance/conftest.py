@@ -22,7 +22,7 @@ _PYTHONS: dict[str | None, Path | Unavailable] = {None: Path(sys.executable)}
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the environments before any test begins, so that no test's time limit covers it."""
-    if session.config.option.collectonly or not any(_HERE in item.path.parents for item in session.items):
+    if session.config.option.collectonly or not any(item.path.parent == _HERE for item in session.items):
         return
     for name in ({kind.environment for kind in KINDS.values()} | {_SCORING}) - {None}:
         try:
