@@ -5,6 +5,7 @@
 An arm's span is its mean plus and minus 5.2 spreads; 1e-7 lies beyond each end. An arm whose span ends before another
 one's begins is never best. All other arms share one grid, from the highest beginning to the highest end.
 
+- Of two arms, the one is greater with the probability that their difference, which is normal, is above 0.
 - The grid is even, with a step of half of the narrowest spread, if it then has few points. The integrand is smooth and
   0 at both ends, so the sum of its values converges faster than any power of the step (Trefethen and Weideman, "The
   exponentially convergent trapezoidal rule", 2014). Four arms of equal spread need some 25 points.
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits.linear.cholesky import Floats
-from bandits.linear.normal_table import STEPS, distribution
+from bandits.linear.normal_table import STEPS, distribution, probability_below
 
 _END = 5.2
 _HALF = 2.6
@@ -57,6 +58,12 @@ def fast_best(means: Sequence[float], spreads: Sequence[float]) -> tuple[float, 
         best = rivals[0][2] if rivals else means.index(max(means))
         return tuple([float(arm == best) for arm in range(len(means))])
     shares = [0.0] * len(means)
+    if len(rivals) == 2:
+        (narrow, first, one), (wide, second, other) = rivals
+        ratio = narrow / wide
+        shares[one] = probability_below((first - second) / wide / math.sqrt(1 + ratio * ratio))
+        shares[other] = 1 - shares[one]
+        return tuple(shares)
     for (_, _, arm), share in zip(rivals, _shares(rivals, low), strict=True):
         shares[arm] = share
     total = math.fsum(shares)

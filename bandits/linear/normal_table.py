@@ -75,3 +75,12 @@ def distribution(scaled: Floats) -> tuple[Floats, Floats]:
     c2 += c2
     c2 += c1
     return below, c2
+
+
+def probability_below(z: float) -> float:
+    """Return P(Z <= z), as `distribution` does for an array."""
+    scaled = min(max(z * STEPS, -_FARTHEST), _FARTHEST)
+    nearest = round(scaled)
+    t = scaled - nearest
+    c0, c1, c2 = _TABLE[:, nearest + _FARTHEST].tolist()
+    return float(min(max(c0 + t * (c1 + c2 * t), 0.0), 1.0))  # far out, the table is off by 1e-12

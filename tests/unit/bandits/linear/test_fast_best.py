@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import ndtr
 
 from bandits.linear.fast_best import fast_best
-from bandits.linear.normal_table import STEPS, distribution
+from bandits.linear.normal_table import STEPS, distribution, probability_below
 
 
 def exact(means, spreads) -> list[float]:
@@ -85,3 +85,18 @@ def test_the_table_of_the_normal_distribution():
     assert np.abs(below - stats.norm.cdf(z)).max() < 1e-9
     assert np.abs(density * STEPS - stats.norm.pdf(z)).max() < 1e-6
     assert (below >= 0).all()
+
+
+def test_one_number_is_as_in_an_array():
+    numbers = np.concatenate([np.linspace(-6, 6, 301), [0.0, 1e-9]])
+    below, _ = distribution(numbers * STEPS)
+    assert [probability_below(each) for each in numbers.tolist()] == below.tolist()
+    assert 1 - 1e-11 <= probability_below(1e300) <= 1
+    assert 0 <= probability_below(-1e300) <= 1e-11
+
+
+def test_two_arms_far_apart_have_probabilities_of_0_and_1_at_most():
+    for gap in (7.0, 7.2, 7.3, 10.3):
+        found = fast_best([0.0, gap], [1.0, 1.0])
+        assert 0 <= found[0] <= 1e-6
+        assert sum(found) == 1
