@@ -10,6 +10,7 @@ from onnx import helper
 
 from runtimes.manifest import TensorSpec
 from tests.serve.test_dedicated import assert_no_secrets, model_pids
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.models import onnx_content
 from tests.support.paths import ROOT
@@ -36,6 +37,7 @@ def is_answered(gateway: GatewayProcess) -> bool:
     return found.status_code == 200 and found.json()["outputs"][0]["data"] == [2.0, 4.0]
 
 
+@in_soak
 def test_a_dedicated_version_of_s3_is_rebuilt_on_a_fresh_cluster_and_when_it_is_deleted(server, tmp_path):
     settings = {"POINTSMAN_REPLICAS": "1", "POINTSMAN_REGISTRY": "s3://models/dedicated", **server.environment}
     gateway = GatewayProcess(tmp_path / "var", "serve", **settings)

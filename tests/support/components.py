@@ -41,6 +41,12 @@ def by_hand(*values: object) -> ParameterSet:
     return pytest.param(*values, marks=pytest.mark.skipif(ALL_CASES not in os.environ, reason=reason))
 
 
+in_soak = pytest.mark.skipif(
+    ALL_CASES not in os.environ, reason=f"takes minutes: {ALL_CASES}=1 runs it, as make soak does"
+)
+"""Marks a test, or a file, that takes minutes and whose parts others show: `make soak` has it."""
+
+
 def missing(why: str) -> NoReturn:
     """Skip the test, and say what is missing; in CI, fail it."""
     if os.environ.get("CI") == "true":

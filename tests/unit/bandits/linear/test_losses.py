@@ -17,7 +17,7 @@ from tests.support.components import by_hand
 @pytest.mark.parametrize(
     ("name", "policy", "seeds", "most"),
     [
-        ("breast_cancer", "LinUCB alpha=.25", 5, 0.055),
+        by_hand("breast_cancer", "LinUCB alpha=.25", 5, 0.055),
         ("breast_cancer", "Thompson v=.1", 1, 0.09),
         ("wine", "LinUCB alpha=.25", 2, 0.18),
         ("wine", "LinUCB alpha=1", 2, 0.16),

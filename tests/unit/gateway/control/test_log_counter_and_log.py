@@ -16,6 +16,7 @@ from inference_log.ship import DEAD_LETTER
 from inference_log.spool import all_segments
 from router.evidence.sums import ALL_UNITS, SumKey, group_of
 from store.sqlite.store import SQLiteStore
+from tests.support.components import by_hand
 from tests.support.paths import ROOT
 from tests.unit.gateway.control.support import KINDS, NOON_US, Fate, Killed, Machine, MemorySums, context_of
 
@@ -137,7 +138,7 @@ class World:
         self.appended.update(with_groups(key, adds, changes.get("unit_hash")))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(6), *map(by_hand, range(6, 25))])
 def test_live_sums_are_those_of_the_log_whoever_dies_when(tmp_path, seed):
     store, fate = MemorySums(), Fate(seed)
     store.before_write = store.after_write = fate.strike
