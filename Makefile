@@ -10,6 +10,9 @@ SERVE_LOG := .pytest-serve.log
 # A test starts hundreds of processes. Without their bytecode on the disk each of them would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# A gateway's background processes yield to all others. Where tests keep every processor busy, they would hardly run at all.
+FAIRLY := nice -n 10
+
 .PHONY: up test test-fast test-serve test-without-ray clients check lint types contracts proto soak bench lock clean
 
 up: $(READY) ## Start the gateway with the demo models in the foreground
@@ -20,24 +23,26 @@ test: $(READY) ## All tests: pure, with a gateway, with foreign clients, and mea
 		echo "tests/serve: $$(tail -n 1 $(SERVE_LOG))"; exit $$failed
 
 test-without-ray: test-fast
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 tests/conformance tests/integration
+	@$(FAIRLY) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 tests/conformance tests/integration
 
 test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the time; they are shown when all are over
-	@failed=0; $(BIN)/python -m pytest --durations=25 tests/serve > $(SERVE_LOG) 2>&1 || failed=$$?; \
+	@failed=0; $(FAIRLY) $(BIN)/python -m pytest --durations=25 tests/serve > $(SERVE_LOG) 2>&1 || failed=$$?; \
 		echo; cat $(SERVE_LOG); exit $$failed
 
 clients: $(READY) ## The environments of foreign clients and servers, which tests need; pip mostly waits for the network
-	@nice $(BIN)/python -m tests.conformance.environments
+	@nice -n 15 $(BIN)/python -m tests.conformance.environments
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
 	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py \
 		tests/unit/registry_sync/copy/test_killed.py tests/unit/gateway/cli/test_hostile_output.py tests/conformance/bandits/test_oracles.py \
 		tests/unit/bandits/linear/test_losses.py tests/unit/gateway/control/test_log_counter_and_log.py \
-		tests/serve/test_dedicated_remote.py tests/serve/test_redis.py
+		tests/serve/test_dedicated_remote.py tests/serve/test_redis.py \
+		tests/integration/test_mlflow_matrix.py tests/integration/test_rewards_cut_off.py tests/integration/test_real_models.py \
+		tests/integration/test_demo_bandit.py
 
 test-fast: $(READY) ## The tests that need no Ray
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
+	@$(FAIRLY) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
 check: lint types contracts test ## What CI runs
 

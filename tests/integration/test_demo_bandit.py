@@ -5,7 +5,10 @@ import signal
 import subprocess
 import threading
 
+from tests.support.components import in_soak
 from tests.support.polling import wait_until
+
+pytestmark = in_soak
 
 _LIMIT_S = 120.0
 

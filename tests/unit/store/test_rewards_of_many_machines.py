@@ -63,7 +63,7 @@ def test_the_sums_are_those_of_one_machine_and_each_reward_was_counted_by_one(ki
         try:
             counter = RewardCounter(store, settled)
             for end, piece in enumerate(plans[machine]):
-                tallied = Tallied(end + 1, {}, {}, piece, CONTEXTS, decision_keys(CONTEXTS, piece))
+                tallied = Tallied(end + 1, {}, {}, {}, piece, CONTEXTS, decision_keys(CONTEXTS, piece))
                 while True:
                     try:
                         assert counter.add(f"segment {machine}", end, tallied) == end + 1

@@ -45,6 +45,7 @@ def test_a_model_that_fails_is_not_the_replicas_fault(gateway, monkeypatch):
 
 def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
     monkeypatch.setattr("gateway.http.content_work.encode_prediction", None)  # stands for any bug of ours
+    monkeypatch.setattr("gateway.replica.probe._PATIENCE_S", PATIENCE_S)  # for a busy machine
     with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
         check(gateway)
 
@@ -141,7 +142,7 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
     """The propensities in the log are the weights after that."""
     store, holder = gateway.replica._store, gateway.replica._holder
     bandit = {
-        "route": "learns",
+        "route": "moving",
         "arms": {"a": "linear:1", "b": "linear:2", "c": "linear:1"},
         "bandit": {"policy": "thompson", "reward": "click", "from": {"a": "40%", "b": "40%", "c": "20%"}},
         "metrics": {"click": {"window": "10m"}},
@@ -149,8 +150,8 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
         "guardrails": [{"errors": {"worse_by": "1%"}}],
     }
     declare(store, bandit)
-    wait_until(lambda: "learns" in holder.current.routes)
-    lane = holder.current.routes["learns"].arms[1].lane
+    wait_until(lambda: "moving" in holder.current.routes)
+    lane = holder.current.routes["moving"].arms[1].lane
 
     def fail(inputs, outputs):
         raise ModelFailed("no")
@@ -158,23 +159,23 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
     monkeypatch.setattr(lane.executor._runtime, "run", fail)
     monkeypatch.setattr(lane, "breaker", Breaker())
     for _ in range(100):
-        assert gateway.infer("learns").status_code == 200  # the fallback answers
-    wait_until(lambda: holder.current.routes["learns"].route.arms[1].slots == 0)
-    entry = store.read("learns")
+        assert gateway.infer("moving").status_code == 200  # the fallback answers
+    wait_until(lambda: holder.current.routes["moving"].route.arms[1].slots == 0)
+    entry = store.read("moving")
     assert (entry.change.who, entry.change.what) == ("pointsman", "abort b: errors")
     assert [each.name for each in entry.document.quarantine] == ["linear:2"]
     assert entry.document.weights == {"a": 6_667, "b": 0, "c": 3_333}
     assert entry.document.phase == "PROGRESSING"
-    ids = {gateway.infer("learns").headers["x-decision-id"] for _ in range(60)}
+    ids = {gateway.infer("moving").headers["x-decision-id"] for _ in range(60)}
     rows = run_query(
         gateway.home / "log",
         gateway.home / "spool",
-        "SELECT decision_id, arm, propensity, weights['b'] FROM inferences WHERE route = 'learns' AND role = 'primary'",
+        "SELECT decision_id, arm, propensity, weights['b'] FROM inferences WHERE route = 'moving' AND role = 'primary'",
     )[1]
     logged = {(arm, propensity, of_b) for decision, arm, propensity, of_b in rows if decision in ids}
     assert logged == {("a", 0.6667, 0.0), ("c", 0.3333, 0.0)}
     status = gateway.http.get("/api/status").json()
-    (route,) = [each for each in status["routes"] if each["route"] == "learns"]
+    (route,) = [each for each in status["routes"] if each["route"] == "moving"]
     assert next(each["state"] for each in route["guardrails"] if each["arm"] == "b") == "UNHEALTHY"
     ratio = route["sample_ratio"]
     assert ratio["state"] == "AS_EXPECTED"
