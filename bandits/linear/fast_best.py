@@ -13,9 +13,8 @@ one's begins is never best. All other arms share one grid, from the highest begi
   by its breakpoints. A wider arm adds its breakpoints outside the spans of narrower ones, since within them the grid is
   already finer than the wider arm needs.
 
- `bandits/best` is the exact rule, for posteriors that are looked at
-once per version. Sums run in a fixed order, and of the arithmetic see `normal_table.py`: results are the same on every
-machine.
+`bandits/best` is the exact rule, for posteriors that are looked at once per version. Sums run in a fixed order, and of
+the arithmetic see `normal_table.py`: results are the same on every machine.
 """
 
 import math

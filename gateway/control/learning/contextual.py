@@ -16,13 +16,13 @@ from bandits.linear.history import History, Seen, advanced, from_json, models, t
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import LinearSum, combine, from_integers, nothing
 from bandits.slots import to_shares
-from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, numbered
+from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, newly_heard, numbered
+from gateway.control.learning.periods import is_learned_from
 from gateway.inference.contexts import encoder_of
 from router.document.document import LearningState
 from router.document.learned import LearnedPolicy
 from router.evidence.reward_counts import ReadSums
-from router.rewards.arrival import arrival
-from router.rewards.buckets import has_matured, length_s
+from router.rewards.buckets import length_s
 from router.rewards.sums import ContextSums
 from router.spec.metric import MetricSpec
 
@@ -48,13 +48,10 @@ def next_contextual(
     arms, size = tuple(document.spec.arms), len(encoder_of(bandit.context).features)
     history = _history_of(known, arms, size, state)
     matured = _matured(metric, contexts, state.arms, size, after_s=history.newest_s, now_s=now_s)
-    arrived = arrival(metric, read.recent, now_s)
-    heard = [seen for seen in matured if arrived.is_heard(seen.begins_s)]
-    if arrived.silent or not heard:
+    heard = newly_heard(learning, known, read, matured, now_s)
+    if not heard:
         return None
     until_s = heard[-1].begins_s
-    if known is not None and known.since_version == state.since_version and until_s == known.content["newest_s"]:
-        return None
     totals = [combine([sums, *(seen.sums[arm] for seen in heard)], size) for arm, sums in enumerate(history.sums)]
     decisions = [each.decisions for each in totals]
     ready, bounds = burnt_in(learning, known, decisions, bounds)
@@ -118,10 +115,7 @@ def _matured(
     cells: dict[int, dict[str, list[LinearSum]]] = defaultdict(lambda: defaultdict(list))
     integers = size * (size + 1) // 2 + size + 3
     for key, value in contexts.items():
-        is_new = after_s is None or key.bucket_s > after_s
-        if key.metric != metric.name or not is_new or not has_matured(key.bucket_s, metric, now_s):
-            continue
-        if key.policy_version >= since.get(key.arm, key.policy_version + 1) and len(value) == integers:
+        if is_learned_from(key, metric, since, after_s=after_s, now_s=now_s) and len(value) == integers:
             cells[key.bucket_s][key.arm].append(from_integers(value, size))
     return [
         Seen(start_s, tuple(combine(cell[arm], size) if arm in cell else nothing(size) for arm in since))

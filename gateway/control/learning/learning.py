@@ -1,12 +1,14 @@
 """What learns on a route, and how its policies are numbered."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from bandits.bounds.bounds import Bounds
 from router.document.document import Document, LearningState
 from router.document.learned import LearnedPolicy
 from router.draw.slots import reallocate
+from router.evidence.reward_counts import ReadSums
+from router.rewards.arrival import arrival
 from router.spec.bandit import BanditSpec
 from router.spec.metric import MetricSpec
 
@@ -30,6 +32,31 @@ def learning_of(document: Document) -> Learning | None:
         return None
     metric = next(each for each in document.spec.metrics if each.name == bandit.reward)
     return Learning(document, bandit, state, metric)
+
+
+class _InTime(Protocol):
+    @property
+    def begins_s(self) -> int: ...
+
+
+Bucket = TypeVar("Bucket", bound=_InTime)
+
+
+def newly_heard(
+    learning: Learning, known: LearnedPolicy | None, read: ReadSums, matured: Sequence[Bucket], now_s: float
+) -> list[Bucket]:
+    """Return the time buckets to learn from, oldest first: those whose rewards have come.
+
+    There are none while rewards do not come, or if the policy `known` was learned from the newest of them.
+    """
+    arrived = arrival(learning.metric, read.recent, now_s)
+    heard = [each for each in matured if arrived.is_heard(each.begins_s)]
+    if arrived.silent or not heard:
+        return []
+    is_in_force = known is not None and known.since_version == learning.state.since_version
+    if known is not None and is_in_force and heard[-1].begins_s == known.content["newest_s"]:
+        return []
+    return heard
 
 
 def numbered(

@@ -18,14 +18,13 @@ from bandits.estimates.estimates import Estimates
 from bandits.policies.choose import choose_policy
 from bandits.stopping import settled_arm
 from bandits.sums import Period
-from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, numbered
+from gateway.control.learning.learning import BASE_BUCKETS, Learning, burnt_in, is_reset, newly_heard, numbered
 from gateway.control.learning.periods import matured_periods
 from router.document.commands import Command, Hold, Promote
 from router.document.document import LearningState
 from router.document.learned import LearnedPolicy
 from router.evidence.reward_counts import ReadSums
 from router.evidence.sums import GROUPS
-from router.rewards.arrival import arrival
 from router.rewards.buckets import length_s
 from router.spec.bandit import BanditSpec
 from router.spec.metric import MetricSpec
@@ -46,13 +45,10 @@ def next_policy(
     arms, by_unit = tuple(document.spec.arms), document.spec.unit is not None
     base = _base_of(known, arms, GROUPS if by_unit else 0, state)
     periods = matured_periods(metric, read.recent, state.arms, after_s=base.newest_s, now_s=now_s, by_unit=by_unit)
-    arrived = arrival(metric, read.recent, now_s)
-    heard = [period for period in periods if arrived.is_heard(period.begins_s)]
-    if arrived.silent or not heard:
-        return None  # nothing is learned while rewards do not come
+    heard = newly_heard(learning, known, read, periods, now_s)
+    if not heard:
+        return None
     until_s = heard[-1].begins_s
-    if known is not None and known.since_version == state.since_version and until_s == known.content["newest_s"]:
-        return None  # it was learned from them
     newest = base
     for period in heard:
         newest = fold(newest, period, bandit.half_life_s)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from bandits.sums import ArmSum, Period
 from router.evidence.sums import GROUPS
 from router.rewards.buckets import has_matured
-from router.rewards.sums import NO_GROUP, RewardSums
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSums
 from router.spec.metric import MetricSpec
 
 _NOTHING = ArmSum(0, 0, 0)
@@ -24,10 +24,7 @@ def matured_periods(
     """
     cells: _Cell = defaultdict(lambda: defaultdict(dict))
     for key, value in sums.items():
-        is_new = after_s is None or key.bucket_s > after_s
-        if key.metric != metric.name or not is_new or not has_matured(key.bucket_s, metric, now_s):
-            continue
-        if key.policy_version < since.get(key.arm, key.policy_version + 1):
+        if not is_learned_from(key, metric, since, after_s=after_s, now_s=now_s):
             continue
         group = cells[key.bucket_s, key.policy_version][key.group]
         known = group.get(key.arm, _NOTHING)
@@ -35,6 +32,16 @@ def matured_periods(
             known.decisions + value.decisions, known.total + value.total, known.squares + value.squares
         )
     return [_period(bucket_s, cell, tuple(since), by_unit=by_unit) for (bucket_s, _), cell in sorted(cells.items())]
+
+
+def is_learned_from(
+    key: RewardKey, metric: MetricSpec, since: Mapping[str, int], *, after_s: int | None, now_s: float
+) -> bool:
+    """Return True if the decisions of a sum have matured, count, and are of a bucket that begins after `after_s`."""
+    is_new = after_s is None or key.bucket_s > after_s
+    if key.metric != metric.name or not is_new or not has_matured(key.bucket_s, metric, now_s):
+        return False
+    return key.policy_version >= since.get(key.arm, key.policy_version + 1)
 
 
 def _period(begins_s: int, cell: Mapping[int, Mapping[str, ArmSum]], arms: Sequence[str], *, by_unit: bool) -> Period:
