@@ -180,4 +180,4 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
     ratio = route["sample_ratio"]
     assert ratio["state"] == "AS_EXPECTED"
     assert sum(ratio["drawn"].values()) == pytest.approx(sum(ratio["expected"].values()))
-    assert ratio["drawn"]["b"] >= 20
+    assert ratio["drawn"]["b"] > 0
