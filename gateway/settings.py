@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         "", repr=False, description="The secret of MLflow's webhook at /api/registry/webhook. Empty: none is taken."
     )
     log: str = ""
+    log_kms_key: str = Field("", description="The key of KMS that encrypts the log's objects in S3. Empty: none.")
     token_keys_file: Path | None = Field(
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )
@@ -171,6 +172,11 @@ class Settings(BaseSettings):
     def spool(self) -> Path:
         """The folder of log segments that are not Parquet yet."""
         return self.home / "spool"
+
+    @property
+    def staging(self) -> Path:
+        """The folder in which files for S3 are written before they are put there."""
+        return self.spool / "staging"
 
     @property
     def metrics_dir(self) -> Path:

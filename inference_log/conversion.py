@@ -39,7 +39,7 @@ class Conversion:
 
         Raises:
             Interrupted: `expired` returned True before a piece.
-            SinkConflict, SinkUnavailable: see `Sink`.
+            SinkConflict, SinkRefused, SinkUnavailable: see `Sink`.
             OSError: the segment cannot be read, or a file cannot be written.
             Exception: of any kind, if the segment holds values that no writer of ours has written.
         """

@@ -13,6 +13,14 @@ class SinkUnavailable(LogError):
     """The sink cannot be written now. The segment is kept and tried again."""
 
 
+class SinkRefused(LogError):
+    """The sink will never take this file. After a few tries the segment is set aside."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be read, or changed, now."""
+
+
 class Interrupted(LogError):
     """The process is about to end. The segment is kept for the next one."""
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from inference_log.conversion import Conversion
 from inference_log.converter import Converted, Outcome
-from inference_log.errors import Interrupted, SinkConflict, SinkUnavailable
+from inference_log.errors import Interrupted, SinkConflict, SinkRefused, SinkUnavailable
 from inference_log.pieces import written_end
 from inference_log.sinks import Sink
 
@@ -32,7 +32,7 @@ class LocalConverter:
             return Converted(Outcome.INTERRUPTED, sum(rows), str(error))
         except (SinkUnavailable, OSError) as error:
             return Converted(Outcome.UNAVAILABLE, sum(rows), str(error))
-        except (SinkConflict, pa.ArrowException, MemoryError) as error:
+        except (SinkConflict, SinkRefused, pa.ArrowException, MemoryError) as error:
             return Converted(Outcome.FAILED, sum(rows), repr(error))
         except Exception as error:  # noqa: BLE001  # the bytes may cause any error; the other segments must go on
             return Converted(Outcome.REFUSED, sum(rows), repr(error))

@@ -33,6 +33,12 @@ def require_same(stored: Path | IO[bytes], offered: Path | IO[bytes], key: str) 
         raise SinkConflict(f"{key} exists and holds other rows than this segment; the segment is kept.")
 
 
+def rows_of(file: Path) -> int:
+    """Return the number of rows of a Parquet file."""
+    rows: int = pq.read_metadata(file).num_rows
+    return rows
+
+
 def _identity(file: Path | IO[bytes]) -> tuple[int, bytes | None]:
     """Return the number of rows of a file, and the sha256 of their segment."""
     footer = pq.read_metadata(file)

@@ -26,8 +26,8 @@ _LIMIT_S = 900.0
 class ChildConverter:
     """See `inference_log.converter.Converter`. One thread uses it, and calls `rest` when nothing is left to convert."""
 
-    def __init__(self, log: str, max_bytes: int, limit_s: float = _LIMIT_S) -> None:
-        self._task = msgspec.json.encode(Task(log, max_bytes)).decode()
+    def __init__(self, task: Task, limit_s: float = _LIMIT_S) -> None:
+        self._task = msgspec.json.encode(task).decode()
         self._limit_s = limit_s
         self._child: ChildProcess | None = None
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from gateway.companion.child_converter import ChildConverter
+from gateway.companion.convert import Task
 from gateway.companion.fence import Fence
 from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
@@ -87,7 +88,9 @@ class Companion:
         changes = Changes(self._store, catalogue, name, view, known=versions)
         self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         self._learner = Learner(self._store, view, changes, writer)
-        converter = ChildConverter(settings.log, settings.conversion_max_bytes)
+        converter = ChildConverter(
+            Task(settings.log, str(settings.staging), settings.log_kms_key, settings.conversion_max_bytes)
+        )
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
         )

@@ -21,9 +21,11 @@ from gateway.execution.process.parent import die_first
 
 
 class Task(msgspec.Struct, frozen=True):
-    """The folder of the log, and the memory that the process may take."""
+    """Where the log is, where files for it wait, the key of KMS, and the memory that the process may take."""
 
     log: str
+    staging: str
+    kms_key: str
     max_bytes: int
 
 
@@ -38,11 +40,11 @@ def main() -> None:
     die_first()
 
     from inference_log.local_converter import LocalConverter
-    from inference_log.sinks.directory import DirectorySink
+    from inference_log.sinks.open import open_sink
 
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
-    converter = LocalConverter(DirectorySink(Path(task.log)))
+    converter = LocalConverter(open_sink(task.log, Path(task.staging), task.kms_key))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
         for path in paths:
             converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), lambda: False)

@@ -21,5 +21,6 @@ class Sink(Protocol):
 
         Raises:
             SinkConflict: the key holds other rows.
+            SinkRefused: the file will never be taken.
             SinkUnavailable: try again later.
         """

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.companion import child_converter
 from gateway.companion.child_converter import ChildConverter
+from gateway.companion.convert import Task
 from gateway.execution.process.child import ChildProcess
 from inference_log.converter import Outcome
 from inference_log.record import Context, Record, SegmentHeader
@@ -19,6 +20,10 @@ from tests.support.polling import wait_until
 from tests.unit.gateway.companion.support import home, write
 
 GIB = 1024 * 1024 * 1024
+
+
+def task_of(settings, max_bytes: int = GIB) -> Task:
+    return Task(settings.log, str(settings.staging), settings.log_kms_key, max_bytes)
 
 
 def never() -> bool:
@@ -32,7 +37,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def converter(settings):
-    made = ChildConverter(settings.log, GIB)
+    made = ChildConverter(task_of(settings))
     yield made
     made.rest()
 
@@ -89,12 +94,12 @@ def test_a_segment_that_takes_more_memory_than_there_is_fails_alone(settings):
     values = (bytes(4 * 62 * 60_000),)
     record = Record(0, 0, "d", 0, 0, "", None, None, 200, "ok", "", 0, 0, 60_000, "", "", values, ())
     path.write_bytes(frame(SegmentHeader("w", 0)) + frame(context) + frame(record))
-    small = ChildConverter(settings.log, 256 * 1024 * 1024)
+    small = ChildConverter(task_of(settings, 256 * 1024 * 1024))
     failed = small.convert(path, never)
     assert failed.outcome is Outcome.FAILED, failed
     assert small.convert(write(settings, 1, 1), never).outcome is Outcome.STORED
     small.rest()
-    large = ChildConverter(settings.log, GIB)
+    large = ChildConverter(task_of(settings))
     assert large.convert(path, never).rows == 60_000
     large.rest()
     (parquet,) = settings.home.glob("log/inferences/*/*/*.parquet")
@@ -103,7 +108,7 @@ def test_a_segment_that_takes_more_memory_than_there_is_fails_alone(settings):
 
 def test_a_process_ends_with_its_companion(settings, tmp_path):
     """A companion that is killed cannot end it."""
-    task = msgspec.json.encode(child_converter.Task(settings.log, GIB)).decode()
+    task = msgspec.json.encode(task_of(settings)).decode()
     child = ChildProcess(child_converter._CONVERT, task, environment={}, nice=0)
     child.close()
     ended = threading.Thread(target=child.wait)

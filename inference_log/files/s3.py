@@ -1,0 +1,88 @@
+"""The files of a log in S3. boto3 lists, writes and removes; PyArrow reads, with the credentials that boto3 found."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.fs as pafs
+
+from inference_log.errors import LogUnavailable
+from inference_log.files import StoredFile, is_hidden
+from inference_log.s3.client import Connection
+from inference_log.s3.failures import ERRORS, code_of
+from inference_log.s3.place import Place
+
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+class S3Files:
+    """See `inference_log.files.LogFiles`."""
+
+    def __init__(self, connection: Connection, place: Place) -> None:
+        self._client = connection.client
+        self._place = place
+        self.filesystem: pafs.FileSystem = _filesystem(connection)
+
+    def path(self, key: str) -> str:
+        """See `LogFiles.path`."""
+        return f"{self._place.bucket}/{self._place.key(key)}"
+
+    def list(self, below: str) -> Sequence[StoredFile]:
+        """See `LogFiles.list`."""
+        start, found = len(self._place.prefix), []
+        try:
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._place.bucket, Prefix=self._place.key(below)):
+                if "KeyCount" not in page:
+                    raise LogUnavailable(f"{self.path(below)} cannot be listed: the answer is not one of S3.")
+                for each in page.get("Contents", ()):
+                    key = each["Key"][start:]
+                    if not key.endswith("/") and not is_hidden(key):
+                        found.append(StoredFile(key, int(each["Size"])))
+        except ERRORS as error:
+            raise self._unavailable(below, "listed", error) from error
+        return sorted(found)
+
+    def read(self, key: str) -> bytes | None:
+        """See `LogFiles.read`."""
+        try:
+            answer = self._client.get_object(Bucket=self._place.bucket, Key=self._place.key(key))
+            with answer["Body"] as body:
+                content: bytes = body.read()
+        except ERRORS as error:
+            if code_of(error) in _MISSING:
+                return None
+            raise self._unavailable(key, "read", error) from error
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        """See `LogFiles.write`."""
+        try:
+            self._client.put_object(Bucket=self._place.bucket, Key=self._place.key(key), Body=content)
+        except ERRORS as error:
+            raise self._unavailable(key, "written", error) from error
+
+    def remove(self, key: str) -> None:
+        """See `LogFiles.remove`."""
+        try:
+            self._client.delete_object(Bucket=self._place.bucket, Key=self._place.key(key))
+        except ERRORS as error:
+            raise self._unavailable(key, "removed", error) from error
+
+    def _unavailable(self, key: str, what: str, error: Exception) -> LogUnavailable:
+        return LogUnavailable(f"s3://{self.path(key)} cannot be {what}: {str(error).rstrip('.')}.")
+
+
+def _filesystem(connection: Connection) -> pafs.FileSystem:
+    """Return PyArrow's view of the store that boto3 talks to, with the credentials as they are now."""
+    meta = connection.client.meta
+    endpoint = urlsplit(meta.endpoint_url)
+    options: dict[str, Any] = {"region": meta.region_name, "scheme": endpoint.scheme, "connect_timeout": 5.0}
+    if not (endpoint.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        options["endpoint_override"] = endpoint.netloc
+    if connection.credentials is not None:
+        frozen = connection.credentials.get_frozen_credentials()
+        options |= {
+            "access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token,
+        }  # fmt: skip
+    return pafs.S3FileSystem(**options)

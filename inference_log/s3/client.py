@@ -1,0 +1,33 @@
+"""The client of S3. Region, endpoint and credentials are those that boto3 finds in the environment.
+
+So keys, profiles, roles of an instance, IRSA and Pod Identity all work, and `AWS_ENDPOINT_URL_S3` names another store.
+A call waits for an answer for `_ANSWER_S` at most, and is tried three times, with pauses that vary. The shipper tries
+again after that, for as long as it takes.
+"""
+
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.config import Config
+
+_CONNECT_S = 5.0
+_ANSWER_S = 20.0
+_CONFIG = Config(
+    connect_timeout=_CONNECT_S,
+    read_timeout=_ANSWER_S,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    s3={"addressing_style": "auto"},
+)
+
+
+class Connection(NamedTuple):
+    """A client for several threads, and the credentials that it uses; None if none were found."""
+
+    client: Any
+    credentials: Any
+
+
+def connect(**given: str) -> Connection:
+    """Return a connection. `given`, such as `endpoint_url`, goes before what boto3 finds in the environment."""
+    session = boto3.session.Session()
+    return Connection(session.client("s3", config=_CONFIG, **given), session.get_credentials())
