@@ -1,9 +1,10 @@
-"""Runs the replicas as a Ray Serve deployment on a local Ray cluster of their own.
+"""Runs the replicas as a Ray Serve deployment: on a local Ray cluster of their own, or on one of Kubernetes.
 
 Ray Serve does placement, restarts and rolling upgrades. Requests do not pass through it: its proxies are off, and each
 replica listens itself. The kernel ends the cluster when this process ends.
 
-Call `gateway.replica.ray_environment.prepare` before importing this module.
+Call `gateway.replica.ray_environment.prepare` before importing this module. On Kubernetes the pods have these variables
+(`k8s/base/ray.env`), and Ray Serve builds `application` from its declarative configuration.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
+from gateway.access.private_home import make_home
 from gateway.errors import EngineFailed
 from gateway.execution.ray_applications import RayApplications
 from gateway.replica.replica import Replica
@@ -43,10 +45,12 @@ _CPUS_PER_REPLICA = 0.1  # a claim for placement, not a limit; leaves room for t
 class GatewayReplica:
     """The deployment: one `Replica`, on the loop of its Serve replica."""
 
-    async def __init__(self, settings: dict[str, Any], generation: int) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, settings: dict[str, Any] | None, generation: int
+    ) -> None:
         configure_logs()
         _log.info("gateway.replica.starting", generation=generation)
-        read = Settings.model_validate(settings)
+        read = _settings_of_pod() if settings is None else Settings.model_validate(settings)
         self._replica = Replica(read, RayApplications(read, asyncio.get_running_loop()))
         await self._replica.start()
 
@@ -57,6 +61,21 @@ class GatewayReplica:
     async def __del__(self) -> None:
         """Stop the replica. Serve's graceful shutdown calls this once."""
         await self._replica.stop()
+
+
+def application(arguments: dict[str, Any]) -> Any:
+    """Return the application that a declarative configuration names; each replica reads the settings of its pod.
+
+    Another `generation` among the arguments replaces the replicas one by one.
+    """
+    return _deployment(Settings()).bind(None, int(arguments.get("generation", 1)))
+
+
+def _settings_of_pod() -> Settings:
+    """Return the settings in the environment of this process, and make the home that they name."""
+    settings = Settings().resolved()
+    make_home(settings.home)
+    return settings
 
 
 class Interrupted(BaseException):
@@ -120,7 +139,12 @@ def deploy(settings: Settings, generation: int = 1) -> None:
 
     Serve compares the arguments of replicas. Another `generation` replaces them although no setting has changed.
     """
-    deployment: Any = serve.deployment(
+    bound = _deployment(settings).bind(settings.model_dump(mode="json"), generation)
+    serve.run(bound, name=APPLICATION, route_prefix=None, blocking=False)
+
+
+def _deployment(settings: Settings) -> Any:
+    return serve.deployment(
         GatewayReplica,
         name="gateway",
         num_replicas=settings.replicas,
@@ -131,8 +155,6 @@ def deploy(settings: Settings, generation: int = 1) -> None:
         graceful_shutdown_timeout_s=settings.drain_s + _LAST_WORK_S,
         ray_actor_options={"num_cpus": _CPUS_PER_REPLICA},
     )
-    application = deployment.bind(settings.model_dump(mode="json"), generation)
-    serve.run(application, name=APPLICATION, route_prefix=None, blocking=False)
 
 
 def stop_cluster() -> None:

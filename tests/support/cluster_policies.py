@@ -1,0 +1,132 @@
+"""What the objects of an overlay must keep to, each rule as a function that returns sentences about what does not."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Object = dict[str, Any]
+
+SERVE_PORTS = {"serve": 8000, "serve-grpc": 8001}
+
+
+def violations(objects: Sequence[Object]) -> list[str]:
+    """Return a sentence for each fault of the objects."""
+    return [sentence for rule in RULES for sentence in rule(objects)]
+
+
+def pods(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
+    """Yield the name and the template of each pod."""
+    for each in objects:
+        name = f"{each['kind']} {each['metadata']['name']}"
+        if each["kind"] == "RayService":
+            cluster = each["spec"]["rayClusterConfig"]
+            yield f"{name}, head", cluster["headGroupSpec"]["template"]
+            for group in cluster["workerGroupSpecs"]:
+                yield f"{name}, {group['groupName']}", group["template"]
+        elif each["kind"] in {"StatefulSet", "Deployment", "DaemonSet", "Job"}:
+            yield name, each["spec"]["template"]
+
+
+def containers(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
+    """Yield the name and the specification of each container."""
+    for name, template in pods(objects):
+        for each in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
+            yield f"{name}, container {each['name']}", each
+
+
+def pinned_images(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield what names no version."""
+    for name, each in containers(objects):
+        tag = each["image"].rpartition("/")[2].partition(":")[2]
+        if not tag or tag == "latest":
+            yield f"{name}: the image {each['image']} names no version."
+
+
+def limits(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield containers that may take what others need, or get less than they ask for."""
+    for name, each in containers(objects):
+        resources = each.get("resources", {})
+        for kind in ("requests", "limits"):
+            lacking = {"cpu", "memory"} - set(resources.get(kind, {}))
+            if lacking:
+                yield f"{name}: {kind} do not say {sorted(lacking)}."
+
+
+def unprivileged(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield containers with more rights than they need."""
+    for name, template in pods(objects):
+        if not template["spec"].get("securityContext", {}).get("runAsNonRoot"):
+            yield f"{name}: it may run as root."
+    for name, each in containers(objects):
+        context = each.get("securityContext", {})
+        if context.get("privileged") or context.get("allowPrivilegeEscalation") is not False:
+            yield f"{name}: it may get more rights."
+        if context.get("capabilities", {}).get("drop") != ["ALL"] or context.get("capabilities", {}).get("add"):
+            yield f"{name}: it keeps capabilities."
+        if not context.get("readOnlyRootFilesystem"):
+            yield f"{name}: its root can be written."
+
+
+def head_ports(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield ports that the head does not name: KubeRay builds the Service from the head's container."""
+    for each in objects:
+        if each["kind"] == "RayService":
+            cluster = each["spec"]["rayClusterConfig"]
+            groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+            for group in groups:
+                container = group["template"]["spec"]["containers"][0]
+                found = {port.get("name"): port["containerPort"] for port in container.get("ports", ())}
+                if not found.items() >= SERVE_PORTS.items():
+                    yield f"container {container['name']}: its ports do not name {SERVE_PORTS}."
+
+
+def known_names(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield names of ConfigMaps, Secrets and accounts that no object has, such as one that was not rewritten."""
+    made = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    made |= {("Secret", name) for kind, name in made if kind == "ExternalSecret"}
+    for name, template in pods(objects):
+        account = template["spec"].get("serviceAccountName")
+        if account is not None and ("ServiceAccount", account) not in made:
+            yield f"{name}: there is no ServiceAccount {account}."
+    for name, each in containers(objects):
+        for kind, key in _references(each):
+            if (kind, key) not in made:
+                yield f"{name}: there is no {kind} {key}."
+
+
+def _references(container: Object) -> Iterator[tuple[str, str]]:
+    for source in container.get("envFrom", ()):
+        for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
+            if key in source:
+                yield kind, source[key]["name"]
+    for variable in container.get("env", ()):
+        for kind, key in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
+            if key in variable.get("valueFrom", {}):
+                yield kind, variable["valueFrom"][key]["name"]
+
+
+def room_to_end(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield pods that may be killed while Serve still lets their replicas end."""
+    for each in objects:
+        if each["kind"] == "RayService":
+            found = re.search(r"graceful_shutdown_timeout_s: (\d+)", each["spec"]["serveConfigV2"])
+            needed_s = int(found[1]) if found else 0
+            for group in each["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
+                given_s = group["template"]["spec"].get("terminationGracePeriodSeconds", 30)
+                if not found or given_s <= needed_s:
+                    yield f"{group['groupName']}: a pod is killed after {given_s} s, and needs more than {needed_s} s."
+
+
+RULES = (pinned_images, limits, unprivileged, head_ports, known_names, room_to_end)
+
+
+def wide_permissions(policy: Object) -> list[str]:
+    """Return a sentence for each statement of an IAM policy that allows all actions, or names all resources."""
+    faults = []
+    for statement in policy["Statement"]:
+        actions, resources = statement["Action"], statement.get("Resource", ())
+        if any("*" in action for action in ([actions] if isinstance(actions, str) else actions)):
+            faults.append(f"{statement['Sid']} allows {actions}.")
+        named = [resources] if isinstance(resources, str) else resources
+        faults += [f"{statement['Sid']} names {each}." for each in named if "*" in each.removesuffix("/*")]
+    return faults

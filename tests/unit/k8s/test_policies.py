@@ -1,0 +1,97 @@
+"""Every overlay keeps to the policies, and an object that does not is refused."""
+
+import json
+
+import pytest
+
+from tests.support.cluster_policies import violations, wide_permissions
+from tests.support.kustomize import FOLDERS, build, ray_service
+from tests.support.paths import ROOT
+
+POLICIES = sorted((ROOT / "k8s/iam").glob("*.json"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS[1:])
+def test_an_overlay_keeps_to_the_policies(folder):
+    assert violations(build(folder)) == []
+
+
+def worker(objects):
+    return ray_service(objects)["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["spec"]
+
+
+def head(objects):
+    return ray_service(objects)["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+
+
+def latest(objects):
+    worker(objects)["containers"][0]["image"] = "pointsman:latest"
+
+
+def untagged(objects):
+    worker(objects)["containers"][0]["image"] = "localhost:5000/pointsman"
+
+
+def without_limits(objects):
+    del head(objects)["resources"]["limits"]
+
+
+def privileged(objects):
+    worker(objects)["containers"][0]["securityContext"] = {"privileged": True}
+
+
+def as_root(objects):
+    del worker(objects)["securityContext"]
+
+
+def without_head_port(objects):
+    head(objects)["ports"] = [each for each in head(objects)["ports"] if each["name"] != "serve-grpc"]
+
+
+def not_rewritten(objects):
+    for each in objects:
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "pointsman-settings":
+            each["metadata"]["name"] += "-7h2k9"
+
+
+def short_grace(objects):
+    worker(objects)["terminationGracePeriodSeconds"] = 30
+
+
+FAULTS = {
+    latest: "names no version",
+    untagged: "names no version",
+    without_limits: "limits do not say",
+    privileged: "may get more rights",
+    as_root: "may run as root",
+    without_head_port: "its ports do not name",
+    not_rewritten: "there is no ConfigMap pointsman-settings",
+    short_grace: "is killed after 30 s",
+}
+
+
+@pytest.mark.parametrize("break_it", FAULTS, ids=lambda each: each.__name__)
+def test_what_breaks_a_policy_is_refused(break_it):
+    objects = build("overlays/prod")
+    break_it(objects)
+    found = violations(objects)
+    assert found
+    assert any(FAULTS[break_it] in each for each in found), found
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda each: each.name)
+def test_a_role_may_do_what_it_needs_and_no_more(path):
+    assert wide_permissions(json.loads(path.read_text())) == []
+
+
+def test_a_wildcard_in_a_role_is_refused():
+    statement = {"Sid": "All", "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}
+    assert len(wide_permissions({"Statement": [statement]})) == 2
+
+
+def test_the_image_has_what_the_operators_probes_run():
+    final = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    (installed,) = [line for line in final.splitlines() if "apt-get install" in line]
+    assert {"bash", "wget"} <= set(installed.split())
+    assert "build-essential" not in final
+    assert "USER 1000" in final
