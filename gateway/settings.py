@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     max_unfinished_bytes: int = Field(
         512 * 1024 * 1024, ge=1024, description="Bytes of unfinished request bodies that a replica holds in all."
     )
+    max_connection_age_s: float = Field(
+        0.0,
+        ge=0,
+        description="After this time at most, a client must connect anew, so that new replicas get a share. 0: never.",
+    )
     grpc_max_connections: int = Field(
         10_000,
         ge=10,

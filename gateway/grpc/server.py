@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.eventloop.body_budget import BodyBudget
+from gateway.eventloop.connection_age import lifetime_s
 from gateway.eventloop.connection_watch import look_at
 from gateway.eventloop.end_of_turn import EndOfTurn
 from gateway.eventloop.offload import Offload
@@ -125,7 +126,7 @@ class GrpcServer:
             max_message_bytes=self._limits.max_message_bytes,
             budget=self._budget,
             offload=self._offload,
-            time_limits=self._limits.time,
+            time_limits=self._limits.time._replace(life_s=lifetime_s(self._limits.max_age_s)),
             opened=self._opened,
             closed=self._connections.discard,
         ).http2

@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest, GatewayError, TooSlow
+from gateway.eventloop.connection_age import lifetime_s
 from gateway.http.endpoint import InferenceEndpoint
 from gateway.http.head import check_head, fields_by_name, too_large, without_upgrade
 from gateway.http.limits import LINGER_BYTES
@@ -32,6 +33,8 @@ class LimitedConnection(HttpToolsProtocol):
     """The headers of the last request, by name."""
     is_refused = False
     """Nothing more is read from this connection. It waits until the client has read why."""
+    is_old = False
+    """The next response is the last one."""
     progress = False
     """A head was completed, or a part of a body came, in the packet that is being parsed."""
     _refusal: GatewayError | None = None
@@ -52,6 +55,7 @@ class LimitedConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._watch = Watch()
+        self._until_s = asyncio.get_running_loop().time() + lifetime_s(self.app.limits.max_age_s)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin a connection. If there are too many, the one that has been idle longest is closed. The loop calls."""
@@ -163,6 +167,8 @@ class LimitedConnection(HttpToolsProtocol):
         self._heads += 1
         self.progress = True
         super().on_headers_complete()
+        if self.is_old:
+            self.cycle.keep_alive = False
 
     def refuse(self, error: GatewayError) -> None:
         """Refuse what arrives, after the responses to the requests before it. Nothing more is read."""
@@ -183,6 +189,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def look(self, now_s: float) -> None:
         """End the connection if the client takes too long. The server calls this once a second."""
+        self.is_old = now_s >= self._until_s
         activity, subject = self._activity()
         if not self._watch.is_overdue(self.app.limits.time, activity, subject, self.received_bytes(), now_s):
             return

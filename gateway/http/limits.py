@@ -17,13 +17,14 @@ _REFUSED_S = 2.0
 class HttpLimits(NamedTuple):
     """What one connection may send, how many connections there may be, and how long each may take.
 
-    `max_header_bytes` is for the path and the headers together.
+    `max_header_bytes` is for the path and the headers together. `max_age_s` is 0 if a connection may become any age.
     """
 
     max_header_bytes: int
     max_headers: int
     max_connections: int
     time: TimeLimits
+    max_age_s: float = 0.0
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -40,4 +41,5 @@ def http_limits(settings: Settings) -> HttpLimits:
             unread_s=settings.unread_timeout_s,
             refused_s=_REFUSED_S,
         ),
+        max_age_s=settings.max_connection_age_s,
     )

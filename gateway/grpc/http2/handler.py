@@ -18,6 +18,9 @@ class Handler(Protocol):
     def connection_lost(self) -> None:
         """Handle the end of the connection. Its streams are cancelled already, and nothing is called any more."""
 
+    def end_when_idle(self) -> None:
+        """End the connection after the responses that are due. It is old, and its client was told so a moment ago."""
+
     def request_started(self, stream: Stream) -> None:
         """Handle a request whose headers have arrived."""
 

@@ -5,6 +5,7 @@ nginx waits 60 s for a part of a body, or until a client takes a part of a respo
 ends streams that have been idle for five minutes.
 """
 
+import math
 from typing import NamedTuple
 
 from gateway.grpc.http2.closing import Closing
@@ -22,12 +23,14 @@ class TimeLimits(NamedTuple):
     """The limits of one connection.
 
     `hello_s` is from the connection to the client's settings, `stalled_s` without a byte of a request that is not
-    complete, or of a response that the client does not take, and `idle_s` without a call.
+    complete, or of a response that the client does not take, and `idle_s` without a call. `life_s` is from the
+    connection to its end, which waits for the responses that are due.
     """
 
     hello_s: float
     stalled_s: float
     idle_s: float
+    life_s: float = math.inf
 
 
 class TimeKeeper:
@@ -56,7 +59,7 @@ class TimeKeeper:
         self._made_s = self._used_s = self._taken_s = now_s
         self._newest = 0
         self._unsent_bytes = 0
-        self._was_idle = False
+        self._was_idle = self._was_old = False
 
     def idle_since_s(self) -> float | None:
         """Return since when the connection has had no call. None: it has one."""
@@ -71,6 +74,8 @@ class TimeKeeper:
         elif not self._control.has_settings:
             if now_s - self._made_s > self._limits.hello_s:
                 self._closing.end(ErrorCode.PROTOCOL_ERROR)
+        elif now_s - self._made_s > self._limits.life_s and not self._closing.refuses_requests:
+            self._end_old()
         elif self._streams.active:
             self._used_s = now_s
             self._end_stalled(now_s)
@@ -103,6 +108,14 @@ class TimeKeeper:
             self._closing.end(ErrorCode.ENHANCE_YOUR_CALM)
         else:
             self._streams.give_up(stream, ErrorCode.CANCEL)
+
+    def _end_old(self) -> None:
+        """Announce the end of the connection, and refuse calls from a check later on."""
+        if self._was_old:
+            self._handler.end_when_idle()
+        else:
+            self._was_old = True
+            self._closing.drain()
 
     def _end_idle(self, now_s: float) -> None:
         """Announce the end of a connection without calls, and end it a check later."""

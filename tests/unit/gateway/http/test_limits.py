@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import time
 
 import numpy as np
 import pytest
@@ -234,6 +235,28 @@ def test_one_connection_too_many_closes_an_idle_one(hurried):
             stack.enter_context(connection(hurried))
         # A connection is closed itself if no other was idle at the last look.
         wait_until(is_taken, retried=(OSError, AssertionError))
+
+
+@pytest.fixture(scope="module")
+def short_lived(registry, tmp_path_factory):
+    """Serve on connections that live for two seconds at most."""
+    settings = replica.settings_of(registry, tmp_path_factory.mktemp("home"), max_connection_age_s=2.0)
+    with replica.serving(settings) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("request_bytes", [json_request([[1, 2, 3, 4]]), LIVE + b"\r\n"], ids=["prediction", "page"])
+def test_an_old_connection_ends_behind_a_response_that_says_so(short_lived, request_bytes):
+    with connection(short_lived) as opened:
+        for _ in range(200):
+            opened.sendall(request_bytes)
+            response = read_response(opened)
+            assert response.status == 200
+            if response.headers.get("connection") == "close":
+                break
+            time.sleep(0.1)
+        assert response.headers.get("connection") == "close"
+        assert opened.recv(1) == b""
 
 
 @pytest.mark.parametrize(("open_files", "connections"), [(256, 10), (1024, 384), (65_536, 32_640)])

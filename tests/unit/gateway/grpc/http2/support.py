@@ -1,6 +1,7 @@
 """A connection on a transport in memory, and its client: the h2 library, or frames made by hand."""
 
 import asyncio
+import math
 import struct
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
@@ -104,7 +105,12 @@ class Peer:
     server's clock shows `now_s`, and `time_per_look_s` more each time.
     """
 
-    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES, max_unfinished_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_unfinished_bytes: int = 1 << 30,
+        life_s: float = math.inf,
+    ) -> None:
         self.requests: list[bytes] = []
         self.cancelled: list[bytes] = []
         self.pending: dict[bytes, Pending[bytes]] = {}
@@ -130,7 +136,7 @@ class Peer:
             max_message_bytes=max_message_bytes,
             budget=self.budget,
             offload=Offload(),
-            time_limits=grpc_limits(Settings()).time,
+            time_limits=grpc_limits(Settings()).time._replace(life_s=life_s),
             opened=lambda _: None,
             closed=lambda _: None,
             clock=self._clock,
@@ -273,11 +279,12 @@ def conversation(
     talk: Callable[[Peer], Coroutine[Any, Any, None]],
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     max_unfinished_bytes: int = 1 << 30,
+    life_s: float = math.inf,
 ) -> Peer:
     """Run a test's conversation. Then lose the connection, after which no stream and no byte may be left."""
 
     async def run() -> Peer:
-        peer = Peer(max_message_bytes, max_unfinished_bytes)
+        peer = Peer(max_message_bytes, max_unfinished_bytes, life_s)
         await talk(peer)
         peer.http2.connection_lost(None)
         assert not peer.http2.streams

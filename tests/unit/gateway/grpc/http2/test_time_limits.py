@@ -135,3 +135,21 @@ def test_a_connection_that_was_ended_is_not_kept_for_a_client_that_does_not_read
         assert peer.wire.is_aborted
 
     conversation(talk)
+
+
+def test_an_old_connection_ends_behind_the_responses_that_are_due():
+    async def talk(peer: Peer) -> None:
+        await peer.send(HELLO + whole_call(1, b"/watch") + whole_call(3))
+        assert goaways(await after(peer, 100)) == []
+        assert goaways(await after(peer, 1)) == [ErrorCode.NO_ERROR]
+        answered = await peer.send(whole_call(5, b"/echo"))  # was on its way when the client was told
+        assert {1, 5} & {each.stream for each in frames_of(answered)} == {5}
+        ended = await after(peer, 1)
+        assert goaways(ended) == [ErrorCode.NO_ERROR]
+        assert 1 in {each.stream for each in frames_of(ended)}
+        assert not peer.wire.is_closed
+        peer.pending[b"3"].succeed(b"late")
+        assert b"late" in await peer.read()
+        assert peer.wire.is_closed
+
+    conversation(talk, life_s=100.0)
