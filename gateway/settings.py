@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )
 
+    unit_secret_file: Path | None = Field(
+        None,
+        description="The key that hashes units, the same on all machines. Unset: one in the home, which is made.",
+    )
+
     allow_pickle: bool = False
     trusted_types: str = Field(
         "", description="Types beside scikit-learn's own that a skops model may hold if its model.yaml names them, too."
@@ -164,6 +169,7 @@ class Settings(BaseSettings):
             "store": self.store or f"sqlite:///{home / 'pointsman.db'}",
             "registry": self.registry or str(home / "models"),
             "log": self.log or str(home / "log"),
+            "unit_secret_file": self.unit_secret_file and self.unit_secret_file.expanduser().absolute(),
             "token_keys_file": self.token_keys_file and self.token_keys_file.expanduser().absolute(),
         }
         return self.model_copy(update=filled)

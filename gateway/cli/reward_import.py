@@ -124,7 +124,7 @@ def _joined(
     from inference_log.query import open_log
 
     settings = read_settings(home=home)
-    secret = read_unit_secret(settings.home) if key == "unit" else b""
+    secret = read_unit_secret(settings.home, settings.unit_secret_file) if key == "unit" else b""
     if secret is None:
         raise ValueError(
             f"The log has hashes of units, and {settings.home / 'secret'}, the key that makes them, is not there. Run "

@@ -1,4 +1,8 @@
-"""The key that hashes units before they are logged. It is made once and kept in the gateway's home."""
+"""The key that hashes units before they are logged. It is made once and kept in the gateway's home.
+
+Where machines, or pods, have homes of their own, each would make another key, and one unit would be several in the log.
+There the setting UNIT_SECRET_FILE names a key that all of them have.
+"""
 
 import hashlib
 import os
@@ -6,6 +10,7 @@ import secrets
 from pathlib import Path
 
 _BYTES = 32
+_LEAST_BYTES = 16
 
 
 def hash_unit(unit: str, secret: bytes) -> str:
@@ -13,16 +18,28 @@ def hash_unit(unit: str, secret: bytes) -> str:
     return hashlib.blake2b(unit.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
 
 
-def read_unit_secret(home: Path) -> bytes | None:
-    """Return the key in `<home>/secret`, or None if there is none."""
+def read_unit_secret(home: Path, given: Path | None = None) -> bytes | None:
+    """Return the key in the file `given`, or in `<home>/secret`; None if there is none.
+
+    Raises:
+        ValueError: `given` cannot be read, or is too short.
+    """
+    if given is not None:
+        return _read_given(given)
     try:
         return (home / "secret").read_bytes()
     except FileNotFoundError:
         return None
 
 
-def load_unit_secret(home: Path) -> bytes:
-    """Return the key in `<home>/secret`. The first replica that needs it makes it."""
+def load_unit_secret(home: Path, given: Path | None = None) -> bytes:
+    """Return the key in the file `given`, or in `<home>/secret`, which the first replica that needs it makes.
+
+    Raises:
+        ValueError: `given` cannot be read, or is too short.
+    """
+    if given is not None:
+        return _read_given(given)
     path = home / "secret"
     home.mkdir(parents=True, exist_ok=True)
     partial = home / f".secret.{os.getpid()}"
@@ -35,3 +52,13 @@ def load_unit_secret(home: Path) -> bytes:
     finally:
         partial.unlink()
     return path.read_bytes()
+
+
+def _read_given(path: Path) -> bytes:
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"The key that hashes units cannot be read: {error}.") from error
+    if len(secret) < _LEAST_BYTES:
+        raise ValueError(f"{path} has {len(secret)} bytes; a key that hashes units has at least {_LEAST_BYTES}.")
+    return secret

@@ -169,7 +169,7 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         metrics,
         shared.guard,
         shared.tracing,
-        secret=load_unit_secret(settings.home),
+        secret=load_unit_secret(settings.home, settings.unit_secret_file),
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
         token_keys=token_keys,

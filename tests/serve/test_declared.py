@@ -41,10 +41,11 @@ def generations(output: Path) -> int:
 
 
 def test_the_application_of_the_overlay_serves_and_is_replaced(tmp_path, body):
-    """Only what a pod has in place of this machine differs: addresses, the store, the registry, the log and access."""
+    """Only what differs in a pod is replaced: addresses, access, keys, the store, the registry, the log."""
     objects = build("overlays/prod")
     settings = config_map(objects, "pointsman-settings") | config_map(objects, "pointsman-ray")
-    del settings["POINTSMAN_REGISTRY"], settings["POINTSMAN_LOG"]
+    for name in ("REGISTRY", "LOG", "TOKEN_KEYS_FILE", "UNIT_SECRET_FILE"):
+        del settings[f"POINTSMAN_{name}"]
     http, grpc = map(str, free_ports(2))
     home = tmp_path / "var"
     prepare_home(Settings(home=home).resolved(), Progress())

@@ -6,6 +6,8 @@ from typing import Any
 
 Object = dict[str, Any]
 
+MADE_BY_HAND = {"pointsman-keys"}
+"""Secrets that no overlay holds; docs/kubernetes.md says how they are made."""
 SERVE_PORTS = {"serve": 8000, "serve-grpc": 8001}
 
 
@@ -86,6 +88,10 @@ def known_names(objects: Sequence[Object]) -> Iterator[str]:
     made |= {("Secret", name) for kind, name in made if kind == "ExternalSecret"}
     for name, template in pods(objects):
         account = template["spec"].get("serviceAccountName")
+        for volume in template["spec"].get("volumes", ()):
+            secret = volume.get("secret", {}).get("secretName")
+            if secret is not None and ("Secret", secret) not in made and secret not in MADE_BY_HAND:
+                yield f"{name}: there is no Secret {secret}."
         if account is not None and ("ServiceAccount", account) not in made:
             yield f"{name}: there is no ServiceAccount {account}."
     for name, each in containers(objects):

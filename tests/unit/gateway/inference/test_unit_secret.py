@@ -3,7 +3,9 @@
 import stat
 import threading
 
-from gateway.inference.unit_secret import load_unit_secret
+import pytest
+
+from gateway.inference.unit_secret import load_unit_secret, read_unit_secret
 
 
 def test_the_key_is_made_once_and_kept(tmp_path):
@@ -26,3 +28,21 @@ def test_replicas_that_start_one_after_another_agree(tmp_path):
         thread.start()
         thread.join()
     assert len(set(seen)) == 1
+
+
+def test_a_key_that_is_given_is_taken_everywhere_and_none_is_made(tmp_path):
+    given = tmp_path / "given"
+    given.write_bytes(bytes(range(32)))
+    for home in (tmp_path / "one", tmp_path / "other"):
+        assert load_unit_secret(home, given) == read_unit_secret(home, given) == bytes(range(32))
+        assert not home.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short"])
+def test_a_given_key_that_is_none_is_refused_with_its_file(tmp_path, content):
+    given = tmp_path / "given"
+    if content is not None:
+        given.write_bytes(content)
+    for read in (load_unit_secret, read_unit_secret):
+        with pytest.raises(ValueError, match=str(given)):
+            read(tmp_path / "home", given)
