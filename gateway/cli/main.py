@@ -3,6 +3,7 @@
 import typer
 
 from gateway.cli import commands, declare, demo, keys, log, models, reward, show
+from gateway.cli.doctor.command import doctor
 from gateway.cli.output import escape_what_cannot_be_printed
 from gateway.cli.replay import replay
 from gateway.cli.reward_import import import_file
@@ -21,7 +22,7 @@ for _command in (
     declare.apply, declare.diff, declare.get,
     commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset,
     commands.abort, commands.undo, commands.release, commands.restore,
-    show.status, show.history, replay, simulate,
+    show.status, show.history, replay, simulate, doctor,
 ):  # fmt: skip
     app.command()(_command)
 app.add_typer(demo.app, name="demo")

@@ -2,7 +2,9 @@
 
 import json
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from tests.support.cluster_policies import violations, wide_permissions
 from tests.support.kustomize import FOLDERS, build, ray_service
@@ -14,6 +16,18 @@ POLICIES = sorted((ROOT / "k8s/iam").glob("*.json"))
 @pytest.mark.parametrize("folder", FOLDERS[1:])
 def test_an_overlay_keeps_to_the_policies(folder):
     assert violations(build(folder)) == []
+
+
+def test_the_doctors_job_keeps_to_the_policies_and_sees_what_a_worker_sees():
+    objects = build("overlays/prod")
+    job = yaml.safe_load((ROOT / "k8s/jobs/doctor.yaml").read_text())
+    kubernetes_validate.validate(job | {"metadata": {"name": "doctor"}}, "1.32", strict=True)
+    job["metadata"]["name"] = "doctor"
+    assert violations([*objects, job]) == []
+    own, of_worker = job["spec"]["template"]["spec"], worker(objects)
+    assert own["containers"][0]["envFrom"] == of_worker["containers"][0]["envFrom"]
+    assert own["containers"][0]["image"] == of_worker["containers"][0]["image"]
+    assert own["serviceAccountName"] == of_worker["serviceAccountName"]
 
 
 def worker(objects):
