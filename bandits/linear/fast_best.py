@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bandits.best.ties import share_among_highest
 from bandits.linear.cholesky import Floats
 from bandits.linear.normal_table import STEPS, distribution, probability_below
 
@@ -44,8 +45,7 @@ _SHARES = np.array([weight / 2 for weight in (*reversed(_WEIGHTS), *_WEIGHTS)])
 def fast_best(means: Sequence[float], spreads: Sequence[float]) -> tuple[float, ...]:
     """Return the probability that each of several independent normals is the greatest. They sum to 1 within 1e-15.
 
-    Means and spreads (standard deviations) must be finite. If all spreads are 0, the first of the greatest means is
-    best.
+    Means and spreads (standard deviations) must be finite. If all spreads are 0, the greatest means share equally.
     """
     least = max(spreads) * _LEAST_SPREAD
     arms = sorted(
@@ -53,9 +53,10 @@ def fast_best(means: Sequence[float], spreads: Sequence[float]) -> tuple[float, 
     )
     low = max([mean - _END * spread for spread, mean, _ in arms])
     rivals = [each for each in arms if each[1] + _END * each[0] > low]
-    if len(rivals) < 2 or not least:
-        best = rivals[0][2] if rivals else means.index(max(means))
-        return tuple([float(arm == best) for arm in range(len(means))])
+    if not rivals or not least:
+        return share_among_highest(means)
+    if len(rivals) == 1:
+        return tuple([float(arm == rivals[0][2]) for arm in range(len(means))])
     shares = [0.0] * len(means)
     if len(rivals) == 2:
         (narrow, first, one), (wide, second, other) = rivals

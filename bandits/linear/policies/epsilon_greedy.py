@@ -1,6 +1,6 @@
 """Linear epsilon-greedy: the arm with the highest score gets all but epsilon, which all arms share.
 
-    p_a = epsilon / K, and 1 - epsilon more for the first arm with the highest theta_a'x
+    p_a = epsilon / K, and 1 - epsilon more for the arm with the highest theta_a'x; equal arms share it
 
 Assumes: the mean reward of each arm is nearly linear in the context.
 
@@ -14,6 +14,7 @@ share of exploration.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bandits.best.ties import share_among_highest
 from bandits.errors import BanditError
 from bandits.linear.scorer import Scores
 
@@ -36,6 +37,5 @@ class LinearEpsilonGreedy:
 
     def weights(self, scores: Scores) -> tuple[float, ...]:
         """Return the probability of each arm, before floors."""
-        means = scores.means
-        best, share = means.index(max(means)), self.epsilon / len(means)
-        return tuple([share + (1 - self.epsilon if arm == best else 0.0) for arm in range(len(means))])
+        share = self.epsilon / len(scores.means)
+        return tuple([share + (1 - self.epsilon) * best for best in share_among_highest(scores.means)])

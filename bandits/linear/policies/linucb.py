@@ -1,6 +1,6 @@
 """LinUCB: all traffic to the arm whose score may be the highest.
 
-    a = the first arm with the highest theta_a'x + alpha sqrt(x'A_a^-1 x)
+    a = the arm with the highest theta_a'x + alpha sqrt(x'A_a^-1 x); equal arms share the traffic equally
 
 Assumes: the mean reward of each arm is linear in the context, and its noise has no more than the spread of a reward in
 [0, 1]. With ridge 1, alpha of .25 to 1 serves for rewards such as "right or wrong"; rarer rewards want less.
@@ -15,6 +15,7 @@ algorithm 1.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bandits.best.ties import share_among_highest
 from bandits.errors import BanditError
 from bandits.linear.scorer import Scores
 
@@ -36,7 +37,6 @@ class LinUCB:
             raise BanditError(f"Choose an alpha of at least 0; it is {self.alpha:g}.")
 
     def weights(self, scores: Scores) -> tuple[float, ...]:
-        """Return 1 for the arm with the highest bound, and 0 for the others, before floors."""
+        """Return 1 for the arm with the highest bound, which equal arms share, and 0 for the others, before floors."""
         bounds = [mean + self.alpha * spread for mean, spread in zip(scores.means, scores.spreads, strict=True)]
-        best = bounds.index(max(bounds))
-        return tuple([float(arm == best) for arm in range(len(bounds))])
+        return share_among_highest(bounds)

@@ -2,7 +2,8 @@
 
     p_a = 1 / (K + gamma (s_best - s_a)) for all but the best arm, which gets the rest;  s_a = theta_a'x
 
-If several arms are best, the first of them gets the rest, and the others 1 / K.
+If several arms are best, the first of them gets the rest, and the others 1 / K, as with Eppo. All other policies let
+arms that are equally good share equally.
 
 Assumes: the squared error of the scores is small. It does not need to know where scores are uncertain.
 

@@ -42,13 +42,20 @@ def test_weights_of_known_scores(policy, means, spreads, wanted):
 @pytest.mark.parametrize(
     ("policy", "wanted"),
     [
-        (LinearEpsilonGreedy(0.3), (0.1, 0.8, 0.1)),
-        (LinUCB(0.25), (0.0, 1.0, 0.0)),
-        (SquareCB(10.0), (1 / 8, 1 - 1 / 8 - 1 / 3, 1 / 3)),
+        (LinearEpsilonGreedy(0.3), (0.1, 0.45, 0.45)),
+        (LinUCB(0.25), (0.0, 0.5, 0.5)),
+        (LinearThompson(0.01), (0.0, 0.5, 0.5)),
     ],
 )
-def test_the_first_of_several_best_arms_is_the_best(policy, wanted):
-    assert policy.weights(scores((0.0, 0.5, 0.5))) == pytest.approx(wanted)
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+def test_arms_that_are_equally_good_share_equally(policy, wanted, spread):
+    weights = policy.weights(scores((0.0, 0.5, 0.5), (spread,) * 3))
+    assert weights == pytest.approx(wanted)
+    assert weights[1] == weights[2]
+
+
+def test_with_square_cb_the_first_of_several_best_arms_gets_the_rest():
+    assert SquareCB(10.0).weights(scores((0.0, 0.5, 0.5))) == pytest.approx((1 / 8, 1 - 1 / 8 - 1 / 3, 1 / 3))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
