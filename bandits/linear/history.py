@@ -43,22 +43,48 @@ class Seen(NamedTuple):
     sums: tuple[LinearSum, ...]
 
 
-def models(history: History, newer: Sequence[Seen], half_life_s: float | None) -> tuple[LinearModel, ...]:
-    """Return the model of each arm, from what is known and newer buckets, oldest first."""
-    bases, levelled = _levelled(history, newer, half_life_s)
-    return tuple(solve([base, *buckets], history.size) for base, buckets in zip(bases, levelled, strict=True))
+class Levelled(NamedTuple):
+    """A history, and newer buckets with their levels, oldest first. Make it with `levelled`.
+
+    `bases` are the sums of the history, and `buckets` the newer ones of each arm, all with their weights.
+    """
+
+    history: History
+    newer: Sequence[Seen]
+    half_life_s: float | None
+    bases: Sequence[Bucket]
+    buckets: Sequence[Sequence[Bucket]]
 
 
-def advanced(history: History, newer: Sequence[Seen], until_s: int, half_life_s: float | None) -> History:
+def levelled(history: History, newer: Sequence[Seen], half_life_s: float | None) -> Levelled:
+    """Return what is known and newer buckets, oldest first, with the levels of reward in these."""
+    newest_s = newer[-1].begins_s if newer else history.newest_s or 0
+    age_s = 0 if history.newest_s is None else newest_s - history.newest_s
+    bases = [Bucket(known, share_left(age_s, half_life_s)) for known in history.sums]
+    arms = [
+        [Bucket(seen.sums[arm], share_left(newest_s - seen.begins_s, half_life_s)) for seen in newer]
+        for arm in range(len(history.arms))
+    ]
+    buckets = with_levels(arms, history.size, bases=bases) if newer else arms
+    return Levelled(history, newer, half_life_s, bases, buckets)
+
+
+def models(known: Levelled) -> tuple[LinearModel, ...]:
+    """Return the model of each arm."""
+    size = known.history.size
+    return tuple(solve([base, *buckets], size) for base, buckets in zip(known.bases, known.buckets, strict=True))
+
+
+def advanced(known: Levelled, until_s: int) -> History:
     """Return the history with the newer buckets that begin at `until_s` or before."""
-    old = [seen for seen in newer if seen.begins_s <= until_s]
+    history, half_life_s = known.history, known.half_life_s
+    old = [seen for seen in known.newer if seen.begins_s <= until_s]
     if not old:
         return history
-    _, levelled = _levelled(history, newer, half_life_s)
     newest_s, sums = old[-1].begins_s, []
-    for known, buckets in zip(history.sums, levelled, strict=True):
+    for before, buckets in zip(history.sums, known.buckets, strict=True):
         age_s = 0 if history.newest_s is None else newest_s - history.newest_s
-        parts = [_scaled(known, share_left(age_s, half_life_s))]
+        parts = [_scaled(before, share_left(age_s, half_life_s))]
         for seen, bucket in zip(old, buckets, strict=False):
             parts.append(_scaled(_without_level(bucket), share_left(newest_s - seen.begins_s, half_life_s)))
         sums.append(combine(parts, history.size))
@@ -88,20 +114,6 @@ def from_json(raw: Mapping[str, Any]) -> History:
         return History(tuple(map(str, raw["arms"])), size, newest_s, sums)
     except (KeyError, TypeError, ValueError) as error:
         raise BanditError(f"What a contextual bandit knows cannot be read: {error!r}.") from error
-
-
-def _levelled(
-    history: History, newer: Sequence[Seen], half_life_s: float | None
-) -> tuple[list[Bucket], list[list[Bucket]]]:
-    """Return what is known of each arm, and its newer buckets with their levels, all with their weights."""
-    newest_s = newer[-1].begins_s if newer else history.newest_s or 0
-    age_s = 0 if history.newest_s is None else newest_s - history.newest_s
-    bases = [Bucket(known, share_left(age_s, half_life_s)) for known in history.sums]
-    arms = [
-        [Bucket(seen.sums[arm], share_left(newest_s - seen.begins_s, half_life_s)) for seen in newer]
-        for arm in range(len(history.arms))
-    ]
-    return bases, with_levels(arms, history.size, bases=bases) if newer else arms
 
 
 def _without_level(bucket: Bucket) -> LinearSum:

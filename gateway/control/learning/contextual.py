@@ -12,7 +12,7 @@ from bandits.bounds.bounded import bounded
 from bandits.bounds.bounds import Bounds
 from bandits.bounds.next_slots import lacking_arms
 from bandits.linear.context import SCALE
-from bandits.linear.history import History, Seen, advanced, from_json, models, to_json
+from bandits.linear.history import History, Seen, advanced, from_json, levelled, models, to_json
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import LinearSum, combine, from_integers, nothing
 from bandits.slots import to_shares
@@ -56,6 +56,7 @@ def next_contextual(
     decisions = [each.decisions for each in totals]
     ready, bounds = burnt_in(learning, known, decisions, bounds)
     before = [document.weights[arm] for arm in arms]
+    learned = levelled(history, heard, bandit.half_life_s)
     content: dict[str, Any] = {
         "policy": bandit.policy,
         "parameters": dict(bandit.parameters),
@@ -71,12 +72,11 @@ def next_contextual(
     else:
         content["average"] = list(_average(totals, size))
         content["models"] = [
-            [list(each.theta), each.theta_bits, list(each.factor), each.factor_bits]
-            for each in models(history, heard, bandit.half_life_s)
+            [list(each.theta), each.theta_bits, list(each.factor), each.factor_bits] for each in models(learned)
         ]
         slots = PolicyWeights(content, size).slots(content["average"])
     old_s = until_s - BASE_BUCKETS * length_s(metric)
-    content["base"] = to_json(advanced(history, heard, old_s, bandit.half_life_s))
+    content["base"] = to_json(advanced(learned, old_s))
     return numbered(learning, known, slots, content, now_s)
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from bandits.errors import BanditError
-from bandits.linear.history import History, Seen, advanced, from_json, models, to_json
+from bandits.linear.history import History, Seen, advanced, from_json, levelled, models, to_json
 from bandits.linear.scorer import Scorer
 from bandits.linear.sums import MILLION, combine, exposure, nothing
 from tests.unit.bandits.linear.support import vector
@@ -32,7 +32,7 @@ def buckets(count: int, *, drift: float = 0.0, decisions: int = 40, seed: int = 
 
 
 def scores(history: History, newer: list[Seen], context, half_life_s: float | None = None):
-    return Scorer(models(history, newer, half_life_s), 3, with_spreads=True).scores(vector(context))
+    return Scorer(models(levelled(history, newer, half_life_s)), 3, with_spreads=True).scores(vector(context))
 
 
 @pytest.mark.parametrize("half_life_s", [None, 100.0])
@@ -44,7 +44,7 @@ def test_what_has_become_old_counts_as_before(half_life_s, drift):
     for end in range(5, 30):
         after_s = -1 if history.newest_s is None else history.newest_s
         newer = [each for each in seen[:end] if each.begins_s > after_s]
-        history = advanced(history, newer, 10 * end - 60, half_life_s)
+        history = advanced(levelled(history, newer, half_life_s), 10 * end - 60)
     assert history.newest_s == 230
     rest = [each for each in seen if each.begins_s > 230]
     for context in CONTEXTS:
@@ -55,7 +55,7 @@ def test_what_has_become_old_counts_as_before(half_life_s, drift):
 
 
 def test_the_better_arm_of_each_context_has_the_higher_score():
-    history = advanced(History.empty(("a", "b"), 3), buckets(40), 200, None)
+    history = advanced(levelled(History.empty(("a", "b"), 3), buckets(40), None), 200)
     newer = [each for each in buckets(40) if each.begins_s > 200]
     for context, better in (([1.0, 1.0, 0.0], 0), ([1.0, 0.0, 1.0], 1)):
         means = scores(history, newer, context).means
@@ -64,18 +64,18 @@ def test_the_better_arm_of_each_context_has_the_higher_score():
 
 def test_without_levels_nothing_changes_the_sums():
     seen = [Seen(0, (exposure(vector([1, 1, 0]), 0), nothing(3))), Seen(10, (nothing(3), nothing(3)))]
-    history = advanced(History.empty(("a", "b"), 3), seen, 10, None)
+    history = advanced(levelled(History.empty(("a", "b"), 3), seen, None), 10)
     assert history.sums == (seen[0].sums[0], nothing(3))
     assert history.newest_s == 10
 
 
 def test_of_new_arms_and_of_those_that_are_reset_nothing_is_known():
-    history = advanced(History.empty(("a", "b"), 3), buckets(3), 30, None)
+    history = advanced(levelled(History.empty(("a", "b"), 3), buckets(3), None), 30)
     assert history.with_arms(("c", "b", "a"), ["a"]).sums == (nothing(3), history.sums[1], nothing(3))
 
 
 def test_what_is_known_is_written_and_read_back():
-    history = advanced(History.empty(("a", "b"), 3), buckets(3), 30, None)
+    history = advanced(levelled(History.empty(("a", "b"), 3), buckets(3), None), 30)
     assert from_json(json.loads(json.dumps(to_json(history)))) == history
     empty = History.empty(("a",), 3)
     assert from_json(to_json(empty)) == empty
