@@ -108,7 +108,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
     request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of
     a request with a unit it is the marginal probability, not that given the unit's earlier requests. `vector` is the
-    context that a bandit saw (`bandits.linear.packed`), or None.
+    context that a bandit saw (`bandits.linear.packed`), or None. `slots` are the weights of the request, where each has
+    its own (`inference_log.request_slots`); None elsewhere, and in records of earlier releases.
     """
 
     context: int
@@ -133,6 +134,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     blamed: tuple[str, str] | None = None
     kept: Kept | None = None
     vector: bytes | None = None
+    slots: bytes | None = None
 
 
 class Audit(msgspec.Struct, frozen=True, array_like=True, tag=3):

@@ -56,6 +56,8 @@ INFERENCES = Table(
             # a request with a unit (reason STICKY) it is the marginal one: given the unit's earlier requests, the
             # probability of its arm is 0 or 1. So use it once for each unit (`first_exposures`).
             ("propensity", pa.float64()),
+            # The weights of the arms for this request. Where they depend on the request, rows of earlier releases have
+            # those of an average one.
             ("weights", pa.map_(pa.string(), pa.float64())),
             ("unit_hash", pa.string()),
             ("model_name", pa.string()),

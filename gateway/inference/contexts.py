@@ -7,6 +7,7 @@ from bandits.linear.context import Category, Column, Context, Number, Value
 from bandits.linear.packed import pack
 from bandits.linear.policy_weights import PolicyWeights
 from gateway.inference.attributes import reader
+from inference_log.request_slots import packer
 from router.snapshot import Contextual
 from router.spec.context import ContextColumn
 from runtimes.datatypes import Tensor
@@ -14,10 +15,14 @@ from runtimes.manifest import Signature
 
 
 class Weighed(NamedTuple):
-    """The context of a request in bytes, and the slots of the route's arms for it; None without models."""
+    """The context of a request in bytes, and the slots of the route's arms for it; None without models.
+
+    `logged` are the slots by which its arm is drawn, as the log has them.
+    """
 
     vector: bytes
     slots: tuple[int, ...] | None
+    logged: bytes
 
 
 def encoder_of(columns: Sequence[ContextColumn]) -> Context:
@@ -32,11 +37,13 @@ def encoder_of(columns: Sequence[ContextColumn]) -> Context:
 class RequestWeights:
     """What a replica prepares of one learned policy. Without models it encodes contexts and weighs nothing.
 
+    `slots` are those of the route's arms, by which arms are drawn without models.
+
     Raises:
         BanditError: the policy does not exist, or its models are damaged.
     """
 
-    def __init__(self, contextual: Contextual, unbatched: Container[str]) -> None:
+    def __init__(self, contextual: Contextual, slots: Sequence[int], unbatched: Container[str]) -> None:
         columns, models = contextual.columns, contextual.models
         attributes = [(column.attribute, not column.words) for column in columns]
         self.needs_one_instance = any(each.source == "inputs" and each.name not in unbatched for each, _ in attributes)
@@ -44,6 +51,8 @@ class RequestWeights:
         self._context = encoder_of(columns)
         self._weights = None if models is None else PolicyWeights(models, len(self._context.features))
         order = [arm for arm in contextual.order if arm is not None]
+        self._pack = packer(len(slots))
+        self._of_route = self._pack(slots)
         self._places = None if order == list(range(len(contextual.order))) else contextual.order
 
     def weigh(
@@ -55,7 +64,10 @@ class RequestWeights:
     ) -> Weighed:
         """Return the weights of a request. No request makes this raise."""
         vector = self._context.encode([_plain(read(headers, parameters, inputs, unit)) for read in self._readers])
-        return Weighed(pack(vector), None if self._weights is None else self._in_route(self._weights.slots(vector)))
+        if self._weights is None:
+            return Weighed(pack(vector), None, self._of_route)
+        slots = self._in_route(self._weights.slots(vector))
+        return Weighed(pack(vector), slots, self._pack(slots))
 
     def _in_route(self, slots: tuple[int, ...]) -> tuple[int, ...]:
         """Return the slots of the arms that the route has. An arm that it leaves out has none."""

@@ -207,7 +207,11 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
     signature = arms[0].signature
-    weights = None if route.contextual is None else RequestWeights(route.contextual, unbatched_inputs(signature))
+    weights = (
+        None
+        if route.contextual is None
+        else RequestWeights(route.contextual, [arm.slots for arm in route.arms], unbatched_inputs(signature))
+    )
     return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights)
 
 

@@ -160,7 +160,6 @@ class Predictor:
                     outputs=tensors and (arm.logged_answer or tensors),
                     logged_outputs=arm.logged_outputs,
                     blamed=blamed,
-                    vector=None if call.weighed is None else call.weighed.vector,
                 )
                 self._metrics.count(live.route.name, arm.arm.name, arm.arm.version, status, latency_s)
         return tensors, job.model_s, recorded

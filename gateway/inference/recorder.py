@@ -38,17 +38,16 @@ class Recorder:
         logged_outputs: tuple[int, ...] = (),
         comparison: Comparison | None = None,
         blamed: tuple[str, str] | None = None,
-        vector: bytes | None = None,
     ) -> Times | None:
         """Append one record. From here on the row survives `kill -9`. Return None if it had to be dropped.
 
         This never raises: the log counts what it cannot write. Of `outputs` it keeps those whose indices are in
         `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`).
         `blamed` is the arm, and its version, that refused values which the arm of this record answered.
-        `vector` is the context that a bandit saw.
         """
         event_us = time.time_ns() // 1000
         latency_us, model_us = int(latency_s * 1e6), int(model_s * 1e6)
+        vector, slots = (None, None) if call.weighed is None else (call.weighed.vector, call.weighed.logged)
         logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
         # By position: 20 keywords would cost 0.9 µs of each prediction.
         is_kept = self._log.append(
@@ -76,6 +75,7 @@ class Recorder:
                 blamed,
                 logged.kept,
                 vector,
+                slots,
             ),
         )
         return (event_us - latency_us, latency_us) if is_kept else None

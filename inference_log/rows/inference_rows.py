@@ -15,12 +15,15 @@ import pyarrow as pa
 from bandits.errors import BanditError
 from bandits.linear.context import SCALE
 from bandits.linear.packed import unpack
+from inference_log import request_slots
 from inference_log.record import Context, Record
 from inference_log.rows.categories import categories
 from inference_log.schema import INFERENCES
 from inference_log.values import STRINGS, elements, floats, kept_instances
+from router.draw.assignment import BUCKETS
 
 _MILLION = 1e6
+_WEIGHTS = pa.map_(pa.string(), pa.float64())
 
 
 def inference_table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
@@ -60,7 +63,9 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "features_cat": categories(context, records, sizes),
         "prediction": predictions(context, records, sizes),
         "predicted_label": labels(context, records, sizes),
-        "weights": pa.repeat(pa.scalar(list(context.weights.items()), pa.map_(pa.string(), pa.float64())), total),
+        "weights": per_row([_weights(context, each) for each in records], _WEIGHTS)
+        if any(each.slots for each in records)
+        else constant(list(context.weights.items()), _WEIGHTS),
         "compared_with": constant(context.against or None, pa.string()),
         "policy_number": constant(context.policy_number or None, pa.int64()),
         "context": per_row([_features_seen(each.vector) for each in records], pa.list_(pa.float64())),
@@ -98,6 +103,14 @@ _RECORD_COLUMNS = (
 )
 # Columns in which every value may be None, so that no type can be inferred.
 _RECORD_TYPES = {"propensity": pa.float64(), "unit_hash": pa.string()}
+
+
+def _weights(context: Context, record: Record) -> list[tuple[str, float]]:
+    """Return the weights of a request: its own, or those of all requests."""
+    slots = request_slots.unpack(record.slots, len(context.weights))
+    if slots is None:
+        return list(context.weights.items())
+    return [(arm, owned / BUCKETS) for arm, owned in zip(context.weights, slots, strict=True)]
 
 
 def _features_seen(vector: bytes | None) -> list[float] | None:

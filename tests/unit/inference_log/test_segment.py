@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from inference_log.pieces import written_end
 from inference_log.record import Audit, Comparison, Context, Record, SegmentHeader
+from inference_log.request_slots import packer
 from inference_log.segment import SegmentRange, frame, read_range, read_segment
 from inference_log.writer import LogWriter
 
@@ -160,6 +161,26 @@ def test_zeros_behind_the_last_record_end_the_segment(make_context, make_record)
         assert segment is not None
         assert len(segment.records) == 2
         assert segment.torn_bytes == 0
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=64))
+def test_a_record_that_ends_with_the_slots_of_a_request_ends_in_no_zero(slots):
+    record = Record(
+        0, 1, "d", 0, 2, "WEIGHTED", 0.5, None, 200, "ok", "", 3, 4, 1, "", "", slots=packer(len(slots))(slots)
+    )
+    whole = frame(SegmentHeader("w", 0)) + frame(record)
+    assert whole[-1] != 0
+    segment = read_segment(whole + b"\0" * 20)
+    assert segment is not None
+    assert (segment.records, segment.torn_bytes) == ([record], 0)
+
+
+def test_a_record_that_an_earlier_release_wrote_has_no_slots(make_record):
+    record = make_record(vector=b"\x05\x00\x01")
+    *earlier, slots = msgspec.structs.astuple(record)
+    segment = read_segment(frame(SegmentHeader("w", 0)) + frame([2, *earlier]))
+    assert segment is not None
+    assert (segment.records, slots) == ([record], None)
 
 
 def test_what_lies_behind_zeros_is_torn(make_context, make_record):

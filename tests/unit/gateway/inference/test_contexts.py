@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from bandits.errors import BanditError
 from bandits.linear.choose import CONTEXTUAL_NAMES
-from bandits.linear.history import History, Seen, models
+from bandits.linear.history import History, Seen, levelled, models
 from bandits.linear.packed import unpack
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, combine, exposure
 from gateway.inference.contexts import RequestWeights, encoder_of
+from inference_log import request_slots
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.plan import plan
@@ -30,6 +31,7 @@ CONTEXT = {
 COLUMNS = parse_context(CONTEXT, "context")
 ENCODER = encoder_of(COLUMNS)
 SIZE = len(ENCODER.features)
+DECLARED = (4_000, 5_000, 1_000)
 
 
 def content(policy: str = "linear-thompson", floors: tuple[int, ...] = (500, 500, 0)) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def content(policy: str = "linear-thompson", floors: tuple[int, ...] = (500, 500
             for age in range(0, 100, 5)
         ]
         sums.append(combine(parts, SIZE))
-    found = models(History.empty("abc", SIZE), [Seen(0, tuple(sums))], None)
+    found = models(levelled(History.empty("abc", SIZE), [Seen(0, tuple(sums))], None))
     return {
         "policy": policy,
         "parameters": {},
@@ -52,7 +54,9 @@ def content(policy: str = "linear-thompson", floors: tuple[int, ...] = (500, 500
 
 
 def weights(policy: str = "linear-thompson", order: tuple[int | None, ...] = (0, 1, 2)) -> RequestWeights:
-    return RequestWeights(Contextual("click", COLUMNS, content(policy), order), frozenset())
+    return RequestWeights(
+        Contextual("click", COLUMNS, content(policy), order), DECLARED[: len(order) - order.count(None)], frozenset()
+    )
 
 
 def weigh(one: RequestWeights, headers=None, parameters=None, inputs=None):
@@ -91,19 +95,31 @@ def test_no_request_makes_it_fail(device, age, numbers):
 
 
 def test_an_arm_that_the_route_leaves_out_has_no_place():
-    assert len(weigh(weights(order=(0, 1, None))).slots) == 2
+    weighed = weigh(weights(order=(0, 1, None)))
+    assert len(weighed.slots) == 2
+    assert request_slots.unpack(weighed.logged, 2) == weighed.slots
 
 
-def test_without_models_there_is_a_vector_and_no_slots():
-    one = RequestWeights(Contextual("click", COLUMNS, None, (0, 1)), frozenset())
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=20))
+def test_the_log_gets_the_slots_of_each_request(ages):
+    for age in ages:
+        weighed = weigh(weights(), parameters={"age": age})
+        assert request_slots.unpack(weighed.logged, 3) == weighed.slots
+
+
+def test_without_models_there_is_a_vector_and_no_slots_and_the_log_gets_those_of_the_route():
+    one = RequestWeights(Contextual("click", COLUMNS, None, (0, 1)), (4_000, 6_000), frozenset())
     assert weigh(one).slots is None
+    assert request_slots.unpack(weigh(one).logged, 2) == (4_000, 6_000)
     assert unpack(weigh(one).vector) == ENCODER.encode([None, None, None])
 
 
 def test_inputs_of_several_instances_are_no_context_of_one_request():
     def needs_one(context: dict[str, Any], *unbatched: str) -> bool:
         columns = parse_context(context, "context")
-        return RequestWeights(Contextual("click", columns, None, (0, 1)), frozenset(unbatched)).needs_one_instance
+        return RequestWeights(
+            Contextual("click", columns, None, (0, 1)), (4_000, 6_000), frozenset(unbatched)
+        ).needs_one_instance
 
     assert needs_one(CONTEXT)
     assert not needs_one(CONTEXT, "x")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from inference_log.record import Comparison, Kept, Record
+from inference_log.request_slots import packer
 from inference_log.schema import INFERENCES
 from tests.unit.inference_log.rows.support import NOON_US, rows_of, tables_of
 
@@ -91,6 +92,21 @@ def test_omitted_values_leave_rows_that_say_so(make_context, make_record):
     for row in rows:
         assert (row["values_omitted"], row["sampling_rate"]) == (True, 1.0)
         assert (row["features_num"], row["prediction"], row["predicted_label"]) == ({}, [], None)
+
+
+def test_the_weights_are_those_of_the_request_where_each_has_its_own(make_context, make_record):
+    pack = packer(2)
+    records = [
+        batch(make_record, 2, writer_seq=0, slots=pack((2_500, 7_500))),
+        make_record(writer_seq=1, slots=pack((0, 10_000))),
+        make_record(writer_seq=2),
+        make_record(writer_seq=3, slots=b"damaged"),
+    ]
+    of_all = {"stable": 0.9, "canary": 0.1}
+    assert [row["weights"] for row in rows_of([make_context(maximised="click")], records)] == [
+        {"stable": 0.25, "canary": 0.75}, {"stable": 0.25, "canary": 0.75}, {"stable": 0.0, "canary": 1.0}, of_all,
+        of_all,
+    ]  # fmt: skip
 
 
 def test_a_shadows_rows_say_what_it_was_compared_with_and_how_it_differed(make_context, make_record):
