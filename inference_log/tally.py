@@ -6,10 +6,12 @@ or excluded was not drawn. One for which the model was not asked, by no fault of
 the arm. Of a request whose caller left, it is known that it took longer than the caller waited, and nothing else.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from inference_log import request_slots
 from inference_log.missing_values import lacking
 from inference_log.record import CALLERS_DEADLINE, NOT_STARTED, Context, Record
 from router.draw.assignment import BUCKETS
@@ -76,15 +78,15 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
             and record.error_code != NOT_STARTED
         ]
         if drawn:
-            counted = list(_by_name(_of_requests(context, drawn)))
-            yield own, chain(counted, _weighed(context, context.arm, counted), [_unseen(context, drawn)])
-            if context.policy_kind == BANDIT and not context.maximised:  # else each request has weights of its own
-                yield from _expected(context, len(drawn))
+            found = _of_requests(context, drawn)
+            yield own, chain(_by_name(found), _weighed(context, context.arm, found), [_unseen(context, drawn)])
+            if context.policy_kind == BANDIT:
+                yield from _expected(context, drawn)
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
         for arm, record in blamed:
-            counted = list(_by_name({sums.ERRORS: [record]}))
-            yield arm, chain(counted, _weighed(context, arm[0], counted))
+            found = {sums.ERRORS: [record]}
+            yield arm, chain(_by_name(found), _weighed(context, arm[0], found))
 
 
 def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
@@ -96,28 +98,57 @@ def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
             yield name, group, number
 
 
-def _expected(context: Context, requests: int) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
+def _expected(context: Context, drawn: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
     """Yield the weights of each arm and their squares, as often as requests were drawn with them."""
-    for arm, weight in context.weights.items():
-        slots = round(weight * BUCKETS)
-        named = ((sums.EXPECTED, slots), (sums.EXPECTED_SQUARED, slots**2))
-        yield (arm, ""), [(name, ALL_UNITS, value * requests) for name, value in named]
+    expected: Counter[str] = Counter()
+    squared: Counter[str] = Counter()
+    for slots, records in _by_weights(context, drawn):
+        for arm, owned in slots.items():
+            expected[arm] += owned * len(records)
+            squared[arm] += owned**2 * len(records)
+    for arm, total in expected.items():
+        named = ((sums.EXPECTED, total), (sums.EXPECTED_SQUARED, squared[arm]))
+        yield (arm, ""), [(name, ALL_UNITS, value) for name, value in named]
 
 
-def _weighed(context: Context, arm: str, counted: Iterable[_Counted]) -> Iterator[_Counted]:
+def _weighed(context: Context, arm: str, found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
     """Yield what was counted of an arm, weighed by the shares of the arms with which it is compared."""
     if not context.trusted:
         return
-    weights = context.weights
-    others = [context.trusted] if arm != context.trusted else [each for each in weights if each != arm]
-    shares = {
-        other: round(MILLION * weights[other] / (weights[arm] + weights[other]))
-        for other in others
-        if weights.get(arm) and weights.get(other)
-    }
-    for name, group, value in counted:
-        for other, share in shares.items():
-            yield sums.weighed(name, other), group, value * share
+    others = [context.trusted] if arm != context.trusted else [each for each in context.weights if each != arm]
+    weighed: Counter[tuple[str, int]] = Counter()
+    for name, records in found.items():
+        for slots, those in _by_weights(context, records):
+            shares = [
+                (other, slots[other] / (slots[arm] + slots[other]))
+                for other in others
+                if slots.get(arm) and slots.get(other)
+            ]
+            for _, group, number in _by_name({name: those}):
+                for other, share in shares:
+                    weighed[sums.weighed(name, other), group] += number * round(MILLION * share)
+                    if context.maximised and group != ALL_UNITS:
+                        spread = math.sqrt(share * (1 - share))
+                        weighed[sums.spread(name, other), group] += number * round(MILLION * spread)
+    for (name, group), value in weighed.items():
+        yield name, group, value
+
+
+def _by_weights(context: Context, records: Sequence[Record]) -> Iterator[tuple[Mapping[str, int], Sequence[Record]]]:
+    """Yield the slots of each arm, and the records of the requests that had these weights.
+
+    Where each request has weights of its own, records of earlier releases lack them. They are left out.
+    """
+    if not context.maximised:
+        yield {arm: round(weight * BUCKETS) for arm, weight in context.weights.items()}, records
+        return
+    alike: dict[bytes | None, list[Record]] = defaultdict(list)
+    for record in records:
+        alike[record.slots].append(record)
+    for content, those in alike.items():
+        slots = request_slots.unpack(content, len(context.weights))
+        if slots is not None:
+            yield dict(zip(context.weights, slots, strict=True)), those
 
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:

@@ -16,7 +16,7 @@ from router.document.document import Document
 from router.evidence.evidence import Stratum
 from router.evidence.looks import Look
 from router.evidence.reward_counts import NO_REWARDS, RewardCounts
-from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, MILLION, SumKey, Sums, total, weighed
+from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, MILLION, SumKey, Sums, spread, total, weighed
 from router.evidence.time_buckets import block_start_s
 from router.evidence.units import GroupCounts, UnitStratum
 from router.evidence.weighed import WeighedStratum
@@ -44,13 +44,15 @@ class Counted(NamedTuple):
 class _Cell(NamedTuple):
     """A stratum: an arm's requests and events, and those of the trusted arm, each a number or an array by group.
 
-    `weighed` are the same where weights move, each request weighed by the share of the other arm, in millionths.
+    `weighed` are the same where weights move, each request weighed by the share of the other arm, in millionths, and
+    `spread` where shares depend on the request (`router.evidence.sums.spread`).
     """
 
     share: float
     begins_s: int
     counts: Sequence[Any]
     weighed: Sequence[Any]
+    spread: Sequence[Any]
 
 
 class Watched(NamedTuple):
@@ -97,14 +99,15 @@ class Watched(NamedTuple):
 
     def unit_strata(self, look: Look) -> list[UnitStratum]:
         """Return the strata by groups of units."""
-        of, nothing = self._seen_by(look), np.zeros(GROUPS)
+        of = self._seen_by(look)
         cells = self._cells(look, of.group_totals, of.group_recent, of.length_s if look.metric else GROUP_BUCKET_S)
         return [
             UnitStratum(
                 cell.share,
-                np.stack([nothing + each for each in cell.counts]),
+                _stacked(cell.counts),
                 cell.begins_s,
-                np.stack([nothing + each / MILLION for each in cell.weighed]) if self._is_weighed else None,
+                _stacked(cell.weighed) / MILLION if self._is_weighed else None,
+                _stacked(cell.spread) / MILLION if self._is_weighed and self.document.spec.maximised else None,
             )
             for cell in cells
         ]
@@ -136,7 +139,7 @@ class Watched(NamedTuple):
         oldest_s = min((key.bucket_s for key in recent), default=0)
         newest_s = max((key.bucket_s for key in recent), default=0)
         first_s = int(self.document.trial_s) // length_s * length_s
-        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * 8)
+        cells: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0] * 12)
         for key, value in totals.items():
             self._add(cells, look, key, value, first_s)
         for key, value in recent.items():
@@ -148,10 +151,10 @@ class Watched(NamedTuple):
         for (policy_version, begins_s), counted in sorted(cells.items()):
             if policy_version < self.document.trial_version or (is_old and begins_s == first_s):
                 continue
-            counts, of_weighed = counted[:4], counted[4:]
+            counts, of_weighed, of_spread = counted[:4], counted[4:8], counted[8:]
             share = _mean_share(counts, of_weighed) if self._is_weighed else self._share(policy_version)
             if 0 < share < 1:
-                yield _Cell(share, begins_s, counts, of_weighed)
+                yield _Cell(share, begins_s, counts, of_weighed, of_spread)
 
     def _share(self, policy_version: int) -> float:
         """Return the arm's share of the slots of both arms; 0 if neither has any."""
@@ -175,9 +178,10 @@ class Watched(NamedTuple):
         if key.against or (key.arm != self.trusted and (key.arm, key.model_version) != (self.arm, self.version)):
             return
         side, other = (2, self.arm) if key.arm == self.trusted else (0, self.trusted)
-        name = key.name.removesuffix(weighed("", other))
-        if name != key.name:
-            side += 4
+        name = key.name
+        for place, suffix in ((4, weighed("", other)), (8, spread("", other))):
+            if name.endswith(suffix):
+                name, side = name.removesuffix(suffix), side + place
         cell = cells[key.policy_version, begins_s]
         cell[side] = cell[side] + value * (name in look.among)
         cell[side + 1] = cell[side + 1] + value * (name == look.event)
@@ -203,6 +207,11 @@ def _mean_share(counts: Sequence[Any], of_weighed: Sequence[Any]) -> float:
     if others:
         return other_shares / others
     return 1 - shares / requests if requests else 0.0
+
+
+def _stacked(counts: Sequence[Any]) -> Any:
+    """Return counts by group of units as one array of the shape (4, groups)."""
+    return np.stack([np.zeros(GROUPS) + each for each in counts])
 
 
 def _stratum(cell: _Cell) -> Stratum:

@@ -39,8 +39,8 @@ Of an arm: those in which a missing value would not be seen. Of a shadow: those 
 EXPECTED = "expected_slots"
 """The weights of an arm, in slots, summed over the drawn requests of the route, whichever arm they got.
 
-This sum and the next one are counted where weights move within a policy version and do not depend on the request: on
-bandits without a context. Their keys name no model version, since what is drawn is an arm.
+This sum and the next one are counted where weights move within a policy version: on bandits. With a context, the
+weights are those of each request. Their keys name no model version, since what is drawn is an arm.
 """
 EXPECTED_SQUARED = "expected_slots_squared"
 """The sum of the squares of these weights."""
@@ -76,10 +76,19 @@ def slow(threshold_us: int) -> str:
 def weighed(name: str, other: str) -> str:
     """Return the name of the sum of `name` in which a request counts by the share of another arm, in millionths.
 
-    The share is that of the other arm among the two, by the weights that were in force. It is counted on bandits with
-    guardrails, of the trusted arm and each other one (`router.evidence.weighed`).
+    The share is that of the other arm among the two, by the weights that were in force for the request. It is counted
+    on bandits with guardrails, of the trusted arm and each other one (`router.evidence.weighed`).
     """
     return f"{name}*{other}"
+
+
+def spread(name: str, other: str) -> str:
+    """Return the name of the sum of `name` in which a request counts by the spread of its draw, in millionths.
+
+    The spread is sqrt(s (1 - s)) of the share s of the other arm among the two. It is counted by groups of units, where
+    shares depend on the request (`router.evidence.units`).
+    """
+    return f"{name}~{other}"
 
 
 def late(metric: str) -> str:

@@ -58,12 +58,16 @@ class UnitStratum(NamedTuple):
     front are computed side by side. If the weights moved, `share` is about their mean, and `weighed` are the counts in
     which each request is weighed by the share of the other arm: then U is the sum over requests of (drawn - s) times
     what each has beyond the rate, with the share s that was in force, and its expectation is 0 as well.
+
+    If the share depends on the request, `spread` are the counts in which each request is weighed by sqrt(s (1 - s)).
+    The residual in them has the variance of U, also if most events are those of requests with a share of their own.
     """
 
     share: float  # P(candidate | candidate or the other arm), by the weights of the policy version
     counts: Floats
     bucket_s: int = 0
     weighed: Floats | None = None
+    spread: Floats | None = None
 
 
 class Scores(NamedTuple):
@@ -116,14 +120,23 @@ def score(stratum: UnitStratum, margin: float) -> Scores:
     weighed = _weighed(counts, share) if stratum.weighed is None else np.moveaxis(stratum.weighed, -2, 0)
     n, x, m, y = (counts.sum(axis=-1, keepdims=True) for counts in (requests, events, other_requests, other_events))
     rate = np.clip((x - margin * n + y) / np.maximum(n + m, 1), 0.0, 1.0)
-    residuals = events - (rate + margin) * requests
-    other_residuals = other_events - rate * other_requests
     return Scores(
         scores=(weighed[1] - (rate + margin) * weighed[0]) - (weighed[3] - rate * weighed[2]),
-        residuals=np.sqrt(share * (1 - share)) * (residuals + other_residuals),
+        residuals=_drawn_residuals(stratum, rate, margin),
         noise=(1 - share) ** 2 * _noise(requests, events, rate[..., 0], margin),
         requests=weighed[0],
     )
+
+
+def _drawn_residuals(stratum: UnitStratum, rate: Floats, margin: float) -> Floats:
+    """Return the residuals of each group, times the spread of the draw: their squares estimate E U**2."""
+    if stratum.spread is None:
+        counts, spread = stratum.counts, np.sqrt(stratum.share * (1 - stratum.share))
+    else:
+        counts, spread = stratum.spread, 1.0
+    requests, events, other_requests, other_events = np.moveaxis(counts, -2, 0)
+    residuals: Floats = spread * ((events - (rate + margin) * requests) + (other_events - rate * other_requests))
+    return residuals
 
 
 def _weighed(counts: Floats, share: float) -> Sequence[Floats]:

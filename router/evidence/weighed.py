@@ -27,6 +27,14 @@ is, by the binomial series, the sum of u**k x (x + 1) ... (x + k - 2) / k!. No t
 second. For the other side, "the rate exceeds the other one by m or more", the arms change places:
 exp(u A - v B - R ln(1 - m (1 - exp(-v)))).
 
+Where a bandit looks at the request, s depends on the request, and so do the rates. The above holds all the same: given
+the request, its draw knows nothing of its event. Let b and a be the weights of the watched and of the trusted arm for a
+request. The watched arm is drawn with the probability b and counts 1 - s = a / (a + b), the trusted arm with a and
+counts s = b / (a + b). So B, A and R all count this request with the mean weight a b / (a + b): B / R and A / R
+estimate the rates of both arms among the same requests, those that either arm could have got, though neither arm gets
+such a mix of them (overlap weighting: Li, Morgan, Zaslavsky, "Balancing covariates via propensity score weighting",
+2018). Requests that only one of both arms could have got count nothing.
+
 The evidence is a mean over `STRENGTHS` (u) and over starts, as in `router.evidence.evidence`. An event may count in
 part, since exp is convex. Requests of one unit share a draw. Where units are drawn, this is half of the evidence.
 """

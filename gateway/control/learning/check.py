@@ -40,7 +40,7 @@ def _check_contextual(spec: RouteSpec, bandit: BanditSpec) -> None:
 
     Raises:
         BanditError: there is no such policy or parameter, or the context has too many features.
-        Rejected: the one is there without the other, or with what looks at weights that all requests share.
+        Rejected: the one is there without the other.
     """
     if not bandit.context:
         raise Rejected(
@@ -51,11 +51,6 @@ def _check_contextual(spec: RouteSpec, bandit: BanditSpec) -> None:
         raise Rejected(
             f"Route {spec.route}: policy {bandit.policy} does not look at the request; leave out context, or take "
             f"one of {', '.join(CONTEXTUAL_NAMES)}."
-        )
-    if spec.guardrails:
-        raise Rejected(
-            f"Route {spec.route}: guardrails compare arms that get alike requests, and a context gives each arm "
-            "requests of its own. Leave one out."
         )
     choose_contextual(bandit.policy, bandit.parameters)
     encoder_of(bandit.context)

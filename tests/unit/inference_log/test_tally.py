@@ -1,6 +1,7 @@
 """The sums over records: which records count, and for which sum."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from inference_log.record import Comparison, Context, Record
+from inference_log.request_slots import packer
 from inference_log.tally import tally
 from router.evidence.sums import ALL_UNITS, SumKey, group_of
 from router.plan import Reason
@@ -331,8 +333,54 @@ def test_what_a_fallback_blames_an_arm_for_is_weighed_as_well(make_context, make
     }  # fmt: skip
 
 
-def test_where_weights_depend_on_the_request_no_sum_of_them_is_counted(make_context, make_record):
-    """The context has those of an average request."""
-    context = of_bandit(make_context, maximised="click")
-    (counted,) = tally({0: context}, [make_record()]).values()
+PHONE, DESKTOP = (1_000, 9_000, 0, 0), (5_000, 2_000, 3_000, 0)
+pack = packer(4)
+
+
+def of_each_request(make_context: Any, **changes: Any) -> Context:
+    """Return a context whose weights are those of an average request."""
+    return of_bandit(make_context, maximised="click", trusted="stable", **changes)
+
+
+def test_where_weights_depend_on_the_request_its_own_are_counted(make_context, make_record):
+    slots = [PHONE, DESKTOP, PHONE]
+    (counted,) = tally({0: of_each_request(make_context)}, [make_record(slots=pack(each)) for each in slots]).values()
+    for power, name in ((1, "expected_slots"), (2, "expected_slots_squared")):
+        assert {key.arm: value for key, value in counted.items() if key.name == name} == {
+            "stable": 2 * 1_000**power + 5_000**power, "canary": 2 * 9_000**power + 2_000**power, "other": 3_000**power,
+        }  # fmt: skip
+
+
+def test_a_request_is_weighed_by_the_shares_of_its_own_weights(make_context, make_record):
+    failed = {"outcome": "error", "outputs": (), "unit_hash": "a"}
+    records = [make_record(slots=pack(PHONE)), make_record(slots=pack(DESKTOP), **failed)]
+    of_desktop = {"stable": {"canary": 2 / 7, "other": 3 / 8}, "canary": {"stable": 5 / 7}}
+    of_phone = {"stable": {"canary": 0.9}, "canary": {"stable": 0.1}}
+    for arm in ("stable", "canary"):
+        (counted,) = tally({0: of_each_request(make_context, arm=arm)}, records).values()
+        weighed = {(key.name, key.group): value for key, value in counted.items() if set("*~") & set(key.name)}
+        expected: Counter[tuple[str, int]] = Counter()
+        for other, share in of_desktop[arm].items():
+            for name in ("requests", "errors"):
+                for group in (ALL_UNITS, group_of("a")):
+                    expected[f"{name}*{other}", group] += round(1_000_000 * share)
+                expected[f"{name}~{other}", group_of("a")] = round(1_000_000 * math.sqrt(share * (1 - share)))
+        for other, share in of_phone[arm].items():
+            expected[f"requests*{other}", ALL_UNITS] += round(1_000_000 * share)
+        assert weighed == expected
+
+
+def test_what_an_arm_is_blamed_for_is_weighed_by_the_weights_of_the_request(make_context, make_record):
+    context = of_each_request(make_context, arm="stable", role="fallback")
+    record = make_record(attempt=1, reason="FALLBACK", blamed=("canary", "3"), slots=pack(PHONE))
+    (counted,) = tally({0: context}, [record]).values()
+    assert {(key.arm, key.name): value for key, value in counted.items()} == {
+        ("canary", "errors"): 1, ("canary", "errors*stable"): 100_000,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("slots", [None, b"", pack(PHONE)[:-1], pack(PHONE)[:-1] + b"\x02", pack((1, 2, 3, 4))])
+def test_where_the_weights_of_a_request_are_not_known_no_sum_of_them_is_counted(make_context, make_record, slots):
+    """As in records of earlier releases. The context has those of an average request."""
+    (counted,) = tally({0: of_each_request(make_context)}, [make_record(slots=slots)]).values()
     assert {key.name for key in counted} == {"requests"}

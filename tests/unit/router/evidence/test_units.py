@@ -151,3 +151,32 @@ def test_sums_by_group_become_arrays():
     assert list(arrays) == [key]
     assert key.group == ALL_UNITS
     assert arrays[key][:4].tolist() == [1, 0, 0, 5]
+
+
+def of_unlike_units(rng, *, knows_spread):
+    """Return the evidence against an arm that is no worse. One unit in 50 fails half of the time, and goes to that arm.
+
+    The others never fail, and go to the other arm.
+    """
+    units = 2_000
+    is_odd, group, requests = rng.random(units) < 0.02, rng.integers(GROUPS, size=units), rng.geometric(0.1, units)
+    share = np.where(is_odd, 0.9, 0.01)
+    is_own, has_failed = rng.random(units) < share, is_odd & (rng.random(units) < 0.5)
+
+    def counts(own, other):
+        columns = own * is_own, own * (is_own & has_failed), other * ~is_own, other * (~is_own & has_failed)
+        return np.stack([np.bincount(group, each * requests, GROUPS) for each in columns])
+
+    spread = np.sqrt(share * (1 - share))
+    plain, weighed = counts(1, 1), counts(1 - share, share)
+    mean_share = weighed[2].sum() / plain[2].sum()
+    stratum = UnitStratum(mean_share, plain, 0, weighed, counts(spread, spread) if knows_spread else None)
+    return compare_units([stratum], 0.0).against
+
+
+@pytest.mark.parametrize("knows_spread", [True, False])
+def test_unlike_units_with_shares_of_their_own_prove_nothing(knows_spread):
+    """By their mean share they would, in 2 % of the runs."""
+    rng = np.random.default_rng(1)
+    found = np.mean([of_unlike_units(rng, knows_spread=knows_spread) >= NEEDED for _ in range(1_000)])
+    assert found < 0.001 if knows_spread else found > 0.01

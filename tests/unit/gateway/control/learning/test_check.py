@@ -61,7 +61,6 @@ def test_contextual_policies_need_a_context_and_units_do_not_mind_them(policy):
         ("oracle", {}, "does not look at the request"),
         ({"linucb": {"v": 1}}, {}, "has no parameter 'v'"),
         ("linucb", {"context": {"headers.x": [f"w{number}" for number in range(64)]}}, "at most 64 are allowed"),
-        ("linucb", {"fallback": "a", "guardrails": [{"errors": {"worse_by": "1%"}}]}, "guardrails"),
     ],
 )
 def test_a_policy_and_a_context_that_do_not_fit_are_refused(policy, more, words):
