@@ -5,9 +5,15 @@ import random
 import pytest
 
 from bandits.linear.context import SCALE
+from bandits.linear.history import History, Seen, levelled, models
 from bandits.linear.policy_weights import PolicyWeights
+from bandits.linear.sums import MILLION, combine, exposure
+from gateway.execution.breaker import Breaker
+from gateway.inference.contexts import encoder_of
+from router.document.document import Document
 from router.document.learned import LearnedPolicy
 from router.draw.assignment import BUCKETS
+from runtimes.errors import ModelFailed
 from store.interface import Store
 from store.open import open_store
 from tests.support.polling import wait_until
@@ -108,3 +114,84 @@ def test_a_context_of_inputs_asks_for_one_instance(shown, declare):
     assert "a request is one instance; this one has 2" in answer.json()["error"]
     (row,) = gateway.rows(gateway.infer("single", [1, 2, 5, 4]), "context")
     assert row["context"] == [0.5, 0.0]
+
+
+GUARDED = {
+    "route": "watched",
+    "arms": {"a": "linear:1", "b": "linear:2", "c": "linear:1"},
+    "metrics": {"click": {"window": "10m"}},
+    "bandit": {
+        "policy": "linear-epsilon-greedy",
+        "reward": "click",
+        "from": {"a": "40%", "b": "40%", "c": "20%"},
+        "context": {"headers.x-device": ["phone", "desktop"]},
+    },
+    "fallback": "a",
+    "guardrails": [{"errors": {"worse_by": "1%"}}],
+}
+BY_DEVICE = {"phone": {"a": 0.2, "b": 0.7, "c": 0.1}, "desktop": {"a": 0.7, "b": 0.2, "c": 0.1}}
+"""The weights under a policy to which arm b looks best on phones, and arm a elsewhere."""
+
+
+def learned(document: Document) -> LearnedPolicy:
+    """Return that policy."""
+    bandit, state = document.spec.bandit, document.learning
+    assert bandit is not None
+    assert state is not None
+    encoder = encoder_of(bandit.context)
+    size = len(encoder.features)
+    sums = []
+    for best in ("desktop", "phone", ""):
+        parts = [exposure(encoder.encode([device]), MILLION * (device == best)) for device in BY_DEVICE]
+        sums.append(combine(parts * 50, size))
+    found = models(levelled(History.empty("abc", size), [Seen(0, tuple(sums))], None))
+    content = {
+        "policy": bandit.policy,
+        "parameters": {"epsilon": 0.0},
+        "bounds": [[2_000, 2_000, 1_000], [BUCKETS] * 3, BUCKETS, 0],
+        "models": [[list(m.theta), m.theta_bits, list(m.factor), m.factor_bits] for m in found],
+    }
+    return LearnedPolicy("watched", document.declared_us, 1, state.since_version, document.slots, 1, content)
+
+
+def test_a_bad_arm_loses_its_traffic_and_the_others_share_it_whatever_requests_it_got(gateway, declare, monkeypatch):
+    """The weights in the log are those of each request, by which its arm was drawn."""
+    store, holder = gateway.replica._store, gateway.replica._holder
+    declare(store, GUARDED)
+    wait_until(lambda: "watched" in holder.current.routes)
+    first = gateway.infer("watched", headers={"x-device": "phone"})
+    assert store.learn(learned(store.read("watched").document), 0)
+    wait_until(lambda: holder.current.routes["watched"].route.policy_number == 1)
+    lane = holder.current.routes["watched"].arms[1].lane
+
+    def fail(inputs, outputs):
+        raise ModelFailed("no")
+
+    monkeypatch.setattr(lane.executor._runtime, "run", fail)
+    monkeypatch.setattr(lane, "breaker", Breaker())
+    sent = {first.headers["x-decision-id"]: {"a": 0.4, "b": 0.4, "c": 0.2}}
+    for device, weights in list(BY_DEVICE.items()) * 60:
+        answer = gateway.infer("watched", headers={"x-device": device})
+        assert answer.status_code == 200  # the fallback answers
+        if holder.current.routes["watched"].route.arms[1].slots:  # it is not aborted yet
+            sent[answer.headers["x-decision-id"]] = weights
+    wait_until(lambda: holder.current.routes["watched"].route.arms[1].slots == 0)
+    entry = store.read("watched")
+    assert (entry.change.who, entry.change.what) == ("pointsman", "abort b: errors")
+    assert entry.document.weights == {"a": 6_667, "b": 0, "c": 3_333}
+    for device in list(BY_DEVICE) * 20:
+        answer = gateway.infer("watched", headers={"x-device": device})
+        sent[answer.headers["x-decision-id"]] = {"a": 0.6667, "b": 0.0, "c": 0.3333}
+    columns = "decision_id, arm, propensity, weights, reason"
+    rows = gateway.found("route = 'watched' AND role = 'primary'", columns)
+    assert len(rows) == 161
+    for row in rows:
+        assert sum(row["weights"].values()) == pytest.approx(1, abs=1e-12)
+        assert row["propensity"] == row["weights"][row["arm"]]
+    logged = {row["decision_id"]: row["weights"] for row in rows}
+    assert {decision: logged[decision] for decision in sent} == sent
+    (route,) = [each for each in gateway.http.get("/api/status").json()["routes"] if each["route"] == "watched"]
+    assert next(each["state"] for each in route["guardrails"] if each["arm"] == "b") == "UNHEALTHY"
+    assert route["sample_ratio"]["state"] == "AS_EXPECTED"
+    for arm, expected in route["sample_ratio"]["expected"].items():
+        assert expected == pytest.approx(sum(row["weights"][arm] for row in rows), abs=0.1)
