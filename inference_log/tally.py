@@ -6,15 +6,13 @@ or excluded was not drawn. One for which the model was not asked, by no fault of
 the arm. Of a request whose caller left, it is known that it took longer than the caller waited, and nothing else.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from inference_log import request_slots
 from inference_log.missing_values import lacking
 from inference_log.record import CALLERS_DEADLINE, NOT_STARTED, Context, Record
-from router.draw.assignment import BUCKETS
+from inference_log.tally_weights import Counted, expected, weighed
 from router.evidence import sums
 from router.evidence.sums import ALL_UNITS, MILLION, SumKey, group_of
 from router.plan import Reason
@@ -27,9 +25,6 @@ DRAWN = frozenset({Reason.STICKY.value, Reason.WEIGHTED.value})
 CALLER_LEFT = frozenset({"ClientGone", "CancelledError"})
 _FAILED = frozenset({"error", "timeout"})
 _REFUSED = "InputRefused"
-
-_Counted = tuple[str, int, int]
-"""The name of a sum, the group of units or `ALL_UNITS`, and what is added."""
 
 
 def tally(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[str, dict[SumKey, int]]:
@@ -62,7 +57,7 @@ def _begin_s(bucket: int, group: int) -> int:
     return bucket_s if group == ALL_UNITS else bucket_s // sums.GROUP_BUCKET_S * sums.GROUP_BUCKET_S
 
 
-def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
+def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[Counted]]]:
     """Yield what the records of one context count for an arm and its version, by arm and version."""
     own = context.arm, context.model_version
     if context.role == "shadow":
@@ -79,76 +74,23 @@ def _counted(context: Context, batch: Sequence[Record]) -> Iterator[tuple[tuple[
         ]
         if drawn:
             found = _of_requests(context, drawn)
-            yield own, chain(_by_name(found), _weighed(context, context.arm, found), [_unseen(context, drawn)])
+            yield own, chain(_by_name(found), weighed(context, context.arm, found), [_unseen(context, drawn)])
             if context.policy_kind == BANDIT:
-                yield from _expected(context, drawn)
+                yield from (((arm, ""), counted) for arm, counted in expected(context, drawn))
     else:
         blamed = [(record.blamed, record) for record in batch if record.blamed is not None and record.outcome == "ok"]
         for arm, record in blamed:
             found = {sums.ERRORS: [record]}
-            yield arm, chain(_by_name(found), _weighed(context, arm[0], found))
+            yield arm, chain(_by_name(found), weighed(context, arm[0], found))
 
 
-def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
+def _by_name(found: Mapping[str, Sequence[Record]]) -> Iterator[Counted]:
     """Yield the number of records of each name: of all of them, and by group of units."""
     for name, records in found.items():
         yield name, ALL_UNITS, len(records)
         groups = Counter([group_of(record.unit_hash) for record in records if record.unit_hash is not None])
         for group, number in groups.items():
             yield name, group, number
-
-
-def _expected(context: Context, drawn: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Iterable[_Counted]]]:
-    """Yield the weights of each arm and their squares, as often as requests were drawn with them."""
-    expected: Counter[str] = Counter()
-    squared: Counter[str] = Counter()
-    for slots, records in _by_weights(context, drawn):
-        for arm, owned in slots.items():
-            expected[arm] += owned * len(records)
-            squared[arm] += owned**2 * len(records)
-    for arm, total in expected.items():
-        named = ((sums.EXPECTED, total), (sums.EXPECTED_SQUARED, squared[arm]))
-        yield (arm, ""), [(name, ALL_UNITS, value) for name, value in named]
-
-
-def _weighed(context: Context, arm: str, found: Mapping[str, Sequence[Record]]) -> Iterator[_Counted]:
-    """Yield what was counted of an arm, weighed by the shares of the arms with which it is compared."""
-    if not context.trusted:
-        return
-    others = [context.trusted] if arm != context.trusted else [each for each in context.weights if each != arm]
-    weighed: Counter[tuple[str, int]] = Counter()
-    for name, records in found.items():
-        for slots, those in _by_weights(context, records):
-            shares = [
-                (other, slots[other] / (slots[arm] + slots[other]))
-                for other in others
-                if slots.get(arm) and slots.get(other)
-            ]
-            for _, group, number in _by_name({name: those}):
-                for other, share in shares:
-                    weighed[sums.weighed(name, other), group] += number * round(MILLION * share)
-                    if context.maximised and group != ALL_UNITS:
-                        spread = math.sqrt(share * (1 - share))
-                        weighed[sums.spread(name, other), group] += number * round(MILLION * spread)
-    for (name, group), value in weighed.items():
-        yield name, group, value
-
-
-def _by_weights(context: Context, records: Sequence[Record]) -> Iterator[tuple[Mapping[str, int], Sequence[Record]]]:
-    """Yield the slots of each arm, and the records of the requests that had these weights.
-
-    Where each request has weights of its own, records of earlier releases lack them. They are left out.
-    """
-    if not context.maximised:
-        yield {arm: round(weight * BUCKETS) for arm, weight in context.weights.items()}, records
-        return
-    alike: dict[bytes | None, list[Record]] = defaultdict(list)
-    for record in records:
-        alike[record.slots].append(record)
-    for content, those in alike.items():
-        slots = request_slots.unpack(content, len(context.weights))
-        if slots is not None:
-            yield dict(zip(context.weights, slots, strict=True)), those
 
 
 def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Record]]:
@@ -164,7 +106,7 @@ def _of_requests(context: Context, drawn: Sequence[Record]) -> dict[str, list[Re
     return found
 
 
-def _unseen(context: Context, records: Sequence[Record]) -> _Counted:
+def _unseen(context: Context, records: Sequence[Record]) -> Counted:
     """Return how many answers hold nothing that could be checked or compared."""
     is_visible = context.prediction is not None or context.label is not None
     return sums.UNSEEN, ALL_UNITS, 0 if is_visible else sum(record.outcome == "ok" for record in records)
@@ -175,7 +117,7 @@ def _is_arms_fault(context: Context, record: Record) -> bool:
     return record.error_code != CALLERS_DEADLINE and not (record.error_code == _REFUSED and context.has_fallback)
 
 
-def _of_shadow(records: Sequence[Record]) -> Iterator[_Counted]:
+def _of_shadow(records: Sequence[Record]) -> Iterator[Counted]:
     answered = [record for record in records if record.outcome == "ok"]
     compared = [record.comparison for record in answered if record.comparison is not None]
     counted = {
@@ -191,7 +133,7 @@ def _of_shadow(records: Sequence[Record]) -> Iterator[_Counted]:
         yield name, ALL_UNITS, value
 
 
-def _compared_by_group(records: Sequence[Record]) -> Iterator[_Counted]:
+def _compared_by_group(records: Sequence[Record]) -> Iterator[Counted]:
     """Yield how many requests were compared, and the sum of their shares of flips: of all, and by group of units."""
     for record in records:
         if record.outcome == "ok" and record.comparison is not None and record.comparison.pairs:
