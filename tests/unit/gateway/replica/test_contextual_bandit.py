@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bandits.linear.context import SCALE
-from bandits.linear.history import History, Seen, levelled, models
+from bandits.linear.history import History, Seen, advanced, levelled, models, to_json
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, combine, exposure
 from gateway.execution.breaker import Breaker
@@ -144,12 +144,14 @@ def learned(document: Document) -> LearnedPolicy:
     for best in ("desktop", "phone", ""):
         parts = [exposure(encoder.encode([device]), MILLION * (device == best)) for device in BY_DEVICE]
         sums.append(combine(parts * 50, size))
-    found = models(levelled(History.empty("abc", size), [Seen(0, tuple(sums))], None))
+    known = levelled(History.empty("abc", size), [Seen(0, tuple(sums))], None)
     content = {
         "policy": bandit.policy,
         "parameters": {"epsilon": 0.0},
         "bounds": [[2_000, 2_000, 1_000], [BUCKETS] * 3, BUCKETS, 0],
-        "models": [[list(m.theta), m.theta_bits, list(m.factor), m.factor_bits] for m in found],
+        "models": [[list(m.theta), m.theta_bits, list(m.factor), m.factor_bits] for m in models(known)],
+        "newest_s": 0,
+        "base": to_json(advanced(known, 0)),
     }
     return LearnedPolicy("watched", document.declared_us, 1, state.since_version, document.slots, 1, content)
 
