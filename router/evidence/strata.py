@@ -199,12 +199,13 @@ class Watched(NamedTuple):
 def _mean_share(counts: Sequence[Any], of_weighed: Sequence[Any]) -> float:
     """Return about what the arm's share of both arms was, if weights moved; 0 if nothing is known of it.
 
-    It is the mean share over the trusted arm's requests. If the weights stayed, that is the share. Otherwise the
-    variance of a draw with this share, s (1 - s), is no less than the mean of the variances.
+    It is the mean share over the trusted arm's requests or, if none of them could have gone to the arm, over the arm's.
+    If the weights stayed, that is the share. Otherwise the variance of a draw with this share, s (1 - s), is no less
+    than the mean of the variances.
     """
     requests, _, others, _ = (float(np.sum(each)) for each in counts)
     shares, _, other_shares, _ = (float(np.sum(each)) / MILLION for each in of_weighed)
-    if others:
+    if other_shares:
         return other_shares / others
     return 1 - shares / requests if requests else 0.0
 

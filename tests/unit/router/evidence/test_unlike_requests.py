@@ -11,7 +11,8 @@ from router.document.apply import apply
 from router.document.commands import Declare
 from router.document.document import Document
 from router.evidence.guardrails import findings
-from router.evidence.strata import Counted
+from router.evidence.looks import looks_of
+from router.evidence.strata import Counted, Watched
 from router.evidence.sums import (
     ALL_UNITS,
     ERRORS,
@@ -135,6 +136,18 @@ def test_an_arm_that_only_gets_requests_of_its_own_is_compared_with_nothing():
     """No request of phones could go to arm a, and none of the others to arm b."""
     apart = Kind(0.4, 1.0, 0.9), Kind(0.6, 0.0, 0.0)
     assert not is_aborted(declared(), rounds(np.random.default_rng(1), (apart,)))
+
+
+def test_requests_count_also_if_those_of_the_trusted_arm_were_none_that_the_arm_could_have_got():
+    totals = {
+        SumKey(0, 1, arm, version, "", name): value
+        for arm, version, name, value in (
+            ("a", "1", REQUESTS, 10), ("b", "2", REQUESTS, 4), ("b", "2", weighed(REQUESTS, "a"), 2 * MILLION),
+        )
+    }  # fmt: skip
+    (look, _) = looks_of(declared().spec.guardrails[0])
+    _, stratum = Watched(declared(), "b", "2", Counted({}, totals, {}, {}, {})).weighed_strata(look)
+    assert stratum[:3] == (2, 0, 0)
 
 
 def test_where_units_are_drawn_only_an_arm_that_is_worse_is_aborted():
