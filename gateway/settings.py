@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     )
     log: str = ""
     log_kms_key: str = Field("", description="The key of KMS that encrypts the log's objects in S3. Empty: none.")
+    cluster: str = Field("", max_length=128, description="The name of this cluster, in each row of the log.")
     token_keys_file: Path | None = Field(
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )

@@ -63,6 +63,8 @@ INFERENCES = Table(
             ("model_digest", pa.string()),
             ("instance_index", pa.int32()),
             ("batch_size", pa.int32()),
+            # Which share of the instances of a route has its values here. Null if the request is not in the sample of
+            # its route: such a row has no values. So `sum(1 / sampling_rate)` counts instances.
             ("sampling_rate", pa.float64()),
             ("status", pa.int32()),
             ("outcome", pa.string()),
@@ -86,6 +88,19 @@ INFERENCES = Table(
             ("policy_number", pa.int64()),
             # What a contextual bandit saw of the request: features in [0, 1], multiples of 1/8192; null without one.
             ("context", pa.list_(pa.float64())),
+            # The id of the API key, or the subject of the token; null without access control.
+            ("caller", pa.string()),
+            # The protocol by which the request came: v2, v1, grpc, invocations.
+            ("door", pa.string()),
+            # What the caller has put into the header x-tags.
+            ("tags", pa.map_(pa.string(), pa.string())),
+            # How long the request waited in the lane until its batch began; null if none began.
+            ("queue_ms", pa.float64()),
+            ("cached", pa.bool_()),
+            # The setting POINTSMAN_CLUSTER of the gateway; null if it is not set.
+            ("cluster", pa.string()),
+            # Which rules of redaction the values went through, as a hash; null if the route has none.
+            ("redaction", pa.string()),
         ]
     ),
 )

@@ -105,7 +105,7 @@ class LogWriter:
     One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more.
     """
 
-    def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES, cluster: str = "") -> None:
         self.writer_id = writer_id
         self.appended = 0
         self.dropped = 0
@@ -114,6 +114,7 @@ class LogWriter:
         self._sequence = 0
         self._writer_seq = 0
         self._max_bytes = max_bytes
+        self._cluster = cluster
         self._active: _ActiveSegment | None = None
         self._full: list[_ActiveSegment] = []  # not closed yet
 
@@ -196,7 +197,7 @@ class LogWriter:
 
     def _open(self) -> _ActiveSegment:
         """Open the next segment and leave the active one. If it cannot be opened, the active one stays."""
-        header = frame(SegmentHeader(self.writer_id, self._sequence))
+        header = frame(SegmentHeader(self.writer_id, self._sequence, cluster=self._cluster))
         opened = _ActiveSegment(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
         if self._active is not None:
             self._full.append(self._active)

@@ -151,6 +151,7 @@ class GrpcInference:
             started_s=started_s,
             version=message.model_version or None,
             read_time_left_s=time_left_s,
+            door="grpc",
         )
 
     async def _encode(

@@ -144,6 +144,7 @@ class InferenceEndpoint:
                 started_s=started_s,
                 version=target.version,
                 probe=probe,
+                door=target.door,
             )
             response = self._content.encode(target, headers, decision_id, prediction, holding)
             return await response if isinstance(response, Pending) else response
@@ -219,7 +220,9 @@ class InferenceEndpoint:
         error = unreadable
         try:
             target, headers = self._targets.find(path, headers)
-            await self.service.infer(target.route, headers, decode, decision_id=decision_id, started_s=started_s)
+            await self.service.infer(
+                target.route, headers, decode, decision_id=decision_id, started_s=started_s, door=target.door
+            )
         except tuple(STATUS_OF) as raised:
             error = raised
         return _closing_if_expected(refusal_at(path, error, decision_id), headers)

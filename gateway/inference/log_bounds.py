@@ -70,6 +70,11 @@ def logged_values(
     return Logged(of_inputs, of_outputs, kept) if fits else Logged((), (), kept)
 
 
+def without_values(context: Context, batch_size: int, outputs: Sequence[Tensor]) -> Logged:
+    """Return what is logged of a request that is not in the sample of its route."""
+    return Logged((), (), Kept(0, has_values=False, is_missing=lacks_value(context, outputs, batch_size)))
+
+
 def _with_short_texts(bounds: LogBounds, inputs: Sequence[Tensor], count: int) -> Sequence[Tensor]:
     """Return the inputs with the beginning of each text of the last `count`, or with none if they take too much."""
     numbers, texts = inputs[:-count], inputs[-count:]

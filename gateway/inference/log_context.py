@@ -1,6 +1,7 @@
 """What the log keeps of an arm's requests: computed once per snapshot, written once per segment."""
 
 from inference_log.record import Context, Role
+from router.draw.assignment import BUCKETS
 from router.snapshot import Arm, Route, Shadow
 from runtimes.datatypes import TYPE_STRING_OF
 from runtimes.logged_tensors import feature_names, label_and_prediction, numeric_inputs, text_inputs
@@ -49,6 +50,7 @@ def log_context(
         policy_number=route.policy_number,
         maximised="" if route.contextual is None else route.contextual.reward,
         trusted=route.compared_with,
+        sample_slots=route.log.sample_slots if arm is not None and role == "primary" else BUCKETS,
     )
 
 

@@ -4,9 +4,11 @@ import time
 from collections.abc import Sequence
 
 from gateway.inference.call import Call, Times
-from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values
+from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values, without_values
+from gateway.inference.log_sample import is_in_sample
 from inference_log.record import Comparison, Context, Outcome, Record
 from inference_log.writer import LogWriter
+from router.draw.assignment import BUCKETS
 from runtimes.datatypes import Tensor
 
 MAX_REQUEST_ID_CHARS = 256
@@ -33,6 +35,7 @@ class Recorder:
         error_code: str,
         latency_s: float,
         model_s: float = 0.0,
+        queue_s: float | None = None,
         inputs: Sequence[Tensor] = (),
         outputs: Sequence[Tensor] = (),
         logged_outputs: tuple[int, ...] = (),
@@ -43,13 +46,23 @@ class Recorder:
         """Append one record. From here on the row survives `kill -9`. Return None if it had to be dropped.
 
         This never raises: the log counts what it cannot write. Of `outputs` it keeps those whose indices are in
-        `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`).
+        `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`). An answer that is not in the
+        sample of its route has no values (`gateway.inference.log_sample`).
         `blamed` is the arm, and its version, that refused values which the arm of this record answered.
         `vector` is the context that a bandit saw.
         """
         event_us = time.time_ns() // 1000
         latency_us, model_us = int(latency_s * 1e6), int(model_s * 1e6)
-        logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
+        queue_us = None if queue_s is None else int(queue_s * 1e6)
+        if (
+            outcome != "ok"
+            or context.sample_slots == BUCKETS
+            or (is_in_sample(context.sample_slots, call.unit_hash, call.decision_id))
+        ):
+            logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
+        else:
+            logged = without_values(context, call.batch_size, outputs)
+        sender = call.sender
         # By position: 20 keywords would cost 0.9 µs of each prediction.
         is_kept = self._log.append(
             context,
@@ -76,6 +89,10 @@ class Recorder:
                 blamed,
                 logged.kept,
                 vector,
+                sender.caller,
+                sender.door,
+                sender.tags,
+                queue_us,
             ),
         )
         return (event_us - latency_us, latency_us) if is_kept else None

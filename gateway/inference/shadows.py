@@ -219,6 +219,7 @@ class Shadows:
             error_code=code,
             latency_s=latency_s,
             model_s=job.model_s,
+            queue_s=job.queue_s,
             outputs=tensors,
             logged_outputs=live_shadow.logged_outputs,
             comparison=comparison,

@@ -119,6 +119,7 @@ def open_shared(settings: Settings) -> Shared:
     seat = take_seat(settings.spool)
     forget_served(seat.folder)
     name = name_on(socket.gethostname(), seat.number)
+    writer_id = f"{name}-{time.time_ns() // 1_000_000}"
     return Shared(
         settings=settings,
         guard=access.guard if access is not None else None,
@@ -127,7 +128,7 @@ def open_shared(settings: Settings) -> Shared:
         tracing=tracing,
         seat=seat,
         identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
-        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}", settings.segment_max_bytes),
+        writer=LogWriter(seat.folder, writer_id, settings.segment_max_bytes, settings.cluster),
         metrics=Metrics(settings.metrics_dir, str(seat.number)),
         store=open_store(settings.store),
         turn=EndOfTurn(),
