@@ -160,6 +160,7 @@ class Predictor:
                     inputs=[call.inputs[name] for name in arm.logged_inputs],
                     outputs=tensors and (arm.logged_answer or tensors),
                     logged_outputs=arm.logged_outputs,
+                    rules=arm.rules,
                     blamed=blamed,
                     vector=None if call.weighed is None else call.weighed.vector,
                 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from gateway.inference.call import Call, Times
 from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values, without_values
 from gateway.inference.log_sample import is_in_sample
+from gateway.inference.redaction import Redactor, Rules
 from inference_log.record import Comparison, Context, Outcome, Record
 from inference_log.writer import LogWriter
 from router.draw.assignment import BUCKETS
@@ -16,11 +17,12 @@ MAX_REQUEST_ID_CHARS = 256
 
 
 class Recorder:
-    """Appends attempts to the log of one replica."""
+    """Appends attempts to the log of one replica. `secret` is the key of redacted texts."""
 
-    def __init__(self, log: LogWriter, bounds: LogBounds = DEFAULT_BOUNDS) -> None:
+    def __init__(self, log: LogWriter, bounds: LogBounds = DEFAULT_BOUNDS, secret: bytes = b"") -> None:
         self._log = log
         self._bounds = bounds
+        self._secret = secret
 
     def record(
         self,
@@ -39,6 +41,7 @@ class Recorder:
         inputs: Sequence[Tensor] = (),
         outputs: Sequence[Tensor] = (),
         logged_outputs: tuple[int, ...] = (),
+        rules: Rules | None = None,
         comparison: Comparison | None = None,
         blamed: tuple[str, str] | None = None,
         vector: bytes | None = None,
@@ -47,7 +50,7 @@ class Recorder:
 
         This never raises: the log counts what it cannot write. Of `outputs` it keeps those whose indices are in
         `logged_outputs`, and of a large request a part (`gateway.inference.log_bounds`). An answer that is not in the
-        sample of its route has no values (`gateway.inference.log_sample`).
+        sample of its route has no values (`gateway.inference.log_sample`). `rules` say how values are redacted.
         `blamed` is the arm, and its version, that refused values which the arm of this record answered.
         `vector` is the context that a bandit saw.
         """
@@ -59,7 +62,8 @@ class Recorder:
             or context.sample_slots == BUCKETS
             or (is_in_sample(context.sample_slots, call.unit_hash, call.decision_id))
         ):
-            logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs)
+            redactor = None if rules is None else Redactor(rules, call.inputs, self._secret)
+            logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs, redactor)
         else:
             logged = without_values(context, call.batch_size, outputs)
         sender = call.sender

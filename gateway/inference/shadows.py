@@ -222,6 +222,7 @@ class Shadows:
             queue_s=job.queue_s,
             outputs=tensors,
             logged_outputs=live_shadow.logged_outputs,
+            rules=live_shadow.rules,
             comparison=comparison,
         )
         self._metrics.count_shadow(offered.live.route.name, shadow.name, shadow.version, status, latency_s)

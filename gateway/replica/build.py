@@ -162,7 +162,8 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
     """
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
     bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
-    recorder = Recorder(shared.writer, bounds)
+    secret = load_unit_secret(settings.home, settings.unit_secret_file)
+    recorder = Recorder(shared.writer, bounds, secret)
     shadows = Shadows(recorder, metrics)
     service = InferenceService(
         holder,
@@ -170,7 +171,7 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         metrics,
         shared.guard,
         shared.tracing,
-        secret=load_unit_secret(settings.home, settings.unit_secret_file),
+        secret=secret,
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
         token_keys=token_keys,

@@ -1,5 +1,7 @@
 """What a route keeps of its requests in the log, and how safe a row must be before the answer is sent."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,6 +50,14 @@ class LogSpec:
     sample_slots: int = BUCKETS
     payloads: bool = False
     redact: Mapping[str, Redaction] = field(default_factory=dict)
+
+    @property
+    def redaction(self) -> str:
+        """A hash of the rules of `redact`, the same for the same rules; empty if there are none."""
+        if not self.redact:
+            return ""
+        rules = json.dumps(sorted((name, str(each)) for name, each in self.redact.items()))
+        return hashlib.sha256(rules.encode()).hexdigest()[:12]
 
 
 DEFAULT_LOG = LogSpec()
