@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     log_max_instances_per_request: int = Field(
         1000, ge=2, description="Of a request with more instances, the log keeps a sample of this many."
     )
+    log_max_payload_bytes: int = Field(
+        65_536, ge=1, le=1 << 20, description="Of a body that a route keeps (log.payloads), the log has this much."
+    )
     log_max_bytes_per_request: int = Field(
         1024 * 1024, ge=0, description="The values of a request that are larger than this are not logged."
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from inference_log.payload import Payload
 from router.draw.assignment import BUCKETS
 from router.rewards.events import Operation
 from router.spec.metric import MetricSpec
@@ -229,4 +230,4 @@ class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):
     content: str
 
 
-SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward | Learned
+SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward | Learned | Payload

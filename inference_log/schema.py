@@ -185,4 +185,35 @@ POLICIES = Table(
     ),
 )
 
-TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES)
+_BODY = (
+    ("", pa.binary()),
+    # Its whole size; if it is cut, the log has only the beginning.
+    ("_bytes", pa.int64()),
+    ("_cut", pa.bool_()),
+    ("_type", pa.string()),
+    ("_encoding", pa.string()),
+    # The length of the JSON before the bytes of tensors, in V2's binary form.
+    ("_json_bytes", pa.int64()),
+)
+
+PAYLOADS = Table(
+    name="payloads",
+    keys=("route", "dt"),
+    identity=("decision_id",),
+    order="answered_ts_us",
+    columns=pa.schema(
+        [
+            ("decision_id", pa.string()),
+            ("answered_ts", pa.timestamp("ms")),
+            ("answered_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            ("door", pa.string()),
+            ("status", pa.int32()),
+            *((f"request{name}", kind) for name, kind in _BODY),
+            *((f"response{name}", kind) for name, kind in _BODY),
+            ("writer_id", pa.string()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES, PAYLOADS)

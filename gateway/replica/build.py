@@ -35,6 +35,7 @@ from gateway.execution.trial import Trials
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
+from gateway.inference.payloads import Payloads
 from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
@@ -94,6 +95,7 @@ class Inference(NamedTuple):
     shadows: Shadows
     service: InferenceService
     metadata: Metadata
+    payloads: Payloads
 
 
 class Control(NamedTuple):
@@ -181,7 +183,8 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         count()
         return metrics.lane_sums()
 
-    return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, statistics))
+    payloads = Payloads(shared.writer, holder, settings.log_max_payload_bytes)
+    return Inference(holder, shadows, service, Metadata(holder, statistics), payloads)
 
 
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:

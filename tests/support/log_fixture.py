@@ -14,6 +14,7 @@ import numpy as np
 
 from bandits.linear.packed import pack
 from inference_log.local_converter import LocalConverter
+from inference_log.payload import Body, Payload
 from inference_log.record import (
     Audit,
     Comparison,
@@ -69,7 +70,14 @@ def entries() -> list[Any]:
             is_late=False, source="http",
         ),
         Learned("cancer", 7, 1, 3, NOON_US, {"stable": 0.5, "canary": 0.5}, "{}"),
+        *_payloads(),
     ]  # fmt: skip
+
+
+def _payloads() -> list[Any]:
+    """Return the bodies of a request, which schema version 2 begins to have."""
+    request = Body(b'{"inputs": []}', 14, "application/json")
+    return [Payload("cancer", "d0", NOON_US, "v2", 200, request, Body(b"{", 40, "application/json", "gzip", 30))]
 
 
 def write(folder: Path) -> None:

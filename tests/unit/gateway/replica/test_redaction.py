@@ -1,5 +1,6 @@
 """A route that redacts: no value of a redacted feature is in any file of the home, whatever request brought it."""
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from onnx import helper
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
+from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from inference_log.local_converter import LocalConverter
+from inference_log.query import run_query
 from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import DEAD_LETTER
@@ -46,6 +49,10 @@ ROUTE = {
     "shadow": [{"arm": "b"}],
     "log": {"redact": REDACT},
 }
+
+
+BODIES = {"route": "bodies", "arms": {"a": "linear:1"}, "split": {"a": "100%"}, "log": {"payloads": True}}
+MAX_BODY = 1000
 
 
 def publish(root: Path) -> None:
@@ -111,11 +118,41 @@ def secrets() -> list[bytes]:
     return [MARKER, str(NUMBER).encode(), np.float64(NUMBER).tobytes(), np.float32(NUMBER).tobytes()]
 
 
-def test_no_redacted_value_is_in_any_file(tmp_path, people, serving, declare):
+def check_bodies(gateway: replica.Gateway, port: int) -> None:
+    """Send requests to a route that keeps bodies, and look into the table `payloads`."""
+    answer = gateway.infer("bodies", [1, 2, 3, 4], id="x1")
+    wrong = gateway.http.post("/v1/models/bodies:predict", content=b"{", headers={"content-type": "application/json"})
+    large = gateway.infer("bodies", *[[1, 2, 3, 4]] * 200)
+    assert (answer.status_code, wrong.status_code, large.status_code) == (200, 400, 200)
+    with InferenceServerClient(f"127.0.0.1:{port}") as client:
+        tensor = InferInput("X", [1, 4], "FP32")
+        tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+        client.infer("bodies", [tensor])
+        with pytest.raises(InferenceServerException):
+            client.infer("bodies", [tensor], model_version="9")
+    columns, found = run_query(gateway.home / "log", gateway.home / "spool", "FROM payloads ORDER BY answered_ts_us")
+    first, refused, cut, grpc, missing = (dict(zip(columns, row, strict=True)) for row in found)
+    assert (first["decision_id"], first["door"]) == (answer.headers["x-decision-id"], "v2")
+    assert (first["request"], first["response"]) == (answer.request.content, answer.content)
+    assert (first["request_bytes"], first["request_cut"]) == (len(answer.request.content), False)
+    assert (first["request_type"], first["response_type"], first["request_encoding"]) == (
+        "application/json", "application/json", None,
+    )  # fmt: skip
+    assert (refused["status"], refused["request"], refused["response"]) == (400, b"{", wrong.content)
+    assert (cut["request"], cut["request_cut"]) == (large.request.content[:MAX_BODY], True)
+    assert (gzip.decompress(cut["response"]), cut["response_encoding"]) == (large.content, "gzip")  # as it went
+    assert (grpc["door"], grpc["status"], missing["status"]) == ("grpc", 200, 404)
+    assert ModelInferRequest.FromString(grpc["request"]).model_name == "bodies"
+    assert ModelInferResponse.FromString(grpc["response"]).model_name == "bodies"
+    assert {row["route"] for row in (first, refused, cut, grpc, missing)} == {"bodies"}
+
+
+def test_no_redacted_value_is_in_any_file_and_only_wanted_bodies_are_kept(tmp_path, people, serving, declare):
     home, port = tmp_path / "home", free_port()
-    settings = replica.settings_of(people, home, grpc_port=port)
+    settings = replica.settings_of(people, home, grpc_port=port, log_max_payload_bytes=MAX_BODY)
     store = open_store(settings.store)
     declare(store, ROUTE)
+    declare(store, BODIES)
     store.close()
     with serving(settings) as gateway:
         good, bad = "0", f"{MARKER.decode()} is no number"
@@ -151,6 +188,7 @@ def test_no_redacted_value_is_in_any_file(tmp_path, people, serving, declare):
         assert [row["tags"] for row in logged if row["door"] == "grpc"] == [{"team": TAG.decode()}]
         errors = gateway.found("route = 'people' AND outcome <> 'ok'")
         assert {row["outcome"] for row in errors} == {"rejected", "error"}
+        check_bodies(gateway, port)
         (segment,) = found(home, [TAG])  # the search finds what is there
         assert found(home, secrets()) == []
         (settings.spool / DEAD_LETTER).mkdir()

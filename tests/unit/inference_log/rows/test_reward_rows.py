@@ -22,7 +22,7 @@ def reward(**more) -> Reward:
 
 
 def rows_of(*rewards: Reward) -> dict[Partition, list[dict]]:
-    segment = Segment(SegmentHeader("w1", 0), {}, [], [], 0, {0: CONTEXT}, list(rewards), [])
+    segment = Segment(SegmentHeader("w1", 0), {}, [], [], 0, {0: CONTEXT}, list(rewards), [], [])
     return {partition: rows.to_pylist() for partition, rows in partition_rows(segment).items()}
 
 
