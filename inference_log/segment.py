@@ -132,6 +132,18 @@ def _parse(content: bytes) -> _Parsed:
     return parsed
 
 
+def framed_entries(content: bytes) -> Iterator[tuple[SegmentEntry, bytes]]:
+    """Yield each whole entry, and the bytes of its frame.
+
+    Raises:
+        msgspec.MsgspecError: a whole frame is not an entry.
+    """
+    begin = 0
+    for entry, end in _entries(content):
+        yield entry, content[begin:end]
+        begin = end
+
+
 def _entries(content: bytes) -> Iterator[tuple[SegmentEntry, int]]:
     """Yield each whole entry and the offset after it."""
     view = memoryview(content)
