@@ -30,7 +30,7 @@ def unit_hash_of(settings: "Settings", unit: str | None, unit_hash: str | None) 
         if len(unit_hash) != _HASH_CHARACTERS or set(unit_hash) - set("0123456789abcdef"):
             raise ValueError("--unit-hash must be 32 hexadecimal digits, as in the column unit_hash.")
         return unit_hash
-    secret = read_unit_secret(settings.home)
+    secret = read_unit_secret(settings.home, settings.unit_secret_file)
     if secret is None:
         raise ValueError(f"There is no secret in {settings.home}, so no unit can be hashed; name the right --home.")
     return hash_unit(unit or "", secret)

@@ -80,3 +80,11 @@ def test_without_a_secret_no_unit_can_be_hashed(run):
     result = run("log", "erase", "--unit", "ada")
     assert result.exit_code == 2
     assert "no unit can be hashed; name the right --home" in result.output
+
+
+def test_the_key_that_machines_share_hashes_the_unit(run, tmp_path, monkeypatch):
+    given = tmp_path / "shared-key"
+    given.write_bytes(b"k" * 32)
+    monkeypatch.setenv("POINTSMAN_UNIT_SECRET_FILE", str(given))
+    done = run("log", "erase", "--unit", "ada", "--json")
+    assert json.loads(done.stdout)["unit_hash"] == hash_unit("ada", b"k" * 32)
