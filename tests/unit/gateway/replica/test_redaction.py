@@ -25,6 +25,7 @@ from store.open import open_store
 from tests.support import replica
 from tests.support.linear import fill
 from tests.support.models import onnx_content, write_version
+from tests.support.polling import wait_until
 from tests.support.ports import free_port
 
 MARKER = b"Mk7qZw"
@@ -46,7 +47,7 @@ ROUTE = {
     "route": "people",
     "arms": {"a": "people:1", "b": "people:1"},
     "split": {"a": "100%", "b": "0%"},
-    "shadow": [{"arm": "b"}],
+    "shadow": [{"arm": "b", "placement": "replica"}],
     "log": {"redact": REDACT},
 }
 
@@ -188,6 +189,9 @@ def test_no_redacted_value_is_in_any_file_and_only_wanted_bodies_are_kept(tmp_pa
         assert [row["tags"] for row in logged if row["door"] == "grpc"] == [{"team": TAG.decode()}]
         errors = gateway.found("route = 'people' AND outcome <> 'ok'")
         assert {row["outcome"] for row in errors} == {"rejected", "error"}
+        answered = "route = 'people' AND role = 'shadow' AND outcome = 'ok'"
+        wait_until(lambda: len(gateway.found(answered)) == len(logged))
+        assert {row["predicted_label"] for row in gateway.found(answered)} == {"[redacted]"}
         check_bodies(gateway, port)
         (segment,) = found(home, [TAG])  # the search finds what is there
         assert found(home, secrets()) == []
