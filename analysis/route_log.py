@@ -16,7 +16,7 @@ from analysis.errors import AnalysisRefused
 from inference_log.bounded import bounded_connection
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rows import partition_rows
-from inference_log.schema import AUDIT, INFERENCES, POLICIES, REWARDS, TABLES, Table
+from inference_log.schema import AUDIT, INFERENCES, POLICIES, REWARDS, Table
 
 _NAMES = {INFERENCES: "inferences", AUDIT: "audit", POLICIES: "policies", REWARDS: "every_reward"}
 _VIEW = "CREATE OR REPLACE VIEW {name} AS SELECT * FROM ({sources}) WHERE route = {route}"
@@ -27,13 +27,15 @@ class RouteLog:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, frozen: FrozenLog) -> None:
         self.connection = connection
-        self._files = {table: frozen.partitions(table) for table in TABLES}
-        for table in TABLES:
+        self._files = {table: frozen.partitions(table) for table in _NAMES}
+        for table in _NAMES:
             keys = [pa.field(key, pa.string()) for key in table.keys]
             connection.register("empty", pa.schema([*table.columns, *keys]).empty_table())
             connection.execute(f"CREATE TABLE waiting_{table.name} AS FROM empty")
         for segment in frozen.segments():
             for partition, rows in partition_rows(segment).items():
+                if partition.table not in _NAMES:
+                    continue
                 for key, value in zip(partition.table.keys, partition.values, strict=True):
                     rows = rows.append_column(key, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
                 connection.register("more", rows)

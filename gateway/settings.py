@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     )
     log: str = ""
     log_kms_key: str = Field("", description="The key of KMS that encrypts the log's objects in S3. Empty: none.")
+    cluster: str = Field("", max_length=128, description="The name of this cluster, in each row of the log.")
     token_keys_file: Path | None = Field(
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )
@@ -150,6 +151,9 @@ class Settings(BaseSettings):
     )
     log_max_instances_per_request: int = Field(
         1000, ge=2, description="Of a request with more instances, the log keeps a sample of this many."
+    )
+    log_max_payload_bytes: int = Field(
+        65_536, ge=1, le=1 << 20, description="Of a body that a route keeps (log.payloads), the log has this much."
     )
     log_max_bytes_per_request: int = Field(
         1024 * 1024, ge=0, description="The values of a request that are larger than this are not logged."

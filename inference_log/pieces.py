@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from inference_log.payload import Payload
 from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 from inference_log.segment import FRAME, Segment, decode_entry
 
@@ -50,21 +51,29 @@ def read_pieces(path: Path, limits: PieceLimits = DEFAULT_LIMITS) -> Iterator[Se
         for entry, end in entries:
             if isinstance(entry, Context):
                 contexts[entry.number] = entry
-            elif isinstance(entry, Record):
-                piece.records.append(entry)
-            elif isinstance(entry, Reward):
-                piece.rewards.append(entry)
             elif isinstance(entry, RewardContext):
                 reward_contexts[entry.number] = entry
-            elif isinstance(entry, Audit):
-                piece.audits.append(entry)
-            elif isinstance(entry, Learned):
-                piece.learned.append(entry)
+            else:
+                _add(piece, entry)
             if filled.add(contexts, entry, end):
                 yield piece._replace(contexts=contexts, reward_contexts=reward_contexts)
                 piece, filled = Segment.empty(header), _Filled(limits, end)
         torn_bytes = written_end(path, end) - end
         yield piece._replace(contexts=contexts, reward_contexts=reward_contexts, torn_bytes=torn_bytes)
+
+
+def _add(piece: Segment, entry: SegmentEntry) -> None:
+    """Add an entry that becomes rows to the others of its kind."""
+    if isinstance(entry, Record):
+        piece.records.append(entry)
+    elif isinstance(entry, Reward):
+        piece.rewards.append(entry)
+    elif isinstance(entry, Audit):
+        piece.audits.append(entry)
+    elif isinstance(entry, Learned):
+        piece.learned.append(entry)
+    elif isinstance(entry, Payload):
+        piece.payloads.append(entry)
 
 
 def written_end(path: Path, offset: int = 0) -> int:
@@ -92,7 +101,7 @@ class _Filled:
             rows = entry.batch_size if entry.kept is None else entry.kept.instances
             self._rows += max(rows, 1)
             self._values += _values(contexts[entry.context], entry, rows)
-        elif isinstance(entry, Reward):
+        elif isinstance(entry, Reward | Payload):
             self._rows += 1
         limits = self._limits
         return (

@@ -9,10 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from inference_log.payload import Payload
+from router.draw.assignment import BUCKETS
 from router.rewards.events import Operation
 from router.spec.metric import MetricSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CALLERS_DEADLINE = "CallersDeadline"
 """The error code of an attempt that missed the deadline of its caller, but not that of its route."""
 NOT_STARTED = "NotStarted"
@@ -26,11 +28,12 @@ Role = Literal["primary", "fallback", "shadow"]
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """The first record of every segment."""
+    """The first record of every segment. `cluster` is the setting of that name, or empty."""
 
     writer_id: str
     sequence: int
     schema_version: int = SCHEMA_VERSION
+    cluster: str = ""
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -44,7 +47,9 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
     `metrics` are those of the route, of which its decisions may get rewards. `policy_number` is that of the learned
     policy whose weights these are, or 0. `maximised` is the metric from which a contextual bandit learns, or empty.
-    `trusted` is the arm with which the guardrails of a bandit compare the others, or empty.
+    `trusted` is the arm with which the guardrails of a bandit compare the others, or empty. `redaction` is the hash of
+    the rules that the values went through, or empty. Of the requests that were answered, the share `sample_slots` (of
+    10,000) has its values here.
     """
 
     number: int
@@ -71,6 +76,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     policy_number: int = 0
     maximised: str = ""
     trusted: str = ""
+    redaction: str = ""
+    sample_slots: int = BUCKETS
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -92,7 +99,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     """What a record keeps of a request that is larger than the log allows.
 
     It has the values of `instances` of all instances (`values.kept_instances` says which), or without `has_values` of
-    none. `is_missing` is True if any of all instances lacked a value in the outputs.
+    none. With 0 instances the request is not in the sample of its route. `is_missing` is True if any of all instances
+    lacked a value in the outputs.
     """
 
     instances: int
@@ -108,8 +116,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     were not at fault: `blamed` is then the drawn arm and its model version. `batch_size` counts all instances of the
     request; `kept` is None if the record holds all of them. `propensity` is the drawn arm's share of the slots then; of
     a request with a unit it is the marginal probability, not that given the unit's earlier requests. `vector` is the
-    context that a bandit saw (`bandits.linear.packed`), or None. `slots` are the weights of the request, where each has
-    its own (`inference_log.request_slots`); None elsewhere, and in records of earlier releases.
+    context that a bandit saw (`bandits.linear.packed`), or None. `caller` is the id of the API key or the subject of
+    the token, and `door` the protocol by which the request came; either may be empty. `tags` are pairs that the caller
+    gave. `queue_us` is how long the request waited until its batch began, or None if none began. `slots` are the weights
+    of the request, where each has its own (`inference_log.request_slots`); None elsewhere, and in records of earlier
+    releases. They come last, since no record may end with a zero.
     """
 
     context: int
@@ -134,6 +145,10 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     blamed: tuple[str, str] | None = None
     kept: Kept | None = None
     vector: bytes | None = None
+    caller: str = ""
+    door: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    queue_us: int | None = None
     slots: bytes | None = None
 
 
@@ -218,4 +233,4 @@ class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):
     content: str
 
 
-SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward | Learned
+SegmentEntry = SegmentHeader | Context | Record | Audit | RewardContext | Reward | Learned | Payload

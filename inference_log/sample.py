@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from inference_log.schema import INFERENCES
 
 _COLUMNS = (
-    "decision_id", "event_ts_us", "role", "outcome", "model_digest", "instance_index", "batch_size", "values_omitted",
-    "features_num", "features_cat", "prediction", "predicted_label",
+    "decision_id", "event_ts_us", "role", "outcome", "model_digest", "instance_index", "batch_size", "sampling_rate",
+    "values_omitted", "features_num", "features_cat", "prediction", "predicted_label",
 )  # fmt: skip
 _SEED = 7
 
@@ -181,6 +181,7 @@ class _Reading:
     def _answered(self, table: pa.Table) -> pa.Table:
         is_answer = pc.and_(pc.equal(table["role"], "primary"), pc.equal(table["outcome"], "ok"))
         is_answer = pc.and_(is_answer, pc.not_equal(table["model_digest"], self._without))
+        is_answer = pc.and_(is_answer, pc.is_valid(table["sampling_rate"]))  # else it has no values
         times = table["event_ts_us"]
         is_in_time = pc.and_(
             pc.greater_equal(times, pa.scalar(self._since_us)), pc.less_equal(times, pa.scalar(self._until_us))

@@ -65,6 +65,8 @@ INFERENCES = Table(
             ("model_digest", pa.string()),
             ("instance_index", pa.int32()),
             ("batch_size", pa.int32()),
+            # Which share of the instances of a route has its values here. Null if the request is not in the sample of
+            # its route: such a row has no values. So `sum(1 / sampling_rate)` counts instances.
             ("sampling_rate", pa.float64()),
             ("status", pa.int32()),
             ("outcome", pa.string()),
@@ -88,6 +90,19 @@ INFERENCES = Table(
             ("policy_number", pa.int64()),
             # What a contextual bandit saw of the request: features in [0, 1], multiples of 1/8192; null without one.
             ("context", pa.list_(pa.float64())),
+            # The id of the API key, or the subject of the token; null without access control.
+            ("caller", pa.string()),
+            # The protocol by which the request came: v2, v1, grpc, invocations.
+            ("door", pa.string()),
+            # What the caller has put into the header x-tags.
+            ("tags", pa.map_(pa.string(), pa.string())),
+            # How long the request waited in the lane until its batch began; null if none began.
+            ("queue_ms", pa.float64()),
+            ("cached", pa.bool_()),
+            # The setting POINTSMAN_CLUSTER of the gateway; null if it is not set.
+            ("cluster", pa.string()),
+            # Which rules of redaction the values went through, as a hash; null if the route has none.
+            ("redaction", pa.string()),
         ]
     ),
 )
@@ -172,4 +187,35 @@ POLICIES = Table(
     ),
 )
 
-TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES)
+_BODY = (
+    ("", pa.binary()),
+    # Its whole size; if it is cut, the log has only the beginning.
+    ("_bytes", pa.int64()),
+    ("_cut", pa.bool_()),
+    ("_type", pa.string()),
+    ("_encoding", pa.string()),
+    # The length of the JSON before the bytes of tensors, in V2's binary form.
+    ("_json_bytes", pa.int64()),
+)
+
+PAYLOADS = Table(
+    name="payloads",
+    keys=("route", "dt"),
+    identity=("decision_id",),
+    order="answered_ts_us",
+    columns=pa.schema(
+        [
+            ("decision_id", pa.string()),
+            ("answered_ts", pa.timestamp("ms")),
+            ("answered_ts_us", pa.int64()),
+            ("schema_version", pa.int32()),
+            ("door", pa.string()),
+            ("status", pa.int32()),
+            *((f"request{name}", kind) for name, kind in _BODY),
+            *((f"response{name}", kind) for name, kind in _BODY),
+            ("writer_id", pa.string()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES, PAYLOADS)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from inference_log.payload import Payload
 from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 
 SUFFIX = ".segment"
@@ -39,11 +40,12 @@ class Segment(NamedTuple):
     reward_contexts: dict[int, RewardContext]
     rewards: list[Reward]
     learned: list[Learned]
+    payloads: list[Payload]
 
     @classmethod
     def empty(cls, header: SegmentHeader) -> "Segment":
         """Return a segment without entries."""
-        return cls(header, {}, [], [], 0, {}, [], [])
+        return cls(header, {}, [], [], 0, {}, [], [], [])
 
 
 class SegmentRange(NamedTuple):
@@ -70,6 +72,7 @@ def read_segment(content: bytes) -> Segment | None:
         reward_contexts=parsed.reward_contexts,
         rewards=parsed.rewards,
         learned=parsed.learned,
+        payloads=parsed.payloads,
     )
 
 
@@ -103,6 +106,7 @@ class _Parsed:
         self.reward_contexts: dict[int, RewardContext] = {}
         self.rewards: list[Reward] = []
         self.learned: list[Learned] = []
+        self.payloads: list[Payload] = []
         self.end = 0
 
 
@@ -121,9 +125,23 @@ def _parse(content: bytes) -> _Parsed:
             parsed.audits.append(entry)
         elif isinstance(entry, Learned):
             parsed.learned.append(entry)
+        elif isinstance(entry, Payload):
+            parsed.payloads.append(entry)
         else:
             parsed.header = entry
     return parsed
+
+
+def framed_entries(content: bytes) -> Iterator[tuple[SegmentEntry, bytes]]:
+    """Yield each whole entry, and the bytes of its frame.
+
+    Raises:
+        msgspec.MsgspecError: a whole frame is not an entry.
+    """
+    begin = 0
+    for entry, end in _entries(content):
+        yield entry, content[begin:end]
+        begin = end
 
 
 def _entries(content: bytes) -> Iterator[tuple[SegmentEntry, int]]:

@@ -19,11 +19,17 @@ from pathlib import Path
 
 import msgspec
 
+from inference_log.payload import Payload
 from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentHeader
 from inference_log.segment import SUFFIX, frame
 from inference_log.segment_lock import create_locked
 
 MAX_BYTES = 64 * 1024 * 1024
+
+LEAST_FREE_BYTES = 512 * 1024 * 1024
+"""Bodies are shed while the disk has less than this free, so that rows still have room."""
+
+_LOOK_EVERY_S = 1.0
 
 CHUNK_BYTES = 4 * 1024 * 1024
 """A segment that is not closed is a whole number of these, of which the last one is not filled yet."""
@@ -39,6 +45,7 @@ class _ActiveSegment:
     def __init__(self, path: Path, header: bytes) -> None:
         self.path = path
         self.bytes = 0
+        self.payload_bytes = 0
         self.opened_s = time.monotonic()
         self.numbers: dict[int, int] = {}
         self._contexts: list[Context | RewardContext] = []
@@ -105,16 +112,20 @@ class LogWriter:
     One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more.
     """
 
-    def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES, cluster: str = "") -> None:
         self.writer_id = writer_id
         self.appended = 0
         self.dropped = 0
+        self.shed = 0
         self.folder = folder
         self._lock = threading.Lock()
         self._sequence = 0
         self._writer_seq = 0
         self._max_bytes = max_bytes
+        self._cluster = cluster
         self._active: _ActiveSegment | None = None
+        self._looked_s = -_LOOK_EVERY_S
+        self._is_roomy = False
         self._full: list[_ActiveSegment] = []  # not closed yet
 
     def append(self, context: Context | RewardContext, make_record: Callable[[int, int], Record | Reward]) -> bool:
@@ -153,6 +164,34 @@ class LogWriter:
             except OSError:
                 return False
             return True
+
+    def keep(self, payload: Payload) -> bool:
+        """Write the bodies of a request. Return False if they were shed, because there is little room.
+
+        Bodies take at most half of a segment, and none is kept if the disk has less than `LEAST_FREE_BYTES` free.
+        """
+        content = frame(payload)
+        with self._lock:
+            try:
+                active = self._active
+                if active is None or active.bytes >= self._max_bytes:
+                    active = self._open()
+                if active.payload_bytes + len(content) <= self._max_bytes // 2 and self._has_room():
+                    active.write(content)
+                    active.payload_bytes += len(content)
+                    return True
+            except OSError:
+                pass
+            self.shed += 1
+            return False
+
+    def _has_room(self) -> bool:
+        """Return True if the disk has room for bodies, as it was at most a second ago."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= _LOOK_EVERY_S:
+            disk = os.statvfs(self.folder)
+            self._looked_s, self._is_roomy = now_s, disk.f_bavail * disk.f_frsize >= LEAST_FREE_BYTES
+        return self._is_roomy
 
     @property
     def active_path(self) -> Path | None:
@@ -196,7 +235,7 @@ class LogWriter:
 
     def _open(self) -> _ActiveSegment:
         """Open the next segment and leave the active one. If it cannot be opened, the active one stays."""
-        header = frame(SegmentHeader(self.writer_id, self._sequence))
+        header = frame(SegmentHeader(self.writer_id, self._sequence, cluster=self._cluster))
         opened = _ActiveSegment(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
         if self._active is not None:
             self._full.append(self._active)

@@ -23,10 +23,14 @@ Grants = Mapping[str, frozenset[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The holder of a valid key or token. `name` is the name in the history."""
+    """The holder of a valid key or token. `name` is the name in the history.
+
+    `id` is that of the key, or the subject of the token, which may be empty.
+    """
 
     name: str
     grants: Grants
+    id: str = ""
 
     def may(self, scope: str, route: str | None) -> bool:
         """Return True if the caller holds the scope on the route. None stands for what concerns no single route."""

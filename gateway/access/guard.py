@@ -35,7 +35,7 @@ class _KnownKey:
 
     def __init__(self, key: ApiKey, before: "_KnownKey | None") -> None:
         self.digest = key.digest
-        self.caller = Caller(f"key {key.name}", read_grants(key.scopes, key.routes))
+        self.caller = Caller(f"key {key.name}", read_grants(key.scopes, key.routes), key.id)
         self.revoked = key.revoked_at_s is not None
         self.expires_at_s = key.expires_at_s
         self.bucket: TokenBucket | None = None
@@ -72,8 +72,10 @@ class AccessGuard:
                 _log.warning("gateway.access.key_left_out", key=key.id, error=str(error))
         self._known = known
 
-    def admit(self, headers: Mapping[bytes, bytes], scope: str, route: str | None) -> None:
+    def admit(self, headers: Mapping[bytes, bytes], scope: str, route: str | None) -> str:
         """Raise unless the credential in the headers has the scope on the route. Count one use of its rate.
+
+        Return the id of the key, or the subject of the token.
 
         Raises:
             Unauthenticated: there is no credential, or it is not valid.
@@ -81,7 +83,9 @@ class AccessGuard:
             Forbidden: the credential has no such scope, or not on this route.
             NotReady: a token cannot be checked, since no signing keys could be read yet.
         """
-        self.identify(headers).require(scope, route)
+        caller = self.identify(headers)
+        caller.require(scope, route)
+        return caller.id
 
     def check(self, headers: Mapping[bytes, bytes], scope: str, route: str | None) -> None:
         """Raise unless the credential in the headers has the scope on the route. Count nothing.

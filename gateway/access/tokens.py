@@ -121,10 +121,10 @@ def _caller(claims: Claims) -> Caller:
         raise Unauthenticated(
             "The token's claims are not as they should be: scope in words, routes as a list of names."
         )
-    subject = str(claims.get("sub") or claims.get("client_id") or claims.get("azp") or "without a subject")
+    subject = str(claims.get("sub") or claims.get("client_id") or claims.get("azp") or "")
     plain = subject.encode("ascii", "backslashreplace").decode()
     name = "".join(each if each.isprintable() else "?" for each in plain[:_MAX_NAME])
-    return Caller(f"token of {name}", read_grants(scopes, routes))
+    return Caller(f"token of {name or 'without a subject'}", read_grants(scopes, routes), name)
 
 
 def _is_strings(value: object) -> TypeGuard[list[str]]:

@@ -1,4 +1,4 @@
-"""`pointsman log`: query the inference log in the files where it is stored, and compare the sums with it."""
+"""`pointsman log`: query the inference log where it is stored, compare the sums with it, and erase from it."""
 
 import time
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ if TYPE_CHECKING:  # slow to import, and not needed to show the help
 _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
-app = typer.Typer(help="Query and verify the inference log.", no_args_is_help=True)
+app = typer.Typer(help="Query, verify and erase from the inference log.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Query and verify the inference log."""
+    """Query, verify and erase from the inference log."""
 
 
 @app.command()
@@ -68,6 +68,36 @@ def verify(
     else:
         _print(verified, time.monotonic() - began_s)
     if verified.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+@errors_printed(exit_code=2)
+def erase(
+    unit: Annotated[str | None, typer.Option(help="The unit, as requests name it.")] = None,
+    unit_hash: Annotated[str | None, typer.Option(help="Its hash, as the column unit_hash has it.")] = None,
+    route: Annotated[str | None, typer.Option(help="Only on this route. Without it, on all.")] = None,
+    why: Annotated[str, typer.Option(help="The reason, for the table audit.")] = "",
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Remove the rows of one unit from the log: requests, rewards, bodies, and what was set aside.
+
+    Exit code 1 if some of them wait in segments, or cannot be read. It may be run again at any time.
+    """
+    from gateway.cli.log_erase import note_erasure, print_erasure, unit_hash_of
+    from inference_log.erase.erase import erase_unit  # PyArrow is slow to import
+    from inference_log.files.open import open_files
+
+    settings = read_settings(home=home)
+    hashed = unit_hash_of(settings, unit, unit_hash)
+    done = erase_unit(open_files(settings.log), settings.spool, hashed, route, _Progress().say)
+    note_erasure(settings, hashed, route, why, done)
+    if as_json:
+        print_json({"unit_hash": hashed, "complete": done.is_complete, **vars(done), "removed": done.removed})
+    else:
+        print_erasure(done, hashed)
+    if not done.is_complete:
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ from gateway.control.binding import bind, require_released
 from gateway.control.in_force import entry_in_force
 from gateway.control.learning.check import check_policy
 from gateway.control.named_now import named_now
+from gateway.control.redacted_names import require_redacted_names
 from gateway.control.version_loader import DetailedVersions, Versions
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
@@ -200,6 +201,7 @@ class Changes:
             binding = bind(self._versions, document, retry=True)
             if binding.without:
                 raise Rejected(" ".join(binding.without.values()))
+            require_redacted_names(document.spec, next(iter(binding.arms.values())).manifest.signature)
         except (Rejected, RegistryError, ModelRefused) as error:
             raise type(error)(f"Route {document.spec.route}: {error}") from error
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.control.binding import Binding, bind, is_needed, placement_named, placement_of, places
+from gateway.control.redacted_names import redaction_warning
 from gateway.control.version_loader import VersionLoader
 from gateway.control.warm_lanes import WarmLanes
 from gateway.execution.lane import Lane, LaneKey
@@ -54,6 +55,7 @@ class RouteBuilder:
         shadows = self._shadows(document, binding, missing)
         said = [f"Served without {'; '.join(f'{name}: {why}' for name, why in missing.items())}"] if missing else []
         said += dict.fromkeys(filter(None, (self._versions.reader.trouble(ref) for ref in refs.values())))
+        said += filter(None, [redaction_warning(spec, next(iter(binding.arms.values())).manifest.signature)])
         if said:
             warnings[spec.route] = " ".join(said)
         pins = {

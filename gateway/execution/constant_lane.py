@@ -48,6 +48,7 @@ class ConstantLane(Lane):
         if deadline_s is not None and deadline_s <= now_s:
             raise TooLate("The deadline has passed before the arm could answer.", is_not_started=True)
         job = Job(inputs, rows, deadline_s, now_s, self.paces.of(route), probe=probe)
+        job.began_s = now_s
         answer = self._runtime.answer(rows)
         count_run(self.statistics, (job,), (answer,), started_s=now_s, duration_s=0.0, now_s=now_s)
         job.succeed(answer)

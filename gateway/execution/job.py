@@ -13,10 +13,12 @@ class Job(Pending[Sequence[Tensor]]):
     """A request to one version; await it for the outputs. `deadline_s` and `queued_s` are of `time.perf_counter`.
 
     `pace` is the pace of its route. With `must_run` it was due to be tried, so no estimate refuses it any more.
+    `began_s` is when its batch began, or None.
     `worked_before` is `Work.until` when it began to wait; None if it does not wait, because it runs or is settled.
     """
 
     __slots__ = (
+        "began_s",
         "deadline_s",
         "inputs",
         "model_s",
@@ -41,8 +43,14 @@ class Job(Pending[Sequence[Tensor]]):
         self.deadline_s = deadline_s
         self.queued_s = queued_s
         self.model_s = 0.0
+        self.began_s: float | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.worked_before: tuple[float, float] | None = None
+
+    @property
+    def queue_s(self) -> float | None:
+        """How long it waited for its batch to begin, in seconds; None if none began."""
+        return None if self.began_s is None else self.began_s - self.queued_s
 
     def abandon(self) -> None:
         """See `Pending.abandon`.

@@ -197,6 +197,8 @@ class Lane:
     def _start(self, jobs: list[Job]) -> None:
         rows, started_s = [job.rows for job in jobs], time.perf_counter()
         settle = partial(self._settle, jobs, started_s)
+        for job in jobs:
+            job.began_s = started_s
         try:
             self.executor.start(merge([job.inputs for job in jobs]), rows, latest_s(jobs), settle)
         except Exception as error:  # noqa: BLE001  # such as too little memory to merge: each request must get an error

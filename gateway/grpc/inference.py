@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from gateway.errors import ClientGone
+from gateway.errors import ClientGone, status_of
 from gateway.eventloop.body_budget import BodyBudget, Holding
 from gateway.eventloop.driver import Pending
 from gateway.eventloop.offload import LARGE_BYTES, UNCOUNTED_BYTES, Offload, caller_of
@@ -16,6 +16,7 @@ from gateway.grpc.messages import time_left_s
 from gateway.grpc.method import HeldMessage, Method
 from gateway.grpc.status import Failed, failure_of
 from gateway.inference.guard import Guard
+from gateway.inference.payloads import Payloads, Sent
 from gateway.inference.service import PREDICT, InferenceService, Prediction, new_decision_id
 from gateway.protocols.costs import bytes_to_copy, bytes_to_write, decoded_bytes
 from gateway.protocols.open_inference_pb2 import ModelInferRequest
@@ -35,11 +36,17 @@ class GrpcInference:
     """One per replica. `guard` is None if access is not restricted."""
 
     def __init__(
-        self, service: InferenceService, budget: BodyBudget, offload: Offload, guard: Guard | None = None
+        self,
+        service: InferenceService,
+        budget: BodyBudget,
+        offload: Offload,
+        guard: Guard | None = None,
+        payloads: Payloads | None = None,
     ) -> None:
         self._service = service
         self._budget = budget
         self._offload = offload
+        self._payloads = payloads
         self._check_caller = None if guard is None else partial(guard.check_scope, scope=PREDICT)
 
     def methods(self) -> dict[str, Method]:
@@ -64,28 +71,39 @@ class GrpcInference:
         if len(content) > UNCOUNTED_BYTES and not self._offload.allows_here(len(content)):
             return await self.infer_large([content], headers, Holding(self._budget))
         started_s, decision_id = time.perf_counter(), new_decision_id()
+        sent, message = self._sent(content), ModelInferRequest()
         try:
             message = parse(content)
             prediction = await self._predict(message, partial(decode, message), headers, decision_id, started_s)
-            return await self._encode(prediction, headers, typed=is_typed(message))
+            answer = await self._encode(prediction, headers, typed=is_typed(message))
         except ClientGone:
             raise
         except Exception as error:
-            raise Failed(failure_of(error, decision_id)) from error
+            failure = failure_of(error, decision_id)
+            self._keep(sent, message.model_name, decision_id, failure.sentence, error)
+            raise Failed(failure) from error
+        self._keep(sent, message.model_name, decision_id, answer)
+        return answer
 
     async def infer_large(self, content: HeldMessage, headers: Headers, holding: Holding) -> bytes:
         """Do as `infer`, and what takes long in threads."""
         started_s, decision_id = time.perf_counter(), new_decision_id()
         held: _Held = []
+        sent, route = self._sent(content[0]), ""
         try:
             held.append(await self._run(partial(_parsed, content), headers, holding))
-            return await self._infer_held(held, headers, decision_id, started_s, holding)
+            route = held[0].model_name
+            answer = await self._infer_held(held, headers, decision_id, started_s, holding)
         except ClientGone:
             raise
         except Exception as error:
-            raise Failed(failure_of(error, decision_id)) from error
+            failure = failure_of(error, decision_id)
+            self._keep(sent, route, decision_id, failure.sentence, error)
+            raise Failed(failure) from error
         finally:
             held.clear()
+        self._keep(sent, route, decision_id, answer)
+        return answer
 
     async def infer_streamed(self, content: bytes, headers: Headers) -> bytes:
         """Answer one request of a stream. An error ends this request, not the stream.
@@ -96,31 +114,53 @@ class GrpcInference:
         if len(content) > UNCOUNTED_BYTES and not self._offload.allows_here(len(content)):
             return await self.infer_large_streamed([content], headers, Holding(self._budget))
         started_s, decision_id = time.perf_counter(), new_decision_id()
-        message = ModelInferRequest()
+        sent, message = self._sent(content), ModelInferRequest()
         try:
             message = parse(content)
             prediction = await self._predict(message, partial(decode, message), headers, decision_id, started_s)
-            return encode_streamed(await self._encode(prediction, headers, typed=is_typed(message)))
+            answer = await self._encode(prediction, headers, typed=is_typed(message))
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001  # the caller gets the error; a fault of ours is logged
-            return encode_streamed_error(failure_of(error).sentence, message.model_name, message.id or decision_id)
+            sentence = failure_of(error).sentence
+            self._keep(sent, message.model_name, decision_id, sentence, error)
+            return encode_streamed_error(sentence, message.model_name, message.id or decision_id)
+        self._keep(sent, message.model_name, decision_id, answer)
+        return encode_streamed(answer)
 
     async def infer_large_streamed(self, content: HeldMessage, headers: Headers, holding: Holding) -> bytes:
         """Do as `infer_streamed`, and what takes long in threads."""
         started_s, decision_id = time.perf_counter(), new_decision_id()
         held: _Held = []
         route = request_id = ""
+        sent = self._sent(content[0])
         try:
             held.append(await self._run(partial(_parsed, content), headers, holding))
             route, request_id = held[0].model_name, held[0].id
-            return encode_streamed(await self._infer_held(held, headers, decision_id, started_s, holding))
+            answer = await self._infer_held(held, headers, decision_id, started_s, holding)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001  # the caller gets the error; a fault of ours is logged
-            return encode_streamed_error(failure_of(error).sentence, route, request_id or decision_id)
+            sentence = failure_of(error).sentence
+            self._keep(sent, route, decision_id, sentence, error)
+            return encode_streamed_error(sentence, route, request_id or decision_id)
         finally:
             held.clear()
+        self._keep(sent, route, decision_id, answer)
+        return encode_streamed(answer)
+
+    def _sent(self, content: bytes | memoryview) -> Sent | None:
+        """Return what may be kept of a message; None if no route keeps bodies."""
+        return None if self._payloads is None or not self._payloads.routes() else self._payloads.sent(content)
+
+    def _keep(
+        self, sent: Sent | None, route: str, decision_id: str, answer: bytes | str, error: Exception | None = None
+    ) -> None:
+        """Keep both messages, or the error's sentence in place of the answer, if the route keeps bodies."""
+        if sent is not None and self._payloads is not None and route in self._payloads.routes():
+            status = 200 if error is None else status_of(error).http
+            answer = answer.encode("utf-8", "replace") if isinstance(answer, str) else answer
+            self._payloads.keep(route, decision_id, "grpc", status, (sent, {}), (answer, ()))
 
     async def _infer_held(
         self, held: _Held, headers: Headers, decision_id: str, started_s: float, holding: Holding
@@ -151,6 +191,7 @@ class GrpcInference:
             started_s=started_s,
             version=message.model_version or None,
             read_time_left_s=time_left_s,
+            door="grpc",
         )
 
     async def _encode(

@@ -23,9 +23,11 @@ from gateway.eventloop.offload import Offload
 from gateway.http.body import ClientDisconnected, read_body
 from gateway.http.content_work import ContentWork, HeldBody
 from gateway.http.head import fields_by_name
+from gateway.http.kept_bodies import with_kept_bodies
 from gateway.http.limits import HttpLimits, http_limits
-from gateway.http.response import CLOSE, TEXT, Response, refusal, response_of
+from gateway.http.response import CLOSE, TEXT, Response, closing_if_expected, refusal, response_of
 from gateway.http.scoring import Targets, refusal_at
+from gateway.inference.payloads import Payloads
 from gateway.inference.service import InferenceService, new_decision_id
 from gateway.protocols import v2_http
 from gateway.protocols.paths import is_prediction
@@ -51,6 +53,7 @@ class InferenceEndpoint:
         budget: BodyBudget | None = None,
         offload: Offload | None = None,
         invocations_route: str = "",
+        payloads: Payloads | None = None,
     ) -> None:
         self.draining = False
         self.turn = turn
@@ -60,6 +63,7 @@ class InferenceEndpoint:
         self.budget = budget or BodyBudget(SMALL_BYTES + 16 * max_body_bytes)
         self._content = ContentWork(offload or Offload(), max_body_bytes)
         self._targets = Targets(service, invocations_route)
+        self._payloads = payloads
         self._app = app
         self._browsers = browsers or BrowserPolicy(None)
 
@@ -103,6 +107,8 @@ class InferenceEndpoint:
         it needs no credentials and is not recorded.
         """
         work = self._respond(method, path, headers, [body], started_s, holding or Holding(self.budget), probe=probe)
+        if self._payloads is not None and self._payloads.routes() and not probe:
+            work = with_kept_bodies(work, self._payloads, self._targets, path, headers, body)
         return self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work
 
     async def _respond_to_page(
@@ -144,6 +150,7 @@ class InferenceEndpoint:
                 started_s=started_s,
                 version=target.version,
                 probe=probe,
+                door=target.door,
             )
             response = self._content.encode(target, headers, decision_id, prediction, holding)
             return await response if isinstance(response, Pending) else response
@@ -191,7 +198,7 @@ class InferenceEndpoint:
         headers = fields_by_name(scope["headers"])
         refused = self.refuse_early(scope["method"], path, headers, holding)
         if refused is not None:
-            return _closing_if_expected(refused, headers)
+            return closing_if_expected(refused, headers)
         try:
             body = await read_body(receive, headers, self.max_body_bytes, holding)
         except tuple(STATUS_OF) as error:
@@ -219,21 +226,17 @@ class InferenceEndpoint:
         error = unreadable
         try:
             target, headers = self._targets.find(path, headers)
-            await self.service.infer(target.route, headers, decode, decision_id=decision_id, started_s=started_s)
+            await self.service.infer(
+                target.route, headers, decode, decision_id=decision_id, started_s=started_s, door=target.door
+            )
         except tuple(STATUS_OF) as raised:
             error = raised
-        return _closing_if_expected(refusal_at(path, error, decision_id), headers)
+        return closing_if_expected(refusal_at(path, error, decision_id), headers)
 
 
 def _is_of_page(headers: Headers) -> bool:
     """Return True if a browser sent the request. It sends one of these headers with every POST of a page."""
     return b"origin" in headers or b"sec-fetch-site" in headers
-
-
-def _closing_if_expected(response: Response, headers: Headers) -> Response:
-    if b"expect" in headers:  # the client may send the body or not, so the next request could not be told from it
-        response.headers.append(CLOSE)
-    return response
 
 
 def _closing(send: Send) -> Send:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from gateway.errors import advice_of, status_of
-from gateway.protocols.request import Header
+from gateway.protocols.request import Header, Headers
 from gateway.protocols.v2_http import encode_error
 
 JSON: Header = (b"content-type", b"application/json")
@@ -34,3 +34,13 @@ def refusal(error: Exception, decision_id: str) -> Response:
 def closing_refusal(error: Exception) -> Response:
     """Return the response to bytes that are no request, after which the connection ends."""
     return response_of(status_of(error).http, encode_error(str(error)), [*advice_of(error), CLOSE])
+
+
+def closing_if_expected(response: Response, headers: Headers) -> Response:
+    """Return the response, after which the connection ends if the client asked whether to send its body.
+
+    It may send the body or not, so the next request could not be told from it.
+    """
+    if b"expect" in headers:
+        response.headers.append(CLOSE)
+    return response

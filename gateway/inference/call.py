@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.inference.contexts import Weighed
 from gateway.inference.live_table import LiveArm
+from gateway.inference.sender import UNKNOWN, Sender
 from gateway.protocols.request import Headers
 from router.plan import Reason
 from runtimes.datatypes import Tensor
@@ -35,6 +36,7 @@ class Call(msgspec.Struct, frozen=True):
     probe: bool = False
     is_targeted: bool = True
     weighed: Weighed | None = None
+    sender: Sender = UNKNOWN
 
 
 Times = tuple[int, int]

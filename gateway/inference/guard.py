@@ -8,8 +8,8 @@ from gateway.protocols.request import Headers
 class Guard(Protocol):
     """Decides what a caller may do."""
 
-    def admit(self, headers: Headers, scope: str, route: str | None) -> None:
-        """Return if the caller that sent these headers may do this.
+    def admit(self, headers: Headers, scope: str, route: str | None) -> str:
+        """Return the caller's id, which may be empty, if the caller that sent these headers may do this.
 
         Raises:
             Unauthenticated, Forbidden, RateLimited.

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
 from gateway.inference.contexts import RequestWeights, unbatched_inputs
-from gateway.inference.log_context import has_whole_answer, log_context, logged_outputs
+from gateway.inference.log_context import log_context, logged_answer, logged_outputs
+from gateway.inference.redaction import Rules, logged_inputs_of
 from gateway.inference.targeting import Targeting
 from gateway.protocols.request import Header
 from inference_log.record import Context
@@ -23,7 +24,6 @@ from router.errors import UnknownRoute
 from router.refusals import short_repr
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
 from router.spec.spec import ArmRef
-from runtimes.constant.runtime import ConstantRuntime
 from runtimes.datatypes import Tensor
 from runtimes.logged_tensors import logged_inputs
 from runtimes.manifest import Manifest, Signature
@@ -36,7 +36,7 @@ class LiveArm:
     The log keeps the values of `logged_inputs` (names) and `logged_outputs` (indices). `primary` and `fallback` are the
     log's contexts for requests that drew this arm, and for requests that it answers instead of another one.
     `answers_by_name`: see `gateway.protocols.scoring_answers`. `logged_answer` is what the log keeps in place of the
-    outputs, if it is always the same.
+    outputs, if it is always the same. `rules` say what is done to values before they are logged.
     """
 
     arm: Arm
@@ -50,6 +50,7 @@ class LiveArm:
     headers: tuple[Header, ...]
     answers_by_name: bool = False
     logged_answer: tuple[Tensor, ...] = ()
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,7 @@ class LiveShadow:
     prediction: int | None
     tolerance: float
     logged_outputs: tuple[int, ...]
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,6 +230,7 @@ def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, sna
         prediction=None if prediction is None else prediction[0],
         tolerance=shadow.tolerance,
         logged_outputs=logged_outputs(contexts[0]),
+        rules=logged_inputs_of(version.manifest.signature, route.log.redact).rules,
     )
 
 
@@ -245,11 +248,6 @@ def _live_arm(route: Route, arm: Arm, version: Version, lane: Lane, snapshot_has
         fallback=log_context(route, arm, manifest, "fallback", snapshot_hash),
         headers=((b"x-arm", arm.name.encode()), (b"x-model-version", arm.version.encode())),
         answers_by_name=by_name,
-        logged_answer=_logged_answer(version),
+        logged_answer=logged_answer(version),
+        rules=logged_inputs_of(manifest.signature, route.log.redact).rules,
     )
-
-
-def _logged_answer(version: Version) -> tuple[Tensor, ...]:
-    if isinstance(version.runtime, ConstantRuntime) and has_whole_answer(version.manifest):
-        return (version.runtime.logged,)
-    return ()

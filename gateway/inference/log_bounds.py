@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gateway.inference.redaction import Redactor
 from inference_log.record import Context, Kept
 from inference_log.values import STRINGS, kept_instances
 from runtimes.datatypes import Tensor, least_bytes, tensor_bytes
@@ -42,12 +43,21 @@ def logged_values(
     inputs: Sequence[Tensor],
     outputs: Sequence[Tensor],
     logged_outputs: tuple[int, ...],
+    redactor: Redactor | None = None,
 ) -> Logged:
-    """Return what is logged of a request: all `inputs`, and the `outputs` with the indices `logged_outputs`."""
+    """Return what is logged of a request: all `inputs`, and the `outputs` with the indices `logged_outputs`.
+
+    The `redactor` gets them before anything else is done but to take a sample.
+    """
     held, kept_inputs, kept_outputs = batch_size, inputs, outputs
     if batch_size > bounds.max_instances:
         held = bounds.max_instances
         kept_inputs, kept_outputs = _sample(inputs, batch_size, held), _sample(outputs, batch_size, held)
+    if redactor is not None:
+        kept_inputs = redactor.inputs(kept_inputs)
+        if context.label is not None and context.label[1] == STRINGS:
+            instances = None if held == batch_size else kept_instances(batch_size, held)
+            kept_outputs = redactor.outputs(kept_outputs, context.label[0], batch_size, instances)
     if context.categories and inputs:
         kept_inputs = _with_short_texts(bounds, kept_inputs, len(context.categories))
     of_inputs: tuple[bytes, ...] = ()
@@ -68,6 +78,11 @@ def logged_values(
             return Logged(of_inputs, of_outputs, None)
     kept = Kept(held, fits, lacks_value(context, outputs, batch_size))
     return Logged(of_inputs, of_outputs, kept) if fits else Logged((), (), kept)
+
+
+def without_values(context: Context, batch_size: int, outputs: Sequence[Tensor]) -> Logged:
+    """Return what is logged of a request that is not in the sample of its route."""
+    return Logged((), (), Kept(0, has_values=False, is_missing=lacks_value(context, outputs, batch_size)))
 
 
 def _with_short_texts(bounds: LogBounds, inputs: Sequence[Tensor], count: int) -> Sequence[Tensor]:

@@ -156,9 +156,11 @@ class Predictor:
                     error_code=code,
                     latency_s=latency_s,
                     model_s=0.0 if job is None else job.model_s,
+                    queue_s=None if job is None else job.queue_s,
                     inputs=[call.inputs[name] for name in arm.logged_inputs],
                     outputs=tensors and (arm.logged_answer or tensors),
                     logged_outputs=arm.logged_outputs,
+                    rules=arm.rules,
                     blamed=blamed,
                 )
                 self._metrics.count(live.route.name, arm.arm.name, arm.arm.version, status, latency_s)

@@ -19,6 +19,7 @@ from gateway.inference.fields import response_meta, text_of, token_of, unit_of
 from gateway.inference.guard import Guard
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
+from gateway.inference.sender import Sender, tags_of
 from gateway.inference.token_key_file import TokenKeyFile
 from gateway.inference.unit_secret import hash_unit
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
@@ -85,6 +86,7 @@ class InferenceService:
         version: str | None = None,
         read_time_left_s: Callable[[Headers], float | None] | None = None,
         probe: bool = False,
+        door: str = "",
     ) -> Prediction:
         """Answer one request. Run the coroutine with `gateway.eventloop.driver`.
 
@@ -92,7 +94,7 @@ class InferenceService:
         is clear that the caller may use the route. `started_s` is of `time.perf_counter`. The shortest of three
         deadlines counts: the route's, the caller's (header `x-deadline-ms`, parameter `timeout` in microseconds) and
         the transport's (`read_time_left_s` reads it, in seconds, from the headers of a gRPC call). A `probe` is the
-        replica's own request: it needs no credentials and is not recorded.
+        replica's own request: it needs no credentials and is not recorded. `door` is the protocol's name in the log.
 
         A request that is rejected before any arm ran is recorded if the caller is at fault. Every attempt of an arm is
         recorded before this returns or raises.
@@ -104,7 +106,9 @@ class InferenceService:
             BadRequest: a deadline is no positive number, or the request has more instances than allowed.
             And what `decode` and `Predictor.predict` raise.
         """
-        live = self._find(route, None if probe else headers)
+        caller = "" if self._guard is None or probe else self._guard.admit(headers, PREDICT, route)
+        live = self._find(route, probe=probe)
+        sender = Sender(caller, door, tags_of(headers.get(b"x-tags")))
         try:
             decoded = INTERRUPTION.run(decode, live.signature)
             request = await self._decoded(decoded) if isinstance(decoded, Pending) else decoded
@@ -117,6 +121,7 @@ class InferenceService:
                 version=version,
                 time_left_s=None if read_time_left_s is None else read_time_left_s(headers),
                 probe=probe,
+                sender=sender,
             )
             self.in_hand += 1
             try:
@@ -127,7 +132,7 @@ class InferenceService:
             finally:
                 self.in_hand -= 1
         except _CALLERS_FAULT as error:
-            rejected = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe)
+            rejected = Call(decision_id, started_s, inputs={}, batch_size=0, probe=probe, sender=sender)
             self._predictor.reject(live, rejected, error)
             raise
         token = None
@@ -159,12 +164,10 @@ class InferenceService:
             self._guard.check_scope(headers, PREDICT)
         return only_route(self._holder.current)
 
-    def _find(self, name: str, headers: Headers | None) -> LiveRoute:
-        """Return the route, if the caller may use it now. Without headers, the caller is the replica itself."""
-        if self._guard is not None and headers is not None:
-            self._guard.admit(headers, PREDICT, name)
+    def _find(self, name: str, *, probe: bool) -> LiveRoute:
+        """Return the route, if there is room for a request."""
         if self.in_hand >= self._max_in_flight:
-            if headers is not None:
+            if not probe:
                 self._metrics.shed += 1
             raise Overloaded(f"{self._max_in_flight} requests are in flight already; try again in a second.")
         return find_route(self._holder.current, name)
@@ -180,6 +183,7 @@ class InferenceService:
         version: str | None,
         time_left_s: float | None,
         probe: bool,
+        sender: Sender,
     ) -> Call:
         """Return a decoded request in the form that the predictor takes."""
         if request.batch_size > self._max_instances:
@@ -212,6 +216,7 @@ class InferenceService:
             is_targeted=targeting is None
             or INTERRUPTION.run(targeting.matches, headers, request.parameters, request.inputs, unit),
             weighed=None if weights is None else weights.weigh(headers, request.parameters, request.inputs, unit),
+            sender=sender,
         )
 
     async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:

@@ -219,8 +219,10 @@ class Shadows:
             error_code=code,
             latency_s=latency_s,
             model_s=job.model_s,
+            queue_s=job.queue_s,
             outputs=tensors,
             logged_outputs=live_shadow.logged_outputs,
+            rules=live_shadow.rules,
             comparison=comparison,
         )
         self._metrics.count_shadow(offered.live.route.name, shadow.name, shadow.version, status, latency_s)

@@ -32,6 +32,11 @@ class PredictionPath(NamedTuple):
         """True if the body is one of MLflow's or SageMaker's."""
         return self.protocol in ("mlflow", "sagemaker")
 
+    @property
+    def door(self) -> str:
+        """The protocol's name in the log: v2, v1 or invocations."""
+        return "invocations" if self.is_scoring else self.protocol
+
 
 def is_prediction(path: str) -> bool:
     """Return True if this path asks for a prediction, and not for something of the FastAPI application."""

@@ -35,6 +35,7 @@ from gateway.execution.trial import Trials
 from gateway.inference.live_table import LiveTableHolder
 from gateway.inference.log_bounds import LogBounds
 from gateway.inference.metadata import Metadata
+from gateway.inference.payloads import Payloads
 from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
@@ -94,6 +95,7 @@ class Inference(NamedTuple):
     shadows: Shadows
     service: InferenceService
     metadata: Metadata
+    payloads: Payloads
 
 
 class Control(NamedTuple):
@@ -119,6 +121,7 @@ def open_shared(settings: Settings) -> Shared:
     seat = take_seat(settings.spool)
     forget_served(seat.folder)
     name = name_on(socket.gethostname(), seat.number)
+    writer_id = f"{name}-{time.time_ns() // 1_000_000}"
     return Shared(
         settings=settings,
         guard=access.guard if access is not None else None,
@@ -127,7 +130,7 @@ def open_shared(settings: Settings) -> Shared:
         tracing=tracing,
         seat=seat,
         identity=Identity(name=name, pid=os.getpid(), started_s=time.time()),
-        writer=LogWriter(seat.folder, f"{name}-{time.time_ns() // 1_000_000}", settings.segment_max_bytes),
+        writer=LogWriter(seat.folder, writer_id, settings.segment_max_bytes, settings.cluster),
         metrics=Metrics(settings.metrics_dir, str(seat.number)),
         store=open_store(settings.store),
         turn=EndOfTurn(),
@@ -161,7 +164,8 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
     """
     settings, metrics, holder = shared.settings, shared.metrics, LiveTableHolder()
     bounds = LogBounds(settings.log_max_instances_per_request, settings.log_max_bytes_per_request)
-    recorder = Recorder(shared.writer, bounds)
+    secret = load_unit_secret(settings.home, settings.unit_secret_file)
+    recorder = Recorder(shared.writer, bounds, secret)
     shadows = Shadows(recorder, metrics)
     service = InferenceService(
         holder,
@@ -169,7 +173,7 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         metrics,
         shared.guard,
         shared.tracing,
-        secret=load_unit_secret(settings.home, settings.unit_secret_file),
+        secret=secret,
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
         token_keys=token_keys,
@@ -179,7 +183,8 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         count()
         return metrics.lane_sums()
 
-    return Inference(holder=holder, shadows=shadows, service=service, metadata=Metadata(holder, statistics))
+    payloads = Payloads(shared.writer, holder, settings.log_max_payload_bytes)
+    return Inference(holder, shadows, service, Metadata(holder, statistics), payloads)
 
 
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:

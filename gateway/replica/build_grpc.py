@@ -15,7 +15,7 @@ def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcS
     if not settings.grpc_port:
         return None
     metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
-    predictions = GrpcInference(inference.service, shared.budget, shared.offload, shared.guard)
+    predictions = GrpcInference(inference.service, shared.budget, shared.offload, shared.guard, inference.payloads)
     return GrpcServer(
         {**metadata.methods(), **predictions.methods()},
         view.is_ready,

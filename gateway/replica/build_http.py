@@ -55,4 +55,5 @@ def build_endpoint(
         budget=shared.budget,
         offload=shared.offload,
         invocations_route=settings.invocations_route,
+        payloads=inference.payloads,
     )

@@ -63,6 +63,7 @@ class Publisher:
         metrics.set_gauge(WARNED, ((), len(report.problems.keys() | report.warnings.keys())))
         metrics.set_total(LOG_RECORDS, self._writer.appended, "appended")
         metrics.set_total(LOG_RECORDS, self._writer.dropped, "dropped")
+        metrics.set_total(LOG_RECORDS, self._writer.shed, "shed")
         for key, dropped in self._shadows.dropped.copy().items():
             metrics.set_total(SHADOW_DROPPED, dropped, *key)
         metrics.publish()

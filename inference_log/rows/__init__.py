@@ -10,12 +10,14 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext
+from inference_log.payload import Payload
+from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentHeader
 from inference_log.rows.audit_rows import audit_table
 from inference_log.rows.inference_rows import inference_table
+from inference_log.rows.payload_rows import payload_table
 from inference_log.rows.policy_rows import policy_table
 from inference_log.rows.reward_rows import reward_table
-from inference_log.schema import AUDIT, INFERENCES, POLICIES, REWARDS, Partition, Table
+from inference_log.schema import AUDIT, INFERENCES, PAYLOADS, POLICIES, REWARDS, Partition, Table
 from inference_log.segment import Segment
 
 _DAY_US = 86_400_000_000
@@ -36,6 +38,7 @@ def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
         **_partition_audits(segment.audits),
         **_partition_rewards(segment),
         **_partition_learned(segment.learned),
+        **_partition_payloads(segment),
     }
 
 
@@ -52,7 +55,11 @@ def _partition_rewards(segment: Segment) -> dict[Partition, pa.Table]:
     groups: _Groups[Reward] = defaultdict(list)
     for reward in segment.rewards:
         groups[reward.context, reward.arrived_us // _DAY_US].append(reward)
-    return _partitioned(segment, groups, segment.reward_contexts, REWARDS, "ingested_ts_us", reward_table)
+    return _partitioned(segment, groups, segment.reward_contexts, REWARDS, "ingested_ts_us", _reward_rows)
+
+
+def _reward_rows(context: RewardContext, rewards: Sequence[Reward], header: SegmentHeader) -> pa.Table:
+    return reward_table(context, rewards, header.writer_id)
 
 
 def _partitioned(
@@ -61,14 +68,14 @@ def _partitioned(
     contexts: Mapping[int, _Context],
     table: Table,
     sorted_by: str,
-    rows_of: Callable[[_Context, list[_Entry], str], pa.Table],
+    rows_of: Callable[[_Context, list[_Entry], SegmentHeader], pa.Table],
 ) -> dict[Partition, pa.Table]:
     """Return the rows of entries by route and day, given the entries by context and day."""
     parts: dict[Partition, list[pa.Table]] = defaultdict(list)
     for (number, day), entries in groups.items():
         context = contexts[number]
         parts[Partition(table, (context.route, _day_of(day * _DAY_US)))].append(
-            rows_of(context, entries, segment.header.writer_id)
+            rows_of(context, entries, segment.header)
         )
     return {
         partition: pa.concat_tables(of_one).sort_by(sorted_by).combine_chunks() for partition, of_one in parts.items()
@@ -89,6 +96,14 @@ def _partition_learned(learned: Sequence[Learned]) -> dict[Partition, pa.Table]:
     for each in learned:
         parts[each.route, _day_of(each.at_us)].append(each)
     return {Partition(POLICIES, values): policy_table(of_one) for values, of_one in parts.items()}
+
+
+def _partition_payloads(segment: Segment) -> dict[Partition, pa.Table]:
+    """Return the rows of the kept bodies by partition, in the order of the segment."""
+    parts: dict[tuple[str, str], list[Payload]] = defaultdict(list)
+    for each in segment.payloads:
+        parts[each.route, _day_of(each.at_us)].append(each)
+    return {Partition(PAYLOADS, values): payload_table(of_one, segment.header) for values, of_one in parts.items()}
 
 
 def _day_of(event_us: int) -> str:

@@ -16,7 +16,7 @@ from bandits.errors import BanditError
 from bandits.linear.context import SCALE
 from bandits.linear.packed import unpack
 from inference_log import request_slots
-from inference_log.record import Context, Record
+from inference_log.record import SCHEMA_VERSION, Context, Record, SegmentHeader
 from inference_log.rows.categories import categories
 from inference_log.schema import INFERENCES
 from inference_log.values import STRINGS, elements, floats, kept_instances
@@ -26,7 +26,7 @@ _MILLION = 1e6
 _WEIGHTS = pa.map_(pa.string(), pa.float64())
 
 
-def inference_table(context: Context, records: Sequence[Record], writer_id: str) -> pa.Table:
+def inference_table(context: Context, records: Sequence[Record], header: SegmentHeader) -> pa.Table:
     """Return the rows of records of one context. A request without instances, or a rejected one, is still one row."""
     schema = INFERENCES.columns
     sizes = np.array([max(_instances(record), 1) for record in records])
@@ -52,13 +52,13 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "decision_id": pa.array(decision),
         "event_ts": pa.array(event_us.to_numpy() // 1000).cast(pa.timestamp("ms")),
         "event_ts_us": event_us,
-        "schema_version": constant(1, pa.int32()),
+        "schema_version": constant(SCHEMA_VERSION, pa.int32()),
         "instance_index": pa.array(instance, pa.int32()),
-        "sampling_rate": per_row([_instances(each) / each.batch_size if each.kept else 1.0 for each in records]),
+        "sampling_rate": per_row([_sampling_rate(context, each) for each in records], pa.float64()),
         "values_omitted": per_row([each.kept is not None and not each.kept.has_values for each in records]),
         "latency_ms": pa.array(per_record("latency_us").to_numpy() / 1000),
         "model_latency_ms": pa.array(per_record("model_us").to_numpy() / 1000),
-        "writer_id": constant(writer_id, pa.string()),
+        "writer_id": constant(header.writer_id, pa.string()),
         "features_num": _features(context, records, sizes),
         "features_cat": categories(context, records, sizes),
         "prediction": predictions(context, records, sizes),
@@ -69,6 +69,15 @@ def inference_table(context: Context, records: Sequence[Record], writer_id: str)
         "compared_with": constant(context.against or None, pa.string()),
         "policy_number": constant(context.policy_number or None, pa.int64()),
         "context": per_row([_features_seen(each.vector) for each in records], pa.list_(pa.float64())),
+        "caller": per_row([each.caller or None for each in records], pa.string()),
+        "door": per_row([each.door or None for each in records], pa.string()),
+        "tags": per_row([each.tags for each in records], schema.field("tags").type),
+        "queue_ms": per_row(
+            [None if each.queue_us is None else each.queue_us / 1000 for each in records], pa.float64()
+        ),
+        "cached": constant(False, pa.bool_()),
+        "cluster": constant(header.cluster or None, pa.string()),
+        "redaction": constant(context.redaction or None, pa.string()),
     }
     for name in _CONTEXT_COLUMNS:
         columns[name] = constant(getattr(context, name), schema.field(name).type)
@@ -126,6 +135,14 @@ def _features_seen(vector: bytes | None) -> list[float] | None:
 def _instances(record: Record) -> int:
     """Return the number of instances that the record holds."""
     return record.batch_size if record.kept is None else record.kept.instances
+
+
+def _sampling_rate(context: Context, record: Record) -> float | None:
+    """Return the share of instances for which the record's rows stand; None if they have no values for others."""
+    share = context.sample_slots / BUCKETS if record.outcome == "ok" else 1.0
+    if record.kept is None:
+        return share
+    return share * record.kept.instances / record.batch_size if record.kept.instances else None
 
 
 def _instance_index(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gateway.inference.log_bounds import DEFAULT_BOUNDS, LogBounds, logged_values
 from inference_log.parquet import open_writer
-from inference_log.record import Context, Record
+from inference_log.record import Context, Record, SegmentHeader
 from inference_log.rows.inference_rows import inference_table
 from runtimes.datatypes import TYPE_STRING_OF, Tensor
 from runtimes.logged_tensors import (
@@ -58,7 +58,7 @@ def logged_rows(
         0, number, f"d{number}", 0, int((at_s or time.time()) * 1e6), "WEIGHTED", 1.0, None, 200, "ok", "", 1, 1,
         instances, "", "", logged.inputs, logged.outputs, None, None, logged.kept,
     )  # fmt: skip
-    return inference_table(context, [record], "w")
+    return inference_table(context, [record], SegmentHeader("w", 0))
 
 
 def write_log(log: Path, name: str, requests: Sequence[pa.Table], route: str = "r") -> None:

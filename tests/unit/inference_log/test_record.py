@@ -40,4 +40,4 @@ def test_fields_added_later_have_defaults():
 def test_entries_are_tagged_arrays(make_context, make_record, make_audit):
     for tag, entry in enumerate((SegmentHeader("w", 7), make_context(), make_record(), make_audit())):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry))[0] == tag
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(SegmentHeader("w", 7))) == [0, "w", 7, SCHEMA_VERSION]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(SegmentHeader("w", 7))) == [0, "w", 7, SCHEMA_VERSION, ""]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from inference_log.answers import as_logged, logged_answers
-from inference_log.record import Record
+from inference_log.record import Record, SegmentHeader
 from inference_log.rows.inference_rows import inference_table
 from inference_log.sample import Asked, SampleLimits, sample_requests
 from tests.unit.inference_log.conftest import NOON_US
@@ -23,7 +23,7 @@ def write(tmp_path, make_context):
     """Return a function that writes records into a Parquet file of the log, a row group for each list of records."""
 
     def write(name, *groups: list[Record], **context):
-        tables = [inference_table(make_context(**context), records, "w") for records in groups]
+        tables = [inference_table(make_context(**context), records, SegmentHeader("w", 0)) for records in groups]
         path = tmp_path / FOLDER / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(pa.concat_tables(tables), "0" * 64))
@@ -125,7 +125,9 @@ def test_ten_million_rows_are_not_read(tmp_path, write, make_record):
 
 
 def test_columns_that_an_older_release_did_not_write_have_no_values(tmp_path, make_context, make_record):
-    table = inference_table(make_context(), [make_record()], "w").drop_columns(["features_cat", "values_omitted"])
+    table = inference_table(make_context(), [make_record()], SegmentHeader("w", 0)).drop_columns(
+        ["features_cat", "values_omitted"]
+    )
     path = tmp_path / FOLDER / "old.parquet"
     path.parent.mkdir(parents=True)
     path.write_bytes(encode(table, "0" * 64))

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ import pytest
 
 from inference_log import segment_lock
 from inference_log import writer as writer_module
+from inference_log.payload import Body, Payload
 from inference_log.pieces import written_end
 from inference_log.record import Record
 from inference_log.segment import Segment, frame, read_segment
@@ -347,3 +349,37 @@ def test_the_lock_of_a_killed_writer_is_free(tmp_path):
         writer.kill()
         writer.wait()
     assert not is_open(path)
+
+
+def payload(size: int) -> Payload:
+    return Payload("r", "d", 0, "v2", 200, Body(b"x" * size, size), Body(b"", 0))
+
+
+def test_bodies_take_at_most_half_of_a_segment(tmp_path, make_context, make_record):
+    writer = LogWriter(tmp_path, "w", max_bytes=10_000)
+    assert [writer.keep(payload(1000)) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert writer.append(make_context(), make_record)  # rows have the other half
+    assert writer.shed == 2
+    path = writer.rotate(0, 0)
+    assert len(read_segment(path.read_bytes()).payloads) == 4
+    assert writer.keep(payload(1000))  # in the next one
+    writer.close()
+
+
+def test_bodies_are_the_first_to_go_when_the_disk_is_nearly_full(tmp_path, monkeypatch, make_context, make_record):
+    disk = SimpleNamespace(f_bavail=1, f_frsize=4096)
+    monkeypatch.setattr(writer_module.os, "statvfs", lambda _: disk)
+    writer = LogWriter(tmp_path, "w")
+    assert not writer.keep(payload(10))
+    assert writer.append(make_context(), make_record)
+    assert (writer.shed, writer.dropped, writer.appended) == (1, 0, 1)
+    writer.close()
+
+
+def test_bodies_leave_no_gap_in_the_numbers_of_records(tmp_path, make_context, make_record):
+    writer = LogWriter(tmp_path, "w")
+    for _ in range(2):
+        writer.append(make_context(), make_record)
+        writer.keep(payload(10))
+    path = writer.rotate(0, 0)
+    assert [record.writer_seq for record in read_segment(path.read_bytes()).records] == [0, 1]

@@ -41,12 +41,12 @@ def test_a_key_is_taken_from_either_header(guard, make):
         {b"x-api-key": shown.encode()},
         {**bearer(shown), b"x-api-key": b"something else"},
     ):
-        guard.admit(headers, "predict", "fraud")
+        assert guard.admit(headers, "predict", "fraud") == key.id
         assert guard.identify(headers).name == "key checkout"
 
 
 def test_tokens_are_taken_as_well_as_keys(guard, issuer):
-    guard.admit(bearer(issuer.token(scope="predict:fraud")), "predict", "fraud")
+    assert guard.admit(bearer(issuer.token(scope="predict:fraud")), "predict", "fraud") == "ada"
     with pytest.raises(Forbidden, match="token of ada has no scope predict on route ranker"):
         guard.admit(bearer(issuer.token(scope="predict:fraud")), "predict", "ranker")
 

@@ -6,7 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from gateway.errors import ClientGone, TooLate
+from gateway.errors import ArmDown, ClientGone, TooLate
+from gateway.inference.sender import Sender
 from router.errors import UnknownVersion
 from runtimes.errors import InputRefused, ModelFailed
 from tests.unit.gateway.inference.support import Bench, Fake, call
@@ -357,3 +358,23 @@ def test_a_client_that_left_before_the_model_was_free_never_reaches_it(bench, jo
     bench.run(leave())
     assert arm.runs == 2
     assert {row["decision_id"]: row["status"] for row in bench.rows()} == {"first": 200, "second": 499, "third": 200}
+
+
+def test_a_row_has_its_sender_and_how_long_it_waited(bench, join_live, signature):
+    sender = Sender("k1", "v2", (("team", "risk"),))
+    bench.predict(join_live({"a": Fake(signature, 1)}), sender=sender)
+    bench.predict(join_live({"a": Fake(signature, 1)}))
+    named, unnamed = bench.rows()
+    assert (named["caller"], named["door"], dict(named["tags"])) == ("k1", "v2", {"team": "risk"})
+    assert 0 <= named["queue_ms"] <= named["latency_ms"]
+    assert (unnamed["caller"], unnamed["door"], unnamed["tags"], unnamed["cached"]) == (None, None, [], False)
+
+
+def test_a_request_whose_arm_is_down_has_waited_for_nothing(bench, join_live, signature):
+    live = join_live({"a": Fake(signature, 1, ModelFailed("no"))})
+    for _ in range(6):
+        with pytest.raises((ModelFailed, ArmDown)):
+            bench.predict(live)
+    rows = bench.rows()
+    assert [row["error_code"] for row in rows] == ["ModelFailed"] * 5 + ["ArmDown"]
+    assert [row["queue_ms"] is None for row in rows] == [False] * 5 + [True]

@@ -11,6 +11,7 @@ from gateway.errors import BadRequest, Forbidden, NotReady, Overloaded, TooLarge
 from gateway.inference.call import Answer
 from gateway.inference.decision_token import Decision, declared, open_token
 from gateway.inference.live_table import LiveTableHolder
+from gateway.inference.sender import Sender
 from gateway.inference.service import InferenceService, Prediction, new_decision_id
 from gateway.inference.targeting import Targeting
 from gateway.inference.token_keys import TokenKey, TokenKeys
@@ -26,9 +27,10 @@ STARTED_S = 1000.0
 class Guard:
     """Admits the user `anna` alone."""
 
-    def admit(self, headers: Any, scope: str, route: str | None) -> None:
+    def admit(self, headers: Any, scope: str, route: str | None) -> str:
         if headers.get(b"x-user") != b"anna":
             raise Forbidden(f"{scope} {route}")
+        return "anna"
 
 
 class StubPredictor:
@@ -37,6 +39,7 @@ class StubPredictor:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.rejected: list[tuple[Any, Exception]] = []
+        self.senders: list[Sender] = []
         self.in_hand_during: list[int] = []
         self.answers: dict[str, Any] = {}
         self.raises: Exception | None = None
@@ -52,6 +55,7 @@ class StubPredictor:
     def reject(self, live: Any, call: Any, error: Exception) -> None:
         if not call.probe:
             self.rejected.append((live, error))
+            self.senders.append(call.sender)
 
 
 class Front:
@@ -83,6 +87,7 @@ class Front:
         decode: Any = None,
         probe: bool = False,
         decision_id: str = "d",
+        door: str = "",
         **more: Any,
     ) -> Prediction:
         """Send one request, with the headers `more`."""
@@ -97,6 +102,7 @@ class Front:
             started_s=STARTED_S,
             read_time_left_s=lambda _: time_left_s,
             probe=probe,
+            door=door,
         )
         with pytest.raises(StopIteration) as end:
             work.send(None)  # the stub waits for nothing
@@ -366,3 +372,17 @@ def test_a_real_condition_decides_who_takes_part(front):
     assert made.call(x_country=b"se", parameters={"tier": "gold"}).is_targeted
     assert not made.call(x_country=b"se").is_targeted
     assert not made.call(x_country=b"no", parameters={"tier": "gold"}).is_targeted
+
+
+def test_the_log_learns_who_sent_a_request(front):
+    sent = front(Guard()).call(x_user=b"anna", x_tags=b"team=risk", door="v1")
+    assert sent.sender == Sender("anna", "v1", (("team", "risk"),))
+    assert front().call(x_user=b"anna").sender == Sender()
+    assert front(Guard()).call(probe=True).sender == Sender()
+
+
+def test_the_log_learns_who_sent_a_request_that_is_rejected(front):
+    guarded = front(Guard())
+    with pytest.raises(BadRequest):
+        guarded.infer(rows=6, x_user=b"anna", door="grpc")
+    assert guarded.predictor.senders == [Sender("anna", "grpc")]

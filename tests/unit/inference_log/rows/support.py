@@ -15,7 +15,7 @@ def tables_of(
 ) -> dict[Partition, pa.Table]:
     numbered = {context.number: context for context in contexts}
     header = SegmentHeader("w", 0)
-    return partition_rows(Segment(header, numbered, records, audits or [], 0, {}, [], []))
+    return partition_rows(Segment(header, numbered, records, audits or [], 0, {}, [], [], []))
 
 
 def rows_of(contexts: list[Context], records: list[Record]) -> list[dict]:

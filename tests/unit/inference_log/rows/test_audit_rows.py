@@ -20,7 +20,7 @@ def test_a_change_is_one_row(make_audit):
         "version": 4,
         "changed_ts": datetime(2026, 1, 1, 12),
         "changed_ts_us": 1_767_268_800_000_007,
-        "schema_version": 1,
+        "schema_version": 2,
         "who": "ann",
         "what": "shift canary=10%",
         "why": "more of it",

@@ -6,9 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from inference_log.record import Comparison, Kept, Record
+from inference_log.record import Comparison, Kept, Record, SegmentHeader
 from inference_log.request_slots import packer
+from inference_log.rows import partition_rows
 from inference_log.schema import INFERENCES
+from inference_log.segment import Segment
 from tests.unit.inference_log.rows.support import NOON_US, rows_of, tables_of
 
 
@@ -26,7 +28,7 @@ def test_one_instance_is_one_row(make_context, make_record):
         "decision_id": "d5",
         "event_ts": datetime(2026, 1, 1, 12),  # Athena's timestamps have no zone
         "event_ts_us": NOON_US + 5,
-        "schema_version": 1,
+        "schema_version": 2,
         "arm": "stable",
         "role": "primary",
         "reason": "WEIGHTED",
@@ -61,6 +63,13 @@ def test_one_instance_is_one_row(make_context, make_record):
         "policy_number": None,
         "context": None,
         "features_cat": {},
+        "caller": None,
+        "door": None,
+        "tags": {},
+        "queue_ms": None,
+        "cached": False,
+        "cluster": None,
+        "redaction": None,
     }
 
 
@@ -290,3 +299,23 @@ def test_texts_that_are_not_logged_are_not_in_the_map(make_context, make_record)
     rows = rows_of([context], [cut, rejected])
     assert [row["features_cat"] for row in rows] == [{"town": "a"}, {"town": "b"}, {}]
     assert {str(row["features_num"]) for row in rows} == {"{}"}
+
+
+def test_rows_say_in_which_cluster_they_were_made(make_context, make_record):
+    segment = Segment.empty(SegmentHeader("w", 0, cluster="blue"))
+    segment = segment._replace(contexts={0: make_context(redaction="ab12")}, records=[make_record()])
+    (table,) = partition_rows(segment).values()
+    assert table.column("cluster").to_pylist() == ["blue"]
+    assert table.column("redaction").to_pylist() == ["ab12"]
+
+
+def test_of_a_route_that_is_sampled_answers_stand_for_others_and_nothing_else_does(make_context, make_record):
+    sampled = make_context(sample_slots=2500)
+    left_out = make_record(1, 1, batch_size=7, inputs=(), outputs=(), kept=Kept(0, False, is_missing=True))
+    failed = make_record(1, 2, outcome="error", status=500, outputs=())
+    part = make_record(1, 3, batch_size=2000, inputs=(), outputs=(), kept=Kept(1000, False, is_missing=False))
+    rows = rows_of([msgspec.structs.replace(sampled, number=1)], [make_record(1, 0), left_out, failed, part])
+    assert [row["sampling_rate"] for row in rows[:3]] == [0.25, None, 1.0]
+    assert {row["sampling_rate"] for row in rows[3:]} == {0.125}
+    assert (rows[1]["batch_size"], rows[1]["instance_index"], rows[1]["values_omitted"]) == (7, 0, True)
+    assert (rows[1]["features_num"], rows[1]["prediction"], rows[1]["predicted_label"]) == ({}, [], None)

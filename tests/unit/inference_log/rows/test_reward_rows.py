@@ -22,7 +22,7 @@ def reward(**more) -> Reward:
 
 
 def rows_of(*rewards: Reward) -> dict[Partition, list[dict]]:
-    segment = Segment(SegmentHeader("w1", 0), {}, [], [], 0, {0: CONTEXT}, list(rewards), [])
+    segment = Segment(SegmentHeader("w1", 0), {}, [], [], 0, {0: CONTEXT}, list(rewards), [], [])
     return {partition: rows.to_pylist() for partition, rows in partition_rows(segment).items()}
 
 
@@ -34,7 +34,7 @@ def test_a_reward_is_one_row():
     assert len(row.pop("reward_id")) == 32
     assert row == {
         "decision_id": "d1", "metric": "click", "event_id": "e1", "op": "add", "value": 1.0, "label": None,
-        "reward_ts_us": NOON_US + 1_500, "ingested_ts_us": NOON_US + 2_001, "schema_version": 1,
+        "reward_ts_us": NOON_US + 1_500, "ingested_ts_us": NOON_US + 2_001, "schema_version": 2,
         "decision_ts_us": NOON_US, "inference_dt": "2026-01-01", "late": False, "source": "http", "arm": "canary",
         "policy_version": 3, "model_version": "17", "propensity": 0.25, "unit_group": 7, "latency_us": 900,
         "declared_us": 5, "writer_id": "w1", "writer_seq": 4,
