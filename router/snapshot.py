@@ -20,6 +20,7 @@ from router.draw.layers import Holdout, Layer
 from router.draw.slots import owners
 from router.quantities import format_percent
 from router.spec.context import ContextColumn
+from router.spec.log import LogSpec
 from router.spec.metric import MetricSpec
 from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
 
@@ -103,6 +104,7 @@ class Route:
     `policy_number` is that of the learned policy whose weights these are, or 0. A bandit does not learn from the slice
     `evaluation`. With `contextual`, the weights of a request depend on it, and `table` has those of an average one.
     Guardrails of a bandit compare its arms with `compared_with`, which is empty if there are none.
+    `log` says what the log keeps of its requests.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Route:
     evaluation: Holdout | None
     contextual: Contextual | None
     compared_with: str
+    log: LogSpec
     hash: str
 
     def is_of(self, document: Document) -> bool:
@@ -230,6 +233,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         evaluation=_evaluation(spec),
         contextual=_contextual(document, index),
         compared_with=(spec.trusted_arm or "") if spec.learns and spec.guardrails else "",
+        log=spec.log,
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )
 

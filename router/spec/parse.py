@@ -21,6 +21,7 @@ from router.spec.parse_check import parse_check
 from router.spec.parse_fallback import find_trusted_arm, parse_fallbacks
 from router.spec.parse_guardrails import check_metrics, parse_guardrails
 from router.spec.parse_limits import check_limits, parse_limits
+from router.spec.parse_log import check_log, parse_log
 from router.spec.parse_metrics import parse_metrics
 from router.spec.parse_rollout import parse_rollout
 from router.spec.parse_shadows import parse_shadows
@@ -37,7 +38,7 @@ PLACEMENTS = ("replica", "process", "dedicated")
 _KEYS = (
     "route", "arms", "split", "rollout", "unit", "fallback", "deadline", "batch_wait", "placement", "guardrails",
     "alpha", "shadow", "limits", "target", "layer", "holdout", "seed", "require_tags", "check", "metrics", "bandit",
-    "observe",
+    "observe", "log",
 )  # fmt: skip
 _KINDS = ("split", "rollout", "bandit")
 _UNIT = re.compile(r"header:[A-Za-z0-9-]+|parameters\.[A-Za-z0-9_.-]+")
@@ -95,6 +96,7 @@ def parse_spec(raw: object) -> RouteSpec:
         check=parse_check(raw.get("check")),
         metrics=metrics,
         bandit=bandit,
+        log=parse_log(raw.get("log")),
     )
     _check_together(spec)
     return spec
@@ -113,6 +115,7 @@ def _check_together(spec: RouteSpec) -> None:
         raise Rejected("guardrails compare the other arms with the fallback, but this route has no other arm.")
     check_metrics(spec.guardrails, spec.metrics)
     check_values(spec)
+    check_log(spec)
     limit = (spec.limits or {}).get(trusted or "")
     if spec.guardrails and limit is not None and limit.ceiling < BUCKETS:
         raise Rejected(f"guardrails give the traffic of the others to arm {trusted}, so limits may give it no ceiling.")

@@ -12,6 +12,7 @@ from typing import Any
 from router.draw.assignment import BUCKETS
 from router.draw.layers import Holdout, Layer
 from router.spec.bandit import BanditSpec
+from router.spec.log import DEFAULT_LOG, LogSpec
 from router.spec.metric import MetricSpec
 
 DEFAULT_ALPHA = Fraction(1, 100)
@@ -149,6 +150,7 @@ class RouteSpec:
     - `alpha` bounds the probability that any of the guardrails is wrong.
     - `check` says what a version is asked before an alias leads to it.
     - `metrics` are what callers may report of a decision. With any, the route answers decision tokens.
+    - `log` says what the log keeps of requests.
     - `require_tags` are the tags that a version must have in the registry before an alias leads to it.
     """
 
@@ -174,6 +176,7 @@ class RouteSpec:
     check: CheckSpec | None = None
     metrics: tuple[MetricSpec, ...] = ()
     bandit: BanditSpec | None = None
+    log: LogSpec = DEFAULT_LOG
 
     @property
     def aliases(self) -> dict[str, ArmRef]:

@@ -11,6 +11,7 @@ from router.draw.assignment import BUCKETS
 from router.draw.layers import unparse_holdout, unparse_layer
 from router.quantities import format_duration, format_percent, format_share
 from router.spec.parse_bandit import unparse_bandit
+from router.spec.parse_log import unparse_log
 from router.spec.parse_metrics import unparse_metrics
 from router.spec.spec import (
     DEFAULT_ALPHA,
@@ -54,6 +55,7 @@ def unparse_spec(spec: RouteSpec) -> dict[str, Any]:
         "require_tags": dict(spec.require_tags or {}),
         "check": spec.check and _unparse_check(spec.check),
         "metrics": unparse_metrics(spec.metrics),
+        "log": unparse_log(spec.log),
     }
     return required | {key: value for key, value in optional.items() if value}
 

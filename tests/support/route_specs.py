@@ -2,6 +2,7 @@
 
 import string
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from router.draw.assignment import BUCKETS, PLACES
 from router.draw.layers import Holdout, Layer
 from router.draw.slots import quantise
+from router.spec.log import DEFAULT_LOG, Durability, LogSpec, RedactAction, Redaction
 from router.spec.parse import PLACEMENTS
 from router.spec.spec import (
     DEFAULT_ALPHA,
@@ -181,6 +183,20 @@ def specs(draw: st.DrawFn) -> RouteSpec:
     return draw(with_values(spec)) if draw(st.integers(0, 3)) == 0 else spec
 
 
+redactions = st.one_of(
+    st.sampled_from([RedactAction.DROP, RedactAction.HMAC, RedactAction.MASK]).map(Redaction),
+    st.integers(1, 64).map(lambda kept: Redaction(RedactAction.TRUNCATE, float(kept))),
+    st.decimals(Decimal("1e-6"), 999_999_999, places=6).map(lambda width: Redaction(RedactAction.BUCKET, float(width))),
+)
+redacted_names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> LogSpec:
+    redact = draw(st.dictionaries(redacted_names, redactions, max_size=3))
+    return LogSpec(draw(st.sampled_from(Durability)), draw(slots), not redact and draw(st.booleans()), redact)
+
+
 @st.composite
 def model_specs(draw: st.DrawFn) -> RouteSpec:
     arms = draw(st.dictionaries(names, refs, min_size=1, max_size=4))
@@ -224,4 +240,5 @@ def model_specs(draw: st.DrawFn) -> RouteSpec:
         holdout=draw(st.none() | st.builds(Holdout, st.integers(0, BUCKETS), seeds)) if trusted else None,
         require_tags=draw(st.none() | st.dictionaries(seeds, seeds, min_size=1, max_size=3)),
         metrics=reported,
+        log=draw(st.just(DEFAULT_LOG) | logs()),
     )
