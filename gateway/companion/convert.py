@@ -41,7 +41,9 @@ def main() -> None:
 
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.open import open_sink
+    from inference_log.sinks.staging import remove_leftovers
 
+    remove_leftovers(Path(task.staging))
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
     converter = LocalConverter(open_sink(task.log, Path(task.staging), task.kms_key))
