@@ -44,7 +44,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `against_version` the model version of that arm. With `has_fallback`, another arm answers if this one fails.
     `metrics` are those of the route, of which its decisions may get rewards. `policy_number` is that of the learned
     policy whose weights these are, or 0. `maximised` is the metric from which a contextual bandit learns, or empty.
-    `trusted` is the arm with which the guardrails of a bandit compare the others, or empty.
+    `trusted` is the arm with which the guardrails of a bandit compare the others, or empty. Records of a context that
+    `is_best_effort` are left out first if there is little room.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     policy_number: int = 0
     maximised: str = ""
     trusted: str = ""
+    is_best_effort: bool = False
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):

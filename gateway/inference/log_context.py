@@ -2,6 +2,7 @@
 
 from inference_log.record import Context, Role
 from router.snapshot import Arm, Route, Shadow
+from router.spec.log import Durability
 from runtimes.datatypes import TYPE_STRING_OF
 from runtimes.logged_tensors import feature_names, label_and_prediction, numeric_inputs, text_inputs
 from runtimes.manifest import Manifest
@@ -49,6 +50,7 @@ def log_context(
         policy_number=route.policy_number,
         maximised="" if route.contextual is None else route.contextual.reward,
         trusted=route.compared_with,
+        is_best_effort=route.log.durability is Durability.BEST_EFFORT,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.parquet import rows_of
+from inference_log.s3.client import PUTS_AT_ONCE
 from inference_log.s3.failures import ERRORS, failure, label_of, status_of, was_repeated
 from inference_log.s3.place import Place
 
@@ -25,6 +26,8 @@ class S3Sink:
 
     With `kms_key`, objects are encrypted with this key of KMS (SSE-KMS).
     """
+
+    puts_at_once = PUTS_AT_ONCE
 
     def __init__(self, client: Any, place: Place, staging: Path, kms_key: str = "") -> None:
         self._client = client
