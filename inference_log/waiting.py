@@ -47,7 +47,7 @@ class SpoolMeter:
             OSError: the spool cannot be read.
         """
         total = segments = segment_bytes = set_aside = set_aside_bytes = 0
-        waiting: dict[Path, float] = {}
+        waiting: set[Path] = set()
         for path, found in _files(self._root):
             total += found.st_blocks * 512
             if path.suffix != SUFFIX:
@@ -57,7 +57,7 @@ class SpoolMeter:
                 continue
             segments, segment_bytes = segments + 1, segment_bytes + found.st_size
             if not self._is_stored(path):
-                waiting[path] = found.st_mtime
+                waiting.add(path)
         return Waiting(
             total_bytes=total,
             segments=segments,
@@ -67,15 +67,15 @@ class SpoolMeter:
             oldest_s=self._oldest_s(waiting),
         )
 
-    def _oldest_s(self, waiting: dict[Path, float]) -> float | None:
-        """Return when the oldest row came. `waiting` has the time of the last change of each segment."""
-        for path in self._first_s.keys() - waiting.keys():
+    def _oldest_s(self, waiting: set[Path]) -> float | None:
+        """Return when the oldest row of some segments came."""
+        for path in self._first_s.keys() - waiting:
             del self._first_s[path]
-        for path in waiting.keys() - self._first_s.keys():
+        for path in waiting - self._first_s.keys():
             first_s = _first_row_s(path)
             if first_s is not None:
                 self._first_s[path] = first_s
-        return min((self._first_s.get(path, changed_s) for path, changed_s in waiting.items()), default=None)
+        return min(self._first_s.values(), default=None)
 
 
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -93,13 +93,18 @@ def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _first_row_s(path: Path) -> float | None:
-    """Return when the first row of a segment came, by its own time; None if there is none at its beginning."""
+    """Return when the first row of a segment came, by its own time; None if it has none yet.
+
+    Of a segment that cannot be read it is the time when the file was changed.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         found = read_range(fd, 0, _LOOK_BYTES)
+        if found.end == 0:
+            return os.fstat(fd).st_mtime
     except (OSError, msgspec.MsgspecError):
         return None
     finally:
