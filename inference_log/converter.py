@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     """What became of a conversion."""
 
     STORED = "stored"
-    """All rows are in the log, but for `torn_bytes` at the segment's end."""
+    """All rows are in the log, but for `torn_bytes` behind the first damaged frame."""
 
     INTERRUPTED = "interrupted"
     """The process is about to end."""

@@ -1,6 +1,7 @@
 """Shipping: closed segments are turned into Parquet, and deleted once it is safe. It runs in a background thread.
 
 Every step may be repeated: keys are derived from the segment's name and content, and a sink stores no segment twice. A
+damaged segment is shipped up to the damage, and what is whole behind it is shipped next (`inference_log.salvage`). A
 segment is set aside, and not tried again, if it holds what no writer writes, or after three tries that failed or ended
 the process that converted it (`inference_log.tries`). A full disk and a sink that is away are no fault of the segment.
 It is tried again, less and less often: each try converts it anew. If a few in a row are not taken, the rest waits, too.
@@ -15,6 +16,7 @@ import structlog
 
 from inference_log.converter import Converted, Converter, Outcome
 from inference_log.pauses import Pauses
+from inference_log.salvage import salvage
 from inference_log.segment_lock import claimed
 from inference_log.spool import DEAD_LETTER, all_segments
 from inference_log.tries import MAX_TRIES, forget_tries, is_due, note_failed_try
@@ -44,7 +46,7 @@ class Shipper:
 
     A segment whose Parquet is stored is deleted once `may_delete` returns True. After that, `deleted` is called. `now`
     returns the seconds since the epoch. `failed` counts failures by a short name, and `trouble` is the sentence of the
-    last one, until a segment is stored.
+    last one, until a segment is stored. `cut_bytes` and `cut_rows` count what was damaged.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Shipper:
         self.failed: Counter[str] = Counter()
         self.trouble = ""
         self.set_aside = 0
+        self.cut_bytes = self.cut_rows = 0
         self._spool = spool
         self._converter = converter
         self._may_delete = may_delete
         self._deleted = deleted
         self._now = now
         self._stored: set[Path] = set()
+        self._torn: set[Path] = set()
         self._pauses = Pauses()
         self._in_a_row = 0
 
@@ -113,6 +117,8 @@ class Shipper:
                 return
             self._stored.add(path)
         if self._may_delete(path):
+            if path in self._torn:
+                self._salvage(path)
             path.unlink()
             self._stored.discard(path)
             self._deleted(path)
@@ -122,7 +128,7 @@ class Shipper:
         match converted.outcome:
             case Outcome.STORED:
                 if converted.torn_bytes:
-                    _log.warning("inference_log.segment.torn", segment=path.name, torn_bytes=converted.torn_bytes)
+                    self._torn.add(path)
                 forget_tries(path)
                 self.trouble, self._in_a_row = "", 0
                 self._pauses.forget(self._spool)
@@ -141,6 +147,14 @@ class Shipper:
             case Outcome.REFUSED:
                 self._set_aside(path, converted.sentence, converted.code)
         return False
+
+    def _salvage(self, path: Path) -> None:
+        """Let what is whole behind the damage wait for the next tick. Count the rest."""
+        cut = salvage(path)
+        self._torn.discard(path)
+        self.cut_bytes += cut.bytes
+        self.cut_rows += cut.rows
+        _log.warning("inference_log.segment.torn", segment=path.name, cut_bytes=cut.bytes, cut_rows=cut.rows)
 
     def _note_failure(self, path: Path, sentence: str, code: str) -> None:
         self.failures += 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.telemetry.metric_table import (
     LOG_BOUND,
+    LOG_CUT,
     LOG_FAILURES,
     LOG_OLDEST,
     LOG_RECORDS,
@@ -81,6 +82,8 @@ class SpoolWatch:
         metrics.set_total(LOG_RECORDS, shipper.rows_persisted, "persisted")
         metrics.set_total(LOG_RECORDS, shipper.failures, "failed")
         metrics.set_total(SET_ASIDE, shipper.set_aside)
+        metrics.set_total(LOG_CUT, shipper.cut_bytes, "bytes")
+        metrics.set_total(LOG_CUT, shipper.cut_rows, "rows")
         for code, failed in list(shipper.failed.items()):
             metrics.set_total(LOG_FAILURES, failed, code)
         gauges = {

@@ -31,6 +31,7 @@ class Measured(NamedTuple):
 LOG_RECORDS = "pointsman_log_records"
 LOG_DROPPED = "pointsman_log_dropped"
 LOG_FAILURES = "pointsman_log_failures"
+LOG_CUT = "pointsman_log_cut"
 SET_ASIDE = "pointsman_log_segments_set_aside"
 SHED = "pointsman_shed"
 ABORTS = "pointsman_aborts"
@@ -42,6 +43,7 @@ COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
     LOG_DROPPED: Counted("Records that the log lost, by reason (disk, bound, best_effort).", ("reason",)),
     LOG_FAILURES: Counted("Segments that could not be shipped at a try, by what failed.", ("code",)),
+    LOG_CUT: Counted("What was damaged in segments, in bytes, and in rows by their numbers.", ("unit",)),
     SET_ASIDE: Counted("Segments of the inference log that could not be turned into Parquet."),
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),

@@ -29,6 +29,9 @@ from inference_log.sinks import Sink
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import DEAD_LETTER, Seat, segments, take_seat
 from inference_log.writer import LogWriter
+from tests.unit.inference_log.conftest import NOON_US
+
+DAY_US = 86_400_000_000
 
 _APPEND_FOREVER = """
 import sys
@@ -251,6 +254,38 @@ def test_a_torn_segment_ships_what_is_whole(spool, make_context, make_record, wr
     spool.ship()
     assert spool.shipped() == ["d0", "d1"]
     assert segments(spool.folder) == []
+
+
+def test_a_clock_that_jumps_back_a_day_loses_no_row(spool, make_context, make_record, ask):
+    times_us = [NOON_US, NOON_US + 1, NOON_US - DAY_US, NOON_US - DAY_US + 1]
+    for event_us in times_us:
+        spool.writer.append(
+            make_context(), lambda context, number, at=event_us: make_record(context, number, event_us=at)
+        )
+    spool.tick_once()
+    assert ask("SELECT dt::VARCHAR, count(*), min(writer_seq) FROM inferences GROUP BY 1 ORDER BY 1")[1] == [
+        ("2025-12-31", 2, 2),
+        ("2026-01-01", 2, 0),
+    ]
+    assert spool.shipper.failures == 0
+
+
+def test_two_writers_with_one_id_replace_nothing_of_each_other(tmp_path, make_context, make_record, ask):
+    """As when a machine's image, with its clock, is started twice."""
+    for machine in ("one", "two"):
+        spool = Spool(tmp_path / machine)
+        for _ in range(2):
+            spool.writer.append(
+                make_context(),
+                lambda context, number, name=machine: make_record(context, number, decision_id=f"{name}-{number}"),
+            )
+        spool.writer.close()
+        shipper = Shipper(spool.root, LocalConverter(DirectorySink(tmp_path / "log")))
+        shipper.tick()
+        assert (shipper.failures, shipper.rows_persisted) == (0, 2)
+        spool.seat.release()
+    found = ask("SELECT decision_id, writer_id, writer_seq FROM inferences ORDER BY 1")[1]
+    assert found == [("one-0", "w", 0), ("one-1", "w", 1), ("two-0", "w", 0), ("two-1", "w", 1)]
 
 
 @pytest.mark.parametrize(
