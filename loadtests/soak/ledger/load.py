@@ -61,7 +61,8 @@ def send(port: int, numbers: Numbers) -> None:
         except OSError:
             if time.monotonic() - good_s > _LIMIT_S:
                 return
-            opened = _close(opened)
+            _close(opened)
+            opened = None
             time.sleep(_PAUSE_S)
     _close(opened)
 
@@ -94,7 +95,8 @@ class Prober:
                     if not read_responses(opened, 1).startswith(_OK):
                         raise ConnectionError("it broke off")
                 except OSError:
-                    opened = _close(opened)
+                    _close(opened)
+                    opened = None
                     continue
                 self._numbers.answered[number] = True
                 if label and label == self.label:
