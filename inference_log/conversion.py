@@ -66,7 +66,7 @@ class Conversion:
             if expired():
                 raise Interrupted(f"{self._path.name} was not converted to its end.")
             self.has_header, self.torn_bytes = True, piece.torn_bytes
-            for partition, rows in partition_rows(piece).items():
+            for partition, rows in partition_rows(piece, files.wants).items():
                 files.write(partition, rows)
 
 
@@ -76,17 +76,24 @@ class _Files:
     def __init__(self, sink: Sink, name: str, digest: str, done: set[Partition]) -> None:
         self.has_skipped = False
         self._sink, self._name, self._digest, self._done = sink, name, digest, done
+        self._wanted: set[Partition] = set()
         self._open: dict[Partition, tuple[Path, Any]] = {}
         self._rows: dict[Partition, int] = {}
 
+    def wants(self, partition: Partition) -> bool:
+        """Return True if the partition is not done and does not have to wait. It is remembered."""
+        if partition in self._wanted or partition in self._done:
+            return partition not in self._done
+        self.has_skipped = self.has_skipped or len(self._wanted) == MAX_OPEN_FILES
+        if len(self._wanted) < MAX_OPEN_FILES:
+            self._wanted.add(partition)
+        return partition in self._wanted
+
     def write(self, partition: Partition, rows: pa.Table) -> None:
-        """Append rows to the partition's file, unless it is done or has to wait."""
-        if partition in self._done:
+        """Append rows to the partition's file, if it is wanted."""
+        if not self.wants(partition):
             return
         if partition not in self._open:
-            if len(self._open) == MAX_OPEN_FILES:
-                self.has_skipped = True
-                return
             staged = self._sink.staging_path(self._key(partition), self._digest)
             self._open[partition] = staged, open_writer(staged, rows.schema, self._digest)
         self._open[partition][1].write_table(rows)
