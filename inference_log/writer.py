@@ -104,16 +104,16 @@ class _ActiveSegment:
 class LogWriter:
     """The writer of one replica. `append` and `note` may be called from any thread.
 
-    One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more. `shed`, which another
-    thread sets, says what is left out. `dropped_by` counts what was dropped by reason: `disk` (it is full, or failing),
-    `bound` (the spool has its bound), `best_effort` (it is near, and the route's durability is that).
+    One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more. `leaves_out`, which another
+    thread sets, says what is not written now. `dropped_by` counts by reason what was dropped: `disk` (it is full, or
+    failing), `bound` (the spool has its bound), `best_effort` (it is near, and the route's durability is that).
     """
 
     def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES) -> None:
         self.writer_id = writer_id
         self.appended = 0
         self.dropped_by = {"disk": 0, "bound": 0, "best_effort": 0}
-        self.shed = Shed.NOTHING
+        self.leaves_out = Shed.NOTHING
         self.folder = folder
         self._lock = threading.Lock()
         self._sequence = 0
@@ -130,7 +130,7 @@ class LogWriter:
         with self._lock:
             sequence = self._writer_seq
             self._writer_seq = sequence + 1
-            if self.shed and self._is_shed(context):
+            if self.leaves_out and self._is_shed(context):
                 return False
             try:
                 active = self._active
@@ -153,9 +153,9 @@ class LogWriter:
 
     def _is_shed(self, context: Context | RewardContext) -> bool:
         """Return True, and count it, if a record is left out. A reward is not, before all records are."""
-        if self.shed is Shed.ALL:
+        if self.leaves_out is Shed.ALL:
             self.dropped_by["bound"] += 1
-        elif self.shed is Shed.BEST_EFFORT and isinstance(context, Context) and context.is_best_effort:
+        elif self.leaves_out is Shed.BEST_EFFORT and isinstance(context, Context) and context.is_best_effort:
             self.dropped_by["best_effort"] += 1
         else:
             return False

@@ -55,7 +55,7 @@ class SpoolWatch:
             OSError: the spool cannot be read or written.
         """
         use = self._use = DiskUse(self._meter.measure(), self._use.max_bytes)
-        self._writer.shed = use.shed
+        self._writer.leaves_out = use.shed
         self._shedding.note(_shed_sentence(use))
         write_use(self._spool, use)
 

@@ -35,7 +35,7 @@ def do_upkeep(
     """
 
     def keep_to_bound() -> None:
-        writer.shed = disk.read().shed
+        writer.leaves_out = disk.read().shed
 
     jobs = (
         PeriodicJob(keeper.look, "gateway.companion.not_started"),

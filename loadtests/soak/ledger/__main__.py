@@ -2,7 +2,8 @@
 
 Before each fault is a stretch of the same length without one: the control. In each stretch the companion is killed with
 `kill -9`, and in every other one the replica, which is started again. Afterwards every answered request must be in the
-bucket once, the loss audit must say zero, and the disk must have stayed below its bound.
+bucket once, and the loss audit must say zero. Then a gateway with little disk gets requests while S3 refuses. All must
+be answered, the disk must stay within its bound, and the loss audit must say how many rows were left out.
 `python -m loadtests.soak.ledger --requests 100000` takes about five minutes.
 """
 
@@ -35,10 +36,15 @@ from tests.support.s3_server import S3Server
 REQUESTS: Final = 1_000_000
 LOG: Final = "s3://logs/ledger"
 MAX_DISK_BYTES: Final = 2 * 1024**3
+LITTLE_DISK_BYTES: Final = 10 * 1024**2
+"""A replica and the companion allocate 4 MiB each, so there is room for some 9,000 rows."""
+LITTLE_DISK_REQUESTS: Final = 20_000
+_SLACK_BYTES: Final = 5 * 1024**2
+"""What is written in two seconds, and a segment that is opened meanwhile."""
 _SENDERS: Final = 2
 _KILL_COMPANION, _KILL_REPLICA = 0.7, 0.85
 """The shares of a stretch after which they are killed. What was answered before counts for the percentiles."""
-_SETTINGS: Final = {"SEGMENT_MAX_AGE_S": "2", "LOG": LOG}
+_SETTINGS: Final = {"SEGMENT_MAX_AGE_S": "2"}
 _SHIPPED_WITHIN_S: Final = 600.0
 _POLL_S: Final = 0.2
 
@@ -59,18 +65,19 @@ class Report:
     p99_faults: float = 0.0
     bucket: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    little_disk: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
 
 class Run:
     """One gateway that is killed and started again, with its load."""
 
-    def __init__(self, home: Path, port: int, storage: Storage, report: Report, max_disk_bytes: int) -> None:
+    def __init__(
+        self, home: Path, port: int, storage: Storage, report: Report, *, log: str = LOG, max_disk_bytes: int
+    ) -> None:
         self.home, self._port, self._storage, self.report = home, port, storage, report
-        settings = {**_SETTINGS, "LOG_MAX_DISK_BYTES": str(max_disk_bytes)}
-        variables = {**storage.server.environment, "AWS_ENDPOINT_URL_S3": storage.proxy.url}
-        self._settings = settings
-        os.environ.update(variables)
+        self._settings = {**_SETTINGS, "LOG": log, "LOG_MAX_DISK_BYTES": str(max_disk_bytes)}
+        os.environ.update({**storage.server.environment, "AWS_ENDPOINT_URL_S3": storage.proxy.url})
         self.numbers = Numbers(report.requests)
         self._meter = SpoolMeter(home / "spool")
         self._stack = ExitStack()
@@ -170,7 +177,7 @@ def run(home: Path, port: int, storage: Storage, report: Report, faults: tuple[F
     """Send the requests, with a control before each fault, and look into the bucket."""
     began_s = time.monotonic()
     declare(home, publish(home / "models", ("FP32",)))
-    one = Run(home, port, storage, report, MAX_DISK_BYTES)
+    one = Run(home, port, storage, report, max_disk_bytes=MAX_DISK_BYTES)
     one.start()
     try:
         prober, each = Prober(port, one.numbers), report.requests // (2 * len(faults))
@@ -195,6 +202,36 @@ def run(home: Path, port: int, storage: Storage, report: Report, faults: tuple[F
     os.environ["AWS_ENDPOINT_URL_S3"] = storage.server.url
     report.bucket = look(open_files(LOG), one.numbers.answered)._asdict()
     judge(report)
+
+
+def run_with_little_disk(home: Path, port: int, storage: Storage, report: Report) -> None:
+    """Send requests while S3 refuses, until there is no room, and some more when it answers again."""
+    log, little, extra = f"{LOG}-little", Report(LITTLE_DISK_REQUESTS), 200
+    declare(home, publish(home / "models", ("FP32",)))
+    one = Run(home, port, storage, little, log=log, max_disk_bytes=LITTLE_DISK_BYTES)
+    one.start()
+    try:
+        prober = Prober(port, one.numbers)
+        refusing = next(fault for fault in FAULTS if fault.name == "refusing")
+        one.stretch(prober, refusing, little.requests - extra, kills_replica=False)
+        one.await_shipped()
+        one.stretch(prober, None, little.requests, kills_replica=False)  # so that the numbers have an end
+        prober.stop()
+        one.await_shipped()
+        dropped = one.metrics()['pointsman_log_dropped_total{reason="bound"}']
+    finally:
+        one.end()
+    os.environ["AWS_ENDPOINT_URL_S3"] = storage.server.url
+    found = look(open_files(log), one.numbers.answered)
+    answered = int(one.numbers.answered.sum())
+    report.little_disk = {
+        "answered": answered, "rows": found.rows, "dropped": dropped, "lost": found.lost, "missing": found.missing,
+        "spool_peak_mb": little.spool_peak_mb, "max_disk_mb": LITTLE_DISK_BYTES / 1e6,
+    }  # fmt: skip
+    if not answered == little.requests == found.rows + dropped or not dropped == found.lost == found.missing > 0:
+        report.faults.append(f"With little disk: {report.little_disk}")
+    if little.spool_peak_mb > (LITTLE_DISK_BYTES + _SLACK_BYTES) / 1e6:
+        report.faults.append(f"With little disk, the spool took {little.spool_peak_mb} MB.")
 
 
 def _ms(taken_s: list[float], percentile: float) -> float:
@@ -223,9 +260,10 @@ def main(
         tempfile.TemporaryDirectory(prefix="pointsman-soak-", ignore_cleanup_errors=True) as folder,
         storing(Path(folder) / "s3") as storage,
     ):
-        home = Path(folder) / "home"
-        home.mkdir()
-        run(home, port, storage, report)
+        for name, part in (("home", run), ("little", run_with_little_disk)):
+            home = Path(folder) / name
+            home.mkdir()
+            part(home, port, storage, report)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(report), indent=1))
     for stretch in report.stretches:

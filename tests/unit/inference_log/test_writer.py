@@ -253,9 +253,9 @@ def test_a_full_disk_is_counted_and_leaves_a_readable_segment(tmp_path):
 )
 def test_what_is_shed_is_counted_by_reason_and_leaves_a_gap(writer, make_context, make_record, shed, kept, reasons):
     contexts = [make_context(is_best_effort=True), make_context()]
-    writer.shed = shed
+    writer.leaves_out = shed
     written = [writer.append(context, make_record) for context in contexts]
-    writer.shed = Shed.NOTHING
+    writer.leaves_out = Shed.NOTHING
     assert writer.append(contexts[0], make_record)
     assert sequences(read(segments(writer.folder)[0]).records) == [*kept, 2]
     assert written == [number in kept for number in (0, 1)]
@@ -264,7 +264,7 @@ def test_what_is_shed_is_counted_by_reason_and_leaves_a_gap(writer, make_context
 
 
 def test_changes_are_noted_whatever_is_shed(writer, make_audit):
-    writer.shed = Shed.ALL
+    writer.leaves_out = Shed.ALL
     assert writer.note(make_audit())
 
 

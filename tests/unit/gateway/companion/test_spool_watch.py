@@ -100,7 +100,7 @@ def test_what_is_left_out_is_said_logged_once_and_told_to_the_replicas(tmp_path,
     assert said.startswith(sentence)
     events = [line["event"] for line in lines if line["event"].startswith("inference_log.bound")]
     assert events == (["inference_log.bound.reached"] if sentence else [])
-    assert machine.writer.shed is shed
+    assert machine.writer.leaves_out is shed
     assert DiskUseReader(machine.spool, 0).read().shed is shed
 
 

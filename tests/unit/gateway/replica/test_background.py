@@ -40,11 +40,11 @@ def test_the_companion_the_segment_the_metrics_and_the_keys_are_seen_to_even_if_
 
     keeper, publisher = SimpleNamespace(look=part("look")), SimpleNamespace(publish=part("publish"))
     token_keys = SimpleNamespace(tick=part("tick"))
-    disk, writer = SimpleNamespace(read=part("read")), SimpleNamespace(rotate=part("rotate"), shed=Shed.NOTHING)
+    disk, writer = SimpleNamespace(read=part("read")), SimpleNamespace(rotate=part("rotate"), leaves_out=Shed.NOTHING)
     with capture_logs() as lines:
         do_upkeep(stop, keeper, publisher, writer, disk, token_keys, 60.0, 1000)
     assert done == [("look",), ("read",), ("rotate", 60.0, 1000), ("publish",), ("tick", True)] * 2
-    assert writer.shed is (Shed.NOTHING if fails == "read" else Shed.ALL)
+    assert writer.leaves_out is (Shed.NOTHING if fails == "read" else Shed.ALL)
     assert len(lines) == (2 if fails else 0)
 
 
