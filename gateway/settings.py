@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     )
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    log_max_disk_bytes: int = Field(
+        0,
+        ge=0,
+        description="The disk that rows may take until they are shipped. 0: half of what is free, at most 50 GiB.",
+    )
     conversion_max_bytes: int = Field(
         1024 * 1024 * 1024, ge=256 * 1024 * 1024, description="Memory of the process that turns segments into Parquet."
     )

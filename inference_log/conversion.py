@@ -7,6 +7,7 @@ sorted by time within each of them. A file's name is derived from the segment's 
 import contextlib
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Conversion:
         """Store the segment's rows. Call `stored` with the number of rows of each file that is new.
 
         Raises:
-            Interrupted: `expired` returned True before a piece.
+            Interrupted: `expired` returned True before a piece, or after a file.
             SinkConflict, SinkRefused, SinkUnavailable: see `Sink`.
             OSError: the segment cannot be read, or a file cannot be written.
             Exception: of any kind, if the segment holds values that no writer of ours has written.
@@ -51,7 +52,7 @@ class Conversion:
                 files = _Files(self._sink, self._path.name.removesuffix(SUFFIX), digest, done)
                 try:
                     self._write(files, expired)
-                    files.store(stored)
+                    files.store(expired, stored)
                 finally:
                     files.discard()
                 if not files.has_skipped:
@@ -65,7 +66,7 @@ class Conversion:
             if expired():
                 raise Interrupted(f"{self._path.name} was not converted to its end.")
             self.has_header, self.torn_bytes = True, piece.torn_bytes
-            for partition, rows in partition_rows(piece).items():
+            for partition, rows in partition_rows(piece, files.wants).items():
                 files.write(partition, rows)
 
 
@@ -75,30 +76,47 @@ class _Files:
     def __init__(self, sink: Sink, name: str, digest: str, done: set[Partition]) -> None:
         self.has_skipped = False
         self._sink, self._name, self._digest, self._done = sink, name, digest, done
+        self._wanted: set[Partition] = set()
         self._open: dict[Partition, tuple[Path, Any]] = {}
         self._rows: dict[Partition, int] = {}
 
+    def wants(self, partition: Partition) -> bool:
+        """Return True if the partition is not done and does not have to wait. It is remembered."""
+        if partition in self._wanted or partition in self._done:
+            return partition not in self._done
+        self.has_skipped = self.has_skipped or len(self._wanted) == MAX_OPEN_FILES
+        if len(self._wanted) < MAX_OPEN_FILES:
+            self._wanted.add(partition)
+        return partition in self._wanted
+
     def write(self, partition: Partition, rows: pa.Table) -> None:
-        """Append rows to the partition's file, unless it is done or has to wait."""
-        if partition in self._done:
+        """Append rows to the partition's file, if it is wanted."""
+        if not self.wants(partition):
             return
         if partition not in self._open:
-            if len(self._open) == MAX_OPEN_FILES:
-                self.has_skipped = True
-                return
             staged = self._sink.staging_path(self._key(partition), self._digest)
             self._open[partition] = staged, open_writer(staged, rows.schema, self._digest)
         self._open[partition][1].write_table(rows)
         self._rows[partition] = self._rows.get(partition, 0) + rows.num_rows
 
-    def store(self, stored: Callable[[int], None]) -> None:
-        """End the files and give them to the sink."""
+    def store(self, expired: Callable[[], bool], stored: Callable[[int], None]) -> None:
+        """End the files and give them to the sink, several at once. Once one has failed, no other is begun."""
         for _, writer in self._open.values():
             writer.close()
-        for partition, (staged, _) in self._open.items():
-            if self._sink.put(self._key(partition), staged, self._digest):
-                stored(self._rows[partition])
-            self._done.add(partition)
+        with ThreadPoolExecutor(self._sink.puts_at_once) as pool:
+            putting = {pool.submit(self._put, partition): partition for partition in self._open}
+            try:
+                for count, future in enumerate(as_completed(putting), 1):
+                    if future.result():
+                        stored(self._rows[putting[future]])
+                    self._done.add(putting[future])
+                    if expired() and count < len(putting):
+                        raise Interrupted(f"{self._name} was not stored to its end.")
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _put(self, partition: Partition) -> bool:
+        return self._sink.put(self._key(partition), self._open[partition][0], self._digest)
 
     def discard(self) -> None:
         """Remove what was not stored."""

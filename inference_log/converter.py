@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     """What became of a conversion."""
 
     STORED = "stored"
-    """All rows are in the log, but for `torn_bytes` at the segment's end."""
+    """All rows are in the log, but for `torn_bytes` behind the first damaged frame."""
 
     INTERRUPTED = "interrupted"
     """The process is about to end."""
@@ -32,16 +32,23 @@ class Outcome(StrEnum):
 
 
 class Converted(msgspec.Struct, frozen=True):
-    """The result of one conversion. `rows` counts the rows that are new in the log; `sentence` says what went wrong."""
+    """The result of one conversion. `rows` counts the rows that are new in the log.
+
+    `sentence` says what went wrong, and `code` names it shortly, such as `SlowDown`.
+    """
 
     outcome: Outcome
     rows: int = 0
     sentence: str = ""
     torn_bytes: int = 0
+    code: str = ""
 
 
 class Converter(Protocol):
     """Turns segments into Parquet."""
 
     def convert(self, path: Path, expired: Callable[[], bool]) -> Converted:
-        """Store the rows of one segment. Stop soon after `expired` returns True. Never raise an `Exception`."""
+        """Store the rows of one segment. Stop soon after `expired` returns True. Never raise an `Exception`.
+
+        `expired` is called before each piece that is read and after each file that is stored.
+        """

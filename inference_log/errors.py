@@ -10,7 +10,11 @@ class SinkConflict(LogError):
 
 
 class SinkUnavailable(LogError):
-    """The sink cannot be written now. The segment is kept and tried again."""
+    """The sink cannot be written now. The segment is kept and tried again. `code` is a short name of what failed."""
+
+    def __init__(self, sentence: str, code: str = "disk") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class SinkRefused(LogError):

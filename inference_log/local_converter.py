@@ -27,13 +27,15 @@ class LocalConverter:
         try:
             conversion.run(expired, rows.append)
             if not conversion.has_header and written_end(path) > _PAGE_BYTES:
-                return Converted(Outcome.REFUSED, sentence="its first page was lost, others were not")
+                return Converted(Outcome.REFUSED, sentence="its first page was lost, others were not", code="torn")
         except Interrupted as error:
             return Converted(Outcome.INTERRUPTED, sum(rows), str(error))
-        except (SinkUnavailable, OSError) as error:
-            return Converted(Outcome.UNAVAILABLE, sum(rows), str(error))
+        except SinkUnavailable as error:
+            return Converted(Outcome.UNAVAILABLE, sum(rows), str(error), code=error.code)
+        except OSError as error:
+            return Converted(Outcome.UNAVAILABLE, sum(rows), str(error), code="disk")
         except (SinkConflict, SinkRefused, pa.ArrowException, MemoryError) as error:
-            return Converted(Outcome.FAILED, sum(rows), repr(error))
+            return Converted(Outcome.FAILED, sum(rows), repr(error), code=type(error).__name__)
         except Exception as error:  # noqa: BLE001  # the bytes may cause any error; the other segments must go on
-            return Converted(Outcome.REFUSED, sum(rows), repr(error))
+            return Converted(Outcome.REFUSED, sum(rows), repr(error), code=type(error).__name__)
         return Converted(Outcome.STORED, sum(rows), torn_bytes=conversion.torn_bytes)

@@ -49,7 +49,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     policy whose weights these are, or 0. `maximised` is the metric from which a contextual bandit learns, or empty.
     `trusted` is the arm with which the guardrails of a bandit compare the others, or empty. `redaction` is the hash of
     the rules that the values went through, or empty. Of the requests that were answered, the share `sample_slots` (of
-    10,000) has its values here.
+    10,000) has its values here. Records of a context that `is_best_effort` are left out first if there is little room.
     """
 
     number: int
@@ -78,6 +78,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     trusted: str = ""
     redaction: str = ""
     sample_slots: int = BUCKETS
+    is_best_effort: bool = False
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):

@@ -1,7 +1,8 @@
 """The writer of records to the active segment of one replica. It is on the request path, so it never raises.
 
 When `append` returns, the operating system has the record, so the record survives the death of the process. A record
-that cannot be written is dropped and counted. Its sequence number is not used again, so readers can count it as well.
+that cannot be written is dropped and counted, and so is one that is left out because the spool has too much
+(`inference_log.disk_bound`). Its sequence number is not used again, so readers can count it as well.
 
 A segment that is full is left at once, by the append that finds it full: no segment is larger than the limit and one
 record. What `append` does then is short: it opens the next file. `rotate` closes the full one.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from inference_log.disk_bound import Shed
 from inference_log.payload import Payload
 from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentHeader
 from inference_log.segment import SUFFIX, frame
@@ -109,14 +111,17 @@ class _ActiveSegment:
 class LogWriter:
     """The writer of one replica. `append` and `note` may be called from any thread.
 
-    One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more.
+    One thread calls `rotate` and `close`. A segment that has `max_bytes` gets nothing more. `leaves_out`, which another
+    thread sets, says what is not written now. `dropped_by` counts by reason what was dropped: `disk` (it is full, or
+    failing), `bound` (the spool has its bound), `best_effort` (it is near, and the route's durability is that).
     """
 
     def __init__(self, folder: Path, writer_id: str, max_bytes: int = MAX_BYTES, cluster: str = "") -> None:
         self.writer_id = writer_id
         self.appended = 0
-        self.dropped = 0
         self.shed = 0
+        self.dropped_by = {"disk": 0, "bound": 0, "best_effort": 0}
+        self.leaves_out = Shed.NOTHING
         self.folder = folder
         self._lock = threading.Lock()
         self._sequence = 0
@@ -136,6 +141,8 @@ class LogWriter:
         with self._lock:
             sequence = self._writer_seq
             self._writer_seq = sequence + 1
+            if self.leaves_out and self._is_shed(context):
+                return False
             try:
                 active = self._active
                 if active is None or active.bytes >= self._max_bytes:
@@ -145,10 +152,25 @@ class LogWriter:
                     number = active.add_context(context)
                 active.write(frame(make_record(number, sequence)))
             except OSError:
-                self.dropped += 1
+                self.dropped_by["disk"] += 1
                 return False
             self.appended += 1
             return True
+
+    @property
+    def dropped(self) -> int:
+        """How many records were dropped."""
+        return sum(self.dropped_by.values())
+
+    def _is_shed(self, context: Context | RewardContext) -> bool:
+        """Return True, and count it, if a record is left out. A reward is not, before all records are."""
+        if self.leaves_out is Shed.ALL:
+            self.dropped_by["bound"] += 1
+        elif self.leaves_out is Shed.BEST_EFFORT and isinstance(context, Context) and context.is_best_effort:
+            self.dropped_by["best_effort"] += 1
+        else:
+            return False
+        return True
 
     def note(self, change: Audit | Learned) -> bool:
         """Write a change of a document, or a learned policy. Return False if it could not be written.
@@ -168,8 +190,12 @@ class LogWriter:
     def keep(self, payload: Payload) -> bool:
         """Write the bodies of a request. Return False if they were shed, because there is little room.
 
-        Bodies take at most half of a segment, and none is kept if the disk has less than `LEAST_FREE_BYTES` free.
+        Bodies take at most half of a segment, and none is kept if the disk has less than `LEAST_FREE_BYTES` free, or
+        the spool is near its bound.
         """
+        if self.leaves_out:
+            self.shed += 1
+            return False
         content = frame(payload)
         with self._lock:
             try:

@@ -16,6 +16,7 @@ from gateway.cli.output import Progress
 from gateway.cli.own_address import remove_address, url_of, write_address
 from gateway.replica import ray_environment
 from gateway.settings import Settings
+from inference_log.s3.place import check_setting as check_log
 from registry_sync.open import check_setting
 
 _SERVE = ("pointsman apply -f FILE{option}", "declare the route of a file")
@@ -27,6 +28,7 @@ def run(settings: Settings, progress: Progress, example: tuple[str, str] = _SERV
     open_access(settings)  # reports a wrong setting here, at the terminal, and not in a replica's log
     load_tls(settings)
     check_setting(settings.registry)
+    check_log(settings.log)
     for port in filter(None, (settings.port, settings.grpc_port)):
         await_free_port(settings.host, port, progress)
 

@@ -20,7 +20,10 @@ from inference_log.errors import Interrupted
 _CONVERT = "gateway.companion.convert"
 _LOOK_EVERY_S = 0.1
 _LIMIT_S = 900.0
-"""A conversion that takes longer than this is killed, and counts as one that failed."""
+"""A conversion that gives no sign of life for longer than this is killed, and counts as one that failed.
+
+It gives one with each piece and each file. A file is stored within three minutes, or not at all.
+"""
 
 
 class ChildConverter:
@@ -36,7 +39,7 @@ class ChildConverter:
         try:
             child = self._child = self._child or ChildProcess(_CONVERT, self._task, environment=os.environ, nice=0)
         except OSError as error:
-            return Converted(Outcome.UNAVAILABLE, sentence=f"no process can be started: {error}")
+            return Converted(Outcome.UNAVAILABLE, sentence=f"no process can be started: {error}", code="process")
         try:
             child.connection.sendall(os.fsencode(path) + b"\n")
             return msgspec.json.decode(self._await(child, expired), type=Converted)
@@ -44,7 +47,7 @@ class ChildConverter:
             self.rest()
             return Converted(Outcome.INTERRUPTED, sentence=str(error))
         except (OSError, msgspec.DecodeError) as error:
-            return Converted(Outcome.FAILED, sentence=f"{self.rest()}: {error}")
+            return Converted(Outcome.FAILED, sentence=f"{self.rest()}: {error}", code="process")
 
     def rest(self) -> str:
         """End the child, if there is one. Return a clause that says how it ended."""
@@ -64,7 +67,7 @@ class ChildConverter:
             OSError: the child ended, or took too long.
         """
         line, until_s = b"", time.monotonic() + self._limit_s
-        while not line.endswith(b"\n"):
+        while not (line := line.lstrip(b"\n")).endswith(b"\n"):
             if expired():
                 raise Interrupted("The companion is about to end.")
             if time.monotonic() > until_s:
@@ -74,4 +77,5 @@ class ChildConverter:
                 if not received:
                     raise ConnectionError("it sent no result")
                 line += received
+                until_s = time.monotonic() + self._limit_s
         return line

@@ -16,6 +16,7 @@ from gateway.companion.registry_copy import RegistryCopy, open_sync
 from gateway.companion.rewards.results import RewardResults
 from gateway.companion.rewards.service import RewardService
 from gateway.companion.scrape import Scrapes, render_all
+from gateway.companion.spool_watch import SpoolWatch
 from gateway.companion.threads import ThreadGroup, watch_processes
 from gateway.control.asked_versions import AskedVersions
 from gateway.control.audit import AuditTrail
@@ -27,14 +28,14 @@ from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
 from gateway.control.tried_versions import TriedVersions
-from gateway.control.waits_file import WaitsFile
+from gateway.control.waits_file import MACHINE, WaitsFile
 from gateway.execution.checking.adopt import adopt
 from gateway.execution.load_options import load_options
 from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.inference.token_key_file import open_token_keys
 from gateway.settings import Settings
-from gateway.telemetry.metric_table import ABORTS, LOG_RECORDS, P_VALUE, REWARDS_SILENT, SET_ASIDE, UNCOUNTED
+from gateway.telemetry.metric_table import ABORTS, P_VALUE, REWARDS_SILENT, UNCOUNTED
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
@@ -94,6 +95,7 @@ class Companion:
         self._shipper = Shipper(
             settings.spool, converter, may_delete=self._counter.finish, deleted=self._counter.deleted
         )
+        self._spool = SpoolWatch(settings.spool, settings.log_max_disk_bytes, self._shipper, rewards_writer)
         self._stewardship = Stewardship(
             view=view,
             counter=self._counter,
@@ -120,6 +122,7 @@ class Companion:
         self._threads.start("scrapes", self._scrapes.run)
         self._threads.start("rewards", self._rewards.run)
         self._threads.start("sync", sync_segments, settings.spool)
+        self._threads.start("spool", self._spool.run)
         self._threads.start("steward", self._stewardship.run, settings.advance_every_ms / 1000)
         self._ship.start(
             "ship", self._shipping.run, settings.segment_max_age_s, settings.segment_max_bytes, self._is_last
@@ -144,14 +147,12 @@ class Companion:
         if self._follower.is_whole:
             self._versions.forget_unasked(self._follower.refs)
             self._asked.forget_unasked()
-        self._waits.write(self._follower.waits)
+        self._waits.write({**self._follower.waits, MACHINE: self._spool.trouble(time.time())})
         self._token_keys.tick(time.time())
 
     def _publish(self) -> None:
-        metrics, shipper = self._metrics, self._shipper
-        metrics.set_total(LOG_RECORDS, shipper.rows_persisted, "persisted")
-        metrics.set_total(LOG_RECORDS, shipper.failures, "failed")
-        metrics.set_total(SET_ASIDE, shipper.set_aside)
+        metrics = self._metrics
+        self._spool.publish(metrics)
         metrics.set_gauge(UNCOUNTED, ((), self._counter.behind_bytes))
         for labels, aborts in self._rollouts.aborts.items():
             metrics.set_total(ABORTS, aborts, *labels)

@@ -3,8 +3,9 @@
     python -m gateway.companion.convert SOCKET PIPE TASK
 
 SOCKET is one end of a connection to the companion. It sends the path of a segment in each line, and gets a line with
-the result (`inference_log.converter.Converted`, in JSON). PIPE is a pipe whose other end the companion holds: when it
-is closed the kernel kills this process. TASK says where the log is and how much memory may be used.
+the result (`inference_log.converter.Converted`, in JSON). Empty lines before it are signs of life. PIPE is a
+pipe whose other end the companion holds: when it is closed the kernel kills this process. TASK says where the log is
+and how much memory may be used.
 """
 
 import os
@@ -41,13 +42,20 @@ def main() -> None:
 
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.open import open_sink
+    from inference_log.sinks.staging import remove_leftovers
 
+    remove_leftovers(Path(task.staging))
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
     converter = LocalConverter(open_sink(task.log, Path(task.staging), task.kms_key))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
+
+        def goes_on() -> bool:
+            connection.sendall(b"\n")
+            return False
+
         for path in paths:
-            converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), lambda: False)
+            converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), goes_on)
             connection.sendall(msgspec.json.encode(converted) + b"\n")
 
 

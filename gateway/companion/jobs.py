@@ -24,7 +24,6 @@ from inference_log.writer import LogWriter
 
 _SYNC_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
-_LONGEST_PAUSE_S = 30.0
 _SHIP_AT_END_S = 5.0
 """How long the last companion of a machine goes on shipping. The next start ships the rest."""
 
@@ -103,7 +102,7 @@ def sync_segments(stop: threading.Event, spool: Path) -> None:
 
 
 class Shipping:
-    """Ships the segments that no process is writing. While that fails for all of them, it tries less and less often.
+    """Ships the segments that no process is writing.
 
     First it closes those of the companion's own `writers` that are old or large enough.
     """
@@ -113,8 +112,6 @@ class Shipping:
         self._writers = writers
         self._shipper = shipper
         self._converter = converter
-        self._pause_s = 0.0
-        self._not_before_s = 0.0
 
     def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, is_last: Callable[[], bool]) -> None:
         """Ship until `stop` is set; then, if no replica is left to start another companion, the rest.
@@ -130,13 +127,7 @@ class Shipping:
     def _tick(self, max_age_s: float, max_bytes: int, expired: Callable[[], bool]) -> None:
         for writer in self._writers:
             writer.rotate(max_age_s, max_bytes)
-        if max_bytes and time.monotonic() < self._not_before_s:
-            return
-        failures, rows = self._shipper.failures, self._shipper.rows_persisted
         try:
-            self._shipper.tick(expired)
+            self._shipper.tick(expired, is_last=not max_bytes)
         finally:
             self._converter.rest()
-        is_in_vain = self._shipper.failures > failures and self._shipper.rows_persisted == rows
-        self._pause_s = min(2 * self._pause_s or _SHIP_EVERY_S, _LONGEST_PAUSE_S) if is_in_vain else 0.0
-        self._not_before_s = time.monotonic() + self._pause_s

@@ -1,4 +1,7 @@
-"""The file in which the companion says what routes wait for, so that the replicas of its machine can report it."""
+"""The file in which the companion says what routes wait for, so that the replicas of its machine can report it.
+
+What concerns no route but the machine, such as a log that lags, stands there under an empty name.
+"""
 
 import json
 import os
@@ -15,18 +18,23 @@ from store.report import Report
 _log = structlog.get_logger()
 
 NAME = "follow-waits.json"
+MACHINE = ""
 _TOUCHED_EVERY_S = 5.0
 _OLD_AFTER_S = 30.0
 """What the companion said earlier is not taken for what holds now. It has a low priority, so it may be late."""
 
 
 def with_waits(report: Report, waits: Mapping[str, str]) -> Report:
-    """Return a report that has these sentences among its warnings, as far as it is about their routes."""
+    """Return a report that has these sentences among its warnings, as far as it is about their routes.
+
+    What concerns the machine is added to its trouble.
+    """
     warnings = dict(report.warnings)
     for route, sentence in waits.items():
         if route in report.routes:
             warnings[route] = f"{warnings.get(route, '')} {sentence}".strip()
-    return replace(report, warnings=warnings)
+    trouble = f"{report.trouble} {waits.get(MACHINE, '')}".strip()
+    return replace(report, warnings=warnings, trouble=trouble)
 
 
 class WaitsFile:
@@ -83,4 +91,4 @@ class WaitsReader:
         if age_s < _OLD_AFTER_S:
             return self._known
         silence = f"Nothing was heard of the companion of this machine for {format_rough_duration(age_s)}."
-        return {route: f"{silence} It said before: {each}" for route, each in self._known.items()}
+        return {route: f"{silence} It said before: {each}" for route, each in self._known.items() if each}

@@ -5,6 +5,7 @@ from inference_log.record import Context, Role
 from registry_sync.version import Version
 from router.draw.assignment import BUCKETS
 from router.snapshot import Arm, Route, Shadow
+from router.spec.log import Durability
 from runtimes.constant.runtime import ConstantRuntime
 from runtimes.datatypes import TYPE_STRING_OF, Tensor
 from runtimes.logged_tensors import label_and_prediction
@@ -51,6 +52,7 @@ def log_context(
         trusted=route.compared_with,
         redaction=route.log.redaction if manifest else "",
         sample_slots=route.log.sample_slots if arm is not None and role == "primary" else BUCKETS,
+        is_best_effort=route.log.durability is Durability.BEST_EFFORT,
     )
 
 

@@ -8,6 +8,7 @@ from gateway.companion.keeper import CompanionKeeper
 from gateway.inference.token_key_file import TokenKeyFile
 from gateway.replica.publish import Publisher
 from gateway.telemetry.periodic import PeriodicJob, run_every
+from inference_log.disk_bound import DiskUseReader
 from inference_log.writer import LogWriter
 
 _UPKEEP_EVERY_S = 1.0
@@ -23,13 +24,22 @@ def do_upkeep(
     keeper: CompanionKeeper,
     publisher: Publisher,
     writer: LogWriter,
+    disk: DiskUseReader,
     token_keys: TokenKeyFile,
     max_age_s: float,
     max_bytes: int,
 ) -> None:
-    """Keep the companion running, close an old or full segment, publish the metrics, and keep the keys current."""
+    """Keep the companion running, see to the segments and the metrics, and keep the keys current.
+
+    An old or full segment is closed. What the spool has no room for is left out.
+    """
+
+    def keep_to_bound() -> None:
+        writer.leaves_out = disk.read().shed
+
     jobs = (
         PeriodicJob(keeper.look, "gateway.companion.not_started"),
+        PeriodicJob(keep_to_bound, "inference_log.bound.failed"),
         PeriodicJob(lambda: writer.rotate(max_age_s, max_bytes), "inference_log.roll.failed"),
         PeriodicJob(publisher.publish, "gateway.metrics.not_published"),
         PeriodicJob(lambda: token_keys.tick(time.time()), "gateway.token_keys.failed"),

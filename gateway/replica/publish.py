@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.control.replica_view import ReplicaView
 from gateway.execution.lane_pool import LanePool
 from gateway.inference.shadows import Shadows
-from gateway.telemetry.metric_table import IN_FLIGHT, LOG_RECORDS, REVISION, SHADOW_DROPPED, STALE, WARNED
+from gateway.telemetry.metric_table import IN_FLIGHT, LOG_DROPPED, LOG_RECORDS, REVISION, SHADOW_DROPPED, STALE, WARNED
 from gateway.telemetry.metrics import Metrics
 from inference_log.writer import LogWriter
 
@@ -64,6 +64,8 @@ class Publisher:
         metrics.set_total(LOG_RECORDS, self._writer.appended, "appended")
         metrics.set_total(LOG_RECORDS, self._writer.dropped, "dropped")
         metrics.set_total(LOG_RECORDS, self._writer.shed, "shed")
+        for reason, dropped in self._writer.dropped_by.items():
+            metrics.set_total(LOG_DROPPED, dropped, reason)
         for key, dropped in self._shadows.dropped.copy().items():
             metrics.set_total(SHADOW_DROPPED, dropped, *key)
         metrics.publish()

@@ -31,6 +31,7 @@ from gateway.replica.probe import Unhealthy, probe
 from gateway.replica.publish import Publisher
 from gateway.replica.watchdog import Watchdog
 from gateway.settings import Settings
+from inference_log.disk_bound import DiskUseReader
 
 _SETTLE_S = 10.0
 _SETTLE_EVERY_S = 0.05
@@ -105,6 +106,7 @@ class Replica:
             self._keeper,
             self._publisher,
             self._writer,
+            DiskUseReader(settings.spool, settings.log_max_disk_bytes),
             self._token_keys,
             settings.segment_max_age_s,
             settings.segment_max_bytes,

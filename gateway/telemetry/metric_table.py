@@ -29,6 +29,9 @@ class Measured(NamedTuple):
 
 
 LOG_RECORDS = "pointsman_log_records"
+LOG_DROPPED = "pointsman_log_dropped"
+LOG_FAILURES = "pointsman_log_failures"
+LOG_CUT = "pointsman_log_cut"
 SET_ASIDE = "pointsman_log_segments_set_aside"
 SHED = "pointsman_shed"
 ABORTS = "pointsman_aborts"
@@ -38,6 +41,9 @@ REWARDS = "pointsman_rewards"
 
 COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
+    LOG_DROPPED: Counted("Records that the log lost, by reason (disk, bound, best_effort).", ("reason",)),
+    LOG_FAILURES: Counted("Segments that could not be shipped at a try, by what failed.", ("code",)),
+    LOG_CUT: Counted("What was damaged in segments, in bytes, and in rows by their numbers.", ("unit",)),
     SET_ASIDE: Counted("Segments of the inference log that could not be turned into Parquet."),
     SHED: Counted("Requests answered 429."),
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
@@ -50,6 +56,12 @@ IN_FLIGHT = "pointsman_in_flight"
 REVISION = "pointsman_snapshot_revision"
 STALE = "pointsman_snapshot_stale_seconds"
 WARNED = "pointsman_routes_with_warnings"
+LOG_OLDEST = "pointsman_log_oldest_row_seconds"
+LOG_WAITING = "pointsman_log_waiting_bytes"
+LOG_WAITING_SEGMENTS = "pointsman_log_waiting_segments"
+LOG_SET_ASIDE_BYTES = "pointsman_log_set_aside_bytes"
+LOG_SPOOL = "pointsman_log_spool_bytes"
+LOG_BOUND = "pointsman_log_max_disk_bytes"
 UNCOUNTED = "pointsman_uncounted_bytes"
 P_VALUE = "pointsman_guardrail_p_value"
 REWARDS_SILENT = "pointsman_rewards_silent"
@@ -63,6 +75,12 @@ GAUGES = {
     REVISION: Measured("The store's revision that each replica serves from (label pid: its seat).", Merge.EACH),
     STALE: Measured("Seconds since each replica last reached its store (label pid: its seat).", Merge.EACH),
     WARNED: Measured("Routes of which each replica warns, as `status` shows (label pid: its seat).", Merge.EACH),
+    LOG_OLDEST: Measured("Age of the oldest row that is not in the log's place yet; 0 if there is none.", Merge.NEWEST),
+    LOG_WAITING: Measured("Bytes of segments that wait to be shipped, or are being written.", Merge.NEWEST),
+    LOG_WAITING_SEGMENTS: Measured("How many segments wait to be shipped, or are being written.", Merge.NEWEST),
+    LOG_SET_ASIDE_BYTES: Measured("Bytes of segments that were set aside (dead-letter).", Merge.NEWEST),
+    LOG_SPOOL: Measured("Bytes of disk that the spool takes.", Merge.NEWEST),
+    LOG_BOUND: Measured("Bytes of disk that the spool may take (LOG_MAX_DISK_BYTES).", Merge.NEWEST),
     UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet.", Merge.SUM),
     REGISTRY_REACHABLE: Measured("1 if the last look at the remote registry was answered, else 0.", Merge.NEWEST),
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),

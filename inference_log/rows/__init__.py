@@ -25,37 +25,44 @@ _Entry = TypeVar("_Entry", Record, Reward)
 _Context = TypeVar("_Context", Context, RewardContext)
 _Groups = dict[tuple[int, int], list[_Entry]]
 """Entries by the number of their context, and by their day."""
+Wants = Callable[[Partition], bool]
 
 
-def partition_rows(segment: Segment) -> dict[Partition, pa.Table]:
+def _all(_: Partition) -> bool:
+    return True
+
+
+def partition_rows(segment: Segment, wants: Wants = _all) -> dict[Partition, pa.Table]:
     """Return the rows of a segment by partition, for every table of the log.
+
+    Rows of requests and rewards are left out where `wants` returns False. To make them takes most of the time.
 
     Raises:
         Exception: of any kind, if the segment holds values that no writer of ours has written.
     """
     return {
-        **_partition_records(segment),
+        **_partition_records(segment, wants),
         **_partition_audits(segment.audits),
-        **_partition_rewards(segment),
+        **_partition_rewards(segment, wants),
         **_partition_learned(segment.learned),
         **_partition_payloads(segment),
     }
 
 
-def _partition_records(segment: Segment) -> dict[Partition, pa.Table]:
+def _partition_records(segment: Segment, wants: Wants) -> dict[Partition, pa.Table]:
     """Return the rows of the records by partition, sorted by time."""
     groups: _Groups[Record] = defaultdict(list)
     for record in segment.records:
         groups[record.context, record.event_us // _DAY_US].append(record)
-    return _partitioned(segment, groups, segment.contexts, INFERENCES, "event_ts_us", inference_table)
+    return _partitioned(segment, groups, segment.contexts, INFERENCES, "event_ts_us", inference_table, wants)
 
 
-def _partition_rewards(segment: Segment) -> dict[Partition, pa.Table]:
+def _partition_rewards(segment: Segment, wants: Wants) -> dict[Partition, pa.Table]:
     """Return the rows of the rewards by partition, whose day is that of their arrival, sorted by time."""
     groups: _Groups[Reward] = defaultdict(list)
     for reward in segment.rewards:
         groups[reward.context, reward.arrived_us // _DAY_US].append(reward)
-    return _partitioned(segment, groups, segment.reward_contexts, REWARDS, "ingested_ts_us", _reward_rows)
+    return _partitioned(segment, groups, segment.reward_contexts, REWARDS, "ingested_ts_us", _reward_rows, wants)
 
 
 def _reward_rows(context: RewardContext, rewards: Sequence[Reward], header: SegmentHeader) -> pa.Table:
@@ -69,14 +76,15 @@ def _partitioned(
     table: Table,
     sorted_by: str,
     rows_of: Callable[[_Context, list[_Entry], SegmentHeader], pa.Table],
+    wants: Wants,
 ) -> dict[Partition, pa.Table]:
     """Return the rows of entries by route and day, given the entries by context and day."""
     parts: dict[Partition, list[pa.Table]] = defaultdict(list)
     for (number, day), entries in groups.items():
         context = contexts[number]
-        parts[Partition(table, (context.route, _day_of(day * _DAY_US)))].append(
-            rows_of(context, entries, segment.header)
-        )
+        partition = Partition(table, (context.route, _day_of(day * _DAY_US)))
+        if wants(partition):
+            parts[partition].append(rows_of(context, entries, segment.header))
     return {
         partition: pa.concat_tables(of_one).sort_by(sorted_by).combine_chunks() for partition, of_one in parts.items()
     }

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 import boto3
 from botocore.config import Config
 
+PUTS_AT_ONCE = 8
+"""With 1,000 routes, a segment is 1,000 objects of two requests each, and there is one a minute for each replica."""
 _CONNECT_S = 5.0
 _ANSWER_S = 20.0
 _CONFIG = Config(
     connect_timeout=_CONNECT_S,
     read_timeout=_ANSWER_S,
     retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=PUTS_AT_ONCE,
     s3={"addressing_style": "auto"},
 )
 

@@ -5,7 +5,9 @@ from typing import Protocol
 
 
 class Sink(Protocol):
-    """A place for Parquet files. It stores each of them once."""
+    """A place for Parquet files. It stores each of them once. Threads may put `puts_at_once` files at a time."""
+
+    puts_at_once: int
 
     def staging_path(self, key: str, segment_sha256: str) -> Path:
         """Return the local path where the file for `key` is written before it is put. Nothing is there.

@@ -10,6 +10,8 @@ from inference_log.parquet import require_same
 class DirectorySink:
     """See `inference_log.sinks.Sink`."""
 
+    puts_at_once = 1
+
     def __init__(self, root: Path) -> None:
         self._root = root
 

@@ -5,13 +5,15 @@ compared, not only the name. After an object was put it is asked for once more: 
 that of a proxy, and the segment is deleted next.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.parquet import rows_of
-from inference_log.s3.failures import ERRORS, failure, status_of
+from inference_log.s3.client import PUTS_AT_ONCE
+from inference_log.s3.failures import ERRORS, failure, label_of, status_of, was_repeated
 from inference_log.s3.place import Place
 
 _SEGMENT, _ROWS = "segment-sha256", "rows"
@@ -25,6 +27,8 @@ class S3Sink:
     With `kms_key`, objects are encrypted with this key of KMS (SSE-KMS).
     """
 
+    puts_at_once = PUTS_AT_ONCE
+
     def __init__(self, client: Any, place: Place, staging: Path, kms_key: str = "") -> None:
         self._client = client
         self._place = place
@@ -33,7 +37,8 @@ class S3Sink:
 
     def staging_path(self, key: str, segment_sha256: str) -> Path:
         """See `Sink.staging_path`."""
-        staged = self._staging / f"{key.replace('/', '~')}.{segment_sha256[:8]}"
+        # Not the key itself: a file's name has at most 255 bytes, and a route's alone may have 128.
+        staged = self._staging / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.{segment_sha256[:8]}"
         try:
             self._staging.mkdir(parents=True, exist_ok=True)
             staged.unlink(missing_ok=True)
@@ -45,14 +50,15 @@ class S3Sink:
         """See `Sink.put`."""
         try:
             facts = {_SEGMENT: segment_sha256, _ROWS: str(rows_of(staged))}
-            is_new = self._create(key, staged, facts)
-            self._require(key, facts, staged.stat().st_size if is_new else None)
+            refusal = self._create(key, staged, facts)
+            self._require(key, facts, staged.stat().st_size if refusal is None else None)
         finally:
             staged.unlink(missing_ok=True)
-        return is_new
+        # One that was refused at the second try is new if the answer to the first was lost.
+        return refusal is None or was_repeated(refusal)
 
-    def _create(self, key: str, staged: Path, facts: _Facts) -> bool:
-        """Create the object; return False if it exists."""
+    def _create(self, key: str, staged: Path, facts: _Facts) -> Exception | None:
+        """Create the object. If it exists, return what S3 has answered."""
         try:
             with staged.open("rb") as content:
                 self._client.put_object(
@@ -65,22 +71,24 @@ class S3Sink:
                 )
         except ERRORS as error:
             if status_of(error) == _EXISTS:
-                return False
+                return error
             raise failure(self._name(key), error) from error
-        return True
+        return None
 
     def _require(self, key: str, facts: _Facts, size: int | None) -> None:
         """Raise unless the stored object has these facts and this size."""
         try:
             stored = self._client.head_object(Bucket=self._place.bucket, Key=self._place.key(key))
         except ERRORS as error:
-            raise SinkUnavailable(f"{self._name(key)} cannot be verified: {str(error).rstrip('.')}.") from error
+            sentence = f"{self._name(key)} cannot be verified: {str(error).rstrip('.')}."
+            raise SinkUnavailable(sentence, label_of(error)) from error
         found = stored.get("Metadata", {})
         if {name: found.get(name) for name in facts} == facts and size in (None, stored.get("ContentLength")):
             return
         if size is None:
             raise SinkConflict(f"{self._name(key)} exists and holds other rows than this segment; the segment is kept.")
-        raise SinkUnavailable(f"{self._name(key)} was put, and is not there as it was sent. Is the endpoint a proxy?")
+        sentence = f"{self._name(key)} was put, and is not there as it was sent. Is the endpoint a proxy?"
+        raise SinkUnavailable(sentence, "NotAsSent")
 
     def _name(self, key: str) -> str:
         return f"s3://{self._place.bucket}/{self._place.key(key)}"

@@ -32,6 +32,7 @@ PARTS: Final = (
     Part("sizes", ("loadtests.soak.sizes", "--json", "{}"), {}, 120),
     Part("half_open", ("loadtests.soak.half_open", "--json", "{}"), {}, 8),
     Part("million", ("loadtests.soak.million", "--json", "{}"), {}, 10),
+    Part("ledger", ("loadtests.soak.ledger", "--json", "{}"), {}, 20),
     Part("bytes", (*_PYTEST, "tests/integration/test_fuzz_ports.py"), _FUZZ, 5),
     Part("floods", (*_PYTEST, "tests/integration/test_http2_floods.py"), _FUZZ, 18),
     Part("examples", (*_PYTEST, "tests/integration/test_schemathesis.py"), _FUZZ, 15),

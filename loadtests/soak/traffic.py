@@ -81,10 +81,10 @@ def large_request(number: int) -> bytes:
 def run_small(port: int, counts: Counts) -> None:
     """Send small requests over HTTP in pipelines."""
     templates = small_requests()
-    with _connected(port) as opened:
+    with connected(port) as opened:
         while numbers := counts.take(BATCH):
             opened.sendall(b"".join([templates[each % len(templates)].fill(each) for each in numbers]))
-            answers = _read_responses(opened, len(numbers))
+            answers = read_responses(opened, len(numbers))
             good = answers.count(_OK)
             counts.add(answered=good)
             if good < len(numbers):
@@ -98,7 +98,7 @@ def run_grpc(port: int, counts: Counts) -> None:
     message = content + b"\x1a" + bytes((len(_BLANK_ID),)) + _BLANK_ID  # field 3 is the id
     template, block = Template(b"\0" + len(message).to_bytes(4, "big") + message), prediction_headers()
     received, stream = bytearray(), 1
-    with _connected(port) as opened:
+    with connected(port) as opened:
         widen = frame(WINDOW_UPDATE, 0, 0, (_WINDOW - 65_535).to_bytes(4, "big"))
         opened.sendall(PREFACE + frame(SETTINGS, 0, 0) + widen)
         while numbers := counts.take(BATCH):
@@ -119,10 +119,10 @@ def run_refused(port: int, counts: Counts) -> None:
     infer = f"/v2/models/{_ROUTE}/infer"
     wrong = b'{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [1]}]}'
     kinds = [post("/v2/models/nothing/infer", wrong), post(infer, b"{"), post(infer, wrong)]
-    with _connected(port) as opened:
+    with connected(port) as opened:
         numbers = counts.take(BATCH)
         opened.sendall(b"".join([kinds[each % len(kinds)] for each in numbers]))
-        answers = _read_responses(opened, len(numbers))
+        answers = read_responses(opened, len(numbers))
         counts.add(refused=answers.count(_REFUSED))
         if answers.count(_REFUSED) < len(numbers):
             counts.fail(f"Wrong requests were not refused: {answers[:200]!r}")
@@ -132,26 +132,27 @@ def run_large(port: int, counts: Counts) -> None:
     """Send one body at the limit, and break off one upload."""
     for number in counts.take(1):
         request = large_request(number)
-        with _connected(port) as opened:
+        with connected(port) as opened:
             opened.sendall(request)
-            answers = _read_responses(opened, 1)
+            answers = read_responses(opened, 1)
             counts.add(answered=answers.count(_OK), large=1)
             if _OK not in answers:
                 counts.fail(f"A body at the limit failed: {answers[:200]!r}")
     for number in counts.take(1):
-        with _connected(port) as opened:
+        with connected(port) as opened:
             request = large_request(number)
             opened.sendall(request[: len(request) * 3 // 4])
         counts.add(broken_off=1)
 
 
-def _connected(port: int) -> socket.socket:
+def connected(port: int) -> socket.socket:
+    """Return a connection to a port of this machine. What takes longer than `LIMIT_S` raises TimeoutError."""
     opened = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return opened
 
 
-def _read_responses(opened: socket.socket, number: int) -> bytes:
+def read_responses(opened: socket.socket, number: int) -> bytes:
     """Return the heads of so many responses, and drop their bodies."""
     received = bytearray()
     heads: list[bytes] = []

@@ -38,8 +38,8 @@ def _served(home: Path, **settings: str) -> AbstractContextManager[GatewayProces
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Serve a bucket `models`."""
-    made = S3Server(tmp_path_factory.mktemp("s3"), "models")
+    """Serve the buckets `models` and `logs`."""
+    made = S3Server(tmp_path_factory.mktemp("s3"), "models", "logs")
     made.start()
     yield made
     made.kill()

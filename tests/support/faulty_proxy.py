@@ -10,6 +10,10 @@ _ENDLESS_BYTES = 256 * 1024 * 1024
 """Far more than an answer may have, and little enough for a reader without a limit not to harm the machine."""
 FAULTS = ("500", "html", "endless", "gone")
 """Answers that no registry may take for its own."""
+S3_ERRORS = {
+    "SlowDown": 503, "AccessDenied": 403, "InternalError": 500, "InsufficientStorage": 507, "KeyTooLongError": 400,
+}  # fmt: skip
+"""Errors of S3, by code: their statuses."""
 
 
 class FaultyProxy:
@@ -17,12 +21,14 @@ class FaultyProxy:
 
     500, html: with that. endless: with a body that never ends. gone: it ends the connection. cut: with half of the
     body and the length of all. short: with half of the body, and the end of the connection as its end. redirect: to
-    another host. drop_once: it ends one connection, and then passes on. drip: with one byte a second.
+    another host. drop_once: it ends one connection, and then passes on. lost_once: it passes one request on, ends the
+    connection instead of answering, and then passes on. drip: with one byte a second. One of `S3_ERRORS`: with that.
+    `delay_s` is how long it waits before each answer.
     """
 
     def __init__(self, url: str) -> None:
         self._to = urlsplit(url).netloc
-        self.fault, self.only = "", ""
+        self.fault, self.only, self.delay_s = "", "", 0.0
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         """Method, path and headers of each request."""
         outer = self
@@ -43,6 +49,7 @@ class FaultyProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that has left
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -61,10 +68,14 @@ class FaultyProxy:
             (handler.command, handler.path, {key.lower(): value for key, value in handler.headers.items()})
         )
         fault = self.fault if self.only in handler.path else ""
-        if fault == "drop_once":
+        if self.delay_s:
+            self._stopped.wait(self.delay_s)
+        if fault in ("drop_once", "lost_once"):
             self.fault = ""
         if fault in ("gone", "drop_once"):
             handler.close_connection = True
+        elif fault in S3_ERRORS:
+            _send_s3_error(handler, fault)
         elif fault == "500":
             _send(handler, 500, {"content-type": "text/plain"}, b"out of order")
         elif fault == "html":
@@ -105,6 +116,9 @@ class FaultyProxy:
         finally:
             connection.close()
         headers.pop("transfer-encoding", None)
+        if fault == "lost_once":
+            handler.close_connection = True
+            return
         if fault in ("cut", "short"):
             handler.close_connection = True
             headers.pop("content-length", None)
@@ -119,6 +133,14 @@ class FaultyProxy:
             _send_head(handler, answer.status, headers)
             return
         _send(handler, answer.status, headers, content)
+
+
+def _send_s3_error(handler: BaseHTTPRequestHandler, code: str) -> None:
+    content = f"<Error><Code>{code}</Code><Message>as the test says</Message></Error>".encode()
+    headers = {"content-type": "application/xml", "content-length": str(len(content))}
+    _send_head(handler, S3_ERRORS[code], headers)
+    if handler.command != "HEAD":
+        handler.wfile.write(content)
 
 
 def _send(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], content: bytes) -> None:

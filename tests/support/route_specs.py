@@ -194,7 +194,12 @@ redacted_names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, 
 @st.composite
 def logs(draw: st.DrawFn) -> LogSpec:
     redact = draw(st.dictionaries(redacted_names, redactions, max_size=3))
-    return LogSpec(draw(st.sampled_from(Durability)), draw(slots), not redact and draw(st.booleans()), redact)
+    return LogSpec(
+        draw(st.sampled_from([Durability.BEST_EFFORT, Durability.DURABLE])),
+        draw(slots),
+        not redact and draw(st.booleans()),
+        redact,
+    )
 
 
 @st.composite

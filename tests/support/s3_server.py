@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -70,10 +71,14 @@ class S3Server:
         process = self._process
         wait_until(lambda: self._answers() or process.poll() is not None, shows=(self.folder / "output.txt").read_text)
         assert process.poll() is None, (self.folder / "output.txt").read_text()
-        names = dict(zip(("aws_access_key_id", "aws_secret_access_key"), (KEY, SECRET), strict=True))
-        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **names)
+        client = self.client()
         for bucket in self._buckets:  # they are made a moment after the server answers
             wait_until(lambda bucket=bucket: client.head_bucket(Bucket=bucket), retried=ClientError)
+
+    def client(self) -> Any:
+        """Return a client that sees everything."""
+        names = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **names)
 
     def _answers(self) -> bool:
         try:

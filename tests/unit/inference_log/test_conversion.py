@@ -1,5 +1,6 @@
 """Parquet that is written piece by piece holds the same rows, in the same files, as if it were written at once."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 
 from inference_log import conversion as conversion_module
 from inference_log.conversion import Conversion
+from inference_log.errors import SinkUnavailable
 from inference_log.pieces import PieceLimits, read_pieces, written_end
 from inference_log.query import run_query
 from inference_log.record import SegmentHeader
 from inference_log.rows import partition_rows
 from inference_log.segment import frame, read_segment
 from inference_log.sinks.directory import DirectorySink
+from tests.support.polling import PATIENCE_S
 
 DAY_US = 86_400_000_000
 
@@ -113,6 +116,44 @@ def test_more_partitions_than_files_may_be_open_take_several_readings(segment, t
     assert {name: by_time(rows) for name, rows in groups.items()} == {
         name: by_time(rows) for name, rows in whole.items()
     }
+
+
+class SlowSink(DirectorySink):
+    """A directory whose files take as long as it takes until `puts_at_once` of them are being put."""
+
+    puts_at_once = 5
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.together = threading.Barrier(5)
+        self.fails = ""
+
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
+        if self.fails in key:
+            self.together.wait(PATIENCE_S)
+        if self.fails and self.fails in key:
+            raise SinkUnavailable("down")
+        return super().put(key, staged, segment_sha256)
+
+
+def test_several_files_are_put_at_once_and_each_is_a_sign_of_life(segment, tmp_path):
+    """The segment has five files. S3 that takes a second for each would hold up a thousand routes otherwise."""
+    rows, asked = [], []
+    Conversion(segment, SlowSink(tmp_path / "log")).run(lambda: bool(asked.append(1)), rows.append)
+    assert len(rows) == len(list((tmp_path / "log").rglob("*.parquet"))) == 5
+    assert len(asked) == 1 + 5
+
+
+def test_once_a_file_has_failed_no_other_is_begun_and_nothing_is_left_behind(segment, tmp_path):
+    sink, rows = SlowSink(tmp_path / "log"), []
+    sink.together, sink.fails = threading.Barrier(1), "route="
+    with pytest.raises(SinkUnavailable):
+        Conversion(segment, sink).run(lambda: False, rows.append)
+    files = [path for path in (tmp_path / "log").rglob("*") if path.is_file()]
+    assert len(files) == len(rows) <= 1  # that of the changes, which has no route
+    sink.fails = "nothing"
+    Conversion(segment, sink).run(lambda: False, rows.append)
+    assert len(rows) == 5
 
 
 def test_sql_reads_files_of_many_row_groups(segment, tmp_path):

@@ -29,6 +29,9 @@ from inference_log.sinks import Sink
 from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import DEAD_LETTER, Seat, segments, take_seat
 from inference_log.writer import LogWriter
+from tests.unit.inference_log.conftest import NOON_US
+
+DAY_US = 86_400_000_000
 
 _APPEND_FOREVER = """
 import sys
@@ -90,6 +93,8 @@ class Spool:
 
 class FlakySink:
     """A directory that raises on the calls whose numbers are in `faults`."""
+
+    puts_at_once = 1
 
     def __init__(self, root: Path, faults: dict[int, Exception]) -> None:
         self._inner, self._faults, self._calls = DirectorySink(root), faults, 0
@@ -214,6 +219,7 @@ def test_a_row_that_is_stored_once_is_counted_once(tmp_path, make_context, make_
     contexts = [make_context(number=0, route="a"), make_context(number=1, route="b")]
     write_segment(spool.folder, contexts, [make_record(context=0, writer_seq=0), make_record(context=1, writer_seq=1)])
     spool.ship()
+    spool.now_s += 60
     spool.ship()
     spool.seat.release()
     assert spool.shipped() == ["d0", "d1"]
@@ -248,6 +254,38 @@ def test_a_torn_segment_ships_what_is_whole(spool, make_context, make_record, wr
     spool.ship()
     assert spool.shipped() == ["d0", "d1"]
     assert segments(spool.folder) == []
+
+
+def test_a_clock_that_jumps_back_a_day_loses_no_row(spool, make_context, make_record, ask):
+    times_us = [NOON_US, NOON_US + 1, NOON_US - DAY_US, NOON_US - DAY_US + 1]
+    for event_us in times_us:
+        spool.writer.append(
+            make_context(), lambda context, number, at=event_us: make_record(context, number, event_us=at)
+        )
+    spool.tick_once()
+    assert ask("SELECT dt::VARCHAR, count(*), min(writer_seq) FROM inferences GROUP BY 1 ORDER BY 1")[1] == [
+        ("2025-12-31", 2, 2),
+        ("2026-01-01", 2, 0),
+    ]
+    assert spool.shipper.failures == 0
+
+
+def test_two_writers_with_one_id_replace_nothing_of_each_other(tmp_path, make_context, make_record, ask):
+    """As when a machine's image, with its clock, is started twice."""
+    for machine in ("one", "two"):
+        spool = Spool(tmp_path / machine)
+        for _ in range(2):
+            spool.writer.append(
+                make_context(),
+                lambda context, number, name=machine: make_record(context, number, decision_id=f"{name}-{number}"),
+            )
+        spool.writer.close()
+        shipper = Shipper(spool.root, LocalConverter(DirectorySink(tmp_path / "log")))
+        shipper.tick()
+        assert (shipper.failures, shipper.rows_persisted) == (0, 2)
+        spool.seat.release()
+    found = ask("SELECT decision_id, writer_id, writer_seq FROM inferences ORDER BY 1")[1]
+    assert found == [("one-0", "w", 0), ("one-1", "w", 1), ("two-0", "w", 0), ("two-1", "w", 1)]
 
 
 @pytest.mark.parametrize(
@@ -395,12 +433,14 @@ def test_changes_become_parquet_by_day(spool, make_audit, write_segment):
 
 
 class FailingSink(DirectorySink):
-    """A directory where each file raises `error`."""
+    """A directory where each file raises `error`, while there is one."""
 
-    error: BaseException
+    error: BaseException | None
 
-    def put(self, *_: object) -> bool:
-        raise self.error
+    def put(self, key: str, staged: Path, segment_sha256: str) -> bool:
+        if self.error is not None:
+            raise self.error
+        return super().put(key, staged, segment_sha256)
 
 
 class DeadlyConverter:
@@ -486,8 +526,78 @@ def test_a_disk_or_sink_that_fails_is_no_fault_of_the_segment(
     path = write_segment(spool.folder, [make_context()], [make_record()])
     for _ in range(10):
         spool.ship()
+        spool.ship()  # at once: it is not tried
+        spool.now_s += 60
     assert (segments(spool.folder), spool.shipper.failures, spool.shipper.set_aside) == ([path], 10, 0)
+    assert spool.shipper.failed == {"disk": 10}
+    assert spool.shipper.trouble == str(error)
+    sink.error = None
+    spool.ship()
+    assert (segments(spool.folder), spool.shipper.trouble) == ([], "")
     spool.seat.release()
+
+
+class CountingConverter:
+    """Stores nothing while `code` is set, and says which segments it was asked for."""
+
+    def __init__(self) -> None:
+        self.code = "SlowDown"
+        self.asked: list[str] = []
+
+    def convert(self, path: Path, expired: Callable[[], bool]) -> Converted:  # noqa: ARG002  # of the Protocol
+        self.asked.append(path.name[2:10].lstrip("0") or "0")
+        if self.code:
+            return Converted(Outcome.UNAVAILABLE, sentence="down", code=self.code)
+        return Converted(Outcome.STORED, rows=1)
+
+
+def test_of_a_backlog_few_are_tried_while_the_sink_takes_none(tmp_path, make_context, make_record, write_segment):
+    """Each try converts a segment anew, on a machine that serves."""
+    now_s, converter = 1000.0, CountingConverter()
+    shipper = Shipper(tmp_path, converter, now=lambda: now_s)
+    for number in range(9):
+        write_segment(tmp_path / "0", [make_context()], [make_record()], number)
+    shipper.tick()
+    shipper.tick()
+    assert converter.asked == ["0", "1", "2"]
+    for _ in range(600):
+        now_s += 1.0
+        shipper.tick()
+    assert len(converter.asked) < 3 * 600 / 20
+    assert shipper.failed == {"SlowDown": len(converter.asked)}
+    converter.code, converter.asked = "", []
+    for _ in range(40):  # a pause is at most 37.5 s
+        now_s += 1.0
+        shipper.tick()
+    assert sorted(converter.asked) == list("012345678")
+
+
+def test_the_last_tick_waits_for_no_pause(tmp_path, make_context, make_record, write_segment):
+    converter = CountingConverter()
+    shipper = Shipper(tmp_path, converter, now=lambda: 1000.0)
+    for number in range(5):
+        write_segment(tmp_path / "0", [make_context()], [make_record()], number)
+    shipper.tick()
+    converter.code = ""
+    shipper.tick(is_last=True)
+    assert segments(tmp_path / "0") == []
+
+
+def test_a_segment_that_is_not_taken_does_not_hold_up_those_that_are(
+    tmp_path, make_context, make_record, write_segment
+):
+    class OneRefused(CountingConverter):
+        def convert(self, path: Path, expired: Callable[[], bool]) -> Converted:
+            self.code = "AccessDenied" if "00000001" in path.name else ""
+            return super().convert(path, expired)
+
+    converter = OneRefused()
+    shipper = Shipper(tmp_path, converter, now=lambda: 1000.0)
+    paths = [write_segment(tmp_path / "0", [make_context()], [make_record()], number) for number in range(6)]
+    for _ in range(5):
+        shipper.tick()
+    assert segments(tmp_path / "0") == [paths[1]]
+    assert converter.asked == list("012345")
 
 
 def test_a_shipper_that_has_to_end_stops_at_the_next_piece_and_the_segment_is_not_to_blame(

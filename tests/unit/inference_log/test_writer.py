@@ -16,6 +16,7 @@ import pytest
 
 from inference_log import segment_lock
 from inference_log import writer as writer_module
+from inference_log.disk_bound import Shed
 from inference_log.payload import Body, Payload
 from inference_log.pieces import written_end
 from inference_log.record import Record
@@ -241,6 +242,32 @@ def test_a_full_disk_is_counted_and_leaves_a_readable_segment(tmp_path):
     assert read(path).torn_bytes == 0
     assert sequences(read(path).records) == [*range(written), 8, 9]  # the gap shows how many were lost
     assert {len(record.inputs[0]) for record in read(path).records} == {1_000_000}
+
+
+@pytest.mark.parametrize(
+    ("shed", "kept", "reasons"),
+    [
+        (Shed.NOTHING, [0, 1], {}),
+        (Shed.PAYLOADS, [0, 1], {}),
+        (Shed.BEST_EFFORT, [1], {"best_effort": 1}),
+        (Shed.ALL, [], {"bound": 2}),
+    ],
+)
+def test_what_is_shed_is_counted_by_reason_and_leaves_a_gap(writer, make_context, make_record, shed, kept, reasons):
+    contexts = [make_context(is_best_effort=True), make_context()]
+    writer.leaves_out = shed
+    written = [writer.append(context, make_record) for context in contexts]
+    writer.leaves_out = Shed.NOTHING
+    assert writer.append(contexts[0], make_record)
+    assert sequences(read(segments(writer.folder)[0]).records) == [*kept, 2]
+    assert written == [number in kept for number in (0, 1)]
+    assert writer.dropped_by == {"disk": 0, "bound": 0, "best_effort": 0, **reasons}
+    assert (writer.appended, writer.dropped) == (len(kept) + 1, 2 - len(kept))
+
+
+def test_changes_are_noted_whatever_is_shed(writer, make_audit):
+    writer.leaves_out = Shed.ALL
+    assert writer.note(make_audit())
 
 
 def test_a_disk_that_is_full_from_the_start_drops_and_recovers(tmp_path):

@@ -140,3 +140,13 @@ def test_a_registry_that_cannot_be_meant_is_refused_before_the_gateway_starts(ru
     result = run("serve", "--engine", "uvicorn", "--port", "9")
     assert result.exit_code == 1
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"), [("s3://", "names no bucket"), ("s3:/x", "no place of a log"), ("S3://b", "no place of a log")]
+)
+def test_a_log_that_cannot_be_meant_is_refused_before_the_gateway_starts(run, monkeypatch, log, sentence):
+    monkeypatch.setenv("POINTSMAN_LOG", log)
+    result = run("serve", "--engine", "uvicorn", "--port", "9")
+    assert result.exit_code == 1
+    assert sentence in result.stderr

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from gateway.companion import child_converter
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.convert import Task
 from gateway.execution.process.child import ChildProcess
-from inference_log.converter import Outcome
+from inference_log.converter import Converted, Outcome
 from inference_log.record import Context, Record, SegmentHeader
 from inference_log.segment import frame
 from tests.support.polling import wait_until
@@ -83,6 +85,37 @@ def test_a_conversion_that_hangs_is_broken_off(settings, converter, stopped):
     broken = converter.convert(write(settings, 0, 2), lambda: stopped)
     assert broken.outcome is (Outcome.INTERRUPTED if stopped else Outcome.FAILED)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_conversion_that_gives_signs_of_life_may_take_longer(converter):
+    """As with S3 that takes a second for each of a thousand files."""
+    result = msgspec.json.encode(Converted(Outcome.STORED, rows=7)) + b"\n"
+    parts = [b"\n"] * 8 + [result[:5], result[5:]]
+
+    class Child:
+        def __init__(self) -> None:
+            self.connection, self._own = socket.socketpair()
+
+        def send(self) -> None:
+            for part in parts:
+                self._own.sendall(part)
+                time.sleep(0.1)
+
+        def kill(self) -> None: ...
+
+        def wait(self) -> str:
+            return "killed"
+
+        def close(self) -> None:
+            for each in (self.connection, self._own):
+                each.close()
+
+    child = converter._child = Child()
+    converter._limit_s = 0.5
+    sending = threading.Thread(target=child.send)
+    sending.start()
+    assert converter.convert(Path("w.segment"), never).rows == 7
+    sending.join()
 
 
 def test_a_segment_that_takes_more_memory_than_there_is_fails_alone(settings):

@@ -11,7 +11,7 @@ from gateway.control.binding import candidate_of
 from gateway.control.changes import Note
 from gateway.control.follower import Follower
 from gateway.control.required_tags import require_tags
-from gateway.control.waits_file import WaitsFile, WaitsReader, with_waits
+from gateway.control.waits_file import MACHINE, WaitsFile, WaitsReader, with_waits
 from registry_sync.details_reader import DetailsReader
 from registry_sync.registries import Details
 from registry_sync.version import VersionKey
@@ -289,6 +289,16 @@ def test_what_is_waited_for_reaches_the_report_of_each_replica_of_the_machine(tm
     assert reader.read() == {}
     (tmp_path / "follow-waits.json").write_text("{")
     assert reader.read() == {}
+
+
+def test_what_concerns_the_machine_is_added_to_the_trouble_of_its_replicas(tmp_path):
+    reader, file = WaitsReader(tmp_path), WaitsFile(tmp_path)
+    file.write({"s": "It waits.", MACHINE: "The log lags."})
+    report = Report("me", 1, 1.0, 1.0, "hash", routes={"s": 1}, trouble="The registry is away.")
+    found = with_waits(report, reader.read())
+    assert (found.trouble, found.warnings) == ("The registry is away. The log lags.", {"s": "It waits."})
+    file.write({"s": "It waits.", MACHINE: ""})
+    assert with_waits(report, reader.read()).trouble == "The registry is away."
 
 
 def test_what_a_companion_that_is_gone_said_is_not_shown_as_of_now(tmp_path):

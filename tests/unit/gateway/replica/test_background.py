@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.replica import background
 from gateway.replica.background import do_upkeep, keep_signing_keys
+from inference_log.disk_bound import Shed
 
 
 @pytest.fixture
@@ -22,25 +23,28 @@ def without_pauses(monkeypatch):
         monkeypatch.setattr(background, name, 0.0)
 
 
-@pytest.mark.parametrize("fails", ["", "look", "rotate", "publish", "tick"])
+@pytest.mark.parametrize("fails", ["", "look", "read", "rotate", "publish", "tick"])
 def test_the_companion_the_segment_the_metrics_and_the_keys_are_seen_to_even_if_one_of_them_fails(stop, fails):
     done = []
 
     def part(name: str):
-        def do(*arguments: float) -> None:
+        def do(*arguments: float) -> SimpleNamespace:
             done.append((name, *arguments) if name != "tick" else (name, time.time() - arguments[0] < 60))
-            if len(done) == 8:
+            if len(done) == 10:
                 stop.set()
             if name == fails:
                 raise OSError("The disk fails.")
+            return SimpleNamespace(shed=Shed.ALL)
 
         return do
 
     keeper, publisher = SimpleNamespace(look=part("look")), SimpleNamespace(publish=part("publish"))
     token_keys = SimpleNamespace(tick=part("tick"))
+    disk, writer = SimpleNamespace(read=part("read")), SimpleNamespace(rotate=part("rotate"), leaves_out=Shed.NOTHING)
     with capture_logs() as lines:
-        do_upkeep(stop, keeper, publisher, SimpleNamespace(rotate=part("rotate")), token_keys, 60.0, 1000)
-    assert done == [("look",), ("rotate", 60.0, 1000), ("publish",), ("tick", True)] * 2
+        do_upkeep(stop, keeper, publisher, writer, disk, token_keys, 60.0, 1000)
+    assert done == [("look",), ("read",), ("rotate", 60.0, 1000), ("publish",), ("tick", True)] * 2
+    assert writer.leaves_out is (Shed.NOTHING if fails == "read" else Shed.ALL)
     assert len(lines) == (2 if fails else 0)
 
 

@@ -12,6 +12,7 @@ from gateway.replica.publish import Publisher
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
+from inference_log.writer import LogWriter
 from registry_sync.version import VersionKey
 
 
@@ -22,7 +23,7 @@ class Bench:
         self.folder = folder
         self.loads = [3]
         self.lanes = SimpleNamespace(publish=lambda _: None)
-        self.writer = SimpleNamespace(appended=0, dropped=0)
+        self.writer = LogWriter(folder, "w")
         self.shadows = SimpleNamespace(dropped={})
         self.view = SimpleNamespace(store_contact_s=time.monotonic(), revision=0, report=lambda: self.report)
         self.report = SimpleNamespace(problems={}, warnings={})
@@ -67,8 +68,9 @@ def test_records_are_published_once(bench):
     name = "pointsman_log_records_total"
     bench.writer.appended = 10
     assert bench.published(name) == {("appended",): 10, ("dropped",): 0}
-    bench.writer.appended, bench.writer.dropped = 12, 1
+    bench.writer.appended, bench.writer.dropped_by["bound"] = 12, 1
     assert bench.published(name) == {("appended",): 12, ("dropped",): 1}
+    assert bench.published("pointsman_log_dropped_total") == {("disk",): 0, ("bound",): 1, ("best_effort",): 0}
     assert bench.published(name) == {("appended",): 12, ("dropped",): 1}
 
 

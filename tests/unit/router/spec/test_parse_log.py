@@ -18,9 +18,9 @@ def test_without_the_key_everything_but_bodies_is_kept():
 
 
 def test_a_log_is_written_as_it_is_read():
-    declared = {"durability": "strict", "sample": "10%", "redact": REDACT}
+    declared = {"durability": "best_effort", "sample": "10%", "redact": REDACT}
     spec = parse_log(declared)
-    assert spec.durability is Durability.STRICT
+    assert spec.durability is Durability.BEST_EFFORT
     assert spec.sample_slots == 1000
     assert spec.redact == {
         "age": Redaction(RedactAction.BUCKET, 10.0),
@@ -50,6 +50,7 @@ def test_a_feature_may_have_any_name(name):
         ({"samples": 1}, "Unknown key samples in log; there may be durability, sample, payloads, redact"),
         ({"durability": "safe"}, "must be best_effort, durable, strict, not 'safe'"),
         ({"durability": ["strict"]}, "must be best_effort"),
+        ({"durability": "strict"}, "no second place for a row before its answer; declare durable"),
         ({"sample": 0}, "log.sample is 0; it must be 0.01% to 100%"),
         ({"sample": "0.015%"}, "with at most two decimals"),
         ({"sample": "half"}, "log.sample must be a share"),
