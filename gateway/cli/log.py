@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,14 +31,19 @@ def query(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
 ) -> None:
     """Run SQL over the log, including the rows that are not in Parquet yet."""
+    from inference_log.files.open import open_files
     from inference_log.query import run_query  # DuckDB and PyArrow are slow to import
 
     settings = read_settings(home=home)
-    columns, rows = run_query(Path(settings.log), settings.spool, sql)
+    columns, rows = run_query(open_files(settings.log), settings.spool, sql, lambda: _say_empty(settings.log))
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(columns, rows)
+
+
+def _say_empty(log: str) -> None:
+    say(f"The log {log} has no files yet, and no rows wait to be shipped.", err=True)
 
 
 @app.command()
@@ -53,13 +57,14 @@ def verify(
     Exit code 1 if they differ. A gateway may go on meanwhile.
     """
     from gateway.control.log_verify import verify_log  # DuckDB and PyArrow are slow to import
+    from inference_log.files.open import open_files
     from store.open import open_store
 
     settings = read_settings(home=home)
     store = open_store(settings.store)
     began_s = time.monotonic()
     try:
-        verified = verify_log(store, Path(settings.log), settings.spool, _Progress().say)
+        verified = verify_log(store, open_files(settings.log), settings.spool, _Progress().say)
     finally:
         store.close()
     if as_json:

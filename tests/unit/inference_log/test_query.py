@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import QueryRefused
+from inference_log.files.directory import DirectoryFiles
 from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.ship import Shipper
@@ -77,7 +78,7 @@ def test_a_path_with_a_quote_is_only_a_path(tmp_path, seat, ship, make_context, 
     ship()
     home.mkdir()
     (tmp_path / "log").rename(home / "log")
-    assert run_query(home / "log", home / "spool", "SELECT count(*) FROM inferences")[1] == [(1,)]
+    assert run_query(DirectoryFiles(home / "log"), home / "spool", "SELECT count(*) FROM inferences")[1] == [(1,)]
 
 
 @pytest.mark.parametrize(
