@@ -24,6 +24,7 @@ from inference_log.rows import partition_rows, with_keys
 from inference_log.schema import REWARDS, TABLES, Table
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
+from inference_log.sql import read_sql
 from inference_log.stored import dataset, schema_with_keys, stored_by_keys
 
 _log = structlog.get_logger()
@@ -86,6 +87,9 @@ def open_log(
             connection.execute(_view(table))
         connection.execute(f"CREATE VIEW every_reward AS {_SOURCES.format(name=REWARDS.name)}")
         connection.execute(FIRST_EXPOSURES)
+        for table in TABLES:
+            connection.execute(f"CREATE VIEW {table.name}_all AS FROM {table.name}")  # as Athena names them
+        connection.execute(f"CREATE VIEW loss AS {read_sql('views', 'loss')}")
         yield connection
 
 
