@@ -18,11 +18,11 @@ def route_view(settings: Settings, route: str) -> Statement:
     """Return the statement that makes the view of a declared route.
 
     Raises:
-        ValueError: there is no such route, or none of its arms is a model.
+        ValueError: there is no such route, or none of its arms has a model.
     """
     signatures = [_signature(settings, ref) for ref in _refs(settings, parse_name(route, "--route"))]
     if not signatures:
-        raise ValueError(f"No arm of route {route} is a model, so its view would have no features.")
+        raise ValueError(f"No arm of route {route} has a model, so its view would have no features.")
     numbers = [name for each in signatures for name in _numbers(each)]
     texts = [spec.name for each in signatures for spec in text_inputs(each)]
     predictions = max(map(_predictions, signatures))
@@ -37,7 +37,7 @@ def _refs(settings: Settings, route: str) -> list[ArmRef]:
         store.close()
     if document is None:
         raise ValueError(f"There is no route {route}.")
-    return list(document.spec.arms.values())
+    return [ref for ref in document.spec.arms.values() if ref.value is None]
 
 
 def _signature(settings: Settings, ref: ArmRef) -> Signature:

@@ -48,6 +48,10 @@ def home(tmp_path_factory):
         {"decision_id": "many", "metric": "sum", "event": f"e{number:02}", "value": 0.001 * number, "event_us": NOON_US}
         for number in range(MAX_EVENTS + 5)
     ]
+    many += [
+        {"decision_id": "many", "metric": "sum", "event": f"late{number}", "value": 0.1, "is_late": True}
+        for number in range(3)
+    ]
     entries = [reward(number, **each) for number, each in enumerate([*rewards, *reversed(many)])]
     half = len(entries) // 2
     declared = audit((*METRICS, MetricSpec("net", 60.0, -1.0, 1.0, formula="sum - 0.1 * latency_ms", parts=("sum",))))
