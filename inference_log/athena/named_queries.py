@@ -51,6 +51,7 @@ def _described(name: str) -> NamedQuery:
     text = text_of("queries", name)
     comment = " ".join(line.removeprefix("--").strip() for line in text.splitlines() if line.startswith("--"))
     answers, _, scans = comment.removeprefix("Answers: ").partition(" Scans: ")
+    answers = answers[:1].upper() + answers[1:]
     return NamedQuery(name, answers, scans, tuple(dict.fromkeys(_PARAMETER.findall(text))))
 
 

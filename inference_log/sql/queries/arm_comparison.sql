@@ -1,5 +1,5 @@
 -- Answers: how the arms of a route do beside each other: requests, failures, fallbacks, latency.
--- Scans: inferences, one route since a day: 7 narrow columns.
+-- Scans: inferences, one route since a day: narrow columns.
 SELECT
     arm,
     model_version,

@@ -1,6 +1,6 @@
 -- Answers: how far the values of a feature have moved since the first day: the population stability index (PSI) of each
 -- day over ten bins that held equal shares then. Below .1 is little, above .25 is much.
--- Scans: inferences, one route since a day: features_num, and 3 narrow columns.
+-- Scans: inferences, one route since a day: features_num, and narrow columns.
 WITH values_by_day AS (
     SELECT dt, element_at(features_num, '${feature}') AS x
     FROM inferences

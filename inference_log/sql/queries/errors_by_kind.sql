@@ -1,5 +1,5 @@
 -- Answers: what failed, of which arm, how often, and since when.
--- Scans: inferences, one route since a day: 7 narrow columns.
+-- Scans: inferences, one route since a day: narrow columns.
 SELECT
     arm,
     role,

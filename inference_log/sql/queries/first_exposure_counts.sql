@@ -1,5 +1,5 @@
 -- Answers: how many units each arm has, by the draw that first put them there, and how many have seen another arm since.
--- Scans: inferences, one route, all days: 9 narrow columns. A unit's first draw may be on any day.
+-- Scans: inferences, one route, all days: narrow columns. A unit's first draw may be on any day.
 SELECT
     arm,
     count(*) AS units,

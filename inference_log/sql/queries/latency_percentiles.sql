@@ -1,5 +1,5 @@
 -- Answers: the latency of each arm by hour, and how much of it the model took.
--- Scans: inferences, one route since a day: 5 narrow columns.
+-- Scans: inferences, one route since a day: narrow columns.
 SELECT
     date_trunc('hour', event_ts) AS hour,
     arm,

@@ -1,6 +1,6 @@
 -- Answers: whether propensities are those of the weights, and whether 1 / propensity adds up to the number of decisions
 -- (ratio must be about 1 in each arm). Of a unit only the first draw counts.
--- Scans: inferences, one route since a day: weights, and 7 narrow columns.
+-- Scans: inferences, one route since a day: weights, and narrow columns.
 WITH draws AS (
     SELECT
         arm,

@@ -1,5 +1,5 @@
 -- Answers: how a shadow's answers differ from those of the arm that answered, and how fast it is.
--- Scans: inferences, one route since a day: 8 narrow columns.
+-- Scans: inferences, one route since a day: narrow columns.
 SELECT
     arm AS shadow,
     model_version,

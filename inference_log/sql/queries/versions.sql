@@ -1,5 +1,5 @@
 -- Answers: which version of a model answered how much of a route's traffic on each day, and under which policy.
--- Scans: inferences, one route since a day: 7 narrow columns.
+-- Scans: inferences, one route since a day: narrow columns.
 SELECT
     dt,
     model_name,
