@@ -22,7 +22,7 @@ class Table:
     keys: tuple[str, ...]
     identity: tuple[str, ...]
     order: str
-    shared: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
 
 class Partition(NamedTuple):

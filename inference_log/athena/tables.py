@@ -24,6 +24,7 @@ _FIRST_DAY = "2026-01-01"
 _SIMPLE = {
     pa.string(): "string",
     pa.bool_(): "boolean",
+    pa.binary(): "binary",
     pa.int32(): "int",
     pa.int64(): "bigint",
     pa.float64(): "double",

@@ -1,5 +1,6 @@
 -- Answers: what a metric would have been, had the arm got all traffic, by inverse propensities (ips, with its standard
--- error) and self-normalised (snips). mean_weight must be about 1. Of a unit only the first draw counts.
+-- error) and self-normalised (snips). mean_weight must be about 1. Of a unit only the first draw counts, so on a route
+-- with units let the days begin with the trial: units that were drawn before were chosen by what happened since.
 -- Scans: inferences and rewards, one route since a day (rewards: all days of the route), and audit.
 WITH draws AS (
     SELECT

@@ -37,11 +37,10 @@ def test_a_route_is_injected_and_a_day_is_projected_from_a_template():
     assert "PARTITIONED BY (`route` string, `dt` string)" in made["inferences_raw"]
     assert "route" not in made["audit_raw"].partition("TBLPROPERTIES")[2]
     assert "projection" not in made["inferences_all"]
-    assert list(made) == [
-        "drop inferences_raw", "inferences_raw", "drop inferences_all", "inferences_all", "drop audit_raw", "audit_raw",
-        "drop rewards_raw", "rewards_raw", "drop rewards_all", "rewards_all", "drop policies_raw", "policies_raw",
-        "drop policies_all", "policies_all",
-    ]  # fmt: skip
+    names = [
+        f"{table.name}_{kind}" for table in TABLES for kind in ("raw", "all") if kind == "raw" or has_routes(table)
+    ]
+    assert list(made) == [each for name in names for each in (f"drop {name}", name)]
 
 
 def test_a_type_that_athena_lacks_is_an_error():
