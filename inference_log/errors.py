@@ -33,5 +33,9 @@ class QueryRefused(LogError):
     """The SQL is not valid, or names a table or column that does not exist."""
 
 
+class StatementFailed(LogError):
+    """Athena has not run a statement."""
+
+
 class ImportRefused(LogError):
     """Outcomes cannot be imported. The sentence says why."""

@@ -5,17 +5,20 @@ segment that waits is left out: its rows are read from the segment.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import pyarrow.dataset as ds
 import structlog
 
+from inference_log.files import LogFiles, StoredFile
 from inference_log.record import Context, RewardContext
-from inference_log.schema import Table
+from inference_log.schema import TABLES, Table
 from inference_log.segment import SUFFIX, Segment, SegmentRange, read_range, read_segment
 from inference_log.spool import all_segments
+from inference_log.stored import Keys, dataset, stored_by_keys
 
 _log = structlog.get_logger()
 
@@ -36,25 +39,29 @@ class Piece(NamedTuple):
 class FrozenLog:
     """The Parquet files of a log, and the segments that were not Parquet when it was opened."""
 
-    def __init__(self, log: Path, open_segments: Mapping[str, int], files: Collection[Path]) -> None:
+    def __init__(
+        self,
+        files: LogFiles,
+        open_segments: Mapping[str, int],
+        stored: Mapping[Table, Mapping[Keys, Sequence[StoredFile]]],
+    ) -> None:
         self.ends: Mapping[str, int] = {}
-        self._log = log
-        self._segments = open_segments
         self._files = files
+        self._segments = open_segments
+        self._stored = stored
 
     @property
     def names(self) -> Sequence[str]:
         """The names of the segments."""
         return list(self._segments)
 
-    def partitions(self, table: Table) -> dict[tuple[str, ...], list[Path]]:
-        """Return the Parquet files of a table by the values of its keys, in order."""
-        found: dict[tuple[str, ...], list[Path]] = {}
-        for path in sorted(self._files):
-            name, *keys = path.relative_to(self._log).parts[:-1]
-            if name == table.name:
-                found.setdefault(tuple(each.partition("=")[2] for each in keys), []).append(path)
-        return found
+    def partitions(self, table: Table) -> Sequence[Keys]:
+        """Return the values of the keys of which a table has Parquet files, in order."""
+        return list(self._stored[table])
+
+    def stored(self, table: Table, partitions: Iterable[Keys]) -> ds.Dataset:
+        """Return the rows in the Parquet files of some partitions."""
+        return dataset(self._files, table, {values: self._stored[table][values] for values in partitions})
 
     def segments(self) -> Iterator[Segment]:
         """Yield each segment as far as it is whole. One that is damaged is left out."""
@@ -88,8 +95,12 @@ class FrozenLog:
 
 
 @contextmanager
-def frozen_log(log: Path, spool: Path) -> Iterator[FrozenLog]:
-    """Open the segments that are there now, list the Parquet files of all others, and yield both."""
+def frozen_log(files: LogFiles, spool: Path) -> Iterator[FrozenLog]:
+    """Open the segments that are there now, list the Parquet files of all others, and yield both.
+
+    Raises:
+        LogUnavailable: the log cannot be read now.
+    """
     opened: dict[str, int] = {}
     try:
         for path in all_segments(spool):
@@ -98,8 +109,16 @@ def frozen_log(log: Path, spool: Path) -> Iterator[FrozenLog]:
             except FileNotFoundError:
                 continue  # it is Parquet by now
         waiting = {name.removesuffix(SUFFIX) for name in opened}
-        files = [path for path in log.glob("*/**/*.parquet") if path.stem[:-_DIGEST_CHARACTERS] not in waiting]
-        yield FrozenLog(log, opened, files)
+        yield FrozenLog(files, opened, {table: _others(stored_by_keys(files, table), waiting) for table in TABLES})
     finally:
         for fd in opened.values():
             os.close(fd)
+
+
+def _others(stored: Mapping[Keys, Sequence[StoredFile]], waiting: Collection[str]) -> dict[Keys, list[StoredFile]]:
+    """Return the files without those of segments that wait."""
+    kept = {
+        values: [each for each in files if PurePosixPath(each.key).stem[:-_DIGEST_CHARACTERS] not in waiting]
+        for values, files in stored.items()
+    }
+    return {values: files for values, files in kept.items() if files}

@@ -6,7 +6,7 @@ replicas have logged the same change. The view `first_exposures` has one row for
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ import structlog
 
 from inference_log.declared_metrics import create_metrics
 from inference_log.errors import QueryRefused
+from inference_log.files import LogFiles
 from inference_log.first_exposures import FIRST_EXPOSURES
 from inference_log.labelled import LABELLED
-from inference_log.rows import partition_rows
-from inference_log.schema import REWARDS, TABLES, Partition, Table
+from inference_log.rows import partition_rows, with_keys
+from inference_log.schema import REWARDS, TABLES, Table
 from inference_log.segment import read_segment
 from inference_log.spool import all_segments
+from inference_log.sql import read_sql
+from inference_log.stored import dataset, schema_with_keys, stored_by_keys
 
 _log = structlog.get_logger()
 
@@ -31,20 +34,24 @@ CREATE VIEW {name} AS
 SELECT * FROM ({sources})
 QUALIFY ROW_NUMBER() OVER (PARTITION BY {identity} ORDER BY {order}) = 1
 """
-_WAITING = "SELECT * FROM waiting_{name}"
-_PARQUET = """
-SELECT * FROM read_parquet('{pattern}', hive_partitioning = true, union_by_name = true, hive_types = {{{types}}})
-"""
+_SOURCES = "SELECT * FROM waiting_{name} UNION ALL BY NAME SELECT * FROM stored_{name}"
 _NEEDS_METRICS = re.compile(r"\b(labelled|metrics)\b", re.IGNORECASE)
 
 
-def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one query and return its column names and rows.
+def _nothing() -> None:
+    pass
+
+
+def run_query(
+    files: LogFiles, spool: Path, sql: str, on_empty: Callable[[], None] = _nothing
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query and return its column names and rows. If the log has no rows at all, `on_empty` is called.
 
     Raises:
         QueryRefused: the SQL cannot be run.
+        LogUnavailable: the log cannot be read now.
     """
-    with open_log(log, spool) as connection:
+    with open_log(files, spool, on_empty) as connection:
         try:
             if not connection.extract_statements(sql):
                 raise QueryRefused("The query is empty; enter one, such as FROM inferences LIMIT 10.")
@@ -58,44 +65,43 @@ def run_query(log: Path, spool: Path, sql: str) -> tuple[list[str], list[tuple[A
 
 
 @contextmanager
-def open_log(log: Path, spool: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection in which the log is tables, and views of these."""
+def open_log(
+    files: LogFiles, spool: Path, on_empty: Callable[[], None] = _nothing
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection in which the log is tables, and views of these. If no table has rows, call `on_empty` first.
+
+    Raises:
+        LogUnavailable: the log cannot be read now.
+    """
     # Read segments first. A segment that becomes Parquet in between is then read twice and shown once.
     waiting = _waiting_rows(spool)
+    stored = {table: stored_by_keys(files, table) for table in TABLES}
+    if not any(stored.values()) and not any(map(len, waiting.values())):
+        on_empty()
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # it would be among what a command prints
         for table in TABLES:
             connection.register(f"waiting_{table.name}", waiting[table])
-            connection.execute(_view(log, table))
-        connection.execute(f"CREATE VIEW every_reward AS {_sources(log, REWARDS)}")
+            connection.register(f"stored_{table.name}", dataset(files, table, stored[table]))
+            connection.execute(_view(table))
+        connection.execute(f"CREATE VIEW every_reward AS {_SOURCES.format(name=REWARDS.name)}")
         connection.execute(FIRST_EXPOSURES)
+        for table in TABLES:
+            connection.execute(f"CREATE VIEW {table.name}_all AS FROM {table.name}")  # as Athena names them
+        connection.execute(f"CREATE VIEW loss AS {read_sql('views', 'loss')}")
         yield connection
 
 
-def _view(log: Path, table: Table) -> str:
+def _view(table: Table) -> str:
     """Return the SQL of one table, in which each row is once."""
-    return _VIEW.format(
-        name=table.name, sources=_sources(log, table), identity=", ".join(table.identity), order=table.order
-    )
-
-
-def _sources(log: Path, table: Table) -> str:
-    """Return the SQL of the rows in the Parquet files of a table and of those that are not Parquet yet."""
-    sources = [_WAITING.format(name=table.name)]
-    pattern = "/".join([table.name, *(f"{key}=*" for key in table.keys), "*.parquet"])
-    if any(log.glob(pattern)):
-        quoted = str(log / pattern).replace("'", "''")
-        types = ", ".join(f"'{key}': VARCHAR" for key in table.keys)
-        sources.append(_PARQUET.format(pattern=quoted, types=types))
-    return " UNION ALL BY NAME ".join(sources)
+    identity = ", ".join((*table.identity, *table.shared))
+    return _VIEW.format(name=table.name, sources=_SOURCES.format(name=table.name), identity=identity, order=table.order)
 
 
 def _waiting_rows(spool: Path) -> dict[Table, pa.Table]:
     """Return the rows of every segment, by table."""
-    parts = {
-        table: [_with_keys(Partition(table, ("",) * len(table.keys)), table.columns.empty_table())] for table in TABLES
-    }
+    parts = {table: [schema_with_keys(table).empty_table()] for table in TABLES}
     for path in all_segments(spool):
         try:
             segment = read_segment(path.read_bytes())
@@ -106,11 +112,5 @@ def _waiting_rows(spool: Path) -> dict[Table, pa.Table]:
             _log.warning("inference_log.segment.unreadable", segment=path.name, error=repr(error))
             continue
         for partition, rows in partitions.items():
-            parts[partition.table].append(_with_keys(partition, rows))
+            parts[partition.table].append(with_keys(partition, rows))
     return {table: pa.concat_tables(rows) for table, rows in parts.items()}
-
-
-def _with_keys(partition: Partition, rows: pa.Table) -> pa.Table:
-    for key, value in zip(partition.table.keys, partition.values, strict=True):
-        rows = rows.append_column(key, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
-    return rows

@@ -9,8 +9,7 @@ rows of its requests (`inference_log.pieces`). Rows that are not Parquet yet are
 import random
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from inference_log.files import LogFiles, StoredFile
 from inference_log.schema import INFERENCES
+from inference_log.stored import stored_by_keys
 
 _COLUMNS = (
     "decision_id", "event_ts_us", "role", "outcome", "model_digest", "instance_index", "batch_size", "sampling_rate",
@@ -71,18 +72,33 @@ class _Kept(NamedTuple):
     values: int
 
 
-def sample_requests(log: Path, asked: Asked, most: int, limits: SampleLimits = DEFAULT_LIMITS) -> Sample:
-    """Return at most `most` requests that arms of the route answered. Without a log, the sample is empty."""
-    reading = _Reading(limits, asked)
+def sample_requests(files: LogFiles, asked: Asked, most: int, limits: SampleLimits = DEFAULT_LIMITS) -> Sample:
+    """Return at most `most` requests that arms of the route answered. Without a log, the sample is empty.
+
+    Raises:
+        LogUnavailable: the log cannot be read now.
+    """
+    reading = _Reading(limits, asked, files)
     numbers = np.random.default_rng(_SEED)
     kept: list[_Kept] = []
     found = 0
-    for table in reading.groups(log / INFERENCES.name / f"route={asked.route}"):
+    for table in reading.groups():
         ids = table.column("decision_id").combine_chunks().dictionary_encode()
         drawn = numbers.random(len(ids.dictionary))
         found += len(drawn)
         kept = _lowest([*kept, *_requests(table, ids.indices.to_numpy(), drawn, kept, most)], most, limits.values)
     return Sample(tuple(each.rows for each in kept), found, reading.unread, reading.is_partial)
+
+
+def asked_files(files: LogFiles, asked: Asked) -> list[StoredFile]:
+    """Return the Parquet files of the route's days, in order.
+
+    Raises:
+        LogUnavailable: the log cannot be read now.
+    """
+    first, last = (_day(each) for each in (asked.since_s, asked.until_s))
+    stored = stored_by_keys(files, INFERENCES, asked.route)
+    return [each for (_, day), of_day in stored.items() if first <= day <= last for each in of_day]
 
 
 def _requests(
@@ -115,46 +131,44 @@ def _lowest(requests: list[_Kept], most: int, values: int) -> list[_Kept]:
 class _Reading:
     """Reads row groups, and notes what it did not read."""
 
-    def __init__(self, limits: SampleLimits, asked: Asked) -> None:
+    def __init__(self, limits: SampleLimits, asked: Asked, files: LogFiles) -> None:
         self.unread = 0
         self.is_partial = False
         self._limits = limits
+        self._files = files
+        self._asked = asked
         self._since_us, self._until_us = round(asked.since_s * 1e6), round(asked.until_s * 1e6)
         self._without = asked.without_digest
 
-    def groups(self, folder: Path) -> Iterator[pa.Table]:
+    def groups(self) -> Iterator[pa.Table]:
         """Yield the rows of each row group that are answers of arms within the time."""
         began_s, rows = time.monotonic(), 0
         shuffle = random.Random(_SEED).shuffle  # noqa: S311  # a sample, no secret
-        files = [path for day in self._days() for path in sorted(folder.glob(f"dt={day}/*.parquet"))]
-        shuffle(files)
-        self.is_partial = len(files) > self._limits.files
+        keys = [file.key for file in asked_files(self._files, self._asked)]
+        shuffle(keys)
+        self.is_partial = len(keys) > self._limits.files
         groups = []
-        for path in files[: self._limits.files]:
+        for key in keys[: self._limits.files]:
             if time.monotonic() - began_s > self._limits.within_s / 2:
                 self.is_partial = True
                 break
-            groups += [(path, group) for group in self._in_time(path)]
+            groups += [(key, group) for group in self._in_time(key)]
         shuffle(groups)
-        for path, group in groups:
+        for key, group in groups:
             if rows >= self._limits.rows or time.monotonic() - began_s > self._limits.within_s:
                 self.is_partial = True
                 return
-            table = self._read(path, group)
+            table = self._read(key, group)
             if table is not None:
                 rows += len(table)
                 answered = self._answered(table)
                 if len(answered):
                     yield answered
 
-    def _days(self) -> Iterator[date]:
-        first, last = (datetime.fromtimestamp(each / 1e6, UTC).date() for each in (self._since_us, self._until_us))
-        yield from (first + timedelta(days=day) for day in range((last - first).days + 1))
-
-    def _in_time(self, path: Path) -> list[int]:
+    def _in_time(self, key: str) -> list[int]:
         """Return the row groups of a file that have rows within the time, as its footer says."""
         try:
-            footer = pq.read_metadata(path)
+            footer = pq.read_metadata(self._files.path(key), filesystem=self._files.filesystem)
             column = footer.schema.names.index("event_ts_us")
             groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
         except (pa.ArrowException, OSError, ValueError):
@@ -167,9 +181,9 @@ class _Reading:
                 found.append(number)
         return found
 
-    def _read(self, path: Path, group: int) -> pa.Table | None:
+    def _read(self, key: str, group: int) -> pa.Table | None:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(self._files.path(key), filesystem=self._files.filesystem) as file:
                 if file.metadata.row_group(group).total_byte_size > self._limits.group_bytes:
                     self.is_partial = True
                     return None
@@ -187,6 +201,10 @@ class _Reading:
             pc.greater_equal(times, pa.scalar(self._since_us)), pc.less_equal(times, pa.scalar(self._until_us))
         )
         return table.filter(pc.and_(is_answer, is_in_time))
+
+
+def _day(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")
 
 
 def _with_all(table: pa.Table) -> pa.Table:

@@ -12,13 +12,17 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A table, partitioned by `keys`. Of rows with equal `identity` columns only the first by `order` counts."""
+    """A table, partitioned by `keys`. Of rows with equal `identity` columns only the first by `order` counts.
+
+    Rows with equal `identity` have equal values of the keys `shared`, so a filter by these may go before.
+    """
 
     name: str
     columns: pa.Schema
     keys: tuple[str, ...]
     identity: tuple[str, ...]
     order: str
+    shared: tuple[str, ...] = ()
 
 
 class Partition(NamedTuple):
@@ -39,6 +43,7 @@ INFERENCES = Table(
     keys=("route", "dt"),
     identity=("inference_id",),
     order="writer_seq",
+    shared=("route", "dt"),
     columns=pa.schema(
         [
             ("inference_id", pa.string()),
@@ -112,6 +117,7 @@ AUDIT = Table(
     keys=("dt",),
     identity=("route", "version", "changed_ts_us"),
     order="number",
+    shared=("dt",),
     columns=pa.schema(
         [
             ("number", pa.int64()),
@@ -136,6 +142,7 @@ REWARDS = Table(
     keys=("route", "dt"),
     identity=("reward_id",),
     order="ingested_ts_us, writer_seq",
+    shared=("route",),  # `dt` is the day of arrival, and a reward may be repeated on another one
     columns=pa.schema(
         [
             ("reward_id", pa.string()),
@@ -173,6 +180,7 @@ POLICIES = Table(
     keys=("route", "dt"),
     identity=("declared_us", "number", "content"),
     order="learned_ts_us",
+    shared=("route",),
     columns=pa.schema(
         [
             ("declared_us", pa.int64()),

@@ -7,10 +7,9 @@ propensity is the weight of the arm, and that a unit has one arm as long as the 
 
 from collections.abc import Callable, Sequence
 
-import duckdb
-
 from analysis.replay.report import Difference, Replayed
 from analysis.replay.tables import DrawnRow, InForce, Lacking, SlotTables
+from analysis.route_log import RouteLog
 from router.draw.assignment import BUCKETS
 from router.plan import plan
 from router.snapshot import Route
@@ -33,12 +32,11 @@ FROM drawn WHERE unit_hash IS NOT NULL GROUP BY unit_hash, policy_version, polic
 _MOVED = "SELECT unit_hash, policy_version, policy_number, one, other FROM units WHERE one <> other"
 
 
-def replay_decisions(
-    connection: duckdb.DuckDBPyConnection, route: str, tables: SlotTables, found: Replayed, progress: Progress
-) -> None:
+def replay_decisions(opened: RouteLog, route: str, tables: SlotTables, found: Replayed, progress: Progress) -> None:
     """Add what the table `drawn` has of a route to what was found."""
+    connection = opened.connection
     ((total,),) = connection.execute(_COUNT).fetchall()
-    rows, done = connection.cursor().execute(_WITHOUT_UNIT), 0  # a cursor: tables are read meanwhile
+    rows, done = opened.cursor().execute(_WITHOUT_UNIT), 0  # a cursor: tables are read meanwhile
     while batch := rows.fetchmany(_BATCH):
         for each in batch:
             _check(route, tables, DrawnRow._make(each), found, of_unit=False)

@@ -8,11 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import duckdb
-
 from analysis.replay.decisions import Progress
 from analysis.replay.report import Difference, Replayed
 from analysis.replay.tables import SlotTables
+from analysis.route_log import RouteLog
 from bandits.bounds.bounded import bounded
 from bandits.bounds.bounds import Bounds
 from bandits.bounds.next_slots import next_slots
@@ -53,7 +52,7 @@ class _Learned(NamedTuple):
 
 
 def replay_policies(
-    connection: duckdb.DuckDBPyConnection,
+    opened: RouteLog,
     route: str,
     tables: SlotTables,
     since_us: int,
@@ -61,9 +60,10 @@ def replay_policies(
     progress: Progress,
 ) -> None:
     """Add the policies of a route since a time to what was found, and all that decisions need to `tables`."""
+    connection = opened.connection
     connection.execute(_NEEDED.format(since_us=since_us))
     ((total,),) = connection.execute(_COUNT).fetchall()
-    rows, done = connection.cursor().execute(_IN_ORDER), 0
+    rows, done = opened.cursor().execute(_IN_ORDER), 0
     before: list[LearnedPolicy] = []
     same: list[LearnedPolicy] = []
     seen: set[str] = set()  # several machines may have written the same

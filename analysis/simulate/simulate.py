@@ -19,6 +19,7 @@ from analysis.simulate.logged import Logged, by_bucket, read_logged
 from analysis.simulate.run import Learn, Run
 from analysis.simulate.usable import Usable, create_usable
 from inference_log.declared_metrics import create_metrics
+from inference_log.files import LogFiles
 from inference_log.labelled import LABELLED
 from router.evidence.sums import GROUPS
 from router.quantities import format_duration
@@ -65,7 +66,14 @@ class Simulated:
 
 
 def simulate(
-    log: Path, spool: Path, spec: RouteSpec, learn: Learn, progress: Progress, *, since_us: int = 0, runs: int = RUNS
+    files: LogFiles,
+    spool: Path,
+    spec: RouteSpec,
+    learn: Learn,
+    progress: Progress,
+    *,
+    since_us: int = 0,
+    runs: int = RUNS,
 ) -> Simulated:
     """Return what the bandit of a declared route would have earned on the decisions of the log since a time.
 
@@ -74,7 +82,7 @@ def simulate(
         BanditError: the bandit cannot learn.
     """
     metric = _metric(spec)
-    with open_route_log(log, spool) as opened:
+    with open_route_log(files, spool) as opened:
         opened.choose(spec.route)
         connection = opened.connection
         create_metrics(connection)

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.log_ddl import ddl
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -27,19 +28,59 @@ def group() -> None:
 @app.command()
 @errors_printed()
 def query(
-    sql: Annotated[str, typer.Argument(help="SQL over inferences, rewards, labelled, audit, … (DuckDB's dialect).")],
+    sql: Annotated[
+        str, typer.Argument(help="SQL over inferences, rewards, labelled, audit, … (DuckDB's dialect).")
+    ] = "",
+    named: Annotated[str, typer.Option("--named", help="A query that `log queries` lists, instead of SQL.")] = "",
+    route: Annotated[str, typer.Option("--route", help="The route that a named query is about.")] = "",
+    since: Annotated[str, typer.Option("--since", help="How many days a named query reads: 7d, ….")] = "7d",
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another parameter of a named query.")
+    ] = None,
+    printed: Annotated[bool, typer.Option("--print", help="Print a named query as Athena takes it.")] = False,
+    athena: Annotated[bool, typer.Option("--athena", help="The SQL is in Athena's dialect.")] = False,
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
 ) -> None:
     """Run SQL over the log, including the rows that are not in Parquet yet."""
+    from inference_log.athena.translate import to_duckdb
+    from inference_log.files.open import open_files
     from inference_log.query import run_query  # DuckDB and PyArrow are slow to import
 
+    if bool(sql) == bool(named):
+        raise ValueError("Give either SQL, or --named with one of the queries that `pointsman log queries` lists.")
+    if named:
+        sql = named_sql(named, route, since, given or ())
+        if printed:
+            say(sql)
+            return
+    if named or athena:
+        sql = to_duckdb(sql)
     settings = read_settings(home=home)
-    columns, rows = run_query(Path(settings.log), settings.spool, sql)
+    columns, rows = run_query(open_files(settings.log), settings.spool, sql, lambda: _say_empty(settings.log))
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(columns, rows)
+
+
+@app.command()
+@errors_printed()
+def queries() -> None:
+    """List the named queries: what they answer, what they scan, and their parameters."""
+    from inference_log.athena.named_queries import named_queries
+
+    for each in named_queries():
+        say(
+            f"{each.name}  ({', '.join(each.parameters) or 'no parameters'})\n  {each.answers}\n  Scans: {each.scans}\n"
+        )
+
+
+app.command()(ddl)
+
+
+def _say_empty(log: str) -> None:
+    say(f"The log {log} has no files yet, and no rows wait to be shipped.", err=True)
 
 
 @app.command()
@@ -53,13 +94,14 @@ def verify(
     Exit code 1 if they differ. A gateway may go on meanwhile.
     """
     from gateway.control.log_verify import verify_log  # DuckDB and PyArrow are slow to import
+    from inference_log.files.open import open_files
     from store.open import open_store
 
     settings = read_settings(home=home)
     store = open_store(settings.store)
     began_s = time.monotonic()
     try:
-        verified = verify_log(store, Path(settings.log), settings.spool, _Progress().say)
+        verified = verify_log(store, open_files(settings.log), settings.spool, _Progress().say)
     finally:
         store.close()
     if as_json:
@@ -99,6 +141,30 @@ def erase(
         print_erasure(done, hashed)
     if not done.is_complete:
         raise typer.Exit(1)
+def named_sql(name: str, route: str, since: str, given: Sequence[str]) -> str:
+    """Return a named query in Athena's dialect, with the day of `since` and the values that are `given`.
+
+    Raises:
+        QueryRefused: there is no such query, or its parameters are not these.
+    """
+    from inference_log.athena.named_queries import named_queries, named_query
+    from router.quantities import parse_duration_s
+
+    values = dict(_pair(each) for each in given)
+    parameters = {each.name: each.parameters for each in named_queries()}.get(name, ())
+    if route:
+        values["route"] = route
+    if "since" in parameters:
+        began = datetime.now(UTC) - timedelta(seconds=parse_duration_s(since, "--since"))
+        values["since"] = began.strftime("%Y-%m-%d")
+    return named_query(name, values)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"--set takes NAME=VALUE, not {text!r}.")
+    return name, value
 
 
 class _Progress:

@@ -1,7 +1,6 @@
 """`pointsman replay`: compute the decisions of the log again, bit for bit."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,12 +32,13 @@ def replay(
     Of decisions for units, the log has only a hash: their propensity is computed, not their arm.
     """
     from analysis.replay.replay import replay_log  # DuckDB and PyArrow are slow to import
+    from inference_log.files.open import open_files
 
     since_us = 0 if since is None else time.time_ns() // 1000 - round(1e6 * parse_duration_s(since, "--since"))
     settings = read_settings(home=home)
     began_s = time.monotonic()
     with progress_bar() as progress:
-        found = replay_log(Path(settings.log), settings.spool, progress, route=route, since_us=since_us)
+        found = replay_log(open_files(settings.log), settings.spool, progress, route=route, since_us=since_us)
     if as_json:
         print_json({**vars(found), "differences": [each._asdict() for each in found.differences]})
     else:

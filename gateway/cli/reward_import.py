@@ -119,6 +119,7 @@ def _joined(
     """Yield the outcomes of a file with their decisions."""
     from gateway.inference.unit_secret import hash_unit, read_unit_secret
     from inference_log.declared_metrics import create_metrics
+    from inference_log.files.open import open_files
     from inference_log.outcome_file import read_outcomes
     from inference_log.outcome_join import KeyKind, Rule, join_outcomes, matches
     from inference_log.query import open_log
@@ -133,7 +134,7 @@ def _joined(
     with (
         tempfile.TemporaryDirectory(prefix="pointsman-") as folder,
         local_file(file, Path(folder)) as path,
-        open_log(Path(settings.log), settings.spool) as connection,
+        open_log(open_files(settings.log), settings.spool) as connection,
     ):
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET temp_directory = ?", [folder])

@@ -36,6 +36,7 @@ def simulate(
     from bandits.errors import BanditError
     from gateway.cli.route_files import read_declared
     from gateway.control.learning.check import check_policy
+    from inference_log.files.open import open_files
 
     since_us = time.time_ns() // 1000 - round(1e6 * parse_duration_s(since, "--since"))
     (declared, *others) = read_declared(file)
@@ -46,7 +47,7 @@ def simulate(
     with progress_bar() as progress:
         try:
             found = run_simulation(
-                Path(settings.log), settings.spool, declared.spec, learner(declared.spec), progress,
+                open_files(settings.log), settings.spool, declared.spec, learner(declared.spec), progress,
                 since_us=since_us, runs=runs,
             )  # fmt: skip
         except BanditError as error:

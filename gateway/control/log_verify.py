@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import GatewayError
+from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
 from inference_log.rebuild.rebuilt import Rebuilt
@@ -65,17 +66,18 @@ class _Live(NamedTuple):
     since_version: int
 
 
-def verify_log(store: Store, log: Path, spool: Path, progress: Callable[[str], None]) -> Verified:
+def verify_log(store: Store, files: LogFiles, spool: Path, progress: Callable[[str], None]) -> Verified:
     """Rebuild all sums from the log, and compare them with the store's.
 
     Raises:
         SumsKeepChanging: there was no moment in which the store could be read.
         StoreUnavailable: it does not answer.
+        LogUnavailable: the log cannot be read now.
     """
     for _ in range(_TRIES):
         progress("reading the sums of the store")
         before = store.counted_since(0).number
-        with frozen_log(log, spool) as frozen:
+        with frozen_log(files, spool) as frozen:
             frozen.ends = store.counted_each(frozen.names)
             lives = {route: each.declared_us for route, each in store.documents().items()}
             live = {route: _read(store, route) for route in lives}

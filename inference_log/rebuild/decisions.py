@@ -1,10 +1,10 @@
-"""Counts the decisions in a Parquet file: what they add when they are made."""
+"""Counts the decisions in Parquet files: what they add when they are made."""
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 import duckdb
+import pyarrow.dataset as ds
 
 from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt, quoted
 from inference_log.record import NOT_STARTED
@@ -20,22 +20,23 @@ _DECISIONS = f"""
 SELECT policy_version, arm, model_version, unit_hash, round(1000 * latency_ms)::BIGINT AS latency_us, outcome = 'ok',
     ends_with(inference_id, '-0-0') AND outcome <> 'rejected'
         AND error_code NOT IN ({quoted([NOT_STARTED, *CALLER_LEFT])})
-FROM read_parquet([{{files}}], union_by_name = true)
+FROM stored
 WHERE role = 'primary' AND reason IN ({quoted(list(DRAWN))}) AND instance_index = 0
     AND event_ts_us - round(1000 * latency_ms)::BIGINT >= ?
-"""  # noqa: S608  # built from constants, and from names of files
+"""  # noqa: S608  # built from constants
 
 
 def add_decisions(
     rebuilt: Rebuilt,
     connection: duckdb.DuckDBPyConnection,
-    path: Path,
+    stored: ds.Dataset,
     route: str,
     since_us: int,
     metrics_of: MetricsOf,
 ) -> None:
-    """Add the decisions of a file, of a route's life since `since_us`."""
-    rows = connection.execute(_DECISIONS.format(files=quoted([str(path)])), [since_us])
+    """Add the decisions in Parquet files, of a route's life since `since_us`."""
+    connection.register("stored", stored)
+    rows = connection.execute(_DECISIONS, [since_us])
     requests = rebuilt.requests.setdefault(route, Counter())
     counted: Counter[tuple[int, str, str, int, int]] = Counter()
     while batch := rows.fetchmany(_BATCH):

@@ -1,6 +1,6 @@
 """Sums that are rebuilt from the log: those of rewards, and how many requests were drawn, of all time.
 
-Decisions are counted from their rows, a file at a time. Rewards are sorted by decision, and go through
+Decisions are counted from their rows, a day of a route at a time. Rewards are sorted by decision, and go through
 `inference_log.reward_tally.weigh` in the order in which they arrived, some thousands at a time. So the memory does not
 grow with the log; what must be sorted and does not fit is in a temporary folder.
 """
@@ -8,7 +8,6 @@ grow with the log; what must be sorted and does not fit is in a temporary folder
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -34,17 +33,18 @@ def rebuild(
     with _connection() as connection:
         progress("reading what is not Parquet yet")
         _add_segments(rebuilt, connection, frozen, lives)
-        for (route, day), files in frozen.partitions(INFERENCES).items():
+        for route, day in frozen.partitions(INFERENCES):
             if route in lives:
                 progress(f"counting the decisions of {route}, {day}")
-                for path in files:
-                    add_decisions(rebuilt, connection, path, route, lives[route], metrics_of)
-        files_of: dict[str, list[Path]] = {route: [] for route in lives}
-        for (route, _), files in frozen.partitions(REWARDS).items():
-            files_of.get(route, []).extend(files)
-        for route, files in files_of.items():
+                stored = frozen.stored(INFERENCES, [(route, day)])
+                add_decisions(rebuilt, connection, stored, route, lives[route], metrics_of)
+        days_of: dict[str, list[tuple[str, ...]]] = {route: [] for route in lives}
+        for values in frozen.partitions(REWARDS):
+            days_of.get(values[0], []).append(values)
+        for route, days in days_of.items():
             progress(f"counting the rewards of {route}")
-            add_rewards(rebuilt, connection, files, route, lives[route], metrics_of, progress)
+            stored = frozen.stored(REWARDS, days)
+            add_rewards(rebuilt, connection, stored, route, lives[route], metrics_of, progress)
     return rebuilt
 
 
@@ -52,8 +52,7 @@ def rebuild(
 def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with bounded_connection() as connection:
         connection.execute("SET preserve_insertion_order = false")
-        empty = REWARDS.columns.append(pa.field("route", pa.string())).empty_table()
-        connection.register("empty", empty)
+        connection.register("empty", REWARDS.columns.append(pa.field("route", pa.string())).empty_table())
         connection.execute("CREATE TABLE waiting AS FROM empty")
         yield connection
 

@@ -1,11 +1,11 @@
 """Counts the rewards of a route, sorted by decision: what they add to the sums."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import duckdb
+import pyarrow.dataset as ds
 
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt, quoted
+from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
 from inference_log.record import Reward, RewardContext
 from inference_log.reward_tally import weigh
 from router.rewards.events import Operation
@@ -13,30 +13,26 @@ from router.rewards.sums import NO_GROUP
 
 _BATCH = 5000
 
-_FILES_OF_REWARDS = "SELECT * FROM read_parquet([{files}], union_by_name = true) WHERE NOT late AND declared_us = ?"
-_WAITING_REWARDS = "SELECT * EXCLUDE (route) FROM waiting WHERE route = ? AND NOT late AND declared_us = ?"
 _REWARDS = """
 SELECT policy_version, arm, model_version, decision_id, decision_ts_us, latency_us, propensity, unit_group, metric,
     event_id, op, reward_ts_us, value, label, ingested_ts_us
-FROM ({sources}) ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
+FROM (FROM waiting UNION ALL BY NAME FROM stored) WHERE route = ? AND NOT late AND declared_us = ?
+ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
 """
 
 
 def add_rewards(
     rebuilt: Rebuilt,
     connection: duckdb.DuckDBPyConnection,
-    files: Sequence[Path],
+    stored: ds.Dataset,
     route: str,
     life: int,
     metrics_of: MetricsOf,
     progress: Callable[[str], None],
 ) -> None:
-    """Add the rewards in files, and in the table `waiting`, of one life of a route."""
-    sources, values = [_WAITING_REWARDS], [route, life]
-    if files:
-        sources.append(_FILES_OF_REWARDS.format(files=quoted([str(path) for path in files])))
-        values.append(life)
-    rows = connection.execute(_REWARDS.format(sources=" UNION ALL BY NAME ".join(sources)), values)
+    """Add the rewards in Parquet files, and in the table `waiting`, of one life of a route."""
+    connection.register("stored", stored)
+    rows = connection.execute(_REWARDS, [route, life])
     contexts: dict[tuple[int, str, str], RewardContext] = {}
     pending: list[Reward] = []
     while batch := rows.fetchmany(_BATCH):

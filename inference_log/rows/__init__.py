@@ -49,6 +49,13 @@ def partition_rows(segment: Segment, wants: Wants = _all) -> dict[Partition, pa.
     }
 
 
+def with_keys(partition: Partition, rows: pa.Table) -> pa.Table:
+    """Return rows with the keys of their partition as columns."""
+    for key, value in zip(partition.table.keys, partition.values, strict=True):
+        rows = rows.append_column(key, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
+    return rows
+
+
 def _partition_records(segment: Segment, wants: Wants) -> dict[Partition, pa.Table]:
     """Return the rows of the records by partition, sorted by time."""
     groups: _Groups[Record] = defaultdict(list)

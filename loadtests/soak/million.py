@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from loadtests.soak.counts import Counts
 from loadtests.soak.gateway import Gateway, declare, new_home, serving
@@ -110,7 +111,7 @@ def judge(report: Report, counts: Counts, exit_code: int, home: Path) -> None:
 
 
 def _only_row(home: Path, sql: str) -> Any:
-    return run_query(home / "log", home / "spool", sql)[1][0]
+    return run_query(DirectoryFiles(home / "log"), home / "spool", sql)[1][0]
 
 
 def _judge_memory(report: Report) -> None:

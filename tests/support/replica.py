@@ -14,6 +14,7 @@ import uvloop
 
 from gateway.replica.replica import Replica
 from gateway.settings import Settings
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from store.open import open_store
 from tests.support.polling import PATIENCE_S
@@ -62,7 +63,7 @@ class Gateway:
     def found(self, where: str, columns: str = "*") -> list[dict[str, Any]]:
         """Return the rows of the log for which an SQL condition is true."""
         sql = f"SELECT {columns} FROM inferences WHERE {where} ORDER BY inference_id"
-        names, found = run_query(self.home / "log", self.home / "spool", sql)
+        names, found = run_query(DirectoryFiles(self.home / "log"), self.home / "spool", sql)
         return [dict(zip(names, row, strict=True)) for row in found]
 
     def connections(self) -> set[Any]:

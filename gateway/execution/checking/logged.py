@@ -11,6 +11,8 @@ from gateway.execution.checking.logged_requests import Request, prepare, unlogge
 from gateway.execution.checking.messages import Logged, Replayed
 from gateway.execution.checking.steps import LOG_READ, LOGGED, Steps
 from inference_log.answers import Answers, as_logged
+from inference_log.errors import LogUnavailable
+from inference_log.files.directory import DirectoryFiles
 from inference_log.sample import Asked, Sample, sample_requests
 from router.quantities import format_rough_duration
 from runtimes.comparison import compare
@@ -54,8 +56,11 @@ def replay_logged(runtime: Runtime, logged: Logged, steps: Steps) -> None:
 
 def _read(signature: Signature, logged: Logged) -> tuple[tuple[Sample, list[Request], Counter[str]], str]:
     try:
+        if logged.unreadable:
+            raise LogUnavailable(logged.unreadable)
         asked = Asked(logged.route, logged.since_s, logged.until_s, logged.without_digest)
-        sample = sample_requests(Path(logged.log), asked, logged.requests)
+        sample = sample_requests(DirectoryFiles(Path(logged.log)), asked, logged.requests)
+        sample = sample._replace(is_partial=sample.is_partial or logged.is_partial)
         requests, left_out = prepare(signature, sample.requests)
     except Exception as error:  # noqa: BLE001  # a fault of the log is none of the version
         return (Sample((), 0, 1, is_partial=True), [], Counter()), f"it cannot be read: {error!r}"

@@ -44,8 +44,11 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """The logged requests that a version is asked again: at most `requests` of a route, from between two times.
 
     Predictions agree if they differ by at most `tolerance`. If the share of answers that differ is above `above`, the
-    version fails. Times are seconds since the epoch. `log` is the folder of the log. Requests that a version of
-    `without_digest` has answered are left out.
+    version fails. Times are seconds since the epoch. Requests that a version of `without_digest` has answered are left
+    out.
+
+    `log` is the folder of the log, or s3://BUCKET/PREFIX. The process that asks has no network: of a log in S3 it gets
+    a folder with a part of its files (`is_partial`), or a sentence why there is none (`unreadable`).
     """
 
     log: str
@@ -56,6 +59,8 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float = 0.0
     above: float | None = None
     without_digest: str = ""
+    is_partial: bool = False
+    unreadable: str = ""
 
 
 class ToCheck(msgspec.Struct, frozen=True):

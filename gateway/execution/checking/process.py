@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.execution.checking.logged_files import with_local_log
 from gateway.execution.checking.messages import Message, Replayed, Result, RowsTried, ToCheck, decode
 from gateway.execution.checking.steps import BATCHING, LOG_READ, LOGGED, Began, Step, unbatched
 from gateway.execution.model_environment import passed_on
@@ -74,7 +75,9 @@ def check_in_process(to_check: ToCheck, on_step: Callable[[str], None], nice: in
         OSError: no process can be started.
     """
     environment = {**passed_on(os.environ), **dict.fromkeys(THREADS, "1")}
-    with temporary_folder() as folder:
+    with temporary_folder() as folder, temporary_folder() as log:
+        if to_check.logged is not None:
+            to_check = msgspec.structs.replace(to_check, logged=with_local_log(to_check.logged, log))
         child = ChildProcess(
             _WORKER,
             to_check.what.source,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from inference_log.record import Audit, Context, Record, SegmentEntry, SegmentHeader
 from inference_log.segment import SUFFIX, frame
@@ -115,7 +116,7 @@ def write_segment() -> WriteSegment:
 
 @pytest.fixture
 def ask(tmp_path):
-    return lambda sql: run_query(tmp_path / "log", tmp_path / "spool", sql)
+    return lambda sql: run_query(DirectoryFiles(tmp_path / "log"), tmp_path / "spool", sql)
 
 
 @pytest.fixture

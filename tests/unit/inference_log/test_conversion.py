@@ -10,6 +10,7 @@ import pytest
 from inference_log import conversion as conversion_module
 from inference_log.conversion import Conversion
 from inference_log.errors import SinkUnavailable
+from inference_log.files.directory import DirectoryFiles
 from inference_log.pieces import PieceLimits, read_pieces, written_end
 from inference_log.query import run_query
 from inference_log.record import SegmentHeader
@@ -162,7 +163,7 @@ def test_sql_reads_files_of_many_row_groups(segment, tmp_path):
     assert max(groups) > 10
     segment.unlink()
     sql = "SELECT count(DISTINCT decision_id), sum(features_num['texture']) FROM inferences"
-    rows, texture = run_query(tmp_path / "log", tmp_path / "spool", sql)[1][0]
+    rows, texture = run_query(DirectoryFiles(tmp_path / "log"), tmp_path / "spool", sql)[1][0]
     assert (rows, texture) == (40, sum(sum(range(1, number % 7 * 2, 2)) for number in range(40)))
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference_log.files.directory import DirectoryFiles
 from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.record import Audit, Context, Record, Reward, RewardContext, SegmentHeader
@@ -66,6 +67,10 @@ def write(folder, entries, sequence: int = 0) -> None:
     (folder / f"w-{sequence:08d}{SUFFIX}").write_bytes(b"".join(map(frame, entries)))
 
 
+def asked(home, sql: str):
+    return run_query(DirectoryFiles(home / "log"), home / "spool", sql)
+
+
 @st.composite
 def said(draw):
     metric = draw(st.sampled_from(METRICS))
@@ -101,9 +106,7 @@ def test_the_sql_gives_what_the_counted_sums_give_in_any_order_and_with_repetiti
     if ships:
         Shipper(home / "spool", LocalConverter(DirectorySink(home / "log"))).tick()
     write(home / "spool" / "0", rewards[1::2], 1)
-    _, rows = run_query(
-        home / "log", home / "spool",
-        "SELECT decision_id, metric, value, label, is_default, late_value, late_label FROM labelled",
+    _, rows = asked(home, "SELECT decision_id, metric, value, label, is_default, late_value, late_label FROM labelled",
     )  # fmt: skip
     assert len(rows) == 2 * len(METRICS)
     with_late = [reward(number, **{**each, "is_late": False}) for number, each in enumerate(said)]
@@ -151,8 +154,9 @@ def test_only_primaries_have_rows_and_those_that_were_not_drawn_say_so(tmp_path)
         record("shadow", 3),
     ]
     write(tmp_path / "spool" / "0", entries)
-    _, rows = run_query(
-        tmp_path / "log", tmp_path / "spool", "SELECT decision_id, reason FROM labelled WHERE metric = 'sum' ORDER BY 1"
+    _, rows = asked(
+        tmp_path,
+        "SELECT decision_id, reason FROM labelled WHERE metric = 'sum' ORDER BY 1",
     )
     assert rows == [("drawn", "WEIGHTED"), ("forced", "FORCED"), ("pinned", "PINNED")]
 
@@ -161,7 +165,7 @@ def test_only_primaries_have_rows_and_those_that_were_not_drawn_say_so(tmp_path)
 def test_a_label_that_is_a_number_is_written_like_a_predicted_one(tmp_path, sent, label):
     write(tmp_path / "spool" / "0", [audit(), record("d0"), reward(0, metric="truth", value=sent)])
     sql = "SELECT label, value FROM labelled WHERE metric = 'truth'"
-    assert run_query(tmp_path / "log", tmp_path / "spool", sql)[1] == [(label, None)]
+    assert asked(tmp_path, sql)[1] == [(label, None)]
 
 
 def test_a_decision_matures_a_minute_after_its_window(tmp_path):
@@ -169,8 +173,9 @@ def test_a_decision_matures_a_minute_after_its_window(tmp_path):
     ends = {"over": 3600 + 61, "settling": 3600 + 30, "open": 3500}
     records = [record(name, event_us=now_us - 1_000_000 * age_s + LATENCY_US) for name, age_s in ends.items()]
     write(tmp_path / "spool" / "0", [audit(), *records])
-    _, rows = run_query(
-        tmp_path / "log", tmp_path / "spool", "SELECT decision_id, matured FROM labelled WHERE metric = 'sum'"
+    _, rows = asked(
+        tmp_path,
+        "SELECT decision_id, matured FROM labelled WHERE metric = 'sum'",
     )
     assert dict(rows) == {"over": True, "settling": False, "open": False}
 
@@ -178,7 +183,7 @@ def test_a_decision_matures_a_minute_after_its_window(tmp_path):
 def test_events_beyond_the_most_are_refused_and_not_in_the_value(tmp_path):
     rewards = [reward(number, event=f"e{MAX_EVENTS - number:02}", value=0.001) for number in range(MAX_EVENTS + 2)]
     write(tmp_path / "spool" / "0", [audit(), record("d0"), *rewards])
-    _, rows = run_query(tmp_path / "log", tmp_path / "spool", "SELECT value FROM labelled WHERE metric = 'sum'")
+    _, rows = asked(tmp_path, "SELECT value FROM labelled WHERE metric = 'sum'")
     assert rows == [(pytest.approx(0.001 * MAX_EVENTS),)]
 
 
@@ -186,7 +191,7 @@ def test_a_version_that_came_again_after_the_store_was_lost_has_the_metrics_of_i
     other = audit((MetricSpec("other", 60.0),), number=2, at_us=NOON_US + 10**9)
     after = record("after", event_us=NOON_US + 2 * 10**9)
     write(tmp_path / "spool" / "0", [audit((MetricSpec("one", 60.0),)), other, record("before"), after])
-    _, rows = run_query(tmp_path / "log", tmp_path / "spool", "SELECT decision_id, metric FROM labelled ORDER BY 2")
+    _, rows = asked(tmp_path, "SELECT decision_id, metric FROM labelled ORDER BY 2")
     assert rows == [("before", "one"), ("after", "other")]
 
 
@@ -195,7 +200,7 @@ def test_metrics_are_a_table_and_a_document_that_cannot_be_read_declares_none(tm
     formula = MetricSpec("net", 60.0, -1.0, 1.0, formula="click - 0.1 * latency_ms", parts=("click", "latency_ms"))
     write(tmp_path / "spool" / "0", [audit((MetricSpec("click", 60.0), formula)), *broken])
     sql = "SELECT route, policy_version, metric, window_s, low, default_value, aggregate, formula FROM metrics"
-    assert run_query(tmp_path / "log", tmp_path / "spool", sql)[1] == [
+    assert asked(tmp_path, sql)[1] == [
         ("shop", 3, "click", 60.0, 0.0, 0.0, "last", None),
         ("shop", 3, "net", 60.0, -1.0, 0.0, None, "click - 0.1 * latency_ms"),
     ]

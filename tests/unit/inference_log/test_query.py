@@ -4,6 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference_log.errors import QueryRefused
+from inference_log.files import StoredFile
+from inference_log.files.directory import DirectoryFiles
 from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.ship import Shipper
@@ -77,7 +79,7 @@ def test_a_path_with_a_quote_is_only_a_path(tmp_path, seat, ship, make_context, 
     ship()
     home.mkdir()
     (tmp_path / "log").rename(home / "log")
-    assert run_query(home / "log", home / "spool", "SELECT count(*) FROM inferences")[1] == [(1,)]
+    assert run_query(DirectoryFiles(home / "log"), home / "spool", "SELECT count(*) FROM inferences")[1] == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,31 @@ def test_files_without_the_newest_columns_are_read_with_those_empty(
     assert ask("SELECT decision_id, compared_with, mean_difference, values_omitted FROM inferences")[1] == [
         ("d0", None, None, None)
     ]
+
+
+class OneIsGone(DirectoryFiles):
+    """The files of a log of which one is removed after they were listed."""
+
+    def list(self, below):
+        """See `LogFiles.list`."""
+        gone = [StoredFile(f"{below}route=a/dt=2026-01-01/gone.parquet", 1)] if below == "inferences/" else []
+        return [*super().list(below), *gone]
+
+
+def test_a_file_that_is_removed_meanwhile_is_named_and_only_where_it_is_needed(tmp_path):
+    files = OneIsGone(tmp_path / "log")
+    assert run_query(files, tmp_path / "spool", "SELECT count(*) FROM inferences WHERE route = 'b'")[1] == [(0,)]
+    with pytest.raises(QueryRefused, match=r"The query cannot be run: .*gone\.parquet"):
+        run_query(files, tmp_path / "spool", "SELECT count(*) FROM inferences")
+
+
+def test_a_log_without_rows_is_said_and_files_that_are_no_rows_are_left_out(tmp_path, seat, make_audit, write_segment):
+    said = []
+    files = DirectoryFiles(tmp_path / "log")
+    for key in ("inferences/notes.txt", "inferences/x.parquet", "inferences/dt=1/x.parquet", "other/a.parquet"):
+        files.write(key, b"no rows")
+    count = "SELECT count(*) FROM inferences"
+    assert run_query(files, tmp_path / "spool", count, lambda: said.append("empty"))[1] == [(0,)]
+    write_segment(seat.folder, [], [make_audit()])
+    run_query(files, tmp_path / "spool", count, lambda: said.append("not empty"))
+    assert said == ["empty"]

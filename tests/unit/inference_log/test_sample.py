@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 
 from inference_log.answers import as_logged, logged_answers
+from inference_log.files import StoredFile
+from inference_log.files.directory import DirectoryFiles
 from inference_log.record import Record, SegmentHeader
 from inference_log.rows.inference_rows import inference_table
 from inference_log.sample import Asked, SampleLimits, sample_requests
@@ -32,8 +34,17 @@ def write(tmp_path, make_context):
     return write
 
 
-def drawn(tmp_path, most=100, since_s=NOON_S - DAY_S, until_s=NOON_S + DAY_S, without="", **limits):
-    return sample_requests(tmp_path, Asked("cancer", since_s, until_s, without), most, SampleLimits(**limits))
+class OneIsGone(DirectoryFiles):
+    """The files of a log of which one is removed after they were listed."""
+
+    def list(self, below):
+        """See `LogFiles.list`."""
+        return [*super().list(below), StoredFile(f"{FOLDER}/gone.parquet", 1)]
+
+
+def drawn(tmp_path, most=100, since_s=NOON_S - DAY_S, until_s=NOON_S + DAY_S, without="", log=None, **limits):
+    asked = Asked("cancer", since_s, until_s, without)
+    return sample_requests(log or DirectoryFiles(tmp_path), asked, most, SampleLimits(**limits))
 
 
 def ids(sample):
@@ -94,9 +105,8 @@ def test_files_that_cannot_be_read_are_counted_and_others_are_read(tmp_path, wri
     (tmp_path / FOLDER / "noise.parquet").write_bytes(b"PAR1" + bytes(range(256)) * 20 + b"PAR1")
     (tmp_path / FOLDER / "damaged.parquet").write_bytes(whole[:8] + b"\xff" * 400 + whole[408:])
     (tmp_path / FOLDER / "empty.parquet").write_bytes(b"")
-    (tmp_path / FOLDER / "gone.parquet").symlink_to("nowhere")
     (tmp_path / FOLDER / ".staged.parquet.0000").write_bytes(b"being written")
-    found = drawn(tmp_path)
+    found = drawn(tmp_path, log=OneIsGone(tmp_path))
     assert (ids(found), found.unread) == (["d0"], 5)
 
 

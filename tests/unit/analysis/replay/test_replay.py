@@ -8,6 +8,7 @@ import pytest
 
 from analysis.errors import AnalysisRefused
 from analysis.replay.replay import replay_log
+from inference_log.files.directory import DirectoryFiles
 from inference_log.record import Context, Learned, Record
 from inference_log.segment import SegmentHeader, frame, read_segment
 from router.document.commands import Declare, Pause, Promote, Reset, Resume, Shift, Start
@@ -29,7 +30,7 @@ def run(bandit: LoggedBandit, buckets: int, at_s: int = BEGAN_S, units: int = 0,
 
 
 def replayed(home, **options):
-    return replay_log(home / "log", home / "spool", lambda *_: None, **options)
+    return replay_log(DirectoryFiles(home / "log"), home / "spool", lambda *_: None, **options)
 
 
 def rewrite(home, change):

@@ -7,6 +7,7 @@ import pytest
 from analysis.errors import AnalysisRefused
 from analysis.simulate.simulate import simulate
 from gateway.cli.simulate import learner
+from inference_log.files.directory import DirectoryFiles
 from router.document.commands import Declare, Shift
 from router.quantities import parse_share
 from router.spec.parse import parse_spec
@@ -27,7 +28,7 @@ def split(home, weights=EVEN, *, buckets: int = 60, decisions: int = 100, units:
 
 def simulated(home, declared=BANDIT, **options):
     spec = parse_spec(declared)
-    return simulate(home / "log", home / "spool", spec, learner(spec), lambda *_: None, **options)
+    return simulate(DirectoryFiles(home / "log"), home / "spool", spec, learner(spec), lambda *_: None, **options)
 
 
 def test_a_bandit_is_predicted_to_find_the_best_arm_of_an_even_log(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 
 from gateway.control.log_verify import verify_log
+from inference_log.files.directory import DirectoryFiles
 from inference_log.record import Reward, RewardContext
 from router.document.apply import apply
 from router.document.commands import Declare
@@ -79,7 +80,7 @@ class World:
             assert self.machine.writer.append(context, entry)
 
     def verify(self):
-        return verify_log(self.store, self.root / "log", self.root / "spool", lambda _: None)
+        return verify_log(self.store, DirectoryFiles(self.root / "log"), self.root / "spool", lambda _: None)
 
 
 def with_metrics(context):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.control.audit import AuditTrail
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from inference_log.record import Audit
 from inference_log.segment import read_segment
@@ -213,7 +214,9 @@ def test_two_replicas_over_sqlite_show_each_change_once_whoever_dies(tmp_path):
     AuditTrail(store, writers[1], "host1").tick(NOW_S + 60)
     log, spool = tmp_path / "log", tmp_path / "spool"
     assert sum(len(numbers(seat.folder)) for seat in seats) > 12  # some changes are there twice
-    assert run_query(log, spool, "SELECT version FROM audit ORDER BY version")[1] == [(n,) for n in range(1, 13)]
+    assert run_query(DirectoryFiles(log), spool, "SELECT version FROM audit ORDER BY version")[1] == [
+        (n,) for n in range(1, 13)
+    ]
     assert store.audited() == store.revision().number == 12
     for seat in seats:
         seat.release()

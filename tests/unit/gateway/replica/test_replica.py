@@ -8,6 +8,7 @@ import pytest
 from gateway.access.api_keys import make_key
 from gateway.execution.breaker import FAILURES_IN_A_ROW, Breaker
 from gateway.replica.replica import Unhealthy
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from inference_log.spool import all_segments
 from runtimes.errors import ModelFailed
@@ -21,7 +22,9 @@ def check(gateway) -> None:
 
 def test_a_healthy_replica_says_nothing_and_logs_nothing(gateway):
     def rows() -> int:
-        return run_query(gateway.home / "log", gateway.home / "spool", "SELECT count(*) FROM inferences")[1][0][0]
+        return run_query(
+            DirectoryFiles(gateway.home / "log"), gateway.home / "spool", "SELECT count(*) FROM inferences"
+        )[1][0][0]
 
     before = rows()
     check(gateway)
@@ -64,7 +67,7 @@ def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settin
     with serving(chosen) as second:
         decisions.add(second.infer().headers["x-decision-id"])
         assert second.replica._seat.number == 0
-    rows = run_query(tmp_path / "log", chosen.spool, "SELECT decision_id FROM inferences")[1]
+    rows = run_query(DirectoryFiles(tmp_path / "log"), chosen.spool, "SELECT decision_id FROM inferences")[1]
     assert sorted(decision for (decision,) in rows) == sorted(decisions)
 
 
@@ -168,7 +171,7 @@ def test_a_bad_arm_of_a_bandit_loses_its_traffic_and_the_others_share_it(gateway
     assert entry.document.phase == "PROGRESSING"
     ids = {gateway.infer("moving").headers["x-decision-id"] for _ in range(60)}
     rows = run_query(
-        gateway.home / "log",
+        DirectoryFiles(gateway.home / "log"),
         gateway.home / "spool",
         "SELECT decision_id, arm, propensity, weights['b'] FROM inferences WHERE route = 'moving' AND role = 'primary'",
     )[1]
