@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
+from inference_log.compaction.listing import parquet_once
 from inference_log.record import Context, RewardContext
 from inference_log.schema import Table
 from inference_log.segment import SUFFIX, Segment, SegmentRange, read_range, read_segment
@@ -98,7 +99,7 @@ def frozen_log(log: Path, spool: Path) -> Iterator[FrozenLog]:
             except FileNotFoundError:
                 continue  # it is Parquet by now
         waiting = {name.removesuffix(SUFFIX) for name in opened}
-        files = [path for path in log.glob("*/**/*.parquet") if path.stem[:-_DIGEST_CHARACTERS] not in waiting]
+        files = [path for path in parquet_once(log) if path.stem[:-_DIGEST_CHARACTERS] not in waiting]
         yield FrozenLog(log, opened, files)
     finally:
         for fd in opened.values():

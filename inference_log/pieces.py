@@ -67,6 +67,24 @@ def read_pieces(path: Path, limits: PieceLimits = DEFAULT_LIMITS) -> Iterator[Se
         yield piece._replace(contexts=contexts, reward_contexts=reward_contexts, torn_bytes=torn_bytes)
 
 
+def first_time_us(path: Path) -> int | None:
+    """Return the time of the segment's first entry that has one; None if it has none yet.
+
+    Raises:
+        OSError: the file cannot be read.
+        msgspec.MsgspecError: a whole frame is not an entry.
+    """
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        for entry, _ in _entries(file):
+            if isinstance(entry, Record):
+                return entry.event_us
+            if isinstance(entry, Reward):
+                return entry.arrived_us
+            if isinstance(entry, Audit | Learned):
+                return entry.at_us
+    return None
+
+
 def written_end(path: Path, offset: int = 0) -> int:
     """Return the end of what was written after `offset`: zeros at the end of a file are space that was not used."""
     end = offset

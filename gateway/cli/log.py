@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.log_close import close
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -17,6 +18,7 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query and verify the inference log.", no_args_is_help=True)
+app.command()(close)
 
 
 @app.callback()
@@ -64,7 +66,8 @@ def verify(
         store.close()
     if as_json:
         differences = [each._asdict() for each in verified.differences]
-        print_json({**vars(verified), "equal": not differences, "differences": differences})
+        lost = [each._asdict() for each in verified.lost]
+        print_json({**vars(verified), "equal": not differences, "lost": lost, "differences": differences})
     else:
         _print(verified, time.monotonic() - began_s)
     if verified.differences:
@@ -90,6 +93,9 @@ def _print(verified: "Verified", took_s: float) -> None:
         say(f"{verified.older_versions} older policy versions were not compared: the store no longer tells their sums.")
     if verified.set_aside:
         say(f"{verified.set_aside} segments were set aside (dead-letter); what was counted of them is not in the log.")
+    if verified.lost:
+        print_table(("WRITER", "ROUTE", "DROPPED", "TORN", "SEGMENTS", "UNKNOWN"), verified.lost)
+        say(f"{sum(each.rows for each in verified.lost):,} rows are lost: no row of the log has their number.")
     if not verified.differences:
         say(f"The log and the store agree in all {verified.sums:,} sums; {read}.")
         return

@@ -39,12 +39,14 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
     die_first()
 
+    from inference_log.completeness.late import NotingSink
+    from inference_log.files.open import open_files
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.open import open_sink
 
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
-    converter = LocalConverter(open_sink(task.log, Path(task.staging), task.kms_key))
+    converter = LocalConverter(NotingSink(open_sink(task.log, Path(task.staging), task.kms_key), open_files(task.log)))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
         for path in paths:
             converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), lambda: False)
