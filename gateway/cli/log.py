@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.log_close import close
+from gateway.cli.log_compact import compact
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -18,7 +19,8 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query and verify the inference log.", no_args_is_help=True)
-app.command()(close)
+for _command in (close, compact):
+    app.command()(_command)
 
 
 @app.callback()
