@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli.log_close import close
 from gateway.cli.log_compact import compact
+from gateway.cli.log_retention import expire, lifecycle
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -19,7 +20,7 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query and verify the inference log.", no_args_is_help=True)
-for _command in (close, compact):
+for _command in (close, compact, expire, lifecycle):
     app.command()(_command)
 
 

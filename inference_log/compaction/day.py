@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inference_log.compaction.run import Compacted, Run
 from inference_log.compaction.shapes import SHAPES
+from inference_log.completeness.days import start_us
 from inference_log.completeness.state import require_closed
 from inference_log.day_files import routes_of
 from inference_log.files import LogFiles
@@ -33,9 +34,11 @@ def compact_day(
     `now` returns microseconds since the epoch. `force` also takes a day that is not closed.
 
     Raises:
+        DayRefused: it is not a day.
         NotClosed: the day is not closed.
         LogError: see `Run.compact`. What was yielded before stands.
     """
+    start_us(day)
     if not force:
         require_closed(files, day)
     run = Run(files, sink, scratch, now, target_bytes=target_bytes, keep_us=keep_us)
