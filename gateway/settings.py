@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     )
     log: str = ""
     log_kms_key: str = Field("", description="The key of KMS that encrypts the log's objects in S3. Empty: none.")
+    metrics_emf: bool = Field(
+        False, description="Write metrics to standard output once a minute, in CloudWatch's Embedded Metric Format."
+    )
     token_keys_file: Path | None = Field(
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )

@@ -9,6 +9,7 @@ from functools import partial
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.completeness import Completeness
 from gateway.companion.convert import Task
+from gateway.companion.emf import EmbeddedMetricsJob
 from gateway.companion.fence import Fence
 from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
@@ -130,6 +131,8 @@ class Companion:
         )
 
         self._watermarks.start("watermark", self._completeness.run)
+        if settings.metrics_emf:
+            self._watermarks.start("emf", EmbeddedMetricsJob(settings).run)
 
     def stop(self) -> None:
         """End the threads. The last companion of a machine first does what is left to do."""
