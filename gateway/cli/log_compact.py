@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
 if TYPE_CHECKING:  # slow to import, and not needed to show the help
+    from inference_log.compaction.iceberg import Committed
     from inference_log.compaction.run import Compacted
 
 _MB = 1024 * 1024
@@ -30,8 +31,11 @@ def compact(
         int, typer.Option(min=0, help="Minutes for which replaced files stay. A later run removes them.")
     ] = 60,
     force: Annotated[bool, typer.Option(help="Compact it though it is not closed.")] = False,
+    iceberg: Annotated[
+        str, typer.Option(metavar="CATALOG.NAMESPACE.TABLE", help="Commit the compacted rows to this table of Iceberg.")
+    ] = "",
     home: Home = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of what was done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object with what was done.")] = False,
 ) -> None:
     """Turn the small files of a closed day into few large ones, without duplicates, sorted by time.
 
@@ -43,9 +47,15 @@ def compact(
     from inference_log.sinks.open import open_sink
 
     settings = read_settings(home=home)
+    files = open_files(settings.log)
+    commit_day = _commit_day() if iceberg else None
+
+    def progress(text: str) -> None:
+        say(f"· {text} …", err=True)
+
     with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
         made = compact_day(
-            open_files(settings.log),
+            files,
             open_sink(settings.log, Path(folder) / "staged", settings.log_kms_key),
             Path(folder) / "read",
             day,
@@ -54,18 +64,31 @@ def compact(
             target_bytes=target_mb * _MB,
             keep_us=keep_min * _MINUTE_US,
             force=force,
-            progress=lambda text: say(f"· {text} …", err=True),
+            progress=progress,
         )
-        if as_json:
-            print_json([each._asdict() for each in made])
-        else:
-            _print(made, day)
+        done = list(made)
+    committed = list(commit_day(iceberg, files, day, routes or (), progress)) if commit_day else []
+    if as_json:
+        print_json(
+            {"compacted": [each._asdict() for each in done], "committed": [each._asdict() for each in committed]}
+        )
+    else:
+        _print(done, day)
+        for each in committed:
+            say(f"{iceberg} {'got' if each.is_new else 'had'} the {each.rows:,} rows of {each.route}, {day}.")
 
 
-def _print(made: "Iterable[Compacted]", day: str) -> None:
-    done = list(made)
+def _commit_day() -> "Callable[..., Iterator[Committed]]":
+    try:
+        from inference_log.compaction.iceberg import commit_day
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--iceberg needs PyIceberg ({error}); install pointsman[iceberg].") from error
+    return commit_day
+
+
+def _print(done: "list[Compacted]", day: str) -> None:
     if done:
-        columns = ("TABLE", "ROUTE", "ROWS", "DUPLICATES", "FILES", "MB", "INTO", "MB", "WIDE COLUMNS", "REMOVED")
+        columns = ("TABLE", "ROUTE", "ROWS", "DUPLICATES", "FILES", "MB", "INTO", "MB", "FEATURES", "REMOVED")
         print_table(columns, list(_rows(done)))
     else:
         say(f"{day} has nothing to compact.")

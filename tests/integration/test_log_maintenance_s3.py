@@ -83,7 +83,7 @@ def test_a_day_is_closed_and_compacted_and_late_rows_are_merged(files, run, tmp_
     assert [(each["route"], each["inferences"], each["lost"]) for each in closed[0]["routes"]] == [("fraud", 40, 0)]
     assert files.read(marker_key(DAY)) is not None
 
-    done = json.loads(run("compact", "--day", DAY, "--json", "--keep-min", 60).stdout)
+    done = json.loads(run("compact", "--day", DAY, "--json", "--keep-min", 60).stdout)["compacted"]
     assert [(each["rows"], each["inputs"], each["outputs"], each["wide_columns"]) for each in done] == [(40, 4, 1, 2)]
     assert numbers(files) == sorted(2 * [*range(40)])  # old and new ones, for readers that have listed the old ones
     assert numbers(files, "wide") == list(range(40))
@@ -94,7 +94,7 @@ def test_a_day_is_closed_and_compacted_and_late_rows_are_merged(files, run, tmp_
     closed = json.loads(run("close", "--day", DAY, "--json").stdout)
     assert closed[0]["late_files"] == 1
     assert [(each["inferences"], each["lost"]) for each in closed[0]["routes"]] == [(42, 2)]
-    done = json.loads(run("compact", "--day", DAY, "--json", "--keep-min", 0).stdout)
+    done = json.loads(run("compact", "--day", DAY, "--json", "--keep-min", 0).stdout)["compacted"]
     assert (done[0]["rows"], done[0]["inputs"], done[0]["removed"]) == (42, 2, 4 + 3)
     assert numbers(files) == numbers(files, "wide") == [*range(41), 43]
-    assert json.loads(run("compact", "--day", DAY, "--json").stdout) == []
+    assert json.loads(run("compact", "--day", DAY, "--json").stdout)["compacted"] == []
