@@ -32,6 +32,7 @@ class Piece(NamedTuple):
     contexts: Mapping[int, Context]
     reward_contexts: Mapping[int, RewardContext]
     writer_id: str
+    sequence: int
 
 
 class FrozenLog:
@@ -68,12 +69,13 @@ class FrozenLog:
             if segment is not None:
                 yield segment
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yield the entries of each segment up to its end in `ends`. One that is damaged ends there."""
+    def pieces(self, *, to_end: bool = False) -> Iterator[Piece]:
+        """Yield the entries of each segment up to its end in `ends`, or all. One that is damaged ends there."""
         for name, fd in self._segments.items():
             contexts: dict[int, Context] = {}
             reward_contexts: dict[int, RewardContext] = {}
-            offset, end = 0, self.ends.get(name, 0)
+            offset, end = 0, os.fstat(fd).st_size if to_end else self.ends.get(name, 0)
+            writer_id, _, sequence = name.removesuffix(SUFFIX).rpartition("-")
             while offset < end:
                 try:
                     piece = read_range(fd, offset, min(_PIECE_BYTES, end - offset))
@@ -84,7 +86,7 @@ class FrozenLog:
                     break
                 contexts.update(piece.contexts)
                 reward_contexts.update(piece.reward_contexts)
-                yield Piece(piece, contexts, reward_contexts, name.rpartition("-")[0])
+                yield Piece(piece, contexts, reward_contexts, writer_id, int(sequence))
                 offset = piece.end
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from inference_log.files import StoredFile
 
-_NAME = re.compile(r"compacted-[0-9a-f]{16}-\d{4}\.parquet")
+PREFIX = "compacted-"
+_NAME = re.compile(PREFIX + r"[0-9a-f]{16}-\d{4}\.parquet")
 _FORMAT = "1"
 """Changes when the same rows are written otherwise than before."""
 
@@ -19,7 +20,7 @@ def identity_of(inputs: Iterable[StoredFile], target_bytes: int) -> str:
 
 def output_name(identity: str, number: int) -> str:
     """Return the name of the file of this number."""
-    return f"compacted-{identity[:16]}-{number:04d}.parquet"
+    return f"{PREFIX}{identity[:16]}-{number:04d}.parquet"
 
 
 def is_compacted(key: str) -> bool:

@@ -75,6 +75,8 @@ class Run:
         """
         table = shape.table.name
         removed = sweep(self._files, day, table, route, self._now(), self._keep_us)
+        for each in (table, WIDE):
+            self._scratch.remove_leftovers(partition_folder(each, route, day), self._now() / 1e6)
         # Wide files are listed first: then the rows of each of them are among the inputs.
         wide = files_of(self._files, WIDE, route, day) if shape.has_wide else []
         listed = files_of(self._files, table, route, day)

@@ -3,15 +3,18 @@
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
+from inference_log.compaction.names import PREFIX
 from inference_log.errors import LogUnavailable
 from inference_log.files import LogFiles
 
 _THREADS = 8
 _CHUNK_BYTES = 4 * 1024 * 1024
+_LEFT_OVER_S = 86_400.0
 
 
 class Scratch:
@@ -32,6 +35,15 @@ class Scratch:
             return [Path(self._files.path(key)) for key in keys]
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(self._copy, keys))
+
+    def remove_leftovers(self, folder: str, now_s: float) -> None:
+        """Remove what runs that were killed have begun to write in a folder of a directory, after a time."""
+        if not self._is_local:
+            return
+        for path in Path(self._files.path(folder)).glob(f".{PREFIX}*"):
+            with suppress(FileNotFoundError):
+                if now_s - path.stat().st_mtime > _LEFT_OVER_S:
+                    path.unlink()
 
     def discard(self) -> None:
         """Remove all copies."""

@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from inference_log.bounded import bounded_connection
 from inference_log.completeness.loss import Gap, create_rows, find_gaps
-from inference_log.frozen_log import FrozenLog
+from inference_log.frozen_log import FrozenLog, Piece
 from inference_log.schema import INFERENCES, REWARDS
-from inference_log.segment import Segment
 
 _FILES = r"""
 INSERT INTO rows SELECT '{kind}', ?, writer_id, writer_seq,
@@ -49,8 +48,8 @@ def find_lost(frozen: FrozenLog, progress: Callable[[str], None]) -> list[Lost]:
     """
     with bounded_connection() as connection:
         create_rows(connection, "rows")
-        for segment in frozen.segments():
-            _insert(connection, segment)
+        for piece in frozen.pieces(to_end=True):
+            _insert(connection, piece)
         for table in (INFERENCES, REWARDS):
             for (route, day), files in frozen.partitions(table).items():
                 progress(f"looking for losses of {route}, {day}")
@@ -59,16 +58,16 @@ def find_lost(frozen: FrozenLog, progress: Callable[[str], None]) -> list[Lost]:
         return _by_route(find_gaps(connection, "rows"))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, segment: Segment) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, piece: Piece) -> None:
     """Add the rows of a segment that is not Parquet yet."""
-    numbers = [(segment.contexts[each.context].route, each.writer_seq) for each in segment.records]
-    numbers += [(segment.reward_contexts[each.context].route, each.writer_seq) for each in segment.rewards]
+    numbers = [(piece.contexts[each.context].route, each.writer_seq) for each in piece.read.records]
+    numbers += [(piece.reward_contexts[each.context].route, each.writer_seq) for each in piece.read.rewards]
     if not numbers:
         return
     routes, sequences = zip(*numbers, strict=True)
     waiting = pa.table({"route": pa.array(routes, pa.string()), "writer_seq": pa.array(sequences, pa.int64())})
     connection.register("waiting", waiting)
-    connection.execute(_WAITING, [segment.header.writer_id, segment.header.sequence])
+    connection.execute(_WAITING, [piece.writer_id, piece.sequence])
 
 
 def _by_route(gaps: Iterable[Gap]) -> list[Lost]:

@@ -1,5 +1,6 @@
 """Small files become large ones with the same rows, each once, sorted; and what was replaced goes some time after."""
 
+import os
 import random
 
 import pyarrow.parquet as pq
@@ -113,6 +114,16 @@ def test_a_wide_file_that_is_gone_is_made_again(site):
     site.compact(keep_us=0)
     assert len(site.files("wide")) == 1
     assert site.numbers() == list(range(6))
+
+
+def test_what_a_killed_run_had_begun_to_write_goes_after_a_day(site):
+    folder = site.log / "inferences" / "route=fraud" / f"dt={DAY}"
+    for name, age_s in (("old", 90_000), ("new", 60)):
+        path = folder / f".compacted-{name}.parquet.0"
+        path.touch()
+        os.utime(path, times=2 * (site.now_us / 1e6 - age_s,))
+    site.compact(keep_us=0)
+    assert [path.name for path in folder.glob(".*")] == [".compacted-new.parquet.0"]
 
 
 def test_only_the_routes_that_are_named_are_compacted(site):

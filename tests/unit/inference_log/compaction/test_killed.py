@@ -1,5 +1,9 @@
 """Whatever step a run is ended at, no row is lost, and the next run finishes the job."""
 
+import os
+import random
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -9,6 +13,7 @@ from inference_log.errors import LogUnavailable
 from inference_log.files.directory import DirectoryFiles
 from tests.support.components import by_hand
 from tests.unit.inference_log.compaction.support import Ended, Site, Steps
+from tests.unit.inference_log.completeness.support import DAY
 
 
 def late(site: Site) -> None:
@@ -68,6 +73,28 @@ def test_ended_again_and_again_while_files_come_it_loses_nothing(make_site, tmp_
         assert site.numbers() == list(range(added))
     site.compact(keep_us=0)
     assert_complete(site, added)
+
+
+@pytest.mark.parametrize("kills", [by_hand(12)])
+def test_the_command_may_be_killed_at_any_time(make_site, tmp_path, kills):
+    site, added = make_site(tmp_path), 60_006
+    site.add(*range(6, added), sequence=2)
+    environment = {**os.environ, "POINTSMAN_HOME": str(tmp_path / "home"), "POINTSMAN_LOG": str(site.log)}
+    main = "from gateway.cli.main import main; main()"
+    run = [sys.executable, "-c", main, "log", "compact", "--day", DAY, "--force", "--keep-min", "0"]
+    draw = random.Random(1)  # noqa: S311  # no secret
+    for number in range(kills):
+        with subprocess.Popen(run, env=environment) as process:
+            try:
+                process.wait(draw.uniform(1.0, 15.0))
+                site.add(added, sequence=3 + number)  # the next run has something to do
+                added += 1
+            except subprocess.TimeoutExpired:
+                process.kill()
+        assert site.numbers() == list(range(added))
+    subprocess.run(run, env=environment, check=True)
+    assert site.numbers() == list(range(added))
+    assert len(site.files("inferences")) == len(site.files("wide")) == 1
 
 
 def test_another_run_in_the_middle_of_any_step_loses_nothing(make_site, tmp_path):
