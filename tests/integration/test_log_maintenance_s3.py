@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
-import numpy as np
 import pyarrow.dataset as ds
 import pytest
 from click.testing import Result
@@ -18,23 +17,12 @@ from inference_log.completeness.marker import marker_key
 from inference_log.files import LogFiles
 from inference_log.files.open import open_files
 from inference_log.local_converter import LocalConverter
-from inference_log.record import Context, Record
 from inference_log.ship import Shipper
 from inference_log.sinks.open import open_sink
 from tests.support.s3_server import KEY, SECRET, S3Server
-from tests.unit.inference_log.completeness.support import DAY, NEXT_MORNING_US, Machine, rows
+from tests.unit.inference_log.completeness.support import CONTEXT, DAY, NEXT_MORNING_US, Machine, record, rows
 
 LOG = "s3://models/ledger"
-CONTEXT = Context(
-    0, "fraud", "a", "primary", "split", 1, "h", {"a": 1.0}, "m", "1", "d", features=("Amount", "age"), inputs=("<f8",)
-)
-
-
-def record(context: int, writer_seq: int, *, event_us: int, decision_id: str) -> Record:
-    values = np.array([writer_seq, 7.0]).tobytes()
-    return Record(
-        context, writer_seq, decision_id, 0, event_us, "WEIGHTED", 1.0, None, 200, "ok", "", 1, 1, 1, "", "", (values,)
-    )
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from inference_log.completeness.late import NotingSink
 from inference_log.completeness.watermark import Spool, write_watermark
 from inference_log.files.directory import DirectoryFiles
@@ -20,6 +22,18 @@ NEXT_MORNING_US = NOON_US + DAY_US // 2 + 3_600_000_000
 
 Row = tuple[int, int, str]
 """A writer's number, the time of its event, and the route."""
+
+CONTEXT = Context(
+    0, "fraud", "a", "primary", "split", 1, "h", {"a": 1.0}, "m", "1", "d", features=("Amount", "age"), inputs=("<f8",)
+)
+
+
+def record(context: int, writer_seq: int, *, event_us: int, decision_id: str) -> Record:
+    """Return a record of an answered instance with two features."""
+    values = np.array([writer_seq, 7.0]).tobytes()
+    return Record(
+        context, writer_seq, decision_id, 0, event_us, "WEIGHTED", 1.0, None, 200, "ok", "", 1, 1, 1, "", "", (values,)
+    )
 
 
 class Machine:
