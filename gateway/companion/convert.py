@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -46,7 +47,8 @@ def main() -> None:
 
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
-    converter = LocalConverter(NotingSink(open_sink(task.log, Path(task.staging), task.kms_key), open_files(task.log)))
+    sink = open_sink(task.log, Path(task.staging), task.kms_key)
+    converter = LocalConverter(NotingSink(sink, partial(open_files, task.log)))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
         for path in paths:
             converted = converter.convert(Path(os.fsdecode(path.rstrip(b"\n"))), lambda: False)

@@ -6,6 +6,7 @@ changes nothing, and leaves the note then.
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from inference_log.completeness.days import day_of
@@ -20,11 +21,14 @@ _DAY = "dt="
 
 
 class NotingSink:
-    """A sink that leaves a note of each file of a day that was closed before. See `Sink`."""
+    """A sink that leaves a note of each file of a day that was closed before. See `Sink`.
 
-    def __init__(self, sink: Sink, files: LogFiles, now: Callable[[], float] = time.time) -> None:
+    The files of the log are opened when the first file of an earlier day comes: in S3 that takes a while.
+    """
+
+    def __init__(self, sink: Sink, open_log: Callable[[], LogFiles], now: Callable[[], float] = time.time) -> None:
         self._sink = sink
-        self._files = files
+        self._files = cache(open_log)
         self._now = now
 
     def staging_path(self, key: str, segment_sha256: str) -> Path:
@@ -38,8 +42,8 @@ class NotingSink:
         rows = rows_of(staged) if is_over else 0
         is_new = self._sink.put(key, staged, segment_sha256)
         try:
-            if is_over and read_marker(self._files, day) is not None:
-                write_note(self._files, day, LateNote(key, rows))
+            if is_over and read_marker(self._files(), day) is not None:
+                write_note(self._files(), day, LateNote(key, rows))
         except LogUnavailable as error:
             raise SinkUnavailable(str(error)) from error
         return is_new

@@ -44,7 +44,7 @@ def run(monkeypatch, tmp_path) -> Callable[..., Result]:
 
 
 def ship(root: Path, machine: Machine) -> None:
-    sink = NotingSink(open_sink(LOG, root / "staging"), open_files(LOG), lambda: NEXT_MORNING_US / 1e6)
+    sink = NotingSink(open_sink(LOG, root / "staging"), lambda: open_files(LOG), lambda: NEXT_MORNING_US / 1e6)
     shipper = Shipper(machine.spool, LocalConverter(sink))
     shipper.tick()
     assert shipper.failures == 0

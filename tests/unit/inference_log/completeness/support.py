@@ -44,7 +44,7 @@ class Machine:
         self.files = DirectoryFiles(log)
         self.spool = spool
         self._make_record, self._context = make_record, context
-        sink = NotingSink(DirectorySink(log), self.files, lambda: self.now_us / 1e6)
+        sink = NotingSink(DirectorySink(log), lambda: self.files, lambda: self.now_us / 1e6)
         self.shipper = Shipper(spool, LocalConverter(sink), now=lambda: self.now_us / 1e6)
         self._spool = Spool(spool, spool.name)
 
