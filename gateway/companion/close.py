@@ -44,11 +44,13 @@ def main() -> None:
         _log.warning("inference_log.day.not_closed", day=task.day, error=str(error))
         return
     if not closed.why:
-        _log.info(
+        lost = sum(each.lost for each in closed.routes)
+        tell = _log.warning if lost or closed.away else _log.info
+        tell(
             "inference_log.day.closed",
             day=task.day,
             rows=sum(each.inferences for each in closed.routes),
-            lost=sum(each.lost for each in closed.routes),
+            lost=lost,
             late_files=closed.late_files,
             away=list(closed.away),
         )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import structlog
+
 from inference_log.completeness.days import day_of
 from inference_log.completeness.marker import read_marker
 from inference_log.completeness.notes import LateNote, write_note
@@ -16,6 +18,8 @@ from inference_log.errors import LogUnavailable, SinkUnavailable
 from inference_log.files import LogFiles
 from inference_log.parquet import rows_of
 from inference_log.sinks import Sink
+
+_log = structlog.get_logger()
 
 _DAY = "dt="
 
@@ -44,6 +48,7 @@ class NotingSink:
         try:
             if is_over and read_marker(self._files(), day) is not None:
                 write_note(self._files(), day, LateNote(key, rows))
+                _log.warning("inference_log.file.late", key=key, rows=rows)
         except LogUnavailable as error:
             raise SinkUnavailable(str(error)) from error
         return is_new
