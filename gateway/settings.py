@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     log: str = ""
     log_kms_key: str = Field("", description="The key of KMS that encrypts the log's objects in S3. Empty: none.")
     cluster: str = Field("", max_length=128, description="The name of this cluster, in each row of the log.")
+    metrics_emf: bool = Field(
+        False, description="Write metrics to standard output once a minute, in CloudWatch's Embedded Metric Format."
+    )
     token_keys_file: Path | None = Field(
         None, description="The keys that seal decision tokens. Unset: a file in the home, which is made."
     )

@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import structlog
 
+from inference_log.compaction.listing import stored_once
 from inference_log.files import LogFiles, StoredFile
 from inference_log.record import Context, RewardContext
 from inference_log.schema import TABLES, Table
 from inference_log.segment import SUFFIX, Segment, SegmentRange, read_range, read_segment
 from inference_log.spool import all_segments
-from inference_log.stored import Keys, dataset, stored_by_keys
+from inference_log.stored import Keys, dataset
 
 _log = structlog.get_logger()
 
@@ -34,6 +37,7 @@ class Piece(NamedTuple):
     contexts: Mapping[int, Context]
     reward_contexts: Mapping[int, RewardContext]
     writer_id: str
+    sequence: int
 
 
 class FrozenLog:
@@ -59,6 +63,16 @@ class FrozenLog:
         """Return the values of the keys of which a table has Parquet files, in order."""
         return list(self._stored[table])
 
+    def files_of(self, table: Table) -> Mapping[Keys, Sequence[StoredFile]]:
+        """Return the Parquet files of a table by the values of its keys, in order."""
+        return self._stored[table]
+
+    def read(self, file: StoredFile, columns: Sequence[str]) -> pa.Table:
+        """Return some columns of a Parquet file."""
+        return pq.read_table(
+            self._files.path(file.key), columns=list(columns), filesystem=self._files.filesystem, partitioning=None
+        )
+
     def stored(self, table: Table, partitions: Iterable[Keys]) -> ds.Dataset:
         """Return the rows in the Parquet files of some partitions."""
         return dataset(self._files, table, {values: self._stored[table][values] for values in partitions})
@@ -74,12 +88,13 @@ class FrozenLog:
             if segment is not None:
                 yield segment
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yield the entries of each segment up to its end in `ends`. One that is damaged ends there."""
+    def pieces(self, *, to_end: bool = False) -> Iterator[Piece]:
+        """Yield the entries of each segment up to its end in `ends`, or all. One that is damaged ends there."""
         for name, fd in self._segments.items():
             contexts: dict[int, Context] = {}
             reward_contexts: dict[int, RewardContext] = {}
-            offset, end = 0, self.ends.get(name, 0)
+            offset, end = 0, os.fstat(fd).st_size if to_end else self.ends.get(name, 0)
+            writer_id, _, sequence = name.removesuffix(SUFFIX).rpartition("-")
             while offset < end:
                 try:
                     piece = read_range(fd, offset, min(_PIECE_BYTES, end - offset))
@@ -90,7 +105,7 @@ class FrozenLog:
                     break
                 contexts.update(piece.contexts)
                 reward_contexts.update(piece.reward_contexts)
-                yield Piece(piece, contexts, reward_contexts, name.rpartition("-")[0])
+                yield Piece(piece, contexts, reward_contexts, writer_id, int(sequence))
                 offset = piece.end
 
 
@@ -109,7 +124,8 @@ def frozen_log(files: LogFiles, spool: Path) -> Iterator[FrozenLog]:
             except FileNotFoundError:
                 continue  # it is Parquet by now
         waiting = {name.removesuffix(SUFFIX) for name in opened}
-        yield FrozenLog(files, opened, {table: _others(stored_by_keys(files, table), waiting) for table in TABLES})
+        stored = stored_once(files, TABLES)
+        yield FrozenLog(files, opened, {table: _others(each, waiting) for table, each in stored.items()})
     finally:
         for fd in opened.values():
             os.close(fd)

@@ -76,6 +76,26 @@ def _add(piece: Segment, entry: SegmentEntry) -> None:
         piece.payloads.append(entry)
 
 
+def first_time_us(path: Path) -> int | None:
+    """Return the time of the segment's first entry that has one; None if it has none yet.
+
+    Raises:
+        OSError: the file cannot be read.
+        msgspec.MsgspecError: a whole frame is not an entry.
+    """
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        for entry, _ in _entries(file):
+            if isinstance(entry, Record):
+                return entry.event_us
+            if isinstance(entry, Reward):
+                return entry.arrived_us
+            if isinstance(entry, Audit | Learned):
+                return entry.at_us
+            if isinstance(entry, Payload):
+                return entry.at_us
+    return None
+
+
 def written_end(path: Path, offset: int = 0) -> int:
     """Return the end of what was written after `offset`: zeros at the end of a file are space that was not used."""
     end = offset

@@ -119,9 +119,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag=2):
     a request with a unit it is the marginal probability, not that given the unit's earlier requests. `vector` is the
     context that a bandit saw (`bandits.linear.packed`), or None. `caller` is the id of the API key or the subject of
     the token, and `door` the protocol by which the request came; either may be empty. `tags` are pairs that the caller
-    gave. `queue_us` is how long the request waited until its batch began, or None if none began. `slots` are the weights
-    of the request, where each has its own (`inference_log.request_slots`); None elsewhere, and in records of earlier
-    releases. They come last, since no record may end with a zero.
+    gave. `queue_us` is how long the request waited until its batch began, or None if none began. `slots` are the
+    weights of the request, where each has its own (`inference_log.request_slots`); None elsewhere, and in records of
+    earlier releases. They come last, since no record may end with a zero.
     """
 
     context: int

@@ -226,4 +226,25 @@ PAYLOADS = Table(
     ),
 )
 
-TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES, PAYLOADS)
+# What the log has of a route's day, when no machine has more of it (`inference_log.completeness`).
+CLOSED = Table(
+    name="closed",
+    keys=("dt",),
+    identity=("route", "dt"),
+    order="closed_ts_us DESC",
+    columns=pa.schema(
+        [
+            ("route", pa.string()),
+            ("inferences", pa.int64()),
+            ("rewards", pa.int64()),
+            ("writers", pa.int64()),
+            ("lost", pa.int64()),
+            ("late", pa.int64()),
+            ("away", pa.int64()),
+            ("closed_ts", pa.timestamp("ms")),
+            ("closed_ts_us", pa.int64()),
+        ]
+    ),
+)
+
+TABLES = (INFERENCES, AUDIT, REWARDS, POLICIES, PAYLOADS, CLOSED)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.log_close import close
+from gateway.cli.log_compact import compact
 from gateway.cli.log_ddl import ddl
+from gateway.cli.log_retention import expire, lifecycle
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:  # slow to import, and not needed to show the help
 _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
-app = typer.Typer(help="Query, verify and erase from the inference log.", no_args_is_help=True)
+app = typer.Typer(help="Query, verify, compact and erase the inference log.", no_args_is_help=True)
+for _command in (close, compact, expire, lifecycle):
+    app.command()(_command)
 
 
 @app.callback()
@@ -106,7 +111,8 @@ def verify(
         store.close()
     if as_json:
         differences = [each._asdict() for each in verified.differences]
-        print_json({**vars(verified), "equal": not differences, "differences": differences})
+        lost = [each._asdict() for each in verified.lost]
+        print_json({**vars(verified), "equal": not differences, "lost": lost, "differences": differences})
     else:
         _print(verified, time.monotonic() - began_s)
     if verified.differences:
@@ -141,6 +147,8 @@ def erase(
         print_erasure(done, hashed)
     if not done.is_complete:
         raise typer.Exit(1)
+
+
 def named_sql(name: str, route: str, since: str, given: Sequence[str]) -> str:
     """Return a named query in Athena's dialect, with the day of `since` and the values that are `given`.
 
@@ -186,6 +194,9 @@ def _print(verified: "Verified", took_s: float) -> None:
         say(f"{verified.older_versions} older policy versions were not compared: the store no longer tells their sums.")
     if verified.set_aside:
         say(f"{verified.set_aside} segments were set aside (dead-letter); what was counted of them is not in the log.")
+    if verified.lost:
+        print_table(("WRITER", "ROUTE", "DROPPED", "TORN", "SEGMENTS", "UNKNOWN"), verified.lost)
+        say(f"{sum(each.rows for each in verified.lost):,} rows are lost: no row of the log has their number.")
     if not verified.differences:
         say(f"The log and the store agree in all {verified.sums:,} sums; {read}.")
         return

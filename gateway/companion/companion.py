@@ -7,7 +7,9 @@ from contextlib import suppress
 from functools import partial
 
 from gateway.companion.child_converter import ChildConverter
+from gateway.companion.completeness import Completeness
 from gateway.companion.convert import Task
+from gateway.companion.emf import EmbeddedMetricsJob
 from gateway.companion.fence import Fence
 from gateway.companion.files import PROCESS, folder, scrape_socket
 from gateway.companion.jobs import Shipping, Stewardship, sync_segments
@@ -48,6 +50,8 @@ from registry_sync.reference_reader import ReferenceReader
 from store.open import open_store
 
 _STUCK_S = 300.0
+_WATERMARK_S = 5.0
+"""How long the last watermark may take. Without it, the next start of this machine says what it has shipped."""
 
 
 class Companion:
@@ -107,7 +111,8 @@ class Companion:
         )
         self._shipping = Shipping(settings.spool, [writer, rewards_writer], self._shipper, converter)
         self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
-        self._threads, self._ship = ThreadGroup(), ThreadGroup()
+        self._completeness = Completeness(settings, self._is_last)
+        self._threads, self._ship, self._watermarks = ThreadGroup(), ThreadGroup(), ThreadGroup()
 
     def start(self) -> None:
         """Start the threads."""
@@ -128,10 +133,15 @@ class Companion:
             "ship", self._shipping.run, settings.segment_max_age_s, settings.segment_max_bytes, self._is_last
         )
 
+        self._watermarks.start("watermark", self._completeness.run)
+        if settings.metrics_emf:
+            self._watermarks.start("emf", EmbeddedMetricsJob(settings).run)
+
     def stop(self) -> None:
         """End the threads. The last companion of a machine first does what is left to do."""
         self._threads.stop()
         self._ship.stop()
+        self._watermarks.stop(_WATERMARK_S)
         with suppress(OSError):
             self._publish()  # what was shipped at the end
         self._store.close()

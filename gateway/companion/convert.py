@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
     die_first()
 
+    from inference_log.completeness.late import NotingSink
+    from inference_log.files.open import open_files
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.open import open_sink
     from inference_log.sinks.staging import remove_leftovers
@@ -47,7 +50,8 @@ def main() -> None:
     remove_leftovers(Path(task.staging))
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
-    converter = LocalConverter(open_sink(task.log, Path(task.staging), task.kms_key))
+    sink = open_sink(task.log, Path(task.staging), task.kms_key)
+    converter = LocalConverter(NotingSink(sink, partial(open_files, task.log)))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
 
         def goes_on() -> bool:

@@ -7,6 +7,7 @@ one. So a companion always has the settings of a replica that runs.
 
 import contextlib
 import os
+import sys
 import time
 
 import structlog
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 
 _MODULE = "gateway.companion.main"
 _NICE = 10
+_STDOUT, _STDERR = 1, 2
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _RAN_LONG_S = 5.0
@@ -93,7 +95,8 @@ class CompanionKeeper:
         return False
 
     def _start(self, now_s: float) -> None:
-        child = ChildProcess(_MODULE, str(self._lock_file), environment=os.environ, nice=_NICE)
+        stdout = _STDOUT if self._settings.metrics_emf and sys.__stdout__ is not None else _STDERR
+        child = ChildProcess(_MODULE, str(self._lock_file), environment=os.environ, nice=_NICE, stdout=stdout)
         self._child, self._started_s = child, now_s
         with contextlib.suppress(OSError):  # it has ended already, since another one has the lock
             child.connection.sendall(self._settings.model_dump_json().encode() + b"\n")

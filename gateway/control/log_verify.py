@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import GatewayError
+from inference_log.completeness.whole_log import Lost, find_lost
 from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
@@ -48,13 +49,17 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Verified:
-    """What was compared, and what differs. `set_aside` counts the segments whose rows the log lacks."""
+    """What was compared, and what differs.
+
+    `set_aside` counts the segments whose rows the log lacks. `lost` tells the rows that it lacks, from the log alone.
+    """
 
     sums: int
     decisions: int
     rewards: int
     older_versions: int
     set_aside: int
+    lost: Sequence[Lost]
     differences: Sequence[Difference] = field(default_factory=list)
 
 
@@ -123,7 +128,8 @@ def _compare(
             if stored != logged and key.policy_version >= of_store.since_version:
                 differences.append(_difference(route, key, stored, logged))
         differences += _requests(route, of_store, rebuilt)
-    return Verified(count, rebuilt.decisions_read, rebuilt.rewards_read, older, set_aside, differences)
+    lost = find_lost(frozen, progress)
+    return Verified(count, rebuilt.decisions_read, rebuilt.rewards_read, older, set_aside, lost, differences)
 
 
 def _difference(route: str, key: RewardKey, stored: RewardSum, logged: RewardSum) -> Difference:

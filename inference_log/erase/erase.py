@@ -1,7 +1,7 @@
 """Erases one unit from the log of this machine's gateway: Parquet files, and segments that were set aside.
 
 What waits in a segment is not touched: its writer, or the shipper, has it. It is counted, and erased by a later run,
-once it is Parquet.
+once it is Parquet. Files that a compaction has replaced are removed first: their rows are in others.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
+from inference_log.compaction.records import read_records
+from inference_log.compaction.sweep import sweep
+from inference_log.compaction.wide import WIDE
 from inference_log.erase.segments import count_in, decisions_in, is_of_unit, remove_from
 from inference_log.erase.tables import Rewritten, count_of, decisions_of, files_of, remove_rows, segment_of
 from inference_log.files import LogFiles
@@ -18,7 +21,7 @@ from inference_log.schema import INFERENCES, PAYLOADS, REWARDS
 from inference_log.segment import SUFFIX
 from inference_log.spool import DEAD_LETTER, all_segments, segments
 
-_BY_DECISION = (PAYLOADS, REWARDS)
+_BY_DECISION = (PAYLOADS.name, REWARDS.name, WIDE)
 T = TypeVar("T")
 
 
@@ -64,7 +67,8 @@ def erase_unit(
     decisions: set[str] = set()
     for path in (*waiting, *aside):
         decisions |= _read(done, path, lambda path: decisions_in(path, unit_hash, route)) or set()
-    inferences = files_of(files, INFERENCES, route)
+    _remove_replaced(files)
+    inferences = files_of(files, INFERENCES.name, route)
     for key in inferences:
         decisions |= decisions_of(files, key, unit_hash)
     done.decisions = len(decisions)
@@ -72,8 +76,8 @@ def erase_unit(
     for path in waiting:
         done.waiting += _read(done, path, lambda path: count_in(path, told)) or 0
     for table in _BY_DECISION:
-        progress(f"removing rows of {table.name}")
-        _remove(done, files, table.name, files_of(files, table, route), names, "decision_id", decisions)
+        progress(f"removing rows of {table}")
+        _remove(done, files, table, files_of(files, table, route), names, "decision_id", decisions)
     for path in aside:
         removed, unread = _read(done, path, lambda path: remove_from(path, told)) or (0, 0)
         if removed:
@@ -83,6 +87,13 @@ def erase_unit(
     progress("removing rows of inferences")
     _remove(done, files, INFERENCES.name, inferences, names, "unit_hash", {unit_hash})
     return done
+
+
+def _remove_replaced(files: LogFiles) -> None:
+    """Remove the files that a compaction has replaced, and keeps for a while for readers that have listed them."""
+    for record in read_records(files):
+        if record.inputs:
+            sweep(files, record.day, record.table, record.route, record.verified_us, keep_us=0)
 
 
 def _remove(

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from inference_log.errors import LogUnavailable
 from inference_log.files import LogFiles
 from inference_log.parquet import open_writer
-from inference_log.schema import Table
 
 _DIGEST_CHARACTERS = 9
 """What follows a segment's name in the name of its file: a dash and the beginning of a digest."""
@@ -29,9 +28,9 @@ class Rewritten(NamedTuple):
     removed: int
 
 
-def files_of(files: LogFiles, table: Table, route: str | None) -> list[str]:
+def files_of(files: LogFiles, table: str, route: str | None) -> list[str]:
     """Return the keys of a table's Parquet files, of one route or of all. Raises what `LogFiles.list` raises."""
-    below = f"{table.name}/" if route is None else f"{table.name}/route={route}/"
+    below = f"{table}/" if route is None else f"{table}/route={route}/"
     return [each.key for each in files.list(below) if each.key.endswith(".parquet")]
 
 

@@ -4,9 +4,10 @@ Keys are relative to the log, with slashes. Names that begin with a dot or an un
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import pyarrow.fs as pafs
+if TYPE_CHECKING:  # 28 MB, and not needed by what reads small files only
+    import pyarrow.fs as pafs
 
 
 class StoredFile(NamedTuple):
@@ -19,7 +20,9 @@ class StoredFile(NamedTuple):
 class LogFiles(Protocol):
     """The files of one log. `filesystem` with `path(key)` is what PyArrow reads them by."""
 
-    filesystem: pafs.FileSystem
+    @property
+    def filesystem(self) -> "pafs.FileSystem":
+        """Return PyArrow's view of the place."""
 
     def path(self, key: str) -> str:
         """Return the path of a key on `filesystem`."""
@@ -27,11 +30,14 @@ class LogFiles(Protocol):
     def list(self, below: str) -> Sequence[StoredFile]:
         """Return all files whose key begins with the folder `below`, which ends with a slash, in order of keys.
 
-        Hidden ones are left out, and so is a folder that does not exist.
+        Those that are hidden in it are left out, and so is a folder that does not exist.
 
         Raises:
             LogUnavailable: the log cannot be read now.
         """
+
+    def folders(self, below: str) -> Sequence[str]:
+        """Return the names of the folders in the folder `below`, as `list` would see them. Raises like `list`."""
 
     def read(self, key: str) -> bytes | None:
         """Return the content of a small file, or None if there is none. Raises like `list`."""
@@ -43,6 +49,6 @@ class LogFiles(Protocol):
         """Remove a file. One that does not exist is no error. Raises like `list`."""
 
 
-def is_hidden(key: str) -> bool:
-    """Return True if a part of the key begins with a dot or an underscore."""
-    return any(part[:1] in (".", "_") for part in key.split("/"))
+def is_hidden(key: str, below: str = "") -> bool:
+    """Return True if a part of the key after the folder `below` begins with a dot or an underscore."""
+    return any(part[:1] in (".", "_") for part in key.removeprefix(below).split("/"))

@@ -2,20 +2,29 @@
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-
-import pyarrow.fs as pafs
+from typing import TYPE_CHECKING
 
 from inference_log.errors import LogUnavailable
 from inference_log.files import StoredFile, is_hidden
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
 
 
 class DirectoryFiles:
     """See `inference_log.files.LogFiles`."""
 
     def __init__(self, root: Path) -> None:
-        self.filesystem: pafs.FileSystem = pafs.LocalFileSystem()
         self._root = root
+
+    @cached_property
+    def filesystem(self) -> "pafs.FileSystem":
+        """See `LogFiles.filesystem`."""
+        import pyarrow.fs as pafs
+
+        return pafs.LocalFileSystem()
 
     def path(self, key: str) -> str:
         """See `LogFiles.path`."""
@@ -27,11 +36,18 @@ class DirectoryFiles:
         try:
             for path in (self._root / below).rglob("*"):
                 key = path.relative_to(self._root).as_posix()
-                if not is_hidden(key) and path.is_file():
+                if not is_hidden(key, below) and path.is_file():
                     found.append(StoredFile(key, path.stat().st_size))
         except OSError as error:
             raise LogUnavailable(f"{self._root / below} cannot be read: {error}.") from error
         return sorted(found)
+
+    def folders(self, below: str) -> Sequence[str]:
+        """See `LogFiles.folders`."""
+        try:
+            return sorted(path.name for path in (self._root / below).glob("*/") if not is_hidden(path.name))
+        except OSError as error:
+            raise LogUnavailable(f"{self._root / below} cannot be read: {error}.") from error
 
     def read(self, key: str) -> bytes | None:
         """See `LogFiles.read`."""

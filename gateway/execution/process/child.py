@@ -44,10 +44,12 @@ class ChildProcess:
         nice: int,
         folder: str | None = None,
         content: bytes = b"",
+        stdout: int = _STDERR,
     ) -> None:
         """Start the process. Its environment is `environment`, and the import path of this one.
 
-        `folder` is its working directory, if that is not the one of this process.
+        `folder` is its working directory, if that is not the one of this process. `stdout` is the descriptor that it
+        gets as its standard output.
         """
         self._lock = threading.Lock()
         self._is_reaped = False
@@ -61,7 +63,7 @@ class ChildProcess:
                     [sys.executable, "-P", "-m", module, *map(str, descriptors), argument],
                     pass_fds=descriptors,
                     stdin=given,
-                    stdout=_STDERR,  # a model may print; the output of this process may be JSON for a program
+                    stdout=stdout,  # a model may print; the output of this process may be JSON for a program
                     cwd=folder,
                     env={**environment, "PYTHONPATH": _import_path()},
                     process_group=0,  # ctrl-c is for the replica, which ends its processes once it has drained

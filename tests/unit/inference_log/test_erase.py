@@ -1,19 +1,23 @@
 """A unit is erased from Parquet, segments that were set aside, bodies and rewards, and from nothing else."""
 
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from inference_log.compaction.day import compact_day
 from inference_log.erase import erase as erase_module
 from inference_log.erase.erase import Erasure, erase_unit
 from inference_log.errors import LogUnavailable
 from inference_log.files.directory import DirectoryFiles
+from inference_log.frozen_log import frozen_log
 from inference_log.local_converter import LocalConverter
 from inference_log.payload import Body, Payload
 from inference_log.query import run_query
 from inference_log.record import Reward, RewardContext, SegmentHeader
+from inference_log.schema import INFERENCES
 from inference_log.segment import SUFFIX, frame, read_segment
 from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
@@ -226,3 +230,29 @@ def test_files_of_an_older_release_keep_their_columns(kept):
     (rewritten,) = kept.erase().rewritten["inferences"]
     assert pq.read_table(kept.log / rewritten.new_key).column_names == table.column_names
     assert erase_module.segment_of(rewritten.new_key) == "w-00000000"
+
+
+def test_a_unit_is_erased_from_what_was_compacted_and_what_that_has_replaced(kept, tmp_path):
+    kept.segment("0", "w-1", 0, (UNIT, OTHER, UNIT, OTHER))
+    kept.segment("0", "w-2", 10)
+    kept.ship()
+    day = datetime.fromtimestamp(NOON_US / 1e6, UTC).strftime("%Y-%m-%d")
+    made = list(
+        compact_day(
+            kept.files,
+            DirectorySink(kept.log),
+            tmp_path / "scratch",
+            day,
+            now=lambda: NOON_US,
+            force=True,
+            keep_us=10**9,
+        )
+    )
+    assert made
+    assert kept.erase().is_complete
+    for table, rows in (("inferences", 3), ("wide", 3), ("rewards", 3), ("payloads", 3)):
+        found = [pq.read_table(path, partitioning=None) for path in (kept.log / table).rglob("*.parquet")]
+        assert sum(map(len, found)) == rows, table
+        assert not any(UNIT in str(each.to_pydict()) for each in found)
+    with frozen_log(kept.files, kept.spool) as frozen:
+        assert sum(len(each) for each in frozen.files_of(INFERENCES).values()) == 1

@@ -11,6 +11,7 @@ from router.evidence.sums import REQUESTS, SumKey
 from router.spec.parse import parse_spec
 from store.interface import Change, Entry
 from store.sqlite.store import SQLiteStore
+from tests.unit.inference_log.completeness.support import CONTEXT, Machine, record, rows
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def test_what_differs_is_a_table_or_json_and_the_exit_code_is_1(run, store):
         {"route": "fraud", "policy_version": 1, "arm": "a", "model_version": "1", "metric": "", "group": None,
          "store": {"requests": 3}, "log": {"requests": 0}}
     ]  # fmt: skip
+
+
+def test_rows_that_are_lost_are_told_from_the_log_alone(run, store, tmp_path):
+    here = Machine(tmp_path / "log", tmp_path / "elsewhere", record, CONTEXT)
+    here.log(rows(0, 1, 4))
+    here.ship()
+    shown, as_json = run("log", "verify"), json.loads(run("log", "verify", "--json").stdout)
+    assert "2 rows are lost: no row of the log has their number." in shown.stdout
+    assert as_json["lost"] == [
+        {"writer_id": "w-1", "route": "fraud", "dropped": 2, "torn": 0, "segments": 0, "unknown": 0}
+    ]
 
 
 def test_a_store_that_cannot_be_read_is_a_sentence_and_exit_code_2(run, monkeypatch):
