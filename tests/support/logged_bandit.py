@@ -82,7 +82,8 @@ class LoggedBandit:
         self.known: LearnedPolicy | None = None
         self.document: Document
         self._home = home
-        self.ask = ask or (lambda _: Asked(rates))
+        self._rates = dict(rates)
+        self.ask = ask or (lambda _: Asked(self._rates))
         self._manifest = manifest
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._sums: dict[RewardKey, RewardSum] = {}
