@@ -16,8 +16,10 @@ def to_slots(shares: Sequence[float], ceilings: Sequence[int]) -> tuple[int, ...
     exact = [share * SLOTS for share in shares]
     slots = [math.floor(each) for each in exact]
     missing = SLOTS - sum(slots)
-    for arm in sorted(range(len(slots)), key=lambda arm: (slots[arm] - exact[arm], arm)):
-        if missing and slots[arm] < ceilings[arm]:
+    for _, arm in sorted([(slots[arm] - each, arm) for arm, each in enumerate(exact)]):
+        if not missing:
+            break
+        if slots[arm] < ceilings[arm]:
             slots[arm] += 1
             missing -= 1
     return tuple(slots)

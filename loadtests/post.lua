@@ -1,5 +1,6 @@
--- Post one body over and over, and print one line of JSON at the end of the load.
+-- Post one body over and over, or several in turn, and print one line of JSON at the end of the load.
 -- Usage: wrk --latency -s post.lua URL -- BODY_FILE [JSON_BYTES]
+-- BODY_FILE: a body. Without JSON_BYTES, each line is a body.
 -- JSON_BYTES: how many of the body's bytes are its JSON header, if binary tensors follow it.
 
 function init(args)
@@ -12,6 +13,20 @@ function init(args)
     wrk.headers["Inference-Header-Content-Length"] = args[2]
   else
     wrk.headers["Content-Type"] = "application/json"
+    post_in_turn(wrk.body)
+  end
+end
+
+function post_in_turn(lines)
+  local prepared, last = {}, 0
+  for line in lines:gmatch("[^\n]+") do
+    table.insert(prepared, wrk.format(nil, nil, nil, line))
+  end
+  if #prepared > 1 then
+    function request()
+      last = last % #prepared + 1
+      return prepared[last]
+    end
   end
 end
 

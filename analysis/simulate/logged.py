@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.off_policy.sums import Bools, Floats, Integers
 from analysis.route_log import quoted
+from analysis.simulate.contexts import DeclaredContext
 from router.evidence.sums import group_of
 from router.rewards.buckets import length_s
 from router.rewards.sums import MILLION
@@ -15,7 +16,8 @@ from router.spec.metric import MetricSpec
 
 _ROWS = 50_000
 _READ = """
-SELECT decided_us, coalesce(list_position([{arms}], arm), 0) - 1 AS arm, propensity, least, value, is_default, unit_hash
+SELECT decided_us, coalesce(list_position([{arms}], arm), 0) - 1 AS arm, propensity, least, value, is_default,
+    unit_hash, features, numbers, texts
 FROM usable ORDER BY decided_us, decision_id
 """
 
@@ -25,7 +27,8 @@ class Logged(NamedTuple):
 
     `arms` are indices of the arms, -1 for one that the route does not declare. `least` is the least propensity of any
     arm then. `values` are in millionths of the metric's range. `is_rewarded` is False where nothing was reported.
-    `groups` are those of the units, -1 without a unit.
+    `groups` are those of the units, -1 without a unit. `vectors` are the contexts, of the shape (decisions, features);
+    without a context there are no features.
     """
 
     decided_us: Integers
@@ -35,17 +38,20 @@ class Logged(NamedTuple):
     values: Integers
     is_rewarded: Bools
     groups: Integers
+    vectors: Integers
 
     def part(self, start: int, end: int) -> "Logged":
         """Return some of the decisions."""
         return Logged._make(each[start:end] for each in self)
 
 
-def read_logged(connection: duckdb.DuckDBPyConnection, arms: Sequence[str], metric: MetricSpec) -> Iterator[Logged]:
+def read_logged(
+    connection: duckdb.DuckDBPyConnection, arms: Sequence[str], metric: MetricSpec, context: DeclaredContext | None
+) -> Iterator[Logged]:
     """Yield the decisions of the table `usable`."""
     query = _READ.format(arms=", ".join(map(quoted, arms)))
     for batch in connection.sql(query).to_arrow_reader(_ROWS):
-        decided_us, arm, propensities, least, values, is_default, units = batch.columns
+        decided_us, arm, propensities, least, values, is_default, units, *seen = batch.columns
         shares = (values.to_numpy() - metric.low) / (metric.high - metric.low)
         yield Logged(
             decided_us.to_numpy(),
@@ -55,6 +61,9 @@ def read_logged(connection: duckdb.DuckDBPyConnection, arms: Sequence[str], metr
             np.rint(MILLION * np.clip(shares, 0.0, 1.0)).astype(np.int64),
             ~is_default.to_numpy(zero_copy_only=False),
             np.array([-1 if unit is None else group_of(unit) for unit in units.to_pylist()], np.int64),
+            np.empty((len(arm), 0), np.int64)
+            if context is None
+            else context.vectors(*(each.to_pylist() for each in seen)),
         )
 
 

@@ -15,6 +15,7 @@ from analysis.errors import AnalysisRefused
 from analysis.off_policy.interval import interval
 from analysis.off_policy.overlap import check_overlap
 from analysis.route_log import open_route_log
+from analysis.simulate.contexts import DeclaredContext
 from analysis.simulate.logged import Logged, by_bucket, read_logged
 from analysis.simulate.run import Learn, Run
 from analysis.simulate.usable import Usable, create_usable
@@ -74,8 +75,11 @@ def simulate(
     *,
     since_us: int = 0,
     runs: int = RUNS,
+    context: DeclaredContext | None = None,
 ) -> Simulated:
     """Return what the bandit of a declared route would have earned on the decisions of the log since a time.
+
+    `context` is what the bandit looks at in a request, if it does.
 
     Raises:
         AnalysisRefused: the route declares no bandit, or the log cannot tell what it would earn.
@@ -87,15 +91,25 @@ def simulate(
         connection = opened.connection
         create_metrics(connection)
         connection.execute(LABELLED)
-        usable = create_usable(connection, spec, metric.name, since_us)
-        rows = read_logged(connection, tuple(spec.arms), metric)
-        return simulate_rows(rows, usable, spec, learn, progress, runs=runs)
+        usable = create_usable(connection, spec, metric.name, since_us, context)
+        rows = read_logged(connection, tuple(spec.arms), metric, context)
+        features = 0 if context is None else context.size
+        return simulate_rows(rows, usable, spec, learn, progress, runs=runs, features=features)
 
 
 def simulate_rows(
-    rows: Iterable[Logged], usable: Usable, spec: RouteSpec, learn: Learn, progress: Progress, *, runs: int = RUNS
+    rows: Iterable[Logged],
+    usable: Usable,
+    spec: RouteSpec,
+    learn: Learn,
+    progress: Progress,
+    *,
+    runs: int = RUNS,
+    features: int = 0,
 ) -> Simulated:
     """Return what the bandit would have earned on these decisions, which are in order.
+
+    `features` is the size of their contexts, 0 without one.
 
     Raises:
         AnalysisRefused: the decisions cannot tell what it would earn.
@@ -110,7 +124,12 @@ def simulate_rows(
         often, seldom = format_duration(length_s(metric)), format_duration(every_s)
         notes.append(f"The bandit learned every {seldom}; in the gateway it does every {often}.")
     groups = GROUPS if usable.by_unit else 0
-    made = [Run(spec, metric, learn, usable.began_s, seed, every_s=every_s, groups=groups) for seed in range(runs)]
+    if features:
+        notes.append("The weights at the end are those of an average request.")
+    made = [
+        Run(spec, metric, learn, usable.began_s, seed, every_s=every_s, groups=groups, features=features)
+        for seed in range(runs)
+    ]
     done = 0
     for bucket_s, logged in by_bucket(rows, metric):
         for run in made:

@@ -11,10 +11,18 @@ arms with weight are at their ceilings, the rest goes to the others in equal par
 
 import math
 from collections.abc import Sequence
+from operator import lt
 
 
 def within_bounds(weights: Sequence[float], floors: Sequence[float], ceilings: Sequence[float]) -> tuple[float, ...]:
-    """Return the weights after floors and ceilings, all as shares of 1. The bounds must leave room for a sum of 1."""
+    """Return the weights after floors and ceilings, all as shares of 1.
+
+    The bounds must leave room for a sum of 1, and the weights must have one.
+    """
+    level = (1 - math.fsum(floors)) / math.fsum(weights)
+    mixed = tuple([floor + level * weight for floor, weight in zip(floors, weights, strict=True)])
+    if all(map(lt, mixed, ceilings)):
+        return mixed  # as nearly every request; `_fill` gives the same
     filled = _fill(list(floors), weights, ceilings)
     if math.fsum(filled) < 1 - 1e-12:
         filled = _fill(filled, [1.0] * len(filled), ceilings)

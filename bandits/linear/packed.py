@@ -5,6 +5,7 @@ which form this is. It is never 0: a record of the log may end with these bytes,
 space that was not used.
 """
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ _FORM = b"\x01"
 
 def pack(vector: Sequence[int]) -> bytes:
     """Return the bytes of a vector that `Context.encode` made."""
-    return np.array(vector[1:], _KIND).tobytes() + _FORM
+    return struct.pack(f"<{len(vector) - 1}H", *vector[1:]) + _FORM
 
 
 def unpack(content: bytes) -> tuple[int, ...]:

@@ -59,6 +59,14 @@ def exposures(vectors: npt.NDArray[np.int64], reward: int) -> LinearSum:
     return LinearSum(count, tuple(products.tolist()), tuple(rewarded.tolist()), count * reward, count * _square(reward))
 
 
+def rewarded_exposures(vectors: npt.NDArray[np.int64], rewards: npt.NDArray[np.int64]) -> LinearSum:
+    """Return what decisions add whose rewards are known, in millionths of the range. Shapes: (decisions, features)."""
+    seen, squares = exposures(vectors, 0), rewards * rewards // MILLION
+    return seen._replace(
+        rewarded=tuple((rewards @ vectors).tolist()), total=int(rewards.sum()), squares=int(squares.sum())
+    )
+
+
 def difference(vector: Sequence[int], before: int, after: int) -> LinearSum:
     """Return what a change of a decision's reward adds, from one value to another, in millionths of the range."""
     return changed(vector, after - before, _square(after) - _square(before))

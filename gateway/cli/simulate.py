@@ -1,6 +1,7 @@
 """`pointsman simulate`: a trial run of a declared bandit over logged decisions."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,10 @@ from gateway.cli.settings_flags import Home, read_settings
 from router.quantities import parse_duration_s
 
 if TYPE_CHECKING:  # slow to import, and not needed to show the help
+    from analysis.simulate.contexts import DeclaredContext
     from analysis.simulate.run import Learn
     from analysis.simulate.simulate import Simulated
+    from gateway.settings import Settings
     from router.spec.spec import RouteSpec
 
 
@@ -48,7 +51,7 @@ def simulate(
         try:
             found = run_simulation(
                 open_files(settings.log), settings.spool, declared.spec, learner(declared.spec), progress,
-                since_us=since_us, runs=runs,
+                since_us=since_us, runs=runs, context=declared_context(declared.spec, settings),
             )  # fmt: skip
         except BanditError as error:
             raise AnalysisRefused(f"Route {declared.spec.route}: {error}") from error
@@ -61,25 +64,60 @@ def simulate(
 def learner(spec: "RouteSpec") -> "Learn":
     """Return how the gateway learns the next policy of a bandit, if a version serves each arm."""
     from gateway.control.learning.bounds import bounds_of
+    from gateway.control.learning.contextual import next_contextual
     from gateway.control.learning.learning import learning_of
     from gateway.control.learning.next import next_policy
     from router.document.document import Candidate, Document
     from router.document.learned import LearnedPolicy
     from router.evidence.reward_counts import ReadSums
-    from router.rewards.sums import RewardSums
+    from router.rewards.sums import ContextSums, RewardSums
 
     serving = {arm: Candidate(str(ref), str(ref)) for arm, ref in spec.arms.items()}
 
     def learn(
-        document: Document, known: LearnedPolicy | None, recent: RewardSums, now_s: float
+        document: Document, known: LearnedPolicy | None, recent: RewardSums, contexts: ContextSums, now_s: float
     ) -> LearnedPolicy | None:
         learning = learning_of(document)
         if learning is None:
             return None
         bounds = bounds_of(document, learning.bandit, serving)
+        if learning.bandit.context:
+            return next_contextual(learning, known, ReadSums({}, recent), contexts, bounds, now_s=now_s)
         return next_policy(learning, known, ReadSums({}, recent), bounds, now_s=now_s)
 
     return learn
+
+
+def declared_context(spec: "RouteSpec", settings: "Settings") -> "DeclaredContext | None":
+    """Return the context of a route's bandit, and how the log names the values that it needs; None without one."""
+    from analysis.simulate.contexts import DeclaredContext
+    from gateway.inference.contexts import encoder_of
+
+    columns = () if spec.bandit is None else spec.bandit.context
+    if not columns:
+        return None
+    reads_inputs = any(column.attribute.source == "inputs" for column in columns)
+    return DeclaredContext(columns, encoder_of(columns), _names_in_log(spec, settings) if reads_inputs else {})
+
+
+def _names_in_log(spec: "RouteSpec", settings: "Settings") -> dict[str, tuple[str, ...]]:
+    """Return how the log names the values of each input, by the first arm's model that the registry knows."""
+    from gateway.cli.models_validate import NoSuchVersion, resolve
+    from registry_sync.errors import RegistryError
+    from registry_sync.open import open_registry
+    from runtimes.errors import ModelRefused
+    from runtimes.logged_tensors import feature_names, numeric_inputs
+
+    for ref in spec.arms.values():
+        if ref.value is not None:
+            continue
+        with suppress(RegistryError, ModelRefused, NoSuchVersion):
+            named = resolve(ref, settings)
+            signature = open_registry(settings.registry).manifest(named.model, str(named.version)).signature
+            return {
+                each.name: feature_names(each, signature.counts_instances(each)) for each in numeric_inputs(signature)
+            }
+    return {}
 
 
 def _print(found: "Simulated") -> None:

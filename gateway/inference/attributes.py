@@ -22,8 +22,22 @@ def reader(attribute: Attribute, is_number: bool, unbatched: Container[str]) -> 
         return lambda _headers, parameters, _inputs, _unit: _number_or(parameters.get(name), is_number)
     if source == "unit":
         return lambda _headers, _parameters, _inputs, unit: _number_or(unit, is_number)
-    read = _element if name in unbatched else _element_of_first
-    return lambda _headers, _parameters, inputs, _unit: read(inputs.get(name), offset, is_number)
+    is_batched = name not in unbatched
+
+    def read_element(
+        _headers: Mapping[bytes, bytes], _parameters: Mapping[str, Any], inputs: Mapping[str, Tensor], _unit: str | None
+    ) -> Value:
+        """Return a value of the tensor in row-major order, if it counts instances of the first; None beyond its end."""
+        tensor = inputs.get(name)
+        if tensor is None:
+            return None
+        shape = tensor.shape
+        if offset * (shape[0] if is_batched and shape else 1) >= tensor.size:
+            return None
+        value = tensor.item(offset)
+        return _text(value, is_number) if type(value) is bytes else value
+
+    return read_element
 
 
 def _text(value: bytes | None, is_number: bool) -> Value:
@@ -35,18 +49,3 @@ def _number_or(value: Value, is_number: bool) -> Value:
     if is_number and type(value) is str and value.strip().lower().lstrip("+-") == "nan":
         return nan
     return value
-
-
-def _element_of_first(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """Return one value of the first instance, or None if the instance has fewer."""
-    if tensor is not None and tensor.ndim and offset * tensor.shape[0] >= tensor.size:
-        return None
-    return _element(tensor, offset, is_number)
-
-
-def _element(tensor: Tensor | None, offset: int, is_number: bool) -> Value:
-    """Return one value of a tensor in row-major order, or None if the tensor has fewer."""
-    if tensor is None or offset >= tensor.size:
-        return None
-    value = tensor.item(offset)
-    return _text(value, is_number) if type(value) is bytes else value

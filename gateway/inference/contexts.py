@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from bandits.linear.context import Category, Column, Context, Number, Value
 from bandits.linear.packed import pack
 from bandits.linear.policy_weights import PolicyWeights
-from gateway.inference.attributes import reader
+from gateway.inference.attributes import Reader, reader
 from inference_log.request_slots import packer
 from router.snapshot import Contextual
+from router.spec.condition import Attribute
 from router.spec.context import ContextColumn
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
@@ -47,7 +48,7 @@ class RequestWeights:
         columns, models = contextual.columns, contextual.models
         attributes = [(column.attribute, not column.words) for column in columns]
         self.needs_one_instance = any(each.source == "inputs" and each.name not in unbatched for each, _ in attributes)
-        self._readers = [reader(each, is_number, unbatched) for each, is_number in attributes]
+        self._readers = [_plain(reader(each, is_number, unbatched), each) for each, is_number in attributes]
         self._context = encoder_of(columns)
         self._weights = None if models is None else PolicyWeights(models, len(self._context.features))
         order = [arm for arm in contextual.order if arm is not None]
@@ -63,7 +64,7 @@ class RequestWeights:
         unit: str | None,
     ) -> Weighed:
         """Return the weights of a request. No request makes this raise."""
-        vector = self._context.encode([_plain(read(headers, parameters, inputs, unit)) for read in self._readers])
+        vector = self._context.encode([read(headers, parameters, inputs, unit) for read in self._readers])
         if self._weights is None:
             return Weighed(pack(vector), None, self._of_route)
         slots = self._in_route(self._weights.slots(vector))
@@ -87,6 +88,13 @@ def _column(column: ContextColumn) -> Column:
     return Number(column.path, column.low, column.high, column.fill)
 
 
-def _plain(value: object) -> Value:
-    """Return a value that a context may hold. A parameter that is a list or a mapping is none."""
-    return value if value is None or isinstance(value, str | int | float) else None
+def _plain(read: Reader, attribute: Attribute) -> Reader:
+    """Return a reader of values that a context may hold. A parameter that is a list or a mapping is none."""
+    if attribute.source != "parameters":
+        return read
+
+    def read_plain(*request: Any) -> Value:
+        value: object = read(*request)
+        return value if value is None or isinstance(value, str | int | float) else None
+
+    return read_plain

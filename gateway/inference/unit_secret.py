@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 
 _BYTES = 32
-_LEAST_BYTES = 16
+_LEAST_BYTES, _MOST_BYTES = 16, 64  # more than 64 bytes are no key of blake2b
 
 
 def hash_unit(unit: str, secret: bytes) -> str:
@@ -59,6 +59,8 @@ def _read_given(path: Path) -> bytes:
         secret = path.read_bytes()
     except OSError as error:
         raise ValueError(f"The key that hashes units cannot be read: {error}.") from error
-    if len(secret) < _LEAST_BYTES:
-        raise ValueError(f"{path} has {len(secret)} bytes; a key that hashes units has at least {_LEAST_BYTES}.")
+    if not _LEAST_BYTES <= len(secret) <= _MOST_BYTES:
+        raise ValueError(
+            f"{path} has {len(secret)} bytes; a key that hashes units has {_LEAST_BYTES} to {_MOST_BYTES} of them."
+        )
     return secret

@@ -3,8 +3,9 @@
 One replica without Ray serves the routes of some files. wrk keeps 32 connections to one route busy, then to the next,
 and so on in several rounds, of which each begins with another route. Ratios are those to the first file's route, round
 by round. The model is the demo's `cancer:2`. The policies learn meanwhile, from decisions without rewards; the route
-`linear-thompson` has weights of its own for each request, from 16 features. It needs wrk.
-`python -m loadtests.studies.bandit_throughput [FILE ...] [--rounds N] [--json]`.
+`linear-thompson` has weights of its own for each request, from 16 features. With `--contexts N`, so many requests with
+other contexts are sent in turn: of more than a replica remembers (`bandits.linear.policy_weights`), each is new to it.
+It needs wrk. `python -m loadtests.studies.bandit_throughput [FILE ...] [--rounds N] [--contexts N] [--json]`.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import numpy as np
+import orjson
 import typer
 import yaml
 from rich.console import Console
@@ -21,9 +24,10 @@ from rich.table import Table
 
 from loadtests.bench.figures import Sample, ratios, spread
 from loadtests.bench.generators import closed_load
-from loadtests.bench.launch import Launch
+from loadtests.bench.launch import Form, Launch
+from loadtests.bench.payload import Payload, http_body, table
 from loadtests.bench.processes import Server, run_quietly
-from loadtests.bench.request_files import write_request
+from loadtests.bench.request_files import Request
 from loadtests.bench.scenarios import Kind, Scenario
 from loadtests.studies.shadows import free_port
 
@@ -40,6 +44,7 @@ def main(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each route is measured.")] = 9,
     seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 5,
+    contexts: Annotated[int, typer.Option(min=1, help="How many requests with other contexts are sent in turn.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure routes in turn."""
@@ -49,16 +54,16 @@ def main(
     load_before = os.getloadavg()[0]
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        launch = _prepare(work, routes)
+        launch, request = _prepare(work, routes), _write_requests(contexts, work)
         server = Server(launch, work / "gateway.log", work)
         try:
             server.wait_ready()
             for name in samples:
-                _measure(launch, name, 1, work)
+                _measure(launch, name, 1, request, work)
             for number in range(rounds):
                 console.print(f"round {number + 1} of {rounds}")
                 for name in _from(number, list(samples)):
-                    samples[name].append(_measure(launch, name, seconds, work))
+                    samples[name].append(_measure(launch, name, seconds, request, work))
         finally:
             server.stop()
     rows = [_figures(name, taken, next(iter(samples.values()))) for name, taken in samples.items()]
@@ -90,7 +95,21 @@ def _prepare(work: Path, routes: list[dict[str, Any]]) -> Launch:
     )
 
 
-def _measure(launch: Launch, route: str, seconds: int, work: Path) -> Sample:
+def _write_requests(contexts: int, work: Path) -> Request:
+    """Write the bodies of requests: the first patients of the demo's data, each of whose values is up to 10 % off."""
+    rows = table("cancer", contexts)
+    off = np.random.default_rng(0).uniform(0.9, 1.1, (contexts, rows.shape[1])).astype(np.float32)
+    template = orjson.loads(http_body(Payload("cancer", Form.JSON, 1)).content)
+    bodies = []
+    for row in np.resize(rows, off.shape) * off:
+        template["inputs"][0]["data"] = row
+        bodies.append(orjson.dumps(template, option=orjson.OPT_SERIALIZE_NUMPY))
+    file = work / "requests"
+    file.write_bytes(b"\n".join(bodies))
+    return Request(file, len(bodies[0]), {})
+
+
+def _measure(launch: Launch, route: str, seconds: int, request: Request, work: Path) -> Sample:
     scenario = Scenario(
         name=route,
         suite="bandits",
@@ -100,7 +119,7 @@ def _measure(launch: Launch, route: str, seconds: int, work: Path) -> Sample:
         warmup_s=0,
         duration_s=seconds,
     )
-    return closed_load(scenario, launch.infer_url(route), write_request(scenario.payload, work), work / "wrk.log")
+    return closed_load(scenario, launch.infer_url(route), request, work / "wrk.log")
 
 
 def _figures(name: str, taken: list[Sample], first: list[Sample]) -> dict[str, Any]:

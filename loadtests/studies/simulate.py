@@ -89,7 +89,16 @@ def logged(propensities: tuple[float, ...], seed: int) -> Iterator[Logged]:
         decided_us = 1_000_000 * (BEGAN_S + LENGTH_S * bucket) + np.sort(rng.integers(0, 10_000_000, DECISIONS))
         least = np.full(DECISIONS, shares.min())
         groups = np.full(DECISIONS, NO_GROUP)
-        yield Logged(decided_us, arms, shares[arms], least, MILLION * is_right, is_right, groups)
+        yield Logged(
+            decided_us,
+            arms,
+            shares[arms],
+            least,
+            MILLION * is_right,
+            is_right,
+            groups,
+            np.empty((DECISIONS, 0), np.int64),
+        )
 
 
 def predict(policy: str, seed: int) -> tuple[float, float, float]:
@@ -114,7 +123,7 @@ def run_bandit(policy: str, seed: int, decisions: int = DECISIONS // len(RATES))
     right = 0
     for bucket in range(TIME_BUCKETS):
         now_s = BEGAN_S + LENGTH_S * bucket
-        policy_now = learn(document, known, sums, float(now_s))
+        policy_now = learn(document, known, sums, {}, float(now_s))
         if policy_now is not None:
             known, document = policy_now, with_learned(document, policy_now)
         drawn = rng.multinomial(decisions, [document.weights[arm] / BUCKETS for arm in RATES])

@@ -2,9 +2,9 @@
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.control.learning.bounds import bounds_of
 from gateway.control.learning.learning import learning_of
@@ -31,6 +31,7 @@ from router.rewards.events import Operation
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, add_to
 from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
+from runtimes.manifest import Manifest
 
 BEGAN_S = 1_767_268_800
 """2026-01-01T12:00:00Z."""
@@ -44,8 +45,24 @@ RATES = {"a": 0.1, "b": 0.2, "c": 0.3}
 _LATENCY_US = 1500
 
 
+class Asked(NamedTuple):
+    """What the log has of a request, and the probability of a click on each arm.
+
+    `inputs` are the bytes of its tensors, `vector` is its context in bytes. `propensity`, if it is given, is written
+    in place of the weight of the arm.
+    """
+
+    rates: Mapping[str, float]
+    inputs: tuple[bytes, ...] = ()
+    vector: bytes | None = None
+    propensity: float | None = None
+
+
 class LoggedBandit:
-    """A route of one machine. Each decision is a click with the probability that `rates` has for its arm."""
+    """A route of one machine. Each decision is a click with the probability that `rates` has for its arm.
+
+    With `ask`, requests differ: it returns the next one. Their inputs are those of `manifest`.
+    """
 
     def __init__(
         self,
@@ -56,6 +73,8 @@ class LoggedBandit:
         seed: int = 7,
         began_s: int = BEGAN_S,
         name: str = "w",
+        ask: Callable[[random.Random], Asked] | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         folder = home / "spool" / "0"
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +83,8 @@ class LoggedBandit:
         self.document: Document
         self._home = home
         self._rates = dict(rates)
+        self.ask = ask or (lambda _: Asked(self._rates))
+        self._manifest = manifest
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._sums: dict[RewardKey, RewardSum] = {}
         self._decisions = 0
@@ -79,25 +100,29 @@ class LoggedBandit:
         served = compile_route(
             self.document, {arm: Pin(str(n), f"digest-{arm}") for n, arm in enumerate(self.document.spec.arms, 1)}
         )
-        contexts = [log_context(served, arm, None, "primary", "hash") for arm in served.arms]
+        contexts = [log_context(served, arm, self._manifest, "primary", "hash") for arm in served.arms]
         for _ in range(count):
             self._decisions += 1
             decision_id = f"{self._random.getrandbits(64):016x}"
             unit = f"user-{self._random.randrange(units)}" if units else None
+            asked = self.ask(self._random)
             planned = plan(served, decision_id, unit=unit)
+            if asked.propensity is not None:
+                planned = planned._replace(propensity=asked.propensity)
             decided_us = at_s * 1_000_000 + self._random.randrange(10_000_000)
             unit_hash = None if unit is None else f"hash of {unit}"
 
-            def record(number: int, sequence: int, of=(decision_id, decided_us, planned, unit_hash)) -> Record:
+            def record(number: int, sequence: int, of=(decision_id, decided_us, planned, unit_hash, asked)) -> Record:
                 return Record(
                     number, sequence, of[0], 0, of[1] + _LATENCY_US, of[2].reason, of[2].propensity, of[3], 200, "ok",
-                    "", _LATENCY_US, 500, 1, "", "",
+                    "", _LATENCY_US, 500, 1, "", "", inputs=of[4].inputs, vector=of[4].vector,
                 )  # fmt: skip
 
             self.writer.append(contexts[planned.primary], record)
             if planned.propensity is not None:
                 arm = served.arms[planned.primary].name
-                self._reward(decision_id, decided_us, arm, planned.propensity, unit_hash)
+                is_click = self._random.random() < asked.rates[arm]
+                self._reward(decision_id, decided_us, arm, planned.propensity, unit_hash, is_click)
 
     def learn(self, now_s: float) -> bool:
         """Learn what has matured, and write it into the log. Return False if there is nothing to learn."""
@@ -140,10 +165,11 @@ class LoggedBandit:
             )
         )  # fmt: skip
 
-    def _reward(self, decision_id: str, decided_us: int, arm: str, propensity: float, unit_hash: str | None) -> None:
-        """Add a decision to the sums, and report a click of some."""
+    def _reward(
+        self, decision_id: str, decided_us: int, arm: str, propensity: float, unit_hash: str | None, is_click: bool
+    ) -> None:
+        """Add a decision to the sums, and report its click."""
         spec, (metric, *_) = self.document.spec, self.document.spec.metrics
-        is_click = self._random.random() < self._rates[arm]
         value = MILLION * is_click
         groups = [NO_GROUP] if unit_hash is None else [NO_GROUP, group_of(unit_hash)]
         for group in groups:

@@ -64,7 +64,9 @@ class Kept:
 
     def decisions(self, table: str) -> list[tuple[str, str]]:
         """Return route and decision of each row of a table."""
-        return run_query(self.log, self.spool, f"SELECT route, decision_id FROM {table} ORDER BY ALL")[1]
+        return run_query(DirectoryFiles(self.log), self.spool, f"SELECT route, decision_id FROM {table} ORDER BY ALL")[
+            1
+        ]
 
 
 @pytest.fixture

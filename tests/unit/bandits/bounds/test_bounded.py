@@ -106,6 +106,14 @@ def test_one_floor_for_all_is_mixed_in_exactly(weights, floor):
     assert shares == pytest.approx(expected, abs=1e-12)
 
 
+@given(cases())
+def test_an_arm_without_room_changes_no_bit_of_the_others(case):
+    weights, bounds, _ = case
+    shares = within_bounds(weights, to_shares(bounds.floors), to_shares(bounds.ceilings))
+    with_one_more = within_bounds((*weights, 0.0), (*to_shares(bounds.floors), 0.0), (*to_shares(bounds.ceilings), 0.0))
+    assert with_one_more == (*shares, 0.0)
+
+
 def test_a_floor_is_not_clamped_and_scaled_below_itself():
     # To lift the two poor arms to 2 % and divide by 1.0199 would leave them at 1.96 %.
     bounds = make_bounds([Fraction(1, 50)] * 3, [Fraction(1)] * 3)

@@ -17,6 +17,7 @@ from bandits.linear.sums import (
     exposures,
     from_integers,
     integers_of,
+    rewarded_exposures,
 )  # fmt: skip
 
 rows_of_a_size = st.integers(1, 5).flatmap(
@@ -66,3 +67,11 @@ def test_the_integers_of_a_sum_add_up_one_by_one():
     assert other == changed((SCALE, 3), other.total, other.squares)
     with pytest.raises(BanditError, match="not that of 3 features"):
         from_integers(added, 3)
+
+
+@given(rows_of_a_size, st.integers(0, 2**32))
+def test_rewards_that_are_known_add_up_as_if_decision_by_decision(rows, seed):
+    vectors = np.array([[SCALE, *row] for row in rows], np.int64)
+    rewards = np.random.default_rng(seed).integers(0, MILLION + 1, len(rows))
+    each = [exposure(vector, reward) for vector, reward in zip(vectors.tolist(), rewards.tolist(), strict=True)]
+    assert rewarded_exposures(vectors, rewards) == combine(each, vectors.shape[1])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.inference.unit_secret import hash_unit, load_unit_secret
+from inference_log.files.directory import DirectoryFiles
 from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.record import Context, Record, SegmentHeader
@@ -37,7 +38,7 @@ def ship(home: Path) -> None:
 
 
 def ask(home: Path, sql: str) -> list:
-    return run_query(home / "log", home / "spool", sql)[1]
+    return run_query(DirectoryFiles(home / "log"), home / "spool", sql)[1]
 
 
 def test_a_unit_is_erased_by_its_name_and_audited(run, home):

@@ -38,7 +38,7 @@ def test_a_key_that_is_given_is_taken_everywhere_and_none_is_made(tmp_path):
         assert not home.exists()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"short"])
+@pytest.mark.parametrize("content", [None, b"", b"short", bytes(65)])
 def test_a_given_key_that_is_none_is_refused_with_its_file(tmp_path, content):
     given = tmp_path / "given"
     if content is not None:

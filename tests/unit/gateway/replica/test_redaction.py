@@ -15,6 +15,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from gateway.protocols.open_inference_pb2 import ModelInferRequest, ModelInferResponse
+from inference_log.files.directory import DirectoryFiles
 from inference_log.local_converter import LocalConverter
 from inference_log.query import run_query
 from inference_log.ship import Shipper
@@ -131,7 +132,9 @@ def check_bodies(gateway: replica.Gateway, port: int) -> None:
         client.infer("bodies", [tensor])
         with pytest.raises(InferenceServerException):
             client.infer("bodies", [tensor], model_version="9")
-    columns, found = run_query(gateway.home / "log", gateway.home / "spool", "FROM payloads ORDER BY answered_ts_us")
+    columns, found = run_query(
+        DirectoryFiles(gateway.home / "log"), gateway.home / "spool", "FROM payloads ORDER BY answered_ts_us"
+    )
     first, refused, cut, grpc, missing = (dict(zip(columns, row, strict=True)) for row in found)
     assert (first["decision_id"], first["door"]) == (answer.headers["x-decision-id"], "v2")
     assert (first["request"], first["response"]) == (answer.request.content, answer.content)

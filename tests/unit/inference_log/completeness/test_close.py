@@ -9,6 +9,7 @@ from inference_log.completeness.marker import marker_key
 from inference_log.completeness.notes import read_notes
 from inference_log.completeness.state import NotClosed, is_closed, require_closed
 from inference_log.errors import LogUnavailable
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from inference_log.spool import DEAD_LETTER
 from tests.unit.inference_log.completeness.support import DAY, DAY_US, NEXT_MORNING_US, NOON_US, rows
@@ -19,7 +20,7 @@ CLOSED = (
 
 
 def closed(machine, tmp_path) -> list[tuple]:
-    return run_query(tmp_path / "log", tmp_path / "none", CLOSED)[1]
+    return run_query(DirectoryFiles(tmp_path / "log"), tmp_path / "none", CLOSED)[1]
 
 
 def test_a_day_is_closed_once_its_segments_are_shipped(machine, tmp_path):
@@ -68,6 +69,7 @@ def test_a_note_that_cannot_be_left_keeps_the_segment(machine, monkeypatch):
         here.ship()
     assert path.exists()
     assert here.shipper.set_aside == 0
+    here.now_us += 60_000_000
     here.ship()
     assert not path.exists()
     assert len(read_notes(here.files, DAY)) == 1
