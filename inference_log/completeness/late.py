@@ -9,8 +9,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import structlog
-
 from inference_log.completeness.days import day_of
 from inference_log.completeness.marker import read_marker
 from inference_log.completeness.notes import LateNote, write_note
@@ -18,8 +16,6 @@ from inference_log.errors import LogUnavailable, SinkUnavailable
 from inference_log.files import LogFiles
 from inference_log.parquet import rows_of
 from inference_log.sinks import Sink
-
-_log = structlog.get_logger()
 
 _DAY = "dt="
 
@@ -49,7 +45,13 @@ class NotingSink:
         try:
             if is_over and read_marker(self._files(), day) is not None:
                 write_note(self._files(), day, LateNote(key, rows))
-                _log.warning("inference_log.file.late", key=key, rows=rows)
+                _tell(key, rows)
         except LogUnavailable as error:
             raise SinkUnavailable(str(error)) from error
         return is_new
+
+
+def _tell(key: str, rows: int) -> None:
+    import structlog  # it takes as long to import as all else in the process that converts segments
+
+    structlog.get_logger().warning("inference_log.file.late", key=key, rows=rows)

@@ -12,7 +12,10 @@ from inference_log.compaction.run import NotTheSame
 from inference_log.completeness.state import NotClosed
 from inference_log.files.directory import DirectoryFiles
 from inference_log.frozen_log import frozen_log
+from inference_log.record import Reward, RewardContext, SegmentHeader
 from inference_log.schema import INFERENCES
+from inference_log.segment import frame
+from router.rewards.events import Operation
 from tests.unit.inference_log.compaction.support import HOUR_US
 from tests.unit.inference_log.completeness.support import DAY, NOON_US, rows
 
@@ -114,6 +117,24 @@ def test_a_wide_file_that_is_gone_is_made_again(site):
     site.compact(keep_us=0)
     assert len(site.files("wide")) == 1
     assert site.numbers() == list(range(6))
+
+
+def test_rewards_that_say_the_same_stay_and_one_that_was_stored_twice_does_not(site):
+    context = RewardContext(0, "fraud", 1, 1, "a", "1", ())
+    for sequence, numbers in enumerate(([0, 1], [1, 2])):
+        rewards = [
+            Reward(0, number, "d", NOON_US, 1, 0.5, -1, "click", "", Operation.SET, NOON_US, 1.0, NOON_US + number,
+                   is_late=False, source="http")
+            for number in numbers
+        ]  # fmt: skip
+        path = site.machine.spool / "0" / f"rewards-1-{sequence:08d}.segment"
+        path.write_bytes(b"".join(map(frame, (SegmentHeader("rewards-1", sequence), context, *rewards))))
+    site.machine.ship()
+    assert [(made.table, made.rows, made.duplicates) for made in site.compact(keep_us=0)][1:] == [("rewards", 3, 1)]
+    (file,) = (site.log / "rewards").rglob("*.parquet")
+    assert pq.read_table(file, partitioning=None)["writer_seq"].to_pylist() == [0, 1, 2]
+    assert len(site.ask("FROM rewards")) == 1  # the view shows what says the same once
+    assert site.compact(keep_us=0) == []
 
 
 def test_what_a_killed_run_had_begun_to_write_goes_after_a_day(site):
