@@ -8,7 +8,7 @@ from bandits.linear.packed import pack
 from bandits.linear.policy_weights import PolicyWeights
 from gateway.inference.attributes import Reader, reader
 from inference_log.request_slots import packer
-from router.snapshot import Contextual
+from router.snapshot import Contextual, Route
 from router.spec.condition import Attribute
 from router.spec.context import ContextColumn
 from runtimes.datatypes import Tensor
@@ -75,6 +75,17 @@ class RequestWeights:
         if self._places is None:
             return slots
         return tuple([owned for owned, place in zip(slots, self._places, strict=True) if place is not None])
+
+
+def request_weights(route: Route, signature: Signature) -> RequestWeights | None:
+    """Return what weighs the requests of a route; None if its weights do not depend on the request.
+
+    Raises:
+        BanditError: the policy does not exist, or its models are damaged.
+    """
+    if route.contextual is None:
+        return None
+    return RequestWeights(route.contextual, [arm.slots for arm in route.arms], unbatched_inputs(signature))
 
 
 def unbatched_inputs(signature: Signature) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
-from gateway.inference.contexts import RequestWeights, unbatched_inputs
+from gateway.inference.contexts import RequestWeights, request_weights
 from gateway.inference.log_context import log_context, logged_answer, logged_outputs
 from gateway.inference.redaction import Rules, logged_inputs_of
 from gateway.inference.targeting import Targeting
@@ -209,12 +209,7 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
     signature = arms[0].signature
-    weights = (
-        None
-        if route.contextual is None
-        else RequestWeights(route.contextual, [arm.slots for arm in route.arms], unbatched_inputs(signature))
-    )
-    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights)
+    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, request_weights(route, signature))
 
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:
