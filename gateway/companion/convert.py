@@ -13,12 +13,16 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
 
 from gateway.execution.process.die_with import die_with
 from gateway.execution.process.parent import die_first
+
+_STACK_BYTES = 1024 * 1024
+"""Of a thread that puts a file. The usual 8 MiB count toward the memory that the process may take."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -38,6 +42,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     task = msgspec.json.decode(given, type=Task)
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
+    threading.stack_size(_STACK_BYTES)
     die_first()
 
     from inference_log.local_converter import LocalConverter
