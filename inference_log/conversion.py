@@ -39,6 +39,7 @@ class Conversion:
         """Store the segment's rows. Call `stored` with the number of rows of each file that is new.
 
         Raises:
+            MemoryError: there is too little.
             Interrupted: `expired` returned True before a piece, or after a file.
             SinkConflict, SinkRefused, SinkUnavailable: see `Sink`.
             OSError: the segment cannot be read, or a file cannot be written.
@@ -104,7 +105,10 @@ class _Files:
         for _, writer in self._open.values():
             writer.close()
         with ThreadPoolExecutor(self._sink.puts_at_once) as pool:
-            putting = {pool.submit(self._put, partition): partition for partition in self._open}
+            try:
+                putting = {pool.submit(self._put, partition): partition for partition in self._open}
+            except RuntimeError as error:  # what Python raises if there is no memory for a thread
+                raise MemoryError(str(error)) from error
             try:
                 for count, future in enumerate(as_completed(putting), 1):
                     if future.result():

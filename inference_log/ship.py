@@ -8,6 +8,7 @@ It is tried again, less and less often: each try converts it anew. If a few in a
 """
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -73,6 +74,7 @@ class Shipper:
         self._torn: set[Path] = set()
         self._pauses = Pauses()
         self._in_a_row = 0
+        self._stopped_at = Path()
 
     def tick(self, expired: Callable[[], bool] = _never, *, is_last: bool = False) -> None:
         """Ship what is closed. When `expired` returns True, leave the rest to the next tick or process.
@@ -80,6 +82,9 @@ class Shipper:
         The last tick of a process waits for no pause.
         """
         waiting = all_segments(self._spool)
+        # It goes on where it stopped: those that are never taken must not be the only ones that are tried.
+        begin = bisect_right(waiting, self._stopped_at)
+        waiting = waiting[begin:] + waiting[:begin]
         if is_last:
             self._pauses.end()
         self._pauses.keep([self._spool, *waiting])
@@ -91,17 +96,19 @@ class Shipper:
 
     def ship(self, paths: Iterable[Path], expired: Callable[[], bool] = _never) -> None:
         """Read, store and delete each segment that no process is writing. If one fails, go on with the next."""
-        self._in_a_row = 0
+        self._in_a_row, last = 0, Path()
         if self._pauses.holds(self._spool, self._now()):
             return
         for path in paths:
             if self._in_a_row == _MOST_IN_A_ROW:
                 self._pauses.begin(self._spool, self._now())
+                self._stopped_at = last
                 return
             if expired():
                 return
             if self._pauses.holds(path, self._now()):
                 continue
+            last = path
             try:
                 with claimed(path) as is_closed:
                     if is_closed and is_due(path, self._now()):

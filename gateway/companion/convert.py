@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,9 @@ import msgspec
 
 from gateway.execution.process.die_with import die_with
 from gateway.execution.process.parent import die_first
+
+_STACK_BYTES = 1024 * 1024
+"""Of a thread that puts a file. The usual 8 MiB count toward the memory that the process may take."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -39,6 +43,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     task = msgspec.json.decode(given, type=Task)
     resource.setrlimit(resource.RLIMIT_DATA, (task.max_bytes, task.max_bytes))
+    threading.stack_size(_STACK_BYTES)
     die_first()
 
     from inference_log.completeness.late import NotingSink

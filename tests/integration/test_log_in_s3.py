@@ -10,16 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gateway.companion.child_converter import ChildConverter
+from gateway.companion.convert import Task
+from inference_log.converter import Outcome
 from inference_log.files import LogFiles
 from inference_log.files.s3 import S3Files
+from inference_log.record import Context, Record
 from inference_log.s3.place import Place
+from inference_log.writer import LogWriter
 from loadtests.soak.ledger.__main__ import Report, run
 from loadtests.soak.ledger.bucket import look
 from loadtests.soak.ledger.faults import FAULTS, Storage
 from tests.support import linear
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.gateway_process import GatewayProcess, running
-from tests.support.log_places import hasty_connection
+from tests.support.log_places import hasty_connection, variables
 from tests.support.polling import wait_until
 from tests.support.ports import free_ports
 from tests.support.s3_server import S3Server
@@ -105,6 +110,31 @@ def test_rows_arrive_and_what_waits_is_bounded_said_and_shipped_by_the_next_star
     with running(gateway):
         wait_until(lambda: requests_in(files) == [0, 1, 2, 3, 4, 5, 7])
         wait_until(lambda: not list((gateway.home / "spool").glob("0/*.segment")))
+
+
+def test_many_routes_are_stored_with_the_least_memory_that_can_be_set(s3_server, tmp_path):
+    """The threads that put files count, too."""
+    (tmp_path / "spool").mkdir()
+    writer = LogWriter(tmp_path / "spool", "w")
+    contexts = [
+        Context(0, f"r{number}", "a", "primary", "split", 1, "h", {"a": 1.0}, "m", "1", "d") for number in range(70)
+    ]
+    for number in range(140):
+        writer.append(
+            contexts[number % 70],
+            lambda context, seq: Record(
+                context, seq, f"d{seq}", 0, 0, "WEIGHTED", 1.0, None, 200, "ok", "", 0, 0, 1, "", "", (), ()
+            ),
+        )
+    with variables(s3_server):
+        task = Task("s3://logs/many", str(tmp_path / "staging"), "", 256 * 1024 * 1024)
+        converter = ChildConverter(task)
+        converted = converter.convert(writer.rotate(0.0, 0), lambda: False)
+        converter.rest()
+    assert (converted.outcome, converted.rows) == (Outcome.STORED, 140), converted
+    stored = S3Files(hasty_connection(s3_server), Place("logs", "many/")).list("inferences/")
+    assert len({each.key for each in stored}) == 70
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_every_answered_request_is_in_the_bucket_once_after_faults_and_kills(tmp_path, monkeypatch):

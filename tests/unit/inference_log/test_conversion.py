@@ -9,8 +9,10 @@ import pytest
 
 from inference_log import conversion as conversion_module
 from inference_log.conversion import Conversion
+from inference_log.converter import Outcome
 from inference_log.errors import SinkUnavailable
 from inference_log.files.directory import DirectoryFiles
+from inference_log.local_converter import LocalConverter
 from inference_log.pieces import PieceLimits, read_pieces, written_end
 from inference_log.query import run_query
 from inference_log.record import SegmentHeader
@@ -155,6 +157,17 @@ def test_once_a_file_has_failed_no_other_is_begun_and_nothing_is_left_behind(seg
     sink.fails = "nothing"
     Conversion(segment, sink).run(lambda: False, rows.append)
     assert len(rows) == 5
+
+
+def test_a_thread_that_cannot_be_started_is_too_little_memory(segment, tmp_path, monkeypatch):
+    """And no fault of the segment, which would be set aside for it at once."""
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    converted = LocalConverter(DirectorySink(tmp_path / "log")).convert(segment, lambda: False)
+    assert (converted.outcome, converted.code) == (Outcome.FAILED, "MemoryError")
 
 
 def test_sql_reads_files_of_many_row_groups(segment, tmp_path):

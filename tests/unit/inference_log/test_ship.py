@@ -583,6 +583,25 @@ def test_the_last_tick_waits_for_no_pause(tmp_path, make_context, make_record, w
     assert segments(tmp_path / "0") == []
 
 
+def test_many_segments_that_are_never_taken_do_not_hold_up_those_behind_them(
+    tmp_path, make_context, make_record, write_segment
+):
+    """As when a policy denies the prefix of one route."""
+
+    class ManyRefused(CountingConverter):
+        def convert(self, path: Path, expired: Callable[[], bool]) -> Converted:
+            self.code = "AccessDenied" if path.name < "w-00000020" else ""
+            return super().convert(path, expired)
+
+    now_s = 1000.0
+    shipper = Shipper(tmp_path, ManyRefused(), now=lambda: now_s)
+    paths = [write_segment(tmp_path / "0", [make_context()], [make_record()], number) for number in range(25)]
+    for _ in range(400):
+        now_s += 1.0
+        shipper.tick()
+    assert segments(tmp_path / "0") == paths[:20]
+
+
 def test_a_segment_that_is_not_taken_does_not_hold_up_those_that_are(
     tmp_path, make_context, make_record, write_segment
 ):
