@@ -1,6 +1,6 @@
 -- Answers: whether each arm got the share that its weights promised. Below a p_value of .001, find out why before you
--- compare arms. Of a unit only the first draw counts, so let the days begin with the trial. p_value is that of a chi-squared test, by the approximation of
--- Wilson and Hilferty (1931).
+-- compare arms. Of a unit only the first draw counts, so let the days begin with the trial. p_value is that of a
+-- chi-squared test, by the approximation of Wilson and Hilferty (1931).
 -- Scans: inferences, one route since a day: weights, and narrow columns.
 WITH draws AS (
     SELECT

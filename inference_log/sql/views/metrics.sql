@@ -36,7 +36,13 @@ FROM (
         json_extract_scalar(declared, '$$.formula') AS formula,
         coalesce(json_extract_scalar(declared, '$$.label') = 'true', false) AS is_label
     FROM (
-        SELECT route, policy_version, since_us, until_us, metric, json_format(element_at(declarations, metric)) AS declared
+        SELECT
+            route,
+            policy_version,
+            since_us,
+            until_us,
+            metric,
+            json_format(element_at(declarations, metric)) AS declared
         FROM (
             SELECT
                 route,

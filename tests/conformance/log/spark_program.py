@@ -12,7 +12,9 @@ spark = (
     .config("spark.driver.bindAddress", "127.0.0.1")
     .config("spark.driver.host", "127.0.0.1")
     .config("spark.sql.session.timeZone", "UTC")
-    .config("spark.sql.shuffle.partitions", "2")
+    .config("spark.sql.shuffle.partitions", "1")
+    .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # a short run
+    .config("spark.sql.codegen.wholeStage", "false")
     .config("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # else `dt` becomes a date
     .getOrCreate()
 )
