@@ -74,18 +74,22 @@ def put(request):
     """Return a function that returns the log of a home in one of its places."""
 
     def put(home: Path, prefix: str = "of a/prefix") -> LogFiles:
-        local = DirectoryFiles(home / "log")
         if request.param == "directory":
-            return local
+            return DirectoryFiles(home / "log")
         request.getfixturevalue("server")
-        stored = open_files(f"s3://logs/{prefix}")
-        for key, _ in local.list(""):
-            content = local.read(key)
-            assert content is not None
-            stored.write(key, content)
-        return stored
+        return put_into_s3(home, prefix)
 
     return put
+
+
+def put_into_s3(home: Path, prefix: str) -> LogFiles:
+    """Copy the log of a home into the bucket, and return it there."""
+    local, stored = DirectoryFiles(home / "log"), open_files(f"s3://logs/{prefix}")
+    for key, _ in local.list(""):
+        content = local.read(key)
+        assert content is not None
+        stored.write(key, content)
+    return stored
 
 
 class Counting(pafs.FileSystemHandler):
@@ -241,8 +245,8 @@ def printed(log: str, *command: str, **environment: str) -> tuple[int, str, str]
     return ran.returncode, ran.stdout, ran.stderr
 
 
-def test_the_command_reads_a_bucket_and_says_what_is_wrong_with_it(server, home, tmp_path, put):
-    put(home)
+def test_the_command_reads_a_bucket_and_says_what_is_wrong_with_it(server, home, tmp_path):
+    put_into_s3(home, "of a/prefix")
     count, at_home = ("log", "query", "SELECT count(*) AS n FROM inferences"), {"POINTSMAN_HOME": str(tmp_path)}
     assert printed("s3://logs/of a/prefix", *count, **at_home)[:2] == (0, f"n\n{2 * DAYS * 600}\n")
     assert printed("s3://empty", *count, **at_home) == (
