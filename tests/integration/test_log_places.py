@@ -1,8 +1,5 @@
 """The log in a directory and the same log in S3: commands say the same of both, and read no more than they need."""
 
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,9 +8,11 @@ import duckdb
 import numpy as np
 import pyarrow.fs as pafs
 import pytest
+from typer.testing import CliRunner
 
 from analysis.replay.replay import replay_log
 from analysis.simulate.simulate import simulate
+from gateway.cli.main import app
 from gateway.cli.simulate import learner
 from gateway.control.log_verify import verify_log
 from gateway.execution.checking.messages import Logged, RegistryVersion, ToCheck
@@ -33,7 +32,6 @@ from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS
 from tests.support.logged import logged_rows, write_log
 from tests.support.logged_bandit import BANDIT, BEGAN_S, LoggedBandit
-from tests.support.paths import ROOT
 from tests.support.s3_server import S3Server
 from tests.unit.gateway.control.support import NOON_US
 from tests.unit.gateway.control.support_rewarded import World, document
@@ -236,28 +234,26 @@ def test_a_bucket_that_cannot_be_read_is_no_fault_of_a_version(server, tmp_path)
     assert "nowhere/inferences/route=r/ cannot be listed" in found.detail_of("log read")
 
 
-def printed(log: str, *command: str, **environment: str) -> tuple[int, str, str]:
-    ran = subprocess.run(
-        [sys.executable, "-c", "from gateway.cli.main import main; main()", *command],
-        env={**os.environ, "POINTSMAN_LOG": log, **environment},
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return ran.returncode, ran.stdout, ran.stderr
-
-
-def test_the_command_reads_a_bucket_and_says_what_is_wrong_with_it(server, home, tmp_path):
+def test_the_command_reads_a_bucket_and_says_what_is_wrong_with_it(server, home, tmp_path, monkeypatch):
     put_into_s3(home, "of a/prefix")
-    count, at_home = ("log", "query", "SELECT count(*) AS n FROM inferences"), {"POINTSMAN_HOME": str(tmp_path)}
-    assert printed("s3://logs/of a/prefix", *count, **at_home)[:2] == (0, f"n\n{2 * DAYS * 600}\n")
-    assert printed("s3://empty", *count, **at_home) == (
-        0, "n\n0\n", "The log s3://empty has no files yet, and no rows wait to be shipped.\n"
-    )  # fmt: skip
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+
+    def printed(log: str, **environment: str) -> tuple[int, str, str]:
+        with monkeypatch.context() as patched:
+            for name, value in {"POINTSMAN_LOG": log, **environment}.items():
+                patched.setenv(name, value)
+            ran = CliRunner().invoke(app, ["log", "query", "SELECT count(*) AS n FROM inferences"])
+        return ran.exit_code, ran.stdout, ran.stderr
+
+    assert printed("s3://logs/of a/prefix") == (0, f"n\n{2 * DAYS * 600}\n", "")
+    nothing = "The log s3://empty has no files yet, and no rows wait to be shipped.\n"
+    assert printed("s3://empty") == (0, "n\n0\n", nothing)
     for log, environment, sentence in [
         ("s3://nowhere/p", {}, "s3://nowhere/p/inferences/ cannot be listed"),
         ("s3://logs", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "SignatureDoesNotMatch"),
         ("s3://logs", {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}, "Could not connect"),
         ("s3://", {}, "names no bucket"),
     ]:
-        code, out, err = printed(log, *count, **at_home, **environment)
+        code, out, err = printed(log, **environment)
         assert (code, out, err.count("\n")) == (1, "", 1), err
         assert sentence in err
