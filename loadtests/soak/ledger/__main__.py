@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,22 +96,11 @@ class Run:
         name, report, first = fault.name if fault else "control", self.report, self.numbers.taken
         if fault is not None:
             fault.begin(self._storage)
-        prober.label, began_s, pending = name, time.monotonic(), {"companion", "replica"}
-        self.numbers.allow(end)
-        threads = [threading.Thread(target=send, args=(self._port, self.numbers), daemon=True) for _ in range(_SENDERS)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            self._sample()
-            share = (self.numbers.taken - first) / max(end - first, 1)
-            if share >= _KILL_COMPANION and "companion" in pending:
-                prober.label = ""
-                pending.remove("companion")
-                report.companions_killed += self._kill_companion()
-            if share >= _KILL_REPLICA and kills_replica and "replica" in pending:
-                pending.remove("replica")
-                self._kill_replica()
-            time.sleep(_POLL_S)
+        prober.label, began_s, length = name, time.monotonic(), end - first
+        self._send_up_to(first + int(length * _KILL_COMPANION))
+        prober.label = ""
+        self._send_up_to(first + int(length * _KILL_REPLICA), self._kill_companion)
+        self._send_up_to(end, self._kill_replica if kills_replica else None)
         took_s = time.monotonic() - began_s
         if fault is not None:
             fault.end(self._storage)
@@ -121,6 +110,18 @@ class Run:
             "requests_per_s": round((self.numbers.taken - first) / took_s),
             "spool_mb": round(self._sample().total_bytes / 1e6, 1),
         })  # fmt: skip
+
+    def _send_up_to(self, end: int, kill: Callable[[], None] | None = None) -> None:
+        """Send requests up to the number `end`, and kill a process as soon as they are under way."""
+        self.numbers.allow(end)
+        threads = [threading.Thread(target=send, args=(self._port, self.numbers), daemon=True) for _ in range(_SENDERS)]
+        for thread in threads:
+            thread.start()
+        if kill is not None:
+            kill()
+        while any(thread.is_alive() for thread in threads):
+            self._sample()
+            time.sleep(_POLL_S)
 
     def await_shipped(self) -> float:
         """Wait until no segment has rows that are not stored. Return the seconds that it took."""
@@ -146,11 +147,10 @@ class Run:
             return found
         return Waiting()
 
-    def _kill_companion(self) -> int:
+    def _kill_companion(self) -> None:
         with suppress(OSError, ValueError, IndexError):
             os.kill(int((self.home / "spool" / "companion" / "lock").read_text().split()[0]), signal.SIGKILL)
-            return 1
-        return 0
+            self.report.companions_killed += 1
 
     def _kill_replica(self) -> None:
         if self._gateway is not None:

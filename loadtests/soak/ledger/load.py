@@ -101,6 +101,7 @@ class Prober:
                 self._numbers.answered[number] = True
                 if label and label == self.label:
                     self.taken_s.setdefault(label, []).append(time.perf_counter() - began_s)
+        _close(opened)
 
 
 def _close(opened: socket.socket | None) -> None:
