@@ -7,6 +7,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
 from inference_log.record import SCHEMA_VERSION
 from inference_log.schema import TABLES, Table
@@ -45,7 +46,7 @@ def test_duckdb_reads_each_table(log, release):
     for table in tables_of(release):
         put(log, release / f"{table.name}.parquet", table)
     for table in tables_of(release):
-        columns, rows = run_query(log, log / "spool", f"SELECT * FROM {table.name}")
+        columns, rows = run_query(DirectoryFiles(log), log / "spool", f"SELECT * FROM {table.name}")
         assert len(rows) == COUNTS[table.name]
         there = {*pq.read_schema(release / f"{table.name}.parquet").names, *table.keys}
         late = set(table.columns.names) - there
@@ -69,7 +70,9 @@ def test_files_of_all_releases_are_one_table(log):
         for table in tables_of(release):
             put(log, release / f"{table.name}.parquet", table, f"v{release.name}-00000000-01234567")
     sql = "SELECT count(*), count(features_cat['town']), sum(latency_ms) FROM inferences"
-    assert run_query(log, log / "spool", sql)[1] == [(5, 1, 7.5)]  # a row that is in several files is shown once
+    assert run_query(DirectoryFiles(log), log / "spool", sql)[1] == [
+        (5, 1, 7.5)
+    ]  # a row that is in several files is shown once
 
 
 @EACH
@@ -81,7 +84,8 @@ def test_a_segment_is_read_to_its_end(tmp_path, release):
     (tmp_path / "spool" / "0").mkdir(parents=True)
     shutil.copy(release / f"w{SUFFIX}", tmp_path / "spool" / "0" / f"w-00000000{SUFFIX}")
     for table in tables_of(release):
-        columns, waiting = run_query(tmp_path / "log", tmp_path / "spool", f"SELECT * FROM {table.name} ORDER BY ALL")
+        sql = f"SELECT * FROM {table.name} ORDER BY ALL"
+        columns, waiting = run_query(DirectoryFiles(tmp_path / "log"), tmp_path / "spool", sql)
         there = pq.read_table(release / f"{table.name}.parquet", schema=table.columns)
         assert len(waiting) == there.num_rows
         assert set(table.columns.names) < {*columns}
@@ -89,6 +93,6 @@ def test_a_segment_is_read_to_its_end(tmp_path, release):
 
 def test_the_newest_files_are_what_is_written_today(tmp_path):
     write(tmp_path / "now")
-    for table in TABLES:
+    for table in tables_of(RELEASED[-1]):
         name = f"{table.name}.parquet"
         assert pq.read_table(tmp_path / "now" / name) == pq.read_table(RELEASED[-1] / name)

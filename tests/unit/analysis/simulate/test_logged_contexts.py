@@ -12,6 +12,7 @@ from analysis.simulate.simulate import simulate
 from bandits.linear.packed import pack
 from gateway.cli.simulate import learner
 from gateway.inference.contexts import encoder_of
+from inference_log.files.directory import DirectoryFiles
 from router.document.commands import Declare
 from router.spec.parse import parse_spec
 from runtimes.datatypes import tensor_bytes
@@ -59,7 +60,9 @@ def decide(logged: LoggedBandit, buckets: int = 20, first: int = 0) -> None:
 def simulated(home, context: Mapping[str, object], names: Mapping[str, tuple[str, ...]] | None = None, **more: object):
     spec = parse_spec(declared(context, **more))
     seen = DeclaredContext(spec.bandit.context, encoder_of(spec.bandit.context), names or {})
-    return simulate(home / "log", home / "spool", spec, learner(spec), lambda *_: None, runs=2, context=seen)
+    return simulate(
+        DirectoryFiles(home / "log"), home / "spool", spec, learner(spec), lambda *_: None, runs=2, context=seen
+    )
 
 
 @pytest.mark.parametrize("columns", [(), ("age", "height")])

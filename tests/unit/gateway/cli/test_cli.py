@@ -66,7 +66,8 @@ def test_an_empty_log_is_an_empty_list(run):
     assert json.loads(run("log", "query", "--json", "SELECT * FROM inferences").stdout) == []
 
 
-def test_a_wrong_query_is_said(run):
+def test_a_wrong_query_is_said(run, tmp_path):
+    write_row(tmp_path, 1.0)
     assert "The query cannot be run" in refused(run("log", "query", "SELECT nothing FROM inferences"))
 
 

@@ -27,7 +27,10 @@ def declare(tmp_path, arms):
 
 
 def test_the_statements_are_printed_in_the_order_in_which_they_must_run(run):
-    shown, as_json = run("log", "ddl", "--location", "s3://b/p"), run("log", "ddl", "--location", "s3://b/p", "--json")
+    shown, as_json = (
+        run("log", "ddl", "--location", "s3://logs/p"),
+        run("log", "ddl", "--location", "s3://logs/p", "--json"),
+    )
     assert (shown.exit_code, as_json.exit_code) == (0, 0), shown.output
     statements = json.loads(as_json.stdout)
     names = [each["name"] for each in statements]
@@ -39,7 +42,7 @@ def test_the_statements_are_printed_in_the_order_in_which_they_must_run(run):
 
 
 def test_a_log_in_a_directory_or_a_wrong_name_is_refused(run):
-    nowhere, wrong = run("log", "ddl"), run("log", "ddl", "--location", "s3://b", "--database", "my-db")
+    nowhere, wrong = run("log", "ddl"), run("log", "ddl", "--location", "s3://logs", "--database", "my-db")
     assert (nowhere.exit_code, wrong.exit_code) == (1, 1)
     assert "Athena reads S3, and the log is in" in nowhere.output
     assert "small letters" in wrong.output
@@ -50,10 +53,10 @@ def test_the_partitions_are_those_of_the_log(run, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "w-0.parquet").write_bytes(b"")
     monkeypatch.setattr("inference_log.files.open.open_files", lambda _: DirectoryFiles(tmp_path / "log"))
-    result = run("log", "ddl", "--partitions", "--location", "s3://b/p")
+    result = run("log", "ddl", "--partitions", "--location", "s3://logs/p")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("PARTITION (") == 1
-    assert "LOCATION 's3://b/p/inferences/route=r/dt=2026-01-02/';" in result.stdout
+    assert "LOCATION 's3://logs/p/inferences/route=r/dt=2026-01-02/';" in result.stdout
 
 
 def test_the_view_of_a_route_has_the_features_of_its_models(run, tmp_path):
@@ -74,7 +77,7 @@ def test_applied_statements_are_run_and_named(run, monkeypatch):
     monkeypatch.setattr("inference_log.s3.athena.connect_athena", lambda: client)
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr("inference_log.s3.athena._FIRST_PAUSE_S", 0.0)
-    result = run("log", "ddl", "--location", "s3://b/p", "--apply", "--workgroup", "w", "--output", "s3://results/")
+    result = run("log", "ddl", "--location", "s3://logs/p", "--apply", "--workgroup", "w", "--output", "s3://results/")
     assert result.exit_code == 0, result.output
     assert f"{len(client.started)} statements were run in database pointsman." in result.stdout
     assert client.started[0]["QueryString"] == "CREATE DATABASE IF NOT EXISTS `pointsman`"
