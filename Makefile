@@ -34,12 +34,11 @@ clients: $(READY) ## The environments of foreign clients and servers, which test
 
 soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
-	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/integration/test_registry_faults.py tests/integration/test_registry_killed.py tests/integration/test_registry_bad_versions.py \
-		tests/unit/registry_sync/copy/test_killed.py tests/unit/gateway/cli/test_hostile_output.py tests/conformance/bandits/test_oracles.py \
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/conformance tests/integration
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest \
+		tests/unit/registry_sync/copy/test_killed.py tests/unit/gateway/cli/test_hostile_output.py tests/unit/inference_log/test_ship_memory.py \
 		tests/unit/bandits/linear/test_losses.py tests/unit/gateway/control/test_log_counter_and_log.py \
-		tests/serve/test_dedicated_remote.py tests/serve/test_redis.py \
-		tests/integration/test_mlflow_matrix.py tests/integration/test_rewards_cut_off.py tests/integration/test_real_models.py \
-		tests/integration/test_demo_bandit.py
+		tests/serve/test_dedicated_remote.py tests/serve/test_redis.py
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(FAIRLY) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit

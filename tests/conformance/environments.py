@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 CLIENTS = ROOT / ".clients"
 _COMPLETE = ".complete"
 _INSTALL_LIMIT_S = 1800
-_BY_HAND = {"bandits", "spark"}
+_BY_HAND = {"bandits", "mlflow", "mlflow-server", "mlflow-skinny", "spark"}
 """Only tests that `make soak` runs need them, and build them."""
 
 

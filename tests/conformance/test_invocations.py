@@ -11,8 +11,11 @@ import pytest
 from store.open import open_store
 from tests.conformance.foreign import Foreign
 from tests.conformance.invocations import ROWS, Model, Row, content_of, publish
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.routes import declare
+
+pytestmark = in_soak
 
 
 class Both(NamedTuple):

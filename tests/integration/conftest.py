@@ -8,10 +8,42 @@ import pytest
 
 from store.interface import Store
 from store.open import open_store
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.mlflow_server import MlflowServer, mlflow_python
 from tests.support.redis_server import RedisServer, need_redis
 from tests.support.s3_server import S3Server
+
+HERE = Path(__file__).parent
+
+EVERY_TIME = frozenset(
+    {
+        "test_both_ports.py",
+        "test_doctor.py",
+        "test_log_erase_s3.py",
+        "test_log_files.py",
+        "test_log_in_s3.py",
+        "test_log_maintenance_s3.py",
+        "test_log_places.py",
+        "test_log_sinks.py",
+        "test_redis_log_verify.py",
+        "test_redis_rewards.py",
+        "test_redis_store.py",
+        "test_replay.py",
+        "test_reward_import.py",
+        "test_s3_registry.py",
+        "test_schemathesis.py",
+        "test_values.py",
+    }
+)
+"""The files that every change is tested with. All others take half an hour more: `make soak` has them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the other files of this folder to `make soak`."""
+    for item in items:
+        if item.path.parent == HERE and item.path.name not in EVERY_TIME:
+            item.add_marker(in_soak)
 
 
 @pytest.fixture(scope="session")

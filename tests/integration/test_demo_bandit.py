@@ -5,10 +5,7 @@ import signal
 import subprocess
 import threading
 
-from tests.support.components import in_soak
 from tests.support.polling import wait_until
-
-pytestmark = in_soak
 
 _LIMIT_S = 120.0
 

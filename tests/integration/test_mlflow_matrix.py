@@ -17,14 +17,11 @@ from onnx import helper
 
 from runtimes.manifest import TensorSpec
 from tests.integration.test_kinds_matrix import PROTOCOLS, Clients, Served
-from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.kinds import Kind
 from tests.support.mlflow_beside import path_with_mlflow, run_module
 from tests.support.models import onnx_content
 from tests.support.paths import ROOT
-
-pytestmark = in_soak
 
 PROXY, S3 = "mlflow", "mlflow_s3"
 MODELS = {

@@ -14,12 +14,10 @@ from loadtests.real_packages import FEW, FOLDER, Artifact, Unavailable, artifact
 from loadtests.studies.real_models import requests
 from runtimes.manifest import MANIFEST, Manifest
 from runtimes.manifest_text import manifest_to_yaml
-from tests.support.components import in_soak, missing
+from tests.support.components import missing
 from tests.support.gateway_process import GatewayProcess
 from tests.support.onnx_kinds import draft
 from tests.support.v2_client import require_same
-
-pytestmark = in_soak
 
 CLIENTS = 32
 

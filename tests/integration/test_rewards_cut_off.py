@@ -26,11 +26,9 @@ from router.spec.parse import parse_spec
 from store.interface import Change, Entry
 from store.open import open_store
 from tests.support import linear
-from tests.support.components import by_hand, in_soak
+from tests.support.components import by_hand
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.polling import wait_until
-
-pytestmark = in_soak
 
 ARMS = {"stable": "1", "canary": "2", "third": "1"}
 ROUTE = {

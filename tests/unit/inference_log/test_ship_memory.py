@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.support.components import by_hand
+
 SEGMENT_MB = int(os.environ.get("POINTSMAN_SEGMENT_MB", "200"))
 LIMIT_MB = 512
 """docs/operating.md promises this for requests of up to 16 MB. The process has about 80 MB before it begins."""
@@ -54,7 +56,7 @@ print(json.dumps({"before": before // 1024, "after": after // 1024, "left": path
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("size_mb", "rows", "columns"),
-    [(SEGMENT_MB, 60_000, 62), (64, 1, 8), (64, 1000, 250)],
+    [by_hand(SEGMENT_MB, 60_000, 62), by_hand(64, 1, 8), (64, 1000, 250)],
     ids=["requests of 15 MB", "single instances", "samples of 1 MB"],
 )
 def test_the_peak_of_a_conversion_is_bounded(tmp_path, size_mb, rows, columns):
