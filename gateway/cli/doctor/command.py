@@ -21,7 +21,7 @@ def doctor(
 ) -> None:
     """Look at all that a gateway with these settings depends on, and say what to do.
 
-    Exit code 1 if something must be mended. Nothing is changed; a small file is put to the log and removed.
+    Exit code 1 if something must be mended. Nothing is changed; a small file is put to the log, in _doctor/.
     """
     settings = read_settings(home=home)
     found = list(_findings(settings, Progress()))

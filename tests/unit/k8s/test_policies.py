@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from inference_log.schema import TABLES
 from tests.support.cluster_policies import violations, wide_permissions
 from tests.support.kustomize import FOLDERS, build, ray_service
 from tests.support.paths import ROOT
@@ -96,6 +97,13 @@ def test_what_breaks_a_policy_is_refused(break_it):
 @pytest.mark.parametrize("path", POLICIES, ids=lambda each: each.name)
 def test_a_role_may_do_what_it_needs_and_no_more(path):
     assert wide_permissions(json.loads(path.read_text())) == []
+
+
+def test_the_gateway_may_write_every_table_of_the_log_and_delete_nothing():
+    statements = json.loads((ROOT / "k8s/iam/gateway.json").read_text())["Statement"]
+    written = {each for one in statements if "s3:PutObject" in one["Action"] for each in one["Resource"]}
+    assert {f"arn:aws:s3:::REPLACE-WITH-YOUR-BUCKET/log/{table.name}/*" for table in TABLES} <= written
+    assert not any("Delete" in action for one in statements for action in one["Action"])
 
 
 def test_a_wildcard_in_a_role_is_refused():
