@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class S3Server:
         assert process.poll() is None, (self.folder / "output.txt").read_text()
         client = self.client()
         for bucket in self._buckets:  # they are made a moment after the server answers
-            wait_until(lambda bucket=bucket: client.head_bucket(Bucket=bucket), retried=ClientError)
+            wait_until(partial(client.head_bucket, Bucket=bucket), retried=ClientError)
 
     def client(self) -> Any:
         """Return a client that sees everything."""
