@@ -67,11 +67,11 @@ def test_what_shadows_did_not_get_to_see_is_published_once(bench):
 def test_records_are_published_once(bench):
     name = "pointsman_log_records_total"
     bench.writer.appended = 10
-    assert bench.published(name) == {("appended",): 10, ("dropped",): 0}
+    assert bench.published(name) == {("appended",): 10, ("dropped",): 0, ("shed",): 0}
     bench.writer.appended, bench.writer.dropped_by["bound"] = 12, 1
-    assert bench.published(name) == {("appended",): 12, ("dropped",): 1}
+    assert bench.published(name) == {("appended",): 12, ("dropped",): 1, ("shed",): 0}
     assert bench.published("pointsman_log_dropped_total") == {("disk",): 0, ("bound",): 1, ("best_effort",): 0}
-    assert bench.published(name) == {("appended",): 12, ("dropped",): 1}
+    assert bench.published(name) == {("appended",): 12, ("dropped",): 1, ("shed",): 0}
 
 
 def test_how_stale_the_snapshot_is_follows_from_when_the_store_was_heard(bench):

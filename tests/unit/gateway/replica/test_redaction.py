@@ -1,5 +1,6 @@
 """A route that redacts: no value of a redacted feature is in any file of the home, whatever request brought it."""
 
+import contextlib
 import gzip
 import json
 import shutil
@@ -106,6 +107,12 @@ def over_grpc(port: int, note: str) -> None:
 
 def found(home: Path, values: list[bytes]) -> list[str]:
     """Return the files that hold one of the values, and the Parquet files in which a column does."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # a segment became Parquet after it was listed
+            return _holding(home, values)
+
+
+def _holding(home: Path, values: list[bytes]) -> list[str]:
     files = []
     for path in sorted(each for each in home.rglob("*") if each.is_file()):
         content = path.read_bytes()
