@@ -4,6 +4,7 @@ The process that stores a file leaves the note, after the file. If it dies in be
 changes nothing, and leaves the note then.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -29,7 +30,8 @@ class NotingSink:
     def __init__(self, sink: Sink, open_log: Callable[[], LogFiles], now: Callable[[], float] = time.time) -> None:
         self.puts_at_once = sink.puts_at_once
         self._sink = sink
-        self._files = cache(open_log)
+        self._open_log = cache(open_log)
+        self._opening = threading.Lock()
         self._now = now
 
     def staging_path(self, key: str, segment_sha256: str) -> Path:
@@ -49,6 +51,11 @@ class NotingSink:
         except LogUnavailable as error:
             raise SinkUnavailable(str(error)) from error
         return is_new
+
+    def _files(self) -> LogFiles:
+        """Return the files of the log, opened once: a client of S3 takes 20 MB, and several threads put files."""
+        with self._opening:
+            return self._open_log()
 
 
 def _tell(key: str, rows: int) -> None:

@@ -22,6 +22,7 @@ from loadtests.soak.ledger.__main__ import Report, run
 from loadtests.soak.ledger.bucket import look
 from loadtests.soak.ledger.faults import FAULTS, Storage
 from tests.support import linear
+from tests.support.components import in_soak
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.log_places import hasty_connection, variables
@@ -84,6 +85,7 @@ def said(gateway: GatewayProcess) -> str:
     return json.dumps(gateway.client.status())
 
 
+@in_soak
 def test_rows_arrive_and_what_waits_is_bounded_said_and_shipped_by_the_next_start(gateway, proxy, files):
     with running(gateway):
         gateway.declare(ROUTE)
