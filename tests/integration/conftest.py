@@ -29,7 +29,6 @@ EVERY_TIME = frozenset(
         "test_redis_log_verify.py",
         "test_redis_rewards.py",
         "test_redis_store.py",
-        "test_replay.py",
         "test_reward_import.py",
         "test_s3_registry.py",
         "test_schemathesis.py",
