@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from inference_log.errors import Interrupted
+from inference_log.file_names import parquet_name
 from inference_log.parquet import open_writer
 from inference_log.pieces import DEFAULT_LIMITS, PieceLimits, read_pieces
 from inference_log.rows import partition_rows
@@ -130,4 +131,4 @@ class _Files:
             staged.unlink(missing_ok=True)
 
     def _key(self, partition: Partition) -> str:
-        return f"{partition.path}/{self._name}-{self._digest[:8]}.parquet"
+        return f"{partition.path}/{parquet_name(self._name, self._digest)}"

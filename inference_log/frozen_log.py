@@ -7,7 +7,7 @@ segment that waits is left out: its rows are read from the segment.
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import structlog
 
 from inference_log.compaction.listing import stored_once
+from inference_log.file_names import number_of, segment_of
 from inference_log.files import LogFiles, StoredFile
 from inference_log.record import Context, RewardContext
 from inference_log.schema import TABLES, Table
@@ -26,8 +27,6 @@ from inference_log.stored import Keys, dataset
 _log = structlog.get_logger()
 
 _PIECE_BYTES = 4 * 1024 * 1024
-_DIGEST_CHARACTERS = 9
-"""What follows a segment's name in the name of its Parquet file: a dash and the beginning of a digest."""
 
 
 class Piece(NamedTuple):
@@ -37,7 +36,7 @@ class Piece(NamedTuple):
     contexts: Mapping[int, Context]
     reward_contexts: Mapping[int, RewardContext]
     writer_id: str
-    sequence: int
+    sequence: int | None
 
 
 class FrozenLog:
@@ -94,7 +93,8 @@ class FrozenLog:
             contexts: dict[int, Context] = {}
             reward_contexts: dict[int, RewardContext] = {}
             offset, end = 0, os.fstat(fd).st_size if to_end else self.ends.get(name, 0)
-            writer_id, _, sequence = name.removesuffix(SUFFIX).rpartition("-")
+            segment = name.removesuffix(SUFFIX)
+            writer_id, sequence = segment.rpartition("-")[0], number_of(segment)
             while offset < end:
                 try:
                     piece = read_range(fd, offset, min(_PIECE_BYTES, end - offset))
@@ -105,7 +105,7 @@ class FrozenLog:
                     break
                 contexts.update(piece.contexts)
                 reward_contexts.update(piece.reward_contexts)
-                yield Piece(piece, contexts, reward_contexts, writer_id, int(sequence))
+                yield Piece(piece, contexts, reward_contexts, writer_id, sequence)
                 offset = piece.end
 
 
@@ -133,8 +133,5 @@ def frozen_log(files: LogFiles, spool: Path) -> Iterator[FrozenLog]:
 
 def _others(stored: Mapping[Keys, Sequence[StoredFile]], waiting: Collection[str]) -> dict[Keys, list[StoredFile]]:
     """Return the files without those of segments that wait."""
-    kept = {
-        values: [each for each in files if PurePosixPath(each.key).stem[:-_DIGEST_CHARACTERS] not in waiting]
-        for values, files in stored.items()
-    }
+    kept = {values: [each for each in files if segment_of(each.key) not in waiting] for values, files in stored.items()}
     return {values: files for values, files in kept.items() if files}

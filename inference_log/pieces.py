@@ -89,9 +89,7 @@ def first_time_us(path: Path) -> int | None:
                 return entry.event_us
             if isinstance(entry, Reward):
                 return entry.arrived_us
-            if isinstance(entry, Audit | Learned):
-                return entry.at_us
-            if isinstance(entry, Payload):
+            if isinstance(entry, Audit | Learned | Payload):
                 return entry.at_us
     return None
 

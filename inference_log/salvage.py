@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from inference_log.file_names import REST
 from inference_log.record import Context, Record, Reward, RewardContext, SegmentEntry, SegmentHeader
 from inference_log.segment import FRAME, SUFFIX, decode_entry, frame
 
@@ -77,7 +78,7 @@ def salvage(path: Path) -> Cut:
 
 def _beside(path: Path) -> Path:
     """Return the name of the segment for the rest. It sorts behind the damaged one, so that one goes first."""
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}~rest{SUFFIX}")
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}{REST}{SUFFIX}")
 
 
 def _write(path: Path, header: SegmentHeader, entries: list[SegmentEntry]) -> None:

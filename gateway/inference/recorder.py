@@ -59,7 +59,7 @@ class Recorder:
         if (
             outcome != "ok"
             or context.sample_slots == BUCKETS
-            or (is_in_sample(context.sample_slots, call.unit_hash, call.decision_id))
+            or is_in_sample(context.sample_slots, call.unit_hash, call.decision_id)
         ):
             redactor = None if rules is None else Redactor(rules, call.inputs, self._secret)
             logged = logged_values(self._bounds, context, call.batch_size, inputs, outputs, logged_outputs, redactor)

@@ -4,10 +4,10 @@
 before the window function, so `WHERE route = ... AND dt >= ...` reads only those files.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from inference_log.athena.statement import Statement
+from inference_log.column_names import plain, unique
 from inference_log.schema import INFERENCES, REWARDS, TABLES, Table
 from inference_log.sql import read_sql
 from router.rewards.buckets import LEAST_SETTLING_S, LONGEST_SETTLING_S
@@ -67,7 +67,7 @@ def typed_view(route: str, numbers: Sequence[str], texts: Sequence[str], predict
 
 def view_name(route: str) -> str:
     """Return the name of a route's typed view."""
-    return "route_" + re.sub(r"[^a-z0-9_]", "_", route.lower())
+    return "route_" + plain(route)
 
 
 def _view(name: str, sql: str) -> Statement:
@@ -79,13 +79,8 @@ def _columns(table: Table) -> list[str]:
 
 
 def _column(name: str, taken: set[str]) -> str:
-    """Return a quoted name for a column that no other has; Athena does not tell capitals apart."""
-    plain = re.sub(r"[^a-z0-9_]", "_", name.lower()) or "_"
-    unique, number = plain, 2
-    while unique in taken:
-        unique, number = f"{plain}_{number}", number + 1
-    taken.add(unique)
-    return f'"{unique}"'
+    """Return a quoted name for a column that no other has."""
+    return f'"{unique(plain(name) or "_", taken)}"'
 
 
 def _text(value: str) -> str:

@@ -6,18 +6,17 @@ have a number at the end. Numbers are double, texts are strings; a row without t
 than `MOST_COLUMNS` features has the others in the maps `features_num` and `features_cat`, which then have all of them.
 """
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import duckdb
 
+from inference_log.column_names import plain, unique
 from inference_log.compaction.rows import quoted
 
 WIDE = "wide"
 MOST_COLUMNS = 2000
 MAPS = ("features_num", "features_cat")
-_OTHER = re.compile(r"[^a-z0-9_]")
 
 
 class Feature(NamedTuple):
@@ -53,11 +52,5 @@ def _named(features: Sequence[tuple[str, str]]) -> list[Feature]:
     taken: set[str] = set()
     found = []
     for map_name, name in features:
-        base = column = "feature_" + _OTHER.sub("_", name.lower())
-        number = 1
-        while column in taken:
-            number += 1
-            column = f"{base}_{number}"
-        taken.add(column)
-        found.append(Feature(map_name, name, column))
+        found.append(Feature(map_name, name, unique(f"feature_{plain(name)}", taken)))
     return found

@@ -1,6 +1,5 @@
 """What the whole log of a machine lacks, by writer and route, from the log alone."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -9,12 +8,11 @@ import pyarrow as pa
 
 from inference_log.bounded import bounded_connection
 from inference_log.completeness.loss import Gap, create_rows, find_gaps
+from inference_log.file_names import number_of, segment_of
 from inference_log.frozen_log import FrozenLog, Piece
 from inference_log.schema import INFERENCES, REWARDS
 
 _STORED = "INSERT INTO rows SELECT ?, ?, writer_id, writer_seq, ? FROM stored"
-_SEGMENT = re.compile(r"-(\d{8})-[0-9a-f]{8}\.parquet$")
-"""The number of the segment in the name of its Parquet file. Compacted ones have none."""
 _WAITING = "INSERT INTO rows SELECT '', route, ?, writer_seq, ? FROM waiting"
 
 
@@ -53,9 +51,8 @@ def find_lost(frozen: FrozenLog, progress: Callable[[str], None]) -> list[Lost]:
             for (route, day), files in frozen.files_of(table).items():
                 progress(f"looking for losses of {route}, {day}")
                 for file in files:
-                    number = _SEGMENT.search(file.key)
                     connection.register("stored", frozen.read(file, ("writer_id", "writer_seq")))
-                    connection.execute(_STORED, [table.name, route, number and int(number[1])])
+                    connection.execute(_STORED, [table.name, route, number_of(segment_of(file.key))])
         progress("comparing the numbers of all rows")
         return _by_route(find_gaps(connection, "rows"))
 

@@ -15,7 +15,8 @@ from inference_log.compaction.records import read_records
 from inference_log.compaction.sweep import sweep
 from inference_log.compaction.wide import WIDE
 from inference_log.erase.segments import count_in, decisions_in, is_of_unit, remove_from
-from inference_log.erase.tables import Rewritten, count_of, decisions_of, files_of, remove_rows, segment_of
+from inference_log.erase.tables import Rewritten, count_of, decisions_of, files_of, remove_rows
+from inference_log.file_names import segment_of
 from inference_log.files import LogFiles
 from inference_log.schema import INFERENCES, PAYLOADS, REWARDS
 from inference_log.segment import SUFFIX

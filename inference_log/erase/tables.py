@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from inference_log.errors import LogUnavailable
+from inference_log.file_names import PARQUET, parquet_name, segment_of
 from inference_log.files import LogFiles
 from inference_log.parquet import open_writer
 
-_DIGEST_CHARACTERS = 9
-"""What follows a segment's name in the name of its file: a dash and the beginning of a digest."""
 _ERASED = "erased"
 """Stands in a file's footer in place of the digest of its segment, whose rows it no longer has all."""
 
@@ -31,12 +30,7 @@ class Rewritten(NamedTuple):
 def files_of(files: LogFiles, table: str, route: str | None) -> list[str]:
     """Return the keys of a table's Parquet files, of one route or of all. Raises what `LogFiles.list` raises."""
     below = f"{table}/" if route is None else f"{table}/route={route}/"
-    return [each.key for each in files.list(below) if each.key.endswith(".parquet")]
-
-
-def segment_of(key: str) -> str:
-    """Return the name of the segment whose rows a file has."""
-    return key.rpartition("/")[2].removesuffix(".parquet")[:-_DIGEST_CHARACTERS]
+    return [each.key for each in files.list(below) if each.key.endswith(PARQUET)]
 
 
 def decisions_of(files: LogFiles, key: str, unit_hash: str) -> set[str]:
@@ -68,8 +62,7 @@ def remove_rows(files: LogFiles, key: str, column: str, values: Collection[str])
     rows, content = _without(files, key, column, values)
     new_key = ""
     if rows > removed:
-        digest = hashlib.sha256(content).hexdigest()[:8]
-        new_key = f"{key.rpartition('/')[0]}/{segment_of(key)}-{digest}.parquet"
+        new_key = f"{key.rpartition('/')[0]}/{parquet_name(segment_of(key), hashlib.sha256(content).hexdigest())}"
         files.write(new_key, content)
         left = _read(files, new_key, [column])
         if len(left) != rows - removed or count_of(files, new_key, column, values):

@@ -81,3 +81,11 @@ def test_nothing_is_lost_while_segments_become_parquet(machine, tmp_path):
     here.log(rows(*range(10, 20)), sequence=1)
     with frozen_log(DirectoryFiles(tmp_path / "log"), here.spool) as frozen:
         assert find_lost(frozen, lambda _: None) == []
+
+
+def test_what_was_found_behind_damage_is_read_while_it_waits(machine, tmp_path):
+    here = machine()
+    path = here.log(rows(0, 1, 2))
+    path.rename(path.with_name(path.name.replace(".segment", "~rest.segment")))
+    with frozen_log(DirectoryFiles(tmp_path / "log"), here.spool) as frozen:
+        assert find_lost(frozen, lambda _: None) == []
