@@ -10,31 +10,25 @@ It needs wrk. `python -m loadtests.studies.bandit_throughput [FILE ...] [--round
 
 import json
 import os
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import orjson
 import typer
 import yaml
 from rich.console import Console
-from rich.table import Table
 
-from loadtests.bench.figures import Sample, ratios, spread
-from loadtests.bench.generators import closed_load
-from loadtests.bench.launch import Form, Launch
+from loadtests.bench.figures import Sample
+from loadtests.bench.launch import Form
 from loadtests.bench.payload import Payload, http_body, table
-from loadtests.bench.processes import Server, run_quietly
+from loadtests.bench.processes import Server
 from loadtests.bench.request_files import Request
-from loadtests.bench.scenarios import Kind, Scenario
-from loadtests.studies.shadows import free_port
+from loadtests.studies.demo_gateway import at_full_speed, figures, in_turn, launch_of, prepare_home, print_figures
 
 _ROUTES = Path(__file__).parents[1] / "routes"
 _FILES = tuple(_ROUTES / f"{name}.yaml" for name in ("split", "split-with-metric", "bandit", "linear-thompson"))
-_READY_S = 90.0
-_PREPARE_S = 300.0
 
 
 def main(
@@ -54,45 +48,25 @@ def main(
     load_before = os.getloadavg()[0]
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        launch, request = _prepare(work, routes), _write_requests(contexts, work)
+        prepare_home(work / "var")
+        launch, request = launch_of(work / "var", routes), _write_requests(contexts, work)
         server = Server(launch, work / "gateway.log", work)
         try:
             server.wait_ready()
             for name in samples:
-                _measure(launch, name, 1, request, work)
+                at_full_speed(launch, name, 1, request, work)
             for number in range(rounds):
                 console.print(f"round {number + 1} of {rounds}")
-                for name in _from(number, list(samples)):
-                    samples[name].append(_measure(launch, name, seconds, request, work))
+                for name in in_turn(number, list(samples)):
+                    samples[name].append(at_full_speed(launch, name, seconds, request, work))
         finally:
             server.stop()
-    rows = [_figures(name, taken, next(iter(samples.values()))) for name, taken in samples.items()]
+    rows = [figures(name, taken, next(iter(samples.values()))) for name, taken in samples.items()]
     if as_json:
         typer.echo(json.dumps({"load_before": load_before, "routes": rows}))
     else:
         console.print(f"load average before: {load_before:.1f}")
-        _print(rows)
-
-
-def _from(number: int, names: list[str]) -> list[str]:
-    first = number % len(names)
-    return names[first:] + names[:first]
-
-
-def _prepare(work: Path, routes: list[dict[str, Any]]) -> Launch:
-    """Train the demo's models, and write the routes to declare."""
-    home, pointsman = work / "var", str(Path(sys.executable).with_name("pointsman"))
-    run_quietly([pointsman, "demo", "--prepare", "--home", str(home)], _PREPARE_S)
-    (work / "routes.yaml").write_text(yaml.safe_dump_all(routes))
-    port = free_port()
-    return Launch(
-        name="ours-uvicorn",
-        port=port,
-        command=[pointsman, "serve", "--engine", "uvicorn", "--port", str(port), "--home", str(home)],
-        env={"POINTSMAN_GRPC_PORT": "0"},
-        ready_limit_s=_READY_S,
-        after_ready=[[pointsman, "apply", "-f", str(work / "routes.yaml"), "--url", f"http://127.0.0.1:{port}"]],
-    )
+        print_figures("route", rows)
 
 
 def _write_requests(contexts: int, work: Path) -> Request:
@@ -107,40 +81,6 @@ def _write_requests(contexts: int, work: Path) -> Request:
     file = work / "requests"
     file.write_bytes(b"\n".join(bodies))
     return Request(file, len(bodies[0]), {})
-
-
-def _measure(launch: Launch, route: str, seconds: int, request: Request, work: Path) -> Sample:
-    scenario = Scenario(
-        name=route,
-        suite="bandits",
-        kind=Kind.CLOSED,
-        summary=route,
-        connections=32,
-        warmup_s=0,
-        duration_s=seconds,
-    )
-    return closed_load(scenario, launch.infer_url(route), request, work / "wrk.log")
-
-
-def _figures(name: str, taken: list[Sample], first: list[Sample]) -> dict[str, Any]:
-    ratio = ratios([sample.rate_per_s for sample in taken], [sample.rate_per_s for sample in first])
-    return {
-        "route": name,
-        "requests_per_s": spread(sample.rate_per_s for sample in taken).median,
-        "p50_ms": spread(sample.p50_us / 1e3 for sample in taken).median,
-        "p99_ms": spread(sample.p99_us / 1e3 for sample in taken).median,
-        "ratio": ratio.median,
-        "lowest": ratio.minimum,
-        "highest": ratio.maximum,
-        "failed": sum(sample.failed for sample in taken),
-    }
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table("route", "requests/s", "p50 ms", "p99 ms", "÷ first: median", "lowest", "highest", "failed", box=None)
-    for row in rows:
-        table.add_row(*(value if isinstance(value, str) else f"{value:,.4g}" for value in row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":

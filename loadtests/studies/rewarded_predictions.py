@@ -7,7 +7,6 @@ batches of 1,000 rewards come as well, each of which counts. It needs h2load and
 
 import itertools
 import json
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,18 +19,14 @@ from typing import Annotated
 import httpx
 import orjson
 import typer
-import yaml
 from rich.console import Console
 
 from loadtests.bench.figures import Sample, ratios, spread
-from loadtests.bench.generators import open_load
 from loadtests.bench.launch import Form, Launch
 from loadtests.bench.payload import Payload, http_body
-from loadtests.bench.processes import Server, run_quietly
-from loadtests.bench.request_files import write_request
-from loadtests.bench.scenarios import Kind, Scenario
+from loadtests.bench.processes import Server
 from loadtests.redis_server import redis_server
-from loadtests.studies.shadows import free_port
+from loadtests.studies.demo_gateway import at_rate, free_port, launch_of, prepare_home
 
 _ROUTE = {
     "route": "rewarded",
@@ -41,8 +36,6 @@ _ROUTE = {
 }
 _BATCH = 1_000
 _DECISIONS = 10_000
-_READY_S = 90.0
-_PREPARE_S = 300.0
 
 
 def main(
@@ -56,7 +49,8 @@ def main(
     console = Console(stderr=True)
     with TemporaryDirectory() as folder, redis_server(Path(folder), free_port()) as store:
         work = Path(folder)
-        launch = _prepare(work, store)
+        prepare_home(work / "var")
+        launch = launch_of(work / "var", [_ROUTE], {"POINTSMAN_STORE": store})
         server = Server(launch, work / "gateway.log", work)
         try:
             server.wait_ready()
@@ -66,9 +60,9 @@ def main(
             beside: list[Sample] = []
             for number in range(rounds):
                 console.print(f"round {number + 1} of {rounds}")
-                alone.append(_measure(launch, predictions, seconds, work))
+                alone.append(at_rate(launch, "rewarded", predictions, seconds, work))
                 with rewards.at(per_second):
-                    beside.append(_measure(launch, predictions, seconds, work))
+                    beside.append(at_rate(launch, "rewarded", predictions, seconds, work))
         finally:
             server.stop()
     ratio = ratios([sample.p99_us for sample in beside], [sample.p99_us for sample in alone])
@@ -147,37 +141,6 @@ def _tokens(launch: Launch) -> list[str]:
     with httpx.Client(trust_env=False) as client:
         answers = (client.post(launch.infer_url("rewarded"), content=body.content) for _ in range(_DECISIONS))
         return [answer.headers["x-decision-token"] for answer in answers]
-
-
-def _prepare(work: Path, store: str) -> Launch:
-    home, pointsman = work / "var", str(Path(sys.executable).with_name("pointsman"))
-    run_quietly([pointsman, "demo", "--prepare", "--home", str(home)], _PREPARE_S)
-    (work / "route.yaml").write_text(yaml.safe_dump(_ROUTE))
-    port = free_port()
-    return Launch(
-        name="ours-uvicorn",
-        port=port,
-        command=[pointsman, "serve", "--engine", "uvicorn", "--port", str(port), "--home", str(home)],
-        env={"POINTSMAN_GRPC_PORT": str(free_port()), "POINTSMAN_STORE": store},
-        ready_limit_s=_READY_S,
-        after_ready=[[pointsman, "apply", "-f", str(work / "route.yaml"), "--url", f"http://127.0.0.1:{port}"]],
-    )
-
-
-def _measure(launch: Launch, per_second: int, seconds: int, work: Path) -> Sample:
-    scenario = Scenario(
-        name="rewarded",
-        suite="rewards",
-        kind=Kind.OPEN,
-        summary="a route with metrics",
-        connections=8,
-        warmup_s=0,
-        rate_per_s=per_second,
-        model="cancer",
-        duration_s=seconds,
-    )
-    request = write_request(scenario.payload, work)
-    return open_load(scenario, launch.infer_url("rewarded"), request, work / "h2load.log")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ needs h2load. `python -m loadtests.studies.shadows [--rounds N] [--json]`.
 import hashlib
 import json
 import pickle
-import socket
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -20,12 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.figures import Sample, ratios, spread
-from loadtests.bench.generators import open_load
 from loadtests.bench.launch import Launch
-from loadtests.bench.processes import Server, run_quietly
-from loadtests.bench.request_files import write_request
-from loadtests.bench.scenarios import Kind, Scenario
+from loadtests.bench.processes import Server
 from loadtests.servers import mischief
+from loadtests.studies.demo_gateway import at_rate, launch_of, prepare_home
 
 PER_SECOND = 200
 ALONE = "alone"
@@ -36,8 +32,6 @@ SHADOWS = {
     "hangs": mischief.Mischief(takes_s=3600.0),
     "crashes": mischief.Mischief(crashes_after=50),
 }
-_READY_S = 90.0
-_PREPARE_S = 300.0
 
 
 def main(
@@ -57,7 +51,7 @@ def main(
             for number in range(rounds):
                 console.print(f"round {number + 1} of {rounds}")
                 for name, taken in samples.items():
-                    taken.append(_measure(launch, name, seconds, work))
+                    taken.append(at_rate(launch, _slug(name), PER_SECOND, seconds, work))
             dropped = {name: _dropped(launch, name) for name in SHADOWS}
         finally:
             server.stop()
@@ -66,24 +60,15 @@ def main(
 
 def _prepare(work: Path) -> Launch:
     """Train the demo's models, and write the shadows' models and the routes to declare."""
-    home, pointsman = work / "var", str(Path(sys.executable).with_name("pointsman"))
-    run_quietly([pointsman, "demo", "--prepare", "--home", str(home)], _PREPARE_S)
+    home = work / "var"
+    prepare_home(home)
     manifest = yaml.safe_load((home / "models/cancer/1/model.yaml").read_text())
     routes = [_route(ALONE, None)]
     for name, model in SHADOWS.items():
         if model is not None:
             _publish(home / "models" / _slug(name) / "1", manifest, pickle.dumps(model))
         routes.append(_route(name, "cancer:2" if model is None else f"{_slug(name)}:1"))
-    (work / "routes.yaml").write_text(yaml.safe_dump_all(routes))
-    port, grpc_port = free_port(), free_port()
-    return Launch(
-        name="ours-uvicorn",
-        port=port,
-        command=[pointsman, "serve", "--engine", "uvicorn", "--port", str(port), "--home", str(home)],
-        env={"POINTSMAN_GRPC_PORT": str(grpc_port), "POINTSMAN_ALLOW_PICKLE": "true"},
-        ready_limit_s=_READY_S,
-        after_ready=[[pointsman, "apply", "-f", str(work / "routes.yaml"), "--url", f"http://127.0.0.1:{port}"]],
-    )
+    return launch_of(home, routes, {"POINTSMAN_ALLOW_PICKLE": "true"})
 
 
 def _publish(folder: Path, manifest: dict[str, Any], content: bytes) -> None:
@@ -96,22 +81,6 @@ def _publish(folder: Path, manifest: dict[str, Any], content: bytes) -> None:
 def _route(name: str, shadow: str | None) -> dict[str, Any]:
     route: dict[str, Any] = {"route": _slug(name), "arms": {"stable": "cancer:2"}, "split": {"stable": "100%"}}
     return route if shadow is None else route | {"shadow": [{"arm": shadow}]}
-
-
-def _measure(launch: Launch, name: str, seconds: int, work: Path) -> Sample:
-    scenario = Scenario(
-        name=_slug(name),
-        suite="shadows",
-        kind=Kind.OPEN,
-        summary=name,
-        connections=8,
-        warmup_s=0,
-        rate_per_s=PER_SECOND,
-        model="cancer",
-        duration_s=seconds,
-    )
-    request = write_request(scenario.payload, work)
-    return open_load(scenario, launch.infer_url(_slug(name)), request, work / "h2load.log")
 
 
 def _dropped(launch: Launch, name: str) -> int:
@@ -149,13 +118,6 @@ def _report(samples: dict[str, list[Sample]], dropped: dict[str, int], *, as_jso
 
 def _slug(name: str) -> str:
     return name.replace(" ", "-")
-
-
-def free_port() -> int:
-    """Return a port of the loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

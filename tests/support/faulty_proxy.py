@@ -31,6 +31,8 @@ class FaultyProxy:
         self.fault, self.only, self.delay_s = "", "", 0.0
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         """Method, path and headers of each request."""
+        self.sent_bytes = 0
+        """Of the bodies of the server's answers to GET, listings of S3 left out."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -112,6 +114,8 @@ class FaultyProxy:
             connection.endheaders(body or None)
             answer = connection.getresponse()
             content = answer.read()
+            if handler.command == "GET" and "list-type=" not in handler.path:
+                self.sent_bytes += len(content)
             headers = {key.lower(): value for key, value in answer.getheaders()}
         finally:
             connection.close()
