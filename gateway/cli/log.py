@@ -139,7 +139,7 @@ def erase(
 
     settings = read_settings(home=home)
     hashed = unit_hash_of(settings, unit, unit_hash)
-    done = erase_unit(open_files(settings.log), settings.spool, hashed, route, _Progress().say)
+    done = erase_unit(open_files(settings.log, settings.log_kms_key), settings.spool, hashed, route, _Progress().say)
     note_erasure(settings, hashed, route, why, done)
     if as_json:
         print_json({"unit_hash": hashed, "complete": done.is_complete, **vars(done), "removed": done.removed})

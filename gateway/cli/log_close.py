@@ -31,7 +31,8 @@ def close(
     from inference_log.completeness.days import days_before
     from inference_log.files.open import open_files
 
-    files = open_files(read_settings(home=home).log)
+    settings = read_settings(home=home)
+    files = open_files(settings.log, settings.log_kms_key)
     now_us = int(time.time() * 1e6)
     found = []
     for day in days or days_before(now_us, _DAYS):

@@ -47,7 +47,7 @@ def compact(
     from inference_log.sinks.open import open_sink
 
     settings = read_settings(home=home)
-    files = open_files(settings.log)
+    files = open_files(settings.log, settings.log_kms_key)
     commit_day = _commit_day() if iceberg else None
 
     def progress(text: str) -> None:

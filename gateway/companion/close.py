@@ -19,9 +19,10 @@ _log = structlog.get_logger()
 
 
 class CloseTask(msgspec.Struct, frozen=True):
-    """Where the log is, the day to close, and the time (microseconds since the epoch) at which it is due."""
+    """Where the log is, its key of KMS, the day to close, and the time at which it is due (us since the epoch)."""
 
     log: str
+    kms_key: str
     day: str
     now_us: int
 
@@ -39,7 +40,7 @@ def main() -> None:
     from inference_log.files.open import open_files
 
     try:
-        closed = close_day(open_files(task.log), task.day, task.now_us)
+        closed = close_day(open_files(task.log, task.kms_key), task.day, task.now_us)
     except LogError as error:
         _log.warning("inference_log.day.not_closed", day=task.day, error=str(error))
         return

@@ -39,7 +39,7 @@ class Completeness:
     """The watermark of this machine, and the closing of the last days. `is_last` is asked at the end."""
 
     def __init__(self, settings: Settings, is_last: Callable[[], bool]) -> None:
-        self._log = settings.log
+        self._log, self._kms_key = settings.log, settings.log_kms_key
         self._machine = machine_name(settings.spool)
         self._spool = Spool(settings.spool, self._machine)
         self._is_last = is_last
@@ -66,7 +66,7 @@ class Completeness:
                 return
             day = next((day for day in days_before(now_us, _DAYS) if self._is_due(files, day, now_us)), "")
             if day:
-                self._closing = _Closing(CloseTask(self._log, day, now_us))
+                self._closing = _Closing(CloseTask(self._log, self._kms_key, day, now_us))
         except (LogError, OSError) as error:
             self._outage.note(str(error))
 
@@ -81,7 +81,7 @@ class Completeness:
 
     def _opened(self) -> LogFiles:
         if self._files is None:
-            self._files = open_files(self._log)
+            self._files = open_files(self._log, self._kms_key)
         return self._files
 
     def _is_due(self, files: LogFiles, day: str, now_us: int) -> bool:

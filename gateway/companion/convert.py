@@ -56,7 +56,7 @@ def main() -> None:
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
     sink = open_sink(task.log, Path(task.staging), task.kms_key)
-    converter = LocalConverter(NotingSink(sink, partial(open_files, task.log)))
+    converter = LocalConverter(NotingSink(sink, partial(open_files, task.log, task.kms_key)))
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
 
         def goes_on() -> bool:

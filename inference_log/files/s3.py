@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from inference_log.errors import LogUnavailable
 from inference_log.files import StoredFile, is_hidden
-from inference_log.s3.client import Connection
+from inference_log.s3.client import Connection, encryption
 from inference_log.s3.failures import ERRORS, code_of
 from inference_log.s3.place import Place
 
@@ -18,12 +18,13 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 class S3Files:
-    """See `inference_log.files.LogFiles`."""
+    """See `inference_log.files.LogFiles`. With `kms_key`, what is written is encrypted with this key of KMS."""
 
-    def __init__(self, connection: Connection, place: Place) -> None:
+    def __init__(self, connection: Connection, place: Place, kms_key: str = "") -> None:
         self._connection = connection
         self._client = connection.client
         self._place = place
+        self._encryption = encryption(kms_key)
 
     @cached_property
     def filesystem(self) -> "pafs.FileSystem":
@@ -66,7 +67,9 @@ class S3Files:
     def write(self, key: str, content: bytes) -> None:
         """See `LogFiles.write`."""
         try:
-            self._client.put_object(Bucket=self._place.bucket, Key=self._place.key(key), Body=content)
+            self._client.put_object(
+                Bucket=self._place.bucket, Key=self._place.key(key), Body=content, **self._encryption
+            )
         except ERRORS as error:
             raise self._unavailable(key, "written", error) from error
 

@@ -34,3 +34,8 @@ def connect(**given: str) -> Connection:
     """Return a connection. `given`, such as `endpoint_url`, goes before what boto3 finds in the environment."""
     session = boto3.session.Session()
     return Connection(session.client("s3", config=_CONFIG, **given), session.get_credentials())
+
+
+def encryption(kms_key: str) -> dict[str, str]:
+    """Return what a put says so that the object is encrypted with this key of KMS (SSE-KMS); nothing without a key."""
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}

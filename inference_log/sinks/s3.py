@@ -12,7 +12,7 @@ from typing import Any
 
 from inference_log.errors import SinkConflict, SinkUnavailable
 from inference_log.parquet import rows_of
-from inference_log.s3.client import PUTS_AT_ONCE
+from inference_log.s3.client import PUTS_AT_ONCE, encryption
 from inference_log.s3.failures import ERRORS, failure, label_of, status_of, was_repeated
 from inference_log.s3.place import Place
 
@@ -33,7 +33,7 @@ class S3Sink:
         self._client = client
         self._place = place
         self._staging = staging
-        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        self._encryption = encryption(kms_key)
 
     def staging_path(self, key: str, segment_sha256: str) -> Path:
         """See `Sink.staging_path`."""

@@ -248,6 +248,16 @@ def test_the_key_of_kms_is_asked_for_with_each_object(s3_server, where, tmp_path
         stub.assert_no_pending_responses()
 
 
+def test_markers_and_notes_are_encrypted_with_the_key_too(s3_server, where):
+    key = "arn:aws:kms:eu-west-1:123456789012:key/abc"
+    put = {"Bucket": "logs", "Key": where.key("closed/m.json"), "Body": b"{}", "ServerSideEncryption": "aws:kms"}
+    connection = hasty_connection(s3_server)
+    with Stubber(connection.client) as stub:
+        stub.add_response("put_object", {}, put | {"SSEKMSKeyId": key})
+        S3Files(connection, where, key).write("closed/m.json", b"{}")
+        stub.assert_no_pending_responses()
+
+
 def test_what_a_killed_converter_left_in_the_staging_folder_is_removed(tmp_path):
     (tmp_path / "staging").mkdir()
     (tmp_path / "staging" / "half").write_bytes(b"a file")
