@@ -11,6 +11,7 @@ from gateway.cli.log_close import close
 from gateway.cli.log_compact import compact
 from gateway.cli.log_ddl import ddl
 from gateway.cli.log_retention import expire, lifecycle
+from gateway.cli.log_sweep import sweep
 from gateway.cli.output import errors_printed, print_json, print_table, say
 from gateway.cli.settings_flags import Home, read_settings
 
@@ -21,7 +22,7 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query, verify, compact and erase the inference log.", no_args_is_help=True)
-for _command in (close, compact, expire, lifecycle):
+for _command in (close, compact, expire, lifecycle, sweep):
     app.command()(_command)
 
 

@@ -31,6 +31,7 @@ _CLOSE = "gateway.companion.close"
 _LIMIT_S = 3600.0
 _SPREAD_S = 600
 """Machines begin to close a day so far apart at most. All but the first then find it closed."""
+_NAME = "machine"
 _NOT_BEFORE_S = 120.0
 """A companion that has just started has other things to do."""
 
@@ -41,6 +42,7 @@ class Completeness:
     def __init__(self, settings: Settings, is_last: Callable[[], bool]) -> None:
         self._log, self._kms_key = settings.log, settings.log_kms_key
         self._machine = machine_name(settings.spool)
+        self._spool_folder = settings.spool
         self._spool = Spool(settings.spool, self._machine)
         self._is_last = is_last
         self._not_before_s = time.monotonic() + _NOT_BEFORE_S
@@ -51,7 +53,7 @@ class Completeness:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, and say what is shipped once more after it."""
         job = PeriodicJob(self.tick, "inference_log.completeness.failed")
-        run_once(job)
+        run_once(PeriodicJob(self._note_name, job.failed), job)
         run_every(stop, _EVERY_S, job)
         run_once(PeriodicJob(self.finish, job.failed))
 
@@ -78,6 +80,10 @@ class Completeness:
             write_watermark(self._opened(), self._spool.watermark(int(time.time() * 1e6), is_last=self._is_last()))
         except (LogError, OSError) as error:
             self._outage.note(str(error))
+
+    def _note_name(self) -> None:
+        self._spool_folder.mkdir(parents=True, exist_ok=True)
+        (self._spool_folder / _NAME).write_text(self._machine)
 
     def _opened(self) -> LogFiles:
         if self._files is None:
@@ -121,3 +127,9 @@ class _Closing:
 def machine_name(spool: Path) -> str:
     """Return the name of a machine in watermarks. Two gateways of one host have different ones."""
     return f"{socket.gethostname()}-{zlib.crc32(os.fsencode(spool)):08x}"
+
+
+def noted_name(spool: Path) -> str:
+    """Return the name of the machine whose companion had this spool last, or nothing if it had none."""
+    file = spool / _NAME
+    return file.read_text() if file.exists() else ""
