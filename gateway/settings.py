@@ -210,3 +210,8 @@ class Settings(BaseSettings):
     def last_known_file(self) -> Path:
         """The file with the last state of the store that this machine has seen."""
         return self.home / "remembered.json"
+
+    @property
+    def learned_file(self) -> Path:
+        """The file with the newest policies of bandits that this machine has seen."""
+        return self.home / "learned.jsonl"

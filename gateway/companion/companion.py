@@ -25,6 +25,7 @@ from gateway.control.audit import AuditTrail
 from gateway.control.changes import Changes
 from gateway.control.follower import Follower
 from gateway.control.last_known import LastKnownFile
+from gateway.control.learned_file import LearnedFile
 from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
@@ -105,6 +106,7 @@ class Companion:
             counter=self._counter,
             rollouts=self._rollouts,
             learner=self._learner,
+            learned=LearnedFile(settings.learned_file, settings.store),
             audit=AuditTrail(self._store, writer, host),
             retain=self._retain,
             publish=self._publish,

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.companion.child_converter import ChildConverter
 from gateway.companion.node_view import NodeView
 from gateway.control.audit import AuditTrail
+from gateway.control.learned_file import LearnedFile
 from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
 from gateway.control.rollouts import RolloutDriver
@@ -43,6 +44,7 @@ class Stewardship:
         counter: LogCounter,
         rollouts: RolloutDriver,
         learner: Learner,
+        learned: LearnedFile,
         audit: AuditTrail,
         retain: Callable[[], None],
         publish: Callable[[], None],
@@ -57,6 +59,7 @@ class Stewardship:
             PeriodicJob(counter.tick, failed),
             PeriodicJob(self._advance, failed),
             PeriodicJob(lambda: learner.tick(time.time()), failed),
+            PeriodicJob(lambda: view.keep_policies(learned), failed),
             PeriodicJob(lambda: audit.tick(time.time()), failed),
             PeriodicJob(publish, failed),
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile, StoreState
+from gateway.control.learned_file import LearnedFile
 from gateway.control.served_file import ServedFiles
 from gateway.telemetry.periodic import LogOnce
 from inference_log.process_lock import is_held
@@ -65,6 +66,12 @@ class NodeView:
         else:
             self._outage.note("")
         self._served = self._files.read(path.parent for path in seat_locks(self._spool) if is_held(path))
+
+    def keep_policies(self, file: LearnedFile) -> None:
+        """Write what bandits have learned into a file, if it may be written again and the store is believed."""
+        desired = self._desired
+        if file.is_due() and desired.was_read and not desired.trouble:
+            file.keep(desired.known.revision.identity, desired.policies)
 
     def _open(self) -> DesiredState:
         return DesiredState(self._store, self._last_known, may_adopt=False)

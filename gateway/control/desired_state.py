@@ -7,8 +7,9 @@ the trouble, and can put them back into the store (`restore`). So a store server
 from collections.abc import Container, Mapping, Sequence
 
 from gateway.control.last_known import LastKnownFile, StoreState
+from gateway.control.learned_file import LearnedFile
 from router.document.document import Document
-from router.document.learned import with_learned
+from router.document.learned import LearnedPolicy, with_learned
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.interface import Entry, Revision, Store
@@ -17,6 +18,8 @@ from store.policies import Policies
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
 _MOST_CHANGES = 256
 """If there are more changes than this, all documents are read instead."""
+_OF_A_FILE = -1
+"""The revision of policies that were read from a file: any that a store has is newer."""
 
 
 class DesiredState:
@@ -27,7 +30,14 @@ class DesiredState:
     answered since the start. Only if `may_adopt`, another store than the last known one is believed after a start.
     """
 
-    def __init__(self, store: Store, last_known: LastKnownFile | None, *, may_adopt: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        last_known: LastKnownFile | None,
+        learned: LearnedFile | None = None,
+        *,
+        may_adopt: bool = True,
+    ) -> None:
         self.trouble = ""
         self.known = StoreState() if last_known is None else last_known.load()
         self.corrupt: Mapping[str, str] = {}
@@ -36,13 +46,24 @@ class DesiredState:
         self._last_known = last_known
         self._may_adopt = may_adopt
         self._keys_revision = -1
-        self._policies = Policies(0, {})
+        identity = self.known.revision.identity
+        self._policies = Policies(_OF_A_FILE, {} if learned is None else learned.load(identity))
 
     @property
     def documents(self) -> dict[str, Document]:
         """The newest documents, by route, with the weights that bandits have learned."""
         learned = self._policies.of
         return {route: with_learned(entry.document, learned.get(route)) for route, entry in self.known.entries.items()}
+
+    @property
+    def policies(self) -> Mapping[str, LearnedPolicy]:
+        """The newest learned policies of the routes that are there, by route."""
+        entries = self.known.entries
+        return {
+            route: policy
+            for route, policy in self._policies.of.items()
+            if route in entries and entries[route].document.declared_us == policy.declared_us
+        }
 
     def look(self) -> bool:
         """Read the store. Return True if something is new since the last look.
@@ -59,7 +80,9 @@ class DesiredState:
         if all(entry.document.learning is None for entry in self.known.entries.values()):
             return False
         known = self._policies
-        read = self._store.policies(known.revision)
+        if known.revision == _OF_A_FILE:
+            known = Policies(_OF_A_FILE, {})
+        read = self._store.policies(max(known.revision, 0))
         if read.revision < known.revision:  # the store has lost them
             read, known = self._store.policies(0), Policies(0, {})
         elif read.revision == known.revision:

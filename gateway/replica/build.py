@@ -17,6 +17,7 @@ from gateway.companion.rewards.client import RewardsClient
 from gateway.control.changes import Changes
 from gateway.control.desired_state import DesiredState
 from gateway.control.last_known import LastKnownFile
+from gateway.control.learned_file import LearnedFile
 from gateway.control.reconciler import Reconciler
 from gateway.control.replica_view import ReplicaView
 from gateway.control.report import Identity, name_on
@@ -191,7 +192,11 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
     """Build the reconciler of the live table, and the changes of documents."""
     settings, store, catalogue, name = shared.settings, shared.store, execution.catalogue, shared.identity.name
     versions = VersionLoader(catalogue, execution.reader)
-    desired = DesiredState(store, LastKnownFile(settings.last_known_file, settings.store))
+    desired = DesiredState(
+        store,
+        LastKnownFile(settings.last_known_file, settings.store),
+        LearnedFile(settings.learned_file, settings.store),
+    )
     reconciler = Reconciler(
         identity=shared.identity,
         store=store,

@@ -16,7 +16,7 @@ from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import segments
 from inference_log.writer import LogWriter
 
-PARTS = ("view", "counter", "rollouts", "retain", "learner", "audit", "publish")
+PARTS = ("view", "counter", "rollouts", "retain", "learner", "keep", "audit", "publish")
 
 
 class Bench:
@@ -30,11 +30,13 @@ class Bench:
         self.stop_after = 1
 
     def run(self) -> None:
+        keep = self._part("keep")
         Stewardship(
-            view=SimpleNamespace(refresh=self._part("view")),
+            view=SimpleNamespace(refresh=self._part("view"), keep_policies=lambda _: keep()),
             counter=SimpleNamespace(tick=self._part("counter")),
             rollouts=SimpleNamespace(tick=self._part("rollouts")),
             learner=SimpleNamespace(tick=self._part("learner")),
+            learned=None,
             audit=SimpleNamespace(tick=self._part("audit")),
             retain=self._part("retain"),
             publish=self._part("publish"),

@@ -118,3 +118,35 @@ def test_a_store_that_the_replicas_do_not_believe_is_not_believed_even_by_a_new_
     node.replica()  # restarted: from now on it serves what the store has
     view.refresh()
     assert (view.trouble, set(view.documents)) == ("", {"foreign"})
+
+
+class File:
+    """A file of learned policies that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, dict]] = []
+        self.due = True
+
+    def is_due(self) -> bool:
+        return self.due
+
+    def keep(self, identity: str, policies: dict) -> None:
+        self.kept.append((identity, policies))
+
+
+def test_policies_are_kept_once_the_store_has_answered_and_only_of_one_that_is_believed(node, declare):
+    declare(node.store, ROUTE)
+    node.replica()
+    file, view = File(), node.view()
+    view.keep_policies(file)
+    assert file.kept == []  # what was read from a file is in it already
+    view.refresh()
+    view.keep_policies(file)
+    assert file.kept == [(node.store.revision().identity, {})]
+    file.due = False
+    view.keep_policies(file)
+    file.due = True
+    node.store.lose()
+    view.refresh()
+    view.keep_policies(file)
+    assert len(file.kept) == 1

@@ -1,11 +1,18 @@
 """A store is believed unless it has lost data. Then replicas keep what they know, and can put it back."""
 
+from fractions import Fraction
+
 import pytest
 
 from gateway.control.desired_state import DesiredState
-from gateway.control.last_known import LastKnownFile
+from gateway.control.last_known import LastKnownFile, StoreState
+from gateway.control.learned_file import LearnedFile
+from router.document.apply import apply
+from router.document.commands import Shift
+from router.document.learned import LearnedPolicy
 from store.api_key import ApiKey
 from store.errors import Foreign, StoreUnavailable
+from store.interface import Change, Entry
 from tests.support.flaky_store import FlakyStore
 
 URL = "redis://store.example"
@@ -319,3 +326,107 @@ def test_keys_are_given_when_they_have_changed(machine):
     machine.store.revoke_key("k", 2.0)
     assert [each.revoked_at_s for each in desired.look_for_keys()] == [2.0]
     assert [each.revoked_at_s for each in machine.replica().known.keys] == [2.0]
+
+
+BANDIT = {
+    "route": "b",
+    "arms": {"a": "linear:1", "b": "linear:2"},
+    "metrics": {"click": {"window": "1m"}},
+    "bandit": {"policy": "thompson", "reward": "click"},
+}
+
+
+class Learning:
+    """A bandit `b` on a machine, its policies, and the file of its companion. Every look may write the file."""
+
+    def __init__(self, machine: Machine, path) -> None:
+        machine._declare(machine.store, BANDIT)
+        self.machine, self.path = machine, path
+
+    def learn(self, number: int, of_a: int) -> None:
+        document = self.machine.store.read("b").document
+        slots = {"a": ((0, of_a),), "b": ((of_a, 10_000 - of_a),)}
+        since = document.learning.since_version
+        assert self.machine.store.learn(LearnedPolicy("b", document.declared_us, number, since, slots, 5), number - 1)
+
+    def replica(self) -> DesiredState:
+        return DesiredState(
+            self.machine.store, LastKnownFile(self.machine.last_known_path, URL), LearnedFile(self.path, URL)
+        )
+
+    def keep(self, desired: DesiredState) -> None:
+        LearnedFile(self.path, URL).keep(desired.known.revision.identity, desired.policies)
+
+
+@pytest.fixture
+def learning(machine, tmp_path):
+    return Learning(machine, tmp_path / "learned.jsonl")
+
+
+def weights(desired: DesiredState) -> tuple[int, int]:
+    """Return the number of the policy in force, and the slots of arm a."""
+    document = desired.documents["b"]
+    return document.policy_number, document.weights["a"]
+
+
+def test_while_the_store_is_away_learned_policies_are_served_until_it_answers(machine, learning):
+    learning.learn(1, 7000)
+    running = learning.replica()
+    running.look()
+    learning.keep(running)
+    machine.store.is_away = True
+    started = learning.replica()
+    with pytest.raises(StoreUnavailable):
+        started.look()
+    assert weights(started) == weights(running) == (1, 7000)
+    machine.store.is_away = False
+    learning.learn(2, 9000)
+    assert started.look() is True
+    assert weights(started) == (2, 9000)
+    assert started.look() is False
+
+
+def test_a_store_that_has_no_policies_any_more_is_believed_as_by_a_replica_that_ran(machine, learning):
+    backup = machine.store.back_up()
+    learning.learn(1, 7000)
+    running = learning.replica()
+    running.look()
+    learning.keep(running)
+    machine.store.set_back(backup)
+    started = learning.replica()
+    started.look()
+    running.look()
+    assert weights(started) == weights(running) == (0, 5000)
+
+
+def test_a_store_that_is_not_believed_leaves_what_the_file_has(machine, learning):
+    learning.learn(1, 7000)
+    running = learning.replica()
+    running.look()
+    learning.keep(running)
+    machine.store.lose()
+    started = learning.replica()
+    assert started.look() is False
+    assert weights(started) == (1, 7000)
+
+
+def test_a_policy_of_an_earlier_life_or_of_weights_that_were_replaced_is_not_served(machine, learning):
+    learning.learn(1, 7000)
+    running = learning.replica()
+    running.look()
+    learning.keep(running)
+    entry = machine.store.read("b")
+    document = apply(entry.document, Shift({"a": Fraction(1, 5), "b": Fraction(4, 5)}))
+    machine.store.compare_and_set([Entry(document, Change("ann", 1.0, "shift"))])
+    running.look()
+    machine.store.is_away = True
+    assert weights(learning.replica()) == (0, 2000)
+
+
+def test_policies_of_routes_that_are_gone_are_not_kept(machine, learning):
+    learning.learn(1, 7000)
+    running = learning.replica()
+    running.look()
+    assert set(running.policies) == {"b"}
+    running.known = StoreState(running.known.revision, {}, [])
+    assert running.policies == {}
