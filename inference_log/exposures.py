@@ -5,8 +5,7 @@ A decision counts when it is made, with the default of each metric, and its rewa
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bandits.errors import BanditError
 from bandits.linear.packed import unpack_each
@@ -73,9 +72,22 @@ def tally_contexts(
             key = RewardKey(
                 start_s, length_s(metric), context.policy_version, context.arm, context.model_version, metric.name
             )
-            with suppress(BanditError):
-                add_integers(added[context.route], key, integers_of(exposures(unpack_each(those), begun)))
+            for more in exposed(those, begun):
+                add_integers(added[context.route], key, more)
     return dict(added)
+
+
+def exposed(vectors: Sequence[bytes], begun: int) -> Iterator[tuple[int, ...]]:
+    """Yield what decisions with these vectors add when they are made, with `begun` millionths of reward each.
+
+    One that is damaged is left out, and costs no other.
+    """
+    try:
+        yield integers_of(exposures(unpack_each(vectors), begun))
+    except BanditError:
+        if len(vectors) > 1:
+            for each in vectors:
+                yield from exposed([each], begun)
 
 
 def _decisions(contexts: Mapping[int, Context], records: Iterable[Record]) -> dict[int, list[Record]]:

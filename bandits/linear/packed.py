@@ -23,6 +23,11 @@ def pack(vector: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(vector) - 1}H", *vector[1:]) + _FORM
 
 
+def pack_shares(shares: Sequence[float]) -> bytes:
+    """Return the bytes of a vector, given its features as shares of 1 without the intercept, as the log has them."""
+    return struct.pack(f"<{len(shares)}H", *[round(share * SCALE) for share in shares]) + _FORM
+
+
 def unpack(content: bytes) -> tuple[int, ...]:
     """Return the vector of these bytes.
 

@@ -1,13 +1,16 @@
 """Compares the store's sums with those that are rebuilt from the log, to the integer.
 
+Sums of contexts, from which contextual bandits learn, are compared by time bucket, of the buckets that a store keeps.
+
 What is compared is of one moment. The segments that are not Parquet yet are read as far as the store has counted them,
 so a gateway may go on meanwhile. If it counts while the store is read, the store is read again.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +19,11 @@ from inference_log.completeness.whole_log import Lost, find_lost
 from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
-from inference_log.rebuild.rebuilt import Rebuilt
+from inference_log.rebuild.rebuilt import Declared, Rebuilt
 from inference_log.spool import DEAD_LETTER, all_segments, segments
 from router.evidence.sums import REQUESTS, SumKey
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum
-from router.spec.metric import MetricSpec
+from router.rewards.buckets import BUCKETS_KEPT
+from router.rewards.sums import NO_GROUP, ContextSums, RewardKey, RewardSum
 from store.counted import VERSIONS_READ
 from store.interface import Store
 
@@ -35,7 +38,10 @@ class SumsKeepChanging(GatewayError):
 
 
 class Difference(NamedTuple):
-    """A sum that the store and the log do not agree on. `metric` is empty if it is the number of requests."""
+    """A sum that the store and the log do not agree on. `metric` is empty if it is the number of requests.
+
+    Of a sum of contexts there is the first integer that differs, with the start of the time bucket and its place.
+    """
 
     route: str
     policy_version: int
@@ -67,12 +73,21 @@ class _Live(NamedTuple):
     """The store's sums of a route, and the lowest policy version of which it tells all."""
 
     rewards: Mapping[RewardKey, RewardSum]
+    contexts: ContextSums
     requests: Mapping[SumKey, int]
     since_version: int
 
 
-def verify_log(store: Store, files: LogFiles, spool: Path, progress: Callable[[str], None]) -> Verified:
+def verify_log(
+    store: Store,
+    files: LogFiles,
+    spool: Path,
+    progress: Callable[[str], None],
+    clock: Callable[[], float] = time.time,
+) -> Verified:
     """Rebuild all sums from the log, and compare them with the store's.
+
+    `clock` tells by which time buckets are kept, in seconds since the epoch.
 
     Raises:
         SumsKeepChanging: there was no moment in which the store could be read.
@@ -89,7 +104,7 @@ def verify_log(store: Store, files: LogFiles, spool: Path, progress: Callable[[s
             names = {path.name for path in all_segments(spool)}
             if store.counted_since(0).number == before and names == set(frozen.names):
                 set_aside = len(segments(spool / DEAD_LETTER))
-                return _compare(store, frozen, lives, live, set_aside, progress)
+                return _compare(store, frozen, lives, live, set_aside, progress, clock())
         time.sleep(_PAUSE_S)
     raise SumsKeepChanging(
         f"The sums changed while they were read, {_TRIES} times in a row. Try again when there is less traffic."
@@ -101,7 +116,7 @@ def _read(store: Store, route: str) -> _Live:
     requests = {key: count for key, count in store.sums(route, 0).items() if key.name == REQUESTS}
     versions = [{key.policy_version for sums in parts for key in sums}, {key.policy_version for key in requests}]
     since = max((min(each) for each in versions if len(each) >= VERSIONS_READ), default=0)
-    return _Live({**parts[0], **parts[1]}, requests, since)
+    return _Live({**parts[0], **parts[1]}, store.context_sums(route, 0, 0), requests, since)
 
 
 def _compare(
@@ -111,13 +126,14 @@ def _compare(
     live: Mapping[str, _Live],
     set_aside: int,
     progress: Callable[[str], None],
+    now_s: float,
 ) -> Verified:
     @cache
-    def metrics_of(route: str, version: int) -> tuple[MetricSpec, ...]:
+    def declared_of(route: str, version: int) -> Declared:
         entry = store.version(route, version)
-        return () if entry is None else entry.document.spec.metrics
+        return Declared() if entry is None else Declared(entry.document.spec.metrics, entry.document.spec.maximised)
 
-    rebuilt = rebuild(frozen, lives, metrics_of, progress)
+    rebuilt = rebuild(frozen, lives, declared_of, progress)
     differences, count, older = list[Difference](), 0, 0
     for route, of_store in live.items():
         of_log = rebuilt.rewards.get(route, {})
@@ -128,6 +144,9 @@ def _compare(
             if stored != logged and key.policy_version >= of_store.since_version:
                 differences.append(_difference(route, key, stored, logged))
         differences += _requests(route, of_store, rebuilt)
+        keys = _kept({*of_store.contexts, *rebuilt.contexts.get(route, {})}, now_s)
+        count += len(keys)
+        differences += _contexts(route, keys, of_store.contexts, rebuilt.contexts.get(route, {}))
     lost = find_lost(frozen, progress)
     return Verified(count, rebuilt.decisions_read, rebuilt.rewards_read, older, set_aside, lost, differences)
 
@@ -150,3 +169,23 @@ def _requests(route: str, live: _Live, rebuilt: Rebuilt) -> list[Difference]:
         for key in sorted({*live.requests, *logged})
         if key.policy_version >= live.since_version and live.requests.get(key, 0) != logged.get(key, 0)
     ]  # fmt: skip
+
+
+def _kept(keys: Iterable[RewardKey], now_s: float) -> list[RewardKey]:
+    """Return those whose time buckets every store still has, in order."""
+    return sorted(key for key in keys if key.bucket_s > now_s - (BUCKETS_KEPT - 1) * key.length_s)
+
+
+def _contexts(route: str, keys: Iterable[RewardKey], live: ContextSums, rebuilt: ContextSums) -> list[Difference]:
+    """Return the sums of contexts that differ."""
+    found = []
+    for key in keys:
+        stored, logged = live.get(key, ()), rebuilt.get(key, ())
+        pairs = enumerate(zip_longest(stored, logged, fillvalue=0))
+        first = next(((place, one, other) for place, (one, other) in pairs if one != other), None)
+        if first is not None:
+            place, one, other = first
+            name = f"contexts of {key.bucket_s}, integer {place}"
+            of = route, key.policy_version, key.arm, key.model_version, key.metric, None
+            found.append(Difference(*of, {name: one}, {name: other}))
+    return found

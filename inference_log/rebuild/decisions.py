@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow.dataset as ds
 
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt, quoted
+from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt, quoted
 from inference_log.record import NOT_STARTED
 from inference_log.tally import CALLER_LEFT, DRAWN
 from router.evidence.sums import REQUESTS, SumKey, group_of
@@ -32,7 +32,7 @@ def add_decisions(
     stored: ds.Dataset,
     route: str,
     since_us: int,
-    metrics_of: MetricsOf,
+    declared_of: DeclaredOf,
 ) -> None:
     """Add the decisions in Parquet files, of a route's life since `since_us`."""
     connection.register("stored", stored)
@@ -45,20 +45,20 @@ def add_decisions(
             if is_request:
                 requests[SumKey(0, version, arm, model_version, "", REQUESTS)] += 1
             if is_ok:
-                needs_latency = any(each.needs_latency for each in metrics_of(route, version))
+                needs_latency = any(each.needs_latency for each in declared_of(route, version).metrics)
                 of = version, arm, model_version
                 kept_us = latency_us if needs_latency else 0
                 counted[*of, NO_GROUP, kept_us] += 1
                 if unit_hash is not None:
                     counted[*of, group_of(unit_hash), kept_us] += 1
         if len(counted) > _MOST_KINDS:
-            rebuilt.add(route, _begun(route, counted, metrics_of))
+            rebuilt.add(route, _begun(route, counted, declared_of))
             counted.clear()
-    rebuilt.add(route, _begun(route, counted, metrics_of))
+    rebuilt.add(route, _begun(route, counted, declared_of))
 
 
 def _begun(
-    route: str, counted: Mapping[tuple[int, str, str, int, int], int], metrics_of: MetricsOf
+    route: str, counted: Mapping[tuple[int, str, str, int, int], int], declared_of: DeclaredOf
 ) -> dict[RewardKey, RewardSum]:
     """Return what decisions add when they are made. `counted` has how many are alike."""
     sums: dict[RewardKey, RewardSum] = {}
@@ -66,7 +66,7 @@ def _begun(
 
     def add(of: tuple[int, str, str, int], count: int, latency_us: int, *, needs_latency: bool) -> None:
         version, arm, model_version, group = of
-        metrics = metrics_of(route, version)
+        metrics = declared_of(route, version).metrics
         for metric in metrics:
             if not metric.is_label and metric.needs_latency == needs_latency:
                 key = RewardKey(0, length_s(metric), version, arm, model_version, metric.name, group)

@@ -1,4 +1,5 @@
-"""Sums that are rebuilt from the log: those of rewards, and how many requests were drawn, of all time.
+"""Sums that are rebuilt from the log: those of rewards, and how many requests were drawn, of all time; of contexts by
+time bucket.
 
 Decisions are counted from their rows, a day of a route at a time. Rewards are sorted by decision, and go through
 `inference_log.reward_tally.weigh` in the order in which they arrived, some thousands at a time. So the memory does not
@@ -13,38 +14,44 @@ import duckdb
 import pyarrow as pa
 
 from inference_log.bounded import bounded_connection
-from inference_log.exposures import tally_exposures
+from inference_log.exposures import tally_contexts, tally_exposures
 from inference_log.frozen_log import FrozenLog
+from inference_log.rebuild.contexts import CREATE_SEEN, add_contexts, keep_contexts
 from inference_log.rebuild.decisions import add_decisions
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
+from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt
 from inference_log.rebuild.rewards import add_rewards
 from inference_log.record import Record
 from inference_log.rows.reward_rows import reward_table
 from inference_log.schema import INFERENCES, REWARDS
+from inference_log.stored import Keys
 from inference_log.tally import DRAWN, tally
 from router.evidence.sums import ALL_UNITS, REQUESTS
 
 
 def rebuild(
-    frozen: FrozenLog, lives: Mapping[str, int], metrics_of: MetricsOf, progress: Callable[[str], None]
+    frozen: FrozenLog, lives: Mapping[str, int], declared_of: DeclaredOf, progress: Callable[[str], None]
 ) -> Rebuilt:
     """Return the sums of each route of `lives`, over what was decided in this life (`Document.declared_us`)."""
     rebuilt = Rebuilt()
     with _connection() as connection:
         progress("reading what is not Parquet yet")
         _add_segments(rebuilt, connection, frozen, lives)
+        keep_contexts(connection, frozen, lives)
+        days_decided: dict[str, list[Keys]] = {route: [] for route in lives}
         for route, day in frozen.partitions(INFERENCES):
             if route in lives:
                 progress(f"counting the decisions of {route}, {day}")
                 stored = frozen.stored(INFERENCES, [(route, day)])
-                add_decisions(rebuilt, connection, stored, route, lives[route], metrics_of)
-        days_of: dict[str, list[tuple[str, ...]]] = {route: [] for route in lives}
+                add_decisions(rebuilt, connection, stored, route, lives[route], declared_of)
+                add_contexts(rebuilt, connection, stored, route, lives[route], declared_of)
+                days_decided[route].append((route, day))
+        days_of: dict[str, list[Keys]] = {route: [] for route in lives}
         for values in frozen.partitions(REWARDS):
             days_of.get(values[0], []).append(values)
         for route, days in days_of.items():
             progress(f"counting the rewards of {route}")
-            stored = frozen.stored(REWARDS, days)
-            add_rewards(rebuilt, connection, stored, route, lives[route], metrics_of, progress)
+            stored, decided = frozen.stored(REWARDS, days), frozen.stored(INFERENCES, days_decided[route])
+            add_rewards(rebuilt, connection, stored, decided, route, lives[route], declared_of, progress)
     return rebuilt
 
 
@@ -54,6 +61,7 @@ def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET preserve_insertion_order = false")
         connection.register("empty", REWARDS.columns.append(pa.field("route", pa.string())).empty_table())
         connection.execute("CREATE TABLE waiting AS FROM empty")
+        connection.execute(CREATE_SEEN)
         yield connection
 
 
@@ -64,6 +72,8 @@ def _add_segments(
         records = [each for each in piece.read.records if _is_alive(lives, piece.contexts[each.context].route, each)]
         for route, sums in tally_exposures(piece.contexts, records).items():
             rebuilt.add(route, sums)
+        for route, contexts in tally_contexts(piece.contexts, records).items():
+            rebuilt.add_contexts(route, contexts)
         for route, counted in tally(piece.contexts, records).items():
             of_route = rebuilt.requests.setdefault(route, Counter())
             for key, count in counted.items():

@@ -1,15 +1,24 @@
-"""What is rebuilt: the sums of rewards, and how many requests were drawn, of all time."""
+"""What is rebuilt: sums of rewards and numbers of requests, of all time, and sums of contexts, by time bucket."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from router.evidence.sums import SumKey
-from router.rewards.sums import RewardKey, RewardSum, RewardSums, add_to
+from router.rewards.sums import ContextSums, RewardKey, RewardSum, RewardSums, add_integers, add_to
 from router.spec.metric import MetricSpec
 
-MetricsOf = Callable[[str, int], tuple[MetricSpec, ...]]
-"""Returns the metrics that a version of a route's document declares."""
+
+class Declared(NamedTuple):
+    """What a version of a document declares: metrics, and the one from which a contextual bandit learns, or empty."""
+
+    metrics: tuple[MetricSpec, ...] = ()
+    maximised: str = ""
+
+
+DeclaredOf = Callable[[str, int], Declared]
+"""Returns what a version of a route's document declares."""
 
 
 @dataclass
@@ -17,6 +26,7 @@ class Rebuilt:
     """The sums of each route, and how many drawn decisions and rewards were read."""
 
     rewards: dict[str, dict[RewardKey, RewardSum]] = field(default_factory=dict)
+    contexts: dict[str, dict[RewardKey, tuple[int, ...]]] = field(default_factory=dict)
     requests: dict[str, Counter[SumKey]] = field(default_factory=dict)
     decisions_read: int = 0
     rewards_read: int = 0
@@ -27,6 +37,12 @@ class Rebuilt:
         for key, more in sums.items():
             total = key._replace(bucket_s=0)
             add_to(of_route, total, more)
+
+    def add_contexts(self, route: str, sums: ContextSums) -> None:
+        """Add sums of contexts of a route."""
+        of_route = self.contexts.setdefault(route, {})
+        for key, more in sums.items():
+            add_integers(of_route, key, more)
 
 
 def quoted(texts: Sequence[str]) -> str:

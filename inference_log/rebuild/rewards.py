@@ -1,11 +1,16 @@
-"""Counts the rewards of a route, sorted by decision: what they add to the sums."""
+"""Counts the rewards of a route, sorted by decision: what they add to the sums.
+
+The rows of rewards have no context. It is that of the decision's row.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 
 import duckdb
 import pyarrow.dataset as ds
 
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
+from bandits.linear.packed import pack_shares
+from inference_log.rebuild.contexts import ANSWERED
+from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt
 from inference_log.record import Reward, RewardContext
 from inference_log.reward_tally import weigh
 from router.rewards.events import Operation
@@ -13,26 +18,39 @@ from router.rewards.sums import NO_GROUP
 
 _BATCH = 5000
 
-_REWARDS = """
+_REWARDS = f"""
+WITH of_route AS (
+    FROM (FROM waiting UNION ALL BY NAME FROM stored) WHERE route = $route AND NOT late AND declared_us = $life
+), contexts AS (
+    SELECT decision_id, any_value(context) AS context
+    FROM (SELECT decision_id, context FROM seen WHERE route = $route
+        UNION ALL SELECT decision_id, context FROM decided WHERE {ANSWERED})
+    WHERE decision_id IN (SELECT decision_id FROM of_route) GROUP BY decision_id
+)
 SELECT policy_version, arm, model_version, decision_id, decision_ts_us, latency_us, propensity, unit_group, metric,
-    event_id, op, reward_ts_us, value, label, ingested_ts_us
-FROM (FROM waiting UNION ALL BY NAME FROM stored) WHERE route = ? AND NOT late AND declared_us = ?
+    event_id, op, reward_ts_us, value, label, ingested_ts_us, context
+FROM of_route LEFT JOIN contexts USING (decision_id)
 ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
-"""
+"""  # noqa: S608  # built from constants
 
 
 def add_rewards(
     rebuilt: Rebuilt,
     connection: duckdb.DuckDBPyConnection,
     stored: ds.Dataset,
+    decided: ds.Dataset,
     route: str,
     life: int,
-    metrics_of: MetricsOf,
+    declared_of: DeclaredOf,
     progress: Callable[[str], None],
 ) -> None:
-    """Add the rewards in Parquet files, and in the table `waiting`, of one life of a route."""
+    """Add the rewards in Parquet files, and in the table `waiting`, of one life of a route.
+
+    Their contexts are in the rows of their decisions: in Parquet files, `decided`, and in the table `seen`.
+    """
     connection.register("stored", stored)
-    rows = connection.execute(_REWARDS, [route, life])
+    connection.register("decided", decided)
+    rows = connection.execute(_REWARDS, {"route": route, "life": life})
     contexts: dict[tuple[int, str, str], RewardContext] = {}
     pending: list[Reward] = []
     while batch := rows.fetchmany(_BATCH):
@@ -40,8 +58,8 @@ def add_rewards(
         for version, arm, model_version, *said in batch:
             context = contexts.get((version, arm, model_version))
             if context is None:
-                metrics = metrics_of(route, version)
-                context = RewardContext(len(contexts), route, life, version, arm, model_version, metrics)
+                of_version = declared_of(route, version)
+                context = RewardContext(len(contexts), route, life, version, arm, model_version, *of_version)
                 contexts[version, arm, model_version] = context
             if context.metrics:
                 pending.append(_reward(context, *said))
@@ -55,8 +73,9 @@ def add_rewards(
 
 
 def _weigh(rebuilt: Rebuilt, route: str, contexts: Iterable[RewardContext], rewards: Sequence[Reward]) -> None:
-    added = weigh({each.number: each for each in contexts}, rewards, {}).added
-    rebuilt.add(route, added.get(route, {}))
+    weighed = weigh({each.number: each for each in contexts}, rewards, {})
+    rebuilt.add(route, weighed.added.get(route, {}))
+    rebuilt.add_contexts(route, weighed.contexts.get(route, {}))
 
 
 def _reward(
@@ -73,9 +92,11 @@ def _reward(
     value: float | None,
     label: str | None,
     arrived_us: int,
+    shares: list[float] | None,
 ) -> Reward:
     said = label if value is None else value
     return Reward(
         context.number, 0, decision_id, decided_us, latency_us, propensity, NO_GROUP if group is None else group,
         metric, event, Operation(op), event_us, "" if said is None else said, arrived_us, False, "",
+        None if shares is None else pack_shares(shares),
     )  # fmt: skip

@@ -68,7 +68,7 @@ def inference_table(context: Context, records: Sequence[Record], header: Segment
         else constant(list(context.weights.items()), _WEIGHTS),
         "compared_with": constant(context.against or None, pa.string()),
         "policy_number": constant(context.policy_number or None, pa.int64()),
-        "context": per_row([_features_seen(each.vector) for each in records], pa.list_(pa.float64())),
+        "context": per_row([features_seen(each.vector) for each in records], pa.list_(pa.float64())),
         "caller": per_row([each.caller or None for each in records], pa.string()),
         "door": per_row([each.door or None for each in records], pa.string()),
         "tags": per_row([each.tags for each in records], schema.field("tags").type),
@@ -122,7 +122,7 @@ def _weights(context: Context, record: Record) -> list[tuple[str, float]]:
     return [(arm, owned / BUCKETS) for arm, owned in zip(context.weights, slots, strict=True)]
 
 
-def _features_seen(vector: bytes | None) -> list[float] | None:
+def features_seen(vector: bytes | None) -> list[float] | None:
     """Return the features of a context as shares of 1, without the intercept. None without a context."""
     if not vector:
         return None
