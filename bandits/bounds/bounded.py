@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bandits.bounds.bounds import Bounds
 from bandits.bounds.floors import within_bounds
@@ -10,6 +11,7 @@ from bandits.errors import BanditError
 from bandits.slots import to_shares, to_slots
 
 _TOLERANCE = 1e-9
+_remembered_shares = lru_cache(256)(to_shares)  # a request has the bounds of the one before
 
 
 def bounded(weights: Sequence[float], bounds: Bounds, before: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -26,7 +28,7 @@ def bounded(weights: Sequence[float], bounds: Bounds, before: Sequence[int] | No
     total = math.fsum(weights)
     if not (abs(total - 1) <= _TOLERANCE and min(weights) >= 0):
         raise BanditError(f"The policy gave the weights {tuple(weights)}, which sum to {total}; they must sum to 1.")
-    shares = within_bounds(weights, to_shares(bounds.floors), to_shares(bounds.ceilings))
+    shares = within_bounds(weights, _remembered_shares(bounds.floors), _remembered_shares(bounds.ceilings))
     slots = to_slots(shares, bounds.ceilings)
     if before is None:
         return slots

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 from bandits.linear.context import Category, Column, Context, Number, Value
 from bandits.linear.packed import pack
 from bandits.linear.policy_weights import PolicyWeights
-from gateway.inference.attributes import Reader, reader
+from gateway.inference.context_readers import readers_of
 from inference_log.request_slots import packer
 from router.snapshot import Contextual, Route
-from router.spec.condition import Attribute
 from router.spec.context import ContextColumn
 from runtimes.datatypes import Tensor
 from runtimes.manifest import Signature
@@ -48,7 +47,7 @@ class RequestWeights:
         columns, models = contextual.columns, contextual.models
         attributes = [(column.attribute, not column.words) for column in columns]
         self.needs_one_instance = any(each.source == "inputs" and each.name not in unbatched for each, _ in attributes)
-        self._readers = [_plain(reader(each, is_number, unbatched), each) for each, is_number in attributes]
+        self._readers = readers_of(attributes, unbatched)
         self._context = encoder_of(columns)
         self._weights = None if models is None else PolicyWeights(models, len(self._context.features))
         order = [arm for arm in contextual.order if arm is not None]
@@ -64,7 +63,10 @@ class RequestWeights:
         unit: str | None,
     ) -> Weighed:
         """Return the weights of a request. No request makes this raise."""
-        vector = self._context.encode([read(headers, parameters, inputs, unit) for read in self._readers])
+        values: list[Value] = []
+        for read in self._readers:
+            values += read(headers, parameters, inputs, unit)
+        vector = self._context.encode(values)
         if self._weights is None:
             return Weighed(pack(vector), None, self._of_route)
         slots = self._in_route(self._weights.slots(vector))
@@ -97,15 +99,3 @@ def _column(column: ContextColumn) -> Column:
     if column.words:
         return Category(column.path, column.words)
     return Number(column.path, column.low, column.high, column.fill)
-
-
-def _plain(read: Reader, attribute: Attribute) -> Reader:
-    """Return a reader of values that a context may hold. A parameter that is a list or a mapping is none."""
-    if attribute.source != "parameters":
-        return read
-
-    def read_plain(*request: Any) -> Value:
-        value: object = read(*request)
-        return value if value is None or isinstance(value, str | int | float) else None
-
-    return read_plain

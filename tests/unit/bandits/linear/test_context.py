@@ -1,6 +1,7 @@
 """Whatever a client sends becomes a vector of bounded integers, by the stated rules."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -126,3 +127,13 @@ def test_the_largest_context_is_accepted():
 def test_a_row_of_another_length_is_a_fault_of_the_caller():
     with pytest.raises(ValueError, match="zip"):
         CONTEXT.encode([1])
+
+
+def test_a_number_is_encoded_in_its_context_as_by_its_column():
+    dice = random.Random(3)  # noqa: S311  # a test
+    columns = (Number("a", -0.3, 0.7, 0.1), Number("b", 0.0, 1e-3, 0.0), Number("c", -5.0, 5.0), Category("d", ("1",)))
+    odd = [None, math.nan, math.inf, -math.inf, -0.0, 0, 1, True, 10**400, "0.25", "x", "", 1e-3, 0.7, -0.3]
+    for _ in range(2000):
+        values = [dice.choice([dice.uniform(-1, 1), dice.uniform(0, 1e-3), dice.choice(odd)]) for _ in columns]
+        encoded = [each for column, value in zip(columns, values, strict=True) for each in column.encode(value)]
+        assert Context(columns).encode(values) == (SCALE, *encoded)
