@@ -3,6 +3,7 @@
 import threading
 
 from store.interface import Change, Entry
+from tests.unit.gateway.control import support_contexts
 from tests.unit.gateway.control.support_rewarded import World, document
 
 
@@ -33,3 +34,17 @@ def test_sums_in_redis_are_those_of_the_log_while_a_machine_counts(tmp_path, ser
     assert last.rewards >= 40
     world.machine.writer.close()
     world.machine.seat.release()
+
+
+def test_sums_of_contexts_in_redis_are_those_of_the_log(tmp_path, server, opened):
+    world = support_contexts.World(tmp_path, opened(server.url))
+    for ships in (True, False):
+        world.decide(300)
+        world.reward(300)
+        world.count(ships=ships)
+        verified = world.verify()
+        assert verified.differences == []
+    world.close()
+    contexts = world.store.context_sums("shop", 0, 0)
+    assert len(contexts) > 40
+    assert sum(each[0] for each in contexts.values()) > 200
