@@ -69,9 +69,9 @@ class NodeView:
 
     def keep_policies(self, file: LearnedFile) -> None:
         """Write what bandits have learned into a file, if it may be written again and the store is believed."""
-        desired = self._desired
-        if file.is_due() and desired.was_read and not desired.trouble:
-            file.keep(desired.known.revision.identity, desired.policies)
+        policies = self._desired.policies if file.is_due() and not self._desired.trouble else None
+        if policies is not None:
+            file.keep(self._desired.known.revision.identity, policies)
 
     def _open(self) -> DesiredState:
         return DesiredState(self._store, self._last_known, may_adopt=False)

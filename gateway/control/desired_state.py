@@ -56,8 +56,10 @@ class DesiredState:
         return {route: with_learned(entry.document, learned.get(route)) for route, entry in self.known.entries.items()}
 
     @property
-    def policies(self) -> Mapping[str, LearnedPolicy]:
-        """The newest learned policies of the routes that are there, by route."""
+    def policies(self) -> Mapping[str, LearnedPolicy] | None:
+        """The newest learned policies of the routes that are there, by route; None until the store has told them."""
+        if self._policies.revision == _OF_A_FILE:
+            return None
         entries = self.known.entries
         return {
             route: policy

@@ -11,9 +11,16 @@ from gateway.control.last_known import LastKnownFile
 from gateway.control.served_file import ServedFile, ServedFiles
 from inference_log.spool import take_seat
 from router.document.document import Candidate
+from store.errors import StoreUnavailable
 from tests.support.flaky_store import FlakyStore
 
 ROUTE = {"route": "r", "arms": {"a": "linear:1"}, "split": {"a": 1}}
+BANDIT = {
+    "route": "b",
+    "arms": {"a": "linear:1", "b": "linear:2"},
+    "metrics": {"click": {"window": "1m"}},
+    "bandit": {"policy": "thompson", "reward": "click"},
+}
 
 
 def table(**arms: str) -> SimpleNamespace:
@@ -134,12 +141,20 @@ class File:
         self.kept.append((identity, policies))
 
 
-def test_policies_are_kept_once_the_store_has_answered_and_only_of_one_that_is_believed(node, declare):
-    declare(node.store, ROUTE)
+def test_policies_are_kept_once_the_store_has_told_them_and_only_of_one_that_is_believed(node, declare):
+    declare(node.store, BANDIT)
     node.replica()
     file, view = File(), node.view()
     view.keep_policies(file)
-    assert file.kept == []  # what was read from a file is in it already
+
+    def away(_after: int) -> None:
+        raise StoreUnavailable("It went away after it had told the documents.")
+
+    node.store.policies = away
+    view.refresh()
+    view.keep_policies(file)
+    assert file.kept == []  # the file has what was learned, and this companion does not know it
+    del node.store.policies
     view.refresh()
     view.keep_policies(file)
     assert file.kept == [(node.store.revision().identity, {})]
@@ -150,3 +165,12 @@ def test_policies_are_kept_once_the_store_has_answered_and_only_of_one_that_is_b
     view.refresh()
     view.keep_policies(file)
     assert len(file.kept) == 1
+
+
+def test_without_bandits_no_file_of_policies_is_written(node, declare):
+    declare(node.store, ROUTE)
+    node.replica()
+    file, view = File(), node.view()
+    view.refresh()
+    view.keep_policies(file)
+    assert file.kept == []

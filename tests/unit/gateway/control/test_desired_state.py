@@ -355,7 +355,7 @@ class Learning:
         )
 
     def keep(self, desired: DesiredState) -> None:
-        LearnedFile(self.path, URL).keep(desired.known.revision.identity, desired.policies)
+        LearnedFile(self.path, URL).keep(desired.known.revision.identity, desired.policies or {})
 
 
 @pytest.fixture
@@ -379,6 +379,7 @@ def test_while_the_store_is_away_learned_policies_are_served_until_it_answers(ma
     with pytest.raises(StoreUnavailable):
         started.look()
     assert weights(started) == weights(running) == (1, 7000)
+    assert started.policies is None
     machine.store.is_away = False
     learning.learn(2, 9000)
     assert started.look() is True
