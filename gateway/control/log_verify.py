@@ -16,11 +16,10 @@ from inference_log.completeness.whole_log import Lost, find_lost
 from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
-from inference_log.rebuild.rebuilt import Rebuilt
+from inference_log.rebuild.rebuilt import Declared, Rebuilt
 from inference_log.spool import DEAD_LETTER, all_segments, segments
 from router.evidence.sums import REQUESTS, SumKey
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum
-from router.spec.metric import MetricSpec
 from store.counted import VERSIONS_READ
 from store.interface import Store
 
@@ -113,11 +112,14 @@ def _compare(
     progress: Callable[[str], None],
 ) -> Verified:
     @cache
-    def metrics_of(route: str, version: int) -> tuple[MetricSpec, ...]:
+    def declared_by(route: str, version: int) -> Declared:
         entry = store.version(route, version)
-        return () if entry is None else entry.document.spec.metrics
+        if entry is None:
+            return Declared()
+        spec = entry.document.spec
+        return Declared(spec.metrics, spec.maximised, spec.weighing)
 
-    rebuilt = rebuild(frozen, lives, metrics_of, progress)
+    rebuilt = rebuild(frozen, lives, declared_by, progress)
     differences, count, older = list[Difference](), 0, 0
     for route, of_store in live.items():
         of_log = rebuilt.rewards.get(route, {})

@@ -16,7 +16,7 @@ from inference_log.bounded import bounded_connection
 from inference_log.exposures import tally_exposures
 from inference_log.frozen_log import FrozenLog
 from inference_log.rebuild.decisions import add_decisions
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt
 from inference_log.rebuild.rewards import add_rewards
 from inference_log.record import Record
 from inference_log.rows.reward_rows import reward_table
@@ -26,7 +26,7 @@ from router.evidence.sums import ALL_UNITS, REQUESTS
 
 
 def rebuild(
-    frozen: FrozenLog, lives: Mapping[str, int], metrics_of: MetricsOf, progress: Callable[[str], None]
+    frozen: FrozenLog, lives: Mapping[str, int], declared_by: DeclaredBy, progress: Callable[[str], None]
 ) -> Rebuilt:
     """Return the sums of each route of `lives`, over what was decided in this life (`Document.declared_us`)."""
     rebuilt = Rebuilt()
@@ -37,14 +37,14 @@ def rebuild(
             if route in lives:
                 progress(f"counting the decisions of {route}, {day}")
                 stored = frozen.stored(INFERENCES, [(route, day)])
-                add_decisions(rebuilt, connection, stored, route, lives[route], metrics_of)
+                add_decisions(rebuilt, connection, stored, route, lives[route], declared_by)
         days_of: dict[str, list[tuple[str, ...]]] = {route: [] for route in lives}
         for values in frozen.partitions(REWARDS):
             days_of.get(values[0], []).append(values)
         for route, days in days_of.items():
             progress(f"counting the rewards of {route}")
             stored = frozen.stored(REWARDS, days)
-            add_rewards(rebuilt, connection, stored, route, lives[route], metrics_of, progress)
+            add_rewards(rebuilt, connection, stored, route, lives[route], declared_by, progress)
     return rebuilt
 
 

@@ -3,13 +3,24 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from router.evidence.sums import SumKey
 from router.rewards.sums import RewardKey, RewardSum, RewardSums, add_to
 from router.spec.metric import MetricSpec
+from router.spec.weighing import Weighing
 
-MetricsOf = Callable[[str, int], tuple[MetricSpec, ...]]
-"""Returns the metrics that a version of a route's document declares."""
+
+class Declared(NamedTuple):
+    """What a version of a route's document declares of its rewards. `maximised`: see `Context`."""
+
+    metrics: tuple[MetricSpec, ...] = ()
+    maximised: str = ""
+    weighing: Weighing | None = None
+
+
+DeclaredBy = Callable[[str, int], Declared]
+"""Returns what a version of a route's document declares."""
 
 
 @dataclass

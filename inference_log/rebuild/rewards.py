@@ -1,12 +1,13 @@
 """Counts the rewards of a route, sorted by decision: what they add to the sums."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow.dataset as ds
 
-from inference_log.rebuild.rebuilt import MetricsOf, Rebuilt
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt
 from inference_log.record import Reward, RewardContext
+from inference_log.request_slots import from_weights
 from inference_log.reward_tally import weigh
 from router.rewards.events import Operation
 from router.rewards.sums import NO_GROUP
@@ -15,7 +16,7 @@ _BATCH = 5000
 
 _REWARDS = """
 SELECT policy_version, arm, model_version, decision_id, decision_ts_us, latency_us, propensity, unit_group, metric,
-    event_id, op, reward_ts_us, value, label, ingested_ts_us
+    event_id, op, reward_ts_us, value, label, ingested_ts_us, weights
 FROM (FROM waiting UNION ALL BY NAME FROM stored) WHERE route = ? AND NOT late AND declared_us = ?
 ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
 """
@@ -27,7 +28,7 @@ def add_rewards(
     stored: ds.Dataset,
     route: str,
     life: int,
-    metrics_of: MetricsOf,
+    declared_by: DeclaredBy,
     progress: Callable[[str], None],
 ) -> None:
     """Add the rewards in Parquet files, and in the table `waiting`, of one life of a route."""
@@ -40,8 +41,9 @@ def add_rewards(
         for version, arm, model_version, *said in batch:
             context = contexts.get((version, arm, model_version))
             if context is None:
-                metrics = metrics_of(route, version)
-                context = RewardContext(len(contexts), route, life, version, arm, model_version, metrics)
+                context = RewardContext(
+                    len(contexts), route, life, version, arm, model_version, *declared_by(route, version)
+                )
                 contexts[version, arm, model_version] = context
             if context.metrics:
                 pending.append(_reward(context, *said))
@@ -73,9 +75,11 @@ def _reward(
     value: float | None,
     label: str | None,
     arrived_us: int,
+    weights: Mapping[str, float] | None,
 ) -> Reward:
     said = label if value is None else value
     return Reward(
         context.number, 0, decision_id, decided_us, latency_us, propensity, NO_GROUP if group is None else group,
         metric, event, Operation(op), event_us, "" if said is None else said, arrived_us, False, "",
+        slots=None if context.weighing is None or weights is None else from_weights(weights, context.weighing.arms),
     )  # fmt: skip
