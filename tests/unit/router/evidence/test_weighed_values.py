@@ -128,7 +128,7 @@ def values(rng: np.random.Generator, kind: str, mean: float, count: int) -> np.n
     return np.minimum((rng.random(count) < 0.5) * rng.exponential(2 * mean, count), 1)  # revenue: a part of the range
 
 
-def stopped(cell: Cell, seed: int, worse_by: float = 0.0, *, buckets: int = 120, size: int = 200, looks: int = 40):
+def stopped(cell: Cell, seed: int, worse_by: float = 0.0, *, buckets: int = 60, size: int = 200, looks: int = 20):
     """Return after how many decisions the arm, whose mean is lower by `worse_by` of it, is aborted; or `NEVER`."""
     rng, bucket = np.random.default_rng(seed), np.arange(buckets)
     strata = [WeighedValues(0, 0, 0, 0, 0, 0, 0)]
@@ -156,18 +156,42 @@ EQUAL = [
 @pytest.mark.parametrize("share", [with_the_level, rare])
 def test_an_arm_that_is_as_good_stays_while_weights_and_rewards_swing(share):
     runs = 40
-    aborted = sum(stopped(Cell(share, 0.1), seed, buckets=60, looks=10) < NEVER for seed in range(runs))
+    aborted = sum(stopped(Cell(share, 0.1), seed, looks=10) < NEVER for seed in range(runs))
     assert aborted <= 0.05 * runs
 
 
 def test_means_that_pool_over_time_would_be_fooled():
     """The share of the arm swings against the level, so its mean is far below that of the trusted arm."""
-    bucket = np.arange(120)
+    bucket = np.arange(60)
     share, mean = against_the_level(bucket), level(Cell(against_the_level, 0.1), bucket)
     of_arm, of_other = (float((part * mean).sum() / part.sum()) for part in (share, 1 - share))
     assert of_other - of_arm > 0.04
     pooled = WeighedValues(*(0.5 * 12_000 * np.array([1, of_arm, of_arm, 1, of_other, of_other])), 10)
     assert compare_weighed_values([pooled], 0.0).against > NEEDED
+
+
+def by_kinds(rng: np.random.Generator, worse_by: float = 0.0, *, knows_each: bool = True) -> list[WeighedValues]:
+    """Return the sums of a bandit that looks at the request: it sends phones, whose clicks are few, to the arm."""
+    strata = [WeighedValues(0, 0, 0, 0, 0, 0, 0)]
+    for number in range(30):
+        is_phone = rng.random(400) < 0.4
+        share, mean = np.where(is_phone, 0.95, 0.05), np.where(is_phone, 0.05, 0.4)
+        is_own = rng.random(400) < share
+        clicks = rng.random(400) < mean * np.where(is_own, 1 - worse_by, 1)
+        known = share if knows_each else np.full(400, share.mean())
+        drawn = list(zip(is_own.tolist(), clicks.astype(float).tolist(), strict=True))
+        strata.append(of_decisions(drawn, known.tolist(), 10 + 10 * number))
+    return strata
+
+
+def test_an_arm_that_gets_the_requests_with_few_rewards_is_compared_among_those_that_either_could_have_got():
+    aborted = [
+        compare_weighed_values(by_kinds(np.random.default_rng(seed)), 0.0).against >= NEEDED for seed in range(40)
+    ]
+    assert sum(aborted) <= 2
+    assert compare_weighed_values(by_kinds(np.random.default_rng(1), 0.5), 0.0).against >= NEEDED
+    of_average = by_kinds(np.random.default_rng(1), knows_each=False)
+    assert compare_weighed_values(of_average, 0.0).against >= NEEDED
 
 
 @in_soak
@@ -193,7 +217,7 @@ def ninth_of_ten(cell: Cell, worse_by: float, **more: int) -> int:
     ],
 )
 def test_a_bad_arm_goes_after_so_many_decisions_in_nine_of_ten_runs(cell, worse_by, most, size):
-    assert ninth_of_ten(cell, worse_by, size=size, buckets=60, looks=60) <= most
+    assert ninth_of_ten(cell, worse_by, size=size, looks=60) <= most
 
 
 UNITS_OF = 50
