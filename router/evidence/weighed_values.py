@@ -34,6 +34,7 @@ CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The centres c that are tried, with equal weights."""
 _FORMS = (0.35, 0.35, 0.3)
 """The weights of the three forms."""
+_WEIGHTS = np.log([weight / len(CENTRES) for _, weight in STRENGTHS])[:, None]
 
 
 class WeighedValues(NamedTuple):
@@ -62,20 +63,19 @@ def _log_means(summed: Floats, margin: float) -> Floats:
     forms = (
         log_means(np.array([n, n - v, m - w]), margin),
         log_means(np.array([m, w, v]), margin),
-        _about_centres(summed, margin),
+        np.logaddexp.reduce(_WEIGHTS + about_centres(summed, margin), axis=(1, 2)),
     )
     means: Floats = np.logaddexp.reduce(np.log(_FORMS)[:, None, None] + np.stack(forms))
     return means
 
 
-def _about_centres(summed: Floats, margin: float) -> Floats:
+def about_centres(summed: Floats, margin: float) -> Floats:
+    """Return the logs of the third form for each centre and strength. Shape: (2, centres, strengths, starts)."""
     n, v, square, m, w, other_square = summed
     c = np.array(CENTRES)[:, None, None]
-    t, weights = np.array(STRENGTHS).T[:, :, None]
+    t = np.array([strength for strength, _ in STRENGTHS])[:, None]
     reach = np.maximum(c, 1 - c + margin)
     total = (w - c * m) - (v - (c - margin) * n)
     squares = (other_square - 2 * c * w + c**2 * m) + (square - 2 * (c - margin) * v + (c - margin) ** 2 * n)
     price = (-np.log1p(-t) - t) * squares / reach**2
-    sides = np.stack([t * total / reach - price, -t * total / reach - price])
-    means: Floats = np.logaddexp.reduce(np.log(weights / len(CENTRES)) + sides, axis=(1, 2))
-    return means
+    return np.stack([t * total / reach - price, -t * total / reach - price])

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from router.evidence.evidence import start_weight
 from router.evidence.sums import GROUPS
 from router.evidence.units import UnitStratum, compare_units
-from router.evidence.weighed_values import WeighedValues, compare_weighed_values
+from router.evidence.weighed import STRENGTHS
+from router.evidence.weighed_values import CENTRES, WeighedValues, about_centres, compare_weighed_values
 from tests.support.components import in_soak
 
 ROUNDING = 1 + 1e-9
@@ -66,6 +67,23 @@ def test_an_arm_that_is_lower_by_exactly_the_margin_gains_on_neither_side_whatev
     means = [chance * high + (1 - chance) * low - margin for high, low, chance in other_laws]
     laws = [(mean, mean, 1.0) if is_constant else (1.0, 0.0, mean) for mean in means]
     assert mean_evidence(shares, laws, other_laws, margin).max() <= ROUNDING
+
+
+@given(decisions, st.sampled_from([0.0, 0.02, 0.3]), st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_values_about_each_centre_gain_on_neither_side(drawn, margin, spread):
+    """`spread` is how far the arm's values are from their mean, as a part of what there is room for."""
+    (share, high, low, chance), *_ = drawn
+    high, low = (margin + (1 - margin) * each for each in (high, low))
+    mean = chance * high + (1 - chance) * low - margin
+    of_arm = (mean + spread * (1 - mean), mean), (mean * (1 - spread), 1 - mean)
+    of_other = (high, chance), (low, 1 - chance)
+    total = np.zeros((2, len(CENTRES), len(STRENGTHS)))
+    for is_own, law, part in ((True, of_arm, share), (False, of_other, 1 - share)):
+        for value, probability in law:
+            sums = np.array(of_decisions([(is_own, value)], [share])[:-1])[:, None]
+            total += part * probability * np.exp(about_centres(sums, margin)[..., 0])
+    assert total.max() <= ROUNDING
 
 
 def test_an_arm_that_is_better_or_worse_gains_on_its_side():
