@@ -11,10 +11,12 @@ from bandits.errors import BanditError
 from bandits.linear.packed import unpack_each
 from bandits.linear.sums import exposures, integers_of
 from inference_log.record import Context, Record
+from inference_log.reward_weights import decision_shares
 from inference_log.tally import DRAWN
 from router.evidence.sums import group_of
+from router.evidence.weighed_rewards import is_spread, scaled
 from router.rewards.buckets import bucket_s, length_s
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_integers, add_to, exposure
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_integers, add_to, exposure, times
 from router.spec.metric import MetricSpec
 
 
@@ -30,7 +32,10 @@ def tally_exposures(
     for number, decisions in _decisions(contexts, records).items():
         context = contexts[number]
         for metric in context.metrics:
-            for (start_s, group, latency_us), count in _counted(metric, decisions).items():
+            is_weighed = metric.name in context.weighed_metrics
+            for (start_s, group, latency_us, slots), count in _counted(
+                metric, decisions, by_slots=is_weighed and bool(context.maximised)
+            ).items():
                 key = RewardKey(
                     start_s,
                     length_s(metric),
@@ -41,8 +46,11 @@ def tally_exposures(
                     group,
                 )
                 begun = exposure(metric, context.metrics, latency_us)
-                more = RewardSum(*(count * each for each in begun))
-                add_to(added[context.route], key, more)
+                add_to(added[context.route], key, times(count, begun))
+                for suffix, share in decision_shares(context, slots) if is_weighed else ():
+                    if group != NO_GROUP or not is_spread(suffix):
+                        of_suffix = key._replace(metric=metric.name + suffix)
+                        add_to(added[context.route], of_suffix, times(count, scaled(begun, share)))
     return dict(added)
 
 
@@ -100,15 +108,18 @@ def _decisions(contexts: Mapping[int, Context], records: Iterable[Record]) -> di
     return found
 
 
-def _counted(metric: MetricSpec, decisions: Iterable[Record]) -> Counter[tuple[int, int, int]]:
-    """Return how many decisions there are by time bucket, group and, if the metric needs it, latency."""
-    counted: Counter[tuple[int, int, int]] = Counter()
+def _counted(
+    metric: MetricSpec, decisions: Iterable[Record], *, by_slots: bool
+) -> Counter[tuple[int, int, int, bytes | None]]:
+    """Return how many decisions there are by time bucket, group and, if they are needed, latency and slots."""
+    counted: Counter[tuple[int, int, int, bytes | None]] = Counter()
     if metric.is_label:
         return counted
     for record in decisions:
         start_s = bucket_s(record.event_us - record.latency_us, metric)
         latency_us = record.latency_us if metric.needs_latency else 0
-        counted[start_s, NO_GROUP, latency_us] += 1
+        slots = record.slots if by_slots else None
+        counted[start_s, NO_GROUP, latency_us, slots] += 1
         if record.unit_hash is not None:
-            counted[start_s, group_of(record.unit_hash), latency_us] += 1
+            counted[start_s, group_of(record.unit_hash), latency_us, slots] += 1
     return counted

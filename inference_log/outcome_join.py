@@ -5,7 +5,7 @@ a rule says which of them gets the outcome: the first, the last, or all. Of a un
 before the outcome, and not longer before it than the metric's window.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -54,6 +54,7 @@ class Match(NamedTuple):
     latency_us: int
     group: int
     context: Sequence[float] | None
+    weights: Mapping[str, float] | None
     value: float | None
     label: str | None
     us: int
@@ -62,6 +63,7 @@ class Match(NamedTuple):
 
 _DECISIONS = """
 SELECT decision_id, {column} AS key, policy_version, arm, propensity, unit_hash, context,
+    CASE WHEN policy_kind = 'bandit' THEN weights END AS weights,
     event_ts_us - round(1000 * latency_ms)::BIGINT AS decided_us, round(1000 * latency_ms)::BIGINT AS latency_us
 FROM inferences
 WHERE route = $route AND role = 'primary' AND instance_index = 0 AND outcome = 'ok'
@@ -82,7 +84,7 @@ GROUP BY row HAVING count(*) > 1 ORDER BY row LIMIT 1
 """
 _MATCHES = """
 SELECT m.decision_id, m.policy_version, m.arm, m.propensity, m.decided_us, m.latency_us, m.unit_hash, m.context,
-    o.value, o.label, o.us, o.event
+    m.weights, o.value, o.label, o.us, o.event
 FROM matched m JOIN outcomes o USING (row) ORDER BY row, m.decided_us, m.decision_id
 """
 _NAMED = 10

@@ -13,6 +13,7 @@ from inference_log.payload import Payload
 from router.draw.assignment import BUCKETS
 from router.rewards.events import Operation
 from router.spec.metric import MetricSpec
+from router.spec.weighing import Weighing
 
 SCHEMA_VERSION = 2
 CALLERS_DEADLINE = "CallersDeadline"
@@ -50,6 +51,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `trusted` is the arm with which the guardrails of a bandit compare the others, or empty. `redaction` is the hash of
     the rules that the values went through, or empty. Of the requests that were answered, the share `sample_slots` (of
     10,000) has its values here. Records of a context that `is_best_effort` are left out first if there is little room.
+    `weighed_metrics` are those whose rewards the guardrails of a bandit compare.
     """
 
     number: int
@@ -79,6 +81,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, tag=1):
     redaction: str = ""
     sample_slots: int = BUCKETS
     is_best_effort: bool = False
+    weighed_metrics: tuple[str, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True, array_like=True):
@@ -178,6 +181,7 @@ class RewardContext(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
     They are those of the document's version that was in force when the decision was made. `declared_us` names the life
     of the route. `number` is unique within the segment, also among those of `Context`. `maximised`: see there.
+    `weighing` says what the guardrails of a bandit compare of its rewards; None if they compare none.
     """
 
     number: int
@@ -188,6 +192,7 @@ class RewardContext(msgspec.Struct, frozen=True, array_like=True, tag=4):
     model_version: str
     metrics: tuple[MetricSpec, ...]
     maximised: str = ""
+    weighing: Weighing | None = None
 
 
 class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -198,6 +203,8 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     `event` is the id that the caller gave the event. `value` is a text if the metric is a label. A reward that
     `is_late` came after the window of its decision. `source` says how it came, such as `http` or the name of an
     imported file. `vector` is the context that a bandit saw.
+    `slots` are the weights of the decision, in the order of `RewardContext.weighing` (`inference_log.request_slots`);
+    None where there is none.
     """
 
     context: int
@@ -216,6 +223,7 @@ class Reward(msgspec.Struct, frozen=True, array_like=True, tag=5):
     is_late: bool
     source: str
     vector: bytes | None = None
+    slots: bytes | None = None
 
 
 class Learned(msgspec.Struct, frozen=True, array_like=True, tag=6):

@@ -6,18 +6,30 @@ are space that was not used.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from router.draw.assignment import BUCKETS
 
 _FORM = 1
 _SLOTS_BYTES = 2
+_NOTHING = bytes(_SLOTS_BYTES)
 
 
 def packer(arms: int) -> Callable[[Iterable[int]], bytes]:
     """Return a function that makes bytes of the slots of so many arms. It takes 0.3 µs."""
     pack = struct.Struct(f"<{arms}HB").pack
     return lambda slots: pack(*slots, _FORM)
+
+
+def from_weights(weights: Mapping[str, float], arms: Sequence[str]) -> bytes:
+    """Return the bytes of weights that the log has. An arm that it does not name has none."""
+    return packer(len(arms))([round(BUCKETS * weights.get(arm, 0.0)) for arm in arms])
+
+
+def placed(content: bytes, order: Sequence[int | None]) -> bytes:
+    """Return the same slots in another order. `order` has, for each arm, its place in `content`, or None: no slots."""
+    slots = [content[_SLOTS_BYTES * place :][:_SLOTS_BYTES] if place is not None else _NOTHING for place in order]
+    return b"".join(slots) + content[-1:]
 
 
 def unpack(content: bytes | None, arms: int) -> tuple[int, ...] | None:

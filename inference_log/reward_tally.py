@@ -17,12 +17,25 @@ from bandits.errors import BanditError
 from bandits.linear.packed import unpack
 from bandits.linear.sums import changed, integers_of
 from inference_log.record import Reward, RewardContext
+from inference_log.reward_weights import reward_shares
 from router.evidence.sums import SumKey, late
+from router.evidence.weighed_rewards import is_spread, scaled
 from router.rewards import events
 from router.rewards.buckets import bucket_s, length_s, settling_s
 from router.rewards.events import MAX_EVENTS, Operation, Report
 from router.rewards.outcomes import DecisionKey, OutcomeChange
-from router.rewards.sums import NO_GROUP, Outcomes, RewardKey, RewardSum, add_integers, add_to, difference
+from router.rewards.sums import (
+    NO_GROUP,
+    Outcomes,
+    RewardKey,
+    RewardSum,
+    add_integers,
+    add_to,
+    difference,
+    standing,
+    subtract,
+)
+from router.spec.metric import MetricSpec
 
 _Outcomes = dict[str, Mapping[str, Report]]
 
@@ -155,12 +168,33 @@ def _add(
             context.model_version,
             name,
         )
-        for each in (key,) if reward.group == NO_GROUP else (key, key._replace(group=reward.group)):
+        keys = (key,) if reward.group == NO_GROUP else (key, key._replace(group=reward.group))
+        for each in keys:
             add_to(of_route, each, more)
+        if context.weighing is not None and name in context.weighing.metrics:
+            _add_weighed(of_route, context, reward, metric, keys, before, after)
         if reward.vector and name == context.maximised:
             with suppress(BanditError):  # a vector that is damaged counts nowhere
                 change = integers_of(changed(unpack(reward.vector), more.total, more.squares))
                 add_integers(with_contexts.setdefault(context.route, {}), key, change)
+
+
+def _add_weighed(
+    of_route: dict[RewardKey, RewardSum],
+    context: RewardContext,
+    reward: Reward,
+    metric: MetricSpec,
+    keys: Iterable[RewardKey],
+    before: Outcomes,
+    after: Outcomes,
+) -> None:
+    """Add what a reward changes where guardrails compare the metric. `keys` are those of the plain sums."""
+    old, new = (standing(metric, context.metrics, outcomes, reward.latency_us) for outcomes in (before, after))
+    for suffix, share in reward_shares(context, reward):
+        more = subtract(scaled(new, share), scaled(old, share))
+        for key in keys:
+            if key.group != NO_GROUP or not is_spread(suffix):
+                add_to(of_route, key._replace(metric=metric.name + suffix), more)
 
 
 _encode_outcomes = msgspec.msgpack.Encoder().encode

@@ -171,6 +171,7 @@ REWARDS = Table(
             ("declared_us", pa.int64()),
             ("writer_id", pa.string()),
             ("writer_seq", pa.int64()),
+            ("weights", pa.map_(pa.string(), pa.float64())),
         ]
     ),
 )

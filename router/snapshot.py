@@ -23,6 +23,7 @@ from router.spec.context import ContextColumn
 from router.spec.log import LogSpec
 from router.spec.metric import MetricSpec
 from router.spec.spec import ArmRef, RouteSpec, ShadowSpec
+from router.spec.weighing import Weighing
 
 BANDIT = "bandit"
 """The kind of a route whose weights a policy moves."""
@@ -103,7 +104,8 @@ class Route:
     turn if that arm fails. `metrics` are what may be reported of its decisions; `declared_us` names the route's life.
     `policy_number` is that of the learned policy whose weights these are, or 0. A bandit does not learn from the slice
     `evaluation`. With `contextual`, the weights of a request depend on it, and `table` has those of an average one.
-    Guardrails of a bandit compare its arms with `compared_with`, which is empty if there are none.
+    Guardrails of a bandit compare its arms with `compared_with`, which is empty if there are none. `weighing` says what
+    they compare of its rewards.
     `log` says what the log keeps of its requests.
     """
 
@@ -127,6 +129,7 @@ class Route:
     evaluation: Holdout | None
     contextual: Contextual | None
     compared_with: str
+    weighing: Weighing | None
     log: LogSpec
     hash: str
 
@@ -233,6 +236,7 @@ def compile_route(document: Document, pins: Mapping[str, Pin]) -> Route:
         evaluation=_evaluation(spec),
         contextual=_contextual(document, index),
         compared_with=(spec.trusted_arm or "") if spec.learns and spec.guardrails else "",
+        weighing=spec.weighing,
         log=spec.log,
         hash=_content_hash([to_dict(document), sorted((name, pin.version, pin.digest) for name, pin in pins.items())]),
     )

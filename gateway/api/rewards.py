@@ -8,10 +8,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from bandits.linear.context import MOST_FEATURES
 from gateway.access.middleware import caller_of
 from gateway.api.error_responses import raises
 from gateway.errors import RewardsNotCounted
 from gateway.protocols.rewards import MAX_REWARDS, SendRewards
+from router.spec.parse import MAX_ARMS
 
 _SCOPE = "reward"
 
@@ -46,6 +48,10 @@ class LoggedDecision(BaseModel):
     decided_us: int = Field(ge=0, le=2**53, description="When its request arrived, microseconds since the epoch.")
     latency_us: int = Field(ge=0, le=2**53)
     group: int = Field(ge=-1, le=63, description="The group of its unit; -1 without one.")
+    context: list[float] = Field(
+        [], max_length=MOST_FEATURES - 1, description="What a contextual bandit saw: features as shares of 1."
+    )
+    weights: dict[str, float] = Field({}, max_length=MAX_ARMS, description="The weights of the arms, as in the log.")
 
 
 class ImportedReward(Reward):

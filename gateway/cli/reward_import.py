@@ -182,6 +182,7 @@ def _reward(metric: str, match: "Match") -> dict[str, Any]:
             "latency_us": match.latency_us,
             "group": match.group,
             **({} if match.context is None else {"context": list(match.context)}),
+            **({} if not match.weights else {"weights": dict(match.weights)}),
         },
         "metric": metric,
         "event": match.event,

@@ -129,11 +129,14 @@ def _compare(
     now_s: float,
 ) -> Verified:
     @cache
-    def declared_of(route: str, version: int) -> Declared:
+    def declared_by(route: str, version: int) -> Declared:
         entry = store.version(route, version)
-        return Declared() if entry is None else Declared(entry.document.spec.metrics, entry.document.spec.maximised)
+        if entry is None:
+            return Declared()
+        spec = entry.document.spec
+        return Declared(spec.metrics, spec.maximised, spec.weighing)
 
-    rebuilt = rebuild(frozen, lives, declared_of, progress)
+    rebuilt = rebuild(frozen, lives, declared_by, progress)
     differences, count, older = list[Difference](), 0, 0
     for route, of_store in live.items():
         of_log = rebuilt.rewards.get(route, {})

@@ -1,13 +1,13 @@
 """The weights of one request, where a bandit's weights depend on its context."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bandits.linear.context import Category, Column, Context, Number, Value
 from bandits.linear.packed import pack
 from bandits.linear.policy_weights import PolicyWeights
 from gateway.inference.context_readers import readers_of
-from inference_log.request_slots import packer
+from inference_log.request_slots import packer, placed
 from router.snapshot import Contextual, Route
 from router.spec.context import ContextColumn
 from runtimes.datatypes import Tensor
@@ -23,6 +23,9 @@ class Weighed(NamedTuple):
     vector: bytes
     slots: tuple[int, ...] | None
     logged: bytes
+
+
+SealedSlots = Callable[[Weighed | None], bytes]
 
 
 def encoder_of(columns: Sequence[ContextColumn]) -> Context:
@@ -88,6 +91,23 @@ def request_weights(route: Route, signature: Signature) -> RequestWeights | None
     if route.contextual is None:
         return None
     return RequestWeights(route.contextual, [arm.slots for arm in route.arms], unbatched_inputs(signature))
+
+
+def sealed_slots(route: Route) -> SealedSlots | None:
+    """Return what gives the slots by which a request was drawn, in the order of the document, for its token.
+
+    It takes what the request weighs, if that depends on it. None if no guardrail compares rewards of a bandit.
+    """
+    if route.weighing is None:
+        return None
+    places = {arm.name: place for place, arm in enumerate(route.arms)}
+    order = [places.get(arm) for arm in route.weighing.arms]
+    of_route = placed(packer(len(route.arms))([arm.slots for arm in route.arms]), order)
+    if route.contextual is None:
+        return lambda _: of_route
+    if order == list(range(len(route.arms))):
+        return lambda weighed: of_route if weighed is None else weighed.logged
+    return lambda weighed: of_route if weighed is None else placed(weighed.logged, order)
 
 
 def unbatched_inputs(signature: Signature) -> frozenset[str]:

@@ -9,8 +9,9 @@ id: 96 random bits, of which no two decisions have the same. The key is that of 
 (`gateway.inference.token_keys`). Below 2^32 decisions a day of all gateways that share the keys, the probability that
 two of them have the same nonce is below 2^-32 (NIST SP 800-38D, section 8.3).
 
-The ciphertext holds the route (8 bytes of a hash), the times, the arm and, at its end, the context. Callers and their
-pipelines cannot read it.
+The ciphertext holds the route (8 bytes of a hash), the times, the arm and, at its end, the context. In a token of the
+second form, the weights of the arms are between the two: where guardrails of a bandit compare rewards. Callers and
+their pipelines cannot read it.
 """
 
 import binascii
@@ -27,7 +28,8 @@ from router.draw.assignment import BUCKETS
 
 MAX_CHARS = 512
 """The longest token."""
-VERSION = 1
+VERSION, WITH_SLOTS = 1, 2
+"""The forms of a token."""
 
 _DAY_US = 86_400_000_000
 _HEAD = struct.Struct(">B4sH")
@@ -37,6 +39,8 @@ _TAG_BYTES = 16
 _BODY = struct.Struct(">8sqqqqHbB")
 """Route, life, policy version, time of the decision, latency, propensity in slots, group, length of the arm's name."""
 _NOT_DRAWN = 0xFFFF
+ROOM_BYTES = MAX_CHARS * 3 // 4 - _SEALED_AT - _BODY.size - _TAG_BYTES
+"""How long the arm's name, the slots with their length, and the context may be together."""
 _TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 Declared = Mapping[bytes, tuple[str, int]]
@@ -48,7 +52,8 @@ class Decision(NamedTuple):
 
     `declared_us` names the life of the route. The decision's request arrived at `decided_us`, microseconds since the
     epoch. `propensity` is None if the arm was not drawn. `group` is the group of the unit, or -1 without one. `context`
-    is what a contextual bandit saw.
+    is what a contextual bandit saw. `slots` are the weights of the arms, in the order of the document
+    (`inference_log.request_slots`), if the guardrails of a bandit compare its rewards.
     """
 
     decision_id: str
@@ -61,6 +66,7 @@ class Decision(NamedTuple):
     latency_us: int
     group: int
     context: bytes = b""
+    slots: bytes = b""
 
 
 class TokenRefused(Exception):
@@ -73,13 +79,15 @@ def seal(decision: Decision, keys: TokenKeys) -> str:
     Raises:
         ValueError: the context is so long that the token would have more than 512 characters.
     """
-    decision_id, route, declared_us, policy_version, arm, propensity, decided_us, latency_us, group, context = decision
-    slots = _NOT_DRAWN if propensity is None else round(propensity * BUCKETS)
-    body = _BODY.pack(_route_hash(route), declared_us, policy_version, decided_us, latency_us, slots, group, len(arm))
+    decision_id, route, declared_us, policy_version, arm, propensity, decided_us, latency_us, group, *rest = decision
+    context, slots = rest
+    owned = _NOT_DRAWN if propensity is None else round(propensity * BUCKETS)
+    body = _BODY.pack(_route_hash(route), declared_us, policy_version, decided_us, latency_us, owned, group, len(arm))
+    weights = bytes([len(slots)]) + slots if slots else b""
     day = decided_us // _DAY_US & 0xFFFF  # in range whatever the clock says
     key_id, nonce = keys.sealing, bytes.fromhex(decision_id)
-    head = _HEAD.pack(VERSION, key_id, day) + nonce
-    text = _encode(head + keys.cipher(key_id, day).encrypt(nonce, body + arm.encode() + context, head))
+    head = _HEAD.pack(WITH_SLOTS if slots else VERSION, key_id, day) + nonce
+    text = _encode(head + keys.cipher(key_id, day).encrypt(nonce, body + arm.encode() + weights + context, head))
     if len(text) > MAX_CHARS:
         raise ValueError(f"A context of {len(context)} bytes is too long for a decision token.")
     return text
@@ -98,8 +106,10 @@ def open_token(text: str, keys: TokenKeys, routes: Declared) -> Decision:
     """
     content = _decode(text)
     version, key_id, day = _HEAD.unpack_from(content)
-    if version != VERSION:
-        raise TokenRefused(f"The token has the form {version}; this gateway reads the form {VERSION}.")
+    if version not in (VERSION, WITH_SLOTS):
+        raise TokenRefused(
+            f"The token has the form {version}; this gateway reads the forms {VERSION} and {WITH_SLOTS}."
+        )
     head, nonce = content[:_SEALED_AT], content[_HEAD.size : _SEALED_AT]
     try:
         body = keys.cipher(key_id, day).decrypt(nonce, content[_SEALED_AT:], head)
@@ -110,23 +120,26 @@ def open_token(text: str, keys: TokenKeys, routes: Declared) -> Decision:
         ) from None
     except InvalidTag:
         raise TokenRefused("The token does not open: it is not as the gateway has sent it.") from None
-    name, declared_us, policy_version, decided_us, latency_us, slots, group, length = _BODY.unpack_from(body)
+    name, declared_us, policy_version, decided_us, latency_us, owned, group, length = _BODY.unpack_from(body)
     if name not in routes:
         raise TokenRefused("The token is of a route that is not declared here.")
     route, current_us = routes[name]
     if declared_us != current_us:
         raise TokenRefused(f"Route {route} was declared anew after this decision, which belongs to its earlier life.")
+    arm, rest = body[_BODY.size : _BODY.size + length], body[_BODY.size + length :]
+    size = rest[0] + 1 if version == WITH_SLOTS else 0
     return Decision(
         nonce.hex(),
         route,
         declared_us,
         policy_version,
-        body[_BODY.size : _BODY.size + length].decode(),
-        None if slots == _NOT_DRAWN else slots / BUCKETS,
+        arm.decode(),
+        None if owned == _NOT_DRAWN else owned / BUCKETS,
         decided_us,
         latency_us,
         group,
-        body[_BODY.size + length :],
+        rest[size:],
+        rest[1:size],
     )
 
 

@@ -2,6 +2,7 @@
 
 from gateway.inference.call import Answer, Call
 from gateway.inference.decision_token import Decision, seal
+from gateway.inference.live_table import LiveRoute
 from gateway.inference.token_keys import TokenKeys
 from gateway.protocols.request import Headers, InferenceRequest, Parameters, ResponseMeta
 from router.draw.unit_text import unit_text
@@ -26,11 +27,11 @@ def response_meta(
     return ResponseMeta(route, arm.version, request.id or decision_id, parameters)
 
 
-def token_of(route: Route, call: Call, answer: Answer, keys: TokenKeys) -> str | None:
+def token_of(live: LiveRoute, call: Call, answer: Answer, keys: TokenKeys) -> str | None:
     """Return the token of a decision, with which its rewards come. One that is not in the log gets none."""
     if answer.recorded is None:
         return None
-    decided_us, latency_us = answer.recorded
+    route, (decided_us, latency_us) = live.route, answer.recorded
     decision = Decision(
         call.decision_id,
         route.name,
@@ -42,6 +43,7 @@ def token_of(route: Route, call: Call, answer: Answer, keys: TokenKeys) -> str |
         latency_us,
         NO_GROUP if call.unit_hash is None else group_of(call.unit_hash),
         b"" if call.weighed is None else call.weighed.vector,
+        b"" if live.sealed_slots is None else live.sealed_slots(call.weighed),
     )
     return seal(decision, keys)
 

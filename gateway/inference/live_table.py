@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import NotReady
 from gateway.execution.lane import Lane
-from gateway.inference.contexts import RequestWeights, request_weights
+from gateway.inference.contexts import RequestWeights, SealedSlots, request_weights, sealed_slots
 from gateway.inference.log_context import log_context, logged_answer, logged_outputs
 from gateway.inference.redaction import Rules, logged_inputs_of
 from gateway.inference.targeting import Targeting
@@ -75,7 +75,7 @@ class LiveShadow:
 class LiveRoute:
     """A route of which every version is loaded. All arms and shadows have the same signature.
 
-    `weights` is there if its bandit looks at the request.
+    `weights` is there if its bandit looks at the request, and `sealed_slots` if guardrails compare its rewards.
     """
 
     route: Route
@@ -85,6 +85,7 @@ class LiveRoute:
     shadows: tuple[LiveShadow, ...] = ()
     targeting: Targeting | None = None
     weights: RequestWeights | None = None
+    sealed_slots: SealedSlots | None = None
 
 
 class Served(NamedTuple):
@@ -209,7 +210,8 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
     signature = arms[0].signature
-    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, request_weights(route, signature))
+    weights = request_weights(route, signature)
+    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights, sealed_slots(route))
 
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:

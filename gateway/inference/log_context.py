@@ -53,6 +53,7 @@ def log_context(
         redaction=route.log.redaction if manifest else "",
         sample_slots=route.log.sample_slots if arm is not None and role == "primary" else BUCKETS,
         is_best_effort=route.log.durability is Durability.BEST_EFFORT,
+        weighed_metrics=() if route.weighing is None else route.weighing.metrics,
     )
 
 

@@ -137,7 +137,7 @@ class InferenceService:
             raise
         token = None
         if live.route.metrics and self._token_keys is not None:
-            token = token_of(live.route, call, answer, self._token_keys.current)
+            token = token_of(live, call, answer, self._token_keys.current)
         return Prediction(request, answer, response_meta(live.route.name, request, decision_id, answer, token))
 
     async def _decoded(self, pending: Pending[InferenceRequest]) -> InferenceRequest:

@@ -11,6 +11,7 @@ import msgspec
 from bandits.linear.context import MOST_FEATURES
 from gateway.errors import BadRequest
 from gateway.protocols.rewards import SentReward, Unreadable, printable, read_reward, require_list
+from router.spec.parse import MAX_ARMS
 
 _MOST_SOURCE = 256
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -22,7 +23,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 class LoggedDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the log says of a decision. `propensity` is None if the arm was not drawn; `group` is -1 without a unit.
 
-    `context` has the features that a contextual bandit saw, as shares of 1.
+    `context` has the features that a contextual bandit saw, as shares of 1, and `weights` those of the arms.
     """
 
     decision_id: _Id
@@ -33,6 +34,7 @@ class LoggedDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_us: _Whole
     group: Annotated[int, msgspec.Meta(ge=-1, le=63)]
     context: Annotated[tuple[_Share, ...], msgspec.Meta(max_length=MOST_FEATURES - 1)] = ()
+    weights: Annotated[dict[_Name, _Share], msgspec.Meta(max_length=MAX_ARMS)] = msgspec.field(default_factory=dict)
 
 
 class ImportedReward(NamedTuple):

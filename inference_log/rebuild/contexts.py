@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from bandits.linear.packed import pack_shares
 from inference_log.exposures import exposed
 from inference_log.frozen_log import FrozenLog
-from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt, quoted
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt, quoted
 from inference_log.rows.inference_rows import features_seen
 from inference_log.tally import DRAWN
 from router.rewards.buckets import bucket_s, length_s
@@ -38,7 +38,7 @@ def add_contexts(
     stored: ds.Dataset,
     route: str,
     since_us: int,
-    declared_of: DeclaredOf,
+    declared_by: DeclaredBy,
 ) -> None:
     """Add the contexts of decisions in Parquet files, of a route's life since `since_us`."""
     connection.register("stored", stored)
@@ -46,7 +46,7 @@ def add_contexts(
     while batch := rows.fetchmany(_BATCH):
         vectors: dict[tuple[RewardKey, int], list[bytes]] = defaultdict(list)
         for version, arm, model_version, event_us, latency_us, shares in batch:
-            metrics, maximised = declared_of(route, version)
+            metrics, maximised, _ = declared_by(route, version)
             for metric in metrics:
                 if metric.name == maximised:
                     start_s = bucket_s(event_us - latency_us, metric)

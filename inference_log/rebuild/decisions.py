@@ -6,18 +6,25 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow.dataset as ds
 
-from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt, quoted
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt, quoted
 from inference_log.record import NOT_STARTED
+from inference_log.request_slots import from_weights
+from inference_log.reward_weights import slot_shares
 from inference_log.tally import CALLER_LEFT, DRAWN
 from router.evidence.sums import REQUESTS, SumKey, group_of
+from router.evidence.weighed_rewards import is_spread, scaled
 from router.rewards.buckets import length_s
-from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_to, exposure
+from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_to, exposure, times
+from router.spec.weighing import Weighing
 
 _BATCH = 5000
+_Kind = tuple[int, str, str, int, bytes, int]
+"""Version, arm, model version, group, slots and latency of decisions that are alike."""
 _MOST_KINDS = 100_000
 
 _DECISIONS = f"""
 SELECT policy_version, arm, model_version, unit_hash, round(1000 * latency_ms)::BIGINT AS latency_us, outcome = 'ok',
+    CASE WHEN list_contains(?, policy_version) THEN weights END,
     ends_with(inference_id, '-0-0') AND outcome <> 'rejected'
         AND error_code NOT IN ({quoted([NOT_STARTED, *CALLER_LEFT])})
 FROM stored
@@ -32,50 +39,68 @@ def add_decisions(
     stored: ds.Dataset,
     route: str,
     since_us: int,
-    declared_of: DeclaredOf,
+    declared_by: DeclaredBy,
 ) -> None:
     """Add the decisions in Parquet files, of a route's life since `since_us`."""
     connection.register("stored", stored)
-    rows = connection.execute(_DECISIONS, [since_us])
+    versions = [version for (version,) in connection.execute("SELECT DISTINCT policy_version FROM stored").fetchall()]
+    weighed = [version for version in versions if declared_by(route, version).weighing is not None]
+    rows = connection.execute(_DECISIONS, [weighed, since_us])
     requests = rebuilt.requests.setdefault(route, Counter())
-    counted: Counter[tuple[int, str, str, int, int]] = Counter()
+    counted: Counter[_Kind] = Counter()
     while batch := rows.fetchmany(_BATCH):
         rebuilt.decisions_read += len(batch)
-        for version, arm, model_version, unit_hash, latency_us, is_ok, is_request in batch:
+        for version, arm, model_version, unit_hash, latency_us, is_ok, weights, is_request in batch:
             if is_request:
                 requests[SumKey(0, version, arm, model_version, "", REQUESTS)] += 1
             if is_ok:
-                needs_latency = any(each.needs_latency for each in declared_of(route, version).metrics)
+                declared = declared_by(route, version)
+                needs_latency = any(each.needs_latency for each in declared.metrics)
                 of = version, arm, model_version
-                kept_us = latency_us if needs_latency else 0
-                counted[*of, NO_GROUP, kept_us] += 1
+                kept_us, slots = latency_us if needs_latency else 0, _slots(declared.weighing, weights)
+                counted[*of, NO_GROUP, slots, kept_us] += 1
                 if unit_hash is not None:
-                    counted[*of, group_of(unit_hash), kept_us] += 1
+                    counted[*of, group_of(unit_hash), slots, kept_us] += 1
         if len(counted) > _MOST_KINDS:
-            rebuilt.add(route, _begun(route, counted, declared_of))
+            rebuilt.add(route, _begun(route, counted, declared_by))
             counted.clear()
-    rebuilt.add(route, _begun(route, counted, declared_of))
+    rebuilt.add(route, _begun(route, counted, declared_by))
 
 
-def _begun(
-    route: str, counted: Mapping[tuple[int, str, str, int, int], int], declared_of: DeclaredOf
-) -> dict[RewardKey, RewardSum]:
+def _slots(weighing: Weighing | None, weights: Mapping[str, float] | None) -> bytes:
+    return b"" if weighing is None or weights is None else from_weights(weights, weighing.arms)
+
+
+def _begun(route: str, counted: Mapping[_Kind, int], declared_by: DeclaredBy) -> dict[RewardKey, RewardSum]:
     """Return what decisions add when they are made. `counted` has how many are alike."""
     sums: dict[RewardKey, RewardSum] = {}
-    of_any_latency: Counter[tuple[int, str, str, int]] = Counter()
-
-    def add(of: tuple[int, str, str, int], count: int, latency_us: int, *, needs_latency: bool) -> None:
-        version, arm, model_version, group = of
-        metrics = declared_of(route, version).metrics
-        for metric in metrics:
-            if not metric.is_label and metric.needs_latency == needs_latency:
-                key = RewardKey(0, length_s(metric), version, arm, model_version, metric.name, group)
-                more = RewardSum(*(count * each for each in exposure(metric, metrics, latency_us)))
-                add_to(sums, key, more)
-
-    for (version, arm, model_version, group, latency_us), count in counted.items():
-        of_any_latency[version, arm, model_version, group] += count
-        add((version, arm, model_version, group), count, latency_us, needs_latency=True)
+    of_any_latency: Counter[_Kind] = Counter()
+    for of, count in counted.items():
+        of_any_latency[*of[:5], 0] += count
+        _add(sums, route, of, count, declared_by, needs_latency=True)
     for each, count in of_any_latency.items():
-        add(each, count, 0, needs_latency=False)
+        _add(sums, route, each, count, declared_by, needs_latency=False)
     return sums
+
+
+def _add(
+    sums: dict[RewardKey, RewardSum],
+    route: str,
+    of: _Kind,
+    count: int,
+    declared_by: DeclaredBy,
+    *,
+    needs_latency: bool,
+) -> None:
+    version, arm, model_version, group, slots, latency_us = of
+    metrics, maximised, weighing = declared_by(route, version)
+    for metric in metrics:
+        if metric.is_label or metric.needs_latency != needs_latency:
+            continue
+        key = RewardKey(0, length_s(metric), version, arm, model_version, metric.name, group)
+        begun = exposure(metric, metrics, latency_us)
+        add_to(sums, key, times(count, begun))
+        if weighing is not None and metric.name in weighing.metrics:
+            for suffix, share in slot_shares(weighing, arm, slots, by_request=bool(maximised)):
+                if group != NO_GROUP or not is_spread(suffix):
+                    add_to(sums, key._replace(metric=metric.name + suffix), times(count, scaled(begun, share)))

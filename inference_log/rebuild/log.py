@@ -18,7 +18,7 @@ from inference_log.exposures import tally_contexts, tally_exposures
 from inference_log.frozen_log import FrozenLog
 from inference_log.rebuild.contexts import CREATE_SEEN, add_contexts, keep_contexts
 from inference_log.rebuild.decisions import add_decisions
-from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt
 from inference_log.rebuild.rewards import add_rewards
 from inference_log.record import Record
 from inference_log.rows.reward_rows import reward_table
@@ -29,7 +29,7 @@ from router.evidence.sums import ALL_UNITS, REQUESTS
 
 
 def rebuild(
-    frozen: FrozenLog, lives: Mapping[str, int], declared_of: DeclaredOf, progress: Callable[[str], None]
+    frozen: FrozenLog, lives: Mapping[str, int], declared_by: DeclaredBy, progress: Callable[[str], None]
 ) -> Rebuilt:
     """Return the sums of each route of `lives`, over what was decided in this life (`Document.declared_us`)."""
     rebuilt = Rebuilt()
@@ -42,8 +42,8 @@ def rebuild(
             if route in lives:
                 progress(f"counting the decisions of {route}, {day}")
                 stored = frozen.stored(INFERENCES, [(route, day)])
-                add_decisions(rebuilt, connection, stored, route, lives[route], declared_of)
-                add_contexts(rebuilt, connection, stored, route, lives[route], declared_of)
+                add_decisions(rebuilt, connection, stored, route, lives[route], declared_by)
+                add_contexts(rebuilt, connection, stored, route, lives[route], declared_by)
                 days_decided[route].append((route, day))
         days_of: dict[str, list[Keys]] = {route: [] for route in lives}
         for values in frozen.partitions(REWARDS):
@@ -51,7 +51,7 @@ def rebuild(
         for route, days in days_of.items():
             progress(f"counting the rewards of {route}")
             stored, decided = frozen.stored(REWARDS, days), frozen.stored(INFERENCES, days_decided[route])
-            add_rewards(rebuilt, connection, stored, decided, route, lives[route], declared_of, progress)
+            add_rewards(rebuilt, connection, stored, decided, route, lives[route], declared_by, progress)
     return rebuilt
 
 

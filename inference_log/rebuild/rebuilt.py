@@ -8,16 +8,18 @@ from typing import NamedTuple
 from router.evidence.sums import SumKey
 from router.rewards.sums import ContextSums, RewardKey, RewardSum, RewardSums, add_integers, add_to
 from router.spec.metric import MetricSpec
+from router.spec.weighing import Weighing
 
 
 class Declared(NamedTuple):
-    """What a version of a document declares: metrics, and the one from which a contextual bandit learns, or empty."""
+    """What a version of a route's document declares of its rewards. `maximised`: see `Context`."""
 
     metrics: tuple[MetricSpec, ...] = ()
     maximised: str = ""
+    weighing: Weighing | None = None
 
 
-DeclaredOf = Callable[[str, int], Declared]
+DeclaredBy = Callable[[str, int], Declared]
 """Returns what a version of a route's document declares."""
 
 

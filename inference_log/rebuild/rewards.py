@@ -3,15 +3,16 @@
 The rows of rewards have no context. It is that of the decision's row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow.dataset as ds
 
 from bandits.linear.packed import pack_shares
 from inference_log.rebuild.contexts import ANSWERED
-from inference_log.rebuild.rebuilt import DeclaredOf, Rebuilt
+from inference_log.rebuild.rebuilt import DeclaredBy, Rebuilt
 from inference_log.record import Reward, RewardContext
+from inference_log.request_slots import from_weights
 from inference_log.reward_tally import weigh
 from router.rewards.events import Operation
 from router.rewards.sums import NO_GROUP
@@ -28,7 +29,7 @@ WITH of_route AS (
     WHERE decision_id IN (SELECT decision_id FROM of_route) GROUP BY decision_id
 )
 SELECT policy_version, arm, model_version, decision_id, decision_ts_us, latency_us, propensity, unit_group, metric,
-    event_id, op, reward_ts_us, value, label, ingested_ts_us, context
+    event_id, op, reward_ts_us, value, label, ingested_ts_us, context, weights
 FROM of_route LEFT JOIN contexts USING (decision_id)
 ORDER BY decision_id, ingested_ts_us, writer_id, writer_seq
 """  # noqa: S608  # built from constants
@@ -41,7 +42,7 @@ def add_rewards(
     decided: ds.Dataset,
     route: str,
     life: int,
-    declared_of: DeclaredOf,
+    declared_by: DeclaredBy,
     progress: Callable[[str], None],
 ) -> None:
     """Add the rewards in Parquet files, and in the table `waiting`, of one life of a route.
@@ -58,8 +59,9 @@ def add_rewards(
         for version, arm, model_version, *said in batch:
             context = contexts.get((version, arm, model_version))
             if context is None:
-                of_version = declared_of(route, version)
-                context = RewardContext(len(contexts), route, life, version, arm, model_version, *of_version)
+                context = RewardContext(
+                    len(contexts), route, life, version, arm, model_version, *declared_by(route, version)
+                )
                 contexts[version, arm, model_version] = context
             if context.metrics:
                 pending.append(_reward(context, *said))
@@ -93,10 +95,12 @@ def _reward(
     label: str | None,
     arrived_us: int,
     shares: list[float] | None,
+    weights: Mapping[str, float] | None,
 ) -> Reward:
     said = label if value is None else value
     return Reward(
         context.number, 0, decision_id, decided_us, latency_us, propensity, NO_GROUP if group is None else group,
         metric, event, Operation(op), event_us, "" if said is None else said, arrived_us, False, "",
         None if shares is None else pack_shares(shares),
+        None if context.weighing is None or weights is None else from_weights(weights, context.weighing.arms),
     )  # fmt: skip

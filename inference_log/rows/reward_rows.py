@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from inference_log import request_slots
 from inference_log.record import SCHEMA_VERSION, Reward, RewardContext
 from inference_log.schema import REWARDS
+from router.draw.assignment import BUCKETS
 from router.rewards.events import Operation
 
 
@@ -30,6 +32,7 @@ def reward_table(context: RewardContext, rewards: Sequence[Reward], writer_id: s
         "unit_group": [None if each.group < 0 else each.group for each in rewards],
         "schema_version": [SCHEMA_VERSION] * len(rewards),
         "writer_id": [writer_id] * len(rewards),
+        "weights": [_weights(context, each) for each in rewards],
     }
     for name in ("arm", "policy_version", "model_version", "declared_us"):
         columns[name] = [getattr(context, name)] * len(rewards)
@@ -46,6 +49,18 @@ def reward_id(reward: Reward) -> str:
     time_us = reward.event_us if reward.operation is Operation.SET else 0
     said = (reward.decision_id, reward.metric, reward.event, str(reward.operation), time_us, reward.value)
     return hashlib.blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _weights(context: RewardContext, reward: Reward) -> list[tuple[str, float]] | None:
+    """Return the weights of the decision; None if they are not known, or nothing needs them."""
+    if context.weighing is None or reward.slots is None:
+        return None
+    slots = request_slots.unpack(reward.slots, len(context.weighing.arms))
+    return (
+        None
+        if slots is None
+        else [(arm, owned / BUCKETS) for arm, owned in zip(context.weighing.arms, slots, strict=True)]
+    )
 
 
 def _day(time_us: int) -> str:

@@ -17,6 +17,7 @@ from router.evidence.sums import FLIPS, MILLION, MISSING, PAIRS, REQUESTS, UNSEE
 from router.evidence.units import compare_units, compare_units_to_bound
 from router.evidence.verdict import EventCount, Verdict, blind, judge, spend
 from router.evidence.weighed import compare_weighed
+from router.evidence.weighed_values import compare_weighed_values
 from router.spec.metric import MetricSpec
 
 
@@ -76,6 +77,8 @@ def _judge_events(watched: Watched, look: Look, alpha: float, metric: MetricSpec
 
 def _by_requests(watched: Watched, look: Look, strata: Sequence[Stratum]) -> Evidence:
     document = watched.document
+    if document.spec.learns and look.metric:
+        return compare_weighed_values(watched.weighed_values(look), look.margin)
     if document.spec.learns:
         return compare_weighed(watched.weighed_strata(look), look.margin)
     by_unit = not _is_drawn_each_time(document)

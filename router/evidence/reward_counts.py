@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.evidence.units import GroupCounts, by_group
+from router.evidence.weighed_rewards import is_suffix
 from router.rewards.arrival import Arrival, arrival
 from router.rewards.buckets import LENGTHS_S, has_matured, length_s
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, RewardSums, combine
@@ -99,23 +100,35 @@ def _before(
 def _split(read: ReadSums, heard: Arrival, now_s: float) -> tuple[Counts, Counts]:
     """Return the counts over all time and by bucket, both without what has not matured and without silent buckets."""
     metric = heard.metric
-    totals = {key: value for key, value in read.totals.items() if key.metric == metric.name}
+    totals = {key: value for key, value in read.totals.items() if _suffix(key, metric) is not None}
     recent = {}
     for key, value in read.recent.items():
-        if _has_matured(key, metric, now_s) and heard.is_heard(key.bucket_s):
+        if _suffix(key, metric) is None:
+            continue
+        if has_matured(key.bucket_s, metric, now_s) and heard.is_heard(key.bucket_s):
             recent[key] = value
         elif (whole := key._replace(bucket_s=0)) in totals:
             totals[whole] = combine(totals[whole], RewardSum(*(-each for each in value)))
-    return _counts(totals), _counts(recent)
+    return _counts(metric, totals), _counts(metric, recent)
 
 
-def _has_matured(key: RewardKey, metric: MetricSpec, now_s: float) -> bool:
-    return key.metric == metric.name and has_matured(key.bucket_s, metric, now_s)
+def _suffix(key: RewardKey, metric: MetricSpec) -> str | None:
+    """Return what the name of a sum has behind that of the metric, or None if it is of another metric.
+
+    With a suffix, decisions are weighed (`router.evidence.weighed_rewards`), and in millionths.
+    """
+    name, suffix = key.metric[: len(metric.name)], key.metric[len(metric.name) :]
+    return suffix if name == metric.name and (not suffix or is_suffix(suffix)) else None
 
 
-def _counts(sums: RewardSums) -> Counts:
+def _counts(metric: MetricSpec, sums: RewardSums) -> Counts:
     counts: dict[SumKey, float] = {}
     for key, value in sums.items():
+        if suffix := _suffix(key, metric):
+            counts[_sum_key(key, DECISIONS + suffix)] = value.decisions
+            counts[_sum_key(key, SHORTFALL + suffix)] = value.decisions - value.total
+            counts[_sum_key(key, SQUARES + suffix)] = value.squares
+            continue
         counts[_sum_key(key, DECISIONS)] = value.decisions
         counts[_sum_key(key, SHORTFALL)] = value.decisions - value.total / MILLION
         counts[_sum_key(key, SQUARES)] = value.squares / MILLION

@@ -15,11 +15,12 @@ import numpy as np
 from router.document.document import Document
 from router.evidence.evidence import Stratum
 from router.evidence.looks import Look
-from router.evidence.reward_counts import NO_REWARDS, RewardCounts
+from router.evidence.reward_counts import NO_REWARDS, SQUARES, RewardCounts
 from router.evidence.sums import BUCKET_S, GROUP_BUCKET_S, GROUPS, MILLION, SumKey, Sums, spread, total, weighed
 from router.evidence.time_buckets import block_start_s
 from router.evidence.units import GroupCounts, UnitStratum
 from router.evidence.weighed import WeighedStratum
+from router.evidence.weighed_values import WeighedValues
 
 SlotsByVersion = Mapping[int, Mapping[str, int]]
 """The slots of each arm, by policy version."""
@@ -95,6 +96,17 @@ class Watched(NamedTuple):
         for cell in self._request_cells(look):
             requests, events, _, other_events = (each / MILLION for each in cell.weighed)
             strata.append(WeighedStratum(requests, events, other_events, cell.begins_s))
+        return strata
+
+    def weighed_values(self, look: Look) -> list[WeighedValues]:
+        """Return the same of a look at a metric, with the squares of the values."""
+        strata = [WeighedValues(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, self._first_s(look))]
+        squares = self._request_cells(look._replace(event=SQUARES))
+        for cell, of_squares in zip(self._request_cells(look), squares, strict=True):
+            decisions, short, others, others_short = (each / MILLION for each in cell.weighed)
+            _, square, _, other_square = (each / MILLION for each in of_squares.weighed)
+            of_arm, of_other = (decisions, decisions - short, square), (others, others - others_short, other_square)
+            strata.append(WeighedValues(*of_arm, *of_other, cell.begins_s))
         return strata
 
     def unit_strata(self, look: Look) -> list[UnitStratum]:

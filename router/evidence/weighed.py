@@ -39,9 +39,8 @@ The evidence is a mean over `STRENGTHS` (u) and over starts, as in `router.evide
 part, since exp is convex. Requests of one unit share a draw. Where units are drawn, this is half of the evidence.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,22 +67,30 @@ def compare_weighed(strata: Sequence[WeighedStratum], margin: float) -> Evidence
 
     The smallest `bucket_s` is the start of the comparison. It must stay the same for as long as the comparison lasts.
     """
+    return over_starts(strata, lambda summed: log_means(summed, margin))
+
+
+def over_starts(strata: Sequence[Any], means: Callable[[Floats], Floats]) -> Evidence:
+    """Return the mean over starts of the evidence since each of them.
+
+    `strata` are tuples of numbers, of which the last one is the start of a time bucket. `means` gets the sums of the
+    other ones since each start, of the shape (sums, starts). It returns the logs of the evidence: (sides, starts).
+    """
     if not strata:
         return Evidence(0.0, 0.0)
-    newest_first = sorted(strata, key=lambda stratum: -stratum.bucket_s)
-    first_s = newest_first[-1].bucket_s
-    since, terms = np.zeros(3), []
-    for bucket_s, bucket in groupby(newest_first, key=lambda stratum: stratum.bucket_s):
-        since = since + sum(np.array(stratum[:3]) for stratum in bucket)
-        weight = np.log(start_weight((bucket_s - first_s) // BUCKET_S))
-        terms.append(weight + _log_means(since, margin))
-    return Evidence(*map(float, np.logaddexp.reduce(terms)))
+    newest_first = np.array(sorted(strata, key=lambda stratum: -stratum[-1]), float)
+    buckets_s = newest_first[:, -1]
+    oldest_of_bucket = np.append(buckets_s[1:] != buckets_s[:-1], True)
+    since = np.cumsum(newest_first[:, :-1], axis=0)[oldest_of_bucket]
+    ages = (buckets_s[oldest_of_bucket] - buckets_s[-1]) // BUCKET_S
+    starts = np.log([start_weight(int(age)) for age in ages])
+    return Evidence(*map(float, np.logaddexp.reduce(starts + means(since.T), axis=1)))
 
 
-def _log_means(counted: Floats, margin: float) -> Floats:
-    """Return the logs of the mean over strengths, on both sides."""
+def log_means(counted: Floats, margin: float) -> Floats:
+    """Return the logs of the mean over strengths, on both sides. Shapes: (3, starts), (2, starts)."""
     requests, events, others = counted
-    u, weights = np.array(STRENGTHS).T
+    u, weights = np.array(STRENGTHS).T[:, :, None]
     v = -np.log1p(-u)
     against = u * events - v * others - requests * np.log1p(margin * np.expm1(u))
     in_favour = u * others - v * events - requests * np.log1p(margin * np.expm1(-v))

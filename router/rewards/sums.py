@@ -58,7 +58,12 @@ ContextSums = Mapping[RewardKey, tuple[int, ...]]
 
 def exposure(metric: MetricSpec, metrics: Iterable[MetricSpec], latency_us: int) -> RewardSum:
     """Return what a decision adds when it is made. `latency_us` is how long its prediction took."""
-    return _sum(1, 0, _value(metric, {}, latency_us, metrics))
+    return standing(metric, metrics, {}, latency_us)
+
+
+def standing(metric: MetricSpec, metrics: Iterable[MetricSpec], outcomes: Outcomes, latency_us: int) -> RewardSum:
+    """Return what a decision has added in all once it has these outcomes."""
+    return _sum(1, _is_rewarded(metric, outcomes), _value(metric, outcomes, latency_us, metrics))
 
 
 def difference(
@@ -70,13 +75,20 @@ def difference(
         names = metric.parts or (metric.name,)
         if metric.is_label or all(before.get(name) is after.get(name) for name in names):
             continue
-        old, new = (
-            _sum(0, _is_rewarded(metric, outcomes), _value(metric, outcomes, latency_us, metrics))
-            for outcomes in (before, after)
-        )
+        old, new = (standing(metric, metrics, outcomes, latency_us) for outcomes in (before, after))
         if old != new:
-            added[metric.name] = RewardSum(0, *(more - less for more, less in zip(new[1:], old[1:], strict=True)))
+            added[metric.name] = subtract(new, old)
     return added
+
+
+def times(count: int, value: RewardSum) -> RewardSum:
+    """Return the sum of a number of equal ones."""
+    return RewardSum(*(count * each for each in value))
+
+
+def subtract(first: RewardSum, second: RewardSum) -> RewardSum:
+    """Return the first sum without the second."""
+    return RewardSum(*(more - less for more, less in zip(first, second, strict=True)))
 
 
 def combine(first: RewardSum, second: RewardSum) -> RewardSum:

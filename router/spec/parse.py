@@ -28,7 +28,7 @@ from router.spec.parse_shadows import parse_shadows
 from router.spec.parse_weights import parse_weights
 from router.spec.references import parse_name
 from router.spec.required_tags import parse_required_tags
-from router.spec.spec import DEFAULT_ALPHA, ArmRef, GuardrailKind, Limits, RolloutSpec, RouteSpec
+from router.spec.spec import DEFAULT_ALPHA, ArmRef, Limits, RolloutSpec, RouteSpec
 from router.spec.value import alike, check_values, parse_arm
 
 MAX_ARMS = 64
@@ -123,12 +123,6 @@ def _check_together(spec: RouteSpec) -> None:
         _check_rollout(spec, spec.rollout)
     if spec.bandit is not None:
         check_bandit(spec)
-    if spec.learns and any(each.metric for each in spec.guardrails):
-        others = ", ".join(kind for kind in GuardrailKind if kind != GuardrailKind.REWARD)
-        raise Rejected(
-            "guardrails on a reward need weights that stay between two changes, and a bandit moves them by itself; "
-            f"on a bandit, guardrails may be {others}."
-        )
 
 
 def _check_rollout(spec: RouteSpec, rollout: RolloutSpec) -> None:

@@ -14,6 +14,7 @@ from router.draw.layers import Holdout, Layer
 from router.spec.bandit import BanditSpec
 from router.spec.log import DEFAULT_LOG, LogSpec
 from router.spec.metric import MetricSpec
+from router.spec.weighing import Weighing
 
 DEFAULT_ALPHA = Fraction(1, 100)
 
@@ -188,6 +189,14 @@ class RouteSpec:
     def learns(self) -> bool:
         """True if a policy moves the weights."""
         return self.bandit is not None and self.bandit.acts
+
+    @property
+    def weighing(self) -> Weighing | None:
+        """What guardrails compare of the rewards of a bandit; None if they compare none."""
+        metrics = tuple(each.metric for each in self.guardrails if each.metric)
+        if not self.learns or not metrics or self.trusted_arm is None:
+            return None
+        return Weighing(tuple(self.arms), self.trusted_arm, metrics)
 
     def bandit_limits(self, arm: str) -> Limits:
         """Return the least and the most slots that a policy may give an arm: its limits, and the floor of all arms."""

@@ -26,10 +26,12 @@ from inference_log.record import (
     RewardContext,
     SegmentHeader,
 )
+from inference_log.request_slots import packer
 from inference_log.segment import SUFFIX, frame
 from inference_log.sinks.directory import DirectorySink
 from router.rewards.events import Operation
 from router.spec.metric import MetricSpec
+from router.spec.weighing import Weighing
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 METRICS = (MetricSpec("click", 3600.0),)
@@ -64,10 +66,10 @@ def entries() -> list[Any]:
         failed,
         compared,
         Audit(1, "cancer", 3, NOON_US, "ann", "shift canary=10%", "more of it", "host-0", "", {"stable": 0.9}, "{}"),
-        RewardContext(0, "cancer", 7, 3, "stable", "2", METRICS),
+        RewardContext(0, "cancer", 7, 3, "stable", "2", METRICS, weighing=Weighing(("stable", "canary"), "stable", ())),
         Reward(
             0, 4, "d0", NOON_US, 1500, 0.9, 5, "click", "e1", Operation.SET, NOON_US + 9, 1.0, NOON_US + 10,
-            is_late=False, source="http",
+            is_late=False, source="http", slots=packer(2)((9_000, 1_000)),
         ),
         Learned("cancer", 7, 1, 3, NOON_US, {"stable": 0.5, "canary": 0.5}, "{}"),
         *_payloads(),

@@ -147,4 +147,5 @@ def _context(document: Document, decision: Decision) -> RewardContext:
         model_version=arm.version,
         metrics=document.spec.metrics,
         maximised=document.spec.maximised,
+        weighing=document.spec.weighing,
     )

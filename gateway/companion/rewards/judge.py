@@ -13,6 +13,7 @@ from gateway.inference.token_keys import OPENS_FOR_S
 from gateway.protocols.rewards import SentReward, Unreadable, printable
 from gateway.protocols.rewards_import import ImportedReward, LoggedDecision
 from inference_log.record import Reward, RewardContext
+from inference_log.request_slots import from_weights
 from router.quantities import format_duration
 from router.refusals import short_repr
 from router.rewards.buckets import is_late
@@ -59,6 +60,7 @@ class Accepted(NamedTuple):
             late,
             source,
             decision.context or None,
+            decision.slots or None,
         )
 
 
@@ -127,6 +129,9 @@ class _Request:
                 self._check_age(decision)
             route = decision.route
             context = self._context(decision)
+            if isinstance(reward, ImportedReward) and context.weighing is not None and reward.decision.weights:
+                slots = from_weights(reward.decision.weights, context.weighing.arms)
+                decision = decision._replace(slots=slots)
             metric = _metric(context, sent.metric)
             name = metric.name
             return Accepted(

@@ -4,6 +4,8 @@ from bandits.errors import BanditError
 from bandits.linear.choose import CONTEXTUAL_NAMES, choose_contextual
 from bandits.policies.choose import choose_policy
 from gateway.inference.contexts import encoder_of
+from gateway.inference.decision_token import ROOM_BYTES
+from inference_log.request_slots import packer
 from router.errors import Rejected
 from router.spec.bandit import BanditSpec
 from router.spec.spec import RouteSpec
@@ -31,8 +33,25 @@ def check_policy(spec: RouteSpec) -> None:
             _check_contextual(spec, spec.bandit)
         else:
             choose_policy(spec.bandit.policy, spec.bandit.parameters)
+        _check_room(spec, spec.bandit)
     except BanditError as error:
         raise Rejected(f"Route {spec.route}: {error}") from error
+
+
+def _check_room(spec: RouteSpec, bandit: BanditSpec) -> None:
+    """Check that a decision token has room for all that it holds where guardrails compare rewards.
+
+    Raises:
+        Rejected: it has not.
+    """
+    features = len(encoder_of(bandit.context).features) - 1 if bandit.context else 0
+    needed = max(map(len, spec.arms)) + len(packer(len(spec.arms))([0] * len(spec.arms))) + 1 + 2 * features + 1
+    if spec.weighing is not None and needed > ROOM_BYTES:
+        raise Rejected(
+            f"Route {spec.route}: where guardrails compare rewards, the token of a decision holds the weights of all "
+            f"arms, its context and the arm's name. These {len(spec.arms)} arms and {features} features do not fit: "
+            f"they are {needed} bytes of {ROOM_BYTES}. Declare fewer arms or features, or give arms shorter names."
+        )
 
 
 def _check_contextual(spec: RouteSpec, bandit: BanditSpec) -> None:

@@ -1,6 +1,7 @@
 """The weights of one request: from its attributes to slots, whatever a client sends."""
 
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from bandits.linear.history import History, Seen, levelled, models
 from bandits.linear.packed import unpack
 from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, combine, exposure
-from gateway.inference.contexts import RequestWeights, encoder_of
+from gateway.inference.contexts import RequestWeights, Weighed, encoder_of, sealed_slots
 from inference_log import request_slots
 from router.document.apply import apply
-from router.document.commands import Declare
+from router.document.commands import Declare, Shift
 from router.plan import plan
 from router.snapshot import Contextual, Pin, compile_route
 from router.spec.context import parse_context
@@ -146,3 +147,28 @@ def test_arms_are_drawn_as_often_as_the_slots_of_the_request_say():
     assert plan(route, "0" * 24, slots=(0, 10_000)).primary == 1
     unit = [plan(route, f"{each:024x}", unit="anna", slots=slots).primary for each in range(20)]
     assert len(set(unit)) == 1
+
+
+def test_a_token_has_the_slots_of_the_request_in_the_order_of_the_document():
+    declared = {
+        "route": "shop", "arms": {"a": "m:1", "b": "m:2", "c": "m:3"}, "metrics": {"click": {"window": "10m"}},
+        "bandit": {"policy": "linucb", "reward": "click", "context": CONTEXT}, "fallback": "a",
+        "guardrails": [{"reward": {"metric": "click", "worse_by": "1%"}}],
+    }  # fmt: skip
+    pins = {arm: Pin(str(n), arm) for n, arm in enumerate("abc", 1)}
+
+    def sealed(weighed: Weighed | None = None, served: str = "abc", **more: object):
+        document = apply(None, Declare(parse_spec(declared | more), 1.0))
+        document = apply(
+            document, Shift({arm: Fraction(0) for arm in "abc" if arm not in served} | {"a": Fraction(3, 5)}, 2.0)
+        )
+        found = sealed_slots(compile_route(document, {arm: pins[arm] for arm in served}))
+        return found and request_slots.unpack(found(weighed), 3)
+
+    of_request = Weighed(b"", (1_000, 9_000, 0), request_slots.packer(3)((1_000, 9_000, 0)))
+    assert sealed(of_request) == (1_000, 9_000, 0)
+    of_two = Weighed(b"", (1_000, 9_000), request_slots.packer(2)((1_000, 9_000)))
+    assert sealed(of_two, served="ac") == (1_000, 0, 9_000)
+    assert sealed(guardrails=[{"errors": {"worse_by": "1%"}}]) is None
+    shared = {"bandit": {"policy": "thompson", "reward": "click"}}
+    assert sealed(served="ac", **shared) == (6_000, 0, 4_000)

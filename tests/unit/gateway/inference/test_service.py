@@ -323,6 +323,14 @@ def test_a_token_of_an_arm_that_was_not_drawn_has_no_propensity(front):
         assert open_token(token, keys, declared({"r": 17})).propensity is None
 
 
+def test_where_guardrails_compare_the_rewards_of_a_bandit_a_token_has_the_weights(front):
+    built, keys = learning(front)
+    assert built.live.sealed_slots is None
+    built.replace_live(sealed_slots=lambda _: b"weights")
+    token = built.infer(decision_id=DECISION_ID).response.parameters["decision_token"]
+    assert open_token(token, keys, declared({"r": 17})).slots == b"weights"
+
+
 def test_what_is_not_in_the_log_has_no_token(front):
     built, _ = learning(front)
     built.predictor.answers["recorded"] = None  # a probe, or a record that the full disk did not take

@@ -37,7 +37,7 @@ def test_a_reward_is_one_row():
         "reward_ts_us": NOON_US + 1_500, "ingested_ts_us": NOON_US + 2_001, "schema_version": 2,
         "decision_ts_us": NOON_US, "inference_dt": "2026-01-01", "late": False, "source": "http", "arm": "canary",
         "policy_version": 3, "model_version": "17", "propensity": 0.25, "unit_group": 7, "latency_us": 900,
-        "declared_us": 5, "writer_id": "w1", "writer_seq": 4,
+        "declared_us": 5, "writer_id": "w1", "writer_seq": 4, "weights": None,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from router.errors import Rejected
 from router.spec.bandit import BanditSpec, StopRule
 from router.spec.parse import parse_spec
 from router.spec.unparse import unparse_spec
+from router.spec.weighing import Weighing
 
 ROUTE = {
     "route": "shop",
@@ -143,6 +144,7 @@ def test_nothing_observes_what_moves_its_weights_itself(kind):
 WATCHED = [
     {"errors": {"worse_by": "1%"}}, {"slower_than": "50ms", "worse_by": "1%"},
     {"missing_outputs": {"worse_by": "0%"}}, {"disagreement": {"above": "5%"}},
+    {"reward": {"metric": "click", "worse_by": "1%"}},
 ]  # fmt: skip
 
 
@@ -155,9 +157,9 @@ def test_guardrails_watch_the_arms_of_a_bandit(guardrail):
         parse_spec(route() | {"guardrails": [guardrail]})
 
 
-def test_guardrails_on_a_reward_watch_no_bandit():
-    guardrails = {"guardrails": [{"reward": {"metric": "click", "worse_by": "1%"}}], "fallback": "a"}
-    with pytest.raises(Rejected, match="may be errors, slower_than, missing_outputs, disagreement"):
-        parse_spec(route() | guardrails)
+def test_rewards_are_weighed_where_a_policy_moves_the_weights_and_guardrails_compare_rewards():
+    guardrails = {"guardrails": [{"reward": {"metric": "click", "worse_by": "1%"}}, *WATCHED[:1]], "fallback": "b"}
+    assert parse_spec(route() | guardrails).weighing == Weighing(("a", "b", "c"), "b", ("click",))
+    assert parse_spec(route() | guardrails | {"guardrails": WATCHED[:1]}).weighing is None
     observed = {"split": {"a": "80%", "b": "20%"}, "observe": {"policy": "thompson", "reward": "click"}}
-    assert parse_spec(ROUTE | observed | guardrails).guardrails
+    assert parse_spec(ROUTE | observed | guardrails).weighing is None

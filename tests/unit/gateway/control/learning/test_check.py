@@ -66,3 +66,14 @@ def test_contextual_policies_need_a_context_and_units_do_not_mind_them(policy):
 def test_a_policy_and_a_context_that_do_not_fit_are_refused(policy, more, words):
     with pytest.raises(Rejected, match=words):
         check_policy(with_context(policy, **more))
+
+
+def test_a_token_must_have_room_for_the_weights_that_guardrails_on_rewards_need():
+    columns = {f"parameters.p{number}": {"from": 0, "to": 1, "missing": 0} for number in range(60)}
+    many = {"arms": {f"arm-{number:02}": f"m:{number + 1}" for number in range(64)}}
+    watched = {"fallback": "arm-00", "guardrails": [{"reward": {"metric": "click", "worse_by": "1%"}}]}
+    check_policy(with_context("linucb", columns, **many | watched))
+    long = {"arms": {f"arm-{'x' * 60}{number:02}": f"m:{number + 1}" for number in range(64)}}
+    check_policy(with_context("linucb", columns, **long))
+    with pytest.raises(Rejected, match="64 arms and 60 features do not fit: they are "):
+        check_policy(with_context("linucb", columns, **long | watched | {"fallback": f"arm-{'x' * 60}00"}))
