@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from gateway.control.last_known import LastKnownFile, StoreState
 from router.document.document import Document
-from router.document.learned import with_learned
+from router.document.learned import LearnedPolicy, with_learned
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.interface import Entry, Revision, Store
@@ -43,6 +43,11 @@ class DesiredState:
         """The newest documents, by route, with the weights that bandits have learned."""
         learned = self._policies.of
         return {route: with_learned(entry.document, learned.get(route)) for route, entry in self.known.entries.items()}
+
+    @property
+    def policies(self) -> Mapping[str, LearnedPolicy]:
+        """The newest learned policies, by route."""
+        return self._policies.of
 
     def look(self) -> bool:
         """Read the store. Return True if something is new since the last look.
