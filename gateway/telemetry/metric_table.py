@@ -50,7 +50,7 @@ COUNTERS = {
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
     REWARDS: Counted("Rewards that were sent, by what became of them.", ("route", "metric", "result")),
-    CONTROL_FAILURES: Counted("Routes, policies or changes that a job of the companion failed on, by job.", ("job",)),
+    CONTROL_FAILURES: Counted("Routes, policies or changes that the companion failed on, by task.", ("task",)),
     REGISTRY_COPIED: Counted("Versions that were copied from a remote registry, or could not be.", ("outcome",)),
 }
 

@@ -12,6 +12,7 @@ from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
 from router.document.apply import apply
 from router.document.commands import Declare, Start
+from router.document.document import Candidate
 from router.document.learned import LearnedPolicy
 from router.evidence.guardrails import GuardrailFinding
 from router.evidence.verdict import blind
@@ -73,7 +74,7 @@ def test_weights_are_those_of_the_newest_document(world):
 def test_a_rollout_shows_its_phase_and_its_step_and_a_split_does_not(world):
     document = apply(None, Declare(parse_spec(ROLLOUT)))
     assert world.shown([document])["route_phase", "r", "READY"] == 1
-    shown = world.shown([apply(document, Start(0.0)), declared()])
+    shown = world.shown([apply(document, Start(Candidate("2", "d"), 0.0)), declared()])
     assert shown["route_phase", "r", "PROGRESSING"] == 1
     assert shown["rollout_step", "r"] == 1
     assert not [labels for labels in shown if labels[0] in ("route_phase", "rollout_step") and labels[1] == "fraud"]
