@@ -11,7 +11,7 @@ import yaml
 from tests.support.components import need_program
 from tests.support.paths import ROOT
 
-FOLDER = ROOT / "k8s/observability"
+FOLDER = ROOT / "k8s/components/observability"
 GROUPS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["spec"]["groups"]
 EXPRESSIONS = {rule["alert"]: rule["expr"] for group in GROUPS for rule in group["rules"]}
 POD = 'namespace="pointsman", pod="one", job="pointsman/pointsman-gateway"'

@@ -102,7 +102,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("break_it", FAULTS, ids=lambda each: each.__name__)
 def test_what_breaks_a_policy_is_refused(break_it):
-    objects = build("overlays/prod")
+    objects = build("overlays/prod", "observability")
     break_it(objects)
     found = violations(objects)
     assert found
