@@ -117,6 +117,14 @@ def newest(gateway, folder) -> dict:
     return {name: shown[name] for name in ("spec", "weights")}
 
 
+def rewarded(gateway, token) -> str:
+    """Return what became of a reward."""
+    headers = {"authorization": f"Bearer {gateway.environment['POINTSMAN_KEY']}"}
+    body = {"rewards": [{"decision": token, "metric": "click", "value": 1}]}
+    response = httpx.post(f"{gateway.url}/v2/rewards", json=body, headers=headers, trust_env=False, timeout=60)
+    return response.json()["results"][0]["result"]
+
+
 def test_a_lost_store_is_restored_from_what_a_gateway_remembers_and_from_the_log_alone(
     gateway, server, servers, tmp_path
 ):
@@ -125,6 +133,7 @@ def test_a_lost_store_is_restored_from_what_a_gateway_remembers_and_from_the_log
     run(gateway, tmp_path, "pointsman shift shop b=45")
     before = newest(gateway, tmp_path)
     assert before["weights"] == {"a": "55%", "b": "45%"}
+    token = ask(gateway, key).headers["x-decision-token"]
     with load_with(gateway, key) as load:
         load.wait_for(50)
         server.kill()
@@ -150,5 +159,6 @@ def test_a_lost_store_is_restored_from_what_a_gateway_remembers_and_from_the_log
             shown = run(other, tmp_path, command)
         assert "shop" in shown
         assert newest(other, tmp_path) == before
+        assert rewarded(other, token) == "refused"  # its route had another life
         _, key = predicts(other, tmp_path)
         wait_until(lambda: ask(other, key).status_code == 200)
