@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A gateway's background processes yield to all others. Where tests keep every processor busy, they would hardly run at all.
 FAIRLY := nice -n 10
 
-.PHONY: up test test-fast test-serve test-without-ray clients check lint types contracts proto soak bench lock clean
+.PHONY: up test test-fast test-serve test-without-ray clients check lint types contracts proto soak bench lock sbom clean
 
 up: $(READY) ## Start the gateway with the demo models in the foreground
 	@$(BIN)/pointsman demo --with-parent
@@ -68,6 +68,12 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 	@.venv-lock/bin/pip freeze --exclude-editable > requirements.lock
 	@rm -rf .venv-lock
 
+sbom: ## A bill of materials of requirements.lock: sbom.json, as CycloneDX
+	@rm -rf .venv-sbom && $(PYTHON) -m venv .venv-sbom
+	@.venv-sbom/bin/pip install --quiet --quiet 'cyclonedx-bom>=7.5,<8'
+	@.venv-sbom/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-file sbom.json
+	@rm -rf .venv-sbom
+
 $(READY): pyproject.toml requirements.lock
 	@command -v $(PYTHON) > /dev/null || { echo "Pointsman needs Python 3.11: install it, or name it with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11: name it with make PYTHON=..."; exit 1; }
@@ -81,4 +87,4 @@ $(READY): pyproject.toml requirements.lock
 	@echo "✓ installed" >&2
 
 clean: ## Remove everything that was made here
-	@rm -rf .venv .venv-lock .clients var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis $(SERVE_LOG) .import_linter_cache build ./*.egg-info
+	@rm -rf .venv .venv-lock .venv-sbom sbom.json .clients var .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis $(SERVE_LOG) .import_linter_cache build ./*.egg-info

@@ -17,6 +17,7 @@ from gateway.companion.node_view import NodeView
 from gateway.companion.registry_copy import RegistryCopy, open_sync
 from gateway.companion.rewards.results import RewardResults
 from gateway.companion.rewards.service import RewardService
+from gateway.companion.route_gauges import RouteGauges
 from gateway.companion.scrape import Scrapes, render_all
 from gateway.companion.spool_watch import SpoolWatch
 from gateway.companion.threads import ThreadGroup, watch_processes
@@ -38,7 +39,14 @@ from gateway.execution.process.model import ProcessOptions
 from gateway.execution.trial import Trials
 from gateway.inference.token_key_file import open_token_keys
 from gateway.settings import Settings
-from gateway.telemetry.metric_table import ABORTS, P_VALUE, REWARDS_SILENT, UNCOUNTED
+from gateway.telemetry.metric_table import (
+    ABORTS,
+    CONTROL_FAILURES,
+    P_VALUE,
+    REWARDS_SILENT,
+    STORE_DISTRUSTED,
+    UNCOUNTED,
+)
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
@@ -94,6 +102,8 @@ class Companion:
         changes = Changes(self._store, catalogue, name, view, known=versions)
         self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         self._learner = Learner(self._store, view, changes, writer)
+        self._audit = AuditTrail(self._store, writer, host)
+        self._view, self._route_gauges = view, RouteGauges()
         converter = ChildConverter(
             Task(settings.log, str(settings.staging), settings.log_kms_key, settings.conversion_max_bytes)
         )
@@ -107,7 +117,7 @@ class Companion:
             rollouts=self._rollouts,
             learner=self._learner,
             learned=LearnedFile(settings.learned_file, settings.store),
-            audit=AuditTrail(self._store, writer, host),
+            audit=self._audit,
             retain=self._retain,
             publish=self._publish,
         )
@@ -176,6 +186,12 @@ class Companion:
                 for found in findings
             ),
         )
+        metrics.set_gauge(STORE_DISTRUSTED, ((), float(bool(self._view.trouble))))
+        view = self._view
+        self._route_gauges.publish(metrics, view.documents, view.policies, self._rollouts.verdicts, time.time())
+        metrics.set_total(CONTROL_FAILURES, self._rollouts.failures, "rollouts")
+        metrics.set_total(CONTROL_FAILURES, self._learner.failures, "learning")
+        metrics.set_total(CONTROL_FAILURES, self._audit.failures, "audit")
         self._rewards.publish(metrics)
         metrics.set_gauge(REWARDS_SILENT, *((labels, 1) for labels in self._rollouts.silent))
         if self._copy is not None:

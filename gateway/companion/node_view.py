@@ -11,6 +11,7 @@ from gateway.telemetry.periodic import LogOnce
 from inference_log.process_lock import is_held
 from inference_log.spool import seat_locks
 from router.document.document import Candidate, Document
+from router.document.learned import LearnedPolicy
 from router.errors import RouterError
 from store.errors import StoreUnavailable
 from store.interface import Store
@@ -40,6 +41,11 @@ class NodeView:
     def documents(self) -> Mapping[str, Document]:
         """See `View.documents`."""
         return self._desired.documents
+
+    @property
+    def policies(self) -> Mapping[str, LearnedPolicy]:
+        """The newest policies that bandits have learned, by route; none until the store has told them."""
+        return self._desired.policies or {}
 
     @property
     def state(self) -> StoreState:

@@ -38,6 +38,7 @@ ABORTS = "pointsman_aborts"
 SHADOW_DROPPED = "pointsman_shadow_dropped"
 REGISTRY_COPIED = "pointsman_registry_versions"
 REWARDS = "pointsman_rewards"
+CONTROL_FAILURES = "pointsman_control_failures"
 
 COUNTERS = {
     LOG_RECORDS: Counted("Records of the inference log, by what became of them.", ("outcome",)),
@@ -49,6 +50,7 @@ COUNTERS = {
     ABORTS: Counted("Arms that a guardrail took out of traffic.", ("route", "arm", "guardrail")),
     SHADOW_DROPPED: Counted("Requests that were not sent to a shadow, by reason.", ("route", "shadow", "reason")),
     REWARDS: Counted("Rewards that were sent, by what became of them.", ("route", "metric", "result")),
+    CONTROL_FAILURES: Counted("Routes, policies or changes that the companion failed on, by task.", ("task",)),
     REGISTRY_COPIED: Counted("Versions that were copied from a remote registry, or could not be.", ("outcome",)),
 }
 
@@ -63,6 +65,13 @@ LOG_SET_ASIDE_BYTES = "pointsman_log_set_aside_bytes"
 LOG_SPOOL = "pointsman_log_spool_bytes"
 LOG_BOUND = "pointsman_log_max_disk_bytes"
 UNCOUNTED = "pointsman_uncounted_bytes"
+STORE_DISTRUSTED = "pointsman_store_distrusted"
+ARM_WEIGHT = "pointsman_arm_weight"
+BEST_PROBABILITY = "pointsman_arm_best_probability"
+POLICY_AGE = "pointsman_policy_age_seconds"
+PHASE = "pointsman_route_phase"
+STEP = "pointsman_rollout_step"
+VERDICT = "pointsman_guardrail_verdict"
 P_VALUE = "pointsman_guardrail_p_value"
 REWARDS_SILENT = "pointsman_rewards_silent"
 REGISTRY_REACHABLE = "pointsman_registry_reachable"
@@ -82,6 +91,15 @@ GAUGES = {
     LOG_SPOOL: Measured("Bytes of disk that the spool takes.", Merge.NEWEST),
     LOG_BOUND: Measured("Bytes of disk that the spool may take (LOG_MAX_DISK_BYTES).", Merge.NEWEST),
     UNCOUNTED: Measured("Bytes of the inference log that are not in the live sums yet.", Merge.SUM),
+    STORE_DISTRUSTED: Measured("1 while the store is not believed: it was lost or set back.", Merge.NEWEST),
+    ARM_WEIGHT: Measured("The share of a route's traffic that an arm is to get.", Merge.NEWEST, ("route", "arm")),
+    BEST_PROBABILITY: Measured(
+        "The probability that an arm is the best, by what its bandit has learned.", Merge.NEWEST, ("route", "arm")
+    ),
+    POLICY_AGE: Measured("How long ago a bandit learned its newest policy.", Merge.NEWEST, ("route",)),
+    PHASE: Measured("1 for the phase of a rollout or bandit.", Merge.NEWEST, ("route", "phase")),
+    STEP: Measured("The step of a rollout, counted from 1.", Merge.NEWEST, ("route",)),
+    VERDICT: Measured("1 for the verdict of a guardrail.", Merge.NEWEST, ("route", "arm", "guardrail", "state")),
     REGISTRY_REACHABLE: Measured("1 if the last look at the remote registry was answered, else 0.", Merge.NEWEST),
     REGISTRY_STALE: Measured("Seconds since the last look at the remote registry that was answered.", Merge.NEWEST),
     REGISTRY_COPY_BYTES: Measured("Size of this machine's copy of a remote registry.", Merge.NEWEST),

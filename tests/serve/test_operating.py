@@ -68,6 +68,22 @@ def test_any_scrape_counts_the_requests_of_both_replicas(gateway, body):
     assert {counted() - before for _ in range(8)} == {100.0}
 
 
+def test_a_scrape_says_what_the_companion_knows(gateway):
+    def values() -> dict[str, float]:
+        text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[0] != "#"}
+
+    shown = wait_until(lambda: values() if "pointsman_store_distrusted" in values() else None)
+    assert shown["pointsman_store_distrusted"] == 0
+    weights = [value for name, value in shown.items() if name.startswith("pointsman_arm_weight{") and "cancer" in name]
+    assert len(weights) == 2
+    assert sum(weights) == pytest.approx(1.0)
+    failures = {name for name in shown if name.startswith("pointsman_control_failures_total")}
+    assert failures == {
+        f'pointsman_control_failures_total{{task="{task}"}}' for task in ("rollouts", "learning", "audit")
+    }
+
+
 def _new_version(gateway, version, **changes):
     """Copy cancer:1, change its manifest, and return the folder."""
     source, target = gateway.home / "models/cancer/1", gateway.home / "models/cancer" / version

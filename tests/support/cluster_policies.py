@@ -123,7 +123,27 @@ def room_to_end(objects: Sequence[Object]) -> Iterator[str]:
                     yield f"{group['groupName']}: a pod is killed after {given_s} s, and needs more than {needed_s} s."
 
 
-RULES = (pinned_images, limits, unprivileged, head_ports, known_names, room_to_end)
+def scraped(objects: Sequence[Object]) -> Iterator[str]:
+    """Yield monitors that find no pod with their port, or no key."""
+    secrets = {each["metadata"]["name"] for each in objects if each["kind"] in {"Secret", "ExternalSecret"}}
+    for each in objects:
+        if each["kind"] == "PodMonitor":
+            name, wanted = f"PodMonitor {each['metadata']['name']}", each["spec"]["selector"]["matchLabels"].items()
+            for endpoint in each["spec"]["podMetricsEndpoints"]:
+                ports = [
+                    port["name"]
+                    for _, template in pods(objects)
+                    if wanted <= template["metadata"]["labels"].items()
+                    for container in template["spec"]["containers"]
+                    for port in container.get("ports", ())
+                ]
+                if endpoint["port"] not in ports:
+                    yield f"{name}: no pod that it selects has a port {endpoint['port']}."
+                if endpoint["authorization"]["credentials"]["name"] not in secrets:
+                    yield f"{name}: there is no Secret {endpoint['authorization']['credentials']['name']}."
+
+
+RULES = (pinned_images, limits, unprivileged, head_ports, known_names, room_to_end, scraped)
 
 
 def wide_permissions(policy: Object) -> list[str]:

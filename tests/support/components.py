@@ -19,6 +19,7 @@ _PACKAGES = {
     "redis-cli": "redis-tools",
     "openssl": "openssl",
     "curl": "curl",
+    "promtool": "prometheus",
 }
 """The Debian package of each program. `.ci/run` installs them."""
 

@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,17 +22,25 @@ def need_kustomize() -> None:
 
 
 @cache
-def _text(folder: str) -> str:
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(ROOT / "k8s" / folder)], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout
+def _text(folder: str, *components: str) -> str:
+    if not components:
+        return _built(ROOT / "k8s" / folder)
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(ROOT / "k8s", copy, dirs_exist_ok=True)
+        with (Path(copy) / folder / "kustomization.yaml").open("a") as overlay:
+            overlay.write(yaml.safe_dump({"components": [f"../../components/{each}" for each in components]}))
+        return _built(Path(copy) / folder)
 
 
-def build(folder: str) -> list[dict[str, Any]]:
-    """Return the objects of an overlay. The caller may change them."""
+def _built(folder: Path) -> str:
+    command = ["kubectl", "kustomize", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def build(folder: str, *components: str) -> list[dict[str, Any]]:
+    """Return the objects of an overlay that names these components, too. The caller may change them."""
     need_kustomize()
-    return [each for each in yaml.safe_load_all(_text(folder)) if each]
+    return [each for each in yaml.safe_load_all(_text(folder, *components)) if each]
 
 
 def ray_service(objects: list[dict[str, Any]]) -> dict[str, Any]:

@@ -73,6 +73,19 @@ def short_grace(objects):
     worker(objects)["terminationGracePeriodSeconds"] = 30
 
 
+def monitor(objects):
+    (found,) = [each for each in objects if each["kind"] == "PodMonitor"]
+    return found["spec"]
+
+
+def monitors_nothing(objects):
+    monitor(objects)["selector"]["matchLabels"] = {"pointsman/role": "gcs"}
+
+
+def monitors_without_a_key(objects):
+    monitor(objects)["podMetricsEndpoints"][0]["authorization"]["credentials"]["name"] = "nothing"
+
+
 FAULTS = {
     latest: "names no version",
     untagged: "names no version",
@@ -82,12 +95,14 @@ FAULTS = {
     without_head_port: "its ports do not name",
     not_rewritten: "there is no ConfigMap pointsman-settings",
     short_grace: "is killed after 30 s",
+    monitors_nothing: "no pod that it selects has a port serve",
+    monitors_without_a_key: "there is no Secret nothing",
 }
 
 
 @pytest.mark.parametrize("break_it", FAULTS, ids=lambda each: each.__name__)
 def test_what_breaks_a_policy_is_refused(break_it):
-    objects = build("overlays/prod")
+    objects = build("overlays/prod", "observability")
     break_it(objects)
     found = violations(objects)
     assert found

@@ -15,6 +15,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.published import read_all
 from gateway.telemetry.render import render
 from registry_sync.version import VersionKey
+from tests.support.exposed_metrics import rendered
 from tests.support.polling import wait_until
 
 
@@ -224,3 +225,12 @@ def test_a_replica_counts_its_responses(gateway):
     wait_until(lambda: counted("pointsman_log_records_total", outcome="appended") >= before + 7)
     assert counted("pointsman_log_records_total", outcome="dropped") == 0
     assert gateway.http.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+def test_a_gateway_exposes_the_metrics_that_alerts_and_dashboards_are_held_against(gateway):
+    """It has a line with the type of each metric, also of those without a value yet."""
+
+    def types(text: str) -> dict[str, str]:
+        return {family.name: family.type for family in text_string_to_metric_families(text)}
+
+    assert types(gateway.http.get("/metrics").text) == types(rendered())
