@@ -23,6 +23,7 @@ from router.document.document import Candidate
 from router.errors import UnknownRoute
 from router.refusals import short_repr
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
+from router.spec.log import Durability
 from router.spec.spec import ArmRef
 from runtimes.datatypes import Tensor
 from runtimes.logged_tensors import logged_inputs
@@ -75,7 +76,7 @@ class LiveShadow:
 class LiveRoute:
     """A route of which every version is loaded. All arms and shadows have the same signature.
 
-    `weights` is there if its bandit looks at the request.
+    `weights` is there if its bandit looks at the request. `is_strict`: see `gateway.inference.strict`.
     """
 
     route: Route
@@ -85,6 +86,7 @@ class LiveRoute:
     shadows: tuple[LiveShadow, ...] = ()
     targeting: Targeting | None = None
     weights: RequestWeights | None = None
+    is_strict: bool = False
 
 
 class Served(NamedTuple):
@@ -208,8 +210,9 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
         if shadow.name in served.shadows
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
-    signature = arms[0].signature
-    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, request_weights(route, signature))
+    signature, is_strict = arms[0].signature, route.log.durability is Durability.STRICT
+    weights = request_weights(route, signature)
+    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights, is_strict)
 
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:
