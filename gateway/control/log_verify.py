@@ -6,7 +6,7 @@ so a gateway may go on meanwhile. If it counts while the store is read, the stor
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,9 @@ from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
 from inference_log.rebuild.rebuilt import Rebuilt
+from inference_log.segment import SUFFIX
 from inference_log.spool import DEAD_LETTER, all_segments, segments
+from inference_log.strict.parts import parts_by_segment
 from router.evidence.sums import REQUESTS, SumKey
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum
 from router.spec.metric import MetricSpec
@@ -52,6 +54,7 @@ class Verified:
     """What was compared, and what differs.
 
     `set_aside` counts the segments whose rows the log lacks. `lost` tells the rows that it lacks, from the log alone.
+    `not_shipped` names segments of other machines that have rows in the second place.
     """
 
     sums: int
@@ -61,6 +64,7 @@ class Verified:
     set_aside: int
     lost: Sequence[Lost]
     differences: Sequence[Difference] = field(default_factory=list)
+    not_shipped: Sequence[str] = ()
 
 
 class _Live(NamedTuple):
@@ -89,7 +93,9 @@ def verify_log(store: Store, files: LogFiles, spool: Path, progress: Callable[[s
             names = {path.name for path in all_segments(spool)}
             if store.counted_since(0).number == before and names == set(frozen.names):
                 set_aside = len(segments(spool / DEAD_LETTER))
-                return _compare(store, frozen, lives, live, set_aside, progress)
+                found = _compare(store, frozen, lives, live, set_aside, progress)
+                elsewhere = parts_by_segment(files).keys() - {name.removesuffix(SUFFIX) for name in names}
+                return replace(found, not_shipped=sorted(elsewhere))
         time.sleep(_PAUSE_S)
     raise SumsKeepChanging(
         f"The sums changed while they were read, {_TRIES} times in a row. Try again when there is less traffic."

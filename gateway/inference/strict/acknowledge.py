@@ -3,8 +3,8 @@
     python -m gateway.inference.strict.acknowledge SOCKET PIPE TASK
 
 SOCKET is one end of a connection to the replica. It sends a `Question` in each line, in JSON, and gets a `Reply` in a
-line. PIPE is a pipe whose other end the replica holds: when it is closed the kernel kills this process. TASK says where
-the log is, and which writer the rows are from.
+line; the first one comes at the start. PIPE is a pipe whose other end the replica holds: when it is closed the kernel
+kills this process. TASK says where the log is, and which writer the rows are from.
 """
 
 import signal
@@ -33,13 +33,14 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     die_first()
 
-    from inference_log.strict.acknowledge import Acknowledger, Question
+    from inference_log.strict.acknowledge import Acknowledger, Question, Reply
     from inference_log.strict.open import open_second_place
 
     task = msgspec.json.decode(given, type=Task)
     acknowledger = Acknowledger(Path(task.folder), task.writer_id, open_second_place(task.log, task.kms_key))
     decode = msgspec.json.Decoder(Question).decode
     with connection, connection.makefile("rb") as questions:
+        connection.sendall(msgspec.json.encode(Reply(-1, 0)) + b"\n")
         for line in questions:
             connection.sendall(msgspec.json.encode(acknowledger.answer(decode(line))) + b"\n")
 

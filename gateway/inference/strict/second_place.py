@@ -19,6 +19,7 @@ from gateway.errors import Overloaded, RowNotConfirmed
 from gateway.eventloop.driver import Pending
 from gateway.execution.process.child import ChildProcess
 from gateway.inference.strict.acknowledge import Task
+from gateway.telemetry.periodic import LogOnce
 from inference_log.strict.acknowledge import Question, Reply
 from inference_log.writer import LogWriter
 
@@ -30,6 +31,11 @@ _SILENT_S = 30.0
 """A process without an answer for this long is killed. It tries a put for twelve seconds at most."""
 _RAN_LONG_S, _PAUSE_S = 10.0, 5.0
 """A process that has ended so soon after its start is not started again before the pause is over."""
+
+_NOT_IN_TIME = (
+    "The prediction is not sent, because its row is not known to be in a second place in time, as the route asks "
+    "(durability strict). Send the request again."
+)
 
 Position = tuple[int, int]
 """The number of a segment of this replica's log, and an offset in it."""
@@ -47,7 +53,7 @@ class _Waiting(NamedTuple):
 class SecondPlace:
     """One per replica. The event loop calls `require_room` and `confirm`; one other thread calls `look`.
 
-    At most `max_waiting` requests wait.
+    At most `max_waiting` requests wait. It `is_ready` while there is a process that answers.
     """
 
     def __init__(self, writer: LogWriter, task: Task, max_waiting: int) -> None:
@@ -59,9 +65,10 @@ class SecondPlace:
         self._child: ChildProcess | None = None
         self._attached: ChildProcess | None = None
         self._received = b""
+        self.is_ready = False
         self._asked_s: float | None = None
         self._again: asyncio.TimerHandle | None = None
-        self._trouble = "no process that puts it there has started"
+        self._outage = LogOnce("inference_log.second_place.failed")
         self._started_s = self._not_before_s = 0.0
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -102,8 +109,8 @@ class SecondPlace:
         if loop is None:
             return
         if child is not None:
-            asked_s = self._asked_s
-            if asked_s is not None and now_s - max(asked_s, self._started_s) > _SILENT_S:
+            asked_s = self._asked_s if self.is_ready else self._started_s
+            if asked_s is not None and now_s - asked_s > _SILENT_S:
                 child.kill()
             if child.has_ended():
                 sentence = child.wait()
@@ -130,17 +137,16 @@ class SecondPlace:
         child.connection.setblocking(False)
         self._attached, self._received = child, b""
         asyncio.get_running_loop().add_reader(child.connection, self._read)
-        self._ask()
 
     def _detach(self, child: ChildProcess) -> None:
         if self._attached is child:
-            self._let_go("the process that puts it there has ended")
+            self._let_go()
         child.close()
 
-    def _let_go(self, why: str) -> None:
+    def _let_go(self) -> None:
         """Read no more from the process. What it was asked is asked again of the next one."""
         child, self._attached = self._attached, None
-        self._asked_s, self._trouble = None, why
+        self._asked_s, self.is_ready = None, False
         if self._again is not None:
             self._again.cancel()  # the next process is asked at once
         if child is not None:
@@ -150,14 +156,14 @@ class SecondPlace:
         """Ask about the last of those that wait, if there is one, and a process."""
         self._forget_settled()
         child = self._attached
-        if child is None or not self._waiting:
+        if child is None or not self.is_ready or not self._waiting:
             self._asked_s = None
             return
         question = Question(min(each.first for each in self._waiting), *self._waiting[-1].position)
         try:
             child.connection.send(msgspec.json.encode(question) + b"\n")
-        except OSError as error:
-            self._let_go(f"the process that puts it there does not take it: {error}")
+        except OSError:
+            self._let_go()
         else:
             self._asked_s = time.monotonic()
 
@@ -173,17 +179,16 @@ class SecondPlace:
         except OSError:
             received = b""
         if not received:
-            self._let_go("the process that puts it there has ended")
+            self._let_go()
             return
         self._received += received
         if not self._received.endswith(b"\n"):
             return
-        reply, self._received = msgspec.json.decode(self._received, type=Reply), b""
+        reply, self._received, self.is_ready = msgspec.json.decode(self._received, type=Reply), b"", True
+        self._outage.note(reply.trouble)
         if reply.trouble:
-            self._trouble = reply.trouble
             self._again = asyncio.get_running_loop().call_later(_AGAIN_AFTER_S, self._ask)
             return
-        self._trouble = ""
         self._resume((reply.last, reply.end))
         self._ask()
 
@@ -195,13 +200,7 @@ class SecondPlace:
             waiting.pending.succeed(None)
 
     def _give_up(self, pending: Pending[None]) -> None:
-        why = self._trouble.rstrip(".") or "the second place does not answer"
-        pending.fail(
-            RowNotConfirmed(
-                f"The request was not answered in time, because its row is not known to be in a second place: {why}. "
-                "Send it again."
-            )
-        )
+        pending.fail(RowNotConfirmed(_NOT_IN_TIME))
         self._forget_settled()
 
     def _forget_settled(self) -> None:
