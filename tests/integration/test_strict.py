@@ -35,7 +35,7 @@ STRICT = {
 }
 OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 SENDERS = 4
-_MODULE = "gateway.inference.strict.acknowledge"
+MODULE = "gateway.inference.strict.acknowledge"
 
 
 class Machine:
@@ -88,7 +88,7 @@ def acknowledger(gateway: GatewayProcess) -> int:
     """Return the process that puts rows in S3 before they are answered."""
 
     def of_gateway() -> list[int]:
-        return [pid for pid in processes(gateway) if _MODULE in Path(f"/proc/{pid}/cmdline").read_text()]
+        return [pid for pid in processes(gateway) if MODULE in Path(f"/proc/{pid}/cmdline").read_text()]
 
     (pid,) = wait_until(of_gateway)
     return pid
@@ -184,11 +184,6 @@ def test_while_s3_or_the_process_fails_strict_requests_fail_in_time_and_others_d
             "SELECT count(*) > 0 AS found FROM inferences WHERE error_code = 'RowNotConfirmed' AND outcome = 'rejected'"
         )
         assert rejected["found"]
-    assert machine.parts() == {}  # all is Parquet
-
-
-def test_a_strict_route_is_refused_with_a_log_in_a_directory(closed_gateway, tmp_path):
-    (tmp_path / "strict.yaml").write_text(json.dumps(STRICT))
-    refused = closed_gateway.cli("apply", "-f", str(tmp_path / "strict.yaml"))
-    assert refused.returncode == 1
-    assert "declare durable" in refused.stderr
+    with running(gateway):
+        wait_until(lambda: machine.parts() == {}, shows=gateway.output.read_text)
+    assert look(machine.files, np.zeros(4, bool)).lost == 0

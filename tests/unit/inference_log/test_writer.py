@@ -412,9 +412,7 @@ def test_bodies_leave_no_gap_in_the_numbers_of_records(tmp_path, make_context, m
     assert [record.writer_seq for record in read_segment(path.read_bytes()).records] == [0, 1]
 
 
-def test_the_position_is_behind_all_that_was_appended_also_once_the_segment_is_left(
-    tmp_path, make_context, make_record
-):
+def test_the_position_is_behind_all_that_was_appended_also_once_a_segment_is_left(tmp_path, make_context, make_record):
     writer, context = LogWriter(tmp_path, "w"), make_context()
     assert (writer.position, writer.next_number) == ((-1, 0), 0)
     assert writer.append(context, make_record)

@@ -1,4 +1,4 @@
-"""A strict route's answer, and its failure, waits for the second place; what is not confirmed is an error with a row."""
+"""A strict route's answer, and its failure, waits for the second place; what is not confirmed is an error."""
 
 from types import SimpleNamespace
 from typing import Any
