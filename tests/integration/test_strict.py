@@ -35,7 +35,7 @@ STRICT = {
 }
 OTHER = {"route": "other", "arms": {"a": "linear:1"}, "split": {"a": "100%"}}
 SENDERS = 4
-MODULE = "gateway.inference.strict.acknowledge"
+ACKNOWLEDGER, COMPANION = "gateway.inference.strict.acknowledge", "gateway.companion.main"
 
 
 class Machine:
@@ -84,11 +84,11 @@ def processes(gateway: GatewayProcess) -> list[int]:
     return found
 
 
-def acknowledger(gateway: GatewayProcess) -> int:
-    """Return the process that puts rows in S3 before they are answered."""
+def process_of(gateway: GatewayProcess, module: str) -> int:
+    """Return the process of a gateway that runs a module: the one that puts rows in S3 before the answer, ..."""
 
     def of_gateway() -> list[int]:
-        return [pid for pid in processes(gateway) if MODULE in Path(f"/proc/{pid}/cmdline").read_text()]
+        return [pid for pid in processes(gateway) if module in Path(f"/proc/{pid}/cmdline").read_text()]
 
     (pid,) = wait_until(of_gateway)
     return pid
@@ -175,11 +175,14 @@ def test_while_s3_or_the_process_fails_strict_requests_fail_in_time_and_others_d
         fails()
         proxy.delay_s = 0.0
         recovers()
-        os.kill(acknowledger(gateway), signal.SIGSTOP)
+        os.kill(process_of(gateway, ACKNOWLEDGER), signal.SIGSTOP)
         fails()
         recovers()  # it is killed, and the next one is started
-        os.kill(acknowledger(gateway), signal.SIGKILL)
+        os.kill(process_of(gateway, ACKNOWLEDGER), signal.SIGKILL)
         recovers()
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            os.kill(process_of(gateway, COMPANION), number)
+            assert ask(gateway, 3)[0] == 200
         (rejected,) = gateway.query(
             "SELECT count(*) > 0 AS found FROM inferences WHERE error_code = 'RowNotConfirmed' AND outcome = 'rejected'"
         )
