@@ -39,7 +39,8 @@ def recover(
 
     older_than_s = parse_duration_s(older_than, "--older-than")
     settings = read_settings(home=home)
-    files, store = open_files(settings.log), open_store(settings.store)
+    open_log = partial(open_files, settings.log, settings.log_kms_key)
+    files, store = open_log(), open_store(settings.store)
     try:
         with tempfile.TemporaryDirectory(prefix="pointsman-") as folder:
             sink = open_sink(settings.log, Path(folder) / "staged", settings.log_kms_key)
@@ -50,9 +51,7 @@ def recover(
                 if store.counted(path.name) or not was_stored:
                     counter.count_now(path)
 
-            recovery = Recovery(
-                files, NotingSink(sink, partial(open_files, settings.log)), Path(folder), count, time.time_ns() // 1000
-            )
+            recovery = Recovery(files, NotingSink(sink, open_log), Path(folder), count, time.time_ns() // 1000)
             found = list(recovery.run(older_than_s))
     finally:
         store.close()
