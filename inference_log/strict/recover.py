@@ -42,7 +42,7 @@ class State(StrEnum):
 
     STORED = "stored"
     WAITS = "waits"  # its machine may live, and ship it
-    INCOMPLETE = "incomplete"  # its beginning is missing, and it is not in the log
+    INCOMPLETE = "incomplete"  # parts are missing, and what is behind them is not in the log
     FAILED = "failed"
 
 
@@ -58,9 +58,9 @@ class Recovered(NamedTuple):
 
 
 class Recovery:
-    """One run. `folder` takes segments that are made again; it is empty, and may stay so on a small disk's account.
+    """One run. The empty `folder` takes one segment at a time that is made again.
 
-    `count`: see `Count`. Times are in microseconds since the epoch.
+    `count`: see `Count`. `now_us` is in microseconds since the epoch.
     """
 
     def __init__(self, files: LogFiles, sink: Sink, folder: Path, count: Count, now_us: int) -> None:
@@ -87,7 +87,10 @@ class Recovery:
             return self._without_beginning(segment, parts)
         path.write_bytes(content)
         try:
-            age_s = (self._now_us - _newest_us(path)) / 1e6
+            newest_us = _newest_us(path)
+            if not newest_us:
+                return Recovered(segment, State.FAILED, sentence="it has no row that can be read")
+            age_s = (self._now_us - newest_us) / 1e6
             if age_s < older_than_s:
                 return Recovered(segment, State.WAITS)
             self._count(path, segment in self._names)  # first: a run that is killed after it finds that it was counted
@@ -97,6 +100,8 @@ class Recovery:
         if converted.outcome is not Outcome.STORED or converted.torn_bytes:
             why = converted.sentence or f"{converted.torn_bytes:,} bytes of it are damaged"
             return Recovered(segment, State.FAILED, converted.rows, sentence=why)
+        if len(content) < max(part.end for part in parts):
+            return Recovered(segment, State.INCOMPLETE, converted.rows, sentence="a part in its middle is missing")
         if age_s > KEEP_S:
             remove_parts(self._files, parts)
         return Recovered(segment, State.STORED, converted.rows, removed=age_s > KEEP_S)

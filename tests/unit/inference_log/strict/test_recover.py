@@ -129,6 +129,21 @@ def test_parts_without_a_beginning_are_removed_only_if_their_segment_is_in_the_l
     assert not lost.has_parts()
 
 
+def test_what_is_behind_a_missing_part_stays(lost, ask):
+    lost.put_parts()
+    lost.files.remove(parts_by_segment(lost.files)[SEGMENT][2].key)
+    (found,) = lost.recover(2 * KEEP_S)
+    assert (found.state, found.rows, found.removed) == (State.INCOMPLETE, 2, False)
+    assert ask(ROWS)[1] == [(0,), (1,)]
+    assert lost.has_parts()
+
+
+def test_parts_without_a_row_that_can_be_read_stay(lost):
+    lost.files.write(part_key(SEGMENT, 0, 20), b"x" * 20)
+    assert [each.state for each in lost.recover(2 * KEEP_S)] == [State.FAILED]
+    assert lost.has_parts()
+
+
 def test_parts_that_cannot_be_stored_stay(lost):
     content = bytearray(lost.path.read_bytes())
     content[lost.ends[3] - 5] ^= 1
