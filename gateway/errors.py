@@ -92,6 +92,10 @@ class RewardsNotCounted(GatewayError):
     """It is not known that the rewards were counted. They may be sent again: each of them counts once."""
 
 
+class RowNotConfirmed(GatewayError):
+    """The route is strict, and it is not known in time that a second place has the rows of the request."""
+
+
 class ArmDown(GatewayError):
     """The arm's circuit breaker is open: the arm has failed too often lately."""
 
@@ -163,6 +167,7 @@ STATUS_OF: dict[type[Exception], ErrorStatus] = {
     Corrupt: ErrorStatus(500, _INTERNAL),
     ArmDown: ErrorStatus(503, _UNAVAILABLE),
     RewardsNotCounted: ErrorStatus(503, _UNAVAILABLE),
+    RowNotConfirmed: ErrorStatus(503, _UNAVAILABLE),
     NotReady: ErrorStatus(503, _UNAVAILABLE),
     StillLoading: ErrorStatus(503, _UNAVAILABLE),
     StoreUnavailable: ErrorStatus(503, _UNAVAILABLE),
@@ -183,7 +188,7 @@ def status_of(error: BaseException) -> ErrorStatus:
 def advice_of(error: Exception) -> list[tuple[bytes, bytes]]:
     """Return the HTTP headers that tell a program what happened and what to do next."""
     headers = [(ERROR_HEADER.encode(), type(error).__name__.encode())]
-    if isinstance(error, Overloaded | RewardsNotCounted):
+    if isinstance(error, Overloaded | RewardsNotCounted | RowNotConfirmed):
         headers.append((b"retry-after", b"1"))
     if isinstance(error, RateLimited):
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))

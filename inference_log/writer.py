@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from inference_log.disk_bound import Shed
+from inference_log.file_names import segment_name
 from inference_log.payload import Payload
 from inference_log.record import Audit, Context, Learned, Record, Reward, RewardContext, SegmentHeader
 from inference_log.segment import SUFFIX, frame
@@ -129,6 +130,7 @@ class LogWriter:
         self._max_bytes = max_bytes
         self._cluster = cluster
         self._active: _ActiveSegment | None = None
+        self._newest: _ActiveSegment | None = None  # the active one, or the last that was
         self._looked_s = -_LOOK_EVERY_S
         self._is_roomy = False
         self._full: list[_ActiveSegment] = []  # not closed yet
@@ -220,6 +222,18 @@ class LogWriter:
         return self._is_roomy
 
     @property
+    def position(self) -> tuple[int, int]:
+        """The number of the newest segment and the offset where it ends now: all that was appended is before it."""
+        with self._lock:
+            return self._sequence - 1, 0 if self._newest is None else self._newest.bytes
+
+    @property
+    def next_number(self) -> int:
+        """The number of the segment that gets what is appended next, unless the active one is left before."""
+        with self._lock:
+            return self._sequence if self._active is None else self._sequence - 1
+
+    @property
     def active_path(self) -> Path | None:
         """The segment that is being written."""
         with self._lock:
@@ -262,9 +276,9 @@ class LogWriter:
     def _open(self) -> _ActiveSegment:
         """Open the next segment and leave the active one. If it cannot be opened, the active one stays."""
         header = frame(SegmentHeader(self.writer_id, self._sequence, cluster=self._cluster))
-        opened = _ActiveSegment(self.folder / f"{self.writer_id}-{self._sequence:08d}{SUFFIX}", header)
+        opened = _ActiveSegment(self.folder / f"{segment_name(self.writer_id, self._sequence)}{SUFFIX}", header)
         if self._active is not None:
             self._full.append(self._active)
-        self._active = opened
+        self._active = self._newest = opened
         self._sequence += 1
         return opened

@@ -10,6 +10,7 @@ import typer
 from gateway.cli.log_close import close
 from gateway.cli.log_compact import compact
 from gateway.cli.log_ddl import ddl
+from gateway.cli.log_recover import recover
 from gateway.cli.log_retention import expire, lifecycle
 from gateway.cli.log_sweep import sweep
 from gateway.cli.output import errors_printed, print_json, print_table, say
@@ -22,7 +23,7 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY_S = 5.0
 
 app = typer.Typer(help="Query, verify, compact and erase the inference log.", no_args_is_help=True)
-for _command in (close, compact, expire, lifecycle, sweep):
+for _command in (close, compact, expire, lifecycle, recover, sweep):
     app.command()(_command)
 
 
@@ -198,6 +199,11 @@ def _print(verified: "Verified", took_s: float) -> None:
     if verified.lost:
         print_table(("WRITER", "ROUTE", "DROPPED", "TORN", "SEGMENTS", "UNKNOWN"), verified.lost)
         say(f"{sum(each.rows for each in verified.lost):,} rows are lost: no row of the log has their number.")
+    if verified.not_shipped:
+        say(
+            f"{len(verified.not_shipped)} segments of other machines have rows in _strict/ that are not Parquet. If a "
+            "machine was lost, `pointsman log recover` stores them."
+        )
     if not verified.differences:
         say(f"The log and the store agree in all {verified.sums:,} sums; {read}.")
         return

@@ -71,6 +71,9 @@ def print_erasure(done: "Erasure", unit_hash: str) -> None:
     total = sum(done.removed.values())
     say(f"{total:,} rows of unit {unit_hash} and its {done.decisions:,} decisions were removed.")
     if done.waiting:
-        say(f"{done.waiting:,} rows wait in segments that are not Parquet yet. Run it again in a minute or two.")
+        say(
+            f"{done.waiting:,} rows wait in segments that are not Parquet yet. Run it again in a minute or two; if a "
+            "machine was lost that served strict routes, after `pointsman log recover`."
+        )
     for name in done.unread:
         say(f"A part of {name} cannot be read. If the unit may be in it, delete the file: spool/dead-letter/{name}.")

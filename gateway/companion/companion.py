@@ -50,6 +50,7 @@ from gateway.telemetry.metric_table import (
 from gateway.telemetry.metrics import Metrics
 from inference_log.ship import Shipper
 from inference_log.spool import held_seats, seat_locks
+from inference_log.strict.open import has_second_place
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
@@ -99,7 +100,8 @@ class Companion:
         self._asked = AskedVersions(trials.logged.require, trials.logged.has_passed, in_daemon_thread)
         details = DetailsReader(catalogue.details, in_daemon_thread)
         self._follower = Follower(self._reader, details, versions, require=self._asked.require)
-        changes = Changes(self._store, catalogue, name, view, known=versions)
+        strict = has_second_place(settings.log)
+        changes = Changes(self._store, catalogue, name, view, known=versions, may_be_strict=strict)
         self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
         self._learner = Learner(self._store, view, changes, writer)
         self._audit = AuditTrail(self._store, writer, host)

@@ -51,12 +51,14 @@ def main() -> None:
     from inference_log.local_converter import LocalConverter
     from inference_log.sinks.open import open_sink
     from inference_log.sinks.staging import remove_leftovers
+    from inference_log.strict.clean import CleaningConverter
 
     remove_leftovers(Path(task.staging))
     for each in (descriptor, pipe):
         os.set_inheritable(int(each), False)
     sink = open_sink(task.log, Path(task.staging), task.kms_key)
-    converter = LocalConverter(NotingSink(sink, partial(open_files, task.log, task.kms_key)))
+    open_log = partial(open_files, task.log, task.kms_key)
+    converter = CleaningConverter(LocalConverter(NotingSink(sink, open_log)), open_log)
     with socket.socket(fileno=int(descriptor)) as connection, connection.makefile("rb") as paths:
 
         def goes_on() -> bool:

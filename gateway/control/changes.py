@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.control.binding import bind, require_released
+from gateway.control.durability import require_second_place
 from gateway.control.in_force import entry_in_force
 from gateway.control.learning.check import check_policy
 from gateway.control.named_now import named_now
@@ -51,19 +52,27 @@ class Note:
 
 
 class Changes:
-    """One per process; used by many threads.
+    """One per process; used by many threads. A route `may_be_strict` if the log is in a second place.
 
     `versions` waits for a version until it is loaded. `known` does not wait, and is what an abort asks.
     """
 
     def __init__(
-        self, store: Store, versions: DetailedVersions, replica: str, view: View, known: Versions | None = None
+        self,
+        store: Store,
+        versions: DetailedVersions,
+        replica: str,
+        view: View,
+        known: Versions | None = None,
+        *,
+        may_be_strict: bool = False,
     ) -> None:
         self._store = store
         self._versions = versions
         self._known = known or versions
         self._replica = replica
         self._view = view
+        self._may_be_strict = may_be_strict
         # Threads of one process wait for each other here; processes are kept apart by compare-and-set. Routes share
         # locks: one for each name that an operator sends would stay for ever.
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
@@ -119,6 +128,7 @@ class Changes:
         written: list[Entry] = []
         for spec in specs:
             check_policy(spec)
+            require_second_place(spec, is_there=self._may_be_strict)
             known = entry_in_force(self._store, spec.route)
             version = known.document.version if known else 0
             if version != expected[spec.route]:

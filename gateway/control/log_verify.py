@@ -8,7 +8,7 @@ so a gateway may go on meanwhile. If it counts while the store is read, the stor
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +20,9 @@ from inference_log.files import LogFiles
 from inference_log.frozen_log import FrozenLog, frozen_log
 from inference_log.rebuild.log import rebuild
 from inference_log.rebuild.rebuilt import Declared, Rebuilt
+from inference_log.segment import SUFFIX
 from inference_log.spool import DEAD_LETTER, all_segments, segments
+from inference_log.strict.parts import parts_by_segment
 from router.evidence.sums import REQUESTS, SumKey
 from router.rewards.buckets import BUCKETS_KEPT
 from router.rewards.sums import NO_GROUP, ContextSums, RewardKey, RewardSum
@@ -58,6 +60,7 @@ class Verified:
     """What was compared, and what differs.
 
     `set_aside` counts the segments whose rows the log lacks. `lost` tells the rows that it lacks, from the log alone.
+    `not_shipped` names segments of other machines that have rows in the second place.
     """
 
     sums: int
@@ -67,6 +70,7 @@ class Verified:
     set_aside: int
     lost: Sequence[Lost]
     differences: Sequence[Difference] = field(default_factory=list)
+    not_shipped: Sequence[str] = ()
 
 
 class _Live(NamedTuple):
@@ -104,7 +108,9 @@ def verify_log(
             names = {path.name for path in all_segments(spool)}
             if store.counted_since(0).number == before and names == set(frozen.names):
                 set_aside = len(segments(spool / DEAD_LETTER))
-                return _compare(store, frozen, lives, live, set_aside, progress, clock())
+                found = _compare(store, frozen, lives, live, set_aside, progress, clock())
+                elsewhere = parts_by_segment(files).keys() - {name.removesuffix(SUFFIX) for name in names}
+                return replace(found, not_shipped=sorted(elsewhere))
         time.sleep(_PAUSE_S)
     raise SumsKeepChanging(
         f"The sums changed while they were read, {_TRIES} times in a row. Try again when there is less traffic."

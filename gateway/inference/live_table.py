@@ -23,6 +23,7 @@ from router.document.document import Candidate
 from router.errors import UnknownRoute
 from router.refusals import short_repr
 from router.snapshot import Arm, Route, Shadow, Snapshot, assemble
+from router.spec.log import Durability
 from router.spec.spec import ArmRef
 from runtimes.datatypes import Tensor
 from runtimes.logged_tensors import logged_inputs
@@ -76,6 +77,7 @@ class LiveRoute:
     """A route of which every version is loaded. All arms and shadows have the same signature.
 
     `weights` is there if its bandit looks at the request, and `sealed_slots` if guardrails compare its rewards.
+    `is_strict`: see `gateway.inference.strict`.
     """
 
     route: Route
@@ -85,6 +87,7 @@ class LiveRoute:
     shadows: tuple[LiveShadow, ...] = ()
     targeting: Targeting | None = None
     weights: RequestWeights | None = None
+    is_strict: bool = False
     sealed_slots: SealedSlots | None = None
 
 
@@ -209,9 +212,9 @@ def _live_route(route: Route, served: Served, snapshot_hash: str) -> LiveRoute:
         if shadow.name in served.shadows
     )
     rejected = log_context(route, None, None, "primary", snapshot_hash)
-    signature = arms[0].signature
-    weights = request_weights(route, signature)
-    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights, sealed_slots(route))
+    signature, is_strict = arms[0].signature, route.log.durability is Durability.STRICT
+    weights, sealed = request_weights(route, signature), sealed_slots(route)
+    return LiveRoute(route, arms, signature, rejected, shadows, served.targeting, weights, is_strict, sealed)
 
 
 def _live_shadow(route: Route, shadow: Shadow, version: Version, lane: Lane, snapshot_hash: str) -> LiveShadow:

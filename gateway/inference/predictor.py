@@ -82,15 +82,15 @@ class Predictor:
             self._shadows.offer(live, call, decided.primary, tensors, model_s)
         return Answer(arm, tensors, decided.reason, decided.propensity, recorded)
 
-    def reject(self, live: LiveRoute, call: Call, error: Exception) -> None:
-        """Record a request that was rejected before any arm ran. A probe is not recorded."""
+    def reject(self, live: LiveRoute, call: Call, error: Exception, attempt: int = 0) -> None:
+        """Record a request that was rejected, before any arm ran or after `attempt` of them; not if it is a probe."""
         if call.probe:
             return
         status, latency_s = status_of(error).http, time.perf_counter() - call.started_s
         self._recorder.record(
             live.rejected,
             call,
-            attempt=0,
+            attempt=attempt,
             reason="",
             propensity=None,
             status=status,

@@ -6,7 +6,6 @@ rejected.
 """
 
 import os
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,7 +19,9 @@ from gateway.inference.guard import Guard
 from gateway.inference.live_table import LiveRoute, LiveTableHolder, find_route, only_route
 from gateway.inference.predictor import Predictor
 from gateway.inference.sender import Sender, tags_of
+from gateway.inference.strict.predict import StrictPredictor
 from gateway.inference.token_key_file import TokenKeyFile
+from gateway.inference.traced import traced
 from gateway.inference.unit_secret import hash_unit
 from gateway.protocols.request import Headers, InferenceRequest, ResponseMeta
 from gateway.telemetry.metrics import Metrics
@@ -48,7 +49,8 @@ def new_decision_id() -> str:
 class InferenceService:
     """One per replica. `in_hand` is the number of predictions that are under way.
 
-    `token_keys` seal the tokens of decisions that may get rewards. Without keys there are no tokens.
+    `token_keys` seal the tokens of decisions that may get rewards. Without keys there are no tokens. `strict` predicts
+    for routes that are strict; without it, they are not answered.
     """
 
     def __init__(
@@ -63,10 +65,13 @@ class InferenceService:
         max_in_flight: int,
         max_instances: int,
         token_keys: TokenKeyFile | None = None,
+        strict: StrictPredictor | None = None,
     ) -> None:
         self.in_hand = 0
         self._holder = holder
         self._predictor = predictor
+        self._predict = predictor.predict if tracing is None else traced(predictor.predict, tracing)
+        self._strict = strict or StrictPredictor(predictor, None)
         self._metrics = metrics
         self._guard = guard
         self._tracing = tracing
@@ -104,7 +109,7 @@ class InferenceService:
             Overloaded: too many requests are in flight.
             UnknownRoute, NotReady: there is no such route, or it cannot be served.
             BadRequest: a deadline is no positive number, or the request has more instances than allowed.
-            And what `decode` and `Predictor.predict` raise.
+            And what `decode`, `Predictor.predict` and, for a strict route, `StrictPredictor.predict` raise.
         """
         caller = "" if self._guard is None or probe else self._guard.admit(headers, PREDICT, route)
         live = self._find(route, probe=probe)
@@ -125,10 +130,10 @@ class InferenceService:
             )
             self.in_hand += 1
             try:
-                if self._tracing is None:
-                    answer = await self._predictor.predict(live, call)
+                if live.is_strict:
+                    answer = await self._strict.predict(live, call, self._predict)
                 else:
-                    answer = await self._traced(self._tracing, live, call)
+                    answer = await self._predict(live, call)
             finally:
                 self.in_hand -= 1
         except _CALLERS_FAULT as error:
@@ -218,32 +223,6 @@ class InferenceService:
             weighed=None if weights is None else weights.weigh(headers, request.parameters, request.inputs, unit),
             sender=sender,
         )
-
-    async def _traced(self, tracing: Tracing, live: LiveRoute, call: Call) -> Answer:
-        """Predict with a span below the caller's."""
-        answer: Answer | None = None
-        failure = ""
-        try:
-            answer = await self._predictor.predict(live, call)
-        except Exception as error:
-            failure = str(error)
-            raise
-        else:
-            return answer
-        finally:
-            if not call.probe:
-                ended_ns = time.time_ns()
-                tracing.record_prediction(
-                    call.headers or {},
-                    started_ns=ended_ns - int((time.perf_counter() - call.started_s) * 1e9),
-                    ended_ns=ended_ns,
-                    route=live.route.name,
-                    arm=answer.arm.arm.name if answer is not None else "",
-                    model_version=answer.arm.arm.version if answer is not None else "",
-                    decision_id=call.decision_id,
-                    reason=answer.reason if answer is not None else "",
-                    failure=failure,
-                )
 
     def _unit_hash(self, unit: str) -> str:
         """Return what the log keeps instead of the unit itself."""

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from gateway.access.jwks import LOOK_EVERY_S, JwksSource
 from gateway.companion.keeper import CompanionKeeper
@@ -26,6 +27,7 @@ def do_upkeep(
     writer: LogWriter,
     disk: DiskUseReader,
     token_keys: TokenKeyFile,
+    look_at_place: Callable[[], None],
     max_age_s: float,
     max_bytes: int,
 ) -> None:
@@ -41,6 +43,7 @@ def do_upkeep(
         PeriodicJob(keeper.look, "gateway.companion.not_started"),
         PeriodicJob(keep_to_bound, "inference_log.bound.failed"),
         PeriodicJob(lambda: writer.rotate(max_age_s, max_bytes), "inference_log.roll.failed"),
+        PeriodicJob(look_at_place, "inference_log.second_place.not_started"),
         PeriodicJob(publisher.publish, "gateway.metrics.not_published"),
         PeriodicJob(lambda: token_keys.tick(time.time()), "gateway.token_keys.failed"),
     )

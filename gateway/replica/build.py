@@ -41,6 +41,9 @@ from gateway.inference.predictor import Predictor
 from gateway.inference.recorder import Recorder
 from gateway.inference.service import InferenceService
 from gateway.inference.shadows import Shadows
+from gateway.inference.strict.acknowledge import Task
+from gateway.inference.strict.predict import StrictPredictor
+from gateway.inference.strict.second_place import SecondPlace
 from gateway.inference.token_key_file import TokenKeyFile
 from gateway.inference.unit_secret import load_unit_secret
 from gateway.settings import Settings
@@ -48,6 +51,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.statistics import VersionStatistics
 from gateway.telemetry.tracing import Tracing, open_tracing
 from inference_log.spool import Seat, take_seat
+from inference_log.strict.open import has_second_place
 from inference_log.writer import LogWriter
 from registry_sync.background import in_daemon_thread
 from registry_sync.catalogue import Catalogue
@@ -97,6 +101,7 @@ class Inference(NamedTuple):
     service: InferenceService
     metadata: Metadata
     payloads: Payloads
+    place: SecondPlace | None
 
 
 class Control(NamedTuple):
@@ -168,9 +173,10 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
     secret = load_unit_secret(settings.home, settings.unit_secret_file)
     recorder = Recorder(shared.writer, bounds, secret)
     shadows = Shadows(recorder, metrics)
+    predictor, place = Predictor(recorder, metrics, shadows), _second_place(shared)
     service = InferenceService(
         holder,
-        Predictor(recorder, metrics, shadows),
+        predictor,
         metrics,
         shared.guard,
         shared.tracing,
@@ -178,6 +184,7 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         max_in_flight=settings.max_in_flight,
         max_instances=settings.max_instances,
         token_keys=token_keys,
+        strict=StrictPredictor(predictor, place),
     )
 
     def statistics() -> Mapping[VersionKey, VersionStatistics]:
@@ -185,7 +192,16 @@ def build_inference(shared: Shared, count: Callable[[], None], token_keys: Token
         return metrics.lane_sums()
 
     payloads = Payloads(shared.writer, holder, settings.log_max_payload_bytes)
-    return Inference(holder, shadows, service, Metadata(holder, statistics), payloads)
+    return Inference(holder, shadows, service, Metadata(holder, statistics), payloads, place)
+
+
+def _second_place(shared: Shared) -> SecondPlace | None:
+    """Return what asks for the second place of rows, if there is one. Half of the room for requests may wait for it."""
+    settings, writer = shared.settings, shared.writer
+    if not has_second_place(settings.log):
+        return None
+    task = Task(settings.log, settings.log_kms_key, str(writer.folder), writer.writer_id)
+    return SecondPlace(writer, task, max(1, settings.max_in_flight // 2))
 
 
 def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder) -> Control:
@@ -211,4 +227,6 @@ def build_control(shared: Shared, execution: Execution, holder: LiveTableHolder)
         keep_warm_s=settings.keep_warm_s,
     )
     view = ReplicaView(desired, holder, reconciler)
-    return Control(desired, reconciler, view, changes=Changes(store, catalogue, name, view, known=versions))
+    strict = has_second_place(settings.log)
+    changes = Changes(store, catalogue, name, view, known=versions, may_be_strict=strict)
+    return Control(desired, reconciler, view, changes)

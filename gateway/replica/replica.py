@@ -15,6 +15,7 @@ from gateway.eventloop.freed_memory import return_large_blocks
 from gateway.execution.dedicated import Dedicated
 from gateway.execution.wedged_versions import FOLDER, WedgedVersions
 from gateway.http.server import HttpServer
+from gateway.inference.strict.second_place import SecondPlace
 from gateway.inference.token_key_file import open_token_keys
 from gateway.replica.background import do_upkeep, keep_signing_keys
 from gateway.replica.build import (
@@ -68,7 +69,7 @@ class Replica:
         self._grpc = build_grpc(shared, inference, control.view)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
-        self._rewards = shared.rewards
+        self._rewards, self._place = shared.rewards, inference.place
         self._catalogue, self._reader, self._lanes = execution.catalogue, execution.reader, execution.lanes
         self._control = control
         inference.metadata.stall = control.reconciler.stall
@@ -96,6 +97,8 @@ class Replica:
         with contextlib.suppress(OSError):  # it is tried again every second
             await asyncio.to_thread(self._keeper.look)  # before there are requests that starting a process would delay
         await asyncio.to_thread(control.reconciler.begin, _SETTLE_S)
+        if self._place is not None:
+            await self._wait_for_place(self._place)
         self._threads.start("reconciler", control.reconciler.run, settings.refresh_every_ms / 1000)
         self._threads.start("registry", self._reader.run, settings.registry_every_s)
         await self._wait_for_neighbours()
@@ -108,6 +111,7 @@ class Replica:
             self._writer,
             DiskUseReader(settings.spool, settings.log_max_disk_bytes),
             self._token_keys,
+            self._look_at_place,
             settings.segment_max_age_s,
             settings.segment_max_bytes,
         )
@@ -115,6 +119,23 @@ class Replica:
         while self._holder.current.problems and time.monotonic() < until_s:
             await asyncio.sleep(_SETTLE_EVERY_S)
         _settle_interpreter()
+
+    async def _wait_for_place(self, place: SecondPlace) -> None:
+        """Have the second place of rows ready before strict routes are served, for a while."""
+        place.begin(asyncio.get_running_loop())
+        until_s = time.monotonic() + _SETTLE_S
+        while self._is_place_needed() and not place.is_ready and time.monotonic() < until_s:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._look_at_place)
+            await asyncio.sleep(_SETTLE_EVERY_S)
+
+    def _is_place_needed(self) -> bool:
+        return any(live.is_strict for live in self._holder.current.routes.values())
+
+    def _look_at_place(self) -> None:
+        """Have the process run that puts rows in the second place, if a route is strict."""
+        if self._place is not None:
+            self._place.look(is_needed=self._is_place_needed())
 
     async def _wait_for_neighbours(self) -> None:
         """Wait until every route is served that neighbours serve, as long as a version may take to load."""
@@ -154,6 +175,8 @@ class Replica:
         self._shadows.close()
         self._rewards.close()
         await asyncio.to_thread(self._threads.stop, _STOP_S)
+        if self._place is not None:
+            self._place.close()
         await asyncio.to_thread(self._lanes.close)
         with contextlib.suppress(OSError):  # the companion reads the segment all the same
             self._writer.close()

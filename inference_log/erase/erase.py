@@ -1,7 +1,8 @@
 """Erases one unit from the log of this machine's gateway: Parquet files, and segments that were set aside.
 
-What waits in a segment is not touched: its writer, or the shipper, has it. It is counted, and erased by a later run,
-once it is Parquet. Files that a compaction has replaced are removed first: their rows are in others.
+What waits in a segment is not touched: its writer, or the shipper, has it. Nor are parts of segments of other machines.
+It is counted, and erased by a later run, once it is Parquet. Files that a compaction has replaced are removed first:
+their rows are in others.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,13 +15,14 @@ import msgspec
 from inference_log.compaction.records import read_records
 from inference_log.compaction.sweep import sweep
 from inference_log.compaction.wide import WIDE
-from inference_log.erase.segments import count_in, decisions_in, is_of_unit, remove_from
+from inference_log.erase.segments import count_in, count_in_parts, decisions_in, is_of_unit, remove_from
 from inference_log.erase.tables import Rewritten, count_of, decisions_of, files_of, remove_rows
 from inference_log.file_names import segment_of
 from inference_log.files import LogFiles
 from inference_log.schema import INFERENCES, PAYLOADS, REWARDS
 from inference_log.segment import SUFFIX
 from inference_log.spool import DEAD_LETTER, all_segments, segments
+from inference_log.strict.parts import parts_by_segment, read_parts
 
 _BY_DECISION = (PAYLOADS.name, REWARDS.name, WIDE)
 T = TypeVar("T")
@@ -30,8 +32,8 @@ T = TypeVar("T")
 class Erasure:
     """What was removed: files by table, and entries of segments that were set aside.
 
-    `waiting` rows are in segments, or in files whose segment still waits. `unread` names segments of which a part could
-    not be read. If either is not empty, the unit is not erased yet.
+    `waiting` rows are in segments, in parts of those of other machines, or in files whose segment still waits.
+    `unread` names segments of which a part could not be read. If either is not empty, the unit is not erased yet.
     """
 
     decisions: int = 0
@@ -76,6 +78,9 @@ def erase_unit(
     told = is_of_unit(unit_hash, route, decisions)
     for path in waiting:
         done.waiting += _read(done, path, lambda path: count_in(path, told)) or 0
+    for segment, parts in parts_by_segment(files).items():
+        if segment not in names:
+            done.waiting += count_in_parts(read_parts(files, parts), told)
     for table in _BY_DECISION:
         progress(f"removing rows of {table}")
         _remove(done, files, table, files_of(files, table, route), names, "decision_id", decisions)

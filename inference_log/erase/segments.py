@@ -19,8 +19,12 @@ def entries_of(path: Path) -> Iterator[tuple[SegmentEntry, str, bytes]]:
         OSError: the file cannot be read.
         msgspec.MsgspecError: a whole frame is not an entry.
     """
+    yield from _entries_in(path.read_bytes())
+
+
+def _entries_in(segment: bytes) -> Iterator[tuple[SegmentEntry, str, bytes]]:
     routes: dict[int, str] = {}
-    for entry, content in framed_entries(path.read_bytes()):
+    for entry, content in framed_entries(segment):
         route = ""
         if isinstance(entry, Record | Reward):
             route = routes.get(entry.context, "")
@@ -56,6 +60,11 @@ def decisions_in(path: Path, unit_hash: str, route: str | None) -> set[str]:
 def count_in(path: Path, told: IsOfUnit) -> int:
     """Return how many entries of the unit a segment has. Raises like `entries_of`."""
     return sum(told(entry, route) for entry, route, _ in entries_of(path))
+
+
+def count_in_parts(segment: bytes, told: IsOfUnit) -> int:
+    """Return how many entries of the unit the beginning of a segment has. Raises msgspec.MsgspecError: see above."""
+    return sum(told(entry, route) for entry, route, _ in _entries_in(segment))
 
 
 def remove_from(path: Path, told: IsOfUnit) -> tuple[int, int]:

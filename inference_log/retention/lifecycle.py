@@ -13,6 +13,8 @@ DAYS = {"inferences": 400, "wide": 400, "rewards": 400, "payloads": 14, "policie
 
 _KEPT_LONGEST = ("closed", "_closed", "_late")
 _RECORDS = "_compactions"
+_STRICT, _STRICT_DAYS = "_strict", 30
+"""Parts of segments are removed by what stores the segments. Those of lost machines wait for `log recover`."""
 _MARGIN_DAYS = 7
 _CLEAN_UP_DAYS = 7
 
@@ -22,6 +24,7 @@ def lifecycle(place: Place, days: Mapping[str, int]) -> dict[str, object]:
     longest = max(days.values())
     kept = {**days, **dict.fromkeys(_KEPT_LONGEST, longest)}
     kept[_RECORDS] = max(days.get(name, 0) for name in ("inferences", "wide", "rewards")) + _MARGIN_DAYS
+    kept[_STRICT] = _STRICT_DAYS
     rules: list[dict[str, object]] = [
         {
             "ID": f"pointsman-{name.strip('_')}{'-files' if name.startswith('_') else ''}",

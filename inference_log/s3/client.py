@@ -21,6 +21,8 @@ _CONFIG = Config(
     max_pool_connections=PUTS_AT_ONCE,
     s3={"addressing_style": "auto"},
 )
+_QUICKLY = Config(connect_timeout=2.0, read_timeout=5.0, retries={"mode": "standard", "total_max_attempts": 1})
+"""For a caller who waits: an error soon is worth more than a success late."""
 
 
 class Connection(NamedTuple):
@@ -30,10 +32,14 @@ class Connection(NamedTuple):
     credentials: Any
 
 
-def connect(**given: str) -> Connection:
-    """Return a connection. `given`, such as `endpoint_url`, goes before what boto3 finds in the environment."""
+def connect(*, quickly: bool = False, **given: str) -> Connection:
+    """Return a connection. `given`, such as `endpoint_url`, goes before what boto3 finds in the environment.
+
+    With `quickly`, a call is tried once, and waits for an answer for five seconds.
+    """
     session = boto3.session.Session()
-    return Connection(session.client("s3", config=_CONFIG, **given), session.get_credentials())
+    config = _CONFIG.merge(_QUICKLY) if quickly else _CONFIG
+    return Connection(session.client("s3", config=config, **given), session.get_credentials())
 
 
 def encryption(kms_key: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ class Durability(StrEnum):
 
     BEST_EFFORT = "best_effort"  # nothing: rows of this route are dropped first if there is no room
     DURABLE = "durable"  # they are in the segment on this machine, which outlives the process
-    STRICT = "strict"  # a second place has them, too
+    STRICT = "strict"  # a second place has them, too: S3, where the log is
 
 
 class RedactAction(StrEnum):

@@ -88,10 +88,6 @@ def _parse_durability(raw: object) -> Durability:
         return DEFAULT_LOG.durability
     if raw not in list(Durability):
         raise Rejected(f"log.durability must be {', '.join(Durability)}, not {short_repr(raw)}.")
-    if raw == Durability.STRICT:  # a machine's own disk cannot give it
-        raise Rejected(
-            "log.durability is strict, but there is no second place for a row before its answer; declare durable."
-        )
     return Durability(str(raw))
 
 

@@ -32,6 +32,7 @@ EVERY_TIME = frozenset(
         "test_reward_import.py",
         "test_s3_registry.py",
         "test_schemathesis.py",
+        "test_strict.py",
         "test_values.py",
     }
 )

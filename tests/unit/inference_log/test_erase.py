@@ -11,6 +11,7 @@ from inference_log.compaction.day import compact_day
 from inference_log.erase import erase as erase_module
 from inference_log.erase.erase import Erasure, erase_unit
 from inference_log.errors import LogUnavailable
+from inference_log.file_names import part_key
 from inference_log.files.directory import DirectoryFiles
 from inference_log.frozen_log import frozen_log
 from inference_log.local_converter import LocalConverter
@@ -258,3 +259,12 @@ def test_a_unit_is_erased_from_what_was_compacted_and_what_that_has_replaced(kep
         assert not any(UNIT in str(each.to_pydict()) for each in found)
     with frozen_log(kept.files, kept.spool) as frozen:
         assert sum(len(each) for each in frozen.files_of(INFERENCES).values()) == 1
+
+
+def test_rows_in_parts_of_a_lost_machine_are_not_forgotten(kept):
+    content = kept.segment("0", "lost", 0).read_bytes()
+    kept.files.write(part_key("lost-00000000", 0, len(content)), content)
+    assert kept.erase().waiting == 3  # those of the segment, which is here: its parts go with it
+    (kept.spool / "0" / f"lost-00000000{SUFFIX}").unlink()
+    assert (kept.erase().waiting, kept.erase().is_complete) == (1, False)
+    assert kept.erase(route="other").is_complete

@@ -410,3 +410,17 @@ def test_bodies_leave_no_gap_in_the_numbers_of_records(tmp_path, make_context, m
         writer.keep(payload(10))
     path = writer.rotate(0, 0)
     assert [record.writer_seq for record in read_segment(path.read_bytes()).records] == [0, 1]
+
+
+def test_the_position_is_behind_all_that_was_appended_also_once_a_segment_is_left(tmp_path, make_context, make_record):
+    writer, context = LogWriter(tmp_path, "w"), make_context()
+    assert (writer.position, writer.next_number) == ((-1, 0), 0)
+    assert writer.append(context, make_record)
+    number, end = writer.position
+    assert (number, writer.next_number) == (0, 0)
+    writer.rotate(0.0, 0)
+    assert (writer.position, writer.next_number) == ((0, end), 1)
+    assert (tmp_path / "w-00000000.segment").stat().st_size == end
+    assert writer.append(context, make_record)
+    assert writer.position == (1, writer.position[1])
+    writer.close()

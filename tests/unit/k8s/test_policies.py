@@ -114,11 +114,12 @@ def test_a_role_may_do_what_it_needs_and_no_more(path):
     assert wide_permissions(json.loads(path.read_text())) == []
 
 
-def test_the_gateway_may_write_every_table_of_the_log_and_delete_nothing():
+def test_the_gateway_may_write_every_table_of_the_log_and_delete_nothing_but_parts():
     statements = json.loads((ROOT / "k8s/iam/gateway.json").read_text())["Statement"]
     written = {each for one in statements if "s3:PutObject" in one["Action"] for each in one["Resource"]}
     assert {f"arn:aws:s3:::REPLACE-WITH-YOUR-BUCKET/log/{table.name}/*" for table in TABLES} <= written
-    assert not any("Delete" in action for one in statements for action in one["Action"])
+    deleted = [one["Resource"] for one in statements if any("Delete" in action for action in one["Action"])]
+    assert deleted == [["arn:aws:s3:::REPLACE-WITH-YOUR-BUCKET/log/_strict/*"]]
 
 
 def test_a_wildcard_in_a_role_is_refused():

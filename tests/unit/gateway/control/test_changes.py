@@ -522,3 +522,11 @@ def test_while_the_store_is_away_nothing_is_changed_and_nobody_waits(desk, monke
         desk.changes.change("r", shift(20), NOTE)
     desk.store.is_away = False
     assert desk.version() == 1
+
+
+def test_a_strict_route_is_refused_where_the_log_is_on_the_machines_own_disk(desk):
+    strict = {**SPLIT, "log": {"durability": "strict"}}
+    with pytest.raises(Rejected, match=r"the log is in a directory\..* declare durable"):
+        desk.declare(strict)
+    in_s3 = Changes(desk.store, desk.catalogue, "replica-1", desk, may_be_strict=True)
+    assert [entry.document.version for entry in desk.declare(strict, by=in_s3)] == [1]

@@ -6,6 +6,8 @@ import threading
 import pytest
 
 from gateway.control.log_verify import SumsKeepChanging
+from inference_log.file_names import part_key
+from inference_log.files.directory import DirectoryFiles
 from store.interface import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.unit.gateway.control.support import NOON_US, context_of
@@ -125,3 +127,11 @@ def test_what_was_decided_in_an_earlier_life_of_the_route_is_in_no_sum(world):
         connection.execute("DELETE FROM reward_sums")
         connection.execute("DELETE FROM sums")
     assert world.verify().differences == []
+
+
+def test_segments_of_machines_that_have_not_shipped_them_are_named(world):
+    world.decide(2)
+    (waiting,) = world.machine.seat.folder.glob("*.segment")
+    for name in (waiting.stem, "lost-0-1-00000000"):
+        DirectoryFiles(world.root / "log").write(part_key(name, 0, 1), b"x")
+    assert world.verify().not_shipped == ["lost-0-1-00000000"]

@@ -23,14 +23,14 @@ def without_pauses(monkeypatch):
         monkeypatch.setattr(background, name, 0.0)
 
 
-@pytest.mark.parametrize("fails", ["", "look", "read", "rotate", "publish", "tick"])
+@pytest.mark.parametrize("fails", ["", "look", "read", "rotate", "place", "publish", "tick"])
 def test_the_companion_the_segment_the_metrics_and_the_keys_are_seen_to_even_if_one_of_them_fails(stop, fails):
     done = []
 
     def part(name: str):
         def do(*arguments: float) -> SimpleNamespace:
             done.append((name, *arguments) if name != "tick" else (name, time.time() - arguments[0] < 60))
-            if len(done) == 10:
+            if len(done) == 12:
                 stop.set()
             if name == fails:
                 raise OSError("The disk fails.")
@@ -42,8 +42,8 @@ def test_the_companion_the_segment_the_metrics_and_the_keys_are_seen_to_even_if_
     token_keys = SimpleNamespace(tick=part("tick"))
     disk, writer = SimpleNamespace(read=part("read")), SimpleNamespace(rotate=part("rotate"), leaves_out=Shed.NOTHING)
     with capture_logs() as lines:
-        do_upkeep(stop, keeper, publisher, writer, disk, token_keys, 60.0, 1000)
-    assert done == [("look",), ("read",), ("rotate", 60.0, 1000), ("publish",), ("tick", True)] * 2
+        do_upkeep(stop, keeper, publisher, writer, disk, token_keys, part("place"), 60.0, 1000)
+    assert done == [("look",), ("read",), ("rotate", 60.0, 1000), ("place",), ("publish",), ("tick", True)] * 2
     assert writer.leaves_out is (Shed.NOTHING if fails == "read" else Shed.ALL)
     assert len(lines) == (2 if fails else 0)
 

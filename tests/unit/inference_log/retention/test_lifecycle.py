@@ -33,6 +33,11 @@ def test_records_of_compactions_outlive_the_files_that_they_name(table):
     assert found["pointsman-compactions-files"]["Expiration"]["Days"] > 5000
 
 
+def test_rows_of_lost_machines_wait_a_month():
+    assert rules()["pointsman-strict-files"]["Filter"] == {"Prefix": "ledger/_strict/"}
+    assert rules()["pointsman-strict-files"]["Expiration"] == {"Days": 30}
+
+
 def test_audit_is_kept_longest():
     assert max(DAYS.values()) == DAYS["audit"]
     assert min(DAYS.values()) == DAYS["payloads"]
