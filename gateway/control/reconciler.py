@@ -9,12 +9,14 @@ weights, aborts, keys and reports never wait for that. A route whose new version
 with the version that it has.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from gateway.control.cadence import Cadence
 from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
 from gateway.control.route_builder import Built, RouteBuilder
@@ -86,6 +88,7 @@ class Reconciler:
         self._builder = RouteBuilder(versions, lanes, keep_warm_s)
         self._built: dict[str, Built] = {}
         self._is_built = False
+        self._cadence = Cadence(random.random)
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
         self._retried_s = self._reported_s = float("-inf")
         self._ticked_s = time.monotonic()
@@ -126,9 +129,12 @@ class Reconciler:
             return ""
         return f"Changes have not been followed for {silent_s:.0f} s."
 
-    def tick(self, now_s: float) -> None:
-        """Compare once, at `now_s` of the monotonic clock. Never raise an error of the store or the registry."""
-        is_new = self._look()
+    def tick(self, now_s: float, *, told: bool = False) -> None:
+        """Compare once, at `now_s` of the monotonic clock. Never raise an error of the store or the registry.
+
+        `told` is True if the store has told of a change since the last tick.
+        """
+        is_new = self._cadence.is_due(now_s, told=told) and self._look(now_s, told=told)
         swapped = False
         if self._desired.was_read or self._desired.known.entries:
             is_due = not self._is_built or now_s - self._retried_s >= self._retry_every_s
@@ -153,11 +159,12 @@ class Reconciler:
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
         is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S
-        self._store.await_change(_SOON_S if is_waiting else timeout_s)
-        self.tick(time.monotonic())
+        told = self._store.await_change(_SOON_S if is_waiting else timeout_s)
+        self.tick(time.monotonic(), told=told)
 
-    def _look(self) -> bool:
+    def _look(self, now_s: float, *, told: bool) -> bool:
         """Read the store. Return True if something is new; False also while the store does not answer."""
+        before = self._desired.marks
         try:
             is_new = self._desired.look()
             if self._take_keys is not None:
@@ -167,7 +174,11 @@ class Reconciler:
             self.store_contact_s = time.monotonic()
         except (StoreUnavailable, RouterError) as error:
             self._outage.note(str(error))
+            self._cadence.failed()
             return False
+        after = self._desired.marks
+        # What bandits learn is not told of: that would wake every replica for each of them.
+        self._cadence.asked(now_s, told=told, found=(before.revision, before.keys) != (after.revision, after.keys))
         self._outage.note(self._desired.trouble)
         return is_new
 

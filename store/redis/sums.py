@@ -29,6 +29,12 @@ class RedisSums(RedisRewards):
         self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
     ) -> int:
         """See `Store.count`."""
+        return self.count_all({source: (before, after)}, added, rewarded)[source]
+
+    def count_all(
+        self, ranges: Mapping[str, tuple[int, int]], added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> Mapping[str, int]:
+        """See `Store.count_all`."""
         hashes: dict[SumHash, list[str]] = {}
         for place, field, value in chain(
             self._placed(added),
@@ -40,13 +46,13 @@ class RedisSums(RedisRewards):
         reply = self._write(
             "count",
             [
-                self._names.source(source),
                 self._names.counted,
+                *map(self._names.source, ranges),
                 *(self._names.outcome(change.key) for change in rewarded.outcomes),
                 *(key for place in hashes for key in (place.key, place.index_key)),
             ],
-            before,
-            after,
+            _pack([str(number) for each in ranges.values() for number in each]),
+            len(ranges),
             _SOURCES_KEPT_S,
             _TOTALS_KEPT_S,
             LARGEST_SUM,
@@ -58,7 +64,7 @@ class RedisSums(RedisRewards):
         )
         if reply[0] == "changed":
             raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
-        return int(reply[1])
+        return dict(zip(ranges, map(int, reply[1:]), strict=True))
 
     def counted_since(self, number: int) -> Counted:
         """See `Store.counted_since`."""

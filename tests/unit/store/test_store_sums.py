@@ -102,6 +102,15 @@ def test_a_range_may_hold_nothing_to_count(store):
     assert dict(store.sums("fraud", 1)) == {}
 
 
+def test_ranges_of_several_sources_are_counted_together_or_not_at_all(kind, store):
+    assert store.count_all({"one": (0, 100), "two": (0, 70)}, {"fraud": {sum_key(0): 3}}) == {"one": 100, "two": 70}
+    assert store.count_all({"one": (100, 150), "two": (60, 90)}, {"fraud": {sum_key(0): 9}}) == {"one": 100, "two": 70}
+    more = {"one": (100, 150), "two": (70, 90), "three": (0, 5)}
+    assert kind.open().count_all(more, {"fraud": {sum_key(0): 2}}) == {"one": 150, "two": 90, "three": 5}
+    assert store.counted_each(["one", "two", "three"]) == {"one": 150, "two": 90, "three": 5}
+    assert dict(store.sums("fraud", 1)) == {sum_key(0): 5}
+
+
 def test_an_unknown_source_may_be_forgotten(store):
     store.forget_source("never seen")
     assert store.counted("never seen") == 0
