@@ -4,7 +4,7 @@ _FEW = 3
 """So many machines add as often as they look: each waits for the store's reply before it sends more."""
 _SHARE = 0.5
 """The part of the store's time that all machines together may take for additions."""
-_LONGEST_S = 4.0
+_LONGEST_S = 10.0
 
 
 def pause_s(machines: int, took_s: float) -> float:
