@@ -20,6 +20,7 @@ from gateway.control.cadence import Cadence
 from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
 from gateway.control.route_builder import Built, RouteBuilder
+from gateway.control.swap_log import log_swap
 from gateway.control.version_loader import VersionLoader
 from gateway.control.waits_file import with_waits
 from gateway.execution.lane_pool import LanePool
@@ -42,7 +43,6 @@ _SETTLE_EVERY_S = 0.1
 _STALLED_AFTER_S = 5.0  # without a whole tick; then the replica is not ready: what it serves may be out of date
 _SOON_S = 0.02
 _BRIEFLY_S = 1.0  # after a change; most versions are there by then
-_MOST_LOGGED = 20  # routes in the log's line about a change
 _LONGEST_RETRY_S = 2.0  # what has news is built at once; this is for news that was missed
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
@@ -244,18 +244,5 @@ class Reconciler:
         self._holder.current = after
         self._built = built
         self._after_swap(after)
-        if (after.snapshot.hash, problems.keys(), warnings.keys()) != (
-            before.snapshot.hash,
-            before.problems.keys(),
-            before.warnings.keys(),
-        ):  # a sentence such as "loading m:1 since 15 s" changes often
-            changed = [route for name, (route, _) in built.items() if before.snapshot.routes.get(name) is not route]
-            _log.info(
-                "gateway.snapshot.live",
-                snapshot=after.snapshot.hash,
-                routes=len(built),
-                changed=list(map(repr, changed[:_MOST_LOGGED])),
-                problems=dict(problems),
-                warnings=dict(warnings),
-            )
+        log_swap(before, after)
         return True

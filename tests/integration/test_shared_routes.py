@@ -101,7 +101,7 @@ def test_a_rollout_whose_owner_is_suspended_or_killed_is_aborted_in_time_and_onc
     owner, other = begin(machines, store, "killed")
     owner.signal(signal.SIGKILL)
     took_s["SIGKILL"] = aborted_after_s(store, "killed", other)
-    print("seconds to the abort:", json.dumps(took_s))
+    print("seconds to the abort:", json.dumps(took_s))  # noqa: T201  # see it with -s
     for route in ("healthy", "suspended", "killed"):
         assert whats(store, route) == ["abort canary: missing_outputs", "start", "apply"], route
     assert all(each < SLOWER * ABORTED_WITHIN_S for each in took_s.values()), took_s
