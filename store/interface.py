@@ -201,10 +201,11 @@ class Store(Protocol):
             OutcomesChanged: an outcome is not what was read; nothing was added.
         """
 
-    def counted_since(self, number: int) -> Counted:
-        """Return the routes whose sums have changed after the addition `number`. It is as cheap to read as `revision`.
+    def counted_since(self, number: int, among: Collection[str] | None = None) -> Counted:
+        """Return the routes whose sums have changed after the addition `number`; only those of `among`, if it is given.
 
-        Sums that are read after this call are at least those of the number that it returns.
+        It costs as much as there are such routes or, if `among` is given, as that has routes. Sums that are read after
+        this call are at least those of the number that it returns.
         """
 
     def counted(self, source: str) -> int:

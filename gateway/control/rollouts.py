@@ -66,7 +66,7 @@ class RolloutDriver:
 
         Bad arms of all routes go first, then aliases are followed.
         """
-        self._observer.refresh()
+        self._observer.refresh(now_s)
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         silent: set[tuple[str, str, str]] = set()
         remaining: list[tuple[str, Document, Observation]] = []

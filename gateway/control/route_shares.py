@@ -6,21 +6,34 @@ and another one owns its routes. Two machines may own a route at once for a mome
 what they change is written by compare-and-set, so each change is made once.
 
 A machine that does not serve a route cannot evaluate it, and declines it. Then the next one owns it.
+
+While the store does not answer, all machines are silent for it. So after a gap of its own, a machine leaves the others
+what they owned until they have had the time to say that they run. Else each would take over everything at once.
 """
 
-from collections.abc import Mapping, Set
+import time
+from collections.abc import Callable, Mapping, Set
 
 from gateway.telemetry.periodic import LogOnce
 from router.rendezvous import owner_of
 from store.errors import StoreUnavailable
 from store.interface import Store
+from store.machines import SILENT_S
+
+_GAP_S = 0.75 * SILENT_S
+"""A machine that heard nothing of the store for so long does not know which of the others are gone."""
 
 
 class RouteShares:
-    """One per companion, used by one thread. Until `refresh` has been called, every route belongs to this machine."""
+    """One per companion, used by one thread. `clock` is monotonic, in seconds.
 
-    def __init__(self, store: Store, machine: str) -> None:
+    Until `refresh` has been called, every route belongs to this machine.
+    """
+
+    def __init__(self, store: Store, machine: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
+        self._heard_s = self._trusted_s = clock()
         self._machine = machine
         self._declining: set[str] = set()
         self._is_in = False
@@ -50,6 +63,12 @@ class RouteShares:
             self._outage.note(str(error))
             return
         self._outage.note("")
+        now_s = self._clock()
+        if now_s - self._heard_s > _GAP_S:
+            self._trusted_s = now_s + SILENT_S
+        self._heard_s = now_s
+        if now_s < self._trusted_s:
+            machines = {**self._machines, **machines}
         if machines.keys() != self._machines.keys():
             self._move(self._machines.keys(), machines.keys())
         self._machines = machines

@@ -84,11 +84,11 @@ class SQLiteSums(SQLiteRewards):
             self._delete_old_buckets(connection, now_s)
             return reached
 
-    def counted_since(self, number: int) -> Counted:
+    def counted_since(self, number: int, among: Collection[str] | None = None) -> Counted:
         """See `Store.counted_since`."""
         newest = self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted")  # first: more may come meanwhile
         rows = self._query("SELECT route FROM counted WHERE number > ?", number)
-        return Counted(newest, frozenset(route for (route,) in rows))
+        return Counted(newest, frozenset(route for (route,) in rows if among is None or route in among))
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""

@@ -37,7 +37,7 @@ from router.rendezvous import owner_of
 from store.interface import Change, Entry, Store
 from store.open import open_store
 
-LIVE, LIVE_REPLICAS, CHANGES, ABORTS, DEATHS = 6, 12, 20, 12, 5
+LIVE, LIVE_REPLICAS, CHANGES, ABORTS, DEATHS = 6, 8, 12, 8, 3
 _VARIANTS, _REPORTS = 40, 20
 _SETTLE_S, _LIMIT_S, _BETWEEN_S = 5.0, 60.0, 0.37
 _ALL_REPORTS = "return #redis.call('HGETALL', KEYS[1])"
@@ -97,15 +97,16 @@ class Study:
             for each in reports[:_REPORTS]:
                 store.report(each)
 
-        numbers = store.counted_since(0).number - 1
+        numbers = 0
         found = {
-            "marks": measure(server, store.marks, 2000),
-            "beat": measure(server, lambda: store.beat(self.machines[0]), 500),
+            "marks": measure(server, store.marks, 1000),
+            "beat": measure(server, lambda: store.beat(self.machines[0]), 300),
             "count": measure(server, add, 50),
-            "counted since": measure(server, lambda: store.counted_since(numbers), 300),
-            "look at a route": measure(server, look, 500),
-            "report, the same": measure(server, lambda: store.report(reports[-1]), 500),
+            "counted since": measure(server, lambda: store.counted_since(numbers, self.routes[:4]), 300),
+            "look at a route": measure(server, look, 300),
+            "report, the same": measure(server, lambda: store.report(reports[-1]), 300),
             "report, whole": measure(server, report_all, 3),
+            "counted since, of all routes": measure(server, lambda: store.counted_since(numbers), 100),
             "change": measure(server, lambda: store.changes(self.state.marks.revision.number - 2, 2), 200),
         }
         found["report, whole"] = Cost(*(each / _REPORTS for each in found["report, whole"]))
@@ -123,7 +124,7 @@ class Study:
         messages = {
             "marks": [record(store.marks)],
             "beat": [record(lambda name=self.machines[each]: store.beat(name)) for each in others],  # type: ignore[misc]
-            "counted since": [record(lambda: store.counted_since(number))],
+            "counted since": [record(lambda: store.counted_since(number, self.routes[:4]))],
             "count": [
                 record(lambda each=each: store.count(f"replayed {each}", 0, 0, counted(self.busy_of(each), 5)))  # type: ignore[misc]
                 for each in others[:_VARIANTS]
@@ -211,6 +212,7 @@ def main(
         folder = stack.enter_context(new_home())
         stack.enter_context(redis_server(folder, port))
         study = Study(folder, port, (machines, replicas, routes, busy))
+        _say("costs")
         costs = study.costs()
         for name, cost in costs.items():
             figures |= {f"{name}: {field}": value for field, value in cost._asdict().items()}
@@ -221,6 +223,7 @@ def main(
                 f"arithmetic, {when}: {name}": each for name, each in zip(names, summed(of, costs), strict=True)
             }
             figures[f"arithmetic, {when}: questions/s"] = sum(of.values())
+        _say("load")
         stack.enter_context(replayed(port, study.parts(asked)))
         live_machines, live_replicas = study.run_live(stack)
         time.sleep(_SETTLE_S)
@@ -232,8 +235,11 @@ def main(
         figures["measured: MB/s to it"] = (last.in_bytes - first.in_bytes) / took_s / 1e6
         figures["measured: MB/s from it"] = (last.out_bytes - first.out_bytes) / took_s / 1e6
         figures["measured: commands/s, those of scripts included"] = (last.commands - first.commands) / took_s
+        _say("changes")
         _note(figures, "staleness of a change at a replica", study.staleness_s())
+        _say("aborts")
         _note(figures, "abort, its owner runs", [study.abort_s(route) for route in study.watched[1:]])
+        _say("deaths")
         died_s = [study.abort_without_owner_s(route, live_machines) for route in study.orphaned]
         _note(figures, "abort, its owner dies", died_s)
         everything: list[Live] = [*live_machines, *live_replicas]
@@ -245,6 +251,10 @@ def _second(route: str, machines: list[str]) -> str | None:
     """Return the machine that owns a route when its owner is gone."""
     first = owner_of(route, machines)
     return owner_of(route, [each for each in machines if each != first])
+
+
+def _say(part: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')} {part}", err=True)
 
 
 def _note(figures: dict[str, float], name: str, taken_s: list[float]) -> None:

@@ -73,7 +73,7 @@ def rates_before(machines: int, replicas: int, routes: int) -> dict[str, float]:
     looks = machines / LOOK_EVERY_S
     return {
         "marks": 2 * looks + 2 * machines * replicas / TICK_EVERY_S,
-        "counted since": looks,
+        "counted since, of all routes": looks,
         "count": replicas * looks,
         "look at a route": machines * routes / LOOK_EVERY_S,
         "report, whole": machines * replicas / REPORT_EVERY_S,

@@ -49,6 +49,10 @@ def test_routes_that_were_counted_since_are_told(kind, store):
     other.count("other", 0, 9, {"churn": {sum_key(0): 1}})
     assert store.counted_since(second.number).routes == {"churn"}
     assert store.counted_since(0).routes == {"fraud", "churn"}
+    newest = store.counted_since(0).number
+    assert store.counted_since(second.number, ["fraud", "churn", "never"]) == (newest, {"churn"})
+    assert store.counted_since(0, ["fraud"]) == (newest, {"fraud"})
+    assert store.counted_since(0, []) == (newest, frozenset())
 
 
 def test_every_part_of_a_key_keeps_sums_apart(store):

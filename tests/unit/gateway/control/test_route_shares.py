@@ -17,7 +17,7 @@ class Cluster:
     def __init__(self, folder) -> None:
         self.now_s = 1000.0
         self.store = FlakyStore(folder, now=lambda: self.now_s)
-        self.shares = {name: RouteShares(self.store, name) for name in NAMES}
+        self.shares = {name: RouteShares(self.store, name, lambda: self.now_s) for name in NAMES}
 
     def pass_time(self, after_s: float, *running: str) -> None:
         """Let time pass in which these machines look twice a second."""
@@ -115,13 +115,36 @@ def test_without_an_answer_of_the_store_the_owners_stay(cluster):
     assert cluster.owners() == before
 
 
+def test_after_an_outage_no_machine_takes_over_what_the_others_own_before_they_can_speak(cluster):
+    cluster.pass_time(1.0)
+    before = cluster.owners()
+    cluster.store.is_away = True
+    cluster.pass_time(5.0)
+    cluster.store.is_away = False
+    cluster.pass_time(0.5, "one")
+    assert [route for route, names in cluster.owners("one").items() if names] == [
+        route for route, names in before.items() if names == ["one"]
+    ]
+    cluster.pass_time(1.0)
+    assert cluster.owners() == before
+
+
+def test_a_machine_that_died_in_an_outage_is_noticed_after_it(cluster):
+    cluster.pass_time(1.0)
+    cluster.store.is_away = True
+    cluster.pass_time(5.0)
+    cluster.store.is_away = False
+    cluster.pass_time(SILENT_S + 1.0, "one", "two")
+    assert all(len(names) == 1 for names in cluster.owners("one", "two").values())
+
+
 class Two:
     """Two machines of a site, of which each has shares of its own."""
 
     def __init__(self, site) -> None:
         self.site = site
         self.replicas = {name: Replica(site, f"{name}-0", site.store) for name in ("one", "two")}
-        self.shares = {name: RouteShares(site.store, name) for name in self.replicas}
+        self.shares = {name: RouteShares(site.store, name, lambda: site.now_s) for name in self.replicas}
         for name, replica in self.replicas.items():
             replica.driver._shares = self.shares[name]  # a replica of the other tests is alone
         self.look()
