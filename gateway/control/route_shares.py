@@ -12,13 +12,13 @@ what they owned until they have had the time to say that they run. Else each wou
 """
 
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 
 from gateway.telemetry.periodic import LogOnce
 from router.rendezvous import owner_of
 from store.errors import StoreUnavailable
 from store.interface import Store
-from store.machines import SILENT_S
+from store.machines import SILENT_S, Machines
 
 _GAP_S = 0.75 * SILENT_S
 """A machine that heard nothing of the store for so long does not know which of the others are gone."""
@@ -37,7 +37,7 @@ class RouteShares:
         self._machine = machine
         self._declining: set[str] = set()
         self._is_in = False
-        self._machines: Mapping[str, Set[str]] = {machine: frozenset()}
+        self._machines: Machines = {machine: frozenset()}
         self._declined: frozenset[str] = frozenset()
         self._owners: dict[str, str] = {}
         self._outage = LogOnce("gateway.shares.store_failed")

@@ -1,6 +1,6 @@
 """Drive a redis-server with what many machines ask of it.
 
-    python -m loadtests.studies.scale [--machines 250] [--replicas 4] [--routes 1000] [--busy 100] [--json]
+    python -m loadtests.studies.scale [--machines 250] [--replicas 4] [--routes 1000] [--busy 100] [--share 1] [--json]
 
 First each question of a machine is asked again and again, and its cost measured. From that follows what all of them
 cost (arithmetic). Then the questions of all machines are sent at their rates, as bytes that the code of the store has
@@ -34,6 +34,7 @@ from loadtests.studies.scale.live import Live, LiveMachine, LiveReplica, report_
 from loadtests.studies.scale.replay import Part, record, replayed
 from loadtests.studies.scale.site import counted, declare, fill
 from router.rendezvous import owner_of
+from store.errors import StoreUnavailable
 from store.interface import Change, Entry, Store
 from store.open import open_store
 
@@ -115,8 +116,8 @@ class Study:
         found["all reports, in a script"] = Cost(script.cpu_us * part, script.in_bytes, script.out_bytes, 0.0)
         return found
 
-    def parts(self, asked: dict[str, float]) -> list[Part]:
-        """Return what is sent for all machines but those that run for real."""
+    def parts(self, asked: dict[str, float], share: float) -> list[Part]:
+        """Return what is sent for all machines but those that run for real: a share of what they ask."""
         store, since_s = self.store, int(time.time()) - 60
         report, number = report_of("replayed", self.state.documents), store.counted_since(0).number - 1
         store.report(report)
@@ -135,7 +136,8 @@ class Study:
             ],
             "report, the same": [record(lambda: store.report(report))],
         }
-        return [Part(messages[name], rate) for name, rate in asked.items()]
+        # All machines must be heard, or the others take their routes over.
+        return [Part(messages[name], rate * (1.0 if name == "beat" else share)) for name, rate in asked.items()]
 
     def run_live(self, stack: ExitStack) -> tuple[list[LiveMachine], list[LiveReplica]]:
         """Start machines and replicas that run for real."""
@@ -190,8 +192,10 @@ class Study:
         """Let the owner of a route die, and then the route have bad sums. Return how long the abort takes from then."""
         owner = live[self.machines.index(str(owner_of(route, self.machines)))]
         owner.suspend()
-        took_s = self.abort_s(route)
-        owner.resume()
+        try:
+            took_s = self.abort_s(route)
+        finally:
+            owner.resume()
         time.sleep(_SETTLE_S)
         return took_s
 
@@ -201,6 +205,9 @@ def main(
     replicas: Annotated[int, typer.Option(min=1, help="Replicas of each machine.")] = 4,
     routes: Annotated[int, typer.Option(min=30, help="Rollouts under way, of two arms.")] = 1000,
     busy: Annotated[int, typer.Option(min=1, help="Routes that get requests on a machine between two looks.")] = 100,
+    share: Annotated[
+        float, typer.Option(help="The share of the questions that is sent, on a machine that is too slow.")
+    ] = 1.0,
     seconds: Annotated[float, typer.Option(help="Seconds over which the server is measured.")] = 20.0,
     port: Annotated[int, typer.Option(help="The port of the redis-server.")] = 8790,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -224,7 +231,7 @@ def main(
             }
             figures[f"arithmetic, {when}: questions/s"] = sum(of.values())
         _say("load")
-        stack.enter_context(replayed(port, study.parts(asked)))
+        stack.enter_context(replayed(port, study.parts(asked, share)))
         live_machines, live_replicas = study.run_live(stack)
         time.sleep(_SETTLE_S)
         first = usage(study.server)
@@ -235,16 +242,19 @@ def main(
         figures["measured: MB/s to it"] = (last.in_bytes - first.in_bytes) / took_s / 1e6
         figures["measured: MB/s from it"] = (last.out_bytes - first.out_bytes) / took_s / 1e6
         figures["measured: commands/s, those of scripts included"] = (last.commands - first.commands) / took_s
-        _say("changes")
-        _note(figures, "staleness of a change at a replica", study.staleness_s())
-        _say("aborts")
-        _note(figures, "abort, its owner runs", [study.abort_s(route) for route in study.watched[1:]])
-        _say("deaths")
-        died_s = [study.abort_without_owner_s(route, live_machines) for route in study.orphaned]
-        _note(figures, "abort, its owner dies", died_s)
+        try:
+            _say("changes")
+            _note(figures, "staleness of a change at a replica", study.staleness_s())
+            _say("aborts")
+            _note(figures, "abort, its owner runs", [study.abort_s(route) for route in study.watched[1:]])
+            _say("deaths")
+            died_s = [study.abort_without_owner_s(route, live_machines) for route in study.orphaned]
+            _note(figures, "abort, its owner dies", died_s)
+        except (StoreUnavailable, TimeoutError) as error:
+            typer.echo(f"The server does not keep up: {error}", err=True)
         everything: list[Live] = [*live_machines, *live_replicas]
         figures["unanswered looks of those that run for real"] = sum(each.unavailable for each in everything)
-    print_figures(figures, as_json=as_json)
+        print_figures(figures, as_json=as_json)
 
 
 def _second(route: str, machines: list[str]) -> str | None:
@@ -270,9 +280,15 @@ def _drop(connection: socket.socket) -> None:
             pass
 
 
+def _answers(is_done: Callable[[], bool]) -> bool:
+    with suppress(StoreUnavailable):  # it is asked again, as an operator would
+        return is_done()
+    return False
+
+
 def _until(is_done: Callable[[], bool]) -> None:
     until_s = time.monotonic() + _LIMIT_S
-    while not is_done():
+    while not _answers(is_done):
         if time.monotonic() > until_s:
             raise TimeoutError(f"It took longer than {_LIMIT_S:.0f} s.")
         time.sleep(0.005)
