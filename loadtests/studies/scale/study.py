@@ -159,9 +159,7 @@ class Study:
             assert entry is not None  # noqa: S101  # it was declared
             document = replace(entry.document, version=entry.document.version + 1)
             began_s = time.monotonic()
-            changed = [
-                Entry(document, Change("study", time.time(), "another version", id=f"{document.version}"))
-            ]
+            changed = [Entry(document, Change("study", time.time(), "another version", id=f"{document.version}"))]
             _patiently(lambda changed=changed: self.store.compare_and_set(changed))  # type: ignore[misc]
             others.sendall(read * (self.machine_count * (1 + self.replicas) - LIVE - LIVE_REPLICAS))
             what = (self.probes[0], document.version)
