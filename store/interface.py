@@ -16,6 +16,7 @@ from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import ContextSums
 from store.api_key import ApiKey
 from store.counted import Counted
+from store.machines import Machines
 from store.policies import Policies
 from store.report import Report
 from store.rewarded import NO_REWARDS, ReadRewards, Rewarded
@@ -64,11 +65,26 @@ class Revision(NamedTuple):
     number: int
 
 
+class Marks(NamedTuple):
+    """What grows when something is written: documents, API keys (`Store.keys_revision`) and learned policies.
+
+    `audited` is the number of the last change that is in the log.
+    """
+
+    revision: Revision
+    keys: int
+    policies: int
+    audited: int
+
+
 class Store(Protocol):
     """Documents, sums of the traffic and of rewards, outcomes, reports of replicas, and API keys."""
 
     def revision(self) -> Revision:
         """Return the store's revision; `("", 0)` without data. It is cheap enough for several calls a second."""
+
+    def marks(self) -> Marks:
+        """Return the numbers that tell what is new in the store, in one read that is as cheap as `revision`."""
 
     def routes(self) -> Sequence[str]:
         """Return the name of every declared route."""
@@ -173,10 +189,23 @@ class Store(Protocol):
     def outcomes(self, keys: Sequence[DecisionKey]) -> Sequence[bytes]:
         """Return what is kept of the outcomes of each decision, in order; no bytes where nothing is."""
 
-    def counted_since(self, number: int) -> Counted:
-        """Return the routes whose sums have changed after the addition `number`. It is as cheap to read as `revision`.
+    def count_all(
+        self, ranges: Mapping[str, tuple[int, int]], added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> Mapping[str, int]:
+        """Add the sums of a range of each of several sources in one step, all or none, as `count` does for one.
 
-        Sums that are read after this call are at least those of the number that it returns.
+        Return where the counted part of each source ends now. Unless these are the ends of the ranges, nothing was
+        added.
+
+        Raises:
+            OutcomesChanged: an outcome is not what was read; nothing was added.
+        """
+
+    def counted_since(self, number: int, among: Collection[str] | None = None) -> Counted:
+        """Return the routes whose sums have changed after the addition `number`; only those of `among`, if it is given.
+
+        It costs as much as there are such routes or, if `among` is given, as that has routes. Sums that are read after
+        this call are at least those of the number that it returns.
         """
 
     def counted(self, source: str) -> int:
@@ -229,11 +258,21 @@ class Store(Protocol):
         There are none over all time. Sums of different numbers of integers never add up: the first one stays.
         """
 
-    def await_change(self, timeout_s: float) -> None:
+    def await_change(self, timeout_s: float) -> bool:
         """Wait until a document or key is written, as far as the store can tell, or until `timeout_s` has passed.
 
-        This raises nothing. The next other call finds out that the store is gone.
+        Return True if the store has told, or may have before this call. This raises nothing. The next other call finds
+        out that the store is gone.
         """
+
+    def beat(self, machine: str, declines: Collection[str] = ()) -> Machines:
+        """Note that a machine evaluates routes, but for those that it declines. Return the machines that do so.
+
+        One that has not said so for `store.machines.SILENT_S` is left out.
+        """
+
+    def leave(self, machine: str) -> None:
+        """Forget a machine that evaluates no routes any more."""
 
     def report(self, report: Report) -> None:
         """Replace the last report of this replica."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from gateway.companion.child_converter import ChildConverter
-from gateway.companion.completeness import Completeness
+from gateway.companion.completeness import Completeness, machine_name
 from gateway.companion.convert import Task
 from gateway.companion.emf import EmbeddedMetricsJob
 from gateway.companion.fence import Fence
@@ -31,6 +31,7 @@ from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
 from gateway.control.report import name_on
 from gateway.control.rollouts import RolloutDriver
+from gateway.control.route_shares import RouteShares
 from gateway.control.tried_versions import TriedVersions
 from gateway.control.waits_file import MACHINE, WaitsFile
 from gateway.execution.checking.adopt import adopt
@@ -102,9 +103,10 @@ class Companion:
         self._follower = Follower(self._reader, details, versions, require=self._asked.require)
         strict = has_second_place(settings.log)
         changes = Changes(self._store, catalogue, name, view, known=versions, may_be_strict=strict)
-        self._rollouts = RolloutDriver(self._store, self._follower, changes, view)
-        self._learner = Learner(self._store, view, changes, writer)
-        self._audit = AuditTrail(self._store, writer, host)
+        shares = RouteShares(self._store, machine_name(settings.spool))
+        self._rollouts = RolloutDriver(self._store, self._follower, changes, view, shares)
+        self._learner = Learner(self._store, view, changes, writer, shares)
+        self._audit = AuditTrail(self._store, writer, host, newest=lambda: view.newest)
         self._view, self._route_gauges = view, RouteGauges()
         converter = ChildConverter(
             Task(settings.log, str(settings.staging), settings.log_kms_key, settings.conversion_max_bytes)
@@ -115,6 +117,7 @@ class Companion:
         self._spool = SpoolWatch(settings.spool, settings.log_max_disk_bytes, self._shipper, rewards_writer)
         self._stewardship = Stewardship(
             view=view,
+            shares=shares,
             counter=self._counter,
             rollouts=self._rollouts,
             learner=self._learner,

@@ -8,6 +8,7 @@ an abort. A new job, such as learning, is one more line in `Stewardship` or, wit
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.companion.child_converter import ChildConverter
@@ -16,12 +17,15 @@ from gateway.control.audit import AuditTrail
 from gateway.control.learned_file import LearnedFile
 from gateway.control.learning.learner import Learner
 from gateway.control.log_counter import LogCounter
+from gateway.control.pace import pause_s
 from gateway.control.rollouts import RolloutDriver
+from gateway.control.route_shares import RouteShares
 from gateway.telemetry.periodic import LogOnce, PeriodicJob, run_every, run_once
 from inference_log.segment_lock import sync_segment
 from inference_log.ship import Shipper
 from inference_log.spool import all_segments
 from inference_log.writer import LogWriter
+from store.errors import StoreUnavailable
 
 _SYNC_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
@@ -32,7 +36,7 @@ _SHIP_AT_END_S = 5.0
 class Stewardship:
     """Counts the log, advances rollouts, learns, writes changes into the log, and publishes what came of it.
 
-    The jobs run in this order.
+    The jobs run in this order. Before them it says that this machine runs, which gives it a share of the routes.
 
     `retain` is called after each look at the rollouts. It forgets what they did not ask for.
     """
@@ -41,6 +45,7 @@ class Stewardship:
         self,
         *,
         view: NodeView,
+        shares: RouteShares,
         counter: LogCounter,
         rollouts: RolloutDriver,
         learner: Learner,
@@ -49,6 +54,9 @@ class Stewardship:
         retain: Callable[[], None],
         publish: Callable[[], None],
     ) -> None:
+        self._shares = shares
+        self._counter = counter
+        self._count_at_s = float("-inf")
         self._rollouts = rollouts
         self._retain = retain
         self._began_s = time.monotonic()
@@ -56,7 +64,8 @@ class Stewardship:
         self._jobs = (
             PeriodicJob(self._begin, failed),
             PeriodicJob(view.refresh, failed),
-            PeriodicJob(counter.tick, failed),
+            PeriodicJob(lambda: shares.refresh(is_able=view.serves), failed),
+            PeriodicJob(self._count, failed),
             PeriodicJob(self._advance, failed),
             PeriodicJob(lambda: learner.tick(time.time()), failed),
             PeriodicJob(lambda: view.keep_policies(learned), failed),
@@ -67,7 +76,10 @@ class Stewardship:
     def run(self, stop: threading.Event, every_s: float) -> None:
         """Work until `stop` is set, and once more after it, for what came meanwhile."""
         run_every(stop, every_s, *self._jobs)
+        self._count_at_s = float("-inf")
         run_once(*self._jobs)
+        with suppress(StoreUnavailable):  # then the other machines notice it after a while
+            self._shares.leave()
 
     def stuck_s(self) -> float:
         """Return the seconds since the last round of the jobs began."""
@@ -75,6 +87,13 @@ class Stewardship:
 
     def _begin(self) -> None:
         self._began_s = time.monotonic()
+
+    def _count(self) -> None:
+        """Count, unless the store is shared with so many machines that it needs a rest from this one."""
+        if time.monotonic() < self._count_at_s:
+            return
+        self._counter.tick()
+        self._count_at_s = time.monotonic() + pause_s(self._shares.machines, self._counter.store_s)
 
     def _advance(self) -> None:
         self._rollouts.tick(time.time())

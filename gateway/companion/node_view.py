@@ -57,6 +57,16 @@ class NodeView:
         """True if `documents` are all that there are, as far as this machine can know."""
         return self._desired.was_read or bool(self._desired.known.entries)
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest change that the store has told of."""
+        return self._desired.marks.revision.number
+
+    @property
+    def serves(self) -> bool:
+        """True if a replica of this machine serves a route."""
+        return bool(self._served)
+
     def candidates(self, route: str) -> Mapping[str, Candidate] | None:
         """See `View.candidates`."""
         return self._served.get(route)

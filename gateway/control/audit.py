@@ -7,6 +7,7 @@ write the same change, or one dies before it moves the mark, the change is in th
 """
 
 import json
+from collections.abc import Callable
 from itertools import takewhile
 
 from gateway.control.report import host_of
@@ -23,14 +24,25 @@ _CHANGES_PER_TICK = 100
 
 
 class AuditTrail:
-    """One per machine, whose `host` name its replicas' names begin with. `failures` counts failed stores and disks."""
+    """One per machine, whose `host` name its replicas' names begin with. `failures` counts failed stores and disks.
 
-    def __init__(self, store: Store, writer: LogWriter, host: str, patience_s: float = 5.0) -> None:
+    `newest` returns the number of the newest change that this machine knows of; without it, the store is asked.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        writer: LogWriter,
+        host: str,
+        patience_s: float = 5.0,
+        newest: Callable[[], int] | None = None,
+    ) -> None:
         self.failures = 0
         self._store = store
         self._writer = writer
         self._host = host
         self._patience_s = patience_s
+        self._newest = newest or (lambda: self._store.revision().number)
         self._audited = -1
         self._outage = LogOnce("gateway.audit.store_failed")
 
@@ -44,7 +56,7 @@ class AuditTrail:
             self._outage.note(str(error))
 
     def _write_due(self, now_s: float) -> None:
-        number = self._store.revision().number
+        number = self._newest()
         if number == self._audited:
             return
         before = self._audited = self._store.audited()

@@ -12,7 +12,7 @@ from router.document.document import Document
 from router.document.learned import LearnedPolicy, with_learned
 from router.errors import Corrupt
 from store.api_key import ApiKey
-from store.interface import Entry, Revision, Store
+from store.interface import Entry, Marks, Revision, Store
 from store.policies import Policies
 
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
@@ -27,7 +27,8 @@ class DesiredState:
 
     `known` is the last state of the store that was believed. `trouble` is why the store is not believed now, or empty.
     `corrupt` gives the reason for each route whose document cannot be read. `was_read` is True once the store has
-    answered since the start. Only if `may_adopt`, another store than the last known one is believed after a start.
+    answered since the start. `marks` are what it has answered last. Only if `may_adopt`, another store than the last
+    known one is believed after a start.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class DesiredState:
         self._store = store
         self._last_known = last_known
         self._may_adopt = may_adopt
+        self.marks = Marks(Revision("", 0), 0, 0, 0)
         self._keys_revision = -1
         identity = self.known.revision.identity
         self._policies = Policies(_OF_A_FILE, {} if learned is None else learned.load(identity))
@@ -73,6 +75,7 @@ class DesiredState:
         Raises:
             StoreUnavailable: the store does not answer.
         """
+        self.marks = self._store.marks()
         has_documents = self._look_for_documents()
         has_policies = not self.trouble and self._look_for_policies()
         return has_documents or has_policies
@@ -82,6 +85,8 @@ class DesiredState:
         if all(entry.document.learning is None for entry in self.known.entries.values()):
             return False
         known = self._policies
+        if self.marks.policies == known.revision:
+            return False
         if known.revision == _OF_A_FILE:
             known = Policies(_OF_A_FILE, {})
         read = self._store.policies(max(known.revision, 0))
@@ -93,7 +98,7 @@ class DesiredState:
         return True
 
     def _look_for_documents(self) -> bool:
-        revision, known, known_entries = self._store.revision(), self.known.revision, self.known.entries
+        revision, known, known_entries = self.marks.revision, self.known.revision, self.known.entries
         is_first = not self.was_read
         trouble = self._distrust(revision, is_first=is_first)
         if trouble or (revision == known and not is_first and not self.trouble):
@@ -116,12 +121,12 @@ class DesiredState:
         return True
 
     def look_for_keys(self) -> Sequence[ApiKey] | None:
-        """Return the keys if they have changed since the last look, or else None.
+        """Return the keys if they have changed, as far as the last `look` can tell, or else None.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        revision = self._store.keys_revision()
+        revision = self.marks.keys
         if self.trouble or revision == self._keys_revision:
             return None
         keys = self._store.keys()

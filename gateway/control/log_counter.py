@@ -5,26 +5,26 @@ only if it begins where the last one ended, and moves the end in the same step. 
 likes and whenever it dies: the next one asks for the end and goes on from there. If the store's reply was lost, the end
 tells whether the piece was counted.
 
-A segment is counted while its replica writes it. A frame that is not whole yet is left for the next look.
+A segment is counted while its replica writes it. A frame that is not whole yet is left for the next look. What is new
+in all segments of the machine is added in one step, so that the replicas of a machine cost the store what one costs.
 
 A segment is deleted only when it is counted to its end. The store forgets it only when it is deleted: then no process
 can read it, and so count it, again. If a process dies in between, a few bytes stay in the store until they expire.
 """
 
-import os
 import threading
+import time
 from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import structlog
 
-from gateway.control.reward_counter import RewardCounter, Settled, ignore_results, tally_piece
+from gateway.control.counted_source import CountedSource
+from gateway.control.reward_counter import RewardCounter, Settled, Tallied, ignore_results, tally_piece
 from gateway.telemetry.periodic import LogOnce
-from inference_log.pieces import written_end
-from inference_log.record import Context, RewardContext
-from inference_log.segment import SegmentRange, read_range
 from inference_log.spool import all_segments
-from inference_log.writer import CHUNK_BYTES
 from store.errors import StoreUnavailable
 from store.interface import Store
 
@@ -37,61 +37,26 @@ _MOST_REWARDS = 5000
 """The most rewards that are counted in one step, if the least piece has no more. A store takes some 50 ms for them."""
 
 
-class _Source:
-    """The state of one segment: where counting goes on, and the contexts of the bytes before `read_bytes`.
-
-    `certain` is True if `end` is what the store last replied. `is_counted` is True if the last look found nothing after
-    `end`. One thread at a time counts it, and holds `lock`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock = threading.Lock()
-        self.end = 0
-        self.certain = False
-        self.is_counted = False
-        self.read_bytes = 0
-        self.contexts: dict[int, Context] = {}
-        self.reward_contexts: dict[int, RewardContext] = {}
-        self.unreadable = False
-
-    def behind_bytes(self, path: Path) -> int:
-        """Return how many bytes wait to be counted."""
-        if self.is_counted or self.unreadable:
-            return 0
-        try:
-            written = size = path.stat().st_size
-            if size % CHUNK_BYTES == 0:
-                written = written_end(path, max(self.end, size - CHUNK_BYTES))
-        except OSError:  # it is gone, or the next tick says why it cannot be read
-            return 0
-        return max(0, written - self.end)
-
-    def learn(self, piece: SegmentRange) -> None:
-        """Keep the contexts of a piece for the pieces that follow."""
-        self.contexts.update(piece.contexts)
-        self.reward_contexts.update(piece.reward_contexts)
-        self.read_bytes = max(self.read_bytes, piece.end)
-
-
 class LogCounter:
     """One per machine. `tick` may run in one thread while the shipper calls `finish` and `deleted` in another.
 
     Any thread may call `count_now`. Segments are counted independently of each other, so rewards do not wait for
-    predictions. `behind_bytes` is what the last tick left uncounted. `failures` counts failures.
+    predictions. `behind_bytes` is what the last tick left uncounted, `store_s` for how long it waited for the store.
+    `failures` counts failures.
     """
 
     def __init__(
         self, store: Store, spool: Path, piece_bytes: int = _PIECE_BYTES, settled: Settled = ignore_results
     ) -> None:
         self.behind_bytes = 0
+        self.store_s = 0.0
         self.failures = 0
         self._store = store
         self._rewards = RewardCounter(store, settled)
         self._spool = spool
         self._most_bytes = self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, CountedSource] = {}
         self._gone: deque[str] = deque()
         self._outage = LogOnce("gateway.counter.store_failed")
 
@@ -105,8 +70,9 @@ class LogCounter:
             self._sources = {
                 name: source for name, source in self._sources.items() if name in names or source.path.exists()
             }
+        self.store_s = 0.0
         try:
-            for path in paths:
+            for path in self._count_together(paths):
                 self._try(path)
             while self._gone:
                 self._store.forget_source(self._gone[0])
@@ -114,7 +80,7 @@ class LogCounter:
             self._outage.note("")
         except StoreUnavailable as error:
             self._note_outage(error)
-        self.behind_bytes = sum(self._sources.get(path.name, _Source(path)).behind_bytes(path) for path in paths)
+        self.behind_bytes = sum(self._sources.get(path.name, CountedSource(path)).behind_bytes(path) for path in paths)
 
     def finish(self, path: Path) -> bool:
         """Count the rest of a closed segment. Return False if the store does not answer and the segment must be kept.
@@ -167,6 +133,47 @@ class LogCounter:
             self.failures += 1
             _log.warning("gateway.counter.unread", segment=path.name, error=repr(error))
 
+    def _count_together(self, paths: Sequence[Path]) -> list[Path]:
+        """Count what is new in segments without rewards, in one step. Return the segments that may have more.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        left: list[Path] = []
+        pieces: dict[str, tuple[CountedSource, Tallied]] = {}
+        room = self._piece_bytes
+        with ExitStack() as held:
+            for path in sorted(paths):
+                with self._lock:
+                    source = self._sources.setdefault(path.name, CountedSource(path))
+                held.enter_context(source.lock)
+                tallied = _tally_small(source, room) if room else None
+                if tallied is None:
+                    left.append(path)
+                elif not source.is_counted:
+                    pieces[path.name] = source, tallied
+                    room = max(0, room - 2 * (tallied.end - source.end))
+            self._add_all(pieces)
+        return [*left, *(source.path for source, tallied in pieces.values() if not room or source.end != tallied.end)]
+
+    def _add_all(self, pieces: Mapping[str, tuple[CountedSource, Tallied]]) -> None:
+        """Add pieces of several segments, all or none."""
+        if not pieces:
+            return
+        ranges = {name: (source.end, tallied.end) for name, (source, tallied) in pieces.items()}
+        for source, _ in pieces.values():
+            source.certain = False  # until the store has replied
+        began_s = time.monotonic()
+        try:
+            ends = self._rewards.add_all(ranges, [tallied for _, tallied in pieces.values()])
+        except StoreUnavailable:
+            self._shrink()
+            raise
+        self.store_s = time.monotonic() - began_s
+        for name, (source, _) in pieces.items():
+            source.end, source.certain = ends[name], True
+        self._piece_bytes = min(2 * self._piece_bytes, self._most_bytes)
+
     def _count(self, path: Path) -> None:
         """Count the segment piece by piece up to where its file ends now. Other threads may count in between.
 
@@ -177,11 +184,11 @@ class LogCounter:
         more = True
         while more:
             with self._lock:
-                source = self._sources.setdefault(path.name, _Source(path))
+                source = self._sources.setdefault(path.name, CountedSource(path))
             with source.lock:
                 more = self._count_piece(path, source, size)
 
-    def _count_piece(self, path: Path, source: _Source, size: int) -> bool:
+    def _count_piece(self, path: Path, source: CountedSource, size: int) -> bool:
         """Count one piece. Return True if there may be another one before `size`."""
         if source.unreadable:
             return False
@@ -189,9 +196,9 @@ class LogCounter:
             source.end = self._store.counted(path.name)
             source.certain = True
         try:
-            piece = self._read(path, source)
+            piece = source.read(self._piece_bytes)
             while len(piece.rewards) > _MOST_REWARDS and self._shrink():
-                piece = self._read(path, source)
+                piece = source.read(self._piece_bytes)
             tallied = tally_piece(piece, source.contexts, source.reward_contexts)
         except (OSError, MemoryError):  # no fault of the segment
             raise
@@ -220,21 +227,18 @@ class LogCounter:
         self._piece_bytes = max(before // 2, min(_LEAST_PIECE_BYTES, self._most_bytes))
         return self._piece_bytes < before
 
-    def _read(self, path: Path, source: _Source) -> SegmentRange:
-        """Read the piece after `source.end`. If another process has counted up to there, first read its contexts."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            while source.read_bytes < source.end:
-                before = read_range(fd, source.read_bytes, self._piece_bytes)
-                if before.end == source.read_bytes:
-                    break  # bytes that were counted were lost in a power failure
-                source.learn(before)
-            piece = read_range(fd, source.end, self._piece_bytes)
-            source.learn(piece)
-            return piece
-        finally:
-            os.close(fd)
-
     def _note_outage(self, error: StoreUnavailable) -> None:
         self.failures += 1
         self._outage.note(str(error))
+
+
+def _tally_small(source: CountedSource, limit_bytes: int) -> Tallied | None:
+    """Return about `limit_bytes` of what is new in a segment. None if it must be counted alone, with its errors."""
+    if source.unreadable or not source.certain:
+        return None
+    try:
+        piece = source.read(limit_bytes)
+        source.is_counted = piece.end == source.end
+        return None if piece.rewards else tally_piece(piece, source.contexts, source.reward_contexts)
+    except Exception:  # noqa: BLE001  # damaged bytes may raise anything, and so they do again when it is counted alone
+        return None

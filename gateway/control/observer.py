@@ -33,6 +33,10 @@ GROUPS_EVERY_S = 10.0
 GROUPS_AWAITED_EVERY_S = 1.0
 
 
+_FEW = 100
+"""Of so many routes the store is asked by name whether they were counted; of more, which of all routes were."""
+
+
 class Observation(NamedTuple):
     """The state of a route: its guardrails' findings, and the candidate's requests since its step began.
 
@@ -83,9 +87,10 @@ class Observer:
         self._groups: dict[str, _Groups] = {}
         self._rewards = RewardReader(store)
 
-    def refresh(self) -> None:
-        """Let the next look find out which routes were counted in the meantime."""
+    def refresh(self, now_s: float) -> None:
+        """Let the next look find out which routes were counted in the meantime. Forget looks that are too old."""
         self._is_fresh = False
+        self._looks = {route: each for route, each in self._looks.items() if 0 <= now_s - each.at_s < LOOK_AGAIN_S}
 
     def look(self, document: Document, versions: Mapping[str, str], now_s: float) -> Observation:
         """Return the state of the document's route at `now_s`, in seconds since the epoch.
@@ -108,7 +113,8 @@ class Observer:
         return observation
 
     def _forget_counted(self) -> None:
-        counted = self._store.counted_since(self._number)
+        among = self._looks if len(self._looks) <= _FEW else None
+        counted = self._store.counted_since(self._number, among)
         if counted.number < self._number:  # the store has lost sums
             self._looks.clear()
             self._rewards.forget_all()

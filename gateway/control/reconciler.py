@@ -9,15 +9,18 @@ weights, aborts, keys and reports never wait for that. A route whose new version
 with the version that it has.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from gateway.control.cadence import Cadence
 from gateway.control.desired_state import DesiredState
 from gateway.control.report import Identity, make_report
 from gateway.control.route_builder import Built, RouteBuilder
+from gateway.control.swap_log import log_swap
 from gateway.control.version_loader import VersionLoader
 from gateway.control.waits_file import with_waits
 from gateway.execution.lane_pool import LanePool
@@ -40,7 +43,6 @@ _SETTLE_EVERY_S = 0.1
 _STALLED_AFTER_S = 5.0  # without a whole tick; then the replica is not ready: what it serves may be out of date
 _SOON_S = 0.02
 _BRIEFLY_S = 1.0  # after a change; most versions are there by then
-_MOST_LOGGED = 20  # routes in the log's line about a change
 _LONGEST_RETRY_S = 2.0  # what has news is built at once; this is for news that was missed
 _LEAST_PAUSE_S = 0.02  # between two ticks, however often the store says that something has changed
 
@@ -86,6 +88,7 @@ class Reconciler:
         self._builder = RouteBuilder(versions, lanes, keep_warm_s)
         self._built: dict[str, Built] = {}
         self._is_built = False
+        self._cadence = Cadence(random.random)
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
         self._retried_s = self._reported_s = float("-inf")
         self._ticked_s = time.monotonic()
@@ -126,9 +129,12 @@ class Reconciler:
             return ""
         return f"Changes have not been followed for {silent_s:.0f} s."
 
-    def tick(self, now_s: float) -> None:
-        """Compare once, at `now_s` of the monotonic clock. Never raise an error of the store or the registry."""
-        is_new = self._look()
+    def tick(self, now_s: float, *, told: bool = False) -> None:
+        """Compare once, at `now_s` of the monotonic clock. Never raise an error of the store or the registry.
+
+        `told` is True if the store has told of a change since the last tick.
+        """
+        is_new = self._cadence.is_due(now_s, told=told) and self._look(now_s, told=told)
         swapped = False
         if self._desired.was_read or self._desired.known.entries:
             is_due = not self._is_built or now_s - self._retried_s >= self._retry_every_s
@@ -153,11 +159,12 @@ class Reconciler:
 
     def _await_change_and_tick(self, timeout_s: float) -> None:
         is_waiting = self._holder.current.problems and time.monotonic() - self._changed_s < _BRIEFLY_S
-        self._store.await_change(_SOON_S if is_waiting else timeout_s)
-        self.tick(time.monotonic())
+        told = self._store.await_change(_SOON_S if is_waiting else timeout_s)
+        self.tick(time.monotonic(), told=told)
 
-    def _look(self) -> bool:
+    def _look(self, now_s: float, *, told: bool) -> bool:
         """Read the store. Return True if something is new; False also while the store does not answer."""
+        before = self._desired.marks
         try:
             is_new = self._desired.look()
             if self._take_keys is not None:
@@ -167,7 +174,11 @@ class Reconciler:
             self.store_contact_s = time.monotonic()
         except (StoreUnavailable, RouterError) as error:
             self._outage.note(str(error))
+            self._cadence.failed()
             return False
+        after = self._desired.marks
+        # What bandits learn is not told of: that would wake every replica for each of them.
+        self._cadence.asked(now_s, told=told, found=(before.revision, before.keys) != (after.revision, after.keys))
         self._outage.note(self._desired.trouble)
         return is_new
 
@@ -233,18 +244,5 @@ class Reconciler:
         self._holder.current = after
         self._built = built
         self._after_swap(after)
-        if (after.snapshot.hash, problems.keys(), warnings.keys()) != (
-            before.snapshot.hash,
-            before.problems.keys(),
-            before.warnings.keys(),
-        ):  # a sentence such as "loading m:1 since 15 s" changes often
-            changed = [route for name, (route, _) in built.items() if before.snapshot.routes.get(name) is not route]
-            _log.info(
-                "gateway.snapshot.live",
-                snapshot=after.snapshot.hash,
-                routes=len(built),
-                changed=list(map(repr, changed[:_MOST_LOGGED])),
-                problems=dict(problems),
-                warnings=dict(warnings),
-            )
+        log_swap(before, after)
         return True

@@ -14,7 +14,7 @@ from inference_log.segment import SegmentRange
 from inference_log.tally import tally
 from router.evidence.sums import SumKey, Sums
 from router.rewards.outcomes import DecisionKey
-from router.rewards.sums import ContextSums, RewardSums, merge_contexts, merge_sums
+from router.rewards.sums import ContextSums, RewardKey, RewardSum, RewardSums, merge_contexts, merge_sums
 from store.errors import OutcomesChanged, StoreUnavailable
 from store.interface import Store
 from store.rewarded import Rewarded
@@ -73,6 +73,26 @@ class RewardCounter:
     def __init__(self, store: Store, settled: Settled = ignore_results) -> None:
         self._store = store
         self._settled = settled
+
+    def add_all(self, ranges: Mapping[str, tuple[int, int]], pieces: Sequence[Tallied]) -> Mapping[str, int]:
+        """Count a piece without rewards of each of several segments. Return where each is counted to now.
+
+        Unless these are the ends of the ranges, nothing was counted.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        sums: dict[str, dict[SumKey, int]] = {}
+        begun: dict[str, dict[RewardKey, RewardSum]] = {}
+        contexts: dict[str, dict[RewardKey, tuple[int, ...]]] = {}
+        for piece in pieces:
+            for route, added in piece.sums.items():
+                of_route = sums.setdefault(route, {})
+                for key, value in added.items():
+                    of_route[key] = of_route.get(key, 0) + value
+            begun = merge_sums(begun, piece.begun)
+            contexts = merge_contexts(contexts, piece.contexts_begun)
+        return self._store.count_all(ranges, sums, Rewarded(begun, contexts=contexts))
 
     def add(self, source: str, before: int, tallied: Tallied) -> int:
         """Count a piece that begins at `before`. Return where the counted part of the source ends now.

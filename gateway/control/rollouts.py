@@ -1,8 +1,11 @@
 """Advances rollouts, follows aliases, and takes bad arms out of traffic. Runs in a background thread.
 
-The companion process of every machine looks, about twice a second. What has to be done follows from the document, the
-sums and the time, and is written with compare-and-set. The first companion makes the change, and the others find it
-made.
+The companion process of every machine looks, about twice a second, at the routes that it owns (`route_shares.py`). What
+has to be done follows from the document, the sums and the time, and is written with compare-and-set. If two companions
+look at a route, the first one makes the change, and the other finds it made.
+
+What is due because an alias has moved follows from the registry, without the store. So every machine finds it out, and
+tries the new version by then. The owner of the route writes it. If the owner cannot, the others do after a while.
 """
 
 from collections.abc import Mapping
@@ -13,6 +16,7 @@ import structlog
 from gateway.control.changes import OURSELVES, Changes, Note
 from gateway.control.follower import Follower
 from gateway.control.observer import Observation, Observer
+from gateway.control.route_shares import RouteShares
 from gateway.control.step_clock import StepClock
 from gateway.control.view import View
 from registry_sync.errors import RegistryError
@@ -28,18 +32,22 @@ _log = structlog.get_logger()
 
 # What concerns one route alone. A context manager for each route took a sixth of a look at a thousand of them.
 _OF_ONE_ROUTE = (StoreError, RouterError, RegistryError, ModelRefused)
+_OWNER_FIRST_S = 5.0
+"""How long the other machines leave a change to the owner that is due because an alias has moved."""
 _Trouble = set[tuple[str, str]]
 """Route and error sentence."""
 
 
 class RolloutDriver:
-    """One per machine.
+    """One per machine. Without `shares` it evaluates every route.
 
     `verdicts` are the guardrails' last findings, by route. `aborts` counts the arms that were taken out of traffic, by
     route, arm and guardrail. `silent` has the arms whose rewards have stopped, by route, metric and arm.
     """
 
-    def __init__(self, store: Store, follower: Follower, changes: Changes, view: View) -> None:
+    def __init__(
+        self, store: Store, follower: Follower, changes: Changes, view: View, shares: RouteShares | None = None
+    ) -> None:
         self.verdicts: Mapping[str, tuple[GuardrailFinding, ...]] = {}
         self.silent: frozenset[tuple[str, str, str]] = frozenset()
         self.aborts: dict[tuple[str, str, str], int] = {}
@@ -50,13 +58,15 @@ class RolloutDriver:
         self._follower = follower
         self._changes = changes
         self._view = view
+        self._shares = shares or RouteShares(store, "")
+        self._overdue_s: dict[str, float] = {}
 
     def tick(self, now_s: float) -> None:
         """Look at every route once, at `now_s` in seconds since the epoch. Never raise a store or registry error.
 
         Bad arms of all routes go first, then aliases are followed.
         """
-        self._observer.refresh()
+        self._observer.refresh(now_s)
         verdicts: dict[str, tuple[GuardrailFinding, ...]] = {}
         silent: set[tuple[str, str, str]] = set()
         remaining: list[tuple[str, Document, Observation]] = []
@@ -65,7 +75,8 @@ class RolloutDriver:
         for route, document in self._view.documents.items():
             is_watched = may_be_due(document) or bool(document.spec.metrics)
             serving = self._view.candidates(route) if is_watched else None
-            if serving is None:
+            is_ours = is_watched and self._shares.takes(route, is_able=serving is not None)
+            if serving is None or not is_ours:
                 continue
             try:
                 versions = {arm: each.version for arm, each in serving.items()}
@@ -99,15 +110,19 @@ class RolloutDriver:
 
     def _follow(self, changed: set[str], now_s: float, trouble: _Trouble) -> set[str]:
         """Follow the aliases of the other routes. Return the routes that were changed."""
-        followed = set()
+        followed, overdue_s = set(), dict[str, float]()
         for route, document in self._follower.unsettled(self._view.documents):
             try:
                 due = None if route in changed else self._follower.due(route, now_s)
-                if due is not None:
-                    followed.add(route)
+                if due is None:
+                    continue
+                followed.add(route)
+                overdue_s[route] = self._overdue_s.get(route, now_s)
+                if self._shares.owns(route) or now_s - overdue_s[route] >= _OWNER_FIRST_S:
                     self._make(route, document, DueChange(*due))
             except _OF_ONE_ROUTE as error:
                 self._note(route, error, trouble)
+        self._overdue_s = overdue_s
         return followed
 
     def _note(self, route: str, error: Exception, trouble: _Trouble) -> None:

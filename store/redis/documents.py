@@ -12,7 +12,7 @@ from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.codec import decode_entry, encode, encode_document
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Entry, NumberedEntry, Revision
+from store.interface import Entry, Marks, NumberedEntry, Revision
 from store.redis.connection import RedisConnection
 
 _CHECK_WITH = "pointsman history"
@@ -25,6 +25,13 @@ class RedisDocuments(RedisConnection):
         """See `Store.revision`."""
         identity, number = self._execute("HMGET", self._names.store, "identity", "number")
         return Revision(identity or "", int(number or 0))
+
+    def marks(self) -> Marks:
+        """See `Store.marks`."""
+        fields = ("identity", "number", "keys", "policies", "audited")
+        identity, *numbers = self._execute("HMGET", self._names.store, *fields)
+        number, keys, policies, audited = (int(each or 0) for each in numbers)
+        return Marks(Revision(identity or "", number), keys, policies, audited)
 
     def routes(self) -> Sequence[str]:
         """See `Store.routes`."""

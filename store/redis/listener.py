@@ -28,17 +28,21 @@ class ChangeListener:
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait for a message, for `timeout_s`, or until the store is closed. This raises nothing."""
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a message, for `timeout_s`, or until the store is closed. This raises nothing.
+
+        Return True if there was a message, or if one may have been missed before.
+        """
         until_s = time.monotonic() + timeout_s
         if not self._lock.acquire(blocking=False):
             self._closed.wait(timeout_s)
-            return
+            return False
         try:
-            self._listen(until_s)
+            return self._listen(until_s)
         except _FAULTS:
             self._disconnect()
             self._closed.wait(max(0.0, until_s - time.monotonic()))
+            return False
         finally:
             if self._closed.is_set():
                 self._disconnect()
@@ -50,15 +54,15 @@ class ChangeListener:
             self._disconnect()
             self._lock.release()
 
-    def _listen(self, until_s: float) -> None:
+    def _listen(self, until_s: float) -> bool:
         if self._closed.is_set():
-            return
+            return False
         if self._subscription is None:
             self._subscription = self._client().pubsub()
             self._subscription.subscribe(self._channel)
             if self._await_message(self._subscription, until_s, confirmation=True):
-                return
-        self._await_message(self._subscription, until_s)
+                return True
+        return self._await_message(self._subscription, until_s)
 
     def _await_message(self, subscription: Subscription, until_s: float, *, confirmation: bool = False) -> bool:
         """Return True if a message comes in time. Further messages that have arrived by then are dropped with it."""

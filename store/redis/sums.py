@@ -10,6 +10,7 @@ from router.rewards.outcomes import KEPT_AT_LEAST_S
 from store.codec import LARGEST_SUM, clamp, decode, encode_sum_key
 from store.counted import BUCKETS_KEPT_S, VERSIONS_READ, Counted
 from store.errors import OutcomesChanged
+from store.redis.client import Argument
 from store.redis.rewards import RedisRewards, place_contexts, place_rewards
 from store.redis.sum_hash import SumHash
 from store.rewarded import NO_REWARDS, Rewarded
@@ -29,6 +30,12 @@ class RedisSums(RedisRewards):
         self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
     ) -> int:
         """See `Store.count`."""
+        return self.count_all({source: (before, after)}, added, rewarded)[source]
+
+    def count_all(
+        self, ranges: Mapping[str, tuple[int, int]], added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> Mapping[str, int]:
+        """See `Store.count_all`."""
         hashes: dict[SumHash, list[str]] = {}
         for place, field, value in chain(
             self._placed(added),
@@ -40,13 +47,13 @@ class RedisSums(RedisRewards):
         reply = self._write(
             "count",
             [
-                self._names.source(source),
                 self._names.counted,
+                *map(self._names.source, ranges),
                 *(self._names.outcome(change.key) for change in rewarded.outcomes),
                 *(key for place in hashes for key in (place.key, place.index_key)),
             ],
-            before,
-            after,
+            _pack([str(number) for each in ranges.values() for number in each]),
+            len(ranges),
             _SOURCES_KEPT_S,
             _TOTALS_KEPT_S,
             LARGEST_SUM,
@@ -58,16 +65,22 @@ class RedisSums(RedisRewards):
         )
         if reply[0] == "changed":
             raise OutcomesChanged("The outcomes of a decision have changed since they were read.")
-        return int(reply[1])
+        return dict(zip(ranges, map(int, reply[1:]), strict=True))
 
-    def counted_since(self, number: int) -> Counted:
+    def counted_since(self, number: int, among: Collection[str] | None = None) -> Counted:
         """See `Store.counted_since`."""
-        newest, since = self._execute_all(
-            [
-                ("ZREVRANGEBYSCORE", self._names.counted, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1),
-                ("ZRANGEBYSCORE", self._names.counted, f"({number}", "+inf"),
-            ]
-        )
+        counted, asked = self._names.counted, list(among or ())
+        commands: list[tuple[Argument, ...]] = [
+            ("ZREVRANGEBYSCORE", counted, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1)
+        ]
+        if among is None:
+            commands.append(("ZRANGEBYSCORE", counted, f"({number}", "+inf"))
+        elif asked:
+            commands.append(("ZMSCORE", counted, *asked))
+        newest, *found = self._execute_all(commands)
+        since = found[0] if found else []
+        if among is not None:
+            since = [route for route, score in zip(asked, since, strict=True) if score and float(score) > number]
         return Counted(int(float(newest[1])) if newest else 0, frozenset(since))
 
     def counted(self, source: str) -> int:

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS documents (
 CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audited (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS replicas (replica TEXT PRIMARY KEY, report TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS machines (machine TEXT PRIMARY KEY, at_s REAL NOT NULL, declines TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -108,9 +109,10 @@ _RETRY_S = 0.01
 
 
 class SQLiteConnection:
-    """One connection, used by one thread at a time."""
+    """One connection, used by one thread at a time. `now` returns the seconds since the epoch."""
 
-    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, busy_timeout_s: float, now: Callable[[], float]) -> None:
+        self._now = now
         self._lock = threading.Lock()
         with _map_errors():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.codec import decode_entry, encode, encode_document
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Change, Entry, NumberedEntry, Revision
+from store.interface import Change, Entry, Marks, NumberedEntry, Revision
 from store.sqlite.api_keys import insert_key
 from store.sqlite.connection import SQLiteConnection
 
@@ -26,6 +26,10 @@ WHERE version = (SELECT MAX(version) FROM documents WHERE route = d.route)
 _REVISION = """
 SELECT COALESCE((SELECT name FROM identity), ''), (SELECT COALESCE(MAX(sequence), 0) FROM documents)
 """
+_MARKS = f"""
+{_REVISION.strip()}, (SELECT COALESCE(MAX(sequence), 0) FROM keys),
+(SELECT COALESCE(MAX(revision), 0) FROM policies), COALESCE((SELECT number FROM audited), 0)
+"""  # noqa: S608  # built from constants of this file
 
 
 class SQLiteDocuments(SQLiteConnection):
@@ -35,6 +39,12 @@ class SQLiteDocuments(SQLiteConnection):
         """See `Store.revision`."""
         identity, number = self._query(_REVISION)[0]
         return Revision(identity, int(number))
+
+    def marks(self) -> Marks:
+        """See `Store.marks`."""
+        identity, *numbers = self._query(_MARKS)[0]
+        number, keys, policies, audited = map(int, numbers)
+        return Marks(Revision(identity, number), keys, policies, audited)
 
     def routes(self) -> Sequence[str]:
         """See `Store.routes`."""

@@ -56,20 +56,25 @@ class SQLiteSums(SQLiteRewards):
     """The sums of `store.interface.Store`. `now` returns the seconds since the epoch."""
 
     def __init__(self, path: Path, busy_timeout_s: float, now: Callable[[], float]) -> None:
-        super().__init__(path, busy_timeout_s)
-        self._now = now
+        super().__init__(path, busy_timeout_s, now)
         self._last_deletion_s = 0.0
 
     def count(
         self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
     ) -> int:
         """See `Store.count`."""
+        return self.count_all({source: (before, after)}, added, rewarded)[source]
+
+    def count_all(
+        self, ranges: Mapping[str, tuple[int, int]], added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> Mapping[str, int]:
+        """See `Store.count_all`."""
         with self._transaction() as connection:
-            row = connection.execute("SELECT ends FROM sources WHERE source = ?", (source,)).fetchone()
-            ends = 0 if row is None else int(row[0])
-            if ends != before:
+            ends = _ends(connection, ranges)
+            if any(ends[source] != before for source, (before, _) in ranges.items()):
                 return ends
-            connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, after))
+            reached = {source: after for source, (_, after) in ranges.items()}
+            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?)", reached.items())
             connection.executemany(_SUMS.add, _rows(added))
             connection.executemany(_GROUP_SUMS.add, _group_rows(added))
             now_s = self._now()
@@ -77,13 +82,13 @@ class SQLiteSums(SQLiteRewards):
             counted = {route for sums in (added, rewarded.sums) for route, of_route in sums.items() if of_route}
             connection.executemany(_NOTE_COUNTED, [(route,) for route in counted])
             self._delete_old_buckets(connection, now_s)
-            return after
+            return reached
 
-    def counted_since(self, number: int) -> Counted:
+    def counted_since(self, number: int, among: Collection[str] | None = None) -> Counted:
         """See `Store.counted_since`."""
         newest = self._query_number("SELECT COALESCE(MAX(number), 0) FROM counted")  # first: more may come meanwhile
         rows = self._query("SELECT route FROM counted WHERE number > ?", number)
-        return Counted(newest, frozenset(route for (route,) in rows))
+        return Counted(newest, frozenset(route for (route,) in rows if among is None or route in among))
 
     def counted(self, source: str) -> int:
         """See `Store.counted`."""
@@ -97,8 +102,7 @@ class SQLiteSums(SQLiteRewards):
     def advance(self, ranges: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
         """See `Store.advance`."""
         with self._transaction() as connection:
-            found = dict(connection.execute(_ENDS, (json.dumps(list(ranges)),)).fetchall())
-            ends = {source: int(found.get(source, 0)) for source in ranges}
+            ends = _ends(connection, ranges)
             moved = {source: after for source, (before, after) in ranges.items() if ends[source] == before}
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?)", moved.items())
             return ends | moved
@@ -132,6 +136,12 @@ class SQLiteSums(SQLiteRewards):
                 connection.execute(table.delete, (now_s - BUCKETS_KEPT_S,))
             routes = connection.execute("SELECT route FROM counted").fetchall()
             connection.executemany(_DELETE_OLD_GROUPS, [(route, VERSIONS_READ) for (route,) in routes])
+
+
+def _ends(connection: sqlite3.Connection, sources: Collection[str]) -> dict[str, int]:
+    """Return where the counted part of each source ends."""
+    found = connection.execute(_ENDS, (json.dumps(list(sources)),)).fetchall()
+    return dict.fromkeys(sources, 0) | {source: int(ends) for source, ends in found}
 
 
 def _rows(added: Mapping[str, Sums]) -> Iterator[_Row]:

@@ -36,9 +36,9 @@ class FlakyStore:
             return refuse
         return getattr(self.real, name)
 
-    def await_change(self, timeout_s: float) -> None:
+    def await_change(self, timeout_s: float) -> bool:
         """Raise nothing: the next call finds out that the store is away."""
-        self.real.await_change(timeout_s)
+        return self.real.await_change(timeout_s)
 
     def lose(self) -> None:
         """Let the server lose everything."""

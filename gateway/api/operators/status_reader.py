@@ -102,7 +102,7 @@ class StatusReader:
     def _evidence(self, documents: Mapping[str, Document], now_s: float) -> dict[str, Observation]:
         evidence = {}
         with self._lock:
-            self._observer.refresh()
+            self._observer.refresh(now_s)
             for route, document in documents.items():
                 if is_counted(document):
                     try:

@@ -1,7 +1,8 @@
 """Learns the weights of all bandits of a store. One thread of the companion calls it.
 
-A policy is in the log before it is in force, so that every decision can be replayed. Compare-and-set lets one of
-several machines win. What the others have written into the log by then names no decision.
+The machine that owns a route learns on it (`gateway/control/route_shares.py`). A policy is in the log before it is in
+force, so that every decision can be replayed. If several machines learn at once, compare-and-set lets one win. What the
+others have written into the log by then names no decision.
 """
 
 import json
@@ -18,6 +19,7 @@ from gateway.control.learning.bounds import bounds_of
 from gateway.control.learning.contextual import first_needed_s, next_contextual
 from gateway.control.learning.learning import Learning, learning_of
 from gateway.control.learning.next import next_policy, stop_due
+from gateway.control.route_shares import RouteShares
 from gateway.control.view import View
 from inference_log.record import Learned
 from inference_log.segment_lock import sync_segment
@@ -51,14 +53,20 @@ class _Seen(NamedTuple):
 
 
 class Learner:
-    """One per machine. `failures` counts policies that could not be learned, `learned` those that were."""
+    """One per machine. Without `shares` it learns on every route.
 
-    def __init__(self, store: Store, view: View, changes: Changes, writer: LogWriter) -> None:
+    `failures` counts policies that could not be learned, `learned` those that were.
+    """
+
+    def __init__(
+        self, store: Store, view: View, changes: Changes, writer: LogWriter, shares: RouteShares | None = None
+    ) -> None:
         self.failures = self.learned = 0
         self._changes = changes
         self._store = store
         self._view = view
         self._writer = writer
+        self._shares = shares or RouteShares(store, "")
         self._seen: dict[str, _Seen] = {}
         self._trouble: set[tuple[str, str]] = set()
 
@@ -69,6 +77,8 @@ class Learner:
             learning = learning_of(document)
             serving = None if learning is None else self._view.candidates(route)
             if learning is None or serving is None or learning.state.phase is not Phase.PROGRESSING:
+                continue
+            if not self._shares.owns(route):
                 continue
             seen = _Seen(document.declared_us, document.version, _newest_bucket_s(learning, now_s))
             if self._seen.get(route) == seen:

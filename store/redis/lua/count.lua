@@ -1,38 +1,46 @@
--- Add the sums of one range of a source, exactly once, and replace outcomes of decisions in the same step.
+-- Add the sums of one range of each source, exactly once, and replace outcomes of decisions in the same step.
 --
--- KEYS[1]  source   string  where its counted part ends; expires a week after the last range was counted
--- KEYS[2]  counted  zset    route -> number of the last addition to its sums; expires as the sums over all time do
+-- KEYS[1]  counted  zset    route -> number of the last addition to its sums; expires as the sums over all time do
+-- then per source:
+--          source   string  where its counted part ends; expires a week after the last range was counted
 -- then per outcome that changes:
 --          outcome  string  what is kept of the outcomes of a decision; expires when it is of no use any more
 -- then per hash; it is for one time bucket or one policy version of one route, with or without groups of units:
 --          sums     hash    key of the sum (JSON) -> its integer, or integers with spaces between; expires (below) after
 --                           the last addition
 --          index    zset    the route's buckets, or its policy versions; expires likewise
--- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  start of the range      ARGV[3]  its end
+-- ARGV[1]  deadline (server's clock, microseconds)      ARGV[2]  sources      ARGV[3]  their number
 -- ARGV[4]  seconds that a source is kept                ARGV[5]  seconds that `counted` is kept
 -- ARGV[6]  the largest sum                              ARGV[7]  seconds that an outcome is kept at least
 -- ARGV[8]  routes to which something is added           ARGV[9]  outcomes
 -- ARGV[10] per outcome, one after the other: what it was when it was read, and what it is now
 -- ARGV[11] hashes
--- ARGV[8], [9] and [11] are lists in MessagePack, because thousands of arguments are slow to send:
+-- ARGV[2], [8], [9] and [11] are lists in MessagePack, because thousands of arguments are slow to send:
+-- per source: start and end of its range, as texts
 -- per outcome: length as it was read, length now, the time (seconds since the epoch) until which it is of use
 -- per hash: score in the index; how many members the index keeps (those with the highest score); seconds that both are
 -- kept; what the hash's key has before the score, or '' if hashes that left the index are left to expire; how many
 -- integers a sum has; number of sums; and per sum: key, and its integers as text with spaces between
 --
--- Returns {'ends', where the counted part of the source ends now}, {'changed'} or {'late'}.
+-- Returns {'ends', where the counted part of each source ends now}, {'changed'} or {'late'}.
 
-local FIRST_OUTCOME_KEY, KEYS_EACH, OUTCOME_EACH, HASH_EACH, TRIMMED_AT_ONCE = 3, 2, 3, 6, 100
+local FIRST_SOURCE_KEY, SOURCE_EACH, KEYS_EACH, OUTCOME_EACH, HASH_EACH, TRIMMED_AT_ONCE = 2, 2, 2, 3, 6, 100
+local FIRST_OUTCOME_KEY = FIRST_SOURCE_KEY + ARGV[3]
 local EXACT, BORROWED = 2 ^ 52, ''
 
 -- Refuse a write that has waited for longer than its caller did.
 local now = redis.call('TIME')
 if now[1] * 1000000 + now[2] > tonumber(ARGV[1]) then return {'late'} end
 
--- A range is counted only if it begins where the last one ended. So each range is counted once. This comes before the
+-- Ranges are counted only if each begins where the last one ended. So each range is counted once. This comes before the
 -- look at the outcomes: those of a range that was counted, and whose reply was lost, are no longer what was read.
-local ends = redis.call('GET', KEYS[1]) or '0'
-if ends ~= ARGV[2] then return {'ends', tonumber(ends)} end
+local ranges, reply, moved = cmsgpack.unpack(ARGV[2]), {'ends'}, false
+for at = 1, #ranges, SOURCE_EACH do
+  local ends = redis.call('GET', KEYS[FIRST_SOURCE_KEY + #reply - 1]) or '0'
+  moved = moved or ends ~= ranges[at]
+  reply[#reply + 1] = tonumber(ends)
+end
+if moved then return reply end
 
 -- Check every outcome before writing anything.
 local routes, outcomes, hashes = cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9]), cmsgpack.unpack(ARGV[11])
@@ -44,7 +52,11 @@ for at = 1, #outcomes, OUTCOME_EACH do
   changes[#changes + 1] = {key, ARGV[10]:sub(middle, from - 1), outcomes[at + 2]}
 end
 
-redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
+for at = 1, #ranges, SOURCE_EACH do
+  local source = (at - 1) / SOURCE_EACH
+  redis.call('SET', KEYS[FIRST_SOURCE_KEY + source], ranges[at + 1], 'EX', ARGV[4])
+  reply[source + 2] = tonumber(ranges[at + 1])
+end
 local soonest = now[1] + ARGV[7]
 for _, change in ipairs(changes) do
   redis.call('SET', change[1], change[2], 'EXAT', string.format('%.0f', math.max(change[3], soonest)))
@@ -52,10 +64,10 @@ end
 
 -- Scores are exact up to 2^53.
 if #routes > 0 then
-  local newest = redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local newest = redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local number = 1 + tonumber(newest[2] or '0')
-  for _, route in ipairs(routes) do redis.call('ZADD', KEYS[2], number, route) end
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
+  for _, route in ipairs(routes) do redis.call('ZADD', KEYS[1], number, route) end
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
 end
 
 -- Add an integer to one in a hash, with 64 bits. HINCRBY fails when the sum would overflow. Set it to the largest number
@@ -117,4 +129,4 @@ for key = FIRST_OUTCOME_KEY + #changes, #KEYS, KEYS_EACH do
   trim(index, kept, stem)
   redis.call('EXPIRE', index, kept_s)
 end
-return {'ends', tonumber(ARGV[3])}
+return reply

@@ -65,7 +65,7 @@ class SQLiteKind(Kind):
     def take_away(self) -> None:
         """Make the data unreachable for the stores that are open."""
         tables = ("documents", "identity", "audited", "replicas", "keys", "sources", "sums", "group_sums", "counted")
-        of_rewards = ("reward_sums", "context_sums", "outcomes", "policies")
+        of_rewards = ("reward_sums", "context_sums", "outcomes", "policies", "machines")
         drops = " ".join(f"DROP TABLE {table};" for table in (*tables, *of_rewards))
         with contextlib.closing(sqlite3.connect(self.path)) as connection:  # one transaction: each waits for the disk
             connection.executescript(f"BEGIN; {drops} COMMIT;")

@@ -19,6 +19,15 @@ def test_a_report_replaces_what_the_same_replica_said(kind, store):
     ]
 
 
+def test_what_a_report_says_stays_while_only_its_time_is_new(kind, store):
+    for at_s in (1.5, 2.5, 3.5):
+        store.report(report("one", at_s=at_s))
+        assert list(kind.open().reports()) == [report("one", at_s=at_s)]
+    store.retire("one")
+    store.report(report("one", at_s=4.5))
+    assert list(store.reports()) == [report("one", at_s=4.5)]
+
+
 def test_a_retired_replica_is_forgotten(store):
     store.report(report("one"))
     store.report(report("two"))

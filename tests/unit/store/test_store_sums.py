@@ -49,6 +49,10 @@ def test_routes_that_were_counted_since_are_told(kind, store):
     other.count("other", 0, 9, {"churn": {sum_key(0): 1}})
     assert store.counted_since(second.number).routes == {"churn"}
     assert store.counted_since(0).routes == {"fraud", "churn"}
+    newest = store.counted_since(0).number
+    assert store.counted_since(second.number, ["fraud", "churn", "never"]) == (newest, {"churn"})
+    assert store.counted_since(0, ["fraud"]) == (newest, {"fraud"})
+    assert store.counted_since(0, []) == (newest, frozenset())
 
 
 def test_every_part_of_a_key_keeps_sums_apart(store):
@@ -100,6 +104,15 @@ def test_a_range_may_hold_nothing_to_count(store):
     assert store.count("segment", 100, 200, {"fraud": {}}) == 200
     assert store.counted("segment") == 200
     assert dict(store.sums("fraud", 1)) == {}
+
+
+def test_ranges_of_several_sources_are_counted_together_or_not_at_all(kind, store):
+    assert store.count_all({"one": (0, 100), "two": (0, 70)}, {"fraud": {sum_key(0): 3}}) == {"one": 100, "two": 70}
+    assert store.count_all({"one": (100, 150), "two": (60, 90)}, {"fraud": {sum_key(0): 9}}) == {"one": 100, "two": 70}
+    more = {"one": (100, 150), "two": (70, 90), "three": (0, 5)}
+    assert kind.open().count_all(more, {"fraud": {sum_key(0): 2}}) == {"one": 150, "two": 90, "three": 5}
+    assert store.counted_each(["one", "two", "three"]) == {"one": 150, "two": 90, "three": 5}
+    assert dict(store.sums("fraud", 1)) == {sum_key(0): 5}
 
 
 def test_an_unknown_source_may_be_forgotten(store):

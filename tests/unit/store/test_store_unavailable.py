@@ -10,6 +10,7 @@ from tests.support.rewards import decision, rewarded
 
 VERBS = {
     "revision": lambda store: store.revision(),
+    "marks": lambda store: store.marks(),
     "routes": lambda store: store.routes(),
     "documents": lambda store: store.documents(),
     "read": lambda store: store.read("fraud"),
@@ -24,6 +25,7 @@ VERBS = {
     "compare_and_set": lambda store: write(store, declared("another")),
     "restore": lambda store: store.restore("before", [entry(declared("another"))], []),
     "count": lambda store: store.count("segment", 0, 10, {"fraud": {sum_key(0): 1}}),
+    "count_all": lambda store: store.count_all({"one": (0, 10), "two": (0, 10)}, {"fraud": {sum_key(0): 1}}),
     "count rewards": lambda store: store.count("segment", 0, 10, {}, rewarded(1, b"", b"one")),
     "outcomes": lambda store: store.outcomes([decision(1)]),
     "reward_sums": lambda store: store.reward_sums("fraud", 1, 1),
@@ -37,6 +39,8 @@ VERBS = {
     "group_sums": lambda store: store.group_sums("fraud", 1, 1),
     "recent_sums": lambda store: store.recent_sums("fraud", 1),
     "report": lambda store: store.report(report("one")),
+    "beat": lambda store: store.beat("one", ["fraud"]),
+    "leave": lambda store: store.leave("one"),
     "retire": lambda store: store.retire("one"),
     "reports": lambda store: store.reports(),
     "keys_revision": lambda store: store.keys_revision(),

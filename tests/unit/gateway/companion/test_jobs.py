@@ -16,7 +16,7 @@ from inference_log.sinks.directory import DirectorySink
 from inference_log.spool import segments
 from inference_log.writer import LogWriter
 
-PARTS = ("view", "counter", "rollouts", "retain", "learner", "keep", "audit", "publish")
+PARTS = ("view", "shares", "counter", "rollouts", "retain", "learner", "keep", "audit", "publish")
 
 
 class Bench:
@@ -28,12 +28,17 @@ class Bench:
         self.fails: set[str] = set()
         self.stop = threading.Event()
         self.stop_after = 1
+        self.machines, self.store_s = 1, 0.0
+        self.left = 0
 
     def run(self) -> None:
-        keep = self._part("keep")
+        share, keep = self._part("shares"), self._part("keep")
         Stewardship(
-            view=SimpleNamespace(refresh=self._part("view"), keep_policies=lambda _: keep()),
-            counter=SimpleNamespace(tick=self._part("counter")),
+            view=SimpleNamespace(refresh=self._part("view"), serves=True, keep_policies=lambda _: keep()),
+            shares=SimpleNamespace(
+                refresh=lambda *, is_able: share() if is_able else None, machines=self.machines, leave=self._leave
+            ),
+            counter=SimpleNamespace(tick=self._part("counter"), store_s=self.store_s),
             rollouts=SimpleNamespace(tick=self._part("rollouts")),
             learner=SimpleNamespace(tick=self._part("learner")),
             learned=None,
@@ -41,6 +46,10 @@ class Bench:
             retain=self._part("retain"),
             publish=self._part("publish"),
         ).run(self.stop, 0.0)
+
+    def _leave(self) -> None:
+        assert self.done[-1] == PARTS[-1]
+        self.left += 1
 
     def _part(self, name: str):
         def tick(*now_s: float) -> None:
@@ -80,6 +89,14 @@ def test_a_companion_that_stops_at_once_counts_what_there_is(bench):
     bench.stop.set()
     bench.run()
     assert bench.done == [*PARTS]
+    assert bench.left == 1  # the other machines take its routes over at once
+
+
+@pytest.mark.parametrize(("machines", "counted"), [(3, 4), (250, 2)])
+def test_of_many_machines_each_counts_when_the_store_has_rested_from_it_and_at_the_end(bench, machines, counted):
+    bench.machines, bench.store_s, bench.stop_after = machines, 0.2, 3
+    bench.run()
+    assert (bench.done.count("counter"), bench.done.count("rollouts")) == (counted, 4)
 
 
 @pytest.mark.parametrize("name", sorted(set(PARTS) - {"rollouts"}))

@@ -94,16 +94,23 @@ class MemorySums:
         self, source: str, before: int, after: int, added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
     ) -> int:
         """See `Store.count`."""
+        return self.count_all({source: (before, after)}, added, rewarded)[source]
+
+    def count_all(
+        self, ranges: Mapping[str, tuple[int, int]], added: Mapping[str, Sums], rewarded: Rewarded = NO_REWARDS
+    ) -> Mapping[str, int]:
+        """See `Store.count_all`."""
         self.asked.append("count")
         self.before_write()
         with self._lock:
-            ends = self.ends.get(source, 0)
-            if ends == before:
+            ends = {source: self.ends.get(source, 0) for source in ranges}
+            if all(ends[source] == before for source, (before, _) in ranges.items()):
                 if any(self.kept.get(each.key, b"") != each.before for each in rewarded.outcomes):
                     raise OutcomesChanged
                 self.kept |= {each.key: each.after for each in rewarded.outcomes}
                 self.rewards = merge_sums(self.rewards, rewarded.sums)
-                ends = self.ends[source] = after
+                ends = {source: after for source, (_, after) in ranges.items()}
+                self.ends |= ends
                 for sums in added.values():
                     self.added.update(sums)
         self.after_write()

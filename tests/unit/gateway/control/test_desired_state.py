@@ -70,7 +70,7 @@ def test_without_news_the_store_is_asked_one_question(machine):
     desired.look()
     machine.store.asked.clear()
     desired.look()
-    assert machine.store.asked == ["revision"]
+    assert machine.store.asked == ["marks"]
 
 
 def test_after_a_change_only_what_has_changed_is_read(machine):
@@ -83,7 +83,7 @@ def test_after_a_change_only_what_has_changed_is_read(machine):
     machine.declare("new")
     machine.store.asked.clear()
     assert (desired.look(), serves(desired)) == (True, {"r": 1, "other": 2, "third": 1, "new": 1})
-    assert machine.store.asked == ["revision", "changes"]
+    assert machine.store.asked == ["marks", "changes"]
     assert machine.replica().known.entries == desired.known.entries
 
 
@@ -322,8 +322,10 @@ def test_keys_are_given_when_they_have_changed(machine):
     assert desired.look_for_keys() == []
     assert desired.look_for_keys() is None
     machine.store.add_key(key("k"))
+    desired.look()
     assert [each.id for each in desired.look_for_keys()] == ["k"]
     machine.store.revoke_key("k", 2.0)
+    desired.look()
     assert [each.revoked_at_s for each in desired.look_for_keys()] == [2.0]
     assert [each.revoked_at_s for each in machine.replica().known.keys] == [2.0]
 

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from gateway.control.log_counter import LogCounter
 from inference_log.pieces import written_end
 from inference_log.record import SegmentHeader
-from inference_log.segment import frame
+from inference_log.segment import FRAME, frame
 from inference_log.spool import all_segments, segments, take_seat
+from inference_log.writer import LogWriter
 from store.errors import StoreUnavailable
 from tests.unit.gateway.control.support import NOON_US, Machine, MemorySums, context_of, make_record
 
@@ -94,6 +96,65 @@ def test_a_tick_counts_what_is_new_and_asks_nothing_where_nothing_is(machine, st
     machine.append(CANARY, NOON_US)
     machine.counter.tick()
     assert (requests(store), store.asked) == (2, ["counted", "count", "count"])
+
+
+def begin_second(machine: Machine) -> LogWriter:
+    """Return the writer of another replica of the machine, whose first record is counted."""
+    other = LogWriter(machine.seat.folder, "other")
+    assert other.append(CANARY, lambda number, sequence: make_record(number, sequence, f"o{sequence}", NOON_US))
+    machine.append(CANARY, NOON_US)
+    machine.counter.tick()
+    return other
+
+
+def test_what_is_new_in_several_segments_is_added_in_one_step(machine, store):
+    other = begin_second(machine)
+    store.asked.clear()
+    machine.append(CANARY, NOON_US)
+    assert other.append(CANARY, lambda number, sequence: make_record(number, sequence, f"o{sequence}", NOON_US))
+    machine.counter.tick()
+    assert (requests(store), store.asked) == (4, ["count"])
+    machine.counter.tick()
+    assert store.asked == ["count"]
+
+
+@pytest.mark.parametrize("loses_the_reply", [False, True])
+def test_several_segments_are_counted_once_whatever_becomes_of_the_write(machine, store, loses_the_reply):
+    other = begin_second(machine)
+    machine.append(CANARY, NOON_US)
+    assert other.append(CANARY, lambda number, sequence: make_record(number, sequence, f"o{sequence}", NOON_US))
+    name = "after_write" if loses_the_reply else "before_write"
+    setattr(store, name, fail)
+    machine.counter.tick()
+    assert machine.counter.trouble
+    setattr(store, name, lambda: None)
+    machine.counter.tick()
+    assert (requests(store), machine.counter.behind_bytes) == (4, 0)
+
+
+def test_if_another_process_has_counted_one_of_several_segments_each_is_counted_once(machine, store):
+    other = begin_second(machine)
+    machine.append(CANARY, NOON_US)
+    assert other.append(CANARY, lambda number, sequence: make_record(number, sequence, f"o{sequence}", NOON_US))
+    LogCounter(store, machine.spool).count_now(other.active_path)
+    machine.counter.tick()
+    assert (requests(store), machine.counter.behind_bytes) == (4, 0)
+
+
+def test_a_segment_that_cannot_be_read_does_not_keep_others_from_being_counted(machine, store):
+    other = begin_second(machine)
+    path = other.active_path
+    with path.open("r+b") as file:
+        file.seek(written_end(path))
+        file.write(frame_of_garbage())
+    machine.append(CANARY, NOON_US)
+    machine.counter.tick()
+    assert (requests(store), machine.counter.failures) == (3, 1)
+
+
+def frame_of_garbage() -> bytes:
+    content = b"no entry"
+    return FRAME.pack(len(content), zlib.crc32(content)) + content
 
 
 def test_a_segment_that_was_begun_since_the_others_were_listed_is_counted_by_one_thread_at_a_time(

@@ -46,6 +46,22 @@ def test_a_store_that_has_lost_its_routes_changes_nothing_and_that_is_said_once(
     assert bench.store.reports()[0].trouble == ""
 
 
+def test_a_store_that_tells_of_changes_is_asked_when_it_tells_and_once_a_second(bench, declare):
+    bench.tick()
+    declare(bench.store, ONE)
+    bench.reconciler.tick(bench.now_s, told=True)
+    bench.store.asked.clear()
+    for _ in range(5):
+        bench.tick(after_s=0.1)
+    assert "marks" not in bench.store.asked
+    bench.tick(after_s=0.6)
+    assert bench.store.asked.count("marks") == 1
+    declare(bench.store, TWO)
+    assert bench.tick(after_s=0.1).routes["r"].route.document_version == 1
+    bench.reconciler.tick(bench.now_s, told=True)
+    assert bench.holder.current.routes["r"].route.document_version == 2
+
+
 def test_a_store_that_is_away_is_complained_of_once(bench, declare):
     declare(bench.store, ONE)
     live = bench.tick()
