@@ -8,6 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.home import DEFAULT_HOME, absolute_home
 
+_LAST_WORK_S = 40.0
+"""Of the end of a replica, beside drain and shipping: requests in hand, hanging models, the companion's last work."""
+
 
 class Settings(BaseSettings):
     """The settings of one process: frozen, and passed down to every part that needs them."""
@@ -19,6 +22,15 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 for none.")
     engine: Literal["ray", "uvicorn"] = "ray"
     replicas: int = Field(2, ge=1, le=64)
+    max_replicas: int = Field(
+        0, ge=0, le=64, description="Ray Serve adds replicas as they are needed, up to this many. 0: always REPLICAS."
+    )
+    scale_in_flight: float = Field(32.0, gt=0, description="Requests in hand of a replica above which one is added.")
+    scale_loop_use: float = Field(
+        0.6, gt=0, le=1, description="The share of time at work of a replica's event loop above which one is added."
+    )
+    scale_out_after_s: float = Field(10.0, ge=0, description="How long a replica must be missing until it is added.")
+    scale_in_after_s: float = Field(300.0, ge=0, description="How long a replica must be needless until it is ended.")
     home: Path = DEFAULT_HOME
     store: str = ""
     registry: str = ""
@@ -144,10 +156,20 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         2.0, ge=0, le=10, description="How long keep-alive clients are given to leave before a replica ends."
     )
+    leave_wait_s: float = Field(
+        5.0,
+        ge=0,
+        description="How long replicas answer after `pointsman drain` has made them not ready, before they end.",
+    )
     wedged_after_s: float = Field(
         5.0, gt=0, description="A replica whose event loop is blocked for this long is ended."
     )
     segment_max_age_s: float = Field(60.0, gt=0, description="A segment older than this becomes Parquet.")
+    ship_at_end_s: float = Field(
+        5.0,
+        ge=0,
+        description="How long the log is shipped when the last replica of a machine ends. The next start goes on.",
+    )
     segment_max_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     log_max_disk_bytes: int = Field(
         0,
@@ -173,6 +195,12 @@ class Settings(BaseSettings):
             raise ValueError(f"port and grpc_port are both {self.port}; HTTP and gRPC need a port each")
         return self
 
+    @model_validator(mode="after")
+    def _bounds_of_replicas(self) -> Self:
+        if 0 < self.max_replicas < self.replicas:
+            raise ValueError(f"max_replicas is {self.max_replicas}, and replicas, the fewest, {self.replicas}")
+        return self
+
     def resolved(self) -> "Settings":
         """Return a copy with absolute paths and with every default that depends on `home` filled in."""
         home = absolute_home(self.home)
@@ -185,6 +213,11 @@ class Settings(BaseSettings):
             "token_keys_file": self.token_keys_file and self.token_keys_file.expanduser().absolute(),
         }
         return self.model_copy(update=filled)
+
+    @property
+    def end_within_s(self) -> float:
+        """How long a replica may take to end: its drain, the log, and models that hang."""
+        return self.drain_s + self.ship_at_end_s + _LAST_WORK_S
 
     @property
     def hurry_file(self) -> Path:

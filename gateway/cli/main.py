@@ -4,6 +4,7 @@ import typer
 
 from gateway.cli import commands, declare, demo, keys, log, models, reward, show
 from gateway.cli.doctor.command import doctor
+from gateway.cli.drain import drain
 from gateway.cli.output import escape_what_cannot_be_printed
 from gateway.cli.replay import replay
 from gateway.cli.reward_import import import_file
@@ -18,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for _command in (
-    serve,
+    serve, drain,
     declare.apply, declare.diff, declare.get,
     commands.shift, commands.start, commands.pause, commands.resume, commands.promote, commands.reset,
     commands.abort, commands.undo, commands.release, commands.restore,

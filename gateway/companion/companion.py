@@ -126,7 +126,9 @@ class Companion:
             retain=self._retain,
             publish=self._publish,
         )
-        self._shipping = Shipping(settings.spool, [writer, rewards_writer], self._shipper, converter)
+        self._shipping = Shipping(
+            settings.spool, [writer, rewards_writer], self._shipper, converter, settings.ship_at_end_s
+        )
         self._scrapes = Scrapes(scrape_socket(settings), lambda: render_all(settings))
         self._completeness = Completeness(settings, self._is_last)
         self._threads, self._ship, self._watermarks = ThreadGroup(), ThreadGroup(), ThreadGroup()

@@ -29,8 +29,6 @@ from store.errors import StoreUnavailable
 
 _SYNC_EVERY_S = 1.0
 _SHIP_EVERY_S = 1.0
-_SHIP_AT_END_S = 5.0
-"""How long the last companion of a machine goes on shipping. The next start ships the rest."""
 
 
 class Stewardship:
@@ -129,21 +127,24 @@ class Shipping:
     First it closes those of the companion's own `writers` that are old or large enough.
     """
 
-    def __init__(self, spool: Path, writers: Sequence[LogWriter], shipper: Shipper, converter: ChildConverter) -> None:
+    def __init__(
+        self, spool: Path, writers: Sequence[LogWriter], shipper: Shipper, converter: ChildConverter, at_end_s: float
+    ) -> None:
         self._spool = spool
         self._writers = writers
         self._shipper = shipper
         self._converter = converter
+        self._at_end_s = at_end_s
 
     def run(self, stop: threading.Event, max_age_s: float, max_bytes: int, is_last: Callable[[], bool]) -> None:
         """Ship until `stop` is set; then, if no replica is left to start another companion, the rest.
 
-        A backlog must not hold up the end. What is not shipped in `_SHIP_AT_END_S`, the next start ships.
+        A backlog must not hold up the end. What is not shipped in `at_end_s`, the next start ships.
         """
         failed = "inference_log.roll.failed"
         run_every(stop, _SHIP_EVERY_S, PeriodicJob(lambda: self._tick(max_age_s, max_bytes, stop.is_set), failed))
         if is_last():
-            until_s = time.monotonic() + _SHIP_AT_END_S
+            until_s = time.monotonic() + self._at_end_s
             run_once(PeriodicJob(lambda: self._tick(0.0, 0, lambda: time.monotonic() > until_s), failed))
 
     def _tick(self, max_age_s: float, max_bytes: int, expired: Callable[[], bool]) -> None:

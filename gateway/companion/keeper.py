@@ -6,6 +6,7 @@ one. So a companion always has the settings of a replica that runs.
 """
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -30,8 +31,8 @@ _RAN_LONG_S = 5.0
 _OTHERS_FIRST_S = 2.0
 _SILENT_S = 10.0
 """A companion without a heartbeat for this long is killed. It has a low priority: on a busy machine it may be late."""
-_LAST_WORK_S = 20.0
-"""A companion that takes longer at the end is killed. What it has not done, the next start does."""
+_LAST_WORK_S = 15.0
+"""A companion that takes longer at the end, beside shipping, is killed. What it has not done, the next start does."""
 _LOOK_EVERY_S = 0.05
 
 
@@ -63,12 +64,12 @@ class CompanionKeeper:
             self._start(now_s)
         self._fence.look(now_s)
 
-    def finish(self) -> None:
+    def finish(self, within_s: float = math.inf) -> None:
         """Have the companion do the last work, if this is the last replica of the machine. Block until it is done.
 
         If other replicas run, the companion that this one has started ends, and one of the others starts the next.
         """
-        until_s = time.monotonic() + _LAST_WORK_S
+        until_s = time.monotonic() + min(within_s, _LAST_WORK_S + self._settings.ship_at_end_s)
         self._end(until_s)
         if self._is_left_over(until_s):
             self._start(time.monotonic())

@@ -21,9 +21,6 @@ class Reporter(Protocol):
     def report(self) -> Report:
         """Return the report of this replica."""
 
-    def stall(self) -> str:
-        """Return that changes have not been followed for some seconds, or an empty text."""
-
 
 class ReplicaView:
     """A read-only view of the desired state, the live table and the reconciler. Any thread may read it."""
@@ -56,10 +53,6 @@ class ReplicaView:
     def revision(self) -> int:
         """The store's revision from which the live table was built."""
         return self._holder.current.revision
-
-    def is_ready(self) -> bool:
-        """Return True if every declared route is served as it is declared, and changes are being followed."""
-        return not self._holder.current.problems and not self._reconciler.stall()
 
     def candidates(self, route: str) -> Mapping[str, Candidate] | None:
         """Return the version that serves each arm of a route now; None if the route is not served here."""

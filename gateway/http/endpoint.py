@@ -6,7 +6,7 @@ ASGI application calls it, and `gateway.http.connection` does so without a task.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -23,9 +23,10 @@ from gateway.eventloop.offload import Offload
 from gateway.http.body import ClientDisconnected, read_body
 from gateway.http.content_work import ContentWork, HeldBody
 from gateway.http.head import fields_by_name
+from gateway.http.health import health_response
 from gateway.http.kept_bodies import with_kept_bodies
 from gateway.http.limits import HttpLimits, http_limits
-from gateway.http.response import CLOSE, TEXT, Response, closing_if_expected, refusal, response_of
+from gateway.http.response import CLOSE, Response, closing_if_expected, refusal, response_of
 from gateway.http.scoring import Targets, refusal_at
 from gateway.inference.payloads import Payloads
 from gateway.inference.service import InferenceService, new_decision_id
@@ -56,6 +57,7 @@ class InferenceEndpoint:
         payloads: Payloads | None = None,
     ) -> None:
         self.draining = False
+        self.unready: Callable[[], str] = str
         self.turn = turn
         self.max_body_bytes = max_body_bytes
         self.limits = limits or http_limits(Settings())
@@ -80,7 +82,7 @@ class InferenceEndpoint:
                 holding.close()
         elif path == "/-/healthz":
             method, headers = scope["method"], dict(scope["headers"])
-            work = self._health(method)
+            work = health_response(method, "draining" if self.draining else self.unready())
             response = await (self._respond_to_page(method, path, headers, work) if _is_of_page(headers) else work)
         else:
             await self._app(scope, receive, _closing(send) if self.draining else send)
@@ -185,12 +187,6 @@ class InferenceEndpoint:
                 response.headers.extend(cors_headers(self._browsers, headers))
             return response
         return None
-
-    async def _health(self, method: str) -> Response:
-        if method not in ("GET", "HEAD"):
-            return refusal(WrongMethod(f"/-/healthz takes GET, not {method}.", allow="GET, HEAD"), new_decision_id())
-        status, content = (503, b"draining") if self.draining else (200, b"success")
-        return response_of(status, content, [], TEXT)
 
     async def _receive_and_respond(self, scope: Scope, receive: Receive, path: str, holding: Holding) -> Response:
         """Read the body, then respond. Cancel the work when the client leaves."""

@@ -1,6 +1,5 @@
 """Builds the gRPC port of one replica from the parts that `gateway.replica.build` builds."""
 
-from gateway.control.replica_view import ReplicaView
 from gateway.grpc.inference import GrpcInference
 from gateway.grpc.limits import grpc_limits
 from gateway.grpc.model_metadata import GrpcMetadata
@@ -9,16 +8,20 @@ from gateway.grpc.server import GrpcServer
 from gateway.replica.build import Inference, Shared
 
 
-def build_grpc(shared: Shared, inference: Inference, view: ReplicaView) -> GrpcServer | None:
+def build_grpc(shared: Shared, inference: Inference) -> GrpcServer | None:
     """Build the gRPC server; None if the settings give it no port."""
     settings = shared.settings
     if not settings.grpc_port:
         return None
-    metadata = GrpcMetadata(inference.metadata, view.is_ready, shared.guard)
+
+    def is_ready() -> bool:
+        return not inference.metadata.problems()
+
+    metadata = GrpcMetadata(inference.metadata, is_ready, shared.guard)
     predictions = GrpcInference(inference.service, shared.budget, shared.offload, shared.guard, inference.payloads)
     return GrpcServer(
         {**metadata.methods(), **predictions.methods()},
-        view.is_ready,
+        is_ready,
         shared.turn,
         limits=grpc_limits(settings),
         budget=shared.budget,

@@ -1,8 +1,9 @@
-"""Other replicas that listen on this replica's port already, and what they serve.
+"""What other replicas serve already, so that a new one begins to listen when it serves the same.
 
-The kernel spreads connections over all that listen. So a replica that listens before it serves what its neighbours
-serve would answer 503 for them. A replica without neighbours does better to listen at once: then it says that it lives,
-and serves each route as soon as that is loaded. In a pod of its own it has none.
+A replica that listens before that would answer 503 for what is missing. Requests come to it at once: the kernel spreads
+connections over all replicas of a machine that listen on its port, and load balancers over all machines that answer. A
+replica that is the only one does better to listen at once: then it says that it lives, and serves each route as soon as
+that is loaded.
 """
 
 import contextlib
@@ -28,15 +29,14 @@ class Neighbours:
         self._address = host, port
 
     def served(self) -> frozenset[str] | None:
-        """Return the routes that neighbours serve as declared, by the store's reports; none if nothing listens.
+        """Return the routes that others serve as declared, by the store's reports; none if this one is alone.
 
-        Return None if there are neighbours and the store does not answer.
+        Return None if replicas listen on the port and the store does not answer.
         """
-        if not self._are_listening():
-            return frozenset()
+        beside = self._are_listening()
         with contextlib.suppress(StoreUnavailable):
-            return self._reported()
-        return None
+            return self._reported(beside=beside)
+        return None if beside else frozenset()
 
     def _are_listening(self) -> bool:
         """Return True if a connection is accepted. This replica does not listen yet, so others do."""
@@ -46,12 +46,17 @@ class Neighbours:
             return False
         return True
 
-    def _reported(self) -> frozenset[str]:
+    def _reported(self, *, beside: bool) -> frozenset[str]:
+        """Return what replicas of other machines serve, and those of this one if any listens `beside` this replica.
+
+        If none does, what this machine has reported is of replicas that have just ended.
+        """
         now_s, host = time.time(), host_of(self._name)
         return frozenset(
             route
             for report in self._store.reports()
-            if report.replica != self._name and host_of(report.replica) == host and now_s - report.at_s < _FRESH_S
+            if report.replica != self._name and now_s - report.at_s < _FRESH_S
+            if beside or host_of(report.replica) != host
             for route in report.routes.keys() - report.problems.keys()
         )
 

@@ -19,12 +19,14 @@ from typing import Any
 import ray
 import structlog
 from ray import serve
-from ray.serve.config import HTTPOptions
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from gateway.access.private_home import make_home
 from gateway.errors import EngineFailed
 from gateway.execution.ray_applications import RayApplications
+from gateway.replica.autoscaling import IN_FLIGHT, LOOP_USE, ByUse, LoopUse
+from gateway.replica.leaving import RayNode, write_node
 from gateway.replica.replica import Replica
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
@@ -38,7 +40,8 @@ _WHERE_LOGS_ARE = "The logs in /tmp/ray/session_latest/logs say more."
 
 _HEALTH_PERIOD_S = 2.0
 _HEALTH_TIMEOUT_S = 4.0
-_LAST_WORK_S = 45.0  # added to the drain: requests in hand, hanging models, the companion's last work
+_LOOK_BACK_S = 20.0
+_REPORT_EVERY_S = 10.0  # another value makes Serve warn
 _CPUS_PER_REPLICA = 0.1  # a claim for placement, not a limit; leaves room for the surge of a rolling upgrade
 
 
@@ -53,6 +56,11 @@ class GatewayReplica:
         read = _settings_of_pod() if settings is None else Settings.model_validate(settings)
         self._replica = Replica(read, RayApplications(read, asyncio.get_running_loop()))
         await self._replica.start()
+        self._loop_use = LoopUse()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what the autoscaler's policy is told of this replica. Serve calls this, on the event loop."""
+        return {IN_FLIGHT: float(self._replica.in_flight()), LOOP_USE: self._loop_use.read()}
 
     async def check_health(self) -> None:
         """Return if the replica is healthy, or raise. Serve calls this."""
@@ -72,9 +80,11 @@ def application(arguments: dict[str, Any]) -> Any:
 
 
 def _settings_of_pod() -> Settings:
-    """Return the settings in the environment of this process, and make the home that they name."""
+    """Return the settings in the environment of this process. Make their home, and write the node there."""
     settings = Settings().resolved()
     make_home(settings.home)
+    context = ray.get_runtime_context()
+    write_node(settings.home, RayNode(context.gcs_address, context.get_node_id()))
     return settings
 
 
@@ -147,14 +157,34 @@ def _deployment(settings: Settings) -> Any:
     return serve.deployment(
         GatewayReplica,
         name="gateway",
-        num_replicas=settings.replicas,
+        **_number_of_replicas(settings),
         max_ongoing_requests=1000,
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         graceful_shutdown_wait_loop_s=0.1,
-        graceful_shutdown_timeout_s=settings.drain_s + _LAST_WORK_S,
+        graceful_shutdown_timeout_s=settings.end_within_s,
         ray_actor_options={"num_cpus": _CPUS_PER_REPLICA},
     )
+
+
+def _number_of_replicas(settings: Settings) -> dict[str, Any]:
+    """Return the options of the deployment that say how many replicas there are, or within which bounds."""
+    if not settings.max_replicas:
+        return {"num_replicas": settings.replicas}
+    policy = AutoscalingPolicy(
+        policy_function=ByUse, policy_kwargs={IN_FLIGHT: settings.scale_in_flight, LOOP_USE: settings.scale_loop_use}
+    )
+    return {
+        "autoscaling_config": AutoscalingConfig(
+            min_replicas=settings.replicas,
+            max_replicas=settings.max_replicas,
+            look_back_period_s=_LOOK_BACK_S,
+            metrics_interval_s=_REPORT_EVERY_S,
+            upscale_delay_s=settings.scale_out_after_s,
+            downscale_delay_s=settings.scale_in_after_s,
+            policy=policy,
+        )
+    }
 
 
 def stop_cluster() -> None:

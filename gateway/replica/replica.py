@@ -26,6 +26,7 @@ from gateway.replica.build import (
 )
 from gateway.replica.build_grpc import build_grpc
 from gateway.replica.build_http import build_endpoint
+from gateway.replica.leaving import Leaving
 from gateway.replica.neighbours import Neighbours, lacks
 from gateway.replica.ports import bind_port
 from gateway.replica.probe import Unhealthy, probe
@@ -66,13 +67,16 @@ class Replica:
         )
         self._endpoint = build_endpoint(shared, execution, inference, control, self._publisher.publish_for_scrape)
         self._http = HttpServer(self._endpoint, shared.tls.for_uvicorn() if shared.tls is not None else None)
-        self._grpc = build_grpc(shared, inference, control.view)
+        self._grpc = build_grpc(shared, inference)
         self._settings, self._jwks, self._tracing = settings, shared.jwks, shared.tracing
         self._seat, self._store, self._writer = shared.seat, shared.store, shared.writer
         self._rewards, self._place = shared.rewards, inference.place
         self._catalogue, self._reader, self._lanes = execution.catalogue, execution.reader, execution.lanes
         self._control = control
-        inference.metadata.stall = control.reconciler.stall
+        leaving = Leaving(settings.home)
+        inference.metadata.stall = lambda: leaving.why() or control.reconciler.stall()
+        self._has_started = False
+        self._endpoint.unready = lambda: "leaving" if leaving.is_set() else "" if self._has_started else "starting"
         self._holder, self._shadows = inference.holder, inference.shadows
         self._keeper = CompanionKeeper(settings, is_first=shared.seat.number == 0)
         self._neighbours = Neighbours(shared.store, shared.identity.name, settings.host, settings.port)
@@ -119,6 +123,7 @@ class Replica:
         while self._holder.current.problems and time.monotonic() < until_s:
             await asyncio.sleep(_SETTLE_EVERY_S)
         _settle_interpreter()
+        self._has_started = True
 
     async def _wait_for_place(self, place: SecondPlace) -> None:
         """Have the second place of rows ready before strict routes are served, for a while."""

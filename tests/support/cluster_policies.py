@@ -1,14 +1,20 @@
 """What the objects of an overlay must keep to, each rule as a function that returns sentences about what does not."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from gateway.settings import Settings
 
 Object = dict[str, Any]
 
 MADE_BY_HAND = {"pointsman-keys"}
 """Secrets that no overlay holds; docs/kubernetes.md says how they are made."""
 SERVE_PORTS = {"serve": 8000, "serve-grpc": 8001}
+COMMAND_S = 10.0
+"""How long it may take until the cluster's head has been told to drain a node."""
+RAY_END_S = 5.0
+"""What Ray takes to end its own processes."""
 
 
 def violations(objects: Sequence[Object]) -> list[str]:
@@ -112,15 +118,38 @@ def _references(container: Object) -> Iterator[tuple[str, str]]:
 
 
 def room_to_end(objects: Sequence[Object]) -> Iterator[str]:
-    """Yield pods that may be killed while Serve still lets their replicas end."""
+    """Yield pods that may be killed before their replicas have ended in order.
+
+    The hook has time for the endpoints to be removed and for Serve's graceful end, and Ray for its own after that.
+    """
+    settings = {
+        name: value for each in objects if each["kind"] == "ConfigMap" for name, value in each.get("data", {}).items()
+    }
     for each in objects:
         if each["kind"] == "RayService":
             found = re.search(r"graceful_shutdown_timeout_s: (\d+)", each["spec"]["serveConfigV2"])
-            needed_s = int(found[1]) if found else 0
+            graceful_s = float(found[1]) if found else 0.0
+            drain_s, ship_s = (float(settings[f"POINTSMAN_{name}"]) for name in ("DRAIN_S", "SHIP_AT_END_S"))
+            replica_s = Settings(drain_s=drain_s, ship_at_end_s=ship_s).end_within_s
+            if graceful_s < replica_s:
+                yield f"Serve kills a replica after {graceful_s:g} s, and it may take {replica_s:g} s."
             for group in each["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
-                given_s = group["template"]["spec"].get("terminationGracePeriodSeconds", 30)
-                if not found or given_s <= needed_s:
-                    yield f"{group['groupName']}: a pod is killed after {given_s} s, and needs more than {needed_s} s."
+                yield from _room_in_pod(group, settings, graceful_s)
+
+
+def _room_in_pod(group: Object, settings: Mapping[str, str], graceful_s: float) -> Iterator[str]:
+    spec = group["template"]["spec"]
+    hook = spec["containers"][0].get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+    if hook[:3] != ["pointsman", "drain", "--within-s"]:
+        yield f"{group['groupName']}: no preStop hook runs pointsman drain."
+        return
+    hook_s, given_s = float(hook[3]), spec.get("terminationGracePeriodSeconds", 30)
+    needed_s = float(settings["POINTSMAN_LEAVE_WAIT_S"]) + COMMAND_S + graceful_s
+    if hook_s < needed_s:
+        yield f"{group['groupName']}: the preStop hook ends after {hook_s:g} s, and needs {needed_s:g} s."
+    needed_s = hook_s + float(settings["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) + RAY_END_S
+    if given_s < needed_s:
+        yield f"{group['groupName']}: a pod is killed after {given_s} s, and needs {needed_s:g} s."
 
 
 def scraped(objects: Sequence[Object]) -> Iterator[str]:

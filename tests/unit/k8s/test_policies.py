@@ -70,7 +70,21 @@ def not_rewritten(objects):
 
 
 def short_grace(objects):
-    worker(objects)["terminationGracePeriodSeconds"] = 30
+    worker(objects)["terminationGracePeriodSeconds"] = 120
+
+
+def without_hook(objects):
+    del worker(objects)["containers"][0]["lifecycle"]
+
+
+def short_hook(objects):
+    worker(objects)["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][3] = "80"
+
+
+def slow_drain(objects):
+    for each in objects:
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "pointsman-settings":
+            each["data"]["POINTSMAN_SHIP_AT_END_S"] = "60"
 
 
 def monitor(objects):
@@ -94,7 +108,10 @@ FAULTS = {
     as_root: "may run as root",
     without_head_port: "its ports do not name",
     not_rewritten: "there is no ConfigMap pointsman-settings",
-    short_grace: "is killed after 30 s",
+    short_grace: "is killed after 120 s, and needs 145 s",
+    without_hook: "no preStop hook",
+    short_hook: "the preStop hook ends after 80 s, and needs 85 s",
+    slow_drain: "Serve kills a replica after 65 s, and it may take 108 s",
     monitors_nothing: "no pod that it selects has a port serve",
     monitors_without_a_key: "there is no Secret nothing",
 }

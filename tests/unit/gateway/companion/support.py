@@ -15,7 +15,9 @@ def home(folder: Path) -> Settings:
     The process of the tests takes the seats of replicas and gives no heartbeat: the companion must not end it for that.
     """
     (folder / "models").mkdir()
-    return Settings(home=folder, advance_every_ms=50, segment_max_age_s=3600, wedged_after_s=PATIENCE_S).resolved()
+    return Settings(
+        home=folder, advance_every_ms=50, segment_max_age_s=3600, wedged_after_s=PATIENCE_S, ship_at_end_s=PATIENCE_S
+    ).resolved()
 
 
 def write(settings: Settings, seat: int, *numbers: int) -> Path:

@@ -133,7 +133,9 @@ def test_the_segments_of_each_writer_of_the_companion_are_closed_and_shipped(tmp
     for number, writer in enumerate(writers):
         writer.note(Audit(number, "r", 1, 0, "ann", "shift", "", "", "", {}, "{}"))
     shipper = Shipper(tmp_path / "spool", LocalConverter(sink))
-    Shipping(tmp_path / "spool", writers, shipper, SimpleNamespace(rest=lambda: None)).run(stop, 0.0, 0, lambda: True)
+    Shipping(tmp_path / "spool", writers, shipper, SimpleNamespace(rest=lambda: None), 3600.0).run(
+        stop, 0.0, 0, lambda: True
+    )
     assert segments(folder) == []
     assert shipper.rows_persisted == 2
 
@@ -143,10 +145,7 @@ def test_the_segments_of_each_writer_of_the_companion_are_closed_and_shipped(tmp
     [(-1.0, True, 6), (3600.0, True, 0), (3600.0, False, 6)],
     ids=["no time", "time", "others go on"],
 )
-def test_a_backlog_does_not_hold_up_the_end_and_the_next_companion_ships_it(
-    tmp_path, stop, monkeypatch, within_s, is_last, left
-):
-    monkeypatch.setattr(jobs, "_SHIP_AT_END_S", within_s)
+def test_a_backlog_does_not_hold_up_the_end_and_the_next_companion_ships_it(tmp_path, stop, within_s, is_last, left):
     folder, sink = tmp_path / "spool" / "companion", StoppingSink(tmp_path / "log")
     folder.mkdir(parents=True)
     sink.stop, writer = stop, LogWriter(folder, "w")
@@ -158,7 +157,8 @@ def test_a_backlog_does_not_hold_up_the_end_and_the_next_companion_ships_it(
 
     def shipping(own: LogWriter) -> Shipping:
         converter = SimpleNamespace(rest=lambda: rested.append(1))
-        return Shipping(tmp_path / "spool", [own], Shipper(tmp_path / "spool", LocalConverter(sink)), converter)
+        shipper = Shipper(tmp_path / "spool", LocalConverter(sink))
+        return Shipping(tmp_path / "spool", [own], shipper, converter, within_s)
 
     shipping(writer).run(stop, 3600.0, 1_000_000, lambda: is_last)
     assert len(segments(folder)) == left

@@ -175,6 +175,7 @@ def test_a_replica_that_ends_alone_and_without_a_companion_starts_one_for_the_re
 
 def test_the_end_does_not_wait_for_ever(node, monkeypatch):
     monkeypatch.setattr(keeper_module, "_LAST_WORK_S", 0.5)
+    node.settings = node.settings.model_copy(update={"ship_at_end_s": 0.0})
     node.add()
     pid = node.companion()
     os.kill(pid, signal.SIGSTOP)

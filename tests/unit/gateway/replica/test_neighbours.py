@@ -46,7 +46,7 @@ def report(store, replica: str, *, age_s: float = 0.0, problems: tuple[str, ...]
         ("here-0", {}, {"a", "b"}),
         ("here-0", {"problems": ("b", "c")}, {"a"}),  # what they do not serve as declared is not waited for
         ("here-1", {}, set()),  # its own report, or that of the process before it
-        ("there-0", {}, set()),  # on another machine
+        ("there-0", {}, {"a", "b"}),  # on another machine
         ("here-0", {"age_s": 30.0}, set()),
     ],
 )
@@ -55,9 +55,10 @@ def test_neighbours_serve_what_they_reported_lately(store, listening, replica, m
     assert Neighbours(store, "here-1", "127.0.0.1", listening).served() == served
 
 
-def test_without_a_listener_there_are_no_neighbours_whatever_the_reports_say(store, listening):
-    report(store, "here-0")
-    assert Neighbours(store, "here-1", "127.0.0.2", listening).served() == set()
+@pytest.mark.parametrize(("replica", "served"), [("here-0", set()), ("there-0", {"a", "b"})])
+def test_without_a_listener_only_reports_of_other_machines_count(store, listening, replica, served):
+    report(store, replica)
+    assert Neighbours(store, "here-1", "127.0.0.2", listening).served() == served
 
 
 def test_while_the_store_is_away_it_is_not_known_what_neighbours_serve(store, listening):

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.access.api_keys import make_key
 from gateway.execution.breaker import FAILURES_IN_A_ROW, Breaker
+from gateway.replica.leaving import announce
 from gateway.replica.replica import Unhealthy
 from inference_log.files.directory import DirectoryFiles
 from inference_log.query import run_query
@@ -51,6 +52,27 @@ def test_a_gateway_that_fails_is_unhealthy(gateway, monkeypatch):
     monkeypatch.setattr("gateway.replica.probe._PATIENCE_S", PATIENCE_S)  # for a busy machine
     with pytest.raises(Unhealthy, match="answers 500 to the replica's own request"):
         check(gateway)
+
+
+def test_a_replica_of_a_machine_that_leaves_is_not_ready_and_goes_on_answering(gateway):
+    def statuses() -> list[int]:
+        return [gateway.http.get(path).status_code for path in ("/-/healthz", "/v2/health/ready", "/v2/health/live")]
+
+    assert statuses() == [200, 200, 200]
+    announce(gateway.home)
+    assert statuses() == [503, 503, 200]
+    assert gateway.http.get("/-/healthz").text == "leaving"
+    assert "about to leave" in gateway.http.get("/v2/health/ready").json()["error"]
+    assert gateway.infer("plain").status_code == 200
+    check(gateway)  # Serve must not replace it
+    (gateway.home / "leaving").unlink()
+    assert statuses() == [200, 200, 200]
+
+
+def test_a_replica_is_not_ready_until_its_start_is_over(gateway, monkeypatch):
+    monkeypatch.setattr(gateway.replica, "_has_started", False)
+    assert gateway.http.get("/-/healthz").text == "starting"
+    assert gateway.infer("plain").status_code == 200
 
 
 def test_an_orderly_end_leaves_parquet_and_the_next_one_goes_on(tmp_path, settings_of, serving, monkeypatch):
