@@ -24,7 +24,7 @@ def content(tmp_path) -> bytes:
         writer.append(
             context,
             lambda at, seq, number=number: Record(
-                at, seq, f"d{number}", 0, 0, "WEIGHTED", 1.0, None, 200, "ok", "", 0, 0, 1, "", "", (), ()
+                at, seq, f"d{number}", 0, 1, "WEIGHTED", 1.0, None, 200, "ok", "", 0, 0, 1, "", "", (), ()
             ),
         )
     writer.close()
