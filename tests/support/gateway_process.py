@@ -53,7 +53,7 @@ class GatewayProcess:
         self.home.mkdir(parents=True, exist_ok=True)
         before = self._ready_lines()
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = process = subprocess.Popen(
                 ["pointsman", *self._command],
                 env=self.environment,
                 stdout=output,
@@ -63,7 +63,7 @@ class GatewayProcess:
         # The output tells, not the port: replicas of a gateway that was killed answer on it for a moment longer.
         try:
             wait_until(
-                lambda: self._ready_lines() > before or self.process.poll() is not None,
+                lambda: self._ready_lines() > before or process.poll() is not None,
                 within_s=_START_S,
                 shows=self.output.read_text,
             )

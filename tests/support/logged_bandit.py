@@ -112,7 +112,9 @@ class LoggedBandit:
             decided_us = at_s * 1_000_000 + self._random.randrange(10_000_000)
             unit_hash = None if unit is None else f"hash of {unit}"
 
-            def record(number: int, sequence: int, of=(decision_id, decided_us, planned, unit_hash, asked)) -> Record:
+            def record(
+                number: int, sequence: int, of: Any = (decision_id, decided_us, planned, unit_hash, asked)
+            ) -> Record:
                 return Record(
                     number, sequence, of[0], 0, of[1] + _LATENCY_US, of[2].reason, of[2].propensity, of[3], 200, "ok",
                     "", _LATENCY_US, 500, 1, "", "", inputs=of[4].inputs, vector=of[4].vector,

@@ -61,7 +61,7 @@ def pickled(estimator: object) -> bytes:
     """Pickle an estimator together with its class: the process that loads it cannot import the tests."""
     module = sys.modules[type(estimator).__module__]
     if module.__name__ == "builtins":
-        return cloudpickle.dumps(estimator)
+        return bytes(cloudpickle.dumps(estimator))
     cloudpickle.register_pickle_by_value(module)
     try:
         content: bytes = cloudpickle.dumps(estimator)

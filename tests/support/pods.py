@@ -177,7 +177,7 @@ class Pods:
         """Return the decisions whose rows are shipped."""
         import duckdb
 
-        rows = duckdb.sql(f"SELECT DISTINCT decision_id FROM read_parquet('{self._files}')").fetchall()
+        rows = duckdb.execute(f"SELECT DISTINCT decision_id FROM read_parquet('{self._files}')").fetchall()
         return {decision for (decision,) in rows}
 
     def writers(self, from_s: float, to_s: float) -> list[str]:
@@ -185,7 +185,7 @@ class Pods:
         import duckdb
 
         between = f"event_ts_us BETWEEN {from_s * 1e6:.0f} AND {to_s * 1e6:.0f}"
-        rows = duckdb.sql(f"SELECT writer_id FROM read_parquet('{self._files}') WHERE {between}").fetchall()
+        rows = duckdb.execute(f"SELECT writer_id FROM read_parquet('{self._files}') WHERE {between}").fetchall()
         return [writer for (writer,) in rows]
 
     @property
