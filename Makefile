@@ -32,13 +32,11 @@ test-serve: $(READY) ## The tests on a real Ray cluster, which wait most of the 
 clients: $(READY) ## The environments of foreign clients and servers, which tests need; pip mostly waits for the network
 	@nice -n 15 $(BIN)/python -m tests.conformance.environments
 
-soak: $(READY) ## All that takes too long for every change (about three hours): bodies of all sizes, a million requests, floods, fuzzing
+soak: $(READY) ## All that takes too long for every change (about four hours): bodies of all sizes, a million requests, floods, fuzzing
 	@$(BIN)/python -m loadtests.soak
 	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/conformance tests/integration
-	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest \
-		tests/unit/registry_sync/copy/test_killed.py tests/unit/gateway/cli/test_hostile_output.py tests/unit/inference_log/test_ship_memory.py \
-		tests/unit/bandits/linear/test_losses.py tests/unit/gateway/control/test_log_counter_and_log.py \
-		tests/serve/test_dedicated_remote.py tests/serve/test_redis.py
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
+	@POINTSMAN_ALL_CASES=1 $(BIN)/python -m pytest tests/serve
 
 test-fast: $(READY) ## The tests that need no Ray
 	@$(FAIRLY) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit

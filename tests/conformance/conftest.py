@@ -1,5 +1,6 @@
 """One gateway for the run, and every foreign client in a process of its own, started when it is first needed."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,13 @@ from store.open import open_store
 from tests.conformance.environments import Unavailable, ensure
 from tests.conformance.foreign import KINDS, Foreign, Kind, Raised
 from tests.conformance.models import publish
-from tests.support.components import missing, need_program
+from tests.support.components import ALL_CASES, missing, need_program
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.routes import declare
 
 _HERE = Path(__file__).parent
 _SCORING = "mlflow"
-"""The environment of MLflow's scoring server and of boto3."""
+"""The environment of MLflow's scoring server, which only `make soak` asks."""
 _PYTHONS: dict[str | None, Path | Unavailable] = {None: Path(sys.executable)}
 
 
@@ -24,7 +25,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the environments before any test begins, so that no test's time limit covers it."""
     if session.config.option.collectonly or not any(item.path.parent == _HERE for item in session.items):
         return
-    for name in ({kind.environment for kind in KINDS.values()} | {_SCORING}) - {None}:
+    scoring = {_SCORING} if ALL_CASES in os.environ else set()
+    for name in ({kind.environment for kind in KINDS.values()} | scoring) - {None}:
         try:
             _PYTHONS[name] = ensure(name)
         except Unavailable as error:

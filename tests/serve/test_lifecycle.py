@@ -5,6 +5,7 @@ import signal
 import psutil
 import pytest
 
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess
 
 GONE_S = 240.0
@@ -30,15 +31,15 @@ def own_gateway(tmp_path):
         gateway.end()
 
 
-def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gateway):
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=in_soak), signal.SIGTERM])
+def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gateway, number):
     gateway = own_gateway
-    for number in (signal.SIGINT, signal.SIGTERM):
-        gateway.start()
-        family = _family(gateway)
-        assert len(family) > 4  # Ray's own processes and two replicas
-        assert gateway.end(number) == 0
-        _require_gone(family)
-        assert not gateway.is_ready()
+    gateway.start()
+    family = _family(gateway)
+    assert len(family) > 4  # Ray's own processes and two replicas
+    assert gateway.end(number) == 0
+    _require_gone(family)
+    assert not gateway.is_ready()
     gateway.start()
     family = _family(gateway)
     gateway.end(signal.SIGKILL)

@@ -9,6 +9,7 @@ import pytest
 import tritonclient.http as triton
 from sklearn.datasets import load_digits
 
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess
 
 
@@ -62,6 +63,7 @@ def _arms_of(gateway: GatewayProcess, body: bytes, units: range) -> dict[int, st
     return arms
 
 
+@in_soak
 @pytest.mark.usefixtures("split")
 def test_ten_thousand_units_split_as_declared_and_no_unit_leaves_a_growing_arm(gateway, body):
     units = range(10_000)

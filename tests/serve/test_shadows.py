@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.serve.support import publish
+from tests.support.components import in_soak
 from tests.support.estimators import Canary, Crasher
 from tests.support.load import PacedLoad
 from tests.support.polling import wait_until
@@ -25,8 +26,8 @@ def metric(gateway, name, **labels):
 @pytest.mark.parametrize(
     ("route", "shadow"),
     [
-        ("shadow-slow", Canary(takes_s=0.9)),
-        ("shadow-hangs", Crasher(20, "hang")),
+        pytest.param("shadow-slow", Canary(takes_s=0.9), marks=in_soak),
+        pytest.param("shadow-hangs", Crasher(20, "hang"), marks=in_soak),
         ("shadow-crashes", Crasher(20, "crash")),
     ],
 )

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.test_http2_floods import FLOODS, send
+from tests.support.components import in_soak
 from tests.support.gateway_process import GatewayProcess, running
 from tests.support.load import Load
 
+pytestmark = in_soak
 STRANGERS = 8
 LASTS_S = 2.0
 LONGEST_S = 5.0
