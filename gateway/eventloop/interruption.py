@@ -7,7 +7,7 @@ when the function has already returned, in the loop's own code. Rules:
 1. `run` notes the number of the piece of work before it calls the function, and clears it afterwards.
 2. `break_off` first sets `_is_aimed`, then looks if the piece still runs, and only then raises.
 3. `run` looks at `_is_aimed` after it has cleared the number. If it is set, `run` waits until `break_off` is done, and
-   takes back an exception that has not been raised yet.
+   raises and catches an exception that has not been raised yet.
 
 Between a function's end and rule 3 there is no call and no jump backwards, which are the only places where CPython
 raises such an exception. Within rule 3 it may be raised once, because a cleared number is not aimed at again.
@@ -17,6 +17,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from gateway.errors import BrokenOff
@@ -24,6 +25,8 @@ from gateway.errors import BrokenOff
 T = TypeVar("T")
 
 _WAIT_S = 0.0005
+_TURNS = 1_000_000
+"""Of a loop in which the exception is raised: after the first or second one."""
 
 
 class _BreakOff(BaseException):
@@ -72,17 +75,27 @@ class Interruption:
         try:
             if self.running != number:
                 return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_BreakOff))
+            _raise_in(thread)
             return True
         finally:
             self._is_aiming = False
 
     def _disarm(self) -> None:
-        """Take back an exception that has not been raised."""
+        """Take an exception that has not been raised."""
         while self._is_aiming:
             time.sleep(_WAIT_S)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
+        # Raise it here. To set None instead would leave CPython's flag on, and then each call looks for an exception,
+        # as long as the process lives; under `sys.settrace` no call would begin any more (CPython 3.11).
+        with suppress(_BreakOff):
+            _raise_in(threading.get_ident())
+            for _ in range(_TURNS):
+                pass
         self._is_aimed = False
+
+
+def _raise_in(thread: int) -> None:
+    """Have `_BreakOff` raised in a thread, in place of one that it was to raise before."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_BreakOff))
 
 
 INTERRUPTION = Interruption()

@@ -1,6 +1,8 @@
 """Python code on the loop is broken off by another thread, and nothing else of the loop is."""
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -9,6 +11,7 @@ import pytest
 
 from gateway.errors import BadRequest, BrokenOff
 from gateway.eventloop.interruption import Interruption
+from tests.support.paths import ROOT
 from tests.support.polling import PATIENCE_S, wait_until
 
 
@@ -40,6 +43,29 @@ def test_a_loop_in_python_is_broken_off():
     thread.join()
     assert interruption.running == 0
     assert interruption.run(spin, 0.01) == "ended"  # and nothing is left of it
+
+
+_TRACED = """
+import sys
+from tests.unit.gateway.eventloop.test_interruption import Interruption, broken_off_by, spin
+
+interruption = Interruption()
+for _ in range(3):
+    thread = broken_off_by(interruption)
+    try:
+        interruption.run(spin)
+    except Exception as error:
+        print(type(error).__name__)
+    thread.join()
+sys.settrace(lambda *_: None)
+print(interruption.run(lambda: "called"))
+"""
+
+
+def test_the_interpreter_looks_for_no_exception_afterwards():
+    """If it did, a call under `sys.settrace` would never begin, and each other call would be slower."""
+    done = subprocess.run([sys.executable, "-c", _TRACED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [*3 * ["BrokenOff"], "called"], done.stderr
 
 
 def test_code_that_catches_every_exception_is_broken_off_as_well():
