@@ -88,7 +88,7 @@ class Reconciler:
         self._builder = RouteBuilder(versions, lanes, keep_warm_s)
         self._built: dict[str, Built] = {}
         self._is_built = False
-        self._cadence = Cadence(random.random)
+        self._cadence = Cadence(random.Random().random)  # noqa: S311  # no secret; not the state that others use
         self._outage = LogOnce("gateway.refresh.store_failed", over="gateway.refresh.store_answers")
         self._retried_s = self._reported_s = float("-inf")
         self._ticked_s = time.monotonic()
