@@ -82,7 +82,17 @@ def test_what_people_write_is_kept_for_ever_and_what_traffic_adds_up_to_is_not(s
     store.report(report("one"))
     store.count("segment", 0, 10, {"fraud": {sum_key(NOW_S): 1}})
     kept = kept_s(client)
-    for_ever = {"store", "routes", "order", "keys", "reports", "history:fraud", "document:1:fraud", "document:2:fraud"}
+    of_reports = {"reports", "reported", "report_times"}
+    for_ever = {
+        "store",
+        "routes",
+        "order",
+        "keys",
+        "history:fraud",
+        "document:1:fraud",
+        "document:2:fraud",
+        *of_reports,
+    }
     assert {key for key, seconds in kept.items() if seconds == -1} == for_ever
     expected = {
         "segment": 7 * DAY_S,
@@ -122,13 +132,17 @@ def test_an_index_keeps_no_more_than_an_hour_of_buckets(store, client):
     assert dict(store.sums("fraud", 1)) == {sum_key(0): 500}
 
 
-def test_a_replica_that_was_silent_for_a_minute_is_forgotten_when_another_reports(store, client):
+@pytest.mark.parametrize("is_of_earlier_release", [False, True])
+def test_a_replica_that_was_silent_for_a_minute_is_forgotten_when_another_reports(store, client, is_of_earlier_release):
     store.report(report("old"))
     store.report(report("young"))
     now_s = client.time()[0]
     for replica, silent_s in (("old", 62), ("young", 50)):
+        client.zadd("{pointsman}:reported", {replica: now_s - silent_s})
         report_text = client.hget("{pointsman}:reports", replica).partition(" ")[2]
         client.hset("{pointsman}:reports", replica, f"{now_s - silent_s} {report_text}")
+    if is_of_earlier_release:  # which keeps the reports alone
+        client.delete("{pointsman}:reported", "{pointsman}:report_times")
     store.report(report("new"))
     assert [each.replica for each in store.reports()] == ["new", "young"]
 

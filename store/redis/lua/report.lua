@@ -20,6 +20,13 @@ elseif redis.call('HEXISTS', KEYS[1], ARGV[3]) == 0 then
 end
 redis.call('ZADD', KEYS[2], now[1], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
+-- Replicas of an earlier release are in the hash alone.
+if redis.call('HLEN', KEYS[1]) > redis.call('ZCARD', KEYS[2]) then
+  for _, replica in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local arrived = string.match(redis.call('HGET', KEYS[1], replica), '^%d+') or '0'
+    redis.call('ZADD', KEYS[2], 'NX', arrived, replica)
+  end
+end
 for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. now[1] - ARGV[2])) do
   redis.call('ZREM', KEYS[2], silent)
   redis.call('HDEL', KEYS[1], silent)
