@@ -146,13 +146,15 @@ class LogCounter:
             for path in sorted(paths):
                 with self._lock:
                     source = self._sources.setdefault(path.name, CountedSource(path))
-                held.enter_context(source.lock)
-                tallied = _tally_small(source, room) if room else None
-                if tallied is None:
-                    left.append(path)
-                elif not source.is_counted:
-                    pieces[path.name] = source, tallied
-                    room = max(0, room - 2 * (tallied.end - source.end))
+                with ExitStack() as one:  # those that are counted alone do not wait for this step
+                    one.enter_context(source.lock)
+                    tallied = _tally_small(source, room) if room else None
+                    if tallied is None:
+                        left.append(path)
+                    elif not source.is_counted:
+                        pieces[path.name] = source, tallied
+                        room = max(0, room - 2 * (tallied.end - source.end))
+                        held.enter_context(one.pop_all())
             self._add_all(pieces)
         return [*left, *(source.path for source, tallied in pieces.values() if not room or source.end != tallied.end)]
 

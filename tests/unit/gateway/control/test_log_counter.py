@@ -152,6 +152,26 @@ def test_a_segment_that_cannot_be_read_does_not_keep_others_from_being_counted(m
     assert (requests(store), machine.counter.failures) == (3, 1)
 
 
+def test_a_segment_that_is_counted_alone_does_not_wait_for_what_is_added_in_one_step(machine, store):
+    other = begin_second(machine)
+    path = other.active_path
+    with path.open("r+b") as file:
+        file.seek(written_end(path))
+        file.write(frame_of_garbage())
+    machine.append(CANARY, NOON_US)
+    alone, has_ended = threading.Thread(target=machine.counter.count_now, args=(path,), daemon=True), []
+
+    def while_it_is_added() -> None:
+        if not has_ended:
+            alone.start()
+            alone.join(10.0)
+            has_ended.append(not alone.is_alive())
+
+    store.before_write = while_it_is_added
+    machine.counter.tick()
+    assert (requests(store), has_ended) == (3, [True])
+
+
 def frame_of_garbage() -> bytes:
     content = b"no entry"
     return FRAME.pack(len(content), zlib.crc32(content)) + content
