@@ -5,7 +5,6 @@ gateway that is pointed at another store ignores it.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from registry_sync.copy.whole_file import write_whole
 from router.document.stored import from_dict, to_dict
 from router.errors import Corrupt
 from store.api_key import ApiKey
@@ -92,13 +92,8 @@ class LastKnownFile:
             "documents": [each.text for each in self._encoded.values()],
             "keys": list(state.keys),
         }
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(msgspec.json.encode(file))
-            fresh.replace(self._path)
+            write_whole(self._path, msgspec.json.encode(file), is_lasting=False)
         except OSError as error:
             _log.warning("gateway.memory.not_kept", path=str(self._path), error=str(error))
             return

@@ -11,7 +11,6 @@ twice a minute, and a file that takes long is written less often.
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 import structlog
 
 from gateway.telemetry.periodic import LogOnce
+from registry_sync.copy.whole_file import write_whole
 from router.document.learned import LearnedPolicy
 from store.codec import decode_policy, encode_policy
 
@@ -101,13 +101,8 @@ class LearnedFile:
         lines = self._that_fit()
         head = msgspec.json.encode(_Head(_FORMAT, self._store, identity, len(lines)))
         content = b"\n".join([head, *lines])
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-            fresh.replace(self._path)
+            write_whole(self._path, content, is_lasting=False)
         except OSError as error:
             self._failed.note(f"{self._path}: {error}")
         else:
