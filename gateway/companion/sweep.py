@@ -54,8 +54,7 @@ def abandoned(homes: Path, idle_s: float, now_s: float) -> Iterator[Path]:
         OSError: the folder cannot be read.
     """
     for home in sorted(homes.iterdir()):
-        spool = home / _SPOOL
-        if spool.is_dir() and not any(map(is_held, spool.glob(_LOCKS))) and now_s - _used_s(spool) >= idle_s:
+        if _is_abandoned(home / _SPOOL, idle_s, now_s):
             yield home
 
 
@@ -135,6 +134,13 @@ def _say_shipped(settings: Settings, now_us: int) -> str:
     except (LogError, OSError) as error:
         return str(error)
     return ""
+
+
+def _is_abandoned(spool: Path, idle_s: float, now_s: float) -> bool:
+    try:
+        return spool.is_dir() and not any(map(is_held, spool.glob(_LOCKS))) and now_s - _used_s(spool) >= idle_s
+    except FileNotFoundError:
+        return False  # a segment or the whole home went meanwhile: a process uses it
 
 
 def _used_s(spool: Path) -> float:
