@@ -47,7 +47,7 @@ def main(
     load_before = os.getloadavg()[0]
     with TemporaryDirectory() as folder, ExitStack() as stack:
         work = Path(folder)
-        for name in ("off", "directory", "s3"):
+        for name in ("off", "directory", "s3")[: 3 if s3 else 2]:
             prepare_home(work / name)
         launches = [launch_of(work / "off", command=_WITHOUT), launch_of(work / "directory")]
         if s3:

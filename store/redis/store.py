@@ -51,12 +51,11 @@ class RedisStore(RedisDocuments, RedisPolicies, RedisSums, RedisApiKeys, RedisMa
         body, now_s = encode(replace(report, at_s=0.0)), time.monotonic()
         known = self._sent
         is_known = (known.replica, known.body) == (report.replica, body) and now_s - known.at_s < _WHOLE_EVERY_S
-        names, keys = self._names, (report.replica, repr(report.at_s))
-        reply = self._write(
-            "report", [names.reports, names.reported, names.report_times], _SILENT_S, *keys, "" if is_known else body
-        )
+        keys = [self._names.reports, self._names.reported, self._names.report_times]
+        said = _SILENT_S, report.replica, repr(report.at_s)
+        reply = self._write("report", keys, *said, "" if is_known else body)
         if reply[0] == "unknown":
-            self._write("report", [names.reports, names.reported, names.report_times], _SILENT_S, *keys, body)
+            self._write("report", keys, *said, body)
         if reply[0] == "unknown" or not is_known:
             self._sent = _Sent(report.replica, body, now_s)
 
