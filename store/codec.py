@@ -13,7 +13,7 @@ from router.errors import Corrupt
 from router.evidence.sums import ALL_UNITS, SumKey
 from router.rewards.sums import RewardKey
 from store.api_key import ApiKey
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.report import Report
 
 LARGEST_SUM = 2**63 - 1

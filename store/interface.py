@@ -6,8 +6,7 @@ refuses every write that has waited for longer than its caller did.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from router.document.document import Document
 from router.document.learned import LearnedPolicy
@@ -16,65 +15,12 @@ from router.rewards.outcomes import DecisionKey
 from router.rewards.sums import ContextSums
 from store.api_key import ApiKey
 from store.counted import Counted
+from store.entry import Entry, NumberedEntry
 from store.machines import Machines
 from store.policies import Policies
 from store.report import Report
+from store.revision import Marks, Revision
 from store.rewarded import NO_REWARDS, ReadRewards, Rewarded
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The origin of one version of a document.
-
-    `who` is the operator, `at_s` the time (seconds since the epoch), `what` the command and `why` the reason given.
-    `id` names the attempt: an attempt that is repeated because its reply was lost is made only once. `by` is the
-    replica that made the change.
-    """
-
-    who: str
-    at_s: float
-    what: str
-    why: str = ""
-    id: str = ""
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One version of a document and the change that made it."""
-
-    document: Document
-    change: Change
-
-
-class NumberedEntry(NamedTuple):
-    """An entry and its place in the order of all changes of all routes."""
-
-    number: int
-    entry: Entry
-
-
-class Revision(NamedTuple):
-    """The state of a store as a whole. `number` grows by one with every written document.
-
-    `identity` is given to a store with its first document and stays for as long as its data do. Another identity, or
-    none, means that the data are not the ones that were there before.
-    """
-
-    identity: str
-    number: int
-
-
-class Marks(NamedTuple):
-    """What grows when something is written: documents, API keys (`Store.keys_revision`) and learned policies.
-
-    `audited` is the number of the last change that is in the log.
-    """
-
-    revision: Revision
-    keys: int
-    policies: int
-    audited: int
 
 
 class Store(Protocol):

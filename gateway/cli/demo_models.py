@@ -26,7 +26,8 @@ from router.document.commands import Declare
 from router.spec.parse import parse_spec
 from runtimes.manifest import MANIFEST, Manifest, TensorSpec
 from runtimes.manifest_text import manifest_to_yaml
-from store.interface import Change, Entry, Store
+from store.entry import Change, Entry
+from store.interface import Store
 
 ROUTES: list[dict[str, Any]] = [
     {

@@ -17,8 +17,9 @@ from inference_log.segment_lock import sync_segment
 from inference_log.writer import LogWriter
 from router.document.stored import to_dict
 from router.draw.assignment import BUCKETS
+from store.entry import Change, NumberedEntry
 from store.errors import StoreUnavailable
-from store.interface import Change, NumberedEntry, Store
+from store.interface import Store
 
 _CHANGES_PER_TICK = 100
 

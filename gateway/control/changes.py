@@ -28,8 +28,9 @@ from router.draw.layers import check_exclusive
 from router.errors import Rejected, UnknownRoute
 from router.spec.spec import RouteSpec
 from runtimes.errors import ModelRefused
+from store.entry import Change, Entry
 from store.errors import Conflict, Moved, StoreUnavailable
-from store.interface import Change, Entry, Store
+from store.interface import Store
 
 OURSELVES = "pointsman"
 """The operator name of automatic changes."""

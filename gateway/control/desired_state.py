@@ -12,8 +12,10 @@ from router.document.document import Document
 from router.document.learned import LearnedPolicy, with_learned
 from router.errors import Corrupt
 from store.api_key import ApiKey
-from store.interface import Entry, Marks, Revision, Store
+from store.entry import Entry
+from store.interface import Store
 from store.policies import Policies
+from store.revision import Marks, Revision
 
 _LOST = "`pointsman restore` puts back what the replicas serve; until then nothing can be changed."
 _MOST_CHANGES = 256

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from router.document.document import Document
 from router.document.learned import with_learned
-from store.interface import Entry, Store
+from store.entry import Entry
+from store.interface import Store
 
 
 def documents_in_force(store: Store) -> Mapping[str, Document]:

@@ -17,7 +17,8 @@ from registry_sync.copy.whole_file import write_whole
 from router.document.stored import from_dict, to_dict
 from router.errors import Corrupt
 from store.api_key import ApiKey
-from store.interface import Change, Entry, Revision
+from store.entry import Change, Entry
+from store.revision import Revision
 
 _log = structlog.get_logger()
 

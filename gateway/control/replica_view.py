@@ -8,8 +8,8 @@ from gateway.inference.live_table import LiveTableHolder
 from registry_sync.version import VersionKey
 from router.document.document import Candidate, Document
 from runtimes.manifest import Manifest
-from store.interface import Revision
 from store.report import Report
+from store.revision import Revision
 
 
 class Reporter(Protocol):

@@ -19,7 +19,7 @@ from loadtests.bench.setting import REPOSITORY
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.open import open_store
 
 _START_LIMIT_S: Final = 240.0

@@ -11,9 +11,10 @@ from router.document.document import Document
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.codec import decode_entry, encode, encode_document
+from store.entry import Entry, NumberedEntry
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Entry, Marks, NumberedEntry, Revision
 from store.redis.connection import RedisConnection
+from store.revision import Marks, Revision
 
 _CHECK_WITH = "pointsman history"
 

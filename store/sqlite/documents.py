@@ -14,8 +14,9 @@ from router.document.document import Document
 from router.errors import Corrupt
 from store.api_key import ApiKey
 from store.codec import decode_entry, encode, encode_document
+from store.entry import Change, Entry, NumberedEntry
 from store.errors import Conflict, Foreign, Moved
-from store.interface import Change, Entry, Marks, NumberedEntry, Revision
+from store.revision import Marks, Revision
 from store.sqlite.api_keys import insert_key
 from store.sqlite.connection import SQLiteConnection
 

@@ -26,7 +26,7 @@ from inference_log.query import open_log, run_query
 from router.spec.parse import parse_spec
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Signature
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.support import linear
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS

@@ -8,8 +8,9 @@ from redis import Redis
 
 from router.document.document import Document
 from store.errors import StoreUnavailable
-from store.interface import Revision, Store
+from store.interface import Store
 from store.redis.scripts import script
+from store.revision import Revision
 from tests.integration.support import BOUNDED_S, is_reachable
 from tests.support.documents import api_key, declared, entry, shifted, sum_key, write, written
 from tests.support.polling import wait_until

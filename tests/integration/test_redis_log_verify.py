@@ -2,7 +2,7 @@
 
 import threading
 
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from tests.unit.gateway.control import support_contexts
 from tests.unit.gateway.control.support_rewarded import World, document
 

@@ -23,7 +23,7 @@ from router.document.commands import Declare
 from router.document.document import Document
 from router.rewards.events import Operation
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.open import open_store
 from tests.support import linear
 from tests.support.components import by_hand

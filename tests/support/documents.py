@@ -9,7 +9,8 @@ from router.document.document import Document
 from router.evidence.sums import SumKey
 from router.spec.parse import parse_spec
 from store.api_key import ApiKey
-from store.interface import Change, Entry, Store
+from store.entry import Change, Entry
+from store.interface import Store
 from store.report import Report
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry, Store
+from store.entry import Change, Entry
+from store.interface import Store
 
 
 def declare(store: Store, raw: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from gateway.api.operators.responses import Changed
 from gateway.api.operators.views import change_view
 from gateway.control.changes import OURSELVES
 from gateway.errors import BadRequest, PreconditionMissing
-from store.interface import Entry
+from store.entry import Entry
 
 ETAG: dict[str, Any] = {
     "headers": {"etag": {"description": "The document's version.", "required": True, "schema": {"type": "string"}}}

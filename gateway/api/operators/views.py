@@ -9,7 +9,7 @@ from router.document.phase import Phase
 from router.draw.assignment import BUCKETS
 from router.quantities import format_percent
 from router.spec.unparse import unparse_spec
-from store.interface import Entry, NumberedEntry
+from store.entry import Entry, NumberedEntry
 
 
 def document_view(document: Document) -> Described:

@@ -8,7 +8,8 @@ from router.document.commands import Declare, Start
 from router.document.document import Candidate, Document
 from router.evidence.sums import BUCKET_S, ERRORS, REQUESTS, SumKey, Sums
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry, Store
+from store.entry import Change, Entry
+from store.interface import Store
 
 SERVING = {"stable": Candidate("1", "1" * 64), "canary": Candidate("2", "2" * 64)}
 GUARDRAILS = [{"errors": {"worse_by": "1%"}}, {"slower_than": "50ms", "worse_by": "2%"}]

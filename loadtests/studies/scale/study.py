@@ -19,8 +19,9 @@ from loadtests.studies.scale.live import Live, LiveMachine, LiveReplica, report_
 from loadtests.studies.scale.replay import Part, record
 from loadtests.studies.scale.site import counted, declare, fill
 from router.rendezvous import owner_of
+from store.entry import Change, Entry
 from store.errors import StoreUnavailable
-from store.interface import Change, Entry, Store
+from store.interface import Store
 from store.open import open_store
 
 T = TypeVar("T")

@@ -8,8 +8,10 @@ import pytest
 
 from router.document.stored import to_dict
 from router.errors import Corrupt
+from store.entry import NumberedEntry
 from store.errors import Conflict, Foreign, Moved
-from store.interface import NumberedEntry, Revision, Store
+from store.interface import Store
+from store.revision import Revision
 from tests.support.documents import api_key, change, declared, entry, report, shifted, sum_key, write, written
 
 THREADS, INCREMENTS = 8, 25

@@ -1,8 +1,8 @@
 """The specification of a store: the machines that evaluate routes, and the marks by which changes are noticed."""
 
 from router.document.learned import LearnedPolicy
-from store.interface import Marks
 from store.machines import SILENT_S
+from store.revision import Marks
 from tests.support.documents import api_key, declared, write
 from tests.support.polling import wait_until
 

@@ -9,7 +9,7 @@ from inference_log.files.directory import DirectoryFiles
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.support import linear
 from tests.support.athena_sql import parse

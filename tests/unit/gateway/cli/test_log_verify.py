@@ -9,7 +9,7 @@ from router.document.apply import apply
 from router.document.commands import Declare
 from router.evidence.sums import REQUESTS, SumKey
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.unit.inference_log.completeness.support import CONTEXT, Machine, record, rows
 

@@ -13,7 +13,7 @@ from router.document.apply import apply
 from router.document.commands import Declare
 from router.rewards.events import Operation
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from tests.unit.gateway.control.support import NOON_US, Machine
 
 LIFE_US = NOON_US - 10**10

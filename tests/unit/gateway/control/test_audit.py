@@ -21,8 +21,9 @@ from router.document.phase import Phase
 from router.document.stored import from_dict
 from router.draw.slots import allocate
 from router.spec.parse import parse_spec
+from store.entry import Change, Entry, NumberedEntry
 from store.errors import StoreUnavailable
-from store.interface import Change, Entry, NumberedEntry, Revision
+from store.revision import Revision
 from store.sqlite.store import SQLiteStore
 
 NOW_S = 1_767_268_800.0

@@ -11,8 +11,8 @@ from router.document.apply import apply
 from router.document.commands import Shift
 from router.document.learned import LearnedPolicy
 from store.api_key import ApiKey
+from store.entry import Change, Entry
 from store.errors import Foreign, StoreUnavailable
-from store.interface import Change, Entry
 from tests.support.flaky_store import FlakyStore
 
 URL = "redis://store.example"

@@ -13,7 +13,8 @@ from router.document.commands import Declare, Start
 from router.document.document import Candidate
 from router.spec.parse import parse_spec
 from store.api_key import ApiKey
-from store.interface import Change, Entry, Revision
+from store.entry import Change, Entry
+from store.revision import Revision
 
 URL = "rediss://pointsman:hunter2@store.example:6380/0"
 KEY = ApiKey("k1", "checkout", bytes(range(224, 256)), ("predict",), 1_800_000_000.5, "ada", routes=("r",))

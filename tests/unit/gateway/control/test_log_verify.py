@@ -8,7 +8,7 @@ import pytest
 from gateway.control.log_verify import SumsKeepChanging
 from inference_log.file_names import part_key
 from inference_log.files.directory import DirectoryFiles
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.unit.gateway.control.support import NOON_US, context_of
 from tests.unit.gateway.control.support_rewarded import LIFE_US, World, document, with_metrics

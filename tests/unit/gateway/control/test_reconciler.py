@@ -15,7 +15,7 @@ from router.document.document import Candidate
 from router.errors import UnknownRoute
 from router.spec.parse import parse_spec
 from runtimes.errors import ModelFailed
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from tests.unit.gateway.control.support_reconciler import DAMAGED, ONE, OTHER, TWO
 
 

@@ -12,7 +12,7 @@ from router.document.apply import apply
 from router.document.commands import Abort, Shift
 from router.document.document import Candidate
 from store.api_key import ApiKey
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from tests.support.polling import PATIENCE_S, wait_until
 from tests.unit.gateway.control.support_reconciler import ONE, OTHER, TWO, Bench
 

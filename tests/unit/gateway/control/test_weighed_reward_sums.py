@@ -18,7 +18,7 @@ from router.evidence.sums import group_of, spread, weighed
 from router.rewards.events import Operation
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.sqlite.store import SQLiteStore
 from tests.unit.gateway.control.support import NOON_US, Machine
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from store.entry import Change
 from store.errors import StoreUnavailable
-from store.interface import Change, Revision
+from store.revision import Revision
 from store.sqlite.store import SQLiteStore
 from tests.support.documents import declared, sum_key, write
 

@@ -25,7 +25,8 @@ from router.document.apply import apply
 from router.document.commands import Declare
 from router.document.document import Document
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry, Store
+from store.entry import Change, Entry
+from store.interface import Store
 
 NOON_US = 1_796_040_000_000_000
 """2026-11-30T12:00:00Z."""

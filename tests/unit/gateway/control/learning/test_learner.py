@@ -15,7 +15,7 @@ from router.document.document import Candidate
 from router.document.learned import policy_from_dict
 from router.rewards.sums import MILLION, RewardKey, RewardSum
 from router.spec.parse import parse_spec
-from store.interface import Change, Entry
+from store.entry import Change, Entry
 from store.rewarded import Rewarded
 from store.sqlite.store import SQLiteStore
 
