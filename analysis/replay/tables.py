@@ -11,11 +11,12 @@ import duckdb
 from bandits.errors import BanditError
 from bandits.linear.context import SCALE
 from bandits.linear.policy_weights import PolicyWeights
+from router.compile import Pin, compile_route
 from router.document.document import Document
 from router.document.learned import LearnedPolicy, policy_from_dict, policy_to_dict, with_learned
 from router.document.stored import from_dict
 from router.errors import Corrupt
-from router.snapshot import Pin, Route, compile_route
+from router.snapshot import Route
 
 _COMPILED = 64
 _CREATE = "CREATE OR REPLACE TABLE learned (life BIGINT, number BIGINT, since_version BIGINT, policy VARCHAR)"

@@ -21,8 +21,8 @@ from registry_sync.copy.copier import Adopt, no_adoption
 from registry_sync.copy.due import VersionName
 from registry_sync.copy.sync import Sync
 from registry_sync.open import open_remote
+from router.compile import declared_references, references
 from router.document.document import Document
-from router.snapshot import declared_references, references
 from router.spec.spec import ArmRef
 
 _POLL_S = 0.05

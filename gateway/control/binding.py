@@ -16,11 +16,11 @@ from gateway.control.version_loader import Versions
 from gateway.execution.lane import LaneKey
 from registry_sync.errors import RegistryError
 from registry_sync.version import Version, VersionKey, VersionState
+from router.compile import references
 from router.document.bindings import binding_of
 from router.document.document import Candidate, Document
 from router.document.quarantine import is_held, refuse_quarantined
 from router.errors import Rejected
-from router.snapshot import references
 from router.spec.spec import ArmRef, RouteSpec
 from runtimes.errors import ModelRefused, StillLoading
 from runtimes.manifest import NOT_IN_REPLICA, RUNS_CODE, Manifest, Placement

@@ -18,12 +18,12 @@ from registry_sync.errors import RegistryError, RegistryUnavailable
 from registry_sync.reference_reader import ReferenceReader
 from registry_sync.registries import Details
 from registry_sync.version import VersionKey, VersionState
+from router.compile import references
 from router.document.apply import apply
 from router.document.commands import Bind, Command, Follow
 from router.document.document import Candidate, Document
 from router.document.follow import FollowDue, Named, differs, following
 from router.errors import Rejected
-from router.snapshot import references
 from router.spec.spec import ArmRef
 from runtimes.errors import ModelRefused, StillLoading
 

@@ -17,8 +17,9 @@ from gateway.inference.contexts import unbatched_inputs
 from gateway.inference.live_table import Served, join
 from gateway.inference.targeting import Targeting
 from registry_sync.version import Version
+from router.compile import Pin, compile_route, declared_references, references
 from router.document.document import Document
-from router.snapshot import Pin, Route, compile_route, declared_references, references
+from router.snapshot import Route
 from runtimes.errors import ModelFailed, ModelRefused, StillLoading
 
 Built = tuple[Route, Served]

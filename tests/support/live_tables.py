@@ -9,9 +9,9 @@ from gateway.execution.lane import Lane, LaneKey
 from gateway.execution.latency import LatencyModel
 from gateway.inference.live_table import LiveTable, Served, join
 from registry_sync.version import Version, VersionKey, VersionState
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 from runtimes.manifest import Manifest, Signature, TensorSpec
 from runtimes.runtime import Runtime

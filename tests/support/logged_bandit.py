@@ -15,6 +15,7 @@ from inference_log.record import Audit, Learned, Record, Reward, RewardContext
 from inference_log.ship import Shipper
 from inference_log.sinks.directory import DirectorySink
 from inference_log.writer import LogWriter
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Command, Declare
 from router.document.document import Candidate, Document
@@ -29,7 +30,6 @@ from router.plan import plan
 from router.rewards.buckets import bucket_s, length_s
 from router.rewards.events import Operation
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum, add_to
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 from runtimes.manifest import Manifest
 

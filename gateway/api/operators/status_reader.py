@@ -16,10 +16,10 @@ from gateway.control.replica_view import ReplicaView
 from gateway.control.step_clock import read_observed_s
 from registry_sync.catalogue import Catalogue
 from registry_sync.errors import RegistryError
+from router.compile import references
 from router.document.bindings import binding_of
 from router.document.document import Candidate, Document
 from router.errors import Corrupt
-from router.snapshot import references
 from runtimes.errors import ModelRefused
 from store.errors import StoreUnavailable
 from store.interface import Store

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 from gateway.control.last_known import StoreState
 from gateway.inference.decision_token import Decision, Declared, declared
 from inference_log.record import RewardContext
+from router.compile import references
 from router.document.document import Document
 from router.errors import Corrupt
-from router.snapshot import references
 from store.interface import Store
 
 CONTEXTS_KEPT = 4096

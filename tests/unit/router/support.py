@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from router.compile import Pin, compile_route, references
 from router.document.document import Candidate, Document
-from router.snapshot import Pin, Route, compile_route, references
+from router.snapshot import Route
 
 SPLIT: dict[str, Any] = {
     "route": "fraud",

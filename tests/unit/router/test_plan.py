@@ -4,12 +4,13 @@ from fractions import Fraction
 
 import pytest
 
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Abort, Release, Shift
 from router.draw.assignment import bucket
 from router.errors import Quarantined, UnknownVersion
 from router.plan import Plan, Reason, find_version, plan
-from router.snapshot import Pin, Route, compile_route
+from router.snapshot import Route
 from tests.unit.router.support import T0, V2, compiled
 
 UNITS = [f"user-{number}" for number in range(10_000)]

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from inference_log.tally import DRAWN
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.plan import Reason, plan
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 
 PINS = {"a": Pin("1", "x"), "b": Pin("2", "y")}

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.document.stored import from_dict, to_dict
 from router.draw.assignment import seed_state
 from router.errors import Corrupt
-from router.snapshot import Pin, assemble, compile_route
+from router.snapshot import assemble
 from router.spec.parse import parse_spec
 
 SPEC = {

@@ -2,12 +2,13 @@
 
 import pytest
 
+from router.compile import Pin, compile_route, references
 from router.document.apply import apply
 from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Start
 from router.document.document import Candidate
 from router.draw.assignment import seed_state
 from router.draw.layers import parse_holdout, parse_layer
-from router.snapshot import Admission, Pin, assemble, compile_route, references
+from router.snapshot import Admission, assemble
 from router.spec.spec import ArmRef
 from tests.unit.router.support import T0, V2, compiled
 

@@ -15,11 +15,11 @@ from inference_log.exposures import tally_exposures
 from inference_log.record import Record, Reward, RewardContext
 from inference_log.reward_tally import weigh
 from inference_log.writer import LogWriter
+from router.compile import Pin, compile_route
 from router.evidence.verdict import VerdictState
 from router.plan import plan
 from router.rewards.events import Operation
 from router.rewards.sums import merge_sums
-from router.snapshot import Pin, compile_route
 from store.rewarded import Rewarded
 
 ROUTE = {

@@ -17,10 +17,11 @@ from bandits.linear.policy_weights import PolicyWeights
 from bandits.linear.sums import MILLION, combine, exposure
 from gateway.inference.contexts import RequestWeights, Weighed, encoder_of, sealed_slots
 from inference_log import request_slots
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare, Shift
 from router.plan import plan
-from router.snapshot import Contextual, Pin, compile_route
+from router.snapshot import Contextual
 from router.spec.context import parse_context
 from router.spec.parse import parse_spec
 

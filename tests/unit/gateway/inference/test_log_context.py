@@ -7,9 +7,9 @@ import pytest
 from gateway.control.constants import constant_version
 from gateway.inference.log_context import log_context, logged_outputs
 from inference_log.record import Context
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 from router.spec.value import parse_arm
 from runtimes.logged_tensors import MAX_LOGGED_TEXTS, logged_inputs

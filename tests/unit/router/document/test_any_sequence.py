@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from router.compile import Pin, compile_route, references
 from router.document.apply import apply
 from router.document.commands import (
     Abort,
@@ -34,7 +35,6 @@ from router.document.stored import from_dict, to_dict
 from router.draw.assignment import BUCKETS
 from router.draw.slots import owners
 from router.errors import Rejected
-from router.snapshot import Pin, compile_route, references
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
 

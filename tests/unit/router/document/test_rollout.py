@@ -2,13 +2,13 @@
 
 import pytest
 
+from router.compile import references
 from router.document.apply import apply
 from router.document.commands import Advance, Declare, Follow, Hold, Resume, Shift, Withdraw
 from router.document.document import Document
 from router.document.phase import Event, Phase
 from router.document.rollout import due_event
 from router.errors import Rejected
-from router.snapshot import references
 from router.spec.spec import ArmRef
 from tests.unit.router.support import STEP_S, T0, V1, V3
 

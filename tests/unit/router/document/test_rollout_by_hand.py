@@ -4,13 +4,13 @@ from fractions import Fraction
 
 import pytest
 
+from router.compile import references
 from router.document.apply import apply
 from router.document.commands import Abort, Advance, Hold, Pause, Promote, Release, Resume, Shift, Start
 from router.document.document import QuarantinedVersion
 from router.document.phase import TRANSITIONS, Event, Phase
 from router.document.rollout import due_event
 from router.errors import Rejected
-from router.snapshot import references
 from router.spec.spec import ArmRef
 from tests.unit.router.support import STEP_S, T0, V2, V3
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.draw.assignment import BUCKETS, bucket, fnv32a, seed_state
 from router.plan import plan
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 from tests.support.paths import GROWTHBOOK_CASES as GROWTHBOOK
 from tests.support.paths import ROOT

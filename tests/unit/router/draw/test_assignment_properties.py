@@ -15,13 +15,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare
 from router.draw.assignment import BUCKETS, PLACES, bucket, seed_state
 from router.draw.layers import Holdout, Layer, is_held_out, is_in_layer
 from router.draw.slots import allocate, owners, quantise, reallocate
 from router.plan import plan
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 
 ARMS = ("a", "b", "c", "d", "e", "f")

@@ -12,6 +12,7 @@ from gateway.control.learning.bounds import bounds_of
 from gateway.control.learning.contextual import first_needed_s, next_contextual
 from gateway.control.learning.learning import learning_of
 from gateway.inference.contexts import encoder_of
+from router.compile import Pin, compile_route
 from router.document.apply import apply
 from router.document.commands import Declare, Reset, Shift
 from router.document.document import Candidate, Document
@@ -19,7 +20,6 @@ from router.document.learned import LearnedPolicy, policy_from_dict, policy_to_d
 from router.evidence.reward_counts import ReadSums
 from router.quantities import parse_share
 from router.rewards.sums import NO_GROUP, RewardKey, RewardSum, add_integers, add_to
-from router.snapshot import Pin, compile_route
 from router.spec.parse import parse_spec
 
 CONTEXT = {"headers.x-device": ["phone", "desktop"]}
