@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 6))
 """After 15 s of silence ask every 5 s. After 6 questions without a reply the connection has ended."""
+_CONNECT_TRIES = 4
 
 
 class Unreachable(Exception):
@@ -71,7 +72,7 @@ def send(
     else:
         connection = HTTPSConnection(server.host, server.port, timeout=timeout_s, context=server.tls)
     try:
-        connection.connect()
+        _connect(connection)
     except (OSError, UnicodeError) as error:  # the base class of ssl.SSLError; the host is no name
         connection.close()
         raise Unreachable(str(error)) from error
@@ -88,6 +89,16 @@ def send(
         raise BrokenOff(f"what it says is not HTTP, or not complete: {type(error).__name__}") from error
     finally:
         connection.close()
+
+
+def _connect(connection: HTTPConnection) -> None:
+    """Connect, and again if the replica ends that was to accept the connection: the next may reach another replica."""
+    for _ in range(_CONNECT_TRIES - 1):
+        try:
+            return connection.connect()
+        except ConnectionResetError:
+            connection.close()
+    return connection.connect()
 
 
 def _keep_alive(connection: socket.socket) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -174,6 +175,35 @@ def test_a_read_is_tried_again_when_a_replica_ends_but_a_change_is_not(listening
     with pytest.raises(AnswerLost, match=r"got the change, but the connection ended before its answer came \(gone\)"):
         client.restore()
     assert sent == ["GET", "GET", "GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(ConnectionResetError("gone"), 4), (ConnectionRefusedError("none"), 1)]
+)
+def test_only_a_replica_that_ended_is_asked_again(listening, monkeypatch, error, expected):
+    tried = []
+
+    def connect(_: HTTPConnection) -> None:
+        tried.append(error)
+        raise error
+
+    monkeypatch.setattr(HTTPConnection, "connect", connect)
+    with pytest.raises(ApiError, match=f"No gateway answers at .* \\({error}\\)"):
+        ApiClient(listening.url).restore()
+    assert len(tried) == expected
+
+
+def test_the_replica_that_was_to_accept_the_connection_may_end(listening, monkeypatch):
+    ends, connect = iter([ConnectionResetError, ConnectionResetError]), HTTPConnection.connect
+
+    def connect_at_last(connection: HTTPConnection) -> None:
+        for error in ends:
+            raise error
+        connect(connection)
+
+    monkeypatch.setattr(HTTPConnection, "connect", connect_at_last)
+    assert ApiClient(listening.url).routes() == []
+    assert len(listening.paths) == 1
 
 
 @contextmanager
