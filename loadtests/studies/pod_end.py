@@ -25,7 +25,8 @@ import typer
 from sklearn.datasets import load_breast_cancer
 
 from loadtests.figures import print_figures
-from tests.support.pods import START_S, Endpoints, Pod, Pods, cluster
+from tests.support.endpoints import Endpoints
+from tests.support.pods import START_S, Pod, Pods, cluster
 from tests.support.polling import wait_until
 from tests.support.spread_load import SpreadLoad
 
@@ -128,10 +129,15 @@ def _outcome(load: SpreadLoad, ending_s: float, missing: set[str], pods: Pods) -
     )
 
 
+def request_row() -> list[float]:
+    """Return an instance for the demo's route `cancer`."""
+    row: list[float] = load_breast_cancer().data[0].tolist()
+    return row
+
+
 def request_body() -> bytes:
-    """Return a request of one instance for the demo's route `cancer`."""
-    row = load_breast_cancer().data[0].tolist()
-    return json.dumps({"inputs": [{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": row}]}).encode()
+    """Return a request of that instance."""
+    return json.dumps({"inputs": [{"name": "X", "shape": [1, 30], "datatype": "FP32", "data": request_row()}]}).encode()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def own_gateway(tmp_path):
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=in_soak), signal.SIGTERM])
-def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gateway, number):
+def test_signals_leave_no_process_and_no_port(own_gateway, number):
     gateway = own_gateway
     gateway.start()
     family = _family(gateway)
@@ -40,6 +40,11 @@ def test_signals_leave_no_process_and_no_port_and_the_next_start_works(own_gatew
     assert gateway.end(number) == 0
     _require_gone(family)
     assert not gateway.is_ready()
+
+
+@in_soak
+def test_a_gateway_that_was_killed_starts_at_once(own_gateway):
+    gateway = own_gateway
     gateway.start()
     family = _family(gateway)
     gateway.end(signal.SIGKILL)

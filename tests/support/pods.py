@@ -4,6 +4,7 @@ They share the store, the registry and the log, as pods do. Settings are those o
 addresses, access, keys and those three. `Pod.end` does what kubelet does.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +34,6 @@ START_S = 180.0
 _STARTS = 3
 _STARTED = "Ray runtime started"
 _LOOK_EVERY_S = 0.2
-_PROBE_EVERY_S = 1.0
 _UNSHARE = ("unshare", "--uts") if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--uts")
 _BIN = Path(sys.executable).parent
 _OBJECTS_BYTES = 100_000_000
@@ -46,9 +45,9 @@ class Pod:
 
     def __init__(self, home: Path, environment: dict[str, str], *arguments: str) -> None:
         self.home = home
-        self.port, grpc = free_ports(2)
+        self.port, self.grpc_port = free_ports(2)
         self.environment = environment | {
-            "POINTSMAN_HOME": str(home), "POINTSMAN_PORT": str(self.port), "POINTSMAN_GRPC_PORT": str(grpc),
+            "POINTSMAN_HOME": str(home), "POINTSMAN_PORT": str(self.port), "POINTSMAN_GRPC_PORT": str(self.grpc_port),
         }  # fmt: skip
         home.mkdir(parents=True, exist_ok=True)
         self.output = home.with_suffix(".txt")
@@ -76,6 +75,10 @@ class Pod:
         with suppress(psutil.NoSuchProcess):
             self._seen |= {*psutil.Process(self.process.pid).children(recursive=True)}
         return self._seen
+
+    def running(self, title: str) -> set[psutil.Process]:
+        """Return the pod's processes whose titles begin with this one, such as `gcs_server` or `ray::ServeReplica`."""
+        return {each for each in self.look() if _title(each).startswith(title)}
 
     def is_serving(self) -> bool:
         """Return True if a replica of the pod serves every route."""
@@ -118,13 +121,23 @@ class Pod:
         CompanionKeeper(settings, is_first=True).finish()
 
 
+def _title(process: psutil.Process) -> str:
+    """Return what the process calls itself, without its folder. It is empty if the process has ended."""
+    with suppress(psutil.Error):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return Path((process.cmdline() or [""])[0]).name
+    return ""
+
+
 class Pods:
     """One cluster: a head, and the pods that were added."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.shared = folder / "shared"
+    def __init__(self, folder: Path, shared: Path | None = None, **settings: str) -> None:
+        self.shared = folder / "shared" if shared is None else shared
         self._folder = folder
-        prepare_home(Settings(home=self.shared).resolved(), Progress())
+        folder.mkdir(exist_ok=True)
+        if shared is None:
+            prepare_home(Settings(home=self.shared).resolved(), Progress())
         objects = build("overlays/prod")
         given = {
             name: value
@@ -145,23 +158,29 @@ class Pods:
         }  # fmt: skip
         self._service = ray_service(objects)
         self.pods: list[Pod] = []
-        (port,) = free_ports(1)
-        self.address = f"127.0.0.1:{port}"
+        (self._port,) = free_ports(1)
+        self.address = f"127.0.0.1:{self._port}"
         # The paths of Ray's sockets must be short.
         self._sessions = tempfile.mkdtemp(prefix="pods-", dir="/tmp")
-        self.head = self._start_one(
-            "head", "--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard=false",
-            "--temp-dir", self._sessions,
+        self.head = self.start_head("head")
+
+    def start_head(self, name: str) -> Pod:
+        """Start a head at the address of the cluster. With `RAY_REDIS_ADDRESS` it knows what the one before it knew."""
+        # In a folder of an earlier head, Ray refuses to start while it sees processes of that cluster, which a pod hides.
+        return self._start_one(
+            name, "--head", "--port", str(self._port), "--num-cpus", "0", "--include-dashboard=false",
+            "--temp-dir", f"{self._sessions}/{len(self.pods)}",
         )  # fmt: skip
 
     def add(self, name: str, cpus: int) -> Pod:
         """Start a pod with room for so many replicas."""
         return self._start_one(name, "--address", self.address, "--num-cpus", str(cpus))
 
-    def deploy(self, **deployment: object) -> None:
+    def deploy(self, generation: int = 1, **deployment: object) -> None:
         """Deploy the overlay's application, with these changes to its deployment. It goes on when this has returned."""
         config = yaml.safe_load(self._service["spec"]["serveConfigV2"])
         (application,) = config["applications"]
+        application["args"]["generation"] = generation
         if "num_replicas" in deployment:
             del application["deployments"][0]["autoscaling_config"]
         application["deployments"][0].update(deployment)
@@ -180,13 +199,20 @@ class Pods:
         rows = duckdb.execute(f"SELECT DISTINCT decision_id FROM read_parquet('{self._files}')").fetchall()
         return {decision for (decision,) in rows}
 
-    def writers(self, from_s: float, to_s: float) -> list[str]:
-        """Return the replica that wrote each shipped row between two times (seconds since the epoch)."""
+    def differences(self) -> int:
+        """Return how many sums of the store differ from those that `pointsman log verify` rebuilds from the log."""
+        done = subprocess.run(
+            [_BIN / "pointsman", "log", "verify", "--json"],
+            env=self.pods[-1].environment, capture_output=True, text=True, timeout=START_S, check=False, cwd=ROOT,
+        )  # fmt: skip
+        return len(json.loads(done.stdout)["differences"])
+
+    def writers(self, from_s: float, to_s: float) -> list[tuple[str, str]]:
+        """Return door and replica of each shipped row between two times (seconds since the epoch)."""
         import duckdb
 
         between = f"event_ts_us BETWEEN {from_s * 1e6:.0f} AND {to_s * 1e6:.0f}"
-        rows = duckdb.execute(f"SELECT writer_id FROM read_parquet('{self._files}') WHERE {between}").fetchall()
-        return [writer for (writer,) in rows]
+        return duckdb.execute(f"SELECT door, writer_id FROM read_parquet('{self._files}') WHERE {between}").fetchall()
 
     @property
     def _files(self) -> str:
@@ -208,41 +234,10 @@ class Pods:
         raise AssertionError(pod.output.read_text())
 
 
-class Endpoints:
-    """`with Endpoints(pods) as endpoints`: where requests may go, by the probe that KubeRay gives workers."""
-
-    def __init__(self, pods: Pods) -> None:
-        self._pods, self._ports, self._stop = pods, list[int](), threading.Event()
-        self._thread = threading.Thread(target=self._probe, daemon=True)
-
-    def __enter__(self) -> "Endpoints":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def ports(self) -> list[int]:
-        """Return the ports of the pods that are ready."""
-        return self._ports
-
-    def _probe(self) -> None:
-        with httpx.Client(trust_env=False, timeout=2.0) as client:
-            while not self._stop.wait(_PROBE_EVERY_S):
-                self._ports = [pod.port for pod in self._pods.pods if _is_healthy(client, pod)]
-
-
-def _is_healthy(client: httpx.Client, pod: Pod) -> bool:
-    with suppress(httpx.HTTPError):
-        return client.get(f"http://127.0.0.1:{pod.port}/-/healthz").text == "success"
-    return False
-
-
 @contextmanager
-def cluster(folder: Path, **settings: str) -> Iterator[Pods]:
-    """Start a head. After the block, end it and all pods."""
-    pods = Pods(folder, **settings)
+def cluster(folder: Path, shared: Path | None = None, **settings: str) -> Iterator[Pods]:
+    """Start a head. After the block, end it and all pods. `shared` is the folder of a cluster with the same store."""
+    pods = Pods(folder, shared, **settings)
     try:
         yield pods
     finally:

@@ -9,12 +9,15 @@ without xdist: two that choose at the same moment do not choose the same port.
 import os
 import secrets
 import socket
+from collections import deque
 from contextlib import ExitStack
 
 _FIRST, _LAST = 20_000, 22_699
 _BUS_ABOVE = 10_000
 """A node of a Redis cluster also listens this far above its port."""
 _SHARES = 5
+_given: deque[int] = deque(maxlen=100)
+"""The last ports that were given here. What asked for one may not listen there yet."""
 
 
 def _share() -> tuple[int, int]:
@@ -36,6 +39,8 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         while len(found) < count:
             port = first + secrets.randbelow(size)
+            if port in _given:
+                continue
             probes = [held.enter_context(socket.socket()) for _ in range(2)]
             try:
                 for probe, each in zip(probes, (port, port + _BUS_ABOVE), strict=True):
@@ -43,4 +48,5 @@ def free_ports(count: int) -> list[int]:
             except OSError:
                 continue
             found.append(port)
+            _given.append(port)
     return found

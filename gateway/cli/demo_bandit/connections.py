@@ -5,6 +5,7 @@ httpx needs for a request.
 """
 
 import os
+import select
 from collections import deque
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -41,10 +42,7 @@ class Connections:
         Raises:
             OSError, HTTPException: there is no response. The connection is closed.
         """
-        try:
-            connection = self._free.pop()
-        except IndexError:
-            connection = self._connect()
+        connection = self._take()
         try:
             connection.request("POST", self._parts.path.rstrip("/") + path, content, self._headers)
             response = connection.getresponse()
@@ -62,8 +60,28 @@ class Connections:
         while self._free:
             self._free.pop().close()
 
+    def _take(self) -> HTTPConnection:
+        """Return a free connection that the server has not ended, or a new one."""
+        while True:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                return self._connect()
+            if not _is_ended(connection):
+                return connection
+            connection.close()
+
     def _connect(self) -> HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "http":
             return HTTPConnection(host, port, timeout=self._timeout_s)
         return HTTPSConnection(host, port, timeout=self._timeout_s, context=self._tls)
+
+
+def _is_ended(connection: HTTPConnection) -> bool:
+    """Return True if something came on a connection that waits for no response: the server's end of it."""
+    if connection.sock is None:  # the last response said so; the next request makes it anew
+        return False
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -100,8 +100,9 @@ class Session:
         """Ask for one decision, and note whether and when the person clicks."""
         path = f"/v2/models/{self._bandit.route}/infer"
         answer = await self._post(path, self._bandit.request)
-        if answer is None:
+        if isinstance(answer, str):
             self._tally.failed += 1
+            self._tally.trouble = answer
             return
         arm, now_s = answer.headers["x-arm"], _now_s()
         self._tally.decided(number, arm, self._crowd.rates, now_s)
@@ -122,25 +123,24 @@ class Session:
         """Report clicks. Those that get no answer are reported again, which is safe: a click counts once."""
         rewards = [{"decision": each.token, "metric": self._bandit.metric, "value": 1} for each in batch]
         answer = await self._post("/v2/rewards", orjson.dumps({"rewards": rewards}))
-        if answer is None:
+        if isinstance(answer, str):
             for click in batch:
                 heapq.heappush(self._clicks, click)
             return
         for click, result in zip(batch, orjson.loads(answer.content)["results"], strict=True):
             self._tally.rewarded(click.number, result["result"])
 
-    async def _post(self, path: str, content: bytes) -> Answer | None:
-        """Return the response to a request; None if there is none or it is an error."""
+    async def _post(self, path: str, content: bytes) -> Answer | str:
+        """Return the response to a request, or what is wrong if there is none or it is an error."""
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._threads, self._connections.post, path, content)
         except BROKEN as error:
-            self._tally.trouble, self._is_away = f"{type(error).__name__}: {error}", True
-            return None
+            self._is_away = True
+            return f"{type(error).__name__}: {error}"
         self._is_away = False
         if answer.status not in _DONE:
-            self._tally.trouble = f"it answers {answer.status} {answer.content[:200].decode(errors='replace')}"
-            return None
+            return f"it answers {answer.status} {answer.content[:200].decode(errors='replace')}"
         self._heard_s = _now_s()
         return answer
 

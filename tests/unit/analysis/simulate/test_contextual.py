@@ -21,6 +21,7 @@ from router.draw.assignment import BUCKETS
 from router.rewards.sums import MILLION, NO_GROUP, RewardKey, RewardSum
 from router.spec.parse import parse_spec
 from router.spec.spec import RouteSpec
+from tests.support.components import in_soak
 
 BEGAN_S, LENGTH_S, TIME_BUCKETS, DECISIONS = 1_000_000, 10, 24, 240
 EVERY = 3
@@ -99,6 +100,7 @@ def earned(spec: RouteSpec, seed: int) -> float:
     return fmean(expected)
 
 
+@in_soak
 def test_of_twenty_intervals_at_least_eighteen_hold_what_the_bandit_then_earns(monkeypatch):
     monkeypatch.setattr("analysis.simulate.simulate.MOST_UPDATES", TIME_BUCKETS // EVERY)
     spec = spec_of()

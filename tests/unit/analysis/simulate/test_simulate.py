@@ -11,6 +11,7 @@ from inference_log.files.directory import DirectoryFiles
 from router.document.commands import Declare, Shift
 from router.quantities import parse_share
 from router.spec.parse import parse_spec
+from tests.support.components import in_soak
 from tests.support.logged_bandit import BANDIT, BEGAN_S, RATES, LoggedBandit
 
 EVEN = {"a": "33.33%", "b": "33.33%", "c": "33.34%"}
@@ -45,6 +46,7 @@ def test_a_bandit_is_predicted_to_find_the_best_arm_of_an_even_log(tmp_path):
     assert (found.left_out, found.notes) == ({}, [])
 
 
+@in_soak
 def test_a_log_with_other_weights_leads_to_the_same_prediction(tmp_path):
     """Both predictions have an error, of .011 and .015."""
     even, uneven = tmp_path / "even", tmp_path / "uneven"

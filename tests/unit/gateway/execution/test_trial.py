@@ -30,6 +30,7 @@ from runtimes.errors import ModelRefused
 from runtimes.load_options import LoadOptions
 from runtimes.manifest import Manifest, TensorSpec
 from tests.support import linear
+from tests.support.components import by_hand, in_soak
 from tests.support.hanging_models import LINEAR_INPUTS, LINEAR_OUTPUTS, publish_bomb, publish_endless
 from tests.support.models import pickled, write_version
 from tests.support.noted_types import noted_late
@@ -169,6 +170,7 @@ def test_a_small_model_takes_little_memory(tmp_path):
     assert Site(tmp_path).require("linear").memory_bytes < MEGABYTE
 
 
+@in_soak
 def test_a_version_is_tried_with_the_examples_that_its_runtime_finds(tmp_path):
     """A one-hot encoder refuses an empty string. The manifest gives no example."""
     site = Site(tmp_path)
@@ -346,6 +348,7 @@ def test_a_version_is_tried_in_an_empty_folder_of_its_own(tmp_path, monkeypatch)
     assert "holds []" in site.refused("odd")
 
 
+@in_soak
 def test_a_version_that_allocates_without_end_is_refused(tmp_path):
     site = Site(tmp_path, max_bytes=400 * MEGABYTE)
     site.publish("allocate without end")
@@ -363,7 +366,9 @@ def test_a_trial_measures_the_memory_of_the_model_without_that_of_the_interprete
     assert 95 * MEGABYTE < site.require("odd").memory_bytes < 140 * MEGABYTE
 
 
-@pytest.mark.parametrize(("what", "words"), [("crash", "Its process ended (status 3)"), ("hang", "does not answer")])
+@pytest.mark.parametrize(
+    ("what", "words"), [("crash", "Its process ended (status 3)"), by_hand("hang", "does not answer")]
+)
 def test_a_version_that_crashes_or_hangs_on_unusual_values_is_served_and_not_merged(tmp_path, monkeypatch, what, words):
     monkeypatch.setattr(process, "_ROWS_WITHIN_S", 3.0)
     site = Site(tmp_path)
@@ -424,6 +429,7 @@ def test_the_steps_of_a_version_that_was_ended_at_a_limit_say_which_step_it_was_
     assert why.endswith(f"at the step {step}.")
 
 
+@in_soak
 def test_the_steps_of_a_version_that_took_too_much_memory_say_which_step_it_was_at(tmp_path):
     site = Site(tmp_path, max_bytes=400 * MEGABYTE)
     publish_bomb(site.models, "bomb", "1", 500 * MEGABYTE)
@@ -499,7 +505,9 @@ def test_results_that_have_not_changed_are_not_read_again(tried, tmp_path, monke
     assert len(trials.records()) == 1000
 
 
-@pytest.mark.parametrize(("what", "words"), [("write without end", "sends without end"), ("write lines", "no message")])
+@pytest.mark.parametrize(
+    ("what", "words"), [("write without end", "sends without end"), by_hand("write lines", "no message")]
+)
 def test_a_version_that_writes_to_the_connection_without_end_is_refused(tmp_path, what, words):
     site = Site(tmp_path)
     site.publish(what)

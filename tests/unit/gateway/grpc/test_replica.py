@@ -8,16 +8,18 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from tests.support import replica
 from tests.support.ports import free_port
 
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
 SCORES = ROWS @ (np.arange(8, dtype=np.float32).reshape(4, 2) / 8)  # the model linear:1 of conftest
 
 
-@pytest.fixture
-def triton(settings_of, serving, tmp_path) -> Iterator[InferenceServerClient]:
+@pytest.fixture(scope="module")
+def triton(registry, tmp_path_factory) -> Iterator[InferenceServerClient]:
     port = free_port()
-    with serving(settings_of(tmp_path, grpc_port=port)), InferenceServerClient(f"127.0.0.1:{port}") as client:
+    settings = replica.settings_of(registry, tmp_path_factory.mktemp("home"), grpc_port=port)
+    with replica.serving(settings), InferenceServerClient(f"127.0.0.1:{port}") as client:
         yield client
 
 

@@ -73,8 +73,10 @@ def test_each_device_gets_the_arm_that_is_best_for_it_with_exact_propensities(sh
         note(policies, store)
     for device, arm in BEST.items():
         assert sum(answer.headers["x-arm"] == arm for of, answer in answers if of == device) > 18
-    columns = "arm, propensity, policy_number, context, policy_kind"
-    rows = [row for _, answer in answers for row in gateway.rows(answer, columns)]
+    columns = "decision_id, arm, propensity, policy_number, context, policy_kind"
+    decisions = {answer.headers["x-decision-id"] for _, answer in answers}
+    rows = [row for row in gateway.found("route = 'shown'", columns) if row["decision_id"] in decisions]
+    assert len(rows) == len(answers)
     assert {row["policy_kind"] for row in rows} == {"bandit"}
     known = [row for row in rows if row["policy_number"] in policies]
     assert len(known) > 30
@@ -192,8 +194,13 @@ def test_a_bad_arm_loses_its_traffic_and_the_others_share_it_whatever_requests_i
         assert row["propensity"] == row["weights"][row["arm"]]
     logged = {row["decision_id"]: row["weights"] for row in rows}
     assert {decision: logged[decision] for decision in sent} == sent
-    (route,) = [each for each in gateway.http.get("/api/status").json()["routes"] if each["route"] == "watched"]
-    assert next(each["state"] for each in route["guardrails"] if each["arm"] == "b") == "UNHEALTHY"
-    assert route["sample_ratio"]["state"] == "AS_EXPECTED"
-    for arm, expected in route["sample_ratio"]["expected"].items():
-        assert expected == pytest.approx(sum(row["weights"][arm] for row in rows), abs=0.1)
+    expected = {arm: sum(row["weights"][arm] for row in rows) for arm in GUARDED["arms"]}
+
+    def is_counted() -> bool:
+        """Return True if the status has counted all requests as they were drawn."""
+        (route,) = [each for each in gateway.http.get("/api/status").json()["routes"] if each["route"] == "watched"]
+        assert next(each["state"] for each in route["guardrails"] if each["arm"] == "b") == "UNHEALTHY"
+        assert route["sample_ratio"]["state"] == "AS_EXPECTED"
+        return route["sample_ratio"]["expected"] == pytest.approx(expected, abs=0.1)
+
+    wait_until(is_counted)

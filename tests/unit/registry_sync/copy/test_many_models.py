@@ -4,8 +4,10 @@ import os
 import time
 
 from router.spec.references import parse_ref
+from tests.support.components import in_soak
 
 
+@in_soak
 def test_a_look_at_a_thousand_models_is_one_question_and_writes_nothing_new(site, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # which is not what is measured
     site.refs = [parse_ref(f"m{number}@a") for number in range(1000)]

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 
+from tests.support.components import in_soak
 from tests.support.sklearn_estimators import PAGE, Outcome, fitted, page, tried, with_table
 
 ADVICE = re.compile(r"\b(Fit|Train|Use|use|Serve|serve|Name|fit|Give)\b")
@@ -17,6 +18,7 @@ def outcomes() -> list[Outcome]:
         return [tried(name, estimator) for name, estimator in fitted()]
 
 
+@in_soak
 def test_every_estimator_is_served_or_refused_with_advice(outcomes):
     assert len(outcomes) > 180
     refused = [outcome for outcome in outcomes if outcome.draft is None]

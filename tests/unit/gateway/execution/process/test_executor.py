@@ -20,6 +20,7 @@ from registry_sync.version import Tried
 from runtimes.datatypes import NUMPY_OF, tensor_of_bytes
 from runtimes.errors import InputRefused, ModelFailed, ModelRefused, StillLoading
 from runtimes.load_options import LoadOptions
+from tests.support.components import by_hand, in_soak
 from tests.support.polling import wait_until, wait_until_async
 from tests.unit.gateway.execution.process.support import (
     CRASH,
@@ -121,7 +122,7 @@ def test_every_datatype_passes(tmp_path, datatypes):
     running(body)
 
 
-@pytest.mark.parametrize(("number", "ended"), [(CRASH, r"signal 11"), (LEAVE, r"status 3")])
+@pytest.mark.parametrize(("number", "ended"), [(CRASH, r"signal 11"), by_hand(LEAVE, r"status 3")])
 def test_if_the_process_ends_its_requests_fail_and_it_is_started_again(opened, number, ended):
     async def test(pool, lane):
         before, child = child_of(lane).pid, lane.executor.supervisor.child
@@ -156,7 +157,7 @@ def test_if_the_process_is_killed_under_load_only_its_requests_fail(opened):
     opened(test)
 
 
-@pytest.mark.parametrize("how", ["sleeps", "stopped", "holds the interpreter's lock"])
+@pytest.mark.parametrize("how", ["sleeps", by_hand("stopped"), by_hand("holds the interpreter's lock")])
 def test_a_process_that_hangs_is_killed_and_started_again(opened, how):
     async def test(pool, lane):
         child = child_of(lane)
@@ -216,6 +217,7 @@ def test_large_tensors_do_not_block_the_loop(opened):
     opened(test)
 
 
+@in_soak
 def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened, moody):
     async def test(pool, lane):
         pool._opening._start = in_daemon_thread
@@ -234,7 +236,7 @@ def test_a_shadow_shares_nothing_with_a_primary_and_yields_the_processor(opened,
     opened(test)
 
 
-@pytest.mark.parametrize("name", ["POINTSMAN_STORE", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"])
+@pytest.mark.parametrize("name", ["POINTSMAN_STORE", by_hand("REDIS_URL"), by_hand("AWS_SECRET_ACCESS_KEY")])
 def test_a_models_process_gets_no_password_of_the_gateway(moody, monkeypatch, name):
     monkeypatch.setenv(name, "redis://:a-secret@store")
     root, version = moody
@@ -273,7 +275,7 @@ def test_a_process_that_no_route_uses_is_ended_after_a_while(opened):
     opened(test)
 
 
-@pytest.mark.parametrize("number", [SLEEP, HOLD])
+@pytest.mark.parametrize("number", [SLEEP, by_hand(HOLD)])
 def test_a_process_ends_with_its_replica_even_if_its_model_hangs(opened, number):
     async def test(pool, lane):
         child, job = child_of(lane), submit(lane, number, 1)
