@@ -166,7 +166,7 @@ class Pods:
 
     def start_head(self, name: str) -> Pod:
         """Start a head at the address of the cluster. With `RAY_REDIS_ADDRESS` it knows what the one before it knew."""
-        # In a folder of an earlier head, Ray refuses to start while it sees processes of that cluster, which a pod hides.
+        # In the folder of an earlier head, Ray would not start while it sees the workers, which in a pod it does not.
         return self._start_one(
             name, "--head", "--port", str(self._port), "--num-cpus", "0", "--include-dashboard=false",
             "--temp-dir", f"{self._sessions}/{len(self.pods)}",
