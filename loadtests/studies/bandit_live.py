@@ -27,11 +27,13 @@ from gateway.cli.demo_bandit.view import best_arm
 from loadtests.redis_server import redis_server
 from loadtests.soak.gateway import new_home, serving
 from loadtests.studies.many_models import publish
+from tests.support.polling import wait_until
 
 RATES = {"a": 0.10, "b": 0.12, "c": 0.14, "d": 0.18}
 SWAPPED = {"a": 0.18, "b": 0.12, "c": 0.14, "d": 0.10}
 WINDOW_S = 5
 SEED = 20261130
+_REPLICAS = 2
 _MOST = 0.5
 _LEAST_RATIO = 0.5
 _SAY_EVERY_S = 10
@@ -52,9 +54,10 @@ def main(
     load_before = os.getloadavg()[0]
     with new_home(home) as folder, redis_server(folder, port + 2) as store:
         publish(folder / "models", 1)
-        with serving(folder, port, STORE=store, ENGINE="ray", REPLICAS="2") as gateway:
+        with serving(folder, port, STORE=store, ENGINE="ray", REPLICAS=str(_REPLICAS)) as gateway:
             client = ApiClient(f"http://127.0.0.1:{gateway.port}")
             _declare(client.url, discount)
+            wait_until(lambda: sum("live" in each["routes"] for each in client.replicas(["live"])) == _REPLICAS)
             history = asyncio.run(_play(client, rate, seconds, swapped))
     first = [each for each in history if each.second <= seconds]
     second = [each for each in history if each.second > seconds]
