@@ -24,7 +24,7 @@ from loadtests.figures import print_figures
 from loadtests.studies.pod_end import LAST_HOOK_S, request_body, request_row
 from tests.support.endpoints import Endpoints
 from tests.support.grpc_load import GrpcLoad
-from tests.support.pods import START_S, Pod, Pods, cluster
+from tests.support.pods import Pod, Pods, cluster
 from tests.support.polling import wait_until
 from tests.support.spread_load import SpreadLoad
 
@@ -52,7 +52,7 @@ def follow(folder: Path, low: float, high: float, grpc: float, loop_use: float) 
     with cluster(folder, POINTSMAN_MAX_CONNECTION_AGE_S=str(_AGE_S)) as pods, Endpoints(pods) as endpoints:
         pod = pods.add("worker", cpus=_MOST)
         pods.deploy(autoscaling_config=_autoscaling(loop_use))
-        wait_until(pod.is_serving, within_s=START_S, shows=pod.output.read_text)
+        pod.wait_until_serving()
         with (
             SpreadLoad(endpoints.ports, request_body(), low) as load,
             GrpcLoad(pod.grpc_port, "cancer", request_row(), grpc) as grpc_load,

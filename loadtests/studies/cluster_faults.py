@@ -15,7 +15,6 @@ keep connections alive, connect to workers that are ready, and try again where a
 `python -m loadtests.studies.cluster_faults [--fault worker] [--per-second N] [--json]`; two to five minutes each.
 """
 
-import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,11 +28,12 @@ import psutil
 import typer
 
 from loadtests.figures import print_figures
+from loadtests.redis_server import redis_server
 from loadtests.studies.pod_end import LAST_HOOK_S, request_body
 from tests.support.endpoints import Endpoints
 from tests.support.pods import START_S, Pod, Pods, cluster
 from tests.support.polling import wait_until
-from tests.support.redis_server import RedisServer
+from tests.support.ports import free_ports
 from tests.support.spread_load import SpreadLoad
 
 _BEFORE_S = _AFTER_S = 5.0
@@ -79,14 +79,13 @@ def main(
 
 def run(folder: Path, fault: Fault, per_second: float) -> dict[str, float]:
     """Start a cluster in this folder, let it happen under load, and count."""
-    redis = RedisServer(folder / "redis")
+    (port,) = free_ports(1)
     with ExitStack() as stack:
-        stack.callback(redis.kill)
-        redis.start()
+        stack.enter_context(redis_server(folder, port))
         pods = stack.enter_context(
             cluster(
                 folder / "one",
-                RAY_REDIS_ADDRESS=f"127.0.0.1:{redis.port}",
+                RAY_REDIS_ADDRESS=f"127.0.0.1:{port}",
                 RAY_external_storage_namespace="one",
                 RAY_gcs_rpc_server_reconnect_timeout_s="600",
             )
@@ -114,13 +113,13 @@ def _deployed(pods: Pods) -> list[Pod]:
     workers = [pods.add(name, cpus=1) for name in ("first", "second")]
     pods.deploy(num_replicas=len(workers))
     for each in workers:
-        wait_until(each.is_serving, within_s=START_S, shows=each.output.read_text)
+        each.wait_until_serving()
     return workers
 
 
 def _lose_worker(scene: Scene) -> None:
     scene.workers[0].kill()
-    _wait_until_serving(scene.pods.pods[-1])
+    scene.pods.pods[-1].wait_until_serving()
 
 
 def _kill_controller(scene: Scene) -> None:
@@ -177,12 +176,8 @@ def _replaced_s(pods: Pods) -> float:
     began_s = time.monotonic()
     wait_until(lambda: len(_replicas(pods) - before) == 1, within_s=START_S)
     (pod,) = (each for each in pods.pods if each.running(_REPLICA) - before)
-    _wait_until_serving(pod)
+    pod.wait_until_serving()
     return time.monotonic() - began_s
-
-
-def _wait_until_serving(pod: Pod) -> None:
-    wait_until(pod.is_serving, within_s=START_S, shows=pod.output.read_text)
 
 
 def _replicas(pods: Pods) -> set[psutil.Process]:
@@ -197,14 +192,13 @@ def _counted(load: SpreadLoad, pods: Pods, workers: list[Pod]) -> dict[str, floa
     missing = load.answered.keys() - pods.logged()
     for each in workers:
         each.ship_from_disk()
-    times_s = sorted(at_s for _, at_s in load.answered.values())
     for line in load.failed[:5]:
         typer.echo(line, err=True)
     return {
         "answered requests": len(load.answered),
         "failed requests": len(load.failed),
         "refused connections": load.refused,
-        "longest time without an answer, s": max(later - earlier for earlier, later in itertools.pairwise(times_s)),
+        "longest time without an answer, s": load.longest_silence_s(),
         "rows missing": len(missing),
         "rows missing that are not on the disk of a worker": len(missing - pods.logged()),
         "sums that differ from the log": pods.differences(),

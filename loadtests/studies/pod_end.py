@@ -12,7 +12,6 @@ try again where a connection is refused. `python -m loadtests.studies.pod_end [-
 about three minutes for each way.
 """
 
-import itertools
 import json
 import tempfile
 import time
@@ -26,8 +25,7 @@ from sklearn.datasets import load_breast_cancer
 
 from loadtests.figures import print_figures
 from tests.support.endpoints import Endpoints
-from tests.support.pods import START_S, Pod, Pods, cluster
-from tests.support.polling import wait_until
+from tests.support.pods import Pod, Pods, cluster
 from tests.support.spread_load import SpreadLoad
 
 _HOOK_S = 200.0
@@ -91,14 +89,14 @@ def end_pod(folder: Path, how: How, per_second: float) -> Outcome:
     with cluster(folder) as pods, Endpoints(pods) as endpoints:
         first = pods.add("first", cpus=2)
         pods.deploy(num_replicas=2)
-        wait_until(first.is_serving, within_s=START_S, shows=first.output.read_text)
+        first.wait_until_serving()
         second = pods.add("second", cpus=2)
         with SpreadLoad(endpoints.ports, request_body(), per_second) as load:
             time.sleep(_BEFORE_S)
             began_s = time.monotonic()
             _end(first, how)
             ending_s = time.monotonic() - began_s
-            wait_until(second.is_serving, within_s=START_S, shows=second.output.read_text)
+            second.wait_until_serving()
             time.sleep(_AFTER_S)
         second.pre_stop(LAST_HOOK_S)
         missing = load.answered.keys() - pods.logged()
@@ -116,14 +114,13 @@ def _end(pod: Pod, how: How) -> None:
 
 
 def _outcome(load: SpreadLoad, ending_s: float, missing: set[str], pods: Pods) -> Outcome:
-    times_s = sorted(at_s for _, at_s in load.answered.values())
     return Outcome(
         answered=len(load.answered),
         failed=load.failed[:5],
         failed_requests=len(load.failed),
         refused_connections=load.refused,
         ending_s=ending_s,
-        alone_s=max(later - earlier for earlier, later in itertools.pairwise(times_s)),
+        alone_s=load.longest_silence_s(),
         missing_rows=len(missing),
         lost_rows=len(missing - pods.logged()),
     )

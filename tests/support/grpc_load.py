@@ -1,21 +1,20 @@
 """gRPC clients at a steady rate, each with a connection of its own that it keeps as long as the server lets it."""
 
-import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import grpc
 
 from gateway.protocols import open_inference_pb2 as pb
+from tests.support.client_threads import ClientThreads
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
-_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 _TIMEOUT_S = 30.0
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 
 @dataclass
-class GrpcLoad:
+class GrpcLoad(ClientThreads):
     """`with GrpcLoad(port, route, row) as load: ...`: sends requests of one row until the block ends."""
 
     port: int
@@ -27,19 +26,7 @@ class GrpcLoad:
     """The decisions."""
     failed: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> "GrpcLoad":
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * _TIMEOUT_S)
-
-    def _run(self) -> None:
+    def _run(self, _: int) -> None:
         message = self._message()
         with grpc.insecure_channel(f"127.0.0.1:{self.port}", options=_OPTIONS) as channel:
             infer = channel.unary_unary(

@@ -3,11 +3,11 @@
 import http.client
 import itertools
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
+from typing import Self
 
+from tests.support.client_threads import ClientThreads
 from tests.support.polling import wait_until
 
 TIMEOUT_S = 60.0
@@ -35,7 +35,7 @@ class Failed:
 
 
 @dataclass
-class Load:
+class Load(ClientThreads):
     """`with Load(port, body) as load: ...`: threads that send requests, one after the other, until the block ends."""
 
     port: int
@@ -46,18 +46,6 @@ class Load:
     failed: list[Failed] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def __enter__(self) -> "Load":
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * TIMEOUT_S)
-
     def wait_for(self, more: int) -> None:
         """Wait until `more` further requests have been answered."""
         wanted = len(self.answered) + more
@@ -67,7 +55,7 @@ class Load:
             shows=lambda: f"{len(self.answered)} of {wanted} are answered; the last failures: {self.failed[-3:]}",
         )
 
-    def _run(self) -> None:
+    def _run(self, _: int) -> None:
         while not self._stop.is_set():
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
             try:
@@ -113,7 +101,7 @@ class Seen:
 
 
 @dataclass
-class PacedLoad:
+class PacedLoad(ClientThreads):
     """`with PacedLoad(...)`: sends so many requests a second until the block ends.
 
     It waits for no response before it sends the next request, as long as one of its clients is free.
@@ -127,25 +115,15 @@ class PacedLoad:
     seen: list[Seen] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> "PacedLoad":
-        self._stop = threading.Event()
-        self._began_s = time.monotonic()
-        self._turn = itertools.count()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * TIMEOUT_S)
+    def __enter__(self) -> Self:
+        self._began_s, self._turn = time.monotonic(), itertools.count()
+        return super().__enter__()
 
     def failures(self) -> list[str]:
         """Return what a caller would call a failure."""
         return self.lost + [f"{each.status} from {each.arm}" for each in self.seen if each.status != 200]
 
-    def _run(self) -> None:
+    def _run(self, _: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         while True:
             due_s = self._began_s + next(self._turn) / self.per_second

@@ -87,6 +87,10 @@ class Pod:
             return httpx.get(url, trust_env=False, timeout=5).status_code == httpx.codes.OK
         return False
 
+    def wait_until_serving(self) -> None:
+        """Wait until a replica of the pod serves every route."""
+        wait_until(self.is_serving, within_s=START_S, shows=self.output.read_text)
+
     def pre_stop(self, within_s: float) -> str:
         """Run the pod's hook, and return what it has printed."""
         done = subprocess.run(

@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from typing import Self
+
+from tests.support.client_threads import ClientThreads
 
 _TIMEOUT_S = 30.0
 _PAUSE_S = 0.01
 
 
 @dataclass
-class SpreadLoad:
+class SpreadLoad(ClientThreads):
     """`with SpreadLoad(ports, body, per_second=100) as load: ...`: sends requests until the block ends.
 
     `ports` returns where to connect now, as the endpoints of a Service do.
@@ -31,24 +33,20 @@ class SpreadLoad:
     refused: int = 0
     """Connections that were refused, and made elsewhere."""
 
-    def __enter__(self) -> "SpreadLoad":
-        self._stop, self._lock = threading.Event(), threading.Lock()
-        self._began_s = time.monotonic()
+    def __enter__(self) -> Self:
+        self._lock, self._began_s = threading.Lock(), time.monotonic()
         self.set_rate(self.per_second)
-        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in range(self.clients)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * _TIMEOUT_S)
+        return super().__enter__()
 
     def set_rate(self, per_second: float) -> None:
         """Send so many requests a second from now on."""
         since_s = time.monotonic()
         self._due_s = (since_s + number / per_second for number in itertools.count())
+
+    def longest_silence_s(self) -> float:
+        """Return the longest time between two answers."""
+        times_s = sorted(at_s for _, at_s in self.answered.values())
+        return max(later - earlier for earlier, later in itertools.pairwise(times_s))
 
     def _run(self, number: int) -> None:
         connection: http.client.HTTPConnection | None = None

@@ -4,6 +4,7 @@ import random
 import threading
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -141,23 +142,24 @@ def test_if_another_process_has_counted_one_of_several_segments_each_is_counted_
     assert (requests(store), machine.counter.behind_bytes) == (4, 0)
 
 
-def test_a_segment_that_cannot_be_read_does_not_keep_others_from_being_counted(machine, store):
-    other = begin_second(machine)
-    path = other.active_path
+def damaged_beside(machine) -> Path:
+    """Return the segment of a second writer, which cannot be read to its end."""
+    path = begin_second(machine).active_path
     with path.open("r+b") as file:
         file.seek(written_end(path))
         file.write(frame_of_garbage())
+    return path
+
+
+def test_a_segment_that_cannot_be_read_does_not_keep_others_from_being_counted(machine, store):
+    damaged_beside(machine)
     machine.append(CANARY, NOON_US)
     machine.counter.tick()
     assert (requests(store), machine.counter.failures) == (3, 1)
 
 
 def test_a_segment_that_is_counted_alone_does_not_wait_for_what_is_added_in_one_step(machine, store):
-    other = begin_second(machine)
-    path = other.active_path
-    with path.open("r+b") as file:
-        file.seek(written_end(path))
-        file.write(frame_of_garbage())
+    path = damaged_beside(machine)
     machine.append(CANARY, NOON_US)
     alone, has_ended = threading.Thread(target=machine.counter.count_now, args=(path,), daemon=True), []
 
